@@ -1,0 +1,33 @@
+"""Picks the core: the compiled one, or its Python twin where that is not there.
+
+`ESLCODEC_IMPL=c` or `python` asks for one by name; a core asked for and absent raises at import. Type checkers read the
+twin, so no stub can drift.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+_wanted = os.environ.get("ESLCODEC_IMPL", "")
+if _wanted not in ("", "c", "python"):
+    raise ImportError(f"ESLCODEC_IMPL is {_wanted!r}, expected 'c' or 'python'")
+
+if TYPE_CHECKING or _wanted == "python":
+    from . import _codec_py as _core
+else:
+    try:
+        from . import _codec_c as _core
+    except ImportError as error:
+        if _wanted == "c":
+            raise ImportError(f"ESLCODEC_IMPL=c, but the compiled core is not there: {error}") from error
+        from . import _codec_py as _core
+
+FrameSplitter = _core.FrameSplitter
+Message = _core.Message
+MessageDecoder = _core.MessageDecoder
+parse_headers = _core.parse_headers
+parse_pairs = _core.parse_pairs
+quote = _core.quote
+unquote = _core.unquote
+__impl__ = _core.__impl__

@@ -1,0 +1,872 @@
+"""The pure-Python core, and the specification of what `_codec_c` (src/_codec_c.pyx) does.
+
+Two problems are solved here and nowhere else: where a frame ends, and what its header lines say.
+
+*Framing.* A frame is a header block up to its blank line and, if the block has a Content-Length, that many bytes of
+body. `FrameSplitter` keeps the unread bytes in one `bytearray`, remembers how far it has searched for the blank line,
+and waits for a body by counting: no byte is looked at twice because a chunk ended there.
+
+*Reading.* A `Message` owns the bytes of its frame, one object, and knows where the block that is read begins. A header
+is found and decoded when asked for, by a search for its line; the first name that is not found makes an index of all of
+them, so that absent names cost one pass for a message, not one each.
+
+Bytes are counted and cut before anything is decoded. So a percent-encoded line end never makes a header, and a body
+never becomes one. If anything but the errors named in the docstrings leaves this module, that is a bug.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar, overload
+
+from . import limits
+from .errors import BodyTooLarge, HeaderTooLarge, IncompleteFrame, InvalidContentLength, LimitExceeded
+
+__impl__: Final = "python"
+
+_T = TypeVar("_T")
+
+# How the block that look-ups read is written. The first two are the frame's own header block.
+FRAME: Final = 0  # plain text
+FRAME_ENCODED: Final = 1  # values percent-encoded: the reply to `connect` (P3.4)
+PLAIN: Final = 2  # from here on the frame's body, the event payload
+JSON: Final = 3
+XML: Final = 4
+
+_PAYLOAD_FORMATS: Final = {b"text/event-plain": PLAIN, b"text/event-json": JSON, b"text/event-xml": XML}
+
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+_STRAY_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
+_DIGITS: Final = re.compile(rb"[ \t]*([0-9]+)[ \t]*")
+_LENGTH_CEILING: Final = 10**18  # longer digit strings are not worth converting: every bound is far below
+
+_HEX: Final = {
+    high + low: bytes([int(high + low, 16)])
+    for high in map(bytes, zip(b"0123456789abcdefABCDEF"))
+    for low in map(bytes, zip(b"0123456789abcdefABCDEF"))
+}
+_UNESCAPED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$'()*,-./_~")
+_QUOTED: Final = [bytes([byte]) if byte in _UNESCAPED else b"%%%02X" % byte for byte in range(256)]
+
+
+# Percent coding
+
+
+def unquote(data: bytes) -> bytes:
+    """Decode percent-encoded bytes (spec P5.3, as recommended).
+
+    `%` and exactly two hexadecimal digits of any case become one byte; every other `%` stays. One pass, NUL included.
+
+    Args:
+        data: percent-encoded bytes.
+
+    Returns:
+        The decoded bytes; `data` itself if nothing was encoded.
+
+    Example:
+        >>> unquote(b"a%20b%zz%2541")
+        b'a b%zz%41'
+    """
+    if b"%" not in data:
+        return bytes(data)
+    head, *parts = data.split(b"%")
+    decoded = [head]
+    for part in parts:
+        byte = _HEX.get(part[:2])
+        decoded.append(b"%" + part if byte is None else byte + part[2:])
+    return b"".join(decoded)
+
+
+def quote(data: bytes) -> bytes:
+    """Percent-encode bytes with the switch's alphabet, every `%` included (spec P5.2).
+
+    Args:
+        data: any bytes.
+
+    Returns:
+        ASCII bytes; upper-case hexadecimal digits. `unquote` gives `data` back.
+
+    Example:
+        >>> quote("naïve: 100%".encode())
+        b'na%C3%AFve%3A%20100%25'
+    """
+    return b"".join([_QUOTED[byte] for byte in data])
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _value(raw: bytes) -> str:
+    return unquote(raw).decode("utf-8", "surrogateescape") if b"%" in raw else raw.decode("utf-8", "surrogateescape")
+
+
+# Header lines
+
+
+def _cut(line: bytes) -> tuple[bytes, bytes] | None:
+    """Name and raw value of a header line without its line end, None if it has no colon (observed.md 8)."""
+    name, colon, value = line.partition(b": ")
+    if colon:
+        return name, value
+    name, colon, value = line.partition(b":")
+    return (name, value.lstrip(b" \t")) if colon else None
+
+
+def _lines(block: bytes) -> Iterator[bytes]:
+    """The lines of a header block up to its blank line, each without LF and one CR before it."""
+    for line in block.split(b"\n"):
+        line = line[:-1] if line.endswith(b"\r") else line
+        if not line:
+            return
+        yield line
+
+
+def _raw_pairs(block: bytes, multiline: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    """Every (name, raw value) of a header block; see `parse_pairs` for `multiline`."""
+    if not multiline:
+        yield from filter(None, map(_cut, _lines(block)))
+        return
+    last: tuple[bytes, bytes] | None = None
+    for line in _lines(block):
+        pair = _cut(line)
+        if pair is None:
+            last = last and (last[0], last[1] + b"\n" + line)
+            continue
+        if last is not None:
+            yield last
+        last = pair
+    if last is not None:
+        yield last
+
+
+def _first_wins(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Pairs as a dict: the first of a repeated spelling counts, of several Event-Name the last."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in headers or name == "Event-Name":
+            headers[name] = value
+    return headers
+
+
+def _block_bytes(block: bytes | str) -> bytes:
+    return block.encode("utf-8", "surrogateescape") if isinstance(block, str) else bytes(memoryview(block))
+
+
+def parse_pairs(block: bytes | str, *, decode: bool = True, multiline: bool = False) -> list[tuple[str, str]]:
+    """Read a header block into pairs, in wire order, repeats kept (spec P2.3, P4.1).
+
+    Args:
+        block: the header lines, with or without the blank line that ends them; nothing after it is read.
+        decode: percent-decode the values, as in event payloads. False for the plain text of other frames.
+        multiline: join a line without a colon to the value before it, with a line feed. For dumps that were not
+            percent-encoded; otherwise such a line is skipped.
+
+    Returns:
+        (name, value) for each header line; text is UTF-8 with surrogateescape.
+
+    Example:
+        >>> parse_pairs(b"A: 1%2B1\\nB:2\\nA: x\\n\\nnot: read")
+        [('A', '1+1'), ('B', '2'), ('A', 'x')]
+    """
+    text = _value if decode else _text
+    return [(_text(name), text(value)) for name, value in _raw_pairs(_block_bytes(block), multiline)]
+
+
+def parse_headers(block: bytes | str, *, decode: bool = True, multiline: bool = False) -> dict[str, str]:
+    """Read a header block into a dict: `parse_pairs` with the first of a repeated spelling, of Event-Name the last.
+
+    Args:
+        block: as for `parse_pairs`.
+        decode: as for `parse_pairs`.
+        multiline: as for `parse_pairs`.
+
+    Returns:
+        Names in order of first appearance.
+
+    Example:
+        >>> parse_headers("Content-Type: command/reply\\nReply-Text: +OK 100%25\\n\\n", decode=False)
+        {'Content-Type': 'command/reply', 'Reply-Text': '+OK 100%25'}
+    """
+    return _first_wins(parse_pairs(block, decode=decode, multiline=multiline))
+
+
+def _read_head(block: bytes) -> tuple[bytes | None, int | None]:
+    """What framing needs of a frame's header block: its Content-Type as written, and its Content-Length.
+
+    Raises:
+        InvalidContentLength: not ASCII digits with blanks around, or repeated with another value.
+    """
+    content_type: bytes | None = None
+    exact = False
+    first_length: bytes | None = None
+    length: int | None = None
+    for name, value in _raw_pairs(block):
+        folded = name.lower()
+        if folded == b"content-type":
+            # The exact spelling counts before any other, the first before the next: as in every look-up.
+            if content_type is None or (not exact and name == b"Content-Type"):
+                content_type, exact = value, name == b"Content-Type"
+        elif folded == b"content-length":
+            number = _read_length(value)
+            if first_length is not None and number != length:
+                raise InvalidContentLength(first_length, value)
+            if first_length is None:
+                first_length, length = value, number
+    return content_type, length
+
+
+def _read_length(value: bytes) -> int:
+    match = _DIGITS.fullmatch(value)
+    if match is None:
+        raise InvalidContentLength(value)
+    digits = match[1].lstrip(b"0") or b"0"
+    return min(int(digits), _LENGTH_CEILING) if len(digits) < 20 else _LENGTH_CEILING
+
+
+# Framing
+
+
+class FrameSplitter:
+    """Splits the byte stream of an Event Socket into frames (spec P2).
+
+    Feed it whatever arrives, in any chunks, and iterate: each frame comes out as its header block (with its blank line)
+    and its body, undecoded. Iteration ends when more bytes are needed and goes on after the next `feed`. CR and LF
+    before a block are skipped.
+
+    One splitter belongs to one thread at a time.
+
+    Args:
+        max_header_bytes: bound of one header block, its blank line included.
+        max_body_bytes: bound of one body.
+        max_buffered: bound of the bytes that wait; by default one frame of the largest size and 64 MiB.
+
+    Example:
+        >>> splitter = FrameSplitter()
+        >>> splitter.feed(b"Content-Length: 5\\n\\nhelloContent-Type: auth/request\\n\\nCont")
+        >>> list(splitter)
+        [(b'Content-Length: 5\\n\\n', b'hello'), (b'Content-Type: auth/request\\n\\n', None)]
+    """
+
+    __slots__ = (
+        "_block_end",
+        "_buffer",
+        "_consumed",
+        "_content_type",
+        "_dead",
+        "_heads",
+        "_length",
+        "_max_body",
+        "_max_buffered",
+        "_max_header",
+        "_offered",
+        "_searched",
+        "_start",
+    )
+
+    def __init__(
+        self,
+        *,
+        max_header_bytes: int = limits.MAX_HEADER_BYTES,
+        max_body_bytes: int = limits.MAX_BODY_BYTES,
+        max_buffered: int | None = None,
+    ) -> None:
+        if max_buffered is None:
+            max_buffered = limits.default_max_buffered(max_header_bytes, max_body_bytes)
+        for name, bound in (
+            ("max_header_bytes", max_header_bytes),
+            ("max_body_bytes", max_body_bytes),
+            ("max_buffered", max_buffered),
+        ):
+            if not 0 < bound < _LENGTH_CEILING:
+                raise ValueError(f"{name} is {bound}, expected 1 to {_LENGTH_CEILING - 1}")
+        self._max_header = max_header_bytes
+        self._max_body = max_body_bytes
+        self._max_buffered = max_buffered
+        self._buffer = bytearray()
+        self._start = 0  # of the frame that comes next; what lies before is consumed
+        self._searched = 0  # no blank line begins before this index
+        self._block_end = 0  # of that frame, 0 while its blank line has not come
+        self._content_type: bytes | None = None
+        self._length: int | None = None
+        self._consumed = 0
+        self._dead = False
+        self._offered: bytearray | None = None  # what get_buffer gave out
+        self._heads: dict[bytes, tuple[bytes | None, int | None]] = {}
+
+    @property
+    def buffered(self) -> int:
+        """Bytes waiting: fed and not yet part of a frame that came out."""
+        return len(self._buffer) - self._start
+
+    @property
+    def consumed(self) -> int:
+        """Bytes turned into frames so far, skipped line ends included. After a framing error: where it stands."""
+        return self._consumed
+
+    def feed(self, data: Any) -> None:
+        """Store bytes. Says nothing about their content; after a framing error they are dropped.
+
+        Args:
+            data: any contiguous bytes-like object; copied.
+
+        Raises:
+            LimitExceeded: more than max_buffered bytes would wait. Nothing of `data` was stored; take frames out and
+                feed it again.
+            TypeError: not bytes-like.
+            BufferError: not contiguous.
+        """
+        with memoryview(data) as view:
+            if not view.c_contiguous:
+                raise BufferError("feed() takes contiguous bytes")
+            self._store(view)
+
+    def _store(self, view: memoryview | bytearray) -> None:
+        if self._dead:
+            return
+        size = memoryview(view).nbytes
+        if self.buffered + size > self._max_buffered:
+            raise LimitExceeded(self.buffered + size, self._max_buffered)
+        buffer = self._buffer
+        start = self._start
+        if start:
+            del buffer[:start]
+            self._start = 0
+            self._searched = max(self._searched - start, 0)
+            self._block_end = max(self._block_end - start, 0)
+        buffer += view
+
+    def get_buffer(self, sizehint: int = -1) -> memoryview:
+        """A writable buffer to receive into: asyncio.BufferedProtocol's half of feeding.
+
+        Args:
+            sizehint: how much may come, in bytes; -1 for unknown. What is offered is at least one byte.
+
+        Returns:
+            Memory that is ours. It is read when `buffer_updated` is called, and must not be written afterwards.
+
+        Raises:
+            LimitExceeded: max_buffered bytes are waiting.
+        """
+        room = limits.RECEIVE_BYTES_MAX if self._dead else self._max_buffered - self.buffered
+        if room <= 0:
+            raise LimitExceeded(self.buffered + 1, self._max_buffered)
+        size = min(max(sizehint, limits.RECEIVE_BYTES_MIN), limits.RECEIVE_BYTES_MAX, room)
+        if self._offered is None or len(self._offered) != size:
+            self._offered = bytearray(size)
+        return memoryview(self._offered)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take in the first bytes of the buffer that `get_buffer` gave out last.
+
+        Args:
+            nbytes: how many bytes were written there.
+
+        Raises:
+            ValueError: more than was offered, negative, or nothing was offered since the last call.
+            LimitExceeded: as for `feed`, if bytes were fed in between.
+        """
+        offered, self._offered = self._offered, None
+        if offered is None:
+            raise ValueError("buffer_updated() without get_buffer()")
+        if not 0 <= nbytes <= len(offered):
+            raise ValueError(f"buffer_updated({nbytes}), expected 0 to {len(offered)}")
+        with memoryview(offered) as view:
+            self._store(view[:nbytes])
+
+    def feed_eof(self) -> None:
+        """Say that the stream has ended. Whole frames that are waiting still come out; nothing else changes.
+
+        Raises:
+            IncompleteFrame: part of a frame is left behind the whole ones.
+            ProtocolError: the framing error that iteration is going to end with.
+        """
+        saved = self._start, self._searched, self._block_end, self._content_type, self._length, self._consumed
+        try:
+            while (end := self._measure()) >= 0:
+                self._advance(end)
+            if self.buffered:
+                self._raise_incomplete()
+        finally:
+            self._start, self._searched, self._block_end, self._content_type, self._length, self._consumed = saved
+
+    def _raise_incomplete(self) -> None:
+        left = bytes(self._buffer[self._start :])
+        if not self._block_end:
+            raise IncompleteFrame(left)
+        raise IncompleteFrame(left, self._block_end - self._start, self._length)
+
+    def _measure(self) -> int:
+        """Where the next frame ends in the buffer, -1 while it is not whole. Leaves what it learned in the slots."""
+        buffer = self._buffer
+        if not self._block_end and not self._find_block():
+            return -1
+        end = self._block_end + (self._length or 0)
+        return end if end <= len(buffer) else -1
+
+    def _find_block(self) -> bool:
+        """Find the end of the header block and read what framing needs of it. False while its blank line is missing."""
+        buffer = self._buffer
+        start = self._start
+        if self._searched <= start:
+            self._skip_line_ends()
+            start = self._start
+        limit = start + self._max_header
+        blank = _BLANK_LINE.search(buffer, max(self._searched, start), limit)
+        if blank is None:
+            if len(buffer) > limit:
+                raise HeaderTooLarge(self._max_header + 1, self._max_header)
+            self._searched = max(len(buffer) - 2, start)  # the blank line may have begun: LF, or LF CR
+            return False
+        end = blank.end()
+        block = bytes(buffer[start:end])
+        self._searched = end - 2  # found again at once if reading the block raises
+        head = self._heads.get(block)
+        if head is None:
+            head = self._remember_head(block)
+        self._content_type, self._length = head
+        if self._length is not None and self._length > self._max_body:
+            raise BodyTooLarge(self._length, self._max_body)
+        self._block_end = end
+        return True
+
+    def _skip_line_ends(self) -> None:
+        buffer, start = self._buffer, self._start
+        if start < len(buffer) and buffer[start] in b"\r\n":
+            match = _STRAY_LINE_ENDS.match(buffer, start)
+            self._start = self._searched = match.end() if match else start
+            self._consumed += self._start - start
+
+    def _remember_head(self, block: bytes) -> tuple[bytes | None, int | None]:
+        head = _read_head(block)
+        if len(block) <= limits.MEMO_LINE_BYTES:
+            if len(self._heads) >= limits.MEMO_LINES:
+                self._heads.clear()
+            self._heads[block] = head
+        return head
+
+    def _advance(self, end: int) -> None:
+        """Go to the frame behind `end`."""
+        self._consumed += end - self._start
+        self._start = self._searched = end
+        self._block_end = 0
+
+    def _take_measure(self) -> int:
+        """`_measure`, and the splitter is dead if it raises."""
+        try:
+            return self._measure()
+        except BaseException:
+            self._dead = True
+            raise
+
+    def next_frame(self) -> tuple[bytes, bytes | None] | None:
+        """The next frame.
+
+        Returns:
+            (header block, body); the body is None without a Content-Length. None when more bytes are needed.
+
+        Raises:
+            InvalidContentLength, HeaderTooLarge, BodyTooLarge: the stream cannot be framed any further. Raised again
+                at every later call.
+        """
+        end = self._take_measure()
+        if end < 0:
+            return None
+        block_end = self._block_end
+        block = bytes(self._buffer[self._start : block_end])
+        body = None if self._length is None else bytes(self._buffer[block_end:end])
+        self._advance(end)
+        return block, body
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        frame = self.next_frame()
+        if frame is None:
+            raise StopIteration
+        return frame
+
+
+class MessageDecoder(FrameSplitter):
+    """A splitter whose frames come out as messages.
+
+    Args:
+        kinds: Content-Type in lower case -> subclass of `Message`.
+        default: the class for everything else.
+        max_header_bytes, max_body_bytes, max_buffered: as for `FrameSplitter`.
+    """
+
+    __slots__ = ("_default", "_kinds", "_memo")
+
+    def __init__(
+        self,
+        kinds: Mapping[bytes, type[Message]],
+        default: type[Message],
+        *,
+        max_header_bytes: int = limits.MAX_HEADER_BYTES,
+        max_body_bytes: int = limits.MAX_BODY_BYTES,
+        max_buffered: int | None = None,
+    ) -> None:
+        super().__init__(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes, max_buffered=max_buffered)
+        self._kinds = dict(kinds)
+        self._default = default
+        self._memo = _Memo()
+
+    def next_message(self) -> Message | None:
+        """The next message, None when more bytes are needed. Raises as iteration does."""
+        end = self._take_measure()
+        if end < 0:
+            return None
+        start = self._start
+        content_type = self._content_type
+        kind = self._default if content_type is None else self._kinds.get(content_type.lower(), self._default)
+        message = kind.__new__(kind)
+        message._frame = bytes(self._buffer[start:end])
+        message._init(self._block_end - start, self._length is not None, content_type, self._memo)
+        self._advance(end)
+        return message
+
+    def __next__(self) -> Message:
+        message = self.next_message()
+        if message is None:
+            raise StopIteration
+        return message
+
+
+# Reading
+
+
+class _LineMemo(dict[bytes, tuple[str, str]]):
+    """Header line -> (name, decoded value), made on first look-up. Bounded; never changes a result.
+
+    A line without a colon gives a pair whose name is None, which `Message.asdict` looks for.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, line: bytes) -> tuple[str, str]:
+        cut = _cut(line[:-1] if line.endswith(b"\r") else line)
+        if cut is None:
+            return None, ""  # type: ignore[return-value]
+        pair = _text(cut[0]), _value(cut[1])
+        if len(line) <= limits.MEMO_LINE_BYTES:
+            if len(self) >= limits.MEMO_LINES:
+                self.clear()
+            self[line] = pair
+        return pair
+
+
+class _Memo:
+    """What a decoder's messages remember together. Dropped with the last of them."""
+
+    __slots__ = ("lines", "needles")
+
+    def __init__(self) -> None:
+        self.lines = _LineMemo()
+        self.needles: dict[str, bytes] = {}
+
+    def needle(self, name: str) -> bytes:
+        """What stands before the value of `name` in a block, from the line feed on; b"" if no line can have it."""
+        try:
+            raw = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return b""
+        needle = b"" if b"\n" in raw or b": " in raw else b"\n%b:" % raw
+        if len(needle) <= limits.MEMO_LINE_BYTES:
+            if len(self.needles) >= limits.MEMO_LINES:
+                self.needles.clear()
+            self.needles[name] = needle
+        return needle
+
+
+def _fold(name: str) -> bytes | None:
+    """A name for comparing without regard to ASCII case, None if it cannot stand on the wire."""
+    try:
+        return name.encode("utf-8", "surrogateescape").lower()
+    except UnicodeEncodeError:
+        return None
+
+
+class Message(Mapping[str, str]):
+    """One frame: a read-only mapping of header names to text, read from the frame's bytes when asked.
+
+    For events the mapping is the payload's headers, for every other kind the frame's own. Keys are the distinct exact
+    spellings in order of first appearance; a look-up takes the exact spelling if present, else the first that matches
+    ignoring ASCII case. Of a repeated spelling the first counts, of several Event-Name the last. Text is UTF-8 with
+    surrogateescape. Values are percent-decoded in event payloads and in the reply to `connect`, nowhere else.
+
+    A message may be read from any thread.
+
+    Args:
+        block: the frame's header block with its blank line.
+        body: the frame's body, None if there is none.
+
+    Raises:
+        ValueError: `block` does not end with its first blank line.
+        InvalidContentLength: as in a stream.
+
+    Example:
+        >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
+        >>> message["reply-text"], message.get("Job-UUID"), list(message)
+        ('+OK', None, ['Content-Type', 'Reply-Text'])
+    """
+
+    __slots__ = ("_checked", "_folded", "_format", "_frame", "_has_body", "_head_stop", "_index", "_memo", "_split")
+
+    _frame: bytes
+    _split: int  # length of the frame's own header block
+    _has_body: bool
+    _format: int
+    _memo: _Memo
+    _index: dict[str, str] | None
+    _folded: dict[bytes, str] | None
+    _head_stop: int  # where the blank line of the block that is read begins; -1 while not known
+    _checked: int  # no blank line begins before this index
+
+    def __init__(self, block: bytes, body: bytes | None = None) -> None:
+        block = bytes(memoryview(block))
+        blank = _BLANK_LINE.search(block)
+        if blank is None or blank.end() != len(block):
+            raise ValueError("a header block ends with its first blank line")
+        self._frame = block if body is None else block + body
+        content_type, _ = _read_head(block)
+        self._init(len(block), body is not None, content_type, _Memo())
+
+    def _init(self, split: int, has_body: bool, content_type: bytes | None, memo: _Memo) -> None:
+        self._split = split
+        self._has_body = has_body
+        self._memo = memo
+        self._index = None
+        self._folded = None
+        self._head_stop = -1
+        self._checked = split - 1
+        self._format = _PAYLOAD_FORMATS.get((content_type or b"").lower(), FRAME)
+        if self._format == FRAME and self._frame.startswith(b"Event-Name:"):
+            self._format = FRAME_ENCODED
+
+    # The bytes
+
+    @property
+    def frame(self) -> bytes:
+        """The whole frame as on the wire: header block and body."""
+        return self._frame
+
+    @property
+    def raw(self) -> bytes:
+        """The header block that is read, undecoded, with its blank line; of JSON and XML events the whole payload."""
+        if self._format < PLAIN:
+            return self._frame[: self._split]
+        if self._format == PLAIN:
+            return self._frame[self._split : self._find_head_end()]
+        return self._frame[self._split :]
+
+    @property
+    def body(self) -> bytes | None:
+        """The body as bytes: of an event what follows its payload's blank line, of other frames the frame's body.
+
+        None if nothing is there.
+        """
+        if self._format == PLAIN:
+            return self._frame[self._find_head_end() :] or None
+        if self._format > PLAIN:
+            self._refuse_format()
+        return self._frame[self._split :] if self._has_body else None
+
+    @property
+    def text(self) -> str:
+        """The body as text (UTF-8, surrogateescape); "" if there is none."""
+        return _text(self.body or b"")
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type of the frame, as written."""
+        if self._format < PLAIN:
+            return self.get("Content-Type")
+        written, _ = _read_head(self._frame[: self._split])
+        return None if written is None else _text(written)
+
+    def _refuse_format(self) -> None:
+        name = "JSON" if self._format == JSON else "XML"
+        raise NotImplementedError(f"reading {name} event payloads is not implemented yet; the bytes are in .raw")
+
+    def _find_head_end(self) -> int:
+        """Where the body begins in the frame: behind the payload's blank line, or at the end if it has none."""
+        frame = self._frame
+        blank = _BLANK_LINE.search(frame, self._checked if self._head_stop < 0 else self._head_stop)
+        if blank is None:
+            self._head_stop = len(frame)
+            return len(frame)
+        self._head_stop = blank.start()
+        return blank.end()
+
+    def _block(self) -> bytes:
+        """The header lines that are read, without what ends the last one."""
+        if self._format < PLAIN:
+            return self._frame[: self._split]
+        if self._head_stop < 0:
+            self._find_head_end()
+        return self._frame[self._split : max(self._head_stop, self._split)]
+
+    # Look-ups
+
+    def _find(self, name: str) -> str | None:
+        """The value of `name` in its exact spelling by a search for its line, as far as that decides it."""
+        memo = self._memo
+        needle = memo.needles.get(name) or memo.needle(name)
+        if not needle:
+            return None
+        frame = self._frame
+        first = self._split - 1  # the frame's block ends with LF, so the payload's first line has one before it, too
+        at = frame.rfind(needle, first) if name == "Event-Name" else frame.find(needle, first)
+        if at > self._checked and not self._in_head(at):
+            at = frame.rfind(needle, first, self._head_stop) if name == "Event-Name" else -1
+        value_at = at + len(needle)
+        if at < 0 or frame[value_at : value_at + 1] != b" ":
+            return None  # absent, spelled otherwise, or a line that is cut elsewhere: the index decides
+        end = frame.find(b"\n", value_at)
+        value = frame[value_at + 1 : end] if end >= 0 else frame[value_at + 1 :]
+        return _value(value[:-1] if value.endswith(b"\r") else value)
+
+    def _in_head(self, at: int) -> bool:
+        """Whether the line that begins behind `at` stands before the payload's blank line."""
+        if self._head_stop >= 0:
+            return at < self._head_stop
+        blank = _BLANK_LINE.search(self._frame, self._checked, at + 1)
+        if blank is not None:
+            self._head_stop = blank.start()
+            return False
+        self._checked = at
+        return True
+
+    def _build_index(self) -> dict[str, str]:
+        if self._format > PLAIN:
+            self._refuse_format()
+        index = self._parse()
+        self._index = index
+        return index
+
+    def _parse(self) -> dict[str, str]:
+        """All headers, as `asdict` gives them."""
+        block = self._block()
+        if self._format != PLAIN:
+            return _first_wins(self._pairs_of(block))
+        lines = block.split(b"\n")
+        headers = dict(map(self._memo.lines.__getitem__, lines))
+        if len(headers) == len(lines) and None not in headers:
+            return headers
+        return _first_wins(self._pairs_of(block))
+
+    def _pairs_of(self, block: bytes) -> Iterator[tuple[str, str]]:
+        text = _text if self._format == FRAME else _value
+        return ((_text(name), text(value)) for name, value in _raw_pairs(block))
+
+    def _spelling(self, name: object) -> str | None:
+        """The key that a look-up of `name` takes: itself, or the first that matches ignoring ASCII case."""
+        index = self._index
+        if index is None:
+            index = self._build_index()
+        if not isinstance(name, str):
+            return None
+        if name in index:
+            return name
+        folded = self._folded
+        if folded is None:
+            folded = {}
+            for key in index:
+                folded.setdefault(_fold(key) or b"", key)
+            self._folded = folded
+        wanted = _fold(name)
+        return None if wanted is None else folded.get(wanted)
+
+    def _look_up(self, name: object) -> str | None:
+        if not isinstance(name, str):
+            return None
+        if self._index is None and self._format == PLAIN:
+            value = self._find(name)
+            if value is not None:
+                return value
+        key = self._spelling(name)
+        return None if key is None or self._index is None else self._index[key]
+
+    def __getitem__(self, name: str) -> str:
+        value = self._look_up(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | _T) -> str | _T: ...
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of `name`, or `default`."""
+        value = self._look_up(name)
+        return default if value is None else value
+
+    def __contains__(self, name: object) -> bool:
+        return self._look_up(name) is not None
+
+    def __len__(self) -> int:
+        return len(self._index if self._index is not None else self._build_index())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index if self._index is not None else self._build_index())
+
+    def select(self, *names: str) -> tuple[str | None, ...]:
+        """The values of several names in one pass over the bytes, None where absent.
+
+        Example:
+            >>> Message(b"A: 1\\nB: 2\\n\\n").select("B", "C", "a")
+            ('2', None, '1')
+        """
+        return tuple(map(self._look_up, names))
+
+    def asdict(self) -> dict[str, str]:
+        """All headers as a fresh dict, equal to `dict(message)` and much faster."""
+        if self._index is not None:
+            return dict(self._index)
+        if self._format > PLAIN:
+            self._refuse_format()
+        return self._parse()
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
+        if self._format > PLAIN:
+            self._refuse_format()
+        return list(self._pairs_of(self._block()))
+
+    def getlist(self, name: str) -> list[str]:
+        """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.
+
+        Example:
+            >>> Message(b"A: ARRAY::x|:y\\nA: z\\n\\n").getlist("A")
+            ['x', 'y', 'z']
+        """
+        key = self._spelling(name)
+        values: list[str] = []
+        for other, value in self.pairs() if key is not None else ():
+            if other == key:
+                values += value[7:].split("|:") if value.startswith("ARRAY::") else [value]
+        return values
+
+    # As an object
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or not isinstance(other, Message):
+            return NotImplemented
+        return self._format == other._format and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[bytes, bool]:
+        """Raw bytes and body, as one."""
+        return (self._frame, self._has_body) if self._format < PLAIN else (self._frame[self._split :], True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._frame[: self._split], self._frame[self._split :] if self._has_body else None)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self._frame)} bytes>"

@@ -1,0 +1,190 @@
+"""The exceptions of eslcodec.
+
+    ESLError
+    ├── ProtocolError             the peer's bytes are not Event Socket protocol
+    │   ├── InvalidContentLength      a frame's Content-Length is not a number, or repeated with another value
+    │   ├── LimitExceeded             a bound was crossed (also: more fed than max_buffered allows)
+    │   │   ├── HeaderTooLarge
+    │   │   └── BodyTooLarge
+    │   ├── IncompleteFrame           the stream ended inside a frame
+    │   └── MalformedPayload          an event's payload cannot be read in its format
+    ├── InvalidCommand            ours: would inject a second command, or cannot be expressed
+    ├── CommandError              the switch answered -ERR
+    ├── AuthError                 the switch refused the login
+    ├── AccessDenied              the switch's ACL refused the address
+    ├── ConnectionClosed          the connection ended, and why
+    └── CommandTimeout            no answer in time
+
+Texts say what was read and what was expected; the numbers are attributes too. They are made here, once, so that both
+cores say the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NOTICE = b"Content-Type: text/disconnect-notice"
+_LENGTH = re.compile(rb"\nContent-Length: ([0-9]{1,9})\r?\n")
+_BLANK = re.compile(rb"\n\r?\n")
+_SHOWN_BYTES = 60
+
+
+class ESLError(Exception):
+    """Base of everything that eslcodec raises on purpose."""
+
+
+class ProtocolError(ESLError):
+    """The peer's bytes are not Event Socket protocol."""
+
+
+class InvalidContentLength(ProtocolError):
+    """A frame's Content-Length is not ASCII digits, or is repeated with another value.
+
+    Attributes:
+        values: the raw values as read (bytes), one or two.
+    """
+
+    def __init__(self, *values: bytes) -> None:
+        self.values = values
+        if len(values) == 1:
+            text = f"read Content-Length {_shown(values[0])}, expected ASCII digits"
+        else:
+            text = f"read Content-Length {' and '.join(map(_shown, values))} in one frame, expected one value"
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self.values
+
+
+class LimitExceeded(ProtocolError):
+    """A bound was crossed.
+
+    Attributes:
+        read: what was read or announced, in bytes (at least; see the text).
+        limit: the bound, in bytes.
+    """
+
+    _text = "read {read} bytes ahead of the reader, expected no more than {limit} (max_buffered)"
+
+    def __init__(self, read: int, limit: int) -> None:
+        self.read = read
+        self.limit = limit
+        super().__init__(self._text.format(read=read, limit=limit))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.read, self.limit)
+
+
+class HeaderTooLarge(LimitExceeded):
+    """A header block has no blank line within the bound."""
+
+    _text = "read {read} bytes of a header block without its end, expected no more than {limit} (max_header_bytes)"
+
+
+class BodyTooLarge(LimitExceeded):
+    """A frame announces a body beyond the bound. Nothing was allocated for it."""
+
+    _text = "read a Content-Length of {read} bytes, expected no more than {limit} (max_body_bytes)"
+
+
+class IncompleteFrame(ProtocolError):
+    """The stream ended inside a frame.
+
+    A switch that kills a slow reader writes its disconnect-notice into the event it was sending; such a notice is
+    found and named.
+
+    Attributes:
+        data: what was there of the frame, header block and body (bytes).
+        header_bytes: length of the header block in bytes, None if its blank line is missing.
+        body_bytes: declared length of the body in bytes, None if the header block is unfinished.
+        notice: the disconnect-notice frame found inside `data`, None if there is none (bytes).
+        reason: the text of that notice, None if there is none.
+    """
+
+    def __init__(self, data: bytes, header_bytes: int | None = None, body_bytes: int | None = None) -> None:
+        self.data = data
+        self.header_bytes = header_bytes
+        self.body_bytes = body_bytes
+        self.notice, self.reason = _find_notice(data, header_bytes or 0)
+        if header_bytes is None:
+            text = f"stream ended in a header block: read {len(data)} bytes, expected a blank line"
+        else:
+            text = f"stream ended in a body: read {len(data) - header_bytes} bytes, expected {body_bytes}"
+        if self.reason is not None:
+            text += f"; a disconnect-notice stands in it: {self.reason.strip()!r}"
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.data, self.header_bytes, self.body_bytes)
+
+
+class MalformedPayload(ProtocolError):
+    """An event's payload cannot be read in its format. The event keeps its bytes.
+
+    Attributes:
+        format: "json" or "xml".
+        offset: where reading stopped, in bytes from the start of the payload.
+        why: what was read and expected there.
+    """
+
+    def __init__(self, format: str, offset: int, why: str) -> None:
+        self.format = format
+        self.offset = offset
+        self.why = why
+        super().__init__(f"event payload is not {format.upper()} as expected: {why} (byte {offset})")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.format, self.offset, self.why)
+
+
+class InvalidCommand(ESLError):
+    """A command that would start a second one, or cannot be expressed on the wire. Nothing was sent."""
+
+
+class CommandError(ESLError):
+    """The switch answered `-ERR` (or an API command `-USAGE`).
+
+    Attributes:
+        text: the answer as received.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text.strip() or "-ERR")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.text,)
+
+
+class AuthError(ESLError):
+    """The switch refused the login."""
+
+
+class AccessDenied(ESLError):
+    """The switch's access control list refused the address (text/rude-rejection)."""
+
+
+class ConnectionClosed(ESLError):
+    """The connection ended; the text says why."""
+
+
+class CommandTimeout(ESLError):
+    """No answer came in time."""
+
+
+def _shown(value: bytes) -> str:
+    """A peer's value for a text: quoted, and short whatever its length."""
+    if len(value) <= _SHOWN_BYTES:
+        return repr(value)[1:]
+    return f"{repr(value[:_SHOWN_BYTES])[1:]}... ({len(value)} bytes)"
+
+
+def _find_notice(data: bytes, start: int) -> tuple[bytes | None, str | None]:
+    """The last whole header block of a disconnect-notice in `data` after `start`, with its body and its text."""
+    at = data.rfind(_NOTICE, start)
+    blank = _BLANK.search(data, at) if at >= 0 else None
+    if blank is None:
+        return None, None
+    length = _LENGTH.search(data, at, blank.end())
+    end = min(blank.end() + int(length[1]), len(data)) if length else blank.end()
+    return data[at:end], data[blank.end() : end].decode("utf-8", "backslashreplace")

@@ -1,0 +1,37 @@
+"""Every bound of the codec, each with its reason.
+
+Crossing one raises a subclass of `LimitExceeded` that carries the numbers. A decoder takes its own values for the first
+three; the rest are fixed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_HEADER_BYTES: Final = 1 << 20
+"""One header block, its blank line included.
+
+The largest block a switch sends is the reply to an outbound `connect`: every variable of a channel, far beyond 64 KiB
+when variables hold documents. Without a bound a peer that never sends a blank line would fill the memory.
+"""
+
+MAX_BODY_BYTES: Final = 64 << 20
+"""One body. The switch's own clients stop at 16 MiB, its API output does not; four times that is room enough."""
+
+READ_AHEAD_BYTES: Final = 64 << 20
+"""What may wait beside one frame of the largest size, unless `max_buffered` says otherwise: a reader that feeds more
+than this without taking messages out has a bug that should not become an out-of-memory kill."""
+
+RECEIVE_BYTES_MIN: Final = 64 << 10
+RECEIVE_BYTES_MAX: Final = 256 << 10
+"""What `get_buffer` offers: a socket seldom has more than 256 KiB ready, and less than 64 KiB wastes calls."""
+
+MEMO_LINES: Final = 4096
+MEMO_LINE_BYTES: Final = 512
+"""What a decoder remembers between messages: about 40 events' worth of distinct header lines, none longer than this.
+Successive events repeat nine lines in ten."""
+
+
+def default_max_buffered(max_header_bytes: int, max_body_bytes: int) -> int:
+    """The default of `max_buffered`: one frame of the largest size and `READ_AHEAD_BYTES` beside it."""
+    return max_header_bytes + max_body_bytes + READ_AHEAD_BYTES

@@ -1,0 +1,1173 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The compiled core: the twin of eslcodec/_codec_py.py, which says what everything here does and why.
+
+Same input, same chunking: same messages, same errors, same bytes left over. What differs is how:
+
+* Unread bytes lie in one piece of memory that `get_buffer` gives out a window of. While a window is out its bytes are
+  never moved; whoever keeps a window keeps its memory.
+* A header is found by looking for a line feed and a colon at the distance of the name's length, 16 bytes at a time
+  (scan.h). Absence costs one such pass, so look-ups need no index.
+* `asdict` compares an event's bytes with those of an earlier event that had the same names in the same order, copies
+  that one's dict and replaces what differs (`Template`). Nine lines in ten are alike, and equal bytes need no parsing.
+
+Functions that hold pointers into a message's bytes hold the bytes object as well.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memmove
+
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+
+from . import _codec_py as _twin
+from . import limits
+from .errors import BodyTooLarge, HeaderTooLarge, IncompleteFrame, InvalidContentLength, LimitExceeded
+
+cdef extern from "scan.h" nogil:
+    const char *find_blank(const char *p, const char *end)
+    const char *find_name(const char *p, const char *end, const char *name, size_t size, const char **folded)
+    const char *find_cut(const char *p, const char *end)
+    size_t count_byte(const char *p, const char *end, char byte)
+    size_t common_prefix(const char *a, const char *b, size_t n)
+    int coded(const char *p, size_t n)
+    int folded_equal(const char *a, const char *b, size_t n)
+    size_t unquote_into(const char *p, size_t n, char *out)
+
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+    PyObject *PyDict_SetDefault(object p, object key, object value) except NULL
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    void *PyUnicode_DATA(object text)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    object PyUnicode_FromOrdinal(int ordinal)
+
+__impl__ = "c"
+
+cdef enum:
+    # As in the twin: how the block that look-ups read is written.
+    FRAME = 0
+    FRAME_ENCODED = 1
+    PLAIN = 2
+    JSON = 3
+    XML = 4
+    # Values longer than this are decoded in memory of their own, shorter ones on the stack.
+    STACK_BYTES = 1024
+    # What a decoder remembers (see limits.MEMO_LINES for the size of it all): names seen, and templates by their
+    # event's shape. Larger events are read without one.
+    NAME_SLOTS = 1024
+    NAME_BYTES = 64
+    TEMPLATE_SLOTS = 128
+    TEMPLATE_PROBES = 4
+    TEMPLATE_LINES = 512
+    TEMPLATE_BYTES = 32768
+
+cdef int64_t LENGTH_CEILING = 10 ** 18
+cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
+cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
+cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
+
+
+# Text
+
+
+cdef inline object ascii_text(const char *p, Py_ssize_t size):
+    if size == 1:
+        return PyUnicode_FromOrdinal(p[0])
+    text = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_DATA(text), p, size)
+    return text
+
+
+cdef inline object raw_text(const char *p, Py_ssize_t size):
+    """Bytes as text, nothing percent-decoded."""
+    if size > 0 and not coded(p, size) & 2:
+        return ascii_text(p, size)
+    return PyUnicode_DecodeUTF8(p, size, "surrogateescape")
+
+
+cdef object value_text(const char *p, Py_ssize_t size):
+    """A percent-encoded value as text."""
+    cdef char stack[STACK_BYTES]
+    cdef char *out = stack
+    cdef int found = coded(p, size)
+    if found == 0 and size > 0:
+        return ascii_text(p, size)
+    if not found & 1:
+        return PyUnicode_DecodeUTF8(p, size, "surrogateescape")
+    if size > STACK_BYTES:
+        out = <char *>PyMem_Malloc(size)
+        if out == NULL:
+            raise MemoryError
+    try:
+        return raw_text(out, unquote_into(p, size, out))
+    finally:
+        if out != stack:
+            PyMem_Free(out)
+
+
+cdef inline object text_of(const char *p, Py_ssize_t size, bint decode):
+    return value_text(p, size) if decode else raw_text(p, size)
+
+
+cdef bytes name_bytes(object name):
+    """A name as it would stand on the wire, None if it cannot."""
+    try:
+        return (<str>name).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return None
+
+
+def unquote(data):
+    """See eslcodec._codec_py.unquote."""
+    cdef bytes raw = data if type(data) is bytes else bytes(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw)
+    cdef const char *p = PyBytes_AS_STRING(raw)
+    if memchr(p, c"%", size) == NULL:
+        return raw
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, size)
+    cdef Py_ssize_t written = unquote_into(p, size, PyBytes_AS_STRING(out))
+    return out if written == size else out[:written]
+
+
+cdef const char *HEX_DIGITS = b"0123456789ABCDEF"
+cdef bint UNESCAPED[256]
+for _byte in range(256):
+    UNESCAPED[_byte] = _byte in _twin._UNESCAPED
+
+
+def quote(data):
+    """See eslcodec._codec_py.quote."""
+    cdef bytes raw = data if type(data) is bytes else bytes(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), i, escaped = 0
+    cdef const unsigned char *p = <const unsigned char *>PyBytes_AS_STRING(raw)
+    for i in range(size):
+        escaped += not UNESCAPED[p[i]]
+    if not escaped:
+        return raw
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, size + 2 * escaped)
+    cdef char *to = PyBytes_AS_STRING(out)
+    for i in range(size):
+        if UNESCAPED[p[i]]:
+            to[0] = p[i]
+            to += 1
+        else:
+            to[0] = c"%"
+            to[1] = HEX_DIGITS[p[i] >> 4]
+            to[2] = HEX_DIGITS[p[i] & 15]
+            to += 3
+    return out
+
+
+# Header lines
+
+
+cdef struct Line:
+    const char *name
+    Py_ssize_t name_size
+    const char *value
+    Py_ssize_t value_size
+    bint spaced  # cut at ": "
+
+
+cdef inline const char *line_end(const char *p, const char *end) noexcept nogil:
+    cdef const char *feed = <const char *>memchr(p, c"\n", end - p) if p < end else NULL
+    return end if feed == NULL else feed
+
+
+cdef inline bint cut_line(const char *p, const char *stop, Line *line) noexcept nogil:
+    """Cut the line [p, stop), which has no line end, in name and value. False if it has no colon."""
+    cdef const char *colon = find_cut(p, stop)
+    if colon == NULL:
+        return False
+    line.name = p
+    line.name_size = colon - p
+    line.spaced = stop - colon >= 2 and colon[1] == c" "
+    colon += 2 if line.spaced else 1
+    if not line.spaced:
+        while colon < stop and (colon[0] == c" " or colon[0] == c"\t"):
+            colon += 1
+    line.value = colon
+    line.value_size = stop - colon
+    return True
+
+
+cdef inline bint next_line(const char **at, const char *end, Line *line) noexcept nogil:
+    """The next header line from *at on, which moves behind it. False at a blank line and at the end."""
+    cdef const char *p = at[0]
+    cdef const char *feed
+    cdef const char *stop
+    while p < end:
+        feed = line_end(p, end)
+        stop = feed - 1 if feed > p and (feed - 1)[0] == c"\r" else feed
+        if stop == p:
+            return False
+        at[0] = feed + 1
+        if cut_line(p, stop, line):
+            return True
+        p = feed + 1
+    return False
+
+
+cdef bytes block_bytes(block):
+    if isinstance(block, str):
+        return (<str>block).encode("utf-8", "surrogateescape")
+    return block if type(block) is bytes else bytes(memoryview(block))
+
+
+def parse_pairs(block, *, bint decode=True, bint multiline=False):
+    """See eslcodec._codec_py.parse_pairs."""
+    if multiline:
+        return _twin.parse_pairs(block, decode=decode, multiline=True)
+    cdef bytes data = block_bytes(block)
+    cdef const char *p = PyBytes_AS_STRING(data)
+    return pairs_of(p, p + PyBytes_GET_SIZE(data), decode)
+
+
+def parse_headers(block, *, bint decode=True, bint multiline=False):
+    """See eslcodec._codec_py.parse_headers."""
+    if multiline:
+        return _twin.parse_headers(block, decode=decode, multiline=True)
+    cdef bytes data = block_bytes(block)
+    cdef const char *p = PyBytes_AS_STRING(data)
+    return headers_of(p, p + PyBytes_GET_SIZE(data), decode, None, NULL)
+
+
+cdef list pairs_of(const char *p, const char *end, bint decode):
+    cdef Line line
+    cdef list pairs = []
+    while next_line(&p, end, &line):
+        pairs.append((raw_text(line.name, line.name_size), text_of(line.value, line.value_size, decode)))
+    return pairs
+
+
+cdef inline bint is_event_name(const char *name, Py_ssize_t size) noexcept nogil:
+    return size == 10 and memcmp(name, b"Event-Name", 10) == 0
+
+
+cdef dict headers_of(const char *p, const char *end, bint decode, Memo memo, Shape *shape):
+    """All headers as a dict: the first of a repeated spelling, of Event-Name the last.
+
+    `shape`, if given, takes down what a template needs.
+    """
+    cdef Line line
+    cdef const char *start = p
+    cdef const char *begin = p
+    cdef dict headers = {}
+    cdef object name, value
+    cdef Py_ssize_t distinct
+    cdef bint repeated
+    while next_line(&p, end, &line):
+        name = raw_text(line.name, line.name_size) if memo is None else memo.name(line.name, line.name_size)
+        value = text_of(line.value, line.value_size, decode)
+        distinct = len(headers)
+        PyDict_SetDefault(headers, name, value)
+        repeated = len(headers) == distinct
+        if repeated and is_event_name(line.name, line.name_size):
+            headers[name] = value
+        if shape != NULL:
+            shape_line(shape, start, begin, &line, <PyObject *>name, repeated)
+        begin = p
+    if shape != NULL and begin != end + 1:
+        shape.count = -1  # lines that were skipped at the end
+    return headers
+
+
+# What is remembered
+
+
+cdef struct TemplateLine:
+    uint32_t at  # where the line begins, from the start of the block
+    uint32_t value_at
+    PyObject *name  # the key in the template's dict, borrowed from there; NULL if this repetition does not count
+
+
+cdef struct Shape:
+    Py_ssize_t count  # of lines; -1 if the block can be no template
+    TemplateLine lines[TEMPLATE_LINES]
+
+
+cdef void shape_line(
+    Shape *shape, const char *start, const char *begin, Line *line, PyObject *name, bint repeated
+) noexcept:
+    """Take down a line. A block with a line that was skipped or is not cut at ": " can be no template."""
+    cdef Py_ssize_t count = shape.count, i
+    if count < 0:
+        return
+    if count == TEMPLATE_LINES or not line.spaced or line.name != begin:
+        shape.count = -1
+        return
+    if repeated:
+        name = NULL
+        if is_event_name(line.name, line.name_size):  # the last one counts
+            for i in range(count):
+                if shape.lines[i].name != NULL and memcmp(start + shape.lines[i].at, b"Event-Name: ", 12) == 0:
+                    name = shape.lines[i].name
+                    shape.lines[i].name = NULL
+    shape.lines[count].at = <uint32_t>(line.name - start)
+    shape.lines[count].value_at = <uint32_t>(line.value - start)
+    shape.lines[count].name = name
+    shape.count = count + 1
+
+
+cdef struct Change:
+    Py_ssize_t line
+    const char *value
+    Py_ssize_t size
+
+
+@cython.final
+@cython.no_gc
+cdef class Template:
+    """The headers of an event, for events with the same names in the same order. Never changed once made."""
+
+    cdef bytes frame  # owns `text`
+    cdef const char *text
+    cdef Py_ssize_t size
+    cdef dict headers
+    cdef uint64_t key
+    cdef Py_ssize_t count
+    cdef TemplateLine *lines
+
+    def __dealloc__(self):
+        PyMem_Free(self.lines)
+
+    cdef Py_ssize_t diff(self, const char *p, Py_ssize_t size, Change *changes) noexcept nogil:
+        """The lines of [p, p + size) whose values are others: how many, or -1 if the names are not the same.
+
+        The bytes before a value that differs are the same as here, so its line is cut at the same place.
+        """
+        cdef const TemplateLine *lines = self.lines
+        cdef Py_ssize_t ours = 0, theirs = 0, line = 0, count = 0, differs, value_at
+        cdef const char *feed
+        while True:
+            differs = theirs + common_prefix(p + ours, self.text + theirs, min(size - ours, self.size - theirs))
+            if differs == self.size and size - ours == self.size - theirs:
+                return count
+            while line + 1 < self.count and <Py_ssize_t>lines[line + 1].at <= differs:
+                line += 1
+            if differs < <Py_ssize_t>lines[line].value_at:
+                return -1
+            value_at = ours + lines[line].value_at - theirs
+            feed = <const char *>memchr(p + value_at, c"\n", size - value_at)
+            changes[count].line = line
+            changes[count].value = p + value_at
+            changes[count].size = (p + size if feed == NULL else feed) - changes[count].value
+            count += 1
+            line += 1
+            if feed == NULL or line == self.count:
+                return count if feed == NULL and line == self.count else -1
+            ours = feed + 1 - p
+            theirs = lines[line].at
+
+    cdef dict fill(self, const Change *changes, Py_ssize_t count):
+        cdef dict headers = PyDict_Copy(self.headers)
+        cdef Py_ssize_t i, size
+        for i in range(count):
+            if self.lines[changes[i].line].name == NULL:
+                continue
+            size = changes[i].size
+            if size and changes[i].value[size - 1] == c"\r":
+                size -= 1
+            PyDict_SetItem(
+                headers, <object>self.lines[changes[i].line].name, value_text(changes[i].value, size)
+            )
+        return headers
+
+
+@cython.final
+cdef class Memo:
+    """What the messages of a decoder remember together: names, and templates. Never changes a result."""
+
+    cdef PyObject *names[NAME_SLOTS]  # owned, ASCII
+    cdef list templates
+    cdef unsigned int victim
+
+    def __cinit__(self):
+        self.templates = [None] * TEMPLATE_SLOTS
+
+    def __dealloc__(self):
+        for slot in range(NAME_SLOTS):
+            Py_XDECREF(self.names[slot])
+
+    cdef object name(self, const char *p, Py_ssize_t size):
+        """A header's name as text; the same object for the same name, mostly."""
+        if size < 1 or size > NAME_BYTES:
+            return raw_text(p, size)
+        cdef Py_ssize_t slot = mix(p, size) % NAME_SLOTS
+        cdef PyObject *known = self.names[slot]
+        if (
+            known != NULL
+            and PyUnicode_GET_LENGTH(<object>known) == size
+            and memcmp(PyUnicode_DATA(<object>known), p, size) == 0
+        ):
+            return <object>known
+        name = raw_text(p, size)
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            Py_INCREF(name)
+            known = self.names[slot]
+            self.names[slot] = <PyObject *>name
+            Py_XDECREF(known)
+        return name
+
+    cdef dict headers(self, bytes frame, const char *p, Py_ssize_t size):
+        """All headers of the event payload block [p, p + size), which lies in `frame`."""
+        cdef Change changes[TEMPLATE_LINES]
+        cdef Py_ssize_t probe, count
+        cdef Template template
+        if size == 0 or size > TEMPLATE_BYTES:
+            return headers_of(p, p + size, True, self, NULL)
+        cdef uint64_t key = shape_key(p, size)
+        for probe in range(TEMPLATE_PROBES):
+            known = self.templates[(key + probe) % TEMPLATE_SLOTS]
+            if known is None:
+                break
+            template = <Template>known
+            if template.key == key:
+                count = template.diff(p, size, changes)
+                if count >= 0 and count * 2 <= template.count + 16:
+                    return template.fill(changes, count)
+                if count >= 0:
+                    break
+        return self.learn(frame, p, size, key)
+
+    cdef dict learn(self, bytes frame, const char *p, Py_ssize_t size, uint64_t key):
+        """Read the block and keep it as a template."""
+        cdef Shape shape
+        shape.count = 0
+        cdef dict headers = headers_of(p, p + size, True, self, &shape)
+        if shape.count < 1:
+            return headers
+        cdef Template template = Template.__new__(Template)
+        template.lines = <TemplateLine *>PyMem_Malloc(shape.count * sizeof(TemplateLine))
+        if template.lines == NULL:
+            raise MemoryError
+        memcpy(template.lines, shape.lines, shape.count * sizeof(TemplateLine))
+        template.frame = frame
+        template.text = p
+        template.size = size
+        template.headers = headers
+        template.key = key
+        template.count = shape.count
+        cdef Py_ssize_t probe, slot
+        for probe in range(TEMPLATE_PROBES):
+            slot = (key + probe) % TEMPLATE_SLOTS
+            if self.templates[slot] is None:
+                break
+        else:
+            self.victim += 1
+            slot = (key + self.victim % TEMPLATE_PROBES) % TEMPLATE_SLOTS
+        self.templates[slot] = template
+        return PyDict_Copy(headers)
+
+
+cdef inline uint64_t mix(const char *p, Py_ssize_t size) noexcept nogil:
+    """A hash of a name: its length, its first and its last eight bytes."""
+    cdef uint64_t first = 0, last = 0
+    memcpy(&first, p, size if size < 8 else 8)
+    if size > 8:
+        memcpy(&last, p + size - 8, 8)
+    first = (first ^ <uint64_t>size) * <uint64_t>0x9E3779B97F4A7C15
+    first = (first ^ (first >> 29) ^ last) * <uint64_t>0xBF58476D1CE4E5B9
+    return first ^ (first >> 32)
+
+
+cdef uint64_t shape_key(const char *p, Py_ssize_t size) noexcept nogil:
+    """What events with the same names have in common: the first line, the last name, how many lines."""
+    cdef const char *end = p + size
+    cdef const char *last = end
+    cdef const char *colon
+    while last > p and (last - 1)[0] != c"\n":
+        last -= 1
+    colon = <const char *>memchr(last, c":", end - last)
+    cdef uint64_t key = mix(p, line_end(p, end) - p) + 3 * <uint64_t>count_byte(p, end, c"\n")
+    return key + 5 * mix(last, colon - last) if colon != NULL else key
+
+
+# Framing
+
+
+@cython.final
+@cython.no_gc
+cdef class Store:
+    """Memory for unread bytes."""
+
+    cdef char *data
+    cdef Py_ssize_t capacity
+
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+
+cdef Store new_store(Py_ssize_t capacity):
+    cdef Store store = Store.__new__(Store)
+    store.data = <char *>PyMem_Malloc(capacity)
+    if store.data == NULL:
+        raise MemoryError
+    store.capacity = capacity
+    return store
+
+
+@cython.final
+cdef class Window:
+    """The part of a store that `get_buffer` gives out."""
+
+    cdef Store store
+    cdef char *data
+    cdef Py_ssize_t size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.size, 0, flags)
+
+
+cdef class FrameSplitter:
+    """See eslcodec._codec_py.FrameSplitter."""
+
+    cdef Store store
+    cdef Py_ssize_t start, end  # of the unread bytes in the store
+    cdef Py_ssize_t searched, block_end
+    cdef int64_t length  # -1: no Content-Length
+    cdef Py_ssize_t type_at, type_size  # where the Content-Type's value stands; type_size -1: there is none
+    cdef Py_ssize_t max_header, max_body, max_buffered
+    cdef Py_ssize_t taken
+    cdef bint dead
+    cdef Window window
+
+    def __cinit__(self):
+        self.store = new_store(RECEIVE_BYTES_MIN)
+
+    def __init__(
+        self,
+        *,
+        max_header_bytes=limits.MAX_HEADER_BYTES,
+        max_body_bytes=limits.MAX_BODY_BYTES,
+        max_buffered=None,
+    ):
+        if max_buffered is None:
+            max_buffered = limits.default_max_buffered(max_header_bytes, max_body_bytes)
+        for name, bound in (
+            ("max_header_bytes", max_header_bytes),
+            ("max_body_bytes", max_body_bytes),
+            ("max_buffered", max_buffered),
+        ):
+            if not 0 < bound < LENGTH_CEILING:
+                raise ValueError(f"{name} is {bound}, expected 1 to {LENGTH_CEILING - 1}")
+        self.max_header = min(max_header_bytes, PY_SSIZE_T_MAX)
+        self.max_body = min(max_body_bytes, PY_SSIZE_T_MAX)
+        self.max_buffered = min(max_buffered, PY_SSIZE_T_MAX)
+
+    @property
+    def buffered(self):
+        """See eslcodec._codec_py.FrameSplitter.buffered."""
+        return self.end - self.start
+
+    @property
+    def consumed(self):
+        """See eslcodec._codec_py.FrameSplitter.consumed."""
+        return self.taken
+
+    def feed(self, data):
+        """See eslcodec._codec_py.FrameSplitter.feed."""
+        cdef Py_buffer raw
+        if type(data) is bytes:
+            self.append(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            return
+        with memoryview(data) as view:
+            if not view.c_contiguous:
+                raise BufferError("feed() takes contiguous bytes")
+            PyObject_GetBuffer(view, &raw, PyBUF_SIMPLE)
+            try:
+                self.append(<const char *>raw.buf, raw.len)
+            finally:
+                PyBuffer_Release(&raw)
+
+    cdef int append(self, const char *p, Py_ssize_t size) except -1:
+        if self.dead:
+            return 0
+        self.check_room(size)
+        self.reserve(size)
+        memcpy(self.store.data + self.end, p, size)
+        self.end += size
+        return 0
+
+    cdef int check_room(self, Py_ssize_t size) except -1:
+        cdef Py_ssize_t waiting = self.end - self.start
+        if size > self.max_buffered - waiting:
+            raise LimitExceeded(waiting + <object>size, self.max_buffered)
+        return 0
+
+    cdef int reserve(self, Py_ssize_t size) except -1:
+        """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
+        cdef Store old = self.store
+        cdef Py_ssize_t live = self.end - self.start
+        cdef Py_ssize_t wanted = live + size
+        cdef bint oversized = old.capacity > IDLE_BYTES and wanted < old.capacity // 4
+        if self.window is None and not oversized:
+            if live == 0:
+                self.shift()
+            if old.capacity - self.end >= size:
+                return 0
+            if live <= self.start and old.capacity >= wanted:
+                memmove(old.data, old.data + self.start, live)
+                self.shift()
+                return 0
+        cdef Store store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
+        memcpy(store.data, old.data + self.start, live)
+        self.store = store
+        self.shift()
+        return 0
+
+    cdef void shift(self) noexcept:
+        """The unread bytes begin at the store's first byte now."""
+        self.end -= self.start
+        self.searched = max(self.searched - self.start, 0)
+        self.block_end = max(self.block_end - self.start, 0)
+        self.start = 0
+
+    def get_buffer(self, Py_ssize_t sizehint=-1):
+        """See eslcodec._codec_py.FrameSplitter.get_buffer."""
+        cdef Py_ssize_t waiting = self.end - self.start
+        cdef Py_ssize_t room = RECEIVE_BYTES_MAX if self.dead else self.max_buffered - waiting
+        if room <= 0:
+            raise LimitExceeded(waiting + 1, self.max_buffered)
+        cdef Py_ssize_t size = min(min(max(sizehint, RECEIVE_BYTES_MIN), RECEIVE_BYTES_MAX), room)
+        self.window = None
+        self.reserve(size)
+        cdef Window window = Window.__new__(Window)
+        window.store = self.store
+        window.data = self.store.data + self.end
+        window.size = size
+        self.window = window
+        return memoryview(window)
+
+    def buffer_updated(self, nbytes):
+        """See eslcodec._codec_py.FrameSplitter.buffer_updated."""
+        cdef Window window = self.window
+        self.window = None
+        if window is None:
+            raise ValueError("buffer_updated() without get_buffer()")
+        if not 0 <= nbytes <= window.size:
+            raise ValueError(f"buffer_updated({nbytes}), expected 0 to {window.size}")
+        cdef Py_ssize_t size = nbytes
+        if window.store is not self.store:  # bytes were fed in between, and stand in another store
+            self.append(window.data, size)
+        elif not self.dead:
+            self.end += size
+
+    def feed_eof(self):
+        """See eslcodec._codec_py.FrameSplitter.feed_eof."""
+        cdef Py_ssize_t start = self.start, searched = self.searched, block_end = self.block_end, taken = self.taken
+        cdef Py_ssize_t type_at = self.type_at, type_size = self.type_size, end
+        cdef int64_t length = self.length
+        try:
+            while True:
+                end = self.measure()
+                if end < 0:
+                    break
+                self.advance(end)
+            if self.end > self.start:
+                self.raise_incomplete()
+        finally:
+            self.start, self.searched, self.block_end, self.taken = start, searched, block_end, taken
+            self.type_at, self.type_size, self.length = type_at, type_size, length
+
+    cdef int raise_incomplete(self) except -1:
+        left = PyBytes_FromStringAndSize(self.store.data + self.start, self.end - self.start)
+        if not self.block_end:
+            raise IncompleteFrame(left)
+        raise IncompleteFrame(left, self.block_end - self.start, self.length)
+
+    cdef Py_ssize_t measure(self) except -2:
+        """Where the next frame ends in the store, -1 while it is not whole."""
+        if not self.block_end and not self.find_block():
+            return -1
+        if self.length > self.end - self.block_end:
+            return -1
+        return self.block_end + (<Py_ssize_t>self.length if self.length > 0 else 0)
+
+    cdef bint find_block(self) except -1:
+        cdef const char *data = self.store.data
+        cdef const char *blank
+        cdef Py_ssize_t start = self.start, stop
+        if self.searched <= start:
+            while self.start < self.end and (data[self.start] == c"\n" or data[self.start] == c"\r"):
+                self.start += 1
+            self.taken += self.start - start
+            start = self.searched = self.start
+        stop = self.end if self.end - start <= self.max_header else start + self.max_header
+        blank = find_blank(data + self.searched, data + stop)
+        if blank == NULL:
+            if self.end > stop:
+                raise HeaderTooLarge(self.max_header + 1, self.max_header)
+            self.searched = max(self.end - 2, start)
+            return False
+        self.searched = blank - data
+        stop = self.searched + (2 if blank[1] == c"\n" else 3)
+        self.length = self.read_head(data + start, blank)
+        if self.length > self.max_body:
+            raise BodyTooLarge(self.length, self.max_body)
+        self.block_end = stop
+        return True
+
+    cdef int64_t read_head(self, const char *p, const char *end) except -2:
+        """Note where the Content-Type stands in the header block; its Content-Length, -1 if there is none."""
+        cdef Line line
+        cdef const char *first = NULL
+        cdef Py_ssize_t first_size = 0
+        cdef int64_t length = -1, number
+        cdef bint exact = False
+        self.type_size = -1
+        while next_line(&p, end, &line):
+            if line.name_size == 12 and folded_equal(line.name, b"content-type", 12):
+                if self.type_size < 0 or (not exact and memcmp(line.name, b"Content-Type", 12) == 0):
+                    self.type_at = line.value - self.store.data - self.start
+                    self.type_size = line.value_size
+                    exact = memcmp(line.name, b"Content-Type", 12) == 0
+            elif line.name_size == 14 and folded_equal(line.name, b"content-length", 14):
+                number = read_length(line.value, line.value_size)
+                if first == NULL:
+                    first, first_size, length = line.value, line.value_size, number
+                elif number != length:
+                    raise InvalidContentLength(first[:first_size], line.value[: line.value_size])
+        return length
+
+    cdef void advance(self, Py_ssize_t end) noexcept:
+        """Go to the frame behind `end`."""
+        self.taken += end - self.start
+        self.start = self.searched = end
+        self.block_end = 0
+
+    cdef Py_ssize_t take_measure(self) except -2:
+        """`measure`, and the splitter is dead if it raises."""
+        try:
+            return self.measure()
+        except BaseException:
+            self.dead = True
+            raise
+
+    def next_frame(self):
+        """See eslcodec._codec_py.FrameSplitter.next_frame."""
+        cdef Py_ssize_t end = self.take_measure()
+        if end < 0:
+            return None
+        cdef const char *data = self.store.data
+        block = PyBytes_FromStringAndSize(data + self.start, self.block_end - self.start)
+        body = None if self.length < 0 else PyBytes_FromStringAndSize(data + self.block_end, end - self.block_end)
+        self.advance(end)
+        return block, body
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        frame = self.next_frame()
+        if frame is None:
+            raise StopIteration
+        return frame
+
+
+cdef int64_t read_length(const char *p, Py_ssize_t size) except -1:
+    """A Content-Length: ASCII digits, blanks around them; numbers too large to matter become one."""
+    cdef const char *end = p + size
+    cdef const char *at = p
+    cdef int64_t number = 0
+    while at < end and (at[0] == c" " or at[0] == c"\t"):
+        at += 1
+    while end > at and ((end - 1)[0] == c" " or (end - 1)[0] == c"\t"):
+        end -= 1
+    if at == end:
+        raise InvalidContentLength(p[:size])
+    while at < end:
+        if not c"0" <= at[0] <= c"9":
+            raise InvalidContentLength(p[:size])
+        number = min(number * 10 + (at[0] - c"0"), LENGTH_CEILING) if number < LENGTH_CEILING else LENGTH_CEILING
+        at += 1
+    return number
+
+
+cdef int format_of(const char *p, Py_ssize_t size) noexcept:
+    """How the payload of a frame with this Content-Type is written; FRAME if it is no event."""
+    if size == 16 and folded_equal(p, b"text/event-plain", 16):
+        return PLAIN
+    if size == 15 and folded_equal(p, b"text/event-json", 15):
+        return JSON
+    if size == 14 and folded_equal(p, b"text/event-xml", 14):
+        return XML
+    return FRAME
+
+
+cdef class MessageDecoder(FrameSplitter):
+    """See eslcodec._codec_py.MessageDecoder."""
+
+    cdef list keys, kinds
+    cdef type default
+    cdef Memo memo
+
+    def __init__(
+        self,
+        kinds,
+        default,
+        *,
+        max_header_bytes=limits.MAX_HEADER_BYTES,
+        max_body_bytes=limits.MAX_BODY_BYTES,
+        max_buffered=None,
+    ):
+        FrameSplitter.__init__(
+            self, max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes, max_buffered=max_buffered
+        )
+        kinds = dict(kinds)
+        for kind in [*kinds.values(), default]:
+            if not issubclass(kind, Message):
+                raise TypeError(f"{kind!r} is no subclass of Message")
+        self.keys = [bytes(key) for key in kinds]
+        self.kinds = list(kinds.values())
+        self.default = default
+        self.memo = Memo()
+
+    cdef type kind_of(self, const char *p, Py_ssize_t size):
+        cdef Py_ssize_t i
+        for i in range(len(self.keys)):
+            key = <bytes>self.keys[i]
+            if PyBytes_GET_SIZE(key) == size and folded_equal(p, PyBytes_AS_STRING(key), size):
+                return <type>self.kinds[i]
+        return self.default
+
+    cdef Message take(self):
+        cdef Py_ssize_t end = self.take_measure()
+        if end < 0:
+            return None
+        cdef const char *p = self.store.data + self.start
+        cdef type kind = self.default if self.type_size < 0 else self.kind_of(p + self.type_at, self.type_size)
+        cdef Message message = <Message>kind.__new__(kind)
+        message.frame_ = PyBytes_FromStringAndSize(p, end - self.start)
+        message.memo = self.memo
+        message.settle(self.block_end - self.start, self.length >= 0, p + self.type_at, self.type_size)
+        self.advance(end)
+        return message
+
+    def next_message(self):
+        """See eslcodec._codec_py.MessageDecoder.next_message."""
+        return self.take()
+
+    def __next__(self):
+        message = self.take()
+        if message is None:
+            raise StopIteration
+        return message
+
+
+# Reading
+
+
+@cython.no_gc
+@cython.collection_type("mapping")
+cdef class Message:
+    """See eslcodec._codec_py.Message."""
+
+    cdef bytes frame_
+    cdef Memo memo
+    cdef dict index
+    cdef Py_ssize_t split
+    cdef Py_ssize_t head_stop  # as in the twin
+    cdef char format
+    cdef bint has_body
+
+    def __cinit__(self):
+        self.frame_ = b""
+
+    def __init__(self, block, body=None):
+        cdef bytes head = bytes(memoryview(block))
+        cdef const char *p = PyBytes_AS_STRING(head)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(head)
+        cdef const char *blank = find_blank(p, p + size)
+        if blank == NULL or blank + (2 if blank[1] == c"\n" else 3) != p + size:
+            raise ValueError("a header block ends with its first blank line")
+        written, _ = _twin._read_head(head)
+        self.frame_ = head if body is None else head + body
+        if written is None:
+            self.settle(size, body is not None, NULL, -1)
+        else:
+            self.settle(size, body is not None, written, len(written))
+
+    cdef int settle(self, Py_ssize_t split, bint has_body, const char *content_type, Py_ssize_t type_size) except -1:
+        self.split = split
+        self.has_body = has_body
+        self.head_stop = -1
+        self.index = None
+        self.format = FRAME if type_size < 0 else format_of(content_type, type_size)
+        if self.format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(self.frame_), b"Event-Name:", 11) == 0:
+            self.format = FRAME_ENCODED
+        return 0
+
+    # The bytes
+
+    @property
+    def frame(self):
+        """See eslcodec._codec_py.Message.frame."""
+        return self.frame_
+
+    @property
+    def raw(self):
+        """See eslcodec._codec_py.Message.raw."""
+        if self.format < PLAIN:
+            return self.frame_[: self.split]
+        if self.format == PLAIN:
+            return self.frame_[self.split : self.head_end()]
+        return self.frame_[self.split :]
+
+    @property
+    def body(self):
+        """See eslcodec._codec_py.Message.body."""
+        if self.format == PLAIN:
+            return self.frame_[self.head_end() :] or None
+        if self.format > PLAIN:
+            self.refuse_format()
+        return self.frame_[self.split :] if self.has_body else None
+
+    @property
+    def text(self):
+        """See eslcodec._codec_py.Message.text."""
+        cdef bytes body = self.body or b""
+        return raw_text(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+
+    @property
+    def content_type(self):
+        """See eslcodec._codec_py.Message.content_type."""
+        if self.format < PLAIN:
+            return self.find("Content-Type")
+        written, _ = _twin._read_head(self.frame_[: self.split])
+        return written.decode("utf-8", "surrogateescape")
+
+    cdef int refuse_format(self) except -1:
+        name = "JSON" if self.format == JSON else "XML"
+        raise NotImplementedError(f"reading {name} event payloads is not implemented yet; the bytes are in .raw")
+
+    cdef Py_ssize_t find_head(self) noexcept:
+        """Where the header lines that are read begin in the frame; `head_stop` is known afterwards."""
+        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef Py_ssize_t begin = 0 if self.format < PLAIN else self.split
+        cdef const char *end = p + (self.split if self.format < PLAIN else PyBytes_GET_SIZE(self.frame_))
+        cdef const char *blank
+        if self.head_stop < 0:
+            blank = find_blank(p + (begin - 1 if begin else 0), end)
+            self.head_stop = (end if blank == NULL else blank) - p
+        return begin
+
+    cdef Py_ssize_t head_end(self) noexcept:
+        """Where the body begins in the frame: behind the blank line, or at the end if there is none."""
+        self.find_head()
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(self.frame_)
+        if self.head_stop >= size:
+            return size
+        return self.head_stop + (2 if PyBytes_AS_STRING(self.frame_)[self.head_stop + 1] == c"\n" else 3)
+
+    # Look-ups
+
+    cdef object find(self, object name):
+        """The value of a look-up, None if the name is absent."""
+        if not isinstance(name, str):
+            return None
+        if self.format > PLAIN:
+            self.refuse_format()
+        if self.index is not None:
+            known = PyDict_GetItem(self.index, name)
+            if known != NULL:
+                return <object>known
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            return self.find_bytes(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
+        cdef bytes encoded = name_bytes(name)
+        if encoded is None:
+            return None
+        return self.find_bytes(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded))
+
+    cdef object find_bytes(self, const char *name, Py_ssize_t size):
+        cdef Line line
+        if not self.find_line(name, size, &line):
+            return None
+        return text_of(line.value, line.value_size, self.format != FRAME)
+
+    cdef bint find_line(self, const char *name, Py_ssize_t size, Line *found) noexcept:
+        """The line that a look-up takes: the exact spelling, else the first that matches ignoring ASCII case."""
+        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef Py_ssize_t begin = self.find_head()
+        cdef const char *end = p + self.head_stop
+        if begin == 0 or self.head_stop < begin:
+            return walk_lines(p + begin, end, name, size, found)
+        cdef const char *at = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *hit
+        cdef const char *folded = NULL
+        cdef bint last = is_event_name(name, size), seen = False
+        while True:
+            hit = find_name(at, end, name, size, &folded)
+            if hit == NULL:
+                break
+            if not (end - hit >= size + 3 and hit[size + 2] == c" "):
+                return walk_lines(p + begin, end, name, size, found)  # cut elsewhere, perhaps
+            found.value = hit + size + 3
+            seen = True
+            if not last:
+                break
+            at = hit + 1
+        if not seen:
+            if folded == NULL:
+                return False
+            # The first that matches may be cut elsewhere, or be the first of several Event-Name in another spelling.
+            return walk_lines(p + begin, end, name, size, found)
+        if (size and memchr(name, c"\n", size) != NULL) or has_cut(name, size):
+            return False  # no line can have this name
+        hit = line_end(found.value, end)
+        if hit > found.value and (hit - 1)[0] == c"\r":
+            hit -= 1
+        found.value_size = hit - found.value
+        return True
+
+    def __getitem__(self, name):
+        value = self.find(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def get(self, name, default=None, /):
+        """See eslcodec._codec_py.Message.get."""
+        value = self.find(name)
+        return default if value is None else value
+
+    def __contains__(self, name):
+        return self.find(name) is not None
+
+    cdef dict get_index(self):
+        if self.index is None:
+            self.index = self.parse()
+        return self.index
+
+    cdef dict parse(self):
+        """All headers, as `asdict` gives them."""
+        if self.format > PLAIN:
+            self.refuse_format()
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef Py_ssize_t begin = self.find_head()
+        cdef Py_ssize_t size = max(self.head_stop - begin, 0)
+        if self.format == PLAIN and self.memo is not None:
+            return self.memo.headers(frame, p + begin, size)
+        return headers_of(p + begin, p + begin + size, self.format != FRAME, None, NULL)
+
+    def __len__(self):
+        return len(self.get_index())
+
+    def __iter__(self):
+        return iter(self.get_index())
+
+    def keys(self):
+        return KeysView(self)
+
+    def values(self):
+        return ValuesView(self)
+
+    def items(self):
+        return ItemsView(self)
+
+    __reversed__ = None
+
+    def select(self, *names):
+        """See eslcodec._codec_py.Message.select."""
+        return tuple([self.find(name) for name in names])
+
+    def asdict(self):
+        """See eslcodec._codec_py.Message.asdict."""
+        return self.parse() if self.index is None else PyDict_Copy(self.index)
+
+    def pairs(self):
+        """See eslcodec._codec_py.Message.pairs."""
+        if self.format > PLAIN:
+            self.refuse_format()
+        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef Py_ssize_t begin = self.find_head()
+        return pairs_of(p + begin, p + max(self.head_stop, begin), self.format != FRAME)
+
+    def getlist(self, name):
+        """See eslcodec._codec_py.Message.getlist."""
+        cdef list values = []
+        key = self.spelling(name)
+        if key is None:
+            return values
+        for other, value in self.pairs():
+            if other == key:
+                values += value[7:].split("|:") if value.startswith("ARRAY::") else [value]
+        return values
+
+    cdef object spelling(self, name):
+        """The key that a look-up of `name` takes."""
+        cdef dict index = self.get_index()
+        if not isinstance(name, str):
+            return None
+        if name in index:
+            return name
+        cdef bytes wanted = name_bytes(name)
+        if wanted is None:
+            return None
+        wanted = wanted.lower()
+        for key in index:
+            if name_bytes(key).lower() == wanted:
+                return key
+        return None
+
+    # As an object
+
+    def __eq__(self, other):
+        if type(self) is not type(other):
+            return NotImplemented
+        cdef Message that = <Message>other
+        return self.format == that.format and self.identity() == that.identity()
+
+    def __hash__(self):
+        return hash(self.identity())
+
+    cdef tuple identity(self):
+        return (self.frame_, self.has_body) if self.format < PLAIN else (self.frame_[self.split :], True)
+
+    def __reduce__(self):
+        return type(self), (self.frame_[: self.split], self.frame_[self.split :] if self.has_body else None)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} of {len(self.frame_)} bytes>"
+
+
+Mapping.register(Message)
+
+
+cdef bint has_cut(const char *name, Py_ssize_t size) noexcept:
+    """Whether ": " stands in a name: it would have been cut there."""
+    cdef Py_ssize_t i
+    for i in range(size - 1):
+        if name[i] == c":" and name[i + 1] == c" ":
+            return True
+    return False
+
+
+cdef bint walk_lines(const char *p, const char *end, const char *name, Py_ssize_t size, Line *found) noexcept:
+    """Find the line that a look-up takes by cutting one after another."""
+    cdef Line line
+    cdef const char *begin = p
+    cdef bint exact = False, folded = False
+    while next_line(&p, end, &line):
+        if line.name_size != size:
+            continue
+        if memcmp(line.name, name, size) == 0:
+            found[0] = line
+            exact = True
+            if not is_event_name(name, size):
+                return True
+        elif not exact and not folded and folded_equal(line.name, name, size):
+            found[0] = line
+            folded = True
+    if folded and not exact and is_event_name(found.name, found.name_size):
+        return walk_lines(begin, end, b"Event-Name", 10, found)  # of several, the last counts
+    return exact or folded

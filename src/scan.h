@@ -1,0 +1,193 @@
+/* Searches over bytes for _codec_c.pyx, 16 at a time with SSE2 or NEON, one by one elsewhere (ESL_SCALAR forces that).
+ *
+ * Nothing here reads outside [p, p + n), allocates, or knows Python. A mask has one bit for each byte, MASK_STEP bits
+ * apart, the first byte lowest.
+ */
+#ifndef ESL_SCAN_H
+#define ESL_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(ESL_SCALAR)
+#elif defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+#define ESL_SIMD 1
+#define MASK_STEP 1
+typedef __m128i bytes16;
+static inline bytes16 load16(const char *p) { return _mm_loadu_si128((const __m128i *)p); }
+static inline bytes16 equal16(bytes16 a, char c) { return _mm_cmpeq_epi8(a, _mm_set1_epi8(c)); }
+static inline bytes16 same16(bytes16 a, bytes16 b) { return _mm_cmpeq_epi8(a, b); }
+static inline bytes16 and16(bytes16 a, bytes16 b) { return _mm_and_si128(a, b); }
+static inline bytes16 or16(bytes16 a, bytes16 b) { return _mm_or_si128(a, b); }
+static inline uint64_t mask16(bytes16 a) { return (uint64_t)(unsigned)_mm_movemask_epi8(a); }
+#define MASK_FULL ((uint64_t)0xFFFF)
+#elif defined(__aarch64__) && (defined(__ARM_NEON) || defined(__ARM_NEON__))
+#include <arm_neon.h>
+#define ESL_SIMD 1
+#define MASK_STEP 4
+typedef uint8x16_t bytes16;
+static inline bytes16 load16(const char *p) { return vld1q_u8((const uint8_t *)p); }
+static inline bytes16 equal16(bytes16 a, char c) { return vceqq_u8(a, vdupq_n_u8((uint8_t)c)); }
+static inline bytes16 same16(bytes16 a, bytes16 b) { return vceqq_u8(a, b); }
+static inline bytes16 and16(bytes16 a, bytes16 b) { return vandq_u8(a, b); }
+static inline bytes16 or16(bytes16 a, bytes16 b) { return vorrq_u8(a, b); }
+static inline uint64_t mask16(bytes16 a) {
+    return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(a), 4)), 0) & 0x1111111111111111u;
+}
+#define MASK_FULL ((uint64_t)0x1111111111111111u)
+#endif
+
+#ifdef ESL_SIMD
+static inline size_t bits(uint64_t mask) { /* few are set: a loop beats the popcount that every machine has */
+    size_t n = 0;
+    for (; mask; mask &= mask - 1) n++;
+    return n;
+}
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+static inline int low_bit(uint64_t mask) { unsigned long at; _BitScanForward64(&at, mask); return (int)at; }
+#else
+static inline int low_bit(uint64_t mask) { return __builtin_ctzll(mask); }
+#endif
+#endif
+
+/* Whether the line feed at p begins a blank line: LF LF or LF CR LF. */
+static inline int is_blank(const char *p, const char *end) {
+    return (end - p >= 2 && p[1] == '\n') || (end - p >= 3 && p[1] == '\r' && p[2] == '\n');
+}
+
+/* The line feed that begins the first blank line in [p, end), or NULL. */
+static inline const char *find_blank(const char *p, const char *end) {
+#ifdef ESL_SIMD
+    uint64_t carry = 0; /* whether the byte before p is LF or CR, as the first byte of a mask */
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p);
+        uint64_t ends = mask16(or16(equal16(a, '\n'), equal16(a, '\r')));
+        uint64_t twos = ends & ((ends << MASK_STEP) | carry); /* the second of two line-end bytes */
+        for (; twos; twos &= twos - 1) {
+            const char *first = p + low_bit(twos) / MASK_STEP - 1;
+            if (*first == '\n' && is_blank(first, end)) return first;
+        }
+        carry = (ends >> (15 * MASK_STEP)) & 1;
+    }
+    if (carry) p--;
+#endif
+    while (p < end && (p = (const char *)memchr(p, '\n', (size_t)(end - p)))) {
+        if (is_blank(p, end)) return p;
+        p++;
+    }
+    return NULL;
+}
+
+/* Whether a and b are equal but for ASCII case. */
+static inline int folded_equal(const char *a, const char *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        unsigned char x = (unsigned char)a[i], y = (unsigned char)b[i];
+        if (x != y && ((x ^ y) != 0x20 || (unsigned char)((x | 0x20) - 'a') > 25)) return 0;
+    }
+    return 1;
+}
+
+/* The first line feed in [p, end) that has `name` and a colon behind it, or NULL; *folded, if it is NULL, is set to the
+ * first that has them but for ASCII case. */
+static inline const char *find_name(const char *p, const char *end, const char *name, size_t size,
+                                    const char **folded) {
+#ifdef ESL_SIMD
+    for (; (size_t)(end - p) >= size + 17; p += 16) {
+        uint64_t hits = mask16(and16(equal16(load16(p), '\n'), equal16(load16(p + 1 + size), ':')));
+        for (; hits; hits &= hits - 1) {
+            const char *at = p + low_bit(hits) / MASK_STEP;
+            if (memcmp(at + 1, name, size) == 0) return at;
+            if (!*folded && folded_equal(at + 1, name, size)) *folded = at;
+        }
+    }
+#endif
+    while (p < end && (p = (const char *)memchr(p, '\n', (size_t)(end - p)))) {
+        if ((size_t)(end - p) < size + 2) return NULL;
+        if (p[1 + size] == ':') {
+            if (memcmp(p + 1, name, size) == 0) return p;
+            if (!*folded && folded_equal(p + 1, name, size)) *folded = p;
+        }
+        p++;
+    }
+    return NULL;
+}
+
+/* How often `byte` stands in [p, end). */
+static inline size_t count_byte(const char *p, const char *end, char byte) {
+    size_t count = 0;
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) count += bits(mask16(equal16(load16(p), byte)));
+#endif
+    for (; p < end; p++) count += *p == byte;
+    return count;
+}
+
+/* How many bytes a and b have in common from their start, at most n. */
+static inline size_t common_prefix(const char *a, const char *b, size_t n) {
+    size_t i = 0;
+#ifdef ESL_SIMD
+    for (; n - i >= 16; i += 16) {
+        uint64_t differ = mask16(same16(load16(a + i), load16(b + i))) ^ MASK_FULL;
+        if (differ) return i + (size_t)(low_bit(differ) / MASK_STEP);
+    }
+#endif
+    while (i < n && a[i] == b[i]) i++;
+    return i;
+}
+
+/* Which bytes a value has that keep it from being copied as it stands: 1 a percent sign, 2 one above 0x7F. */
+static inline int coded(const char *p, size_t n) {
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t word = 0, percent = 0, high = 0;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&word, p, 8);
+        high |= word;
+        word ^= ones * '%';
+        percent |= (word - ones) & ~word;
+    }
+    word = ones; /* bytes that are neither */
+    memcpy(&word, p, n);
+    high |= word;
+    word ^= ones * '%';
+    percent |= (word - ones) & ~word;
+    return ((percent & highs) != 0) | (((high & highs) != 0) << 1);
+}
+
+static inline int hex_digit(unsigned char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decode %XX from p into out, which has room for n bytes; the number of bytes written. */
+static inline size_t unquote_into(const char *p, size_t n, char *out) {
+    const char *end = p + n;
+    char *to = out;
+    while (p < end) {
+        int high, low;
+        if (*p == '%' && end - p > 2 && (high = hex_digit((unsigned char)p[1])) >= 0 &&
+            (low = hex_digit((unsigned char)p[2])) >= 0) {
+            *to++ = (char)(high << 4 | low);
+            p += 3;
+        } else {
+            *to++ = *p++;
+        }
+    }
+    return (size_t)(to - out);
+}
+
+/* Where a header line [p, end) is cut: at its first ": ", else at its first ':', else NULL. */
+static inline const char *find_cut(const char *p, const char *end) {
+    const char *first = NULL, *at = p;
+    while (at < end && (at = (const char *)memchr(at, ':', (size_t)(end - at)))) {
+        if (end - at >= 2 && at[1] == ' ') return at;
+        if (!first) first = at;
+        at++;
+    }
+    return first;
+}
+
+#endif
