@@ -20,8 +20,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, overload
 
-from . import limits
-from .errors import BodyTooLarge, HeaderTooLarge, IncompleteFrame, InvalidContentLength, LimitExceeded
+from . import _json, limits
+from ._json import Field, joined
+from .errors import (
+    BodyTooLarge,
+    HeaderTooLarge,
+    IncompleteFrame,
+    InvalidContentLength,
+    LimitExceeded,
+    MalformedPayload,
+)
 
 __impl__: Final = "python"
 
@@ -100,6 +108,66 @@ def _text(raw: bytes) -> str:
 
 def _value(raw: bytes) -> str:
     return unquote(raw).decode("utf-8", "surrogateescape") if b"%" in raw else raw.decode("utf-8", "surrogateescape")
+
+
+# Arrays, and payloads in other formats than plain
+
+
+def split_array(text: str) -> str | list[str]:
+    """A value as a list of its items if it is the text of an array (spec P6.4)."""
+    return text[7:].split("|:") if text.startswith("ARRAY::") else text
+
+
+_Parsed = tuple[list[Field], "bytes | None", "tuple[str, int, str] | None"]
+
+
+def read_payload(format: int, payload: bytes) -> _Parsed:
+    """The headers and the body of a JSON or XML payload, or why they cannot be read: what MalformedPayload takes."""
+    name = "json" if format == JSON else "xml"
+    try:
+        fields, body = _json.read(payload) if format == JSON else _read_xml(payload)
+    except _json.Fault as fault:
+        return [], None, (name, fault.offset, fault.why)
+    return fields, body, None
+
+
+def _read_xml(payload: bytes) -> tuple[list[Field], bytes | None]:
+    from . import _xml  # expat is loaded by those who get XML
+
+    fields, body = _xml.read(payload)
+    return [(name, _xml_value(value)) for name, value in fields], body
+
+
+def _xml_value(value: str | list[str]) -> str | list[str]:
+    return _value(value.encode()) if isinstance(value, str) else [_value(item.encode()) for item in value]
+
+
+def to_mapping(fields: Iterable[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
+    """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`."""
+    clean = _replaced if replace else str
+    mapping: dict[str, str | list[str]] = {}
+    for key, value in fields:
+        name = clean(key)
+        if name not in mapping or name == "Event-Name":
+            mapping[name] = clean(value) if isinstance(value, str) else [clean(item) for item in value]
+    if body is not None:
+        mapping["_body"] = clean(_text(body))
+    return mapping
+
+
+def to_json(fields: Iterable[Field], body: bytes | None, replace: bool) -> bytes:
+    """`to_mapping` as compact JSON. What is not UTF-8 and not replaced is written as an escaped surrogate."""
+    import json
+
+    text = json.dumps(to_mapping(fields, body, replace), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+def _replaced(text: str) -> str:
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 # Header lines
@@ -613,7 +681,18 @@ class Message(Mapping[str, str]):
         ('+OK', None, ['Content-Type', 'Reply-Text'])
     """
 
-    __slots__ = ("_checked", "_folded", "_format", "_frame", "_has_body", "_head_stop", "_index", "_memo", "_split")
+    __slots__ = (
+        "_checked",
+        "_folded",
+        "_format",
+        "_frame",
+        "_has_body",
+        "_head_stop",
+        "_index",
+        "_memo",
+        "_parsed",
+        "_split",
+    )
 
     _frame: bytes
     _split: int  # length of the frame's own header block
@@ -622,6 +701,7 @@ class Message(Mapping[str, str]):
     _memo: _Memo
     _index: dict[str, str] | None
     _folded: dict[bytes, str] | None
+    _parsed: _Parsed | None  # of JSON and XML events
     _head_stop: int  # where the blank line of the block that is read begins; -1 while not known
     _checked: int  # no blank line begins before this index
 
@@ -640,6 +720,7 @@ class Message(Mapping[str, str]):
         self._memo = memo
         self._index = None
         self._folded = None
+        self._parsed = None
         self._head_stop = -1
         self._checked = split - 1
         self._format = _PAYLOAD_FORMATS.get((content_type or b"").lower(), FRAME)
@@ -671,7 +752,12 @@ class Message(Mapping[str, str]):
         if self._format == PLAIN:
             return self._frame[self._find_head_end() :] or None
         if self._format > PLAIN:
-            self._refuse_format()
+            return self._load()[1]
+        return self._frame[self._split :] if self._has_body else None
+
+    @property
+    def payload(self) -> bytes | None:
+        """The frame's body as it came, of an event its payload; None without a Content-Length."""
         return self._frame[self._split :] if self._has_body else None
 
     @property
@@ -687,9 +773,18 @@ class Message(Mapping[str, str]):
         written, _ = _read_head(self._frame[: self._split])
         return None if written is None else _text(written)
 
-    def _refuse_format(self) -> None:
-        name = "JSON" if self._format == JSON else "XML"
-        raise NotImplementedError(f"reading {name} event payloads is not implemented yet; the bytes are in .raw")
+    @property
+    def malformed(self) -> MalformedPayload | None:
+        """None, or why nothing could be read from an event's payload. Such an event has no headers and no body."""
+        fault = self._load()[2] if self._format > PLAIN else None
+        return None if fault is None else MalformedPayload(*fault)
+
+    def _load(self) -> _Parsed:
+        """What a JSON or XML payload says."""
+        parsed = self._parsed
+        if parsed is None:
+            parsed = self._parsed = read_payload(self._format, self._frame[self._split :])
+        return parsed
 
     def _find_head_end(self) -> int:
         """Where the body begins in the frame: behind the payload's blank line, or at the end if it has none."""
@@ -741,14 +836,14 @@ class Message(Mapping[str, str]):
         return True
 
     def _build_index(self) -> dict[str, str]:
-        if self._format > PLAIN:
-            self._refuse_format()
         index = self._parse()
         self._index = index
         return index
 
     def _parse(self) -> dict[str, str]:
         """All headers, as `asdict` gives them."""
+        if self._format > PLAIN:
+            return _first_wins((name, joined(value)) for name, value in self._load()[0])
         block = self._block()
         if self._format != PLAIN:
             return _first_wins(self._pairs_of(block))
@@ -825,17 +920,22 @@ class Message(Mapping[str, str]):
 
     def asdict(self) -> dict[str, str]:
         """All headers as a fresh dict, equal to `dict(message)` and much faster."""
-        if self._index is not None:
-            return dict(self._index)
-        if self._format > PLAIN:
-            self._refuse_format()
-        return self._parse()
+        return self._parse() if self._index is None else dict(self._index)
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
         if self._format > PLAIN:
-            self._refuse_format()
+            return [(name, joined(value)) for name, value in self._load()[0]]
         return list(self._pairs_of(self._block()))
+
+    def _fields(self) -> list[Field]:
+        """`pairs` with arrays as lists."""
+        fields = self._load()[0] if self._format > PLAIN else self.pairs()
+        return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
+
+    def _to_json(self, replace: bool) -> bytes:
+        """See `Event.to_json`."""
+        return to_json(self._fields(), self.body, replace)
 
     def getlist(self, name: str) -> list[str]:
         """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.
@@ -846,9 +946,9 @@ class Message(Mapping[str, str]):
         """
         key = self._spelling(name)
         values: list[str] = []
-        for other, value in self.pairs() if key is not None else ():
+        for other, value in self._fields() if key is not None else ():
             if other == key:
-                values += value[7:].split("|:") if value.startswith("ARRAY::") else [value]
+                values += [value] if isinstance(value, str) else value
         return values
 
     # As an object

@@ -6,14 +6,16 @@ for from the frame's bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
+from ._codec_py import to_mapping
+from ._json import Field
 from .enums import LogLevel
-from .errors import CommandError
+from .errors import CommandError, InvalidCommand
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,6 +26,16 @@ _PAYLOAD_HEADS: Final = {
     "json": b"Content-Length: %d\nContent-Type: text/event-json\n\n",
     "xml": b"Content-Length: %d\nContent-Type: text/event-xml\n\n",
 }
+_FORMATS: Final = {"text/event-plain": "plain", "text/event-json": "json", "text/event-xml": "xml"}
+
+HeaderValue = str | int | Sequence[str]
+"""What `Event.build` takes as a value: text, a number, or the items of an array."""
+
+
+def _replaces(errors: str) -> bool:
+    if errors not in ("replace", "surrogateescape"):
+        raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
+    return errors == "replace"
 
 
 def _number(text: str | None) -> int | None:
@@ -62,6 +74,105 @@ class Event(Message):
         if head is None:
             raise ValueError(f"format is {format!r}, expected 'plain', 'json' or 'xml'")
         return cls(head % len(payload), payload)
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        headers: Mapping[str, HeaderValue] | Iterable[tuple[str, HeaderValue]] = (),
+        body: bytes | str | None = None,
+        subclass: str | None = None,
+    ) -> Self:
+        """An event of our own, ready to be sent or serialized.
+
+        Args:
+            name: `Event-Name`.
+            headers: the others, in order; a list is an array. Repeats are kept.
+            body: bytes, or text to be written as UTF-8. An empty one is none.
+            subclass: `Event-Subclass`, for CUSTOM only.
+
+        Raises:
+            InvalidCommand: a subclass of anything but CUSTOM, or what the plain format cannot express: a name with a
+                line feed or `": "` in it, an array item with `|:`.
+
+        Example:
+            >>> event = Event.build("CUSTOM", {"Peer": "a b", "Codecs": ["PCMU", "G722"]}, "hello", subclass="my::test")
+            >>> print(event.serialize("plain").decode())
+            Event-Name: CUSTOM
+            Event-Subclass: my%3A%3Atest
+            Peer: a%20b
+            Codecs: ARRAY%3A%3APCMU%7C%3AG722
+            Content-Length: 5
+            <BLANKLINE>
+            hello
+        """
+        from . import render
+
+        if subclass is not None and name != "CUSTOM":
+            raise InvalidCommand(f"{name!r:.80} has no subclasses, only CUSTOM has")
+        fields: list[Field] = [("Event-Name", str(name))]
+        if subclass is not None:
+            fields.append(("Event-Subclass", subclass))
+        for key, value in headers.items() if isinstance(headers, Mapping) else headers:
+            fields.append((key, str(value) if isinstance(value, (str, int)) else list(value)))
+        data = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else body
+        return cls.from_payload(render.plain(fields, data or None), "plain")
+
+    def serialize(self, format: str) -> bytes:
+        """The payload in a format: its own bytes in its own, all headers and repeats in the others (spec P4).
+
+        Args:
+            format: "plain", "json" or "xml".
+
+        Raises:
+            MalformedPayload: this event could not be read, so it cannot be written otherwise.
+            InvalidCommand: the format cannot express a name, an item or the body.
+            ValueError: another format.
+
+        Example:
+            >>> Event.build("DTMF", {"DTMF-Digit": "#"}).serialize("json")
+            b'{"Event-Name":"DTMF","DTMF-Digit":"#"}'
+        """
+        if format not in _PAYLOAD_HEADS:
+            raise ValueError(f"format is {format!r}, expected 'plain', 'json' or 'xml'")
+        if _FORMATS.get((self.content_type or "").lower()) == format:
+            return self.payload or b""
+        malformed = self.malformed
+        if malformed is not None:
+            raise malformed
+        from . import render
+
+        return render.PAYLOADS[format](self._fields(), self.body)
+
+    def to_dict(self, errors: str = "replace") -> dict[str, str | list[str]]:
+        """All headers in the shape of the switch's JSON events: arrays as lists, the body as text under `_body`.
+
+        Of a repeated spelling the first, of Event-Name the last. The result can be given to any JSON encoder.
+
+        Args:
+            errors: what becomes of bytes that are not UTF-8: "replace" by U+FFFD each, or "surrogateescape".
+
+        Example:
+            >>> Event.build("DTMF", {"A": ["x", "y"]}, "b").to_dict()
+            {'Event-Name': 'DTMF', 'A': ['x', 'y'], 'Content-Length': '1', '_body': 'b'}
+        """
+        return to_mapping(self._fields(), self.body, _replaces(errors))
+
+    def to_json(self, errors: str = "replace") -> bytes:
+        """`to_dict` as compact JSON, straight from the event's bytes.
+
+        Args:
+            errors: what becomes of bytes that are not UTF-8: "replace" by U+FFFD each, or "surrogateescape": written
+                as `\\udcXX`, which `json.loads` gives back as such.
+
+        Returns:
+            Valid UTF-8 in any case.
+
+        Example:
+            >>> Event.build("DTMF", {"A": ["x", "y"]}).to_json()
+            b'{"Event-Name":"DTMF","A":["x","y"]}'
+        """
+        return self._to_json(_replaces(errors))
 
     @property
     def name(self) -> str | None:

@@ -17,7 +17,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -27,8 +27,15 @@ from libc.string cimport memchr, memcmp, memcpy, memmove
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
 from . import _codec_py as _twin
-from . import limits
-from .errors import BodyTooLarge, HeaderTooLarge, IncompleteFrame, InvalidContentLength, LimitExceeded
+from . import _json, limits
+from .errors import (
+    BodyTooLarge,
+    HeaderTooLarge,
+    IncompleteFrame,
+    InvalidContentLength,
+    LimitExceeded,
+    MalformedPayload,
+)
 
 cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
@@ -38,6 +45,8 @@ cdef extern from "scan.h" nogil:
     size_t common_prefix(const char *a, const char *b, size_t n)
     int coded(const char *p, size_t n)
     int folded_equal(const char *a, const char *b, size_t n)
+    const char *string_end(const char *p, const char *end, int *escaped)
+    size_t unescape_into(const char *p, size_t n, char *out)
     size_t unquote_into(const char *p, size_t n, char *out)
 
 cdef extern from "Python.h":
@@ -93,24 +102,32 @@ cdef inline object raw_text(const char *p, Py_ssize_t size):
     return PyUnicode_DecodeUTF8(p, size, "surrogateescape")
 
 
-cdef object value_text(const char *p, Py_ssize_t size):
-    """A percent-encoded value as text."""
+ctypedef size_t (*decoder_t)(const char *p, size_t n, char *out) noexcept nogil
+
+
+cdef object decoded_text(const char *p, Py_ssize_t size, decoder_t decode):
+    """Text whose bytes `decode` makes of [p, p + size)."""
     cdef char stack[STACK_BYTES]
     cdef char *out = stack
-    cdef int found = coded(p, size)
-    if found == 0 and size > 0:
-        return ascii_text(p, size)
-    if not found & 1:
-        return PyUnicode_DecodeUTF8(p, size, "surrogateescape")
     if size > STACK_BYTES:
         out = <char *>PyMem_Malloc(size)
         if out == NULL:
             raise MemoryError
     try:
-        return raw_text(out, unquote_into(p, size, out))
+        return raw_text(out, decode(p, size, out))
     finally:
         if out != stack:
             PyMem_Free(out)
+
+
+cdef inline object value_text(const char *p, Py_ssize_t size):
+    """A percent-encoded value as text."""
+    cdef int found = coded(p, size)
+    if found == 0 and size > 0:
+        return ascii_text(p, size)
+    if found & 1:
+        return decoded_text(p, size, unquote_into)
+    return PyUnicode_DecodeUTF8(p, size, "surrogateescape")
 
 
 cdef inline object text_of(const char *p, Py_ssize_t size, bint decode):
@@ -489,6 +506,360 @@ cdef uint64_t shape_key(const char *p, Py_ssize_t size) noexcept nogil:
     colon = <const char *>memchr(last, c":", end - last)
     cdef uint64_t key = mix(p, line_end(p, end) - p) + 3 * <uint64_t>count_byte(p, end, c"\n")
     return key + 5 * mix(last, colon - last) if colon != NULL else key
+
+
+# JSON payloads
+
+
+cdef enum:
+    STRING = 0
+    ESCAPED = 1  # a string with escapes
+    OTHER = 2  # a number, true, false, null, a nested value: its text
+    ARRAY = 3  # what stands between the brackets
+
+cdef struct Token:
+    const char *text
+    Py_ssize_t size
+    int kind
+
+
+cdef struct Member:
+    Token name
+    Token value
+
+
+cdef enum:
+    NO_FAULT = 0
+    NO_OBJECT, NO_NAME, NO_COLON, NO_COMMA, NO_ITEM_COMMA, NO_STRING, NO_VALUE, NO_NEST_END
+
+EXPECTED = (
+    "",
+    "an object",
+    "a name",
+    "a colon",
+    "a comma or the end of the object",
+    "a comma or the end of the array",
+    "a whole string",
+    "a value",
+    "a nested value with its end",
+)
+
+
+cdef struct Scanner:
+    const char *at
+    const char *end
+    int fault  # one of the above; `at` is where
+
+
+cdef inline int fail(Scanner *scanner, const char *at, int fault) noexcept nogil:
+    scanner.at = at
+    scanner.fault = fault
+    return False
+
+
+cdef inline int next_byte(Scanner *scanner) noexcept nogil:
+    """The next byte that is no blank, -1 at the end."""
+    while scanner.at < scanner.end:
+        if scanner.at[0] not in (c" ", c"\n", c"\r", c"\t"):
+            return <unsigned char>scanner.at[0]
+        scanner.at += 1
+    return -1
+
+
+cdef inline bint scan_string(Scanner *scanner, Token *token, int fault) noexcept nogil:
+    cdef const char *begin = scanner.at + 1
+    cdef const char *quote = NULL
+    cdef int escaped = 0
+    if scanner.at < scanner.end and scanner.at[0] == c'"':
+        quote = string_end(begin, scanner.end, &escaped)
+    if quote == NULL:
+        return fail(scanner, scanner.at, fault)
+    token.text = begin
+    token.size = quote - begin
+    token.kind = ESCAPED if escaped else STRING
+    scanner.at = quote + 1
+    return True
+
+
+cdef inline const char *skip_digits(const char *p, const char *end) noexcept nogil:
+    while p < end and c"0" <= p[0] <= c"9":
+        p += 1
+    return p
+
+
+cdef const char *literal_end(const char *p, const char *end) noexcept nogil:
+    """Where the number, true, false or null at p ends; p if there is none."""
+    cdef const char *begin = p
+    cdef const char *at
+    if end - p >= 4 and (memcmp(p, b"true", 4) == 0 or memcmp(p, b"null", 4) == 0):
+        return p + 4
+    if end - p >= 5 and memcmp(p, b"false", 5) == 0:
+        return p + 5
+    if p < end and p[0] == c"-":
+        p += 1
+    at = skip_digits(p, end)
+    if at == p:
+        return begin
+    p = at
+    if p < end and p[0] == c".":
+        at = skip_digits(p + 1, end)
+        if at > p + 1:
+            p = at
+    if p < end and (p[0] == c"e" or p[0] == c"E"):
+        at = p + 1
+        if at < end and (at[0] == c"+" or at[0] == c"-"):
+            at += 1
+        if at < end and c"0" <= at[0] <= c"9":
+            p = skip_digits(at, end)
+    return p
+
+
+cdef bint scan_nested(Scanner *scanner, Token *token) noexcept nogil:
+    cdef const char *begin = scanner.at
+    cdef const char *p = begin
+    cdef Py_ssize_t depth = 0
+    cdef int escaped
+    while p < scanner.end:
+        if p[0] == c'"':
+            p = string_end(p + 1, scanner.end, &escaped)
+            if p == NULL:
+                break
+        elif p[0] == c"[" or p[0] == c"{":
+            depth += 1
+        elif p[0] == c"]" or p[0] == c"}":
+            depth -= 1
+            if depth == 0:
+                token.text = begin
+                token.size = p + 1 - begin
+                token.kind = OTHER
+                scanner.at = p + 1
+                return True
+        p += 1
+    return fail(scanner, begin, NO_NEST_END)
+
+
+cdef inline bint scan_scalar(Scanner *scanner, Token *token) noexcept nogil:
+    cdef int byte = -1 if scanner.at == scanner.end else <unsigned char>scanner.at[0]
+    cdef const char *end
+    if byte == c'"':
+        return scan_string(scanner, token, NO_STRING)
+    if byte == c"{" or byte == c"[":
+        return scan_nested(scanner, token)
+    end = literal_end(scanner.at, scanner.end)
+    if end == scanner.at:
+        return fail(scanner, end, NO_VALUE)
+    token.text = scanner.at
+    token.size = end - scanner.at
+    token.kind = OTHER
+    scanner.at = end
+    return True
+
+
+cdef bint scan_array(Scanner *scanner, Token *token) noexcept nogil:
+    cdef const char *begin = scanner.at + 1
+    cdef Token item
+    cdef int byte
+    scanner.at = begin
+    byte = next_byte(scanner)
+    while byte != c"]":
+        if not scan_scalar(scanner, &item):
+            return False
+        byte = next_byte(scanner)
+        if byte == c",":
+            scanner.at += 1
+            next_byte(scanner)
+        elif byte != c"]":
+            return fail(scanner, scanner.at, NO_ITEM_COMMA)
+    token.text = begin
+    token.size = scanner.at - begin
+    token.kind = ARRAY
+    scanner.at += 1
+    return True
+
+
+cdef bint scan_member(Scanner *scanner, Member *member) noexcept nogil:
+    if not scan_string(scanner, &member.name, NO_NAME):
+        return False
+    if next_byte(scanner) != c":":
+        return fail(scanner, scanner.at, NO_COLON)
+    scanner.at += 1
+    if next_byte(scanner) == c"[":
+        return scan_array(scanner, &member.value)
+    return scan_scalar(scanner, &member.value)
+
+
+@cython.final
+@cython.no_gc
+cdef class JsonPayload:
+    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py."""
+
+    cdef bytes frame  # owns what the members point to
+    cdef Member *members
+    cdef Py_ssize_t count
+    cdef Token body
+    cdef bint has_body
+    cdef tuple fault  # what MalformedPayload takes; None if there is none
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.members)
+
+    cdef int read(self, bytes frame, Py_ssize_t start) except -1:
+        cdef Scanner scanner
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        scanner.at = p + start
+        scanner.end = p + PyBytes_GET_SIZE(frame)
+        scanner.fault = NO_FAULT
+        self.frame = frame
+        if not self.scan(&scanner):
+            if scanner.fault == NO_FAULT:
+                raise MemoryError
+            fault = _json.fault(frame[start:], scanner.at - p - start, EXPECTED[scanner.fault])
+            self.fault = ("json", fault.offset, fault.why)
+            self.count = 0
+            self.has_body = False
+        return 0
+
+    cdef bint scan(self, Scanner *scanner) noexcept nogil:
+        """Take down all members. False with a fault, or without memory."""
+        cdef Py_ssize_t room = 0
+        cdef Member *more
+        cdef int byte
+        if next_byte(scanner) != c"{":
+            return fail(scanner, scanner.at, NO_OBJECT)
+        scanner.at += 1
+        byte = next_byte(scanner)
+        while byte != c"}":
+            if self.count == room:
+                room = room * 2 if room else 160
+                more = <Member *>PyMem_RawRealloc(self.members, room * sizeof(Member))
+                if more == NULL:
+                    return False
+                self.members = more
+            if not scan_member(scanner, &self.members[self.count]):
+                return False
+            self.keep()
+            byte = next_byte(scanner)
+            if byte == c",":
+                scanner.at += 1
+                next_byte(scanner)
+            elif byte != c"}":
+                return fail(scanner, scanner.at, NO_COMMA)
+        return True
+
+    cdef inline void keep(self) noexcept nogil:
+        """Count the member that was read last, but for `_body`, which is no header."""
+        cdef Member *member = &self.members[self.count]
+        cdef const char *name = member.name.text
+        cdef size_t size = member.name.size
+        cdef char plain[30]  # five characters, each \\uXXXX
+        if member.name.kind == ESCAPED and size <= sizeof(plain):
+            size = unescape_into(name, size, plain)
+            name = plain
+        if size != 5 or not folded_equal(name, b"_body", 5):
+            self.count += 1
+        elif not self.has_body:
+            self.has_body = True
+            self.body = member.value
+
+    cdef bint find(self, const char *name, Py_ssize_t size, Token *found) except -1:
+        """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
+        cdef Py_ssize_t i, exact = -1, folded = -1
+        cdef const Token *token
+        cdef bint last = is_event_name(name, size)
+        cdef bytes unescaped
+        cdef const char *text
+        for i in range(self.count):
+            token = &self.members[i].name
+            text = token.text
+            if token.kind == ESCAPED:
+                unescaped = token_text(token).encode("utf-8", "surrogateescape")
+                if PyBytes_GET_SIZE(unescaped) != size:
+                    continue
+                text = PyBytes_AS_STRING(unescaped)
+            elif token.size != size:
+                continue
+            if memcmp(text, name, size) == 0:
+                exact = i
+                if not last:
+                    break
+            elif folded < 0 and folded_equal(text, name, size):
+                folded = i
+        if exact < 0 and folded >= 0 and token_is_event_name(&self.members[folded].name):
+            return self.find(b"Event-Name", 10, found)  # of several, the last counts
+        return self.take(exact if exact >= 0 else folded, found)
+
+    cdef bint take(self, Py_ssize_t i, Token *found) noexcept:
+        if i < 0:
+            return False
+        found[0] = self.members[i].value
+        return True
+
+    cdef dict headers(self, Memo memo):
+        cdef dict headers = {}
+        cdef Py_ssize_t i, distinct
+        cdef Member *member
+        for i in range(self.count):
+            member = &self.members[i]
+            if member.name.kind == STRING and memo is not None:
+                name = memo.name(member.name.text, member.name.size)
+            else:
+                name = token_text(&member.name)
+            value = token_text(&member.value)
+            distinct = len(headers)
+            PyDict_SetDefault(headers, name, value)
+            if len(headers) == distinct and name == "Event-Name":
+                headers[name] = value
+        return headers
+
+    cdef list fields(self):
+        """(name, text or list) of each member."""
+        cdef Py_ssize_t i
+        cdef list fields = []
+        for i in range(self.count):
+            name = token_text(&self.members[i].name)
+            if self.members[i].value.kind == ARRAY:
+                fields.append((name, array_items(&self.members[i].value)))
+            else:
+                fields.append((name, token_text(&self.members[i].value)))
+        return fields
+
+    cdef object get_body(self):
+        if not self.has_body:
+            return None
+        if self.body.kind == STRING:
+            return PyBytes_FromStringAndSize(self.body.text, self.body.size)
+        return token_text(&self.body).encode("utf-8", "surrogateescape")
+
+
+cdef bint token_is_event_name(const Token *token) except -1:
+    if token.kind == ESCAPED:
+        return token_text(token) == "Event-Name"
+    return is_event_name(token.text, token.size)
+
+
+cdef object token_text(const Token *token):
+    """A value as text, an array joined."""
+    if token.kind == ESCAPED:
+        return decoded_text(token.text, token.size, unescape_into)
+    if token.kind == ARRAY:
+        return _json.joined(array_items(token))
+    return raw_text(token.text, token.size)
+
+
+cdef list array_items(const Token *array):
+    """The items of an array that was read before."""
+    cdef Scanner scanner
+    cdef Token item
+    cdef list items = []
+    scanner.at = array.text
+    scanner.end = array.text + array.size
+    while next_byte(&scanner) >= 0:
+        if scanner.at[0] == c",":
+            scanner.at += 1
+            continue
+        scan_scalar(&scanner, &item)
+        items.append(token_text(&item))
+    return items
 
 
 # Framing
@@ -874,6 +1245,7 @@ cdef class Message:
     cdef bytes frame_
     cdef Memo memo
     cdef dict index
+    cdef object parsed  # of a JSON event its JsonPayload, of an XML event what the twin's read_payload gives
     cdef Py_ssize_t split
     cdef Py_ssize_t head_stop  # as in the twin
     cdef char format
@@ -901,6 +1273,7 @@ cdef class Message:
         self.has_body = has_body
         self.head_stop = -1
         self.index = None
+        self.parsed = None
         self.format = FRAME if type_size < 0 else format_of(content_type, type_size)
         if self.format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(self.frame_), b"Event-Name:", 11) == 0:
             self.format = FRAME_ENCODED
@@ -927,8 +1300,15 @@ cdef class Message:
         """See eslcodec._codec_py.Message.body."""
         if self.format == PLAIN:
             return self.frame_[self.head_end() :] or None
-        if self.format > PLAIN:
-            self.refuse_format()
+        if self.format == JSON:
+            return self.json().get_body()
+        if self.format == XML:
+            return self.xml()[1]
+        return self.frame_[self.split :] if self.has_body else None
+
+    @property
+    def payload(self):
+        """See eslcodec._codec_py.Message.payload."""
         return self.frame_[self.split :] if self.has_body else None
 
     @property
@@ -945,9 +1325,28 @@ cdef class Message:
         written, _ = _twin._read_head(self.frame_[: self.split])
         return written.decode("utf-8", "surrogateescape")
 
-    cdef int refuse_format(self) except -1:
-        name = "JSON" if self.format == JSON else "XML"
-        raise NotImplementedError(f"reading {name} event payloads is not implemented yet; the bytes are in .raw")
+    @property
+    def malformed(self):
+        """See eslcodec._codec_py.Message.malformed."""
+        fault = None
+        if self.format == JSON:
+            fault = self.json().fault
+        elif self.format == XML:
+            fault = self.xml()[2]
+        return None if fault is None else MalformedPayload(*fault)
+
+    cdef JsonPayload json(self):
+        cdef JsonPayload payload
+        if self.parsed is None:
+            payload = JsonPayload.__new__(JsonPayload)
+            payload.read(self.frame_, self.split)
+            self.parsed = payload
+        return <JsonPayload>self.parsed
+
+    cdef tuple xml(self):
+        if self.parsed is None:
+            self.parsed = _twin.read_payload(XML, self.frame_[self.split :])
+        return <tuple>self.parsed
 
     cdef Py_ssize_t find_head(self) noexcept:
         """Where the header lines that are read begin in the frame; `head_stop` is known afterwards."""
@@ -974,8 +1373,9 @@ cdef class Message:
         """The value of a look-up, None if the name is absent."""
         if not isinstance(name, str):
             return None
-        if self.format > PLAIN:
-            self.refuse_format()
+        if self.format == XML:
+            key = self.spelling(name)
+            return None if key is None else self.index[key]
         if self.index is not None:
             known = PyDict_GetItem(self.index, name)
             if known != NULL:
@@ -989,6 +1389,9 @@ cdef class Message:
 
     cdef object find_bytes(self, const char *name, Py_ssize_t size):
         cdef Line line
+        cdef Token token
+        if self.format == JSON:
+            return token_text(&token) if self.json().find(name, size, &token) else None
         if not self.find_line(name, size, &line):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
@@ -1049,8 +1452,10 @@ cdef class Message:
 
     cdef dict parse(self):
         """All headers, as `asdict` gives them."""
-        if self.format > PLAIN:
-            self.refuse_format()
+        if self.format == JSON:
+            return self.json().headers(self.memo)
+        if self.format == XML:
+            return _twin._first_wins([(name, _json.joined(value)) for name, value in self.xml()[0]])
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
@@ -1087,7 +1492,8 @@ cdef class Message:
     def pairs(self):
         """See eslcodec._codec_py.Message.pairs."""
         if self.format > PLAIN:
-            self.refuse_format()
+            fields = self.json().fields() if self.format == JSON else self.xml()[0]
+            return [(name, _json.joined(value)) for name, value in fields]
         cdef const char *p = PyBytes_AS_STRING(self.frame_)
         cdef Py_ssize_t begin = self.find_head()
         return pairs_of(p + begin, p + max(self.head_stop, begin), self.format != FRAME)
@@ -1098,10 +1504,22 @@ cdef class Message:
         key = self.spelling(name)
         if key is None:
             return values
-        for other, value in self.pairs():
+        for other, value in self._fields():
             if other == key:
-                values += value[7:].split("|:") if value.startswith("ARRAY::") else [value]
+                values += [value] if isinstance(value, str) else value
         return values
+
+    def _fields(self):
+        """See eslcodec._codec_py.Message._fields."""
+        if self.format == JSON:
+            fields = self.json().fields()
+        else:
+            fields = self.xml()[0] if self.format == XML else self.pairs()
+        return [(name, _twin.split_array(value) if isinstance(value, str) else value) for name, value in fields]
+
+    def _to_json(self, bint replace):
+        """See eslcodec._codec_py.Message._to_json."""
+        return _twin.to_json(self._fields(), self.body, replace)
 
     cdef object spelling(self, name):
         """The key that a look-up of `name` takes."""

@@ -156,6 +156,7 @@ static inline int coded(const char *p, size_t n) {
     return ((percent & highs) != 0) | (((high & highs) != 0) << 1);
 }
 
+/* The value of a hexadecimal digit, -1 for anything else. */
 static inline int hex_digit(unsigned char c) {
     if (c >= '0' && c <= '9') return c - '0';
     c |= 0x20;
@@ -174,6 +175,99 @@ static inline size_t unquote_into(const char *p, size_t n, char *out) {
             p += 3;
         } else {
             *to++ = *p++;
+        }
+    }
+    return (size_t)(to - out);
+}
+
+/* The quote that ends the JSON string whose contents begin at p, NULL if there is none or an escape is none.
+ * *escaped tells whether there are escapes. */
+static inline const char *string_end(const char *p, const char *end, int *escaped) {
+    *escaped = 0;
+    for (;;) {
+#ifdef ESL_SIMD
+        for (; end - p >= 16; p += 16) {
+            bytes16 a = load16(p);
+            uint64_t hits = mask16(or16(equal16(a, '"'), equal16(a, '\\')));
+            if (hits) {
+                p += low_bit(hits) / MASK_STEP;
+                break;
+            }
+        }
+#endif
+        while (p < end && *p != '"' && *p != '\\') p++;
+        if (p == end) return NULL;
+        if (*p == '"') return p;
+        *escaped = 1;
+        if (end - p < 2) return NULL;
+        if (p[1] == 'u') {
+            int i;
+            if (end - p < 6) return NULL;
+            for (i = 2; i < 6; i++)
+                if (hex_digit((unsigned char)p[i]) < 0) return NULL;
+            p += 6;
+        } else if (p[1] && strchr("\"\\/bfnrt", p[1])) {
+            p += 2;
+        } else {
+            return NULL;
+        }
+    }
+}
+
+/* The 16 bits of the escape \\uXXXX at p. */
+static inline uint32_t escaped_unit(const char *p) {
+    uint32_t unit = 0;
+    int i;
+    for (i = 2; i < 6; i++) unit = unit << 4 | (uint32_t)hex_digit((unsigned char)p[i]);
+    return unit;
+}
+
+/* Decode the contents of a JSON string that string_end has passed, as UTF-8, into out, which has room for n bytes; the
+ * number of bytes written. A surrogate without its partner becomes U+FFFD. */
+static inline size_t unescape_into(const char *p, size_t n, char *out) {
+    const char *end = p + n;
+    char *to = out;
+    while (p < end) {
+        uint32_t code, low;
+        if (*p != '\\') {
+            *to++ = *p++;
+            continue;
+        }
+        if (p[1] != 'u') {
+            switch (p[1]) {
+            case 'b': *to++ = '\b'; break;
+            case 'f': *to++ = '\f'; break;
+            case 'n': *to++ = '\n'; break;
+            case 'r': *to++ = '\r'; break;
+            case 't': *to++ = '\t'; break;
+            default: *to++ = p[1];
+            }
+            p += 2;
+            continue;
+        }
+        code = escaped_unit(p);
+        p += 6;
+        if (code >= 0xD800 && code < 0xDC00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' &&
+            (low = escaped_unit(p)) >= 0xDC00 && low < 0xE000) {
+            code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+            p += 6;
+        } else if (code >= 0xD800 && code < 0xE000) {
+            code = 0xFFFD;
+        }
+        if (code < 0x80) {
+            *to++ = (char)code;
+        } else if (code < 0x800) {
+            *to++ = (char)(0xC0 | code >> 6);
+            *to++ = (char)(0x80 | (code & 0x3F));
+        } else if (code < 0x10000) {
+            *to++ = (char)(0xE0 | code >> 12);
+            *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+            *to++ = (char)(0x80 | (code & 0x3F));
+        } else {
+            *to++ = (char)(0xF0 | code >> 18);
+            *to++ = (char)(0x80 | (code >> 12 & 0x3F));
+            *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+            *to++ = (char)(0x80 | (code & 0x3F));
         }
     }
     return (size_t)(to - out);

@@ -1,0 +1,186 @@
+"""The mutable header list of an event (spec P6), as the switch has it.
+
+A list of headers in order. Names may repeat and are compared without regard to ASCII case; a value is text, or a list
+of texts: an array. What a caller adds is interpreted as the switch does: `ARRAY::a|:b` becomes an array, `name[2]` sets
+an item of one, an empty value deletes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from ._codec_py import split_array
+from ._json import Field, joined
+
+if TYPE_CHECKING:
+    from .events import Event
+
+MAX_ARRAY_INDEX: Final = 4000
+"""The largest `i` of `name[i]`: the switch drops others. A bound, because the gap before it is filled."""
+
+_INDEX: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+
+
+def _fold(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass").lower()
+
+
+class HeaderList:
+    """Headers to be changed, and to become an event.
+
+    Args:
+        fields: (name, text or list) to begin with, taken as they are.
+        body: the body, None if there is none.
+
+    Example:
+        >>> headers = HeaderList([("Event-Name", "CUSTOM")])
+        >>> headers.add("A", "1"); headers.push("A", "2"); headers.add("B", "x")
+        >>> headers.get("a"), headers.getlist("A"), headers.delete("b"), len(headers)
+        ('ARRAY::1|:2', ['1', '2'], True, 2)
+    """
+
+    __slots__ = ("_fields", "body")
+
+    def __init__(self, fields: Iterable[Field] = (), body: bytes | None = None) -> None:
+        self._fields: list[tuple[str, str | list[str]]] = [
+            (name, value if isinstance(value, str) else list(value)) for name, value in fields
+        ]
+        self.body = body
+
+    @classmethod
+    def of(cls, event: Event) -> HeaderList:
+        """The headers and the body of an event, as a list of their own."""
+        return cls(event._fields(), event.body)
+
+    def fields(self) -> list[Field]:
+        """(name, text or list) of each header, in order; the lists are copies."""
+        return [(name, value if isinstance(value, str) else list(value)) for name, value in self._fields]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(name, text) of each header, in order, an array as `ARRAY::a|:b`."""
+        return [(name, joined(value)) for name, value in self._fields]
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.pairs())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HeaderList):
+            return NotImplemented
+        return self._fields == other._fields and self.body == other.body
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<HeaderList of {len(self._fields)} headers>"
+
+    def _find(self, name: str) -> int | None:
+        folded = _fold(name)
+        return next((at for at, (other, _) in enumerate(self._fields) if _fold(other) == folded), None)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of a name as text; of `_body`, if no header has that name, the body."""
+        at = self._find(name)
+        if at is not None:
+            return joined(self._fields[at][1])
+        if name == "_body" and self.body is not None:
+            return self.body.decode("utf-8", "surrogateescape")
+        return default
+
+    def getlist(self, name: str) -> list[str]:
+        """The items of the first header of a name; [] if there is none."""
+        at = self._find(name)
+        if at is None:
+            return []
+        value = self._fields[at][1]
+        return [value] if isinstance(value, str) else list(value)
+
+    def delete(self, name: str) -> bool:
+        """Delete every header of a name. False if there was none."""
+        folded = _fold(name)
+        kept = [field for field in self._fields if _fold(field[0]) != folded]
+        found = len(kept) < len(self._fields)
+        self._fields[:] = kept
+        return found
+
+    def add(self, name: str, value: str, *, first: bool = False) -> None:
+        """Add a header behind the others, or before them.
+
+        `ARRAY::a|:b` is pushed item by item; `name[i]` sets item `i` of an array; an empty value deletes every header
+        of the name. A header named `_body` is the body as well.
+
+        Args:
+            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are dropped.
+            value: its text.
+            first: before the others.
+        """
+        if name == "_body":
+            self.body = value.encode("utf-8", "surrogateescape")
+        base, bracket, index = name.partition("[")
+        if bracket:
+            self._set_item(base, index, value)
+        elif not value:
+            self.delete(name)
+        else:
+            self._insert(name, split_array(value), first)
+
+    def push(self, name: str, value: str) -> None:
+        """Append an item to the first header of a name, which becomes an array; make one if there is none."""
+        self._extend(name, value, front=False)
+
+    def unshift(self, name: str, value: str) -> None:
+        """Put an item before those of the first header of a name; make one, before all others, if there is none."""
+        self._extend(name, value, front=True)
+
+    def _extend(self, name: str, value: str, *, front: bool) -> None:
+        if "[" in name:
+            self.add(name, value)
+            return
+        at = self._find(name)
+        if at is not None:
+            items = self._items(at)
+            items.insert(0 if front else len(items), value)
+        elif value:
+            split = split_array(value)
+            self._insert(name, [split] if isinstance(split, str) else split, front)
+
+    def _insert(self, name: str, value: str | list[str], first: bool) -> None:
+        if isinstance(value, str):
+            self._fields.insert(0 if first else len(self._fields), (name, value))
+            return
+        for item in value:  # pushed one by one: empty ones before the first are lost, an existing header is extended
+            at = self._find(name)
+            if at is not None:
+                self._items(at).append(item)
+            elif item:
+                self._fields.insert(0 if first else len(self._fields), (name, [item]))
+
+    def _items(self, at: int) -> list[str]:
+        """The items of a header, which becomes an array if it is none."""
+        name, value = self._fields[at]
+        if isinstance(value, str):
+            value = [value]
+            self._fields[at] = (name, value)
+        return value
+
+    def _set_item(self, name: str, index: str, value: str) -> None:
+        match = _INDEX.match(index)
+        i = int(match[1][:20]) if match else 0
+        if not 0 <= i <= MAX_ARRAY_INDEX:
+            return
+        at = self._find(name)
+        old = self._fields[at][1] if at is not None else []
+        items = [] if isinstance(old, str) else old  # a text is not kept: the gap is filled instead
+        items += [""] * (i + 1 - len(items))
+        items[i] = value
+        if at is None:
+            self._fields.append((name, items))
+        else:
+            self._fields[at] = (self._fields[at][0], items)

@@ -1,0 +1,241 @@
+"""Writes what `_codec` reads: event payloads in the three formats, and whole frames as a switch sends them (P3, P4).
+
+Payloads are lossless where their format allows it: values are percent-encoded with every `%` (P5.2), empty ones stay
+empty. The switch itself leaves `%41` alone and writes `_undef_`; `quote_server` and `server=True` do as it does.
+"""
+
+from __future__ import annotations
+
+import json as _stdlib_json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from xml.parsers import expat
+
+from ._codec import quote
+from ._json import Field, joined
+from .errors import InvalidCommand
+
+FAREWELL: Final = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
+NO_REPLY: Final = b"-ERR no reply\n"
+REJECTION: Final = b"Access Denied, go away.\n"
+
+_ENCODED: Final = re.compile(rb"%(?![0-9A-F]{2})|[^A-Za-z0-9!$'()*,\-./_~%]")
+_XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_XML_SPECIAL: Final = re.compile(r"[&<>\r\x80-\U0010ffff]")
+_XML_ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_XML_NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidCommand(f"{text!r:.80} has a surrogate that stands for no byte") from None
+
+
+def quote_server(data: bytes) -> bytes:
+    """Percent-encode as the switch does: `%` before two upper-case hexadecimal digits is left alone (spec P5.1).
+
+    So what was encoded once is not encoded again, and `100%41` cannot be told from `100A`. To write what must be read
+    back, use `eslcodec.quote`.
+
+    Example:
+        >>> quote_server(b"100%41 100%4a")
+        b'100%41%20100%254a'
+    """
+    return _ENCODED.sub(lambda match: b"%%%02X" % match[0][0], data)
+
+
+def own_fields(fields: Iterable[Field], body: bytes | None) -> list[Field]:
+    """Fields without the last Content-Length if it is the body's, which every writer adds by itself."""
+    own = list(fields)
+    if body is not None and own and own[-1] == ("Content-Length", str(len(body))):
+        own.pop()
+    return own
+
+
+def plain(fields: Iterable[Field], body: bytes | None = None, *, server: bool = False) -> bytes:
+    """A `text/event-plain` payload (spec P4.1).
+
+    Args:
+        fields: (name, text or list) of each header, in order.
+        body: what follows the blank line; an empty one cannot be told from none.
+        server: encode as the switch does, with its losses.
+
+    Raises:
+        InvalidCommand: a name with a line feed or `": "` in it, or an array item with `|:`: it would be read as
+            something else.
+    """
+    encode = quote_server if server else quote
+    lines = [_plain_line(name, value, encode, server) for name, value in own_fields(fields, body)]
+    if body:
+        lines.append(b"Content-Length: %d\n" % len(body))
+    return b"".join([*lines, b"\n", body or b""])
+
+
+def _plain_line(name: str, value: str | list[str], encode: Callable[[bytes], bytes], server: bool) -> bytes:
+    if "\n" in name or ": " in name:
+        raise InvalidCommand(f"header name {name!r:.80} cannot be written in the plain format")
+    if not isinstance(value, str) and len(value) > 1 and any("|:" in item for item in value):
+        raise InvalidCommand(f"an item of {name!r:.80} has '|:' in it, which separates items in the plain format")
+    return b"%b: %b\n" % (_bytes(name), encode(_bytes(joined(value))) or (b"_undef_" if server else b""))
+
+
+def json(fields: Iterable[Field], body: bytes | None = None) -> bytes:
+    """A `text/event-json` payload, compact, with repeats, bytes that are not UTF-8 as they are (spec P4.2).
+
+    Args:
+        fields: (name, text or list) of each header, in order.
+        body: written as `_body`, an empty one too.
+    """
+    members: list[Field] = own_fields(fields, body)
+    if body is not None:
+        members += [("Content-Length", str(len(body))), ("_body", body.decode("utf-8", "surrogateescape"))]
+    dump = _stdlib_json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    return _bytes("{" + ",".join([f"{dump(name)}:{dump(value)}" for name, value in members]) + "}")
+
+
+def xml(fields: Iterable[Field], body: bytes | None = None) -> bytes:
+    """A `text/event-xml` payload (spec P4.3).
+
+    Args:
+        fields: (name, text or list) of each header, in order. Neighbours of one name will be read as an array.
+        body: its bytes that are not UTF-8 are left out, as the switch does; an empty one is not written.
+
+    Raises:
+        InvalidCommand: a name that is no XML name, or a control character that XML cannot carry.
+    """
+    lines = ["<event>\n  <headers>\n"]
+    for name, value in own_fields(fields, body):
+        if not _is_xml_name(name):
+            raise InvalidCommand(f"header name {name!r:.80} cannot be written in XML")
+        for item in [value] if isinstance(value, str) else value:
+            lines.append(f"    <{name}>{quote(_bytes(item)).decode()}</{name}>\n")
+    lines.append("  </headers>\n")
+    if body:
+        lines.append(_xml_body(body))
+    lines.append("</event>\n")
+    return "".join(lines).encode()
+
+
+def _xml_body(body: bytes) -> str:
+    text = body.decode("utf-8", "ignore")
+    illegal = _XML_ILLEGAL.search(text)
+    if illegal is not None:
+        raise InvalidCommand(f"the body has {illegal[0]!r} in it, which XML cannot carry")
+    length = len(text.encode())
+    escaped = _XML_SPECIAL.sub(lambda match: _XML_NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", text)
+    indent = "  " if text.endswith("\n") else ""  # as the switch's writer; readers cut it off again
+    return f"  <Content-Length>{length}</Content-Length>\n  <body>{escaped}{indent}</body>\n"
+
+
+def _is_xml_name(name: str) -> bool:
+    if _XML_NAME.fullmatch(name):
+        return True
+    names: list[str] = []
+    parser = expat.ParserCreate("utf-8")
+    parser.StartElementHandler = lambda found, _attributes: names.append(found)
+    try:
+        parser.Parse(f"<{name}/>".encode(), True)
+    except (expat.ExpatError, UnicodeEncodeError):
+        return False
+    return names == [name]
+
+
+PAYLOADS: Final[Mapping[str, Callable[[Iterable[Field], bytes | None], bytes]]] = {
+    "plain": plain,
+    "json": json,
+    "xml": xml,
+}
+
+
+# Whole frames
+
+
+def frame(headers: Iterable[tuple[str, str]], body: bytes | None = None) -> bytes:
+    """A frame from its own headers, in order and not encoded, and its body.
+
+    Raises:
+        InvalidCommand: CR or LF in a header.
+    """
+    lines = []
+    for name, value in headers:
+        if any(end in part for end in "\r\n" for part in (name, value)):
+            raise InvalidCommand(f"frame header {name!r:.80} has a line end in it")
+        lines.append(b"%b: %b\n" % (_bytes(name), _bytes(value)))
+    return b"".join([*lines, b"\n", body or b""])
+
+
+def event_frame(payload: bytes, format: str) -> bytes:
+    """An event (spec P3.8) from its payload in "plain", "json" or "xml"."""
+    return frame([("Content-Length", str(len(payload))), ("Content-Type", f"text/event-{format}")], payload)
+
+
+def auth_request() -> bytes:
+    """What a switch says first on an inbound connection (spec P3.1)."""
+    return frame([("Content-Type", "auth/request")])
+
+
+def command_reply(text: str, extra: Iterable[tuple[str, str]] = ()) -> bytes:
+    """A reply to a command (spec P3.2): its text, and headers behind it such as Job-UUID."""
+    return frame([("Content-Type", "command/reply"), ("Reply-Text", text), *extra])
+
+
+def connect_reply(fields: Iterable[Field], *, mode: str = "async", control: str = "full") -> bytes:
+    """The reply to an outbound `connect` (spec P3.4): the channel's data as the frame's own header block.
+
+    Args:
+        fields: (name, text or list) of each header, `Event-Name` first.
+        mode: `Socket-Mode`, "async" or "static".
+        control: `Control`, "full" or "single-channel".
+    """
+    last = [("Content-Type", "command/reply"), ("Reply-Text", "+OK\n"), ("Socket-Mode", mode), ("Control", control)]
+    return plain([*fields, *last], server=True)
+
+
+def api_response(output: bytes) -> bytes:
+    """The output of an API command (spec P3.3); `-ERR no reply` if there is none."""
+    output = output or NO_REPLY
+    return frame([("Content-Type", "api/response"), ("Content-Length", str(len(output)))], output)
+
+
+def log_data(
+    text: bytes, *, level: int, file: str, function: str, line: int, uuid: str = "", channel: int = 0
+) -> bytes:
+    """A line of the log (spec P3.5)."""
+    headers = [
+        ("Content-Type", "log/data"),
+        ("Content-Length", str(len(text))),
+        ("Log-Level", str(level)),
+        ("Text-Channel", str(channel)),
+        ("Log-File", file),
+        ("Log-Func", function),
+        ("Log-Line", str(line)),
+        ("User-Data", uuid),
+    ]
+    return frame(headers, text)
+
+
+def disconnect_notice(text: bytes = FAREWELL, *, uuid: str | None = None) -> bytes:
+    """The end of a connection (spec P3.6); `uuid` of the channel if it controlled one."""
+    session = [("Controlled-Session-UUID", uuid), ("Content-Disposition", "disconnect")] if uuid is not None else []
+    return frame([("Content-Type", "text/disconnect-notice"), *session, ("Content-Length", str(len(text)))], text)
+
+
+def linger_notice(uuid: str, channel_name: str, seconds: int) -> bytes:
+    """The channel is gone, the connection stays for `seconds`, -1 for ever (spec P3.6)."""
+    headers = [
+        ("Content-Type", "text/disconnect-notice"),
+        ("Controlled-Session-UUID", uuid),
+        ("Content-Disposition", "linger"),
+        ("Channel-Name", channel_name),
+        ("Linger-Time", str(seconds)),
+        ("Content-Length", "0"),
+    ]
+    return frame(headers)
+
+
+def rude_rejection() -> bytes:
+    """What an address gets that the switch's ACL refuses (spec P3.7)."""
+    return frame([("Content-Type", "text/rude-rejection"), ("Content-Length", str(len(REJECTION)))], REJECTION)
