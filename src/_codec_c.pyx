@@ -22,7 +22,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memmove
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
@@ -47,6 +47,7 @@ cdef extern from "scan.h" nogil:
     int folded_equal(const char *a, const char *b, size_t n)
     const char *string_end(const char *p, const char *end, int *escaped)
     size_t unescape_into(const char *p, size_t n, char *out)
+    size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid)
     size_t unquote_into(const char *p, size_t n, char *out)
 
 cdef extern from "Python.h":
@@ -297,17 +298,106 @@ cdef dict headers_of(const char *p, const char *end, bint decode, Memo memo, Sha
     return headers
 
 
+# JSON output
+
+
+cdef struct Out:
+    char *data
+    Py_ssize_t size
+    Py_ssize_t room
+
+
+cdef int make_room(Out *out, Py_ssize_t size) except -1 nogil:
+    cdef Py_ssize_t room = out.size + size
+    cdef char *data
+    if room <= out.room:
+        return 0
+    room += room // 2
+    data = <char *>PyMem_RawRealloc(out.data, room)
+    if data == NULL:
+        with gil:
+            raise MemoryError
+    out.data = data
+    out.room = room
+    return 0
+
+
+cdef inline int write_bytes(Out *out, const char *p, Py_ssize_t size) except -1 nogil:
+    make_room(out, size)
+    memcpy(out.data + out.size, p, size)
+    out.size += size
+    return 0
+
+
+cdef inline int write_string(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1 nogil:
+    make_room(out, 6 * size + 2)
+    out.size += escape_into(p, size, out.data + out.size, replace, invalid)
+    return 0
+
+
+cdef const char *item_end(const char *p, const char *end) noexcept nogil:
+    """Where the item of an array's text at p ends: at the next "|:", or at the end."""
+    while p < end:
+        p = <const char *>memchr(p, c"|", end - p)
+        if p == NULL:
+            return end
+        if end - p > 1 and p[1] == c":":
+            return p
+        p += 1
+    return end
+
+
+cdef int write_text(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1 nogil:
+    """A decoded value as a JSON string, or as an array of strings if it is the text of one."""
+    cdef const char *end = p + size
+    cdef const char *stop
+    if size < 7 or memcmp(p, b"ARRAY::", 7) != 0:
+        return write_string(out, p, size, replace, invalid)
+    write_bytes(out, b"[", 1)
+    p += 7
+    while True:
+        stop = item_end(p, end)
+        write_string(out, p, stop - p, replace, invalid)
+        if stop == end:
+            break
+        write_bytes(out, b",", 1)
+        p = stop + 2
+    return write_bytes(out, b"]", 1)
+
+
+cdef int write_value(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1:
+    """A percent-encoded value as JSON."""
+    cdef char stack[STACK_BYTES]
+    cdef char *plain = stack
+    if size and p[size - 1] == c"\r":
+        size -= 1
+    if not coded(p, size) & 1:
+        return write_text(out, p, size, replace, invalid)
+    if size > STACK_BYTES:
+        plain = <char *>PyMem_Malloc(size)
+        if plain == NULL:
+            raise MemoryError
+    try:
+        return write_text(out, plain, unquote_into(p, size, plain), replace, invalid)
+    finally:
+        if plain != stack:
+            PyMem_Free(plain)
+
+
 # What is remembered
 
 
 cdef struct TemplateLine:
     uint32_t at  # where the line begins, from the start of the block
     uint32_t value_at
+    uint32_t json_at  # where its member begins in the template's JSON, with what stands before the name
+    uint32_t json_value_at
     PyObject *name  # the key in the template's dict, borrowed from there; NULL if this repetition does not count
 
 
 cdef struct Shape:
     Py_ssize_t count  # of lines; -1 if the block can be no template
+    bint moved  # the value of a name stands in a later line than the name's first
     TemplateLine lines[TEMPLATE_LINES]
 
 
@@ -328,6 +418,7 @@ cdef void shape_line(
                 if shape.lines[i].name != NULL and memcmp(start + shape.lines[i].at, b"Event-Name: ", 12) == 0:
                     name = shape.lines[i].name
                     shape.lines[i].name = NULL
+                    shape.moved = True
     shape.lines[count].at = <uint32_t>(line.name - start)
     shape.lines[count].value_at = <uint32_t>(line.value - start)
     shape.lines[count].name = name
@@ -352,9 +443,12 @@ cdef class Template:
     cdef uint64_t key
     cdef Py_ssize_t count
     cdef TemplateLine *lines
+    cdef Out json  # the headers as JSON without the closing brace; empty until wanted
+    cdef bint no_json  # not for this one: bytes that are not UTF-8, a header `_body`, a value that stands elsewhere
 
     def __dealloc__(self):
         PyMem_Free(self.lines)
+        PyMem_RawFree(self.json.data)
 
     cdef Py_ssize_t diff(self, const char *p, Py_ssize_t size, Change *changes) noexcept nogil:
         """The lines of [p, p + size) whose values are others: how many, or -1 if the names are not the same.
@@ -383,6 +477,47 @@ cdef class Template:
                 return count if feed == NULL and line == self.count else -1
             ours = feed + 1 - p
             theirs = lines[line].at
+
+    cdef int render(self) except -1:
+        """Write the headers as JSON, once."""
+        cdef Py_ssize_t i
+        cdef TemplateLine *line
+        cdef const char *name
+        cdef int invalid = 0
+        for i in range(self.count):
+            line = &self.lines[i]
+            line.json_at = line.json_value_at = <uint32_t>self.json.size
+            if line.name == NULL:
+                continue
+            name = self.text + line.at
+            if line.value_at - line.at == 7 and memcmp(name, b"_body", 5) == 0:
+                invalid = 1
+            write_bytes(&self.json, b"," if self.json.size else b"{", 1)
+            write_string(&self.json, name, line.value_at - line.at - 2, False, &invalid)
+            write_bytes(&self.json, b":", 1)
+            line.json_value_at = <uint32_t>self.json.size
+            write_value(&self.json, self.text + line.value_at, self.line_stop(i) - line.value_at, False, &invalid)
+        self.no_json |= invalid != 0
+        return 0
+
+    cdef Py_ssize_t line_stop(self, Py_ssize_t i) noexcept:
+        """Where line i ends in the text: at its line feed."""
+        return self.size if i + 1 == self.count else self.lines[i + 1].at - 1
+
+    cdef int write(self, Out *out, const Change *changes, Py_ssize_t count, bint replace) except -1:
+        """Write the headers of an event with these changes as JSON, without the closing brace."""
+        cdef Py_ssize_t i, done = 0
+        cdef int invalid = 0
+        cdef const TemplateLine *line
+        make_room(out, self.json.size + 1024)
+        for i in range(count):
+            line = &self.lines[changes[i].line]
+            if line.name == NULL:
+                continue
+            write_bytes(out, self.json.data + done, line.json_value_at - done)
+            write_value(out, changes[i].value, changes[i].size, replace, &invalid)
+            done = self.json.size if changes[i].line + 1 == self.count else self.lines[changes[i].line + 1].json_at
+        return write_bytes(out, self.json.data + done, self.json.size - done)
 
     cdef dict fill(self, const Change *changes, Py_ssize_t count):
         cdef dict headers = PyDict_Copy(self.headers)
@@ -434,13 +569,15 @@ cdef class Memo:
             Py_XDECREF(known)
         return name
 
-    cdef dict headers(self, bytes frame, const char *p, Py_ssize_t size):
-        """All headers of the event payload block [p, p + size), which lies in `frame`."""
-        cdef Change changes[TEMPLATE_LINES]
-        cdef Py_ssize_t probe, count
+    cdef Template match(self, bytes frame, const char *p, Py_ssize_t size, Change *changes, Py_ssize_t *count):
+        """A template for the event payload block [p, p + size), which lies in `frame`, and what differs from it.
+
+        None if the block can have none.
+        """
+        cdef Py_ssize_t probe
         cdef Template template
         if size == 0 or size > TEMPLATE_BYTES:
-            return headers_of(p, p + size, True, self, NULL)
+            return None
         cdef uint64_t key = shape_key(p, size)
         for probe in range(TEMPLATE_PROBES):
             known = self.templates[(key + probe) % TEMPLATE_SLOTS]
@@ -448,20 +585,21 @@ cdef class Memo:
                 break
             template = <Template>known
             if template.key == key:
-                count = template.diff(p, size, changes)
-                if count >= 0 and count * 2 <= template.count + 16:
-                    return template.fill(changes, count)
-                if count >= 0:
-                    break
-        return self.learn(frame, p, size, key)
+                count[0] = template.diff(p, size, changes)
+                if count[0] >= 0:
+                    return template
+        template = self.learn(frame, p, size, key)
+        count[0] = 0
+        return template
 
-    cdef dict learn(self, bytes frame, const char *p, Py_ssize_t size, uint64_t key):
+    cdef Template learn(self, bytes frame, const char *p, Py_ssize_t size, uint64_t key):
         """Read the block and keep it as a template."""
         cdef Shape shape
         shape.count = 0
+        shape.moved = False
         cdef dict headers = headers_of(p, p + size, True, self, &shape)
         if shape.count < 1:
-            return headers
+            return None
         cdef Template template = Template.__new__(Template)
         template.lines = <TemplateLine *>PyMem_Malloc(shape.count * sizeof(TemplateLine))
         if template.lines == NULL:
@@ -473,6 +611,7 @@ cdef class Memo:
         template.headers = headers
         template.key = key
         template.count = shape.count
+        template.no_json = shape.moved
         cdef Py_ssize_t probe, slot
         for probe in range(TEMPLATE_PROBES):
             slot = (key + probe) % TEMPLATE_SLOTS
@@ -482,7 +621,41 @@ cdef class Memo:
             self.victim += 1
             slot = (key + self.victim % TEMPLATE_PROBES) % TEMPLATE_SLOTS
         self.templates[slot] = template
-        return PyDict_Copy(headers)
+        return template
+
+    cdef dict headers(self, bytes frame, const char *p, Py_ssize_t size):
+        """All headers of a payload block."""
+        cdef Change changes[TEMPLATE_LINES]
+        cdef Py_ssize_t count = 0
+        cdef Template template = self.match(frame, p, size, changes, &count)
+        if template is None:
+            return headers_of(p, p + size, True, self, NULL)
+        return template.fill(changes, count)
+
+    cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace):
+        """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way."""
+        cdef Change changes[TEMPLATE_LINES]
+        cdef Py_ssize_t count = 0, rest
+        cdef Template template = self.match(frame, p, size, changes, &count)
+        cdef Out out
+        cdef int invalid = 0
+        if template is None:
+            return None
+        if template.json.size == 0:
+            template.render()
+        if template.no_json:
+            return None
+        memset(&out, 0, sizeof(out))
+        try:
+            template.write(&out, changes, count, replace)
+            rest = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame) - body
+            if rest:
+                write_bytes(&out, b',"_body":', 9)
+                write_string(&out, body, rest, replace, &invalid)
+            write_bytes(&out, b"}", 1)
+            return PyBytes_FromStringAndSize(out.data, out.size)
+        finally:
+            PyMem_RawFree(out.data)
 
 
 cdef inline uint64_t mix(const char *p, Py_ssize_t size) noexcept nogil:
@@ -1519,6 +1692,14 @@ cdef class Message:
 
     def _to_json(self, bint replace):
         """See eslcodec._codec_py.Message._to_json."""
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef Py_ssize_t begin
+        if self.format == PLAIN and self.memo is not None:
+            begin = self.find_head()
+            json = self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace)
+            if json is not None:
+                return json
         return _twin.to_json(self._fields(), self.body, replace)
 
     cdef object spelling(self, name):

@@ -21,6 +21,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return _mm_cmpeq_epi8(a, _mm_
 static inline bytes16 same16(bytes16 a, bytes16 b) { return _mm_cmpeq_epi8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return _mm_and_si128(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return _mm_or_si128(a, b); }
+static inline bytes16 not_text16(bytes16 a) { return _mm_cmplt_epi8(a, _mm_set1_epi8(0x20)); } /* signed: also >= 0x80 */
 static inline uint64_t mask16(bytes16 a) { return (uint64_t)(unsigned)_mm_movemask_epi8(a); }
 #define MASK_FULL ((uint64_t)0xFFFF)
 #elif defined(__aarch64__) && (defined(__ARM_NEON) || defined(__ARM_NEON__))
@@ -33,6 +34,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return vceqq_u8(a, vdupq_n_u8
 static inline bytes16 same16(bytes16 a, bytes16 b) { return vceqq_u8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return vandq_u8(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return vorrq_u8(a, b); }
+static inline bytes16 not_text16(bytes16 a) { return vcltq_s8(vreinterpretq_s8_u8(a), vdupq_n_s8(0x20)); }
 static inline uint64_t mask16(bytes16 a) {
     return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(a), 4)), 0) & 0x1111111111111111u;
 }
@@ -270,6 +272,90 @@ static inline size_t unescape_into(const char *p, size_t n, char *out) {
             *to++ = (char)(0x80 | (code & 0x3F));
         }
     }
+    return (size_t)(to - out);
+}
+
+/* The length of the UTF-8 sequence at p, 0 if there is none (as Python's decoder sees it). */
+static inline size_t utf8_length(const unsigned char *p, const unsigned char *end) {
+    unsigned char low = 0x80, high = 0xBF; /* what the second byte may be */
+    size_t length, i;
+    if (*p < 0x80) return 1;
+    if (*p < 0xC2 || *p > 0xF4) return 0;
+    length = *p < 0xE0 ? 2 : *p < 0xF0 ? 3 : 4;
+    if ((size_t)(end - p) < length) return 0;
+    if (*p == 0xE0) low = 0xA0;
+    if (*p == 0xED) high = 0x9F;
+    if (*p == 0xF0) low = 0x90;
+    if (*p == 0xF4) high = 0x8F;
+    if (p[1] < low || p[1] > high) return 0;
+    for (i = 2; i < length; i++)
+        if ((p[i] & 0xC0) != 0x80) return 0;
+    return length;
+}
+
+/* Whether a byte stands for itself in a JSON string. */
+static inline int is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+
+/* Write [p, p + n) as a JSON string with its quotes into out, which has room for 6 * n + 2 bytes; the number of bytes
+ * written. A byte that is not UTF-8 becomes U+FFFD, or an escaped surrogate if not `replace`; *invalid is set then. */
+static inline size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid) {
+    const unsigned char *p = (const unsigned char *)text, *end = p + n;
+    char *to = out;
+    *to++ = '"';
+    while (p < end) {
+        size_t length;
+#ifdef ESL_SIMD
+        if (end - p >= 16) {
+            bytes16 a = load16((const char *)p);
+            uint64_t hits = mask16(or16(or16(equal16(a, '"'), equal16(a, '\\')), not_text16(a)));
+            length = hits ? (size_t)(low_bit(hits) / MASK_STEP) : 16;
+            memcpy(to, p, 16);
+            to += length;
+            p += length;
+            if (!hits) continue;
+        }
+#endif
+        for (length = 0; p + length < end && is_plain(p[length]); length++) to[length] = (char)p[length];
+        to += length;
+        p += length;
+        if (p == end) break;
+        if (*p >= 0x80) {
+            length = utf8_length(p, end);
+            if (length) {
+                memcpy(to, p, length);
+            } else {
+                *invalid = 1;
+                if (replace) memcpy(to, "\xEF\xBF\xBD", 3);
+                else {
+                    memcpy(to, "\\udc", 4);
+                    to[4] = "0123456789abcdef"[*p >> 4];
+                    to[5] = "0123456789abcdef"[*p & 15];
+                }
+                to += replace ? 3 : 6;
+                p++;
+                continue;
+            }
+            to += length;
+            p += length;
+            continue;
+        }
+        *to++ = '\\';
+        switch (*p) {
+        case '\b': *to++ = 'b'; break;
+        case '\f': *to++ = 'f'; break;
+        case '\n': *to++ = 'n'; break;
+        case '\r': *to++ = 'r'; break;
+        case '\t': *to++ = 't'; break;
+        case '"': case '\\': *to++ = (char)*p; break;
+        default:
+            memcpy(to, "u00", 3);
+            to[3] = (char)('0' + (*p >> 4));
+            to[4] = "0123456789abcdef"[*p & 15];
+            to += 5;
+        }
+        p++;
+    }
+    *to++ = '"';
     return (size_t)(to - out);
 }
 

@@ -1,0 +1,73 @@
+# `make demo` and `make test` need Python 3.10+ and nothing else; everything goes into $(VENV).
+# What is tested is the installed package, as users get it. Nothing here runs `python -m` in this folder after the
+# install, because that would put the checkout's eslcodec/, which has no compiled core, before the installed one.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Folders are listed too: their time changes when a file in them is deleted.
+SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
+
+.PHONY: demo test lint coverage measure dist clean preflight
+
+demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
+	$(BIN)/eslcodec demo $(ARGS)
+
+test: $(VENV)/.test  ## the whole suite on the compiled core, if there is one, and on the Python core
+	$(BIN)/pytest $(ARGS)
+	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
+		echo 'ESLCODEC_IMPL=python $(BIN)/pytest $(ARGS)'; ESLCODEC_IMPL=python $(BIN)/pytest $(ARGS); fi
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+coverage:  ## branches of eslcodec/ over both cores, and lines of the .pyx (a slow build, in an environment of its own)
+	ESLCODEC_BUILD_EXTENSION=yes ESLCODEC_BUILD_MODE=coverage $(MAKE) VENV=$(VENV)-coverage measure
+
+measure: $(VENV)/.test
+	@$(PIP) install Cython
+	sed 's/^branch = true/&\nplugins = ["Cython.Coverage"]/' pyproject.toml >$(VENV)/coverage.toml
+	export COVERAGE_RCFILE=$(VENV)/coverage.toml; for core in c python; do \
+		ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode $(BIN)/pytest -q --timeout=0 $(ARGS) || exit; done; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
+dist: $(VENV)/.dist  ## sdist, a wheel for this platform and a pure one, both built from the sdist
+	rm -rf build dist *.egg-info
+	$(BIN)/pyproject-build --sdist
+	ESLCODEC_BUILD_EXTENSION=yes $(PIP) wheel --no-deps --wheel-dir dist dist/*.tar.gz
+	ESLCODEC_BUILD_EXTENSION=no $(PIP) wheel --no-deps --wheel-dir dist dist/*.tar.gz
+	$(BIN)/python tools/check_dist.py dist
+
+clean:
+	rm -rf $(VENV) $(VENV)-coverage build dist *.egg-info .coverage* .benchmarks .hypothesis .*_cache src/_codec_c.c
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+preflight:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo 'There is no $(PYTHON): install Python 3.10 or newer, or name one with `make PYTHON=...`.' >&2; exit 1; }
+	@$(PYTHON) tools/preflight.py $(VENV)
+
+$(VENV)/.made: | preflight
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# Compiled once for all extras. Old build/ and egg-info go first: setuptools would ship what is left in them.
+$(VENV)/.wheel: $(VENV)/.made $(SOURCES)
+	@echo 'building eslcodec and installing it into $(VENV)'
+	@rm -rf build $(VENV)/wheel *.egg-info
+	@$(PIP) wheel --no-deps --wheel-dir $(VENV)/wheel .
+	@$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/*.whl
+	@touch $@
+
+$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.wheel
+	@$(PIP) install "$$(echo $(VENV)/wheel/*.whl)[$*]"
+	@touch $@
+
+$(VENV)/.dist: $(VENV)/.made
+	@$(PIP) install 'build>=1'
+	@touch $@

@@ -1,0 +1,67 @@
+"""Check what is in the sdist and the two wheels that `make dist` built from this checkout: `check_dist.py DIST`.
+
+Every file of the source tree must have come along, each into the right archive, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).resolve().parent.parent
+PURE = "-py3-none-any.whl"
+COMPILED = (".so", ".pyd")
+PRODUCTS = (*COMPILED, ".pyc", ".pyo", "_codec_c.c", "_codec_c.html")
+
+
+def tree(*folders: str) -> set[str]:
+    """The files of the checkout that somebody wrote."""
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    return {path.relative_to(ROOT).as_posix() for path in paths if path.is_file() and not path.name.endswith(PRODUCTS)}
+
+
+def check_sdist(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    must = tree("src", "eslcodec", "tests", "bench", "tools")
+    must |= {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py", "PKG-INFO"}
+    must |= {"src/_codec_c.pyx", "eslcodec/py.typed", "eslcodec/data/sip_plain.esl.gz"}
+    report(sdist, missing=must - names, surplus={name for name in names if name.endswith(PRODUCTS)})
+
+
+def check_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+    must = tree("eslcodec") | {"eslcodec/py.typed", "eslcodec/data/sip_plain.esl.gz", f"{info}/licenses/LICENSE"}
+    surplus = {name for name in names if PurePosixPath(name).parts[0] not in ("eslcodec", info)}
+    surplus |= {name for name in names - must if name.startswith("eslcodec/") and not name.endswith(COMPILED)}
+    core = {name for name in names if name.endswith(COMPILED)}
+    if wheel.name.endswith(PURE):
+        surplus |= core
+    elif not core:
+        must.add("eslcodec/_codec_c.*")
+    report(wheel, missing=must - names, surplus=surplus)
+
+
+def report(archive: Path, *, missing: set[str], surplus: set[str]) -> None:
+    if missing or surplus:
+        sys.exit(f"{archive.name}: missing {sorted(missing)}, should not be there {sorted(surplus)}")
+    print(f"{archive.name}: complete")
+
+
+def main() -> None:
+    dist = Path(sys.argv[1])
+    (sdist,) = dist.glob("*.tar.gz")
+    check_sdist(sdist)
+    pure, *platform = sorted(dist.glob("*.whl"), key=lambda wheel: not wheel.name.endswith(PURE))
+    if len(platform) != 1 or not pure.name.endswith(PURE):
+        sys.exit(f"{dist}: not one pure wheel and one for this platform: {[wheel.name for wheel in (pure, *platform)]}")
+    check_wheel(pure)
+    check_wheel(*platform)
+
+
+if __name__ == "__main__":
+    main()
