@@ -1400,8 +1400,29 @@ cdef class MessageDecoder(FrameSplitter):
         """See eslcodec._codec_py.MessageDecoder.next_message."""
         return self.take()
 
+    def __iter__(self):
+        cdef Messages messages = Messages.__new__(Messages)
+        messages.decoder = self
+        return messages
+
     def __next__(self):
         message = self.take()
+        if message is None:
+            raise StopIteration
+        return message
+
+
+@cython.final
+cdef class Messages:
+    """Iterates over a decoder. A for loop calls it directly, and a Python subclass of a decoder through a look-up."""
+
+    cdef MessageDecoder decoder
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        message = self.decoder.take()
         if message is None:
             raise StopIteration
         return message

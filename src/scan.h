@@ -21,6 +21,8 @@ static inline bytes16 equal16(bytes16 a, char c) { return _mm_cmpeq_epi8(a, _mm_
 static inline bytes16 same16(bytes16 a, bytes16 b) { return _mm_cmpeq_epi8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return _mm_and_si128(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return _mm_or_si128(a, b); }
+static inline bytes16 add16(bytes16 a, bytes16 b) { return _mm_add_epi8(a, b); }
+static inline bytes16 upto16(bytes16 a, char c) { return _mm_cmpeq_epi8(_mm_min_epu8(a, _mm_set1_epi8(c)), a); }
 static inline bytes16 not_text16(bytes16 a) { return _mm_cmplt_epi8(a, _mm_set1_epi8(0x20)); } /* signed: also >= 0x80 */
 static inline uint64_t mask16(bytes16 a) { return (uint64_t)(unsigned)_mm_movemask_epi8(a); }
 #define MASK_FULL ((uint64_t)0xFFFF)
@@ -34,6 +36,8 @@ static inline bytes16 equal16(bytes16 a, char c) { return vceqq_u8(a, vdupq_n_u8
 static inline bytes16 same16(bytes16 a, bytes16 b) { return vceqq_u8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return vandq_u8(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return vorrq_u8(a, b); }
+static inline bytes16 add16(bytes16 a, bytes16 b) { return vaddq_u8(a, b); }
+static inline bytes16 upto16(bytes16 a, char c) { return vcleq_u8(a, vdupq_n_u8((uint8_t)c)); }
 static inline bytes16 not_text16(bytes16 a) { return vcltq_s8(vreinterpretq_s8_u8(a), vdupq_n_s8(0x20)); }
 static inline uint64_t mask16(bytes16 a) {
     return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(a), 4)), 0) & 0x1111111111111111u;
@@ -42,11 +46,6 @@ static inline uint64_t mask16(bytes16 a) {
 #endif
 
 #ifdef ESL_SIMD
-static inline size_t bits(uint64_t mask) { /* few are set: a loop beats the popcount that every machine has */
-    size_t n = 0;
-    for (; mask; mask &= mask - 1) n++;
-    return n;
-}
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 static inline int low_bit(uint64_t mask) { unsigned long at; _BitScanForward64(&at, mask); return (int)at; }
@@ -63,18 +62,13 @@ static inline int is_blank(const char *p, const char *end) {
 /* The line feed that begins the first blank line in [p, end), or NULL. */
 static inline const char *find_blank(const char *p, const char *end) {
 #ifdef ESL_SIMD
-    uint64_t carry = 0; /* whether the byte before p is LF or CR, as the first byte of a mask */
-    for (; end - p >= 16; p += 16) {
-        bytes16 a = load16(p);
-        uint64_t ends = mask16(or16(equal16(a, '\n'), equal16(a, '\r')));
-        uint64_t twos = ends & ((ends << MASK_STEP) | carry); /* the second of two line-end bytes */
-        for (; twos; twos &= twos - 1) {
-            const char *first = p + low_bit(twos) / MASK_STEP - 1;
-            if (*first == '\n' && is_blank(first, end)) return first;
+    for (; end - p >= 17; p += 16) { /* a line feed with CR, LF or a lower control character behind it */
+        uint64_t hits = mask16(and16(equal16(load16(p), '\n'), upto16(load16(p + 1), '\r')));
+        for (; hits; hits &= hits - 1) {
+            const char *at = p + low_bit(hits) / MASK_STEP;
+            if (is_blank(at, end)) return at;
         }
-        carry = (ends >> (15 * MASK_STEP)) & 1;
     }
-    if (carry) p--;
 #endif
     while (p < end && (p = (const char *)memchr(p, '\n', (size_t)(end - p)))) {
         if (is_blank(p, end)) return p;
@@ -121,7 +115,16 @@ static inline const char *find_name(const char *p, const char *end, const char *
 static inline size_t count_byte(const char *p, const char *end, char byte) {
     size_t count = 0;
 #ifdef ESL_SIMD
-    for (; end - p >= 16; p += 16) count += bits(mask16(equal16(load16(p), byte)));
+    while (end - p >= 16) {
+        uint8_t counts[16]; /* of each lane, up to 255 */
+        size_t left = (size_t)(end - p) / 16, i;
+        bytes16 sums = equal16(load16(p), byte); /* 0 or -1 in each */
+        if (left > 255) left = 255;
+        for (i = 1; i < left; i++) sums = add16(sums, equal16(load16(p + 16 * i), byte));
+        memcpy(counts, &sums, 16);
+        for (i = 0; i < 16; i++) count += (uint8_t)(0 - counts[i]);
+        p += 16 * left;
+    }
 #endif
     for (; p < end; p++) count += *p == byte;
     return count;
