@@ -7,8 +7,8 @@ body. `FrameSplitter` keeps the unread bytes in one `bytearray`, remembers how f
 and waits for a body by counting: no byte is looked at twice because a chunk ended there.
 
 *Reading.* A `Message` owns the bytes of its frame, one object, and knows where the block that is read begins. A header
-is found and decoded when asked for, by a search for its line; the first name that is not found makes an index of all of
-them, so that absent names cost one pass for a message, not one each.
+is found and decoded when asked for, by a search for its line. Only a name that stands there in another spelling, or in
+a line that is cut in an unusual place, makes an index of them all.
 
 Bytes are counted and cut before anything is decoded. So a percent-encoded line end never makes a header, and a body
 never becomes one. If anything but the errors named in the docstrings leaves this module, that is a bug.
@@ -824,6 +824,11 @@ class Message(Mapping[str, str]):
         value = frame[value_at + 1 : end] if end >= 0 else frame[value_at + 1 :]
         return _value(value[:-1] if value.endswith(b"\r") else value)
 
+    def _may_have(self, name: str) -> bool:
+        """Whether a line could begin with `name` in any spelling. Cheaper than an index, for names that are absent."""
+        needle = self._memo.needles.get(name) or self._memo.needle(name)
+        return needle != b"" and needle.lower() in self._frame.lower()
+
     def _in_head(self, at: int) -> bool:
         """Whether the line that begins behind `at` stands before the payload's blank line."""
         if self._head_stop >= 0:
@@ -880,7 +885,7 @@ class Message(Mapping[str, str]):
             return None
         if self._index is None and self._format == PLAIN:
             value = self._find(name)
-            if value is not None:
+            if value is not None or not self._may_have(name):
                 return value
         key = self._spelling(name)
         return None if key is None or self._index is None else self._index[key]
