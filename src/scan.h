@@ -46,6 +46,9 @@ static inline uint64_t mask16(bytes16 a) {
 #endif
 
 #ifdef ESL_SIMD
+static inline int any64(bytes16 a, bytes16 b, bytes16 c, bytes16 d) {
+    return mask16(or16(or16(a, b), or16(c, d))) != 0;
+}
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 static inline int low_bit(uint64_t mask) { unsigned long at; _BitScanForward64(&at, mask); return (int)at; }
@@ -62,12 +65,18 @@ static inline int is_blank(const char *p, const char *end) {
 /* The line feed that begins the first blank line in [p, end), or NULL. */
 static inline const char *find_blank(const char *p, const char *end) {
 #ifdef ESL_SIMD
-    for (; end - p >= 17; p += 16) { /* a line feed with CR, LF or a lower control character behind it */
-        uint64_t hits = mask16(and16(equal16(load16(p), '\n'), upto16(load16(p + 1), '\r')));
+#define BLANKS16(p) and16(equal16(load16(p), '\n'), upto16(load16((p) + 1), '\r')) /* LF, and CR or LF or less */
+    while (end - p >= 17) {
+        uint64_t hits;
+        for (; end - p >= 65; p += 64)
+            if (any64(BLANKS16(p), BLANKS16(p + 16), BLANKS16(p + 32), BLANKS16(p + 48))) break;
+        if (end - p < 17) break;
+        hits = mask16(BLANKS16(p));
         for (; hits; hits &= hits - 1) {
             const char *at = p + low_bit(hits) / MASK_STEP;
             if (is_blank(at, end)) return at;
         }
+        p += 16;
     }
 #endif
     while (p < end && (p = (const char *)memchr(p, '\n', (size_t)(end - p)))) {
@@ -91,13 +100,19 @@ static inline int folded_equal(const char *a, const char *b, size_t n) {
 static inline const char *find_name(const char *p, const char *end, const char *name, size_t size,
                                     const char **folded) {
 #ifdef ESL_SIMD
-    for (; (size_t)(end - p) >= size + 17; p += 16) {
-        uint64_t hits = mask16(and16(equal16(load16(p), '\n'), equal16(load16(p + 1 + size), ':')));
+#define NAMES16(p) and16(equal16(load16(p), '\n'), equal16(load16((p) + 1 + size), ':'))
+    while ((size_t)(end - p) >= size + 17) {
+        uint64_t hits;
+        for (; (size_t)(end - p) >= size + 65; p += 64)
+            if (any64(NAMES16(p), NAMES16(p + 16), NAMES16(p + 32), NAMES16(p + 48))) break;
+        if ((size_t)(end - p) < size + 17) break;
+        hits = mask16(NAMES16(p));
         for (; hits; hits &= hits - 1) {
             const char *at = p + low_bit(hits) / MASK_STEP;
             if (memcmp(at + 1, name, size) == 0) return at;
             if (!*folded && folded_equal(at + 1, name, size)) *folded = at;
         }
+        p += 16;
     }
 #endif
     while (p < end && (p = (const char *)memchr(p, '\n', (size_t)(end - p)))) {
