@@ -16,6 +16,7 @@ never becomes one. If anything but the errors named in the docstrings leaves thi
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, overload
@@ -347,7 +348,7 @@ class FrameSplitter:
             ("max_body_bytes", max_body_bytes),
             ("max_buffered", max_buffered),
         ):
-            if not 0 < bound < _LENGTH_CEILING:
+            if not 0 < operator.index(bound) < _LENGTH_CEILING:
                 raise ValueError(f"{name} is {bound}, expected 1 to {_LENGTH_CEILING - 1}")
         self._max_header = max_header_bytes
         self._max_body = max_body_bytes
@@ -637,11 +638,10 @@ class _Memo:
 
     def needle(self, name: str) -> bytes:
         """What stands before the value of `name` in a block, from the line feed on; b"" if no line can have it."""
-        try:
-            raw = name.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
+        raw = _name_bytes(name)
+        if raw is None or b"\n" in raw or b": " in raw:
             return b""
-        needle = b"" if b"\n" in raw or b": " in raw else b"\n%b:" % raw
+        needle = b"\n%b:" % raw
         if len(needle) <= limits.MEMO_LINE_BYTES:
             if len(self.needles) >= limits.MEMO_LINES:
                 self.needles.clear()
@@ -649,12 +649,19 @@ class _Memo:
         return needle
 
 
-def _fold(name: str) -> bytes | None:
-    """A name for comparing without regard to ASCII case, None if it cannot stand on the wire."""
+def _name_bytes(name: str) -> bytes | None:
+    """A name as it would stand on the wire, None if no bytes are read as this text."""
     try:
-        return name.encode("utf-8", "surrogateescape").lower()
+        raw = name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return None
+    return raw if _text(raw) == name else None
+
+
+def _fold(name: str) -> bytes | None:
+    """A name for comparing without regard to ASCII case, None if it cannot stand on the wire."""
+    raw = _name_bytes(name)
+    return None if raw is None else raw.lower()
 
 
 class Message(Mapping[str, str]):
@@ -897,9 +904,9 @@ class Message(Mapping[str, str]):
         return value
 
     @overload
-    def get(self, name: str, /) -> str | None: ...
+    def get(self, name: str) -> str | None: ...
     @overload
-    def get(self, name: str, /, default: str | _T) -> str | _T: ...
+    def get(self, name: str, default: str | _T) -> str | _T: ...
     def get(self, name: str, default: Any = None) -> Any:
         """The value of `name`, or `default`."""
         value = self._look_up(name)

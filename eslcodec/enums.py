@@ -210,20 +210,6 @@ class HangupCause(IntEnum):
     INVALID_IDENTITY = 823
     STALE_DATE = 824
     REJECT_ALL = 825
-    CS_NEW = 0
-    CS_INIT = 1
-    CS_ROUTING = 2
-    CS_SOFT_EXECUTE = 3
-    CS_EXECUTE = 4
-    CS_EXCHANGE_MEDIA = 5
-    CS_PARK = 6
-    CS_CONSUME_MEDIA = 7
-    CS_HIBERNATE = 8
-    CS_RESET = 9
-    CS_HANGUP = 10
-    CS_REPORTING = 11
-    CS_DESTROY = 12
-    CS_NONE = 13
 
 
 class ChannelState(IntEnum):

@@ -24,6 +24,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
+import operator
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
 from . import _codec_py as _twin
@@ -136,11 +137,13 @@ cdef inline object text_of(const char *p, Py_ssize_t size, bint decode):
 
 
 cdef bytes name_bytes(object name):
-    """A name as it would stand on the wire, None if it cannot."""
+    """A name as it would stand on the wire, None if no bytes are read as this text."""
+    cdef bytes raw
     try:
-        return (<str>name).encode("utf-8", "surrogateescape")
+        raw = (<str>name).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return None
+    return raw if raw.decode("utf-8", "surrogateescape") == name else None
 
 
 def unquote(data):
@@ -1101,7 +1104,7 @@ cdef class FrameSplitter:
             ("max_body_bytes", max_body_bytes),
             ("max_buffered", max_buffered),
         ):
-            if not 0 < bound < LENGTH_CEILING:
+            if not 0 < operator.index(bound) < LENGTH_CEILING:
                 raise ValueError(f"{name} is {bound}, expected 1 to {LENGTH_CEILING - 1}")
         self.max_header = min(max_header_bytes, PY_SSIZE_T_MAX)
         self.max_body = min(max_body_bytes, PY_SSIZE_T_MAX)
@@ -1331,7 +1334,7 @@ cdef int64_t read_length(const char *p, Py_ssize_t size) except -1:
     while at < end:
         if not c"0" <= at[0] <= c"9":
             raise InvalidContentLength(p[:size])
-        number = min(number * 10 + (at[0] - c"0"), LENGTH_CEILING) if number < LENGTH_CEILING else LENGTH_CEILING
+        number = number * 10 + (at[0] - c"0") if number < LENGTH_CEILING // 10 else LENGTH_CEILING
         at += 1
     return number
 
@@ -1389,7 +1392,7 @@ cdef class MessageDecoder(FrameSplitter):
             return None
         cdef const char *p = self.store.data + self.start
         cdef type kind = self.default if self.type_size < 0 else self.kind_of(p + self.type_at, self.type_size)
-        cdef Message message = <Message>kind.__new__(kind)
+        cdef Message message = <Message?>kind.__new__(kind)
         message.frame_ = PyBytes_FromStringAndSize(p, end - self.start)
         message.memo = self.memo
         message.settle(self.block_end - self.start, self.length >= 0, p + self.type_at, self.type_size)
@@ -1631,7 +1634,7 @@ cdef class Message:
             raise KeyError(name)
         return value
 
-    def get(self, name, default=None, /):
+    def get(self, name, default=None):
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
         return default if value is None else value
