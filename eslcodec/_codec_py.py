@@ -490,7 +490,7 @@ class FrameSplitter:
             return False
         end = blank.end()
         block = bytes(buffer[start:end])
-        self._searched = end - 2  # found again at once if reading the block raises
+        self._searched = blank.start()  # found again at once if reading the block raises
         head = self._heads.get(block)
         if head is None:
             head = self._remember_head(block)
