@@ -69,7 +69,8 @@ class _Reader:
     def end(self, name: str) -> None:
         text = "".join(self.text)
         if len(self.path) == 3 and self.path[1] == "headers":
-            if self.headers and self.headers[-1][0] == name:
+            # Two Event-Name are one event fired as another, never an array: its last name counts.
+            if self.headers and self.headers[-1][0] == name != "Event-Name":
                 self.headers[-1][1].append(text)
             else:
                 self.headers.append((name, [text]))

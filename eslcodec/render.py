@@ -88,8 +88,14 @@ def json(fields: Iterable[Field], body: bytes | None = None) -> bytes:
     Args:
         fields: (name, text or list) of each header, in order.
         body: written as `_body`, an empty one too.
+
+    Raises:
+        InvalidCommand: a header named `_body`, in any case: it would be read as the body.
     """
     members: list[Field] = own_fields(fields, body)
+    for name, _ in members:
+        if name.isascii() and name.lower() == "_body":
+            raise InvalidCommand(f"header name {name!r} cannot be written in JSON, where it is the body's")
     if body is not None:
         members += [("Content-Length", str(len(body))), ("_body", body.decode("utf-8", "surrogateescape"))]
     dump = _stdlib_json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -157,10 +163,12 @@ def frame(headers: Iterable[tuple[str, str]], body: bytes | None = None) -> byte
     """A frame from its own headers, in order and not encoded, and its body.
 
     Raises:
-        InvalidCommand: CR or LF in a header.
+        InvalidCommand: CR or LF in a header, or a name that is empty or has `": "` in it.
     """
     lines = []
     for name, value in headers:
+        if not name or ": " in name:
+            raise InvalidCommand(f"frame header name {name!r:.80} would be read as something else")
         if any(end in part for end in "\r\n" for part in (name, value)):
             raise InvalidCommand(f"frame header {name!r:.80} has a line end in it")
         lines.append(b"%b: %b\n" % (_bytes(name), _bytes(value)))

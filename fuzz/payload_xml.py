@@ -1,0 +1,6 @@
+"""Any bytes as the payload of a text/event-xml: see _common.py for what is asserted."""
+
+from _common import main, payload_target
+
+if __name__ == "__main__":
+    main(payload_target("xml"))

@@ -1,0 +1,523 @@
+"""The `eslcodec` command: the demo and its checks, listing and filtering streams, and what may reach a terminal."""
+
+from __future__ import annotations
+
+import doctest
+import gzip
+import importlib.util
+import io
+import json
+import lzma
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import support
+from hypothesis import given
+from hypothesis import strategies as st
+
+import eslcodec
+
+cli = pytest.importorskip("eslcodec.cli")
+testing = pytest.importorskip("click.testing")
+pytest.importorskip("rich")
+
+README = Path(__file__).parent.parent / "README.md"
+
+ESCAPED_BODY = (
+    b"Event-Name: CUSTOM\nEvent-Subclass: %1B%5B2J[bold]x[/bold]%0D%0A\nV: %9B%C2%9B%07%E2%80%AE%7F\n\n\x1b]0;t\x07\n"
+)
+
+
+def run(*args: Any, **kwargs: Any) -> Any:
+    """The command in this process."""
+    return testing.CliRunner().invoke(cli.command_line(), [str(arg) for arg in args], prog_name="eslcodec", **kwargs)
+
+
+def spawn(*args: Any, code: str = "", stdin: bytes = b"", cwd: Path | None = None, **env: str) -> Any:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", f"{code}\nfrom eslcodec.cli import main; main()", *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, **env},
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_core_first() -> None:
+    """A compiled module is made once in a process: as the copy that other tests use, before the demo asks for it."""
+    with suppress(ImportError):
+        support.load_core("c")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Any:
+    """Writes a stream into a file, and gives its path."""
+
+    def write(data: bytes, name: str = "stream.esl") -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The demo plays the first 40 events only."""
+    data: bytes = cli._recording()
+    data = data[: [head.start() for head in cli._EVENT_HEAD.finditer(data)][40]]
+    monkeypatch.setattr(cli, "_recording", lambda: data)
+    return data
+
+
+# The command
+
+
+def test_version_shows_the_core() -> None:
+    assert run("--version").output == f"eslcodec {eslcodec.__version__}, core: {eslcodec.__impl__}\n"
+
+
+def test_help_names_the_commands() -> None:
+    result = run("-h")
+    assert result.exit_code == 0
+    assert "demo" in result.output
+    assert "decode" in result.output
+
+
+@pytest.mark.parametrize("module", ["click", "rich"])
+def test_without_the_extra_a_sentence_says_what_to_install(module: str, tmp_path: Path) -> None:
+    result = spawn("demo", code=f"import sys; sys.modules['{module}'] = None", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == b""
+    assert result.stderr.decode().splitlines() == [
+        "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'"
+    ]
+
+
+def test_the_module_can_be_imported_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+    spec = importlib.util.spec_from_file_location("eslcodec._cli_without_extra", cli.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses looks there
+    spec.loader.exec_module(module)
+    with pytest.raises(SystemExit, match=r"eslcodec\[cli\]"):
+        module.main()
+
+
+@pytest.mark.parametrize("stdout", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO())])
+def test_main_runs_whatever_stdout_is(stdout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["eslcodec", "--version"])
+    monkeypatch.setattr(sys, "stdout", stdout())
+    with pytest.raises(SystemExit) as exit:
+        cli.main()
+    assert exit.value.code == 0
+
+
+def test_docstring_examples() -> None:
+    assert doctest.testmod(cli).failed == 0
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is in the checkout only")
+def test_readme_examples() -> None:
+    result = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
+    assert result.failed == 0
+    assert result.attempted > 30
+
+
+# Escaping
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\x9b2J", r"\x9b2J"),
+        ("\x07", r"\x07"),
+        ("a\rb", r"a\rb"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("\x00\x7f\x85", r"\x00\x7f\x85"),
+        ("\u202eabc\u2066\u200b\ufeff", r"\u202eabc\u2066\u200b\ufeff"),
+        ("\u2028\u2029", r"\u2028\u2029"),
+        ("\udcff\ud800", r"\udcff\ud800"),
+        ("\U000e0041", r"\U000e0041"),
+        (r"\x1b", r"\\x1b"),
+        ("[bold]x[/bold] :smile:", "[bold]x[/bold] :smile:"),
+        ("Zoë, 中文, \U0001f600", "Zoë, 中文, \U0001f600"),
+        ("", ""),
+    ],
+)
+def test_escape(text: str, shown: str) -> None:
+    assert cli.escape(text) == shown
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_escape_is_printable_and_loses_nothing(text: str) -> None:
+    shown = cli.escape(text)
+    assert shown.isprintable()
+    assert shown.encode("ascii", "backslashreplace").decode("unicode_escape") == text
+
+
+@pytest.mark.parametrize("options", [[], ["--full"], ["--ndjson"]])
+def test_nothing_that_a_caller_chose_controls_the_terminal(options: list[str], written: Any) -> None:
+    stream = (
+        support.plain(ESCAPED_BODY)
+        + b"Content-Type: command/reply\nReply-Text: \x1b[31m\xe2\x80\xae\r\n\xff\x1b: \x9b\n\n"
+        + support.frame(b"Content-Type: api/response", b"\x1b[1m\x07")
+        + support.frame(b"Content-Type: log/data\nLog-Level: 4\nUser-Data: \x1b", b"\x1b[1m\x07")
+        + support.frame(
+            b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: \x1b\nChannel-Name: \x1b", b"\x1b"
+        )
+        + support.frame(b"Content-Type: \x1b[1m\x07")
+        + support.frame(b"Content-Type: text/event-json", b"{\x1b[2J")
+    )
+    output = run("decode", *options, written(stream)).output
+    assert all(char.isprintable() or char == "\n" for char in output)
+    assert "[bold]x[/bold]" in output
+
+
+def test_an_error_does_not_control_the_terminal_either(written: Any) -> None:
+    path = written(b"Content-Length: \x1b[2J\n\n", "[red]x[1].esl")
+    result = run("decode", path)
+    assert result.exit_code == 1
+    assert "[red]x[1].esl: after message 0, at byte 0: read Content-Length '\\x1b[2J'" in result.output
+
+
+# Decode
+
+
+def test_listing(written: Any) -> None:
+    stream = (
+        support.AUTH
+        + support.OK
+        + support.plain(b"Event-Name: CUSTOM\nEvent-Subclass: a%3A%3Ab\nUnique-ID: u1\nEvent-Sequence: 7\n\nbody")
+        + support.plain(b"Channel-Name: sofia/x\n\n")
+        + b"Event-Name: CHANNEL_DATA\nContent-Type: command/reply\nReply-Text: +OK%0A\n\n"
+        + support.frame(b"Content-Type: api/response", b"-ERR no\n")
+        + support.frame(b"Content-Type: log/data\nLog-Level: 4", b"oh\n")
+        + support.frame(b"Content-Type: log/data", b"x" * 121)
+        + support.frame(b"Content-Type: text/disconnect-notice\nContent-Disposition: linger\nChannel-Name: c", b"")
+        + support.frame(b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: u2", b"bye")
+        + support.frame(b"Content-Type: text/rude-rejection", b"Access Denied\n")
+        + support.frame(b"X: y")
+    )
+    assert run("decode", written(stream)).output.splitlines() == [
+        "      1  AuthRequest       auth/request, 0 bytes",
+        "      2  CommandReply      +OK",
+        "      3  Event             CUSTOM                    #7  a::b  u1  body: 4 bytes",
+        "      4  Event             (no name)                 sofia/x",
+        "      5  CommandReply      +OK\\n  3 headers",
+        "      6  ApiResponse       8 bytes: -ERR no",
+        "      7  LogLine           WARNING: oh",
+        f"      8  LogLine           None: {'x' * 120}... (121 characters)",
+        "      9  DisconnectNotice  linger  c",
+        "     10  DisconnectNotice  final  u2",
+        "     11  RudeRejection     14 bytes: Access Denied",
+        "     12  Message           (no Content-Type), 0 bytes",
+    ]
+
+
+def test_full_listing_has_headers_repeats_and_body(written: Any) -> None:
+    stream = support.plain(b"Event-Name: X\nA: 1%0A\nA: 2\n\none\ntwo\n") + support.AUTH
+    assert run("decode", "--full", written(stream)).output.splitlines() == [
+        "      1  Event             X                         body: 8 bytes",
+        "         Event-Name: X",
+        "         A: 1\\n",
+        "         A: 2",
+        "         | one",
+        "         | two",
+        "      2  AuthRequest       auth/request, 0 bytes",
+        "         Content-Type: auth/request",
+    ]
+
+
+def test_ndjson_lines_are_asdict(written: Any) -> None:
+    stream = support.capture("special_plain")
+    lines = run("decode", "--ndjson", written(stream)).output.splitlines()
+    assert [json.loads(line) for line in lines] == [message.asdict() for message in support.decode(eslcodec, stream)]
+
+
+def test_ndjson_has_no_lone_surrogates(written: Any) -> None:
+    result = run("decode", "--ndjson", written(support.plain(b"A: %FF\nB\xfe: %F0%9F%98%80\n\n")))
+    assert result.output == '{"A": "\\ufffd", "B\\ufffd": "\\ud83d\\ude00"}\n'
+
+
+def test_ndjson_and_full_exclude_each_other(written: Any) -> None:
+    assert run("decode", "--ndjson", "--full", written(b"")).exit_code == 2
+
+
+def test_plain_json_and_xml_streams_list_the_same_events(written: Any) -> None:
+    lists = [
+        [line.split()[2] for line in run("decode", written(support.capture(f"special_{kind}"))).output.splitlines()]
+        for kind in ("plain", "json", "xml")
+    ]
+    assert lists[0][:1] == ["auth/request,"]
+    assert [len(names) for names in lists] == [
+        len(support.decode(eslcodec, support.capture(f"special_{kind}"))) for kind in ("plain", "json", "xml")
+    ]
+    assert "CHANNEL_CREATE" in set(lists[0]) & set(lists[1]) & set(lists[2])
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_packed_files_give_the_same(pack: Any, written: Any) -> None:
+    stream = support.capture("special_plain")
+    # The name does not matter: a file's first bytes say what it is.
+    assert run("decode", written(pack(stream), "x")).output == run("decode", written(stream)).output
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_standard_input_gives_the_same(pack: Any, written: Any, tmp_path: Path) -> None:
+    stream = support.capture("special_plain")
+    result = spawn("decode", "-", stdin=pack(stream), cwd=tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.decode().splitlines() == run("decode", written(stream)).output.splitlines()
+
+
+def test_a_character_that_the_encoding_lacks_costs_nothing(written: Any, tmp_path: Path) -> None:
+    path = written(support.plain("Event-Name: Zoë\n\n".encode()))
+    result = spawn("decode", path, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert result.returncode == 0
+    assert b"Zo\\xeb" in result.stdout
+
+
+def test_a_closed_pipe_ends_it_quietly(written: Any, tmp_path: Path) -> None:
+    path = written(support.capture("special_plain") * 20)
+    command = [sys.executable, "-c", "from eslcodec.cli import main; main()", "decode", "--full", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().split() == [b"1", b"AuthRequest", b"auth/request,", b"0", b"bytes"]
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait(60)
+
+
+EVENTS = (
+    support.AUTH
+    + support.plain(b"Event-Name: HEARTBEAT\nUp: a=b\nEmpty: \n\n")
+    + support.plain(b"Event-Name: DTMF\nUp: c\nDigit: 1\n\n")
+    + support.plain(b"Event-Name: DTMF\nDigit: 2\n\n")
+)
+
+
+@pytest.mark.parametrize(
+    ("filters", "numbers"),
+    [
+        ([], [1, 2, 3, 4]),
+        (["--event", "DTMF"], [3, 4]),
+        (["--event", "dtmf", "--event", "HEARTBEAT"], [2, 3, 4]),
+        (["--event", "NONE"], []),
+        (["--header", "Up"], [2, 3]),
+        (["--header", "up"], [2, 3]),
+        (["--header", "Up=a=b"], [2]),
+        (["--header", "Up=a"], []),
+        (["--header", "Empty"], [2]),
+        (["--header", "Empty="], [2]),
+        (["--header", "Digit="], []),
+        (["--header", "Up", "--header", "Digit=1"], [3]),
+        (["--event", "DTMF", "--header", "Digit=2"], [4]),
+        (["--header", "Content-Type=auth/request"], [1]),
+    ],
+)
+def test_filters_keep_the_numbers_of_the_stream(filters: list[str], numbers: list[int], written: Any) -> None:
+    output = run("decode", *filters, written(EVENTS)).output
+    assert [int(line.split()[0]) for line in output.splitlines()] == numbers
+
+
+# Decode: what goes wrong
+
+
+def test_an_unfinished_frame_is_reported_behind_the_whole_ones(written: Any) -> None:
+    result = run("decode", written(EVENTS + b"Content-Length: 9\n\nabc"))
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        *run("decode", written(EVENTS)).output.splitlines(),
+        f"Error: {written(EVENTS)}: after message 4, at byte {len(EVENTS)}: "
+        "stream ended in a body: read 3 bytes, expected 9",
+    ]
+
+
+def test_a_framing_error_is_reported_behind_the_whole_messages(written: Any) -> None:
+    result = run("decode", written(EVENTS + b"Content-Length: -9\n\nabc" + EVENTS))
+    assert result.exit_code == 1
+    assert [line.split()[1] for line in result.output.splitlines()[:4]] == ["AuthRequest", "Event", "Event", "Event"]
+    assert result.output.splitlines()[4].endswith("read Content-Length '-9', expected ASCII digits")
+
+
+def test_a_malformed_event_is_listed_and_changes_the_exit_status(written: Any) -> None:
+    path = written(support.frame(b"Content-Type: text/event-json", b'{"a": \x1b}') + EVENTS)
+    result = run("decode", "--full", path)
+    first, payload, *_, last = result.output.splitlines()
+    assert first.startswith("      1  Event             text/event-json, 8 bytes, malformed: ")
+    assert payload == '         | {"a": \\x1b}'
+    assert last == f"Error: {path}: event payloads that cannot be read: 1"
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_packed_file_that_was_cut_gives_what_is_in_it(pack: Any, written: Any) -> None:
+    packed = pack(support.capture("special_plain"))
+    result = run("decode", written(packed[: len(packed) // 2]))
+    assert result.exit_code == 1
+    assert result.output.startswith("      1  AuthRequest")
+    assert "ended before the end-of-stream marker" in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("pack", "at"), [(gzip.compress, 10), (lzma.compress, 30)])
+def test_a_packed_file_that_is_damaged_is_reported(pack: Any, at: int, written: Any) -> None:
+    packed = bytearray(pack(EVENTS))
+    packed[at] ^= 0xFF
+    result = run("decode", written(packed))
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith("Error: ")
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("module", "pack"), [("lzma", lzma.compress), ("gzip", gzip.compress), ("zlib", gzip.compress)]
+)
+def test_a_missing_module_is_named(module: str, pack: Any, written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(pack(EVENTS))
+    monkeypatch.setitem(sys.modules, module, None)
+    result = run("decode", path)
+    assert result.exit_code == 1
+    assert f"this Python was built without {module}" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
+    result = run("decode", tmp_path / "none")
+    assert result.exit_code == 1
+    assert "No such file" in result.output
+
+
+# Decode: the progress bar
+
+
+@pytest.fixture
+def terminal_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_LONG_FILE", 10)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich: behave as on a terminal
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stderr)
+
+
+@pytest.mark.parametrize("pack", [bytes, lzma.compress])
+def test_a_long_file_gets_a_progress_bar_if_a_terminal_is_watching(
+    pack: Any, written: Any, terminal_on_stderr: None
+) -> None:
+    path = written(pack(EVENTS), "[red]long.esl")
+    result = run("decode", "--ndjson", path)
+    assert result.exit_code == 0
+    assert "[red]long.esl" in result.output
+    assert "\x1b[" in result.output
+
+
+def test_the_progress_bar_is_gone_before_an_error_is_printed(written: Any, terminal_on_stderr: None) -> None:
+    result = run("decode", written(EVENTS + b"Content-Length: 1\n\n"))
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output[result.output.index("Error: ") :]
+
+
+@pytest.mark.parametrize("terminals", [(), ("stdout", "stderr")])
+def test_no_progress_bar_otherwise(
+    terminals: tuple[str, ...], written: Any, terminal_on_stderr: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_is_terminal", lambda stream: bool(terminals))
+    assert "\x1b" not in run("decode", written(EVENTS)).output
+
+
+# Demo
+
+
+def test_demo_decodes_and_checks_the_whole_recording() -> None:
+    result = run("demo")
+    assert result.exit_code == 0
+    assert "OK      2819 of 2819 events sent were decoded" in result.output
+    assert "OK      309200 headers, sha256 c08acf5e70bdcbd9" in result.output
+    assert "CHANNEL_HANGUP               11" in result.output
+    assert "142 call legs up, 11 down" in result.output
+    assert f"core: {eslcodec.__impl__}" in result.output
+
+
+def test_the_recording_is_the_capture() -> None:
+    assert cli._recording() == support.capture("sip_plain")
+
+
+def test_demo_without_another_core_says_so(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for core in ("_codec_c", "_codec_py"):
+        monkeypatch.setitem(sys.modules, f"eslcodec.{core}", None)
+    result = run("demo")
+    assert result.exit_code == 0
+    assert "no other core is here, so the standard library's reading" in result.output
+
+
+def test_the_standard_librarys_reading_agrees_on_the_whole_recording() -> None:
+    data = cli._recording()
+    events = [message.asdict() for message in support.decode(eslcodec, data) if isinstance(message, eslcodec.Event)]
+    assert list(cli._plain_reading(data)) == events
+
+
+def test_demo_fails_if_headers_differ(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_other_reading", lambda data: ("nobody", iter([])))
+    result = run("demo")
+    assert result.exit_code == 1
+    assert "OK      40 of 40 events" in result.output
+    assert "nobody: 0 headers" in result.output
+    assert "A CHECK FAILED" in result.output
+
+
+def test_demo_fails_if_an_event_is_missing(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_EVENT_NAME", re.compile(rb"^(?:Event-Name|Event-Sequence): (.*)$", re.MULTILINE))
+    result = run("demo")
+    assert result.exit_code == 1
+    assert "FAILED  40 of 80 events" in result.output
+
+
+def test_demo_that_breaks_off_says_why(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_recording", lambda: short[:-1])
+    result = run("demo")
+    assert result.exit_code == 1
+    assert "Error: the demo broke off: stream ended in a body" in result.output
+
+
+def test_demo_is_live_on_a_terminal(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_is_terminal", lambda stream: True)
+    monkeypatch.setattr(cli, "_REFRESH", 0.0)
+    result = run("demo", env={"TERM": "xterm-256color"})
+    assert result.exit_code == 0
+    assert "\x1b[2K" in result.output  # pictures replaced by later ones
+    assert "OK      40 of 40 events" in result.output
+
+
+@pytest.mark.parametrize(("options", "term"), [(["--plain"], "xterm"), ([], "dumb")])
+def test_demo_in_plain_lines_on_a_terminal(
+    options: list[str], term: str, short: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_is_terminal", lambda stream: True)
+    monkeypatch.setattr(cli, "_REPORT", 0.0)
+    result = run("demo", *options, "--rate", "1e6", env={"TERM": term})
+    assert result.exit_code == 0
+    assert "\x1b[2K" not in result.output
+    assert " s      40 events  " in result.output
+
+
+def test_a_listener_that_goes_away_stops_the_server(short: bytes) -> None:
+    with cli._playing(short, 0.001) as client:  # the next event would come after a quarter of an hour
+        assert client.recv(13) == b"Content-Type:"
+
+
+def test_the_rate_is_kept(short: bytes) -> None:
+    tally = cli.receive(short, 400.0, lambda tally: None)
+    assert tally.seconds >= 0.08  # 0.1, but for the granularity of waiting
+    assert len(tally.kept) == 40

@@ -1,0 +1,584 @@
+"""Random streams, cut and damaged at random: both cores agree, and both agree with a naive reader (support.py).
+
+The Python twin is the specification, the compiled core an optimisation of it (design.md section 3, rule 1).
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from support import (
+    AUTH,
+    OK,
+    capture,
+    decode,
+    examples,
+    naive_dict,
+    naive_frames,
+    naive_get,
+    naive_getlist,
+    naive_pairs,
+    naive_payload,
+    naive_unquote,
+    outcome,
+    pieces,
+    plain,
+    receive,
+    snapshot,
+)
+
+# A grammar of streams
+
+NAMES = st.one_of(
+    st.sampled_from(
+        [
+            "Event-Name",
+            "Event-Name",
+            "event-name",
+            "Unique-ID",
+            "unique-id",
+            "Content-Type",
+            "Content-Length",
+            "content-length",
+            "Reply-Text",
+            "A",
+            "a",
+            "A:b",
+            "A:",
+            "_body",
+            "variable_x",
+            "variable_X",
+            "Job-UUID",
+            "Event-Sequence",
+        ]
+    ).map(str.encode),
+    st.sampled_from([b"", b" ", b"\0", b"a b", "é".encode(), "É".encode(), b"\xff", b"\xc3", b"A%20", b"\r", b"\t:"]),
+    st.binary(max_size=6).map(lambda raw: raw.replace(b"\n", b"")),
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        [
+            b"",
+            b"1",
+            b"DTMF",
+            b"%41",
+            b"%0A",
+            b"%0D%0AEvent-Name: forged",
+            b"%",
+            b"%4",
+            b"%zz",
+            b"%%41",
+            b"%C3%A9",
+            b"%ff",
+        ]
+    ),
+    st.sampled_from(
+        [b"ARRAY::a|:b", b"ARRAY%3A%3Aa%7C%3Ab", b"ARRAY::", b" two", b"\t", "é你".encode(), b"\xff\xfe", b"\0"]
+    ),
+    st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"")),
+    st.integers(0, 200).map(lambda size: b"x" * size),
+)
+SEPARATORS = st.sampled_from([b": ", b": ", b": ", b": ", b":", b":\t", b":  ", b""])
+LINE_ENDS = st.sampled_from([b"\n", b"\n", b"\n", b"\n", b"\r\n", b"\r\r\n"])
+
+
+@st.composite
+def header_lines(draw, max_size=8):
+    lines = []
+    for _ in range(draw(st.integers(0, max_size))):
+        line = draw(NAMES) + draw(SEPARATORS) + draw(VALUES)
+        if line.strip(b"\r"):  # an empty one would end the block
+            lines.append(line + draw(LINE_ENDS))
+    return b"".join(lines)
+
+
+BODIES = st.one_of(
+    st.sampled_from([b"", b"\n", b"\n\n", OK, AUTH, b"Unique-ID: forged\n\n", b"\r\n\r\n", "é".encode()]),
+    st.binary(max_size=40),
+)
+PAYLOADS = st.one_of(
+    st.builds(
+        lambda lines, blank, body: lines + blank + body, header_lines(), st.sampled_from([b"\n", b"\r\n", b""]), BODIES
+    ),
+    st.binary(max_size=60),
+)
+JSON = st.sampled_from(
+    [
+        b'{"Event-Name":"DTMF","A":"1","a":["x","y"],"A":"2","Content-Length":"3","_body":"abc"}',
+        b'{"Event-Name":"COMMAND","Event-Name":"PRIVATE_COMMAND","u":"\\u00e9\\ud83d\\ude00\\n","raw":"\xff\xc3\xa9"}',
+        b'{"n":5,"o":{"a":["}"]},"e":[],"one":["x"]} behind',
+        b"{}",
+    ]
+)
+XML = st.sampled_from(
+    [
+        b"<event>\n  <headers>\n    <Event-Name>DTMF</Event-Name>\n    <A>%41</A>\n    <A>y</A>\n  </headers>\n"
+        b"  <Content-Length>2</Content-Length>\n  <body>b\n  </body>\n</event>\n",
+        b"<event/>",
+    ]
+)
+CONTENT_TYPES = st.sampled_from(
+    [
+        b"command/reply",
+        b"api/response",
+        b"log/data",
+        b"text/disconnect-notice",
+        b"auth/request",
+        b"text/rude-rejection",
+        b"x/y",
+        b"TEXT/event-PLAIN",
+    ]
+)
+
+
+@st.composite
+def frames(draw):
+    """One whole frame, its Content-Length right."""
+    kind = draw(st.sampled_from(["plain", "plain", "plain", "other", "other", "connect", "json", "xml"]))
+    end = draw(st.sampled_from([b"\n", b"\n", b"\r\n"]))
+    lines = draw(header_lines(3))
+    if b"content-length" in lines.lower():
+        lines = b""
+    if kind == "connect":
+        return b"Event-Name: CHANNEL_DATA" + end + lines + b"Content-Type: command/reply" + end + end
+    if kind == "other":
+        body = draw(st.none() | BODIES)
+        content_type = draw(CONTENT_TYPES)
+    else:
+        body = draw({"plain": PAYLOADS, "json": JSON, "xml": XML}[kind])
+        content_type = b"text/event-" + kind.encode()
+    length = b"" if body is None else b"Content-Length: %d%b" % (len(body), end)
+    return length + b"Content-Type: " + content_type + end + lines + end + (body or b"")
+
+
+STRAY = st.sampled_from([b"", b"", b"", b"", b"\n", b"\r\n", b"\n\n\r"])
+
+
+@st.composite
+def streams(draw):
+    """Whole frames, with stray line ends between them."""
+    return b"".join(draw(STRAY) + draw(frames()) for _ in range(draw(st.integers(1, 5))))
+
+
+@st.composite
+def damaged(draw, data):
+    """`data` with bytes changed, deleted, inserted, or its end cut off; and where the damage begins."""
+    first = len(data)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, max(len(data) - 1, 0)))
+        first = min(first, at)
+        how = draw(st.sampled_from(["flip", "delete", "insert", "truncate", "length"]))
+        if how == "flip":
+            data = data[:at] + bytes([draw(st.integers(0, 255))]) + data[at + 1 :]
+        elif how == "delete":
+            data = data[:at] + data[at + draw(st.integers(1, 20)) :]
+        elif how == "insert":
+            data = data[:at] + draw(st.sampled_from([b"\n", b"\r", b"\n\n", b":", b"%", b"\0", b"\xff"])) + data[at:]
+        elif how == "truncate":
+            data = data[:at]
+        else:
+            found = data.find(b"Content-Length: ", at)
+            if found >= 0:
+                wrong = draw(st.sampled_from([b"-", b"9", b"0x", b" ", b"99999999999999999999", b"\0", b"%31"]))
+                data = data[: found + 16] + wrong + data[found + 16 :]
+    return data, first
+
+
+BOUNDS = st.one_of(
+    st.just({}),
+    st.just({}),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "max_header_bytes": st.integers(1, 200),
+            "max_body_bytes": st.integers(1, 60),
+            "max_buffered": st.integers(1, 300),
+        },
+    ),
+)
+CUTS = st.lists(st.integers(1, 60), min_size=1, max_size=6)
+FEEDS = st.lists(st.sampled_from(["feed", "receive", "window", "empty"]), min_size=1, max_size=4)
+READS = st.lists(st.sampled_from(["all", "all", "one", "none", "eof"]), min_size=1, max_size=4)
+
+
+# Both cores
+
+
+def trace(esl, decoder, data, cuts, feeds, reads):
+    """Everything that a caller sees of a decoder. Exceptions that are not documented pass through."""
+    seen = []
+    messages = []
+
+    def attempt(call):
+        try:
+            result = call()
+        except esl.ProtocolError as error:
+            seen.append((type(error).__name__, str(error), vars(error)))
+        else:
+            if result is not None:
+                seen.extend(map(snapshot, result))
+                messages.extend(result)
+        seen.append((decoder.buffered, decoder.consumed))
+
+    def window(chunk):
+        with memoryview(decoder.get_buffer(len(chunk))) as view:
+            room = min(len(chunk) // 2, len(view))
+            view[:room] = chunk[len(chunk) - room :]
+            decoder.feed(chunk[: len(chunk) - room])
+            decoder.buffer_updated(room)
+
+    ways = {
+        "feed": decoder.feed,
+        "receive": lambda chunk: receive(decoder, chunk),
+        "window": window,
+        "empty": lambda chunk: (decoder.feed(b""), decoder.feed(chunk), decoder.feed(b""))[0],
+    }
+    one = decoder.next_message if hasattr(decoder, "next_message") else decoder.next_frame
+    asks = {
+        "all": lambda: list(decoder),
+        "one": lambda: [message for message in [one()] if message is not None],
+        "none": lambda: None,
+        "eof": decoder.feed_eof,
+    }
+    for number, chunk in enumerate(pieces(data, *cuts)):
+        attempt(partial(ways[feeds[number % len(feeds)]], chunk))
+        attempt(asks[reads[number % len(reads)]])
+    for ask in ("all", "eof", "one", "all", "eof"):
+        attempt(asks[ask])
+    return seen, messages
+
+
+@given(data=st.data(), stream=streams(), bounds=BOUNDS, cuts=CUTS, feeds=FEEDS, reads=READS)
+@examples(400)
+def test_both_cores_agree_on_everything(both, data, stream, bounds, cuts, feeds, reads):
+    stream, _ = data.draw(damaged(stream))
+    c, python = both
+    ours, messages = trace(c, c.Decoder(**bounds), stream, cuts, feeds, reads)
+    twins, others = trace(python, python.Decoder(**bounds), stream, cuts, feeds, reads)
+    assert ours == twins
+    for one, two in zip(messages, others, strict=True):
+        assert [one == other for other in messages] == [two == other for other in others]
+    for one in messages:
+        assert all(hash(one) == hash(other) for other in messages if one == other)
+    ours, _ = trace(c, c.FrameSplitter(**bounds), stream, cuts, feeds, reads)
+    twins, _ = trace(python, python.FrameSplitter(**bounds), stream, cuts, feeds, reads)
+    assert ours == twins
+
+
+@given(st.binary(max_size=80), CUTS, BOUNDS)
+@examples(100)
+def test_both_cores_agree_on_any_bytes(both, data, cuts, bounds):
+    c, python = both
+    ours, _ = trace(c, c.Decoder(**bounds), data, cuts, ["feed"], ["all"])
+    twins, _ = trace(python, python.Decoder(**bounds), data, cuts, ["feed"], ["all"])
+    assert ours == twins
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"\n", b"\r", b"\n\n", b":", b": ", b"A", b"Event-Name", b"Content-Length: 3", b"Content-Type: "]
+        )
+        | st.sampled_from([b"text/event-plain", b"command/reply", b"%41", b" ", b"x" * 30, b"abc", b"1", b"\0"]),
+        max_size=40,
+    ).map(b"".join),
+    CUTS,
+    BOUNDS,
+)
+@examples(300)
+def test_both_cores_agree_on_any_line_ends(both, data, cuts, bounds):
+    c, python = both
+    ours, _ = trace(c, c.Decoder(**bounds), data, cuts, ["feed"], ["all"])
+    twins, _ = trace(python, python.Decoder(**bounds), data, cuts, ["feed"], ["all"])
+    assert ours == twins
+
+
+@given(
+    digits=st.integers(0, 10**21).map(lambda number: b"%d" % number)
+    | st.binary(max_size=6).filter(lambda x: b"\n" not in x),
+    bound=st.sampled_from([1, 100, 2**31, 2**32 + 5, 2**62 % 10**18, 10**18 - 1]),
+)
+@example(digits=b"%d" % 2**63, bound=100)
+@example(digits=b"%d" % (10**19 - 1), bound=100)
+@example(digits=b"%d" % 2**64, bound=100)
+@example(digits=b"%d" % 10**18, bound=10**18 - 1)
+@examples(100)
+def test_both_cores_agree_on_any_content_length(both, digits, bound):
+    seen = []
+    for esl in both:
+        decoder = esl.Decoder(max_body_bytes=bound, max_buffered=1000)
+        decoder.feed(b"Content-Length: " + digits + b"\n\nabc")
+        seen.append(trace(esl, decoder, b"", [1], ["feed"], ["all"])[0])
+    assert seen[0] == seen[1]
+
+
+# One core
+
+
+def shown(result):
+    return [snapshot(message) for message in result["messages"]], result["error"], result["consumed"]
+
+
+@given(data=st.data(), stream=streams(), bounds=BOUNDS, cuts=CUTS)
+@examples(100)
+def test_pieces_do_not_matter(esl, data, stream, bounds, cuts):
+    stream, _ = data.draw(damaged(stream))
+    bounds.pop("max_buffered", None)
+    whole = shown(outcome(esl.Decoder(**bounds), [stream]))
+    assert shown(outcome(esl.Decoder(**bounds), pieces(stream, 1))) == whole
+    assert shown(outcome(esl.Decoder(**bounds), pieces(stream, *cuts))) == whole
+    assert shown(outcome(esl.Decoder(**bounds), pieces(stream, *cuts), feed=receive)) == whole
+
+
+@given(data=st.data(), stream=streams(), cuts=CUTS)
+@examples(100)
+def test_good_frames_before_damage_come_out_first(esl, data, stream, cuts):
+    broken, first = data.draw(damaged(stream))
+    good = [block + (body or b"") for block, body in naive_frames(stream[:first])]
+    result = outcome(esl.Decoder(), pieces(broken, *cuts))
+    assert [message.frame for message in result["messages"][: len(good)]] == good
+
+
+@given(stream=streams(), cuts=CUTS)
+@examples(100)
+def test_frames_are_those_of_a_naive_splitter(esl, stream, cuts):
+    splitter = esl.FrameSplitter()
+    seen = []
+    for chunk in pieces(stream, *cuts):
+        splitter.feed(chunk)
+        seen += splitter
+    splitter.feed_eof()
+    assert seen == naive_frames(stream)
+
+
+@given(payload=PAYLOADS, data=st.data())
+@examples(300)
+def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
+    pairs, body = naive_payload(payload)
+    (event,) = decode(esl, plain(payload))
+    known = [name for name, _ in pairs]
+    changes = st.sampled_from(
+        [str, str.upper, str.lower, str.swapcase, lambda name: name + ":", lambda name: name[:-1]]
+    )
+    names = st.builds(lambda name, change: change(name), st.sampled_from([*known, "Event-Name", "absent"]), changes)
+    asks = data.draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(
+                    ["[]", "get", "in", "select", "getlist", "asdict", "len", "iter", "pairs", "body", "raw"]
+                ),
+                names | st.text(max_size=4),
+            ),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    for ask, name in asks:
+        wanted = naive_get(pairs, name)
+        if ask == "[]" and wanted is None:
+            with pytest.raises(KeyError):
+                event[name]
+        elif ask == "[]":
+            assert event[name] == wanted
+        elif ask == "get":
+            assert event.get(name, 5) == (5 if wanted is None else wanted)
+        elif ask == "in":
+            assert (name in event) == (wanted is not None)
+        elif ask == "select":
+            assert event.select(name, "absent", name) == (wanted, naive_get(pairs, "absent"), wanted)
+        elif ask == "getlist":
+            assert event.getlist(name) == naive_getlist(pairs, name)
+        elif ask == "asdict":
+            assert list(event.asdict().items()) == list(naive_dict(pairs).items())
+        elif ask == "len":
+            assert len(event) == len(naive_dict(pairs))
+        elif ask == "iter":
+            assert list(event) == list(naive_dict(pairs))
+        elif ask == "pairs":
+            assert event.pairs() == pairs
+        elif ask == "body":
+            assert event.body == body
+        else:
+            assert event.raw == payload[: len(payload) - len(body or b"")]
+
+
+@given(lines=header_lines(), data=st.data())
+@examples(100)
+def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
+    lines = lines.lstrip(b"\r\n")
+    assume(b"content-length" not in lines.lower() and b"text/event-" not in lines.lower())
+    (message,) = decode(esl, b"X: 1\n" + lines + b"\n")
+    pairs = naive_pairs(b"X: 1\n" + lines, decode=False)
+    assert message.pairs() == pairs
+    for name in data.draw(st.lists(st.sampled_from([name for name, _ in pairs]), max_size=4)):
+        assert message.get(name.swapcase()) == naive_get(pairs, name.swapcase())
+        assert message[name] == naive_get(pairs, name)
+        assert message.getlist(name) == naive_getlist(pairs, name)
+
+
+@given(block=st.one_of(header_lines(), PAYLOADS, st.binary(max_size=60)), decode=st.booleans(), multiline=st.booleans())
+@examples(300)
+def test_parse_is_that_of_a_naive_reader(esl, block, decode, multiline):
+    pairs = naive_pairs(block, decode, multiline)
+    assert esl.parse_pairs(block, decode=decode, multiline=multiline) == pairs
+    headers = esl.parse_headers(block, decode=decode, multiline=multiline)
+    assert list(headers.items()) == list(naive_dict(pairs).items())
+    text = block.decode("utf-8", "surrogateescape")
+    assert esl.parse_pairs(text, decode=decode, multiline=multiline) == pairs
+
+
+ENCODED = st.one_of(
+    st.binary(max_size=40),
+    st.lists(st.sampled_from([b"%", b"4", b"1", b"f", b"F", b"g", b"A", b"%41", b"%0A", b"\xff"]), max_size=30).map(
+        b"".join
+    ),
+)
+
+
+@given(ENCODED)
+@examples(300)
+def test_unquote_is_that_of_a_naive_reader(esl, data):
+    assert esl.unquote(data) == naive_unquote(data)
+
+
+@given(ENCODED | st.binary(min_size=200, max_size=600))
+@examples(100)
+def test_unquote_gives_back_what_quote_was_given(esl, data):
+    quoted = esl.quote(data)
+    assert esl.unquote(quoted) == data
+    assert quoted.isascii()
+
+
+# What is remembered between messages never changes a result
+
+
+@st.composite
+def similar_payloads(draw):
+    """Payloads that share most of their lines with the one before: what a decoder's memory is for."""
+    lines = [draw(NAMES) + draw(SEPARATORS) + draw(VALUES) for _ in range(draw(st.integers(1, 10)))]
+    lines = [b"Event-Name: A", *[line for line in lines if line.strip(b"\r")]]
+    payloads = []
+    for _ in range(draw(st.integers(2, 6))):
+        for _ in range(draw(st.integers(0, 2))):
+            at = draw(st.integers(0, len(lines) - 1))
+            how = draw(st.sampled_from(["value", "value", "delete", "double", "new", "swap", "cut", "case"]))
+            if how == "value" and b": " in lines[at]:
+                lines[at] = lines[at].split(b": ")[0] + b": " + draw(VALUES)
+            elif how == "delete" and len(lines) > 1:
+                del lines[at]
+            elif how == "double":
+                lines.insert(draw(st.integers(0, len(lines))), lines[at])
+            elif how == "new":
+                lines.insert(at, b"new" + draw(NAMES) + draw(SEPARATORS) + draw(VALUES))
+            elif how == "swap":
+                lines[at], lines[-1] = lines[-1], lines[at]
+            elif how == "cut" and lines[at][:-1].strip(b"\r"):
+                lines[at] = lines[at][:-1]
+            elif how == "case":
+                lines[at] = lines[at].swapcase()
+        end = draw(st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"]))
+        payloads.append(
+            end.join(lines) + end + draw(st.sampled_from([b"\n", b"\n", b"", b"\r\n", b"\nbody", b"\n\n\n"]))
+        )
+    return payloads
+
+
+READERS = {
+    "asdict": lambda event: list(event.asdict().items()),
+    "select": lambda event: event.select("Event-Name", "A", "a", "variable_x", "absent", "new"),
+    "get": lambda event: [event.get(name) for name in ("unique-id", "Event-Name", "A:b", "absent")],
+    "items": lambda event: list(event.items()),
+}
+
+
+@given(payloads=similar_payloads(), order=st.permutations(list(READERS)))
+@examples(300)
+def test_similar_events_are_read_alike_warm_and_cold(esl, payloads, order):
+    decoder = esl.Decoder()
+    for payload in payloads * 2:
+        decoder.feed(plain(payload))
+        warm = decoder.next_message()
+        cold = esl.Event.from_payload(payload, "plain")
+        pairs, body = naive_payload(payload)
+        for reader in order:
+            assert READERS[reader](warm) == READERS[reader](cold)
+        assert list(warm.asdict().items()) == list(naive_dict(pairs).items())
+        assert (warm.pairs(), warm.body) == (pairs, body)
+
+
+def read(event, number):
+    """A message in one of the ways that use what the decoder remembers."""
+    if number % 3 == 0:
+        return event.asdict(), event.get("Event-Name"), event.get("A-50")
+    if number % 3 == 1:
+        return event.select("Event-Name", "A-50", "a-51", "absent"), event.asdict()
+    return event["Event-Name"], event.get("absent"), event.asdict(), len(event)
+
+
+def distinct_payloads(count):
+    """Events of which half of the lines never come twice."""
+    chosen = random.Random(5)
+    for number in range(count):
+        lines = [b"Event-Name: E%d" % (number % 7)]
+        lines += [b"A-%d: same%%20%d" % (line, line % 3) for line in range(60)]
+        lines += [b"B-%d-%d: %d" % (number, line, chosen.randrange(10**9)) for line in range(30)]
+        lines += [b"C-%d: %d%%20" % (line, chosen.randrange(10**9)) for line in range(30)]
+        lines += [b"L-%d: %b" % (line, b"x" * chosen.randrange(1100)) for line in range(2)]
+        chosen.shuffle(lines)
+        yield b"\n".join(lines) + b"\n\n"
+
+
+def test_tens_of_thousands_of_distinct_lines_are_read_like_one(esl):
+    payloads = list(distinct_payloads(400))
+    stream = b"".join(map(plain, payloads))
+    decoder = esl.Decoder()
+    cold = [read(esl.Event.from_payload(payload, "plain"), number) for number, payload in enumerate(payloads)]
+    for _ in range(2):  # the second time, what is remembered is of another event
+        decoder.feed(stream)
+        assert [read(event, number) for number, event in enumerate(decoder)] == cold
+    for payload, seen in zip(payloads[::20], cold[::20], strict=True):
+        assert naive_dict(naive_payload(payload)[0]) in seen
+
+
+def test_tens_of_thousands_of_distinct_envelopes_are_read_like_one(esl):
+    decoder = esl.Decoder()
+    for number in range(10_000):
+        decoder.feed(b"X-%d: 1\nContent-Length: %d\n\n%b" % (number, number % 5, b"xxxxx"[: number % 5]))
+        message = decoder.next_message()
+        assert (message[f"X-{number}"], message.body) == ("1", b"xxxxx"[: number % 5])
+
+
+def test_tens_of_thousands_of_distinct_names_are_looked_up_like_one(esl):
+    decoder = esl.Decoder()
+    decoder.feed(plain(b"Name-7: seven\nName-7777: 4\n\n") * 2)
+    first, second = decoder
+    assert second["name-7"] == "seven"
+    for number in range(10_000):
+        wanted = {7: "seven", 7777: "4"}.get(number)
+        assert first.get(f"Name-{number}") == wanted
+    assert second["Name-7"] == "seven"
+
+
+@pytest.mark.parametrize(
+    "name", ["outbound_async_full_plain", "sendevent", "out_myevents_plain", "sendmsg_event_lock_order"]
+)
+def test_captured_events_are_read_alike_warm_cold_and_by_a_naive_reader(esl, name):
+    data = capture(name)
+    decoder = esl.Decoder()
+    for turn in range(3):
+        decoder.feed(data)
+        messages = list(decoder)
+        for message in messages if turn != 1 else random.Random(1).sample(messages, len(messages)):
+            block, body = message.__reduce__()[1]
+            again = type(message)(block, body)
+            assert snapshot(message) == snapshot(again)
+            if isinstance(message, esl.Event):
+                pairs, inner = naive_payload(body)
+                assert (message.pairs(), message.body) == (pairs, inner)
+            else:
+                encoded = block.startswith(b"Event-Name:")
+                assert (message.pairs(), message.body) == (naive_pairs(block, encoded), body)

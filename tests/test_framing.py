@@ -1,0 +1,326 @@
+"""Where frames end (spec P2, observed.md 1 to 5)."""
+
+from __future__ import annotations
+
+import pytest
+from support import AUTH, OK, decode, decode_every_way, frame, pieces, plain, receive
+
+
+def kinds(messages):
+    return [type(message).__name__ for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [
+        (b"auth/request", "AuthRequest"),
+        (b"command/reply", "CommandReply"),
+        (b"api/response", "ApiResponse"),
+        (b"text/event-plain", "Event"),
+        (b"text/event-json", "Event"),
+        (b"text/event-xml", "Event"),
+        (b"log/data", "LogLine"),
+        (b"text/disconnect-notice", "DisconnectNotice"),
+        (b"text/rude-rejection", "RudeRejection"),
+        (b"text/plain", "Message"),
+        (b"", "Message"),
+        (b"text/event-plain; charset=utf-8", "Message"),
+        (b"text/event-plain ", "Message"),
+        (b"xtext/event-plain", "Message"),
+    ],
+)
+@pytest.mark.parametrize("body", [None, b"", b"A: 1\n\nbody\n\n"])
+def test_every_content_type_of_the_protocol_has_its_kind(esl, content_type, kind, body):
+    message, reply = decode_every_way(esl, frame(b"Content-Type: " + content_type, body) + OK)
+    assert type(message) is getattr(esl, kind)
+    assert message.content_type == content_type.decode()
+    assert type(reply) is esl.CommandReply
+
+
+def test_content_type_ignores_case_in_name_and_value(esl):
+    messages = decode_every_way(esl, b"CONTENT-type: Command/REPLY\n\nContent-Type: TEXT/Event-Plain\n\n")
+    assert kinds(messages) == ["CommandReply", "Event"]
+    assert [message.content_type for message in messages] == ["Command/REPLY", "TEXT/Event-Plain"]
+
+
+def test_exact_spelling_of_content_type_counts_before_an_earlier_other_one(esl):
+    (message,) = decode_every_way(esl, b"content-type: api/response\nContent-Type: command/reply\n\n")
+    assert type(message) is esl.CommandReply
+    assert message.content_type == "command/reply"
+
+
+def test_first_of_repeated_content_types_counts(esl):
+    data = b"Content-Type: log/data\nContent-Type: command/reply\n\ncontent-type: log/data\nCONTENT-TYPE: x\n\n"
+    assert kinds(decode_every_way(esl, data)) == ["LogLine", "LogLine"]
+
+
+def test_content_type_of_an_event_is_its_frames_and_not_its_payloads(esl):
+    (event,) = decode_every_way(esl, plain(b"Event-Name: MESSAGE\nContent-Type: text/html\n\n"))
+    assert event.content_type == "text/event-plain"
+    assert event["Content-Type"] == "text/html"
+
+
+def test_frame_without_content_type_is_a_plain_message(esl):
+    message, _ = decode_every_way(esl, b"Foo: bar\n\n" + OK)
+    assert type(message) is esl.Message
+    assert (message.content_type, message.asdict(), message.body) == (None, {"Foo": "bar"}, None)
+
+
+def test_content_length_may_stand_before_or_behind_content_type(esl):
+    before = b"Content-Length: 4\nContent-Type: api/response\n\n+OK\n"
+    behind = b"Content-Type: api/response\nContent-Length: 4\n\n+OK\n"
+    assert [message.text for message in decode_every_way(esl, before + behind)] == ["+OK\n", "+OK\n"]
+
+
+def test_next_frame_stands_directly_behind_a_body(esl):
+    messages = decode_every_way(
+        esl, frame(b"Content-Type: api/response", b"+OK 1\n\n") + OK + plain(b"A: 1\n\n") + AUTH
+    )
+    assert kinds(messages) == ["ApiResponse", "CommandReply", "Event", "AuthRequest"]
+    assert messages[0].body == b"+OK 1\n\n"
+
+
+@pytest.mark.parametrize("stray", [b"\n", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r", b"\r\r\n\n\r", b"\n" * 1000])
+def test_stray_line_ends_before_a_block_are_skipped(esl, stray):
+    messages = decode_every_way(esl, stray + OK + stray + frame(b"Content-Type: api/response", b"x") + stray + OK)
+    assert kinds(messages) == ["CommandReply", "ApiResponse", "CommandReply"]
+    assert messages[0].frame == OK
+
+
+def test_stray_line_ends_count_as_consumed(esl):
+    decoder = esl.Decoder()
+    decoder.feed(b"\r\n\n")
+    assert (decoder.buffered, decoder.consumed) == (3, 0)
+    assert decoder.next_message() is None
+    assert (decoder.buffered, decoder.consumed) == (0, 3)
+    decoder.feed_eof()
+
+
+def test_only_stray_line_ends_are_a_clean_end_of_the_stream(esl):
+    decoder = esl.Decoder()
+    decoder.feed(OK + b"\r\n\n")
+    decoder.feed_eof()
+    assert len(list(decoder)) == 1
+
+
+def test_line_ends_are_part_of_a_body_and_stray_only_behind_it(esl):
+    message, reply = decode_every_way(esl, frame(b"Content-Type: api/response", b"\n\r\n\n") + b"\n" + OK)
+    assert message.body == b"\n\r\n\n"
+    assert reply.text == "+OK"
+
+
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\n\n"])
+def test_block_ends_at_lf_lf_or_lf_cr_lf(esl, blank):
+    messages = decode_every_way(esl, b"A: 1" + blank + b"Content-Length: 2" + blank + b"hiB: 2" + blank)
+    assert [message.asdict() for message in messages] == [{"A": "1"}, {"Content-Length": "2"}, {"B": "2"}]
+    assert [message.body for message in messages] == [None, b"hi", None]
+
+
+@pytest.mark.parametrize("no_blank", [b"\n\r\r\n", b"\r\r", b"\r\n", b"\n \n", b"\n\t\r\n", b"\n\x00\n"])
+def test_block_does_not_end_anywhere_else(esl, no_blank):
+    (message,) = decode_every_way(esl, b"A: 1" + no_blank + b"B: 2\n\n")
+    assert message.raw == b"A: 1" + no_blank + b"B: 2\n\n"
+
+
+def test_crlf_stream_reads_like_an_lf_stream(esl):
+    data = (
+        b"Content-Type: auth/request\r\n\r\n"
+        b"Content-Type: command/reply\r\nReply-Text: +OK accepted\r\n\r\n"
+        b"Content-Length: 42\r\nContent-Type: text/event-plain\r\n\r\n"
+        b"Event-Name: DTMF\r\nDTMF-Digit: %23\r\n\r\nbody\n"
+        b"Content-Type: api/response\r\nContent-Length: 5\r\n\r\n+OK\r\n"
+    )
+    auth, reply, event, response = decode_every_way(esl, data)
+    assert kinds([auth, reply, event, response]) == ["AuthRequest", "CommandReply", "Event", "ApiResponse"]
+    assert reply.text == "+OK accepted"
+    assert (event.asdict(), event.body) == ({"Event-Name": "DTMF", "DTMF-Digit": "#"}, b"body\n")
+    assert response.body == b"+OK\r\n"
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"\n\n", b"A: 1\n\n", OK, b"\x00\xff%0A", b"Content-Length: 5\n\nhello"])
+def test_body_is_taken_by_its_length_and_never_looked_into(esl, body):
+    message, reply = decode_every_way(esl, frame(b"Content-Type: api/response", body) + OK)
+    assert message.body == body
+    assert reply.frame == OK
+
+
+def test_content_length_absent_is_no_body_and_zero_is_an_empty_one(esl):
+    absent, zero = decode_every_way(esl, b"A: 1\n\nA: 1\nContent-Length: 0\n\n")
+    assert (absent.body, zero.body) == (None, b"")
+
+
+@pytest.mark.parametrize("kind", [b"plain", b"json", b"xml"])
+def test_event_without_content_length_is_an_event_without_payload(esl, kind):
+    event, reply = decode_every_way(esl, b"Content-Type: text/event-" + kind + b"\n\n" + OK)
+    assert type(event) is esl.Event
+    assert event.raw == b""
+    assert reply.frame == OK
+
+
+def test_plain_event_without_payload_has_no_headers_and_no_body(esl):
+    for event in decode_every_way(esl, b"Content-Type: text/event-plain\n\n" + plain(b"")):
+        assert (event.asdict(), event.body, event.name) == ({}, None, None)
+
+
+@pytest.mark.parametrize("value", [b"5", b" 5", b"5 ", b"\t 5 \t", b"05", b"000000000000000000000000000005"])
+def test_content_length_is_ascii_digits_with_blanks_around(esl, value):
+    message, _ = decode_every_way(esl, b"Content-Length:" + value + b"\n\nhello" + OK)
+    assert message.body == b"hello"
+
+
+def test_equal_repeats_of_content_length_are_one(esl):
+    message, _ = decode_every_way(esl, b"content-LENGTH: 5\nContent-Length: 05\nContent-Length:5\n\nhello" + OK)
+    assert message.body == b"hello"
+
+
+def test_header_block_beyond_64_kib_is_one_block(esl):
+    variables = b"".join(b"variable_%d: %b\n" % (number, b"x" * 1000) for number in range(300))
+    block = b"Event-Name: CHANNEL_DATA\n" + variables + b"Content-Type: command/reply\nReply-Text: %2BOK%0A\n\n"
+    assert len(block) > 300_000
+    for sizes in ((len(block) * 2,), (1460,), (65536,), (65535, 1)):
+        decoder = esl.Decoder()
+        messages = []
+        for chunk in pieces(block + OK, *sizes):
+            decoder.feed(chunk)
+            messages += decoder
+        reply, after = messages
+        assert type(reply) is esl.CommandReply
+        assert (reply.text, reply["variable_299"], len(reply)) == ("+OK\n", "x" * 1000, 303)
+        assert after.frame == OK
+
+
+@pytest.mark.parametrize("length", [65534, 65535, 65536, 70000])
+def test_no_64_kib_boundary_is_felt(esl, length):
+    message, reply = decode(esl, b"A: " + b"x" * (length - 5) + b"\n\n" + OK)
+    assert len(message.frame) == length
+    assert message["A"] == "x" * (length - 5)
+    assert reply.frame == OK
+
+
+def test_iteration_ends_when_bytes_are_missing_and_goes_on_after_the_next_feed(esl):
+    decoder = esl.Decoder()
+    assert list(decoder) == []
+    decoder.feed(OK + OK[:10])
+    assert [message.frame for message in decoder] == [OK]
+    assert list(decoder) == []
+    decoder.feed(OK[10:])
+    assert [message.frame for message in decoder] == [OK]
+
+
+def test_next_message_is_iteration_one_at_a_time(esl):
+    decoder = esl.Decoder()
+    assert decoder.next_message() is None
+    decoder.feed(AUTH + OK + b"Con")
+    assert decoder.next_message().frame == AUTH
+    assert next(decoder).frame == OK
+    assert decoder.next_message() is None
+    with pytest.raises(StopIteration):
+        next(decoder)
+
+
+def test_splitter_yields_header_block_and_body(esl):
+    splitter = esl.FrameSplitter()
+    assert splitter.next_frame() is None
+    splitter.feed(b"\nContent-Length: 5\n\nhello" + AUTH + b"Content-Length: 0\n\nCont")
+    assert splitter.next_frame() == (b"Content-Length: 5\n\n", b"hello")
+    assert list(splitter) == [(AUTH, None), (b"Content-Length: 0\n\n", b"")]
+    assert splitter.buffered == 4
+
+
+def test_splitter_does_not_know_content_types(esl):
+    splitter = esl.FrameSplitter()
+    splitter.feed(b"Content-Type: text/event-json\nContent-Length: 1\n\n{")
+    assert list(splitter) == [(b"Content-Type: text/event-json\nContent-Length: 1\n\n", b"{")]
+
+
+def test_buffered_and_consumed_add_up_to_what_was_fed(esl):
+    data = b"\n" + OK + plain(b"A: 1\n\nbody") + AUTH[:7]
+    decoder = esl.Decoder()
+    fed = 0
+    for chunk in pieces(data, 5, 1, 17):
+        decoder.feed(chunk)
+        fed += len(chunk)
+        assert decoder.buffered + decoder.consumed == fed
+        for _ in decoder:
+            assert decoder.buffered + decoder.consumed == fed
+    assert (decoder.buffered, decoder.consumed) == (7, len(data) - 7)
+
+
+def test_chunk_of_nothing_changes_nothing(esl):
+    decoder = esl.Decoder()
+    decoder.feed(b"")
+    decoder.feed(OK[:5])
+    decoder.feed(b"")
+    decoder.get_buffer(10)
+    decoder.buffer_updated(0)
+    assert (list(decoder), decoder.buffered) == ([], 5)
+    decoder.feed(OK[5:])
+    assert [message.frame for message in decoder] == [OK]
+
+
+def test_what_was_fed_may_change_afterwards(esl):
+    decoder = esl.Decoder()
+    data = bytearray(OK)
+    decoder.feed(data)
+    data[:] = b"x" * len(data)
+    assert [message.frame for message in decoder] == [OK]
+
+
+def test_received_and_fed_bytes_are_one_stream(esl):
+    decoder = esl.Decoder()
+    decoder.feed(OK[:3])
+    receive(decoder, OK[3:20])
+    decoder.feed(OK[20:30])
+    receive(decoder, OK[30:] + AUTH[:4])
+    assert [message.frame for message in decoder] == [OK]
+    receive(decoder, AUTH[4:])
+    assert [message.frame for message in decoder] == [AUTH]
+
+
+def test_buffer_offered_before_a_feed_still_counts_behind_it(esl):
+    decoder = esl.Decoder()
+    view = decoder.get_buffer(len(OK))
+    decoder.feed(AUTH)
+    view[: len(OK)] = OK
+    decoder.buffer_updated(len(OK))
+    assert [message.frame for message in decoder] == [AUTH, OK]
+
+
+def test_messages_outlive_the_decoder_and_its_buffer(esl):
+    decoder = esl.Decoder()
+    decoder.feed(plain(b"A: first\n\nbody"))
+    first = decoder.next_message()
+    for _ in range(100):
+        decoder.feed(plain(b"A: other\n\nxxxx"))
+        assert decoder.next_message()["A"] == "other"
+    del decoder
+    assert (first["A"], first.body) == ("first", b"body")
+
+
+def test_two_decoders_know_nothing_of_each_other(esl):
+    one, two = esl.Decoder(), esl.Decoder()
+    one.feed(OK[:10])
+    two.feed(AUTH[:10])
+    two.feed(AUTH[10:])
+    one.feed(OK[10:])
+    assert [message.frame for message in one] == [OK]
+    assert [message.frame for message in two] == [AUTH]
+
+
+def test_end_of_stream_after_a_whole_frame_is_clean(esl):
+    decoder = esl.Decoder()
+    decoder.feed_eof()
+    decoder.feed(OK)
+    decoder.feed_eof()
+    assert [message.frame for message in decoder] == [OK]
+    decoder.feed_eof()
+
+
+def test_end_of_stream_takes_nothing_out(esl):
+    decoder = esl.Decoder()
+    decoder.feed(b"\n" + OK + plain(b"A: 1\n\n") + b"\r\n")
+    decoder.next_message()
+    before = decoder.buffered, decoder.consumed
+    decoder.feed_eof()
+    assert (decoder.buffered, decoder.consumed) == before
+    assert kinds(decoder) == ["Event"]

@@ -1,0 +1,545 @@
+"""JSON event payloads: what eslcodec/_json.py says about reading them (spec P4.2; observed.md 13)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support import OK, decode_every_way, receive, to_text
+
+
+def framed(payload):
+    return b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(payload), payload)
+
+
+def event(esl, payload):
+    (message,) = decode_every_way(esl, framed(payload))
+    assert type(message) is esl.Event
+    assert message.raw == message.payload == payload
+    return message
+
+
+def quick(esl, payload):
+    return esl.Event.from_payload(payload, "json")
+
+
+def why(e):
+    return e.malformed and (e.malformed.format, e.malformed.offset, e.malformed.why)
+
+
+# The object and its members
+
+
+def test_members_are_headers_in_order(esl):
+    e = event(esl, b'{"Event-Name":"DTMF","Unique-ID":"a1","DTMF-Digit":"#"}')
+    assert e.malformed is None
+    assert e.pairs() == [("Event-Name", "DTMF"), ("Unique-ID", "a1"), ("DTMF-Digit", "#")]
+    assert (e.name, e.uuid, e["dtmf-digit"], e.body) == ("DTMF", "a1", "#", None)
+    assert e.select("DTMF-Digit", "absent", "event-name") == ("#", None, "DTMF")
+
+
+@pytest.mark.parametrize("payload", [b"{}", b" {\n} ", b"\t{\r\n}"])
+def test_empty_object_has_no_headers(esl, payload):
+    e = event(esl, payload)
+    assert (e.malformed, e.pairs(), e.asdict(), len(e), e.body, e.name) == (None, [], {}, 0, None, None)
+
+
+def test_blanks_may_stand_between_everything(esl):
+    payload = b' \t\r\n{ \n"A"\t: "1" ,\r\n "B" :\n[ "x" , "y"\t] , "C":\t{ } , "D" : [ ] , "E" : 5 } \n'
+    e = event(esl, payload)
+    assert e.malformed is None
+    assert e._fields() == [("A", "1"), ("B", ["x", "y"]), ("C", "{ }"), ("D", []), ("E", "5")]
+
+
+def test_text_behind_the_object_is_ignored(esl):
+    for behind in (b"\n", b" trailing", b'{"A":"2"}', b"\x00\xff", b"}"):
+        e = event(esl, b'{"A":"1"}' + behind)
+        assert (e.malformed, e.asdict()) == (None, {"A": "1"})
+
+
+def test_names_with_anything_in_them_are_names(esl):
+    e = event(esl, '{"a b":"1","variable_x:colon: y":"2","":"3","é":"4","l\\nf":"5","\\u0041":"6"}'.encode())
+    assert e.asdict() == {"a b": "1", "variable_x:colon: y": "2", "": "3", "é": "4", "l\nf": "5", "A": "6"}
+    for name, value in e.asdict().items():
+        assert quick(esl, e.payload)[name] == value
+
+
+def test_indexed_names_are_names(esl):
+    assert event(esl, b'{"A[0]":"x","A[1]":"y"}').asdict() == {"A[0]": "x", "A[1]": "y"}
+
+
+# Strings
+
+
+@pytest.mark.parametrize(
+    ("string", "text"),
+    [
+        (rb"", ""),
+        (rb"\"\\\/\b\f\n\r\t", '"\\/\b\f\n\r\t'),
+        (rb"\u0041\u00e9\u00E9\u4f60", "Aéé你"),
+        (rb"a\u0000b", "a\0b"),
+        (rb"\ud83d\ude00", "😀"),
+        (rb"\uD83D\uDE00\uDBFF\uDFFF\ud800\udc00", "😀\U0010ffff\U00010000"),
+        (rb"\ud83d", "\ufffd"),
+        (rb"\ude00", "\ufffd"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd😀"),
+        (rb"\ude00\ud83d", "\ufffd\ufffd"),
+        (rb"\ud83d\u0041", "\ufffdA"),
+        (rb"\ud83d\n\ude00", "\ufffd\n\ufffd"),
+        (rb"\ud83dude00", "\ufffdude00"),
+        (rb"\udcff", "\ufffd"),
+        (rb"\uffff\ufffe\ufeff", "\uffff\ufffe\ufeff"),
+        (rb"\\u0041", "\\u0041"),
+        (rb"\\\u0041", "\\A"),
+        (b"\x00\x01\x1f\n\r\t\x7f", "\0\x01\x1f\n\r\t\x7f"),
+        ("é你😀".encode(), "é你😀"),
+        (b"\xff\xfe", "\udcff\udcfe"),
+        (b"\xe4\xbd", "\udce4\udcbd"),
+        (b"\xed\xa0\x80", "\udced\udca0\udc80"),
+        (b"\xc3\\n\xa9", "\udcc3\n\udca9"),
+        (b"\xe4\\u00bd\xa0", "\udce4\u00bd\udca0"),
+        (b"\xf0\x9f\\ud83d\\ude00\x80", "\udcf0\udc9f😀\udc80"),
+        (b"100%25 %41 a+b", "100%25 %41 a+b"),
+        (b"'/<>&", "'/<>&"),
+    ],
+)
+def test_string_is_unescaped_and_never_percent_decoded(esl, string, text):
+    e = event(esl, b'{"A":"%b","B":["%b","%b"],"%b!":"name","_body":"%b"}' % ((string,) * 5))
+    assert e["A"] == text
+    assert e._fields() == [("A", text), ("B", [text, text]), (text + "!", "name")]
+    assert e.asdict() == {"A": text, "B": f"ARRAY::{text}|:{text}", text + "!": "name"}
+    assert quick(esl, e.payload)[text + "!"] == "name"
+    assert e.body == text.encode("utf-8", "surrogateescape")
+    assert e.text == text
+
+
+def test_encoded_line_feed_makes_no_header(esl):
+    e = event(esl, b'{"A":"1\\nB: 2\\n\\nC: 3","D":"%0AE: 4"}')
+    assert e.asdict() == {"A": "1\nB: 2\n\nC: 3", "D": "%0AE: 4"}
+    assert (e.get("B"), e.get("C"), e.get("E"), e.body) == (None, None, None, None)
+
+
+def test_name_is_found_by_its_text_and_by_nothing_else(esl):
+    for payload in ('{"aé":"1"}', '{"Aé":"1","aé":"2"}', '{"a\\u00e9":"1"}'):
+        e = quick(esl, payload.encode())
+        for _ in range(2):
+            for name in ("a\udcc3\udca9", "a\ud800", "a"):
+                assert (e.get(name), name in e, e.getlist(name), e.select(name)) == (None, False, [], (None,))
+            len(e)
+
+
+# Arrays
+
+
+@pytest.mark.parametrize(
+    ("array", "items", "text"),
+    [
+        (b'["a","b"]', ["a", "b"], "ARRAY::a|:b"),
+        (b'["a"]', ["a"], "a"),
+        (b"[]", [], ""),
+        (b'[""]', [""], ""),
+        (b'["",""]', ["", ""], "ARRAY::|:"),
+        (b'["","y",""]', ["", "y", ""], "ARRAY::|:y|:"),
+        (b'["a|:b","c"]', ["a|:b", "c"], "ARRAY::a|:b|:c"),
+        (b'["ARRAY::a|:b"]', ["ARRAY::a|:b"], "ARRAY::a|:b"),
+        (b'["%41","\\u0042"]', ["%41", "B"], "ARRAY::%41|:B"),
+        (b'["a",1,-2.5e3,true,false,null]', ["a", "1", "-2.5e3", "true", "false", "null"], None),
+        (b'[["x"],{"y":[]},[]]', ['["x"]', '{"y":[]}', "[]"], None),
+        (b'["]","[","\\"]"]', ["]", "[", '"]'], None),
+    ],
+)
+def test_array_is_its_items_in_lists_and_its_joined_text_as_a_value(esl, array, items, text):
+    text = "ARRAY::" + "|:".join(items) if text is None else text
+    e = event(esl, b'{"B":"0","A":%b,"C":"1"}' % array)
+    assert e._fields() == [("B", "0"), ("A", items), ("C", "1")]
+    assert e.pairs() == [("B", "0"), ("A", text), ("C", "1")]
+    assert (e["A"], e["a"], e.asdict()["A"], e.select("A")) == (text, text, text, (text,))
+    assert e.getlist("A") == e.getlist("a") == items
+    assert e.to_dict()["A"] == items
+
+
+def test_text_of_an_array_in_a_string_is_one_pair_and_its_items_in_lists(esl):
+    e = event(esl, b'{"A":"ARRAY::a|:b","B":"xx ARRAY::a|:b"}')
+    assert e.pairs() == [("A", "ARRAY::a|:b"), ("B", "xx ARRAY::a|:b")]
+    assert (e.getlist("A"), e.getlist("B")) == (["a", "b"], ["xx ARRAY::a|:b"])
+    assert e.to_dict() == {"A": ["a", "b"], "B": "xx ARRAY::a|:b"}
+
+
+# Values of other producers
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"0",
+        b"-0",
+        b"525",
+        b"007",
+        b"-12.50",
+        b"1e5",
+        b"1E+5",
+        b"1.5e-10",
+        b"99999999999999999999999999",
+        b"true",
+        b"false",
+        b"null",
+        b"{}",
+        b'{"a":"b"}',
+        b'{ "a" : [ 1 , "}" ] }',
+        b'{"a":"\\"}"}',
+        b'{"a":["]",{"b":[[]]}]}',
+        b"{not json at all]",
+        b'{"\xff":1}',
+    ],
+)
+def test_number_word_or_nested_value_is_its_text(esl, value):
+    e = event(esl, b'{"A":%b,"B":"1"}' % value)
+    assert e.malformed is None
+    assert e.pairs() == [("A", to_text(value)), ("B", "1")]
+    assert e["A"] == to_text(value)
+    assert e.to_dict("surrogateescape")["A"] == to_text(value)
+
+
+def test_sequence_and_timestamp_may_be_numbers(esl):
+    e = event(esl, b'{"Event-Sequence":525,"Event-Date-Timestamp":1500000}')
+    assert (e.sequence, e.timestamp.microsecond) == (525, 500000)
+
+
+# The body
+
+
+@pytest.mark.parametrize(
+    ("members", "body"),
+    [
+        (rb'"_body":"abc"', b"abc"),
+        (rb'"_BODY":"abc"', b"abc"),
+        (rb'"\u005fbody":"abc"', b"abc"),
+        (rb'"\u005f\u0062\u006f\u0064\u0079":"abc"', b"abc"),
+        (rb'"_body":""', b""),
+        (rb'"_body":"a%%b %s 50% %41"', b"a%%b %s 50% %41"),
+        (rb'"_body":"line\n\nX: y\n"', b"line\n\nX: y\n"),
+        (rb'"_body":"\u00e9\u0000"', b"\xc3\xa9\0"),
+        (b'"_body":"\xff\xc3\xa9"', b"\xff\xc3\xa9"),
+        (rb'"_body":"first","_body":"second"', b"first"),
+        (rb'"_Body":"first","_body":"second"', b"first"),
+        (rb'"_body":["a","b"]', b"ARRAY::a|:b"),
+        (rb'"_body":["a"]', b"a"),
+        (rb'"_body":[]', b""),
+        (rb'"_body":5', b"5"),
+        (rb'"_body":null', b"null"),
+        (rb'"_body":{"a":1}', b'{"a":1}'),
+        (rb'"_bodies":"abc"', None),
+        (rb'"body":"abc"', None),
+        (rb'"_body ":"abc"', None),
+        ('"_bod\u0443":"abc"'.encode(), None),
+    ],
+)
+def test_body_is_the_first_member_of_its_name_in_any_case_and_no_header(esl, members, body):
+    e = event(esl, b'{"A":"1",%b,"B":"2"}' % members)
+    assert (e.body, e.text) == (body, to_text(body or b""))
+    assert e["B"] == "2"
+    assert ("_body" in e, "_BODY" in e, e.get("_body")) == (False, False, None)
+    if body is not None:
+        assert e.pairs() == [("A", "1"), ("B", "2")]
+
+
+def test_content_length_of_the_payload_is_a_header_and_cuts_nothing(esl):
+    for number in ("3", "0", "99", "x"):
+        e = event(esl, f'{{"Content-Length":"{number}","_body":"abcdef"}}'.encode())
+        assert (e.body, e["content-length"]) == (b"abcdef", number)
+
+
+def test_body_is_the_same_whatever_is_read_first(esl):
+    payload = b'{"A":"1","_body":"b\\n","C":"2"}'
+    for first in ("body", "name", "text", "malformed"):
+        e = quick(esl, payload)
+        getattr(e, first)
+        assert (e.body, e.pairs()) == (b"b\n", [("A", "1"), ("C", "2")])
+
+
+# Malformed payloads
+
+MALFORMED = [
+    (b"", 0, "read its end, expected an object"),
+    (b"  ", 2, "read its end, expected an object"),
+    (b'["a","b"]', 0, "read '[', expected an object"),
+    (b'"text"', 0, "read '\"', expected an object"),
+    (b"null", 0, "read 'n', expected an object"),
+    (b'\xef\xbb\xbf{"A":"1"}', 0, "read '\\xef', expected an object"),
+    (b"\x00{}", 0, "read '\\x00', expected an object"),
+    (b"\x0b{}", 0, "read '\\x0b', expected an object"),
+    (b"{", 1, "read its end, expected a name"),
+    (b"{A:1}", 1, "read 'A', expected a name"),
+    (b"{'A':1}", 1, 'read "\'", expected a name'),
+    (b"{,}", 1, "read ',', expected a name"),
+    (b'{"A', 1, "read '\"', expected a name"),
+    (b'{"A\\x":"1"}', 1, "read '\"', expected a name"),
+    (b'{"A":"1",}', 9, "read '}', expected a name"),
+    (b'{"A":"1","B":"2", }', 18, "read '}', expected a name"),
+    (b'{"Event-Name":"DTMF",', 21, "read its end, expected a name"),
+    (b'{"A"', 4, "read its end, expected a colon"),
+    (b'{"A" "1"}', 5, "read '\"', expected a colon"),
+    (b'{"A",', 4, "read ',', expected a colon"),
+    (b'{"A":', 5, "read its end, expected a value"),
+    (b'{"A":}', 5, "read '}', expected a value"),
+    (b'{"A":]', 5, "read ']', expected a value"),
+    (b'{"A":+1}', 5, "read '+', expected a value"),
+    (b'{"A":.5}', 5, "read '.', expected a value"),
+    (b'{"A":-}', 5, "read '-', expected a value"),
+    (b'{"A":True}', 5, "read 'T', expected a value"),
+    (b'{"A":tru}', 5, "read 't', expected a value"),
+    (b'{"A":NaN}', 5, "read 'N', expected a value"),
+    (b'{"A":-Infinity}', 5, "read '-', expected a value"),
+    (b'{"A":"1', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\x41"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\u00"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\u00g0"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\U0041"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\\x00"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"\\\n"}', 5, "read '\"', expected a whole string"),
+    (b'{"A":"1"', 8, "read its end, expected a comma or the end of the object"),
+    (b'{"A":"1""B":"2"}', 8, "read '\"', expected a comma or the end of the object"),
+    (b'{"A":"1";"B":"2"}', 8, "read ';', expected a comma or the end of the object"),
+    (b'{"A":1.}', 6, "read '.', expected a comma or the end of the object"),
+    (b'{"A":1e}', 6, "read 'e', expected a comma or the end of the object"),
+    (b'{"A":1e+}', 6, "read 'e', expected a comma or the end of the object"),
+    (b'{"A":0x10}', 6, "read 'x', expected a comma or the end of the object"),
+    (b'{"A":truely}', 9, "read 'l', expected a comma or the end of the object"),
+    (b'{"A":["x"', 9, "read its end, expected a comma or the end of the array"),
+    (b'{"A":["x"}', 9, "read '}', expected a comma or the end of the array"),
+    (b'{"A":["x" "y"]}', 10, "read '\"', expected a comma or the end of the array"),
+    (b'{"A":[', 6, "read its end, expected a value"),
+    (b'{"A":["x",]}', 10, "read ']', expected a value"),
+    (b'{"A":[,]}', 6, "read ',', expected a value"),
+    (b'{"A":["x]}', 6, "read '\"', expected a whole string"),
+    (b'{"A":{', 5, "read '{', expected a nested value with its end"),
+    (b'{"A":{"x":"}', 5, "read '{', expected a nested value with its end"),
+    (b'{"A":{"\\x"}}', 5, "read '{', expected a nested value with its end"),
+    (b'{"A":[[1,2]', 11, "read its end, expected a comma or the end of the array"),
+    (b'{"A":[[1,2', 6, "read '[', expected a nested value with its end"),
+]
+
+
+@pytest.mark.parametrize(("payload", "offset", "reason"), MALFORMED)
+def test_malformed_payload_says_where_and_why(esl, payload, offset, reason):
+    e = event(esl, payload)
+    assert isinstance(e.malformed, esl.MalformedPayload)
+    assert why(e) == ("json", offset, reason)
+    assert str(e.malformed) == f"event payload is not JSON as expected: {reason} (byte {offset})"
+
+
+def test_malformed_event_is_empty_and_keeps_its_bytes(esl):
+    payload = b'{"Event-Name":"DTMF","_body":"b","A":"1'
+    for first in ("malformed", "body", "name", "pairs", "asdict"):
+        (e,) = decode_every_way(esl, framed(payload))
+        value = getattr(e, first)
+        _ = value() if callable(value) else value
+        assert (e.pairs(), e.asdict(), list(e), len(e), e.getlist("A"), e.select("A", "Event-Name")) == (
+            *([], {}, [], 0, []),
+            (None, None),
+        )
+        assert (e.name, e.body, e.text, e.get("Event-Name"), "A" in e) == (None, None, "", None, False)
+        assert (e.to_dict(), e.to_json()) == ({}, b"{}")
+        assert e.raw == e.payload == e.serialize("json") == payload
+        with pytest.raises(KeyError):
+            e["A"]
+        for format in ("plain", "xml"):
+            with pytest.raises(esl.MalformedPayload, match=r"expected a whole string \(byte 37\)$"):
+                e.serialize(format)
+
+
+def test_stream_goes_on_after_a_malformed_event(esl):
+    data = framed(b'{"A":') + framed(b'{"A":"2"}') + OK + framed(b"") + framed(b'{"A":"3"}')
+    bad, good, reply, empty, last = decode_every_way(esl, data)
+    assert why(bad) == ("json", 5, "read its end, expected a value")
+    assert (good["A"], reply.text, last["A"]) == ("2", "+OK", "3")
+    assert why(empty) == ("json", 0, "read its end, expected an object")
+
+
+WHOLE = (
+    '{"Event-Name":"DTMF","a b":"x\\n\\u00e9\\ud83d\\ude00é", "n":-1.5e3,"t":true,"arr":["x","",null,[1]],'
+    '"obj":{"k":["}",{}]},"one":["x"],"Content-Length":"3","_body":"abc"}'
+).encode()
+
+
+def test_payload_truncated_at_any_byte_is_malformed(esl):
+    assert quick(esl, WHOLE).malformed is None
+    for size in range(len(WHOLE)):
+        e = quick(esl, WHOLE[:size])
+        assert e.malformed is not None
+        assert e.malformed.offset <= size
+        assert (e.pairs(), e.body, e.to_dict()) == ([], None, {})
+
+
+def test_payload_truncated_at_any_byte_is_malformed_in_the_same_way_on_both_cores(both):
+    c, python = both
+    for size in range(len(WHOLE)):
+        assert why(quick(c, WHOLE[:size])) == why(quick(python, WHOLE[:size]))
+
+
+# Size
+
+
+def test_any_depth_of_nesting_is_read_without_recursion(esl):
+    depth = 100_000
+    for opened, closed in ((b"[", b"]"), (b'{"a":', b"}")):
+        nested = opened * depth + b"0" + closed * depth
+        e = quick(esl, b'{"A":%b,"B":"1"}' % nested)
+        assert (e["B"], e.malformed) == ("1", None)
+        if opened == b"[":
+            assert e.getlist("A") == [nested[1:-1].decode()]
+        else:
+            assert e["A"] == nested.decode()
+        assert quick(esl, b'{"A":' + opened * depth).malformed is not None
+        assert quick(esl, opened * depth).malformed is not None
+    mixed = b'[{"a":' * depth
+    assert quick(esl, b'{"A":' + mixed).malformed.why == "read '{', expected a nested value with its end"
+
+
+def test_array_of_many_items(esl):
+    items = [str(number) for number in range(200_000)]
+    e = quick(esl, json.dumps({"A": items, "B": "1"}).encode())
+    assert e["B"] == "1"
+    assert e.getlist("A") == items
+    assert e["A"] == "ARRAY::" + "|:".join(items)
+    assert json.loads(e.to_json()) == {"A": items, "B": "1"}
+
+
+def test_many_members_and_long_values(esl):
+    headers = {f"name-{number}": str(number) for number in range(50_000)}
+    headers["long"] = "x\n" * 500_000
+    e = quick(esl, json.dumps(headers).encode())
+    assert (e["name-49999"], e["NAME-0"], e.get("absent")) == ("49999", "0", None)
+    assert e.asdict() == headers
+    assert e.to_dict() == headers
+
+
+# Any bytes, and an independent reader
+
+JSON_PIECES = st.sampled_from(
+    [
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b'"',
+        b'"A"',
+        b'"_body"',
+        b'"Event-Name"',
+        b"\\",
+        b"\\n",
+        b"\\u00e9",
+        b"\\ud83d",
+        b"\\ude00",
+        b"1",
+        b"-",
+        b".5",
+        b"e3",
+        b"true",
+        b"null",
+        b" ",
+        b"\n",
+        b"\xff",
+        b"\xc3\xa9",
+        b"ARRAY::a|:b",
+    ]
+)
+GARBAGE = st.one_of(
+    st.binary(max_size=40),
+    st.lists(JSON_PIECES, max_size=25).map(b"".join),
+    st.lists(JSON_PIECES, max_size=20).map(lambda pieces: b'{"A":' + b"".join(pieces) + b"}"),
+    st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 9), st.binary(max_size=3)).map(
+        lambda cut: WHOLE[: cut[0]] + cut[2] + WHOLE[cut[0] + cut[1] :]
+    ),
+)
+
+
+@given(payload=GARBAGE)
+@example(payload=b'{"A":"1","_body":"x","A":["2"]}')
+def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(both, payload):
+    shown = []
+    for package in both:
+        for e in (quick(package, payload), *_received(package, payload)):
+            shown.append(
+                (
+                    why(e),
+                    e.pairs(),
+                    e._fields(),
+                    e.body,
+                    e.text,
+                    list(e.asdict().items()),
+                    len(e),
+                    e.name,
+                    e.sequence,
+                    e.getlist("A"),
+                    e.select("a", "_body", "EVENT-NAME"),
+                    e.to_dict(),
+                    e.to_json(),
+                    e.to_json("surrogateescape"),
+                )
+            )
+    assert all(other == shown[0] for other in shown)
+
+
+def _received(package, payload):
+    """Two events of one decoder, which may remember the first."""
+    decoder = package.Decoder()
+    receive(decoder, framed(payload) * 2)
+    return list(decoder)
+
+
+TEXT = st.text(max_size=12)
+SCALAR = st.one_of(TEXT, st.integers(), st.booleans(), st.none())
+VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
+
+
+@given(
+    members=st.lists(st.tuples(TEXT.filter(lambda name: name.lower() != "_body"), TEXT | VALUE), max_size=8),
+    ascii_only=st.booleans(),
+    indent=st.sampled_from([None, 0, 3]),
+)
+def test_whatever_json_writes_is_read(both, members, ascii_only, indent):
+    def dumped(value):
+        return json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+
+    def read(value):
+        return value if isinstance(value, str) else dumped(value)
+
+    payload = "{" + ",".join(f"{dumped(name)}:{dumped(value)}" for name, value in members) + "}"
+    wanted = [(n, [read(item) for item in v] if isinstance(v, list) else read(v)) for n, v in members]
+    for package in both:
+        e = quick(package, payload.encode("utf-8", "surrogatepass"))
+        assert e.malformed is None
+        if indent is None:  # a nested value is the text that stands there, indented otherwise when it stands alone
+            fields = [(n, v.split("|:") if isinstance(v, str) and v.startswith("ARRAY::") else v) for n, v in wanted]
+            assert e._fields() == fields
+        assert [name for name, _ in e.pairs()] == [name for name, _ in wanted]
+
+
+@given(
+    names=st.lists(st.sampled_from(["A", "a", "Event-Name", "event-name", "EVENT-NAME", "é", "É", "_x"]), max_size=8),
+    order=st.randoms(use_true_random=False),
+)
+def test_look_ups_in_any_order_equal_the_eager_reading(both, names, order):
+    members = [(name, str(at)) for at, name in enumerate(names)]
+    payload = ("{" + ",".join(f'"{name}":"{value}"' for name, value in members) + "}").encode()
+    asked = ["A", "a", "Event-Name", "event-name", "eVENT-nAME", "é", "É", "_X", "absent", ""]
+    for package in both:
+        eager = quick(package, payload).asdict()
+        folded = {}
+        for name in eager:
+            folded.setdefault("".join(c.lower() if c.isascii() else c for c in name), name)
+        e = quick(package, payload)
+        order.shuffle(asked)
+        for name in asked:
+            key = name if name in eager else folded.get("".join(c.lower() if c.isascii() else c for c in name))
+            assert e.get(name) == eager.get(key)
+            assert e.getlist(name) == [value for other, value in members if other == key]
+            if order.random() < 0.1:
+                len(e)

@@ -1,0 +1,167 @@
+"""The traps of design.md section 5 that can be seen without building; .ci/run and tools/check_dist.py see the rest."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eslcodec
+
+PACKAGE = Path(eslcodec.__file__).parent
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
+
+
+def submodule(package, name):
+    for needed in OPTIONAL.get(name, ()):
+        pytest.importorskip(needed, reason=f"eslcodec.{name} needs the extra that brings {needed}")
+    return importlib.import_module(f"{package.__name__}.{name}")
+
+
+@pytest.mark.parametrize("name", ["", *MODULES])
+def test_examples_in_docstrings_are_true(esl, name):
+    module = submodule(esl, name) if name else esl
+    result = doctest.testmod(module, raise_on_error=False)
+    assert result.failed == 0
+    if name in ("", "_codec_py", "events"):
+        assert result.attempted >= 5
+
+
+def test_examples_of_the_compiled_core_are_true(both):
+    c, _ = both
+    assert doctest.testmod(importlib.import_module(f"{c.__name__}._codec_c")).failed == 0
+
+
+def test_version_is_that_of_the_distribution():
+    try:
+        version = importlib.metadata.version("eslcodec")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("eslcodec is imported from a folder, not installed")
+    assert version == eslcodec.__version__
+
+
+def test_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_tests_are_no_package():
+    assert not (TESTS / "__init__.py").exists(), "it would make pytest import the checkout instead of what is installed"
+
+
+def test_pytest_imports_what_is_installed(pytestconfig):
+    assert pytestconfig.getoption("importmode") == "importlib"
+
+
+def test_import_is_light():
+    """Nothing of what a decoder does not need: no sockets, no event loop, no command line, no XML."""
+    code = "import sys; before = set(sys.modules); import eslcodec; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(PACKAGE.parent), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    loaded = {name.split(".")[0] for name in done.stdout.split()} | set(done.stdout.split())
+    heavy = {
+        "asyncio",
+        "socket",
+        "ssl",
+        "selectors",
+        "click",
+        "rich",
+        "lzma",
+        "gzip",
+        "subprocess",
+        "typing_extensions",
+    }
+    assert loaded & heavy == set()
+    assert "eslcodec.events" in loaded
+    assert "eslcodec.cli" not in loaded
+
+
+# Each module imports only what stands before it: design.md section 1. Foundations, core, events, then what writes.
+ORDER = [
+    {"limits", "errors", "enums"},
+    {"_json", "_xml"},
+    {"_codec_py"},
+    {"_codec"},
+    {"events"},
+    {"headers", "render", "commands"},
+    {"connection"},
+    {"sync", "aio"},
+    {"emulator", "ESL", "adapters"},
+    {"cli", "demo"},
+]
+# Written where it is used, not at the top: `Event.build` and `Event.serialize` are the door to what render.py does.
+LATE = {("events", "render")}
+
+
+def imported(name):
+    """(module of ours, whether at the top of the file) for each import in a module."""
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            for other in names:
+                if other.split(".")[0] in {*MODULES, "_codec_c"}:  # and not a name that the package has
+                    yield other.split(".")[0], id(node) in top
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_imports_only_what_stands_to_its_left(name):
+    rank = {module: at for at, modules in enumerate(ORDER) for module in modules}
+    if name not in rank:
+        pytest.skip(f"{name} is not in ORDER yet")
+    for other, at_top in imported(name):
+        if other == "_codec_c" or (not at_top and (name, other) in LATE):
+            continue
+        assert rank[other] <= rank[name], f"{name} imports {other}"
+
+
+def test_core_knows_no_sockets():
+    for name in ("_codec", "_codec_py", "events", "errors", "limits", "enums", "_json", "_xml"):
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {"socket", "asyncio", "ssl", "select"} & set(names)
+
+
+in_checkout = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="the tests stand beside no checkout")
+
+
+@in_checkout
+def test_packages_are_named_and_not_discovered():
+    assert 'packages = ["eslcodec' in (ROOT / "pyproject.toml").read_text()
+
+
+@in_checkout
+def test_sdist_carries_the_source_of_the_compiled_core():
+    assert "graft src" in (ROOT / "MANIFEST.in").read_text().splitlines()
+    assert (ROOT / "src" / "_codec_c.pyx").exists()
+
+
+@in_checkout
+def test_no_pxd_beside_the_pyx():
+    assert list((ROOT / "src").glob("*.pxd")) == [], "one with the module's own name would be ignored without a word"
+
+
+@in_checkout
+def test_optional_survives_cythonize():
+    """cythonize() returns a copy without `optional`: setup.py must not hand that copy to setup()."""
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"]
+    assert len(calls) == 1
+    assert "cythonize" not in ast.unparse(calls[0])

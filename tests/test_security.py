@@ -1,0 +1,373 @@
+"""What a hostile caller, or a hostile peer, cannot do (design.md section 3, rules 3 to 5).
+
+A caller controls header values, bodies and variables; a peer controls every byte.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import pytest
+from support import AUTH, OK, decode, decode_every_way, frame, load_core, pieces, plain, receive, take
+
+# A line break in a value never makes a header
+
+
+@pytest.mark.parametrize("line_end", [b"%0A", b"%0a", b"%0D%0A", b"%0D", b"%0A%0A"])
+def test_encoded_line_break_in_a_value_makes_no_header(esl, line_end):
+    name = b"Caller-Caller-ID-Name: x" + line_end + b"Unique-ID: forged" + line_end + b"Event-Name: forged\n"
+    value = "x" + esl.unquote(line_end).decode() + "Unique-ID: forged" + esl.unquote(line_end).decode()
+    for first in ("asdict", "pairs", "keys", "body"):
+        (event,) = decode_every_way(esl, plain(b"Event-Name: DTMF\n" + name + b"Unique-ID: true\n\nbody"))
+        getattr(event, first)() if first != "body" else event.body
+        assert event["Unique-ID"] == "true"
+        assert event.uuid == "true"
+        assert event.name == "DTMF"
+        assert event["Caller-Caller-ID-Name"] == value + "Event-Name: forged"
+        assert list(event.asdict()) == ["Event-Name", "Caller-Caller-ID-Name", "Unique-ID"]
+        assert event.getlist("Unique-ID") == ["true"]
+        assert event.select("Unique-ID", "Event-Name") == ("true", "DTMF")
+        assert event.body == b"body"
+
+
+def test_encoded_line_break_in_a_name_makes_no_header(esl):
+    (event,) = decode_every_way(esl, plain(b"variable_x%0AUnique-ID: forged\nA: 1\n\n"))
+    assert event.asdict() == {"variable_x%0AUnique-ID": "forged", "A": "1"}
+    assert event.uuid is None
+
+
+def test_encoded_line_break_in_the_connect_reply_makes_no_header(esl):
+    (reply,) = decode_every_way(
+        esl, b"Event-Name: CHANNEL_DATA\nvariable_x: a%0A%0AControl: forged%0A\nContent-Type: command/reply\n\n"
+    )
+    assert reply.get("Control") is None
+    assert reply["variable_x"] == "a\n\nControl: forged\n"
+
+
+def test_encoded_line_break_makes_no_header_in_parse(esl):
+    assert esl.parse_pairs(b"A: x%0AB: 1\nC: 2\n") == [("A", "x\nB: 1"), ("C", "2")]
+    assert esl.parse_headers(b"A: x%0D%0A%0D%0AB: 1\nC: 2\n") == {"A": "x\r\n\r\nB: 1", "C": "2"}
+
+
+def test_doubly_encoded_line_break_is_decoded_once(esl):
+    (event,) = decode_every_way(esl, plain(b"A: x%250AB: 1\n\n"))
+    assert event.asdict() == {"A": "x%0AB: 1"}
+
+
+@pytest.mark.parametrize("other", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_what_python_calls_a_line_end_is_none(esl, other):
+    for message in decode_every_way(esl, plain(f"A: x{other}B: 1\n\n".encode()) + f"A: x{other}B: 1\n\n".encode()):
+        assert message.asdict() == {"A": f"x{other}B: 1"}
+    assert esl.parse_pairs(f"A: x{other}B: 1\n") == [("A", f"x{other}B: 1")]
+
+
+# A body never becomes headers or frames
+
+FORGERIES = [
+    b"Unique-ID: forged\nEvent-Name: forged\n\n",
+    b"\nUnique-ID: forged\n\n",
+    b"\n\nContent-Type: text/event-plain\nContent-Length: 24\n\nUnique-ID: forged\n\n\n\n\n\n",
+    OK + AUTH,
+    plain(b"Unique-ID: forged\n\n"),
+    b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye",
+    b"Content-Length: -1\n\n",
+    b"Content-Length: 99999999999\n\n",
+]
+
+
+@pytest.mark.parametrize("body", FORGERIES)
+def test_body_that_looks_like_headers_or_frames_changes_nothing(esl, body):
+    data = (
+        frame(b"Content-Type: api/response", body)
+        + plain(b"Event-Name: MESSAGE\nUnique-ID: true\nContent-Length: %d\n\n%b" % (len(body), body))
+        + OK
+    )
+    response, event, reply = decode_every_way(esl, data)
+    assert (response.body, response.get("Unique-ID"), len(response)) == (body, None, 2)
+    assert (event.body, event.uuid, event.name, len(event)) == (body, "true", "MESSAGE", 3)
+    assert reply.frame == OK
+
+
+@pytest.mark.parametrize("body", FORGERIES)
+def test_absent_header_is_not_found_in_the_body(esl, body):
+    for order in (["Unique-ID", "Event-Name"], ["event-name", "unique-id", "Content-Type"]):
+        (event,) = decode_every_way(esl, plain(b"A: 1\n\n" + body))
+        assert [event.get(name) for name in order] == [None] * len(order)
+        assert event.body == body
+
+
+def test_payload_shorter_than_its_headers_say_takes_nothing_from_the_next_frame(esl):
+    event, reply = decode_every_way(esl, plain(b"A: 1\nContent-Length: 500\n\nshort") + OK)
+    assert (event.body, reply.frame) == (b"short", OK)
+
+
+# Bytes are counted, not characters
+
+
+def test_multibyte_text_cut_at_every_byte(esl):
+    text = "Zoë 你好 \U0001f600 naïve"
+    data = (
+        frame(b"Content-Type: api/response", text.encode() + b"\n")
+        + plain(f"variable_naïve: {text}\n\n{text}".encode())
+        + f"Content-Type: command/reply\nReply-Text: {text}\n\n".encode()
+    )
+    response, event, reply = decode_every_way(esl, data)
+    assert response.text == text + "\n"
+    assert (event["variable_naïve"], event.text) == (text, text)
+    assert reply.text == text
+    for cut in range(len(data) + 1):
+        decoder = esl.Decoder()
+        messages = []
+        for chunk in (data[:cut], data[cut:]):
+            decoder.feed(chunk)
+            messages += decoder
+        assert messages == [response, event, reply]
+        assert messages[1]["variable_naïve"] == text
+
+
+def test_content_length_that_cuts_a_character_costs_that_character_alone(esl):
+    whole = "é".encode()
+    message, rest = decode_every_way(esl, b"Content-Length: 1\n\n" + whole + b": 1\n\n")
+    assert message.body == whole[:1]
+    assert message.text == "\udcc3"
+    assert rest.pairs() == [("\udca9", "1")]
+
+
+# Content-Length
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"-1",
+        b"-0",
+        b"-99999999999999999999",
+        b"+3",
+        b"0x10",
+        b"0x",
+        b"0b1",
+        b"0o7",
+        b"1e3",
+        b"3.0",
+        b"3x",
+        b"x3",
+        b"3,3",
+        b"3 3",
+        b"1_000",
+        b"",
+        b" ",
+        b"nan",
+        b"%33",
+        b"\xd9\xa3",  # an Arabic three
+        b"\xc2\xb3",  # superscript three
+        b"\xef\xbc\x93",  # full-width three
+        b"3\x00",
+        b"\x003",
+        b"3\x0b",
+        b"\x0c3",
+        b"\xa03",
+        b"3\r",  # with the one before LF that is two, and only one is dropped
+        b"ARRAY::3|:4",
+    ],
+)
+def test_content_length_that_is_no_number_is_refused(esl, value):
+    for head in (b"Content-Length: ", b"Content-Length:", b"content-length: "):
+        for sizes in ((1,), (1000,)):
+            messages = []
+            with pytest.raises(esl.InvalidContentLength) as caught:
+                take(esl.Decoder(), pieces(head + value + b"\r\n\r\nabc" + OK, *sizes), messages)
+            assert messages == []
+            assert caught.value.values == (value if head.endswith(b" ") else value.lstrip(b" "),)
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [b"67108865", b"4294967296", b"9223372036854775808", b"18446744073709551616", b"9" * 500, b"0" * 500 + b"9" * 18],
+)
+def test_huge_content_length_is_refused_with_its_number(esl, digits):
+    decoder = esl.Decoder()
+    decoder.feed(b"Content-Length: " + digits + b"\n\n")
+    with pytest.raises(esl.BodyTooLarge) as caught:
+        decoder.next_message()
+    assert (caught.value.read, caught.value.limit) == (min(int(digits), 10**18), 64 << 20)
+
+
+def test_longer_digits_than_any_bound_are_no_overflow(esl):
+    decoder = esl.Decoder(max_body_bytes=10**18 - 1, max_buffered=1000)
+    decoder.feed(b"Content-Length: " + b"9" * 100 + b"\n\n")
+    with pytest.raises(esl.BodyTooLarge):
+        decoder.next_message()
+    decoder = esl.Decoder(max_body_bytes=10**18 - 1, max_buffered=1000)
+    decoder.feed(b"Content-Length: " + b"9" * 18 + b"\n\nabc")
+    assert decoder.next_message() is None
+    with pytest.raises(esl.IncompleteFrame) as caught:
+        decoder.feed_eof()
+    assert caught.value.body_bytes == 10**18 - 1
+
+
+def test_zeros_before_a_content_length_do_not_count(esl):
+    message, _ = decode_every_way(esl, b"Content-Length: " + b"0" * 200 + b"3\n\nabc" + OK)
+    assert message.body == b"abc"
+
+
+@pytest.mark.parametrize("second", [b"4", b"0", b"x", b"-3", b""])
+@pytest.mark.parametrize("name", [b"Content-Length", b"content-length"])
+def test_repeated_content_length_that_differs_is_refused(esl, second, name):
+    with pytest.raises(esl.InvalidContentLength):
+        decode(esl, b"Content-Length: 3\nA: 1\n" + name + b": " + second + b"\n\nabc" + OK)
+
+
+def test_content_length_is_found_only_as_a_whole_name(esl):
+    data = b"X-Content-Length: 5\nContent-Length-X: 5\nContent-Length : 5\n Content-Length: 5\nContent_Length: 5\n\n"
+    message, reply = decode_every_way(esl, data + OK)
+    assert message.body is None
+    assert reply.frame == OK
+
+
+# NUL
+
+
+def test_nul_is_a_byte_like_any_other(esl):
+    data = (
+        b"A\0: 1\0%00\n\0B: 2\n\0\nC:\0 3\n\n"
+        + frame(b"Content-Type: api/response", b"\0a\0")
+        + plain(b"\0A: \0%00\n\n\0")
+    )
+    message, response, event = decode_every_way(esl, data)
+    assert message.pairs() == [("A\0", "1\0%00"), ("\0B", "2"), ("C", "\0 3")]
+    assert message["A\0"] == "1\0%00"
+    assert message.get("A") is None
+    assert response.body == b"\0a\0"
+    assert (event["\0A"], event.body, event.asdict()) == ("\0\0", b"\0", {"\0A": "\0\0"})
+
+
+def test_nul_in_content_type_makes_it_unknown(esl):
+    for value in (b"command/reply\0", b"\0command/reply", b"command\0/reply"):
+        (message,) = decode_every_way(esl, b"Content-Type: " + value + b"\n\n")
+        assert type(message) is esl.Message
+
+
+def test_nul_ends_no_percent_coding(esl):
+    assert esl.unquote(b"%00%4\0%41\0") == b"\0%4\0A\0"
+    assert esl.quote(b"\0") == b"%00"
+    assert esl.parse_pairs("A: \0%00\0\n") == [("A", "\0\0\0")]
+
+
+# Linear work, bounded memory
+
+
+def test_header_line_without_an_end_is_refused_at_the_bound(esl):
+    chunk = b"x" * 1024
+    decoder = esl.Decoder()
+    messages = []
+    with pytest.raises(esl.HeaderTooLarge) as caught:
+        take(decoder, [chunk] * 10 * 1024, messages)
+    fed = decoder.buffered
+    assert messages == []
+    assert fed == (1 << 20) + 1024, "not one chunk more than the bound needs"
+    assert (caught.value.read, caught.value.limit) == ((1 << 20) + 1, 1 << 20)
+    for _ in range(9 * 1024):
+        decoder.feed(chunk)
+        receive(decoder, chunk)
+    assert decoder.buffered == fed, "what comes after the error is not stored"
+
+
+def test_header_line_of_10_mb_at_once_is_refused(esl):
+    decoder = esl.Decoder()
+    decoder.feed(b"A: " + b"x" * (10 << 20))
+    with pytest.raises(esl.HeaderTooLarge):
+        decoder.next_message()
+
+
+def test_search_for_the_blank_line_goes_on_where_it_stopped():
+    esl = load_core("python")  # the compiled core's search cannot be watched from here
+    decoder = esl.Decoder()
+    for byte in pieces(b"A: " + b"x" * 3000, 1):
+        decoder.feed(byte)
+        assert decoder.next_message() is None
+        assert decoder._searched >= decoder.buffered - 2
+
+
+def allocated(call):
+    """The most memory that Python had allocated at once during `call`, beside what it had before."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def resident():
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * 4096  # all that is mapped, so that malloc'ed and untouched memory counts
+
+
+def test_declared_length_allocates_nothing_until_bytes_come(esl):
+    declared = b"Content-Length: 60000000\nContent-Type: text/event-plain\n\n"
+    decoders = [esl.Decoder() for _ in range(20)]
+
+    def feed():
+        for decoder in decoders:
+            for byte in pieces(declared, 20):
+                decoder.feed(byte)
+                assert decoder.next_message() is None
+            receive(decoder, b"first bytes")
+            assert decoder.next_message() is None
+            with pytest.raises(esl.IncompleteFrame):
+                decoder.feed_eof()
+
+    try:
+        before = resident()
+    except OSError:
+        before = None  # no /proc: what is left to see is Python's own allocation
+    assert allocated(feed) < 20_000_000
+    if before is not None:
+        assert resident() - before < 100_000_000, "20 declared lengths of 60 MB"
+
+
+def test_small_messages_do_not_hold_the_buffer(esl):
+    decoder = esl.Decoder()
+    kept = []
+
+    def feed():
+        for _ in range(50):
+            decoder.feed(plain(b"A: 1\n\n") + frame(b"Content-Type: api/response", bytes(1_000_000)))
+            kept.append(next(decoder))
+            next(decoder)
+
+    assert allocated(feed) < 20_000_000
+    assert [event["A"] for event in kept] == ["1"] * 50
+
+
+def test_large_body_in_small_pieces_comes_out_whole(esl):
+    body = bytes(range(256)) * 16384  # 4 MB: the quadratic decoders of others take seconds for this
+    decoder = esl.Decoder()
+    messages = []
+    for chunk in pieces(frame(b"Content-Type: api/response", body) + OK, 512):
+        decoder.feed(chunk)
+        messages += decoder
+    response, reply = messages
+    assert response.body == body
+    assert reply.frame == OK
+
+
+def test_many_headers_names_and_array_items_are_read(esl):
+    count = 20_000
+    payload = b"".join(b"variable_%d: %d\n" % (number, number) for number in range(count))
+    items = "|:".join(map(str, range(count)))
+    (event,) = decode(esl, plain(payload + b"A: ARRAY::" + items.encode() + b"\n" + b"R: 1\n" * count + b"\n"))
+    assert len(event) == count + 2
+    assert all(event[f"variable_{number}"] == str(number) for number in range(0, count, 7))
+    assert all(f"no_{number}" not in event for number in range(count))
+    assert event.getlist("A") == list(map(str, range(count)))
+    assert event.getlist("R") == ["1"] * count
+
+
+def test_many_small_frames_at_once_are_read(esl):
+    decoder = esl.Decoder()
+    decoder.feed(OK * 50_000)
+    assert sum(1 for _ in decoder) == 50_000
+    assert decoder.buffered == 0
