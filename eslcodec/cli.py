@@ -34,12 +34,15 @@ from . import (
     Decoder,
     DisconnectNotice,
     Event,
+    InvalidCommand,
     LogLine,
+    MalformedPayload,
     Message,
     ProtocolError,
     RudeRejection,
     __impl__,
     __version__,
+    render,
 )
 
 try:
@@ -55,6 +58,7 @@ else:
     _has_extra = True
 
 _NEEDS_EXTRA: Final = "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'"
+_FORMATS: Final = ("plain", "json", "xml")
 _CORES: Final = {"c": "compiled", "python": "pure Python"}
 _OTHER_CORE: Final = {"c": ("python", "._codec_py"), "python": ("c", "._codec_c")}
 
@@ -94,6 +98,12 @@ def command_line() -> click.Group:
         params=[
             click.Argument(["file"]),
             click.Option(["--ndjson"], is_flag=True, help="One JSON object of all headers a line."),
+            click.Option(
+                ["--to"],
+                type=click.Choice(["ndjson", *_FORMATS]),
+                help="ndjson: as --ndjson. The others: a stream again, as a server would send it, with its events in "
+                "this format.",
+            ),
             click.Option(["--full"], is_flag=True, help="All headers and the body of each message."),
             click.Option(["--event", "events"], multiple=True, metavar="NAME", help="Only events of this name."),
             click.Option(
@@ -165,20 +175,31 @@ _SHORT: Final = 120  # characters of a text that a line of the listing shows
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def decode(file: str, ndjson: bool, full: bool, events: tuple[str, ...], headers: tuple[str, ...]) -> None:
+def decode(
+    file: str, ndjson: bool, to: str | None, full: bool, events: tuple[str, ...], headers: tuple[str, ...]
+) -> None:
     """`eslcodec decode`: print the messages that the filters let through."""
-    if ndjson and full:
-        raise click.UsageError("--ndjson has all headers already; leave out --full")
+    if ndjson and to not in (None, "ndjson"):
+        raise click.UsageError(f"--ndjson and --to {to} are two formats; choose one")
+    to = "ndjson" if ndjson else to
+    if to and full:
+        raise click.UsageError(f"--{'ndjson' if ndjson else 'to'} has all headers already; leave out --full")
     wanted_events = {name.upper() for name in events}
     wanted_headers = [header.partition("=") for header in headers]
     out = sys.stdout
-    malformed = 0
+    malformed = kept = 0
 
     def show(number: int, message: Message) -> None:
-        nonlocal malformed
+        nonlocal malformed, kept
         malformed += message.malformed is not None
-        if _passes(message, wanted_events, wanted_headers):
-            lines = [_as_json(message)] if ndjson else _listing(number, message, full)
+        if not _passes(message, wanted_events, wanted_headers):
+            return
+        if to in _FORMATS:
+            frame = _converted(message, to)
+            kept += frame is None and message.malformed is None
+            out.buffer.write(message.frame if frame is None else frame)
+        else:
+            lines = [_as_json(message)] if to else _listing(number, message, full)
             out.writelines(f"{line}\n" for line in lines)
 
     try:
@@ -186,8 +207,25 @@ def decode(file: str, ndjson: bool, full: bool, events: tuple[str, ...], headers
             _decode_stream(file, chunks, show, out.flush)
     finally:
         out.flush()
+    problems = []
     if malformed:
-        raise click.ClickException(f"{_label(file)}: event payloads that cannot be read: {malformed}")
+        problems.append(f"event payloads that cannot be read: {malformed}")
+    if kept:
+        problems.append(f"events that cannot be written as {to} and were left as they are: {kept}")
+    if problems:
+        raise click.ClickException(f"{_label(file)}: {'; '.join(problems)}")
+
+
+def _converted(message: Message, format: str) -> bytes | None:
+    """The frame with an event's payload in this format; None if that cannot be had. Other frames are as they were."""
+    if not isinstance(message, Event):
+        return message.frame
+    if message.content_type == f"text/event-{format}":
+        return message.frame
+    try:
+        return render.event_frame(message.serialize(format), format)
+    except (InvalidCommand, MalformedPayload):
+        return None
 
 
 def _decode_stream(

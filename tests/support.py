@@ -60,8 +60,8 @@ def forget_copy(alias: str) -> None:
 def load_core(core: str) -> ModuleType:
     """The package bound to one core: the imported one if it is that, else a copy named eslcodec_python.
 
-    Raises ImportError if it is the compiled core and not the one that was imported: its relative imports are those of the
-    name it was compiled for, so it cannot be part of a copy.
+    Raises ImportError if it is the compiled core and not the one that was imported: its relative imports are those of
+    the name it was compiled for, so it cannot be part of a copy.
     """
     import eslcodec
 

@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +48,6 @@ def spawn(*args: Any, code: str = "", stdin: bytes = b"", cwd: Path | None = Non
         cwd=cwd,
         env={**os.environ, **env},
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_core_first() -> None:
-    """A compiled module is made once in a process: as the copy that other tests use, before the demo asks for it."""
-    with suppress(ImportError):
-        support.load_core("c")
 
 
 @pytest.fixture
@@ -332,6 +324,56 @@ EVENTS = (
 def test_filters_keep_the_numbers_of_the_stream(filters: list[str], numbers: list[int], written: Any) -> None:
     output = run("decode", *filters, written(EVENTS)).output
     assert [int(line.split()[0]) for line in output.splitlines()] == numbers
+
+
+# Decode: another format
+
+
+@pytest.mark.parametrize("source", ["plain", "json", "xml"])
+@pytest.mark.parametrize("to", ["plain", "json", "xml"])
+def test_a_stream_in_any_format_becomes_any_other(source: str, to: str, written: Any) -> None:
+    event = eslcodec.Event.build("CUSTOM", {"Peer": "a b", "Codecs": ["PCMU", "G722"]}, "hello", subclass="my::test")
+    stream = support.frame(b"Content-Type: auth/request") + eslcodec.render.event_frame(event.serialize(source), source)
+    result = run("decode", "--to", to, written(stream))
+    assert result.exit_code == 0
+    decoder = eslcodec.Decoder()
+    decoder.feed(result.stdout_bytes)
+    auth, again = decoder
+    decoder.feed_eof()
+    assert auth.frame == b"Content-Type: auth/request\n\n"
+    assert again.envelope == {"Content-Length": str(len(again.payload)), "Content-Type": f"text/event-{to}"}
+    assert (again.to_dict(), again.body) == (event.to_dict(), b"hello")
+    assert source != to or result.stdout_bytes == stream
+
+
+def test_a_captured_stream_comes_back_from_json_as_it_was(written: Any) -> None:
+    json_stream = run("decode", "--to", "json", written(support.capture("special_plain"))).stdout_bytes
+    lines = [
+        run("decode", "--ndjson", written(data)).output for data in (json_stream, support.capture("special_plain"))
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_to_ndjson_is_ndjson(written: Any) -> None:
+    path = written(EVENTS)
+    assert run("decode", "--to", "ndjson", path).output == run("decode", "--ndjson", path).output
+
+
+def test_what_a_format_cannot_carry_stays_as_it_is_and_changes_the_exit_status(written: Any) -> None:
+    stream = support.plain(b"Event-Name: A\nv 1: x\n\n") + support.frame(b"Content-Type: text/event-json", b"{")
+    path = written(stream)
+    result = run("decode", "--to", "xml", path)
+    assert result.stdout_bytes == stream
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {path}: event payloads that cannot be read: 1; "
+        "events that cannot be written as xml and were left as they are: 1\n"
+    )
+
+
+@pytest.mark.parametrize("options", [["--ndjson", "--to", "xml"], ["--to", "json", "--full"]])
+def test_two_ways_of_printing_exclude_each_other(options: list[str], written: Any) -> None:
+    assert run("decode", *options, written(EVENTS)).exit_code == 2
 
 
 # Decode: what goes wrong
