@@ -48,7 +48,6 @@ _PAYLOAD_FORMATS: Final = {b"text/event-plain": PLAIN, b"text/event-json": JSON,
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _STRAY_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
 _DIGITS: Final = re.compile(rb"[ \t]*([0-9]+)[ \t]*")
-_LENGTH_CEILING: Final = 10**18  # longer digit strings are not worth converting: every bound is far below
 
 _HEX: Final = {
     high + low: bytes([int(high + low, 16)])
@@ -77,8 +76,9 @@ def unquote(data: bytes) -> bytes:
         >>> unquote(b"a%20b%zz%2541")
         b'a b%zz%41'
     """
+    data = bytes(memoryview(data))
     if b"%" not in data:
-        return bytes(data)
+        return data
     head, *parts = data.split(b"%")
     decoded = [head]
     for part in parts:
@@ -100,7 +100,7 @@ def quote(data: bytes) -> bytes:
         >>> quote("naïve: 100%".encode())
         b'na%C3%AFve%3A%20100%25'
     """
-    return b"".join([_QUOTED[byte] for byte in data])
+    return b"".join([_QUOTED[byte] for byte in bytes(memoryview(data))])
 
 
 def _text(raw: bytes) -> str:
@@ -291,7 +291,7 @@ def _read_length(value: bytes) -> int:
     if match is None:
         raise InvalidContentLength(value)
     digits = match[1].lstrip(b"0") or b"0"
-    return min(int(digits), _LENGTH_CEILING) if len(digits) < 20 else _LENGTH_CEILING
+    return min(int(digits), limits.BOUND_CEILING) if len(digits) < 20 else limits.BOUND_CEILING
 
 
 # Framing
@@ -325,6 +325,7 @@ class FrameSplitter:
         "_content_type",
         "_dead",
         "_heads",
+        "_last",
         "_length",
         "_max_body",
         "_max_buffered",
@@ -348,8 +349,8 @@ class FrameSplitter:
             ("max_body_bytes", max_body_bytes),
             ("max_buffered", max_buffered),
         ):
-            if not 0 < operator.index(bound) < _LENGTH_CEILING:
-                raise ValueError(f"{name} is {bound}, expected 1 to {_LENGTH_CEILING - 1}")
+            if not 0 < operator.index(bound) < limits.BOUND_CEILING:
+                raise ValueError(f"{name} is {bound}, expected 1 to {limits.BOUND_CEILING - 1}")
         self._max_header = max_header_bytes
         self._max_body = max_body_bytes
         self._max_buffered = max_buffered
@@ -361,6 +362,7 @@ class FrameSplitter:
         self._length: int | None = None
         self._consumed = 0
         self._dead = False
+        self._last = b""  # the end of the frame that came out last
         self._offered: bytearray | None = None  # what get_buffer gave out
         self._heads: dict[bytes, tuple[bytes | None, int | None]] = {}
 
@@ -463,7 +465,7 @@ class FrameSplitter:
     def _raise_incomplete(self) -> None:
         left = bytes(self._buffer[self._start :])
         if not self._block_end:
-            raise IncompleteFrame(left)
+            raise IncompleteFrame(left, before=self._last)
         raise IncompleteFrame(left, self._block_end - self._start, self._length)
 
     def _measure(self) -> int:
@@ -545,6 +547,7 @@ class FrameSplitter:
         block_end = self._block_end
         block = bytes(self._buffer[self._start : block_end])
         body = None if self._length is None else bytes(self._buffer[block_end:end])
+        self._last = body or block
         self._advance(end)
         return block, body
 
@@ -592,7 +595,7 @@ class MessageDecoder(FrameSplitter):
         content_type = self._content_type
         kind = self._default if content_type is None else self._kinds.get(content_type.lower(), self._default)
         message = kind.__new__(kind)
-        message._frame = bytes(self._buffer[start:end])
+        message._frame = self._last = bytes(self._buffer[start:end])
         message._init(self._block_end - start, self._length is not None, content_type, self._memo)
         self._advance(end)
         return message
@@ -914,6 +917,10 @@ class Message(Mapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         return self._look_up(name) is not None
+
+    def __bool__(self) -> bool:
+        """True: a message is there, whatever it says. So `while message := decoder.next_message()` misses none."""
+        return True
 
     def __len__(self) -> int:
         return len(self._index if self._index is not None else self._build_index())

@@ -27,6 +27,7 @@ _NOTICE = b"Content-Type: text/disconnect-notice"
 _LENGTH = re.compile(rb"\nContent-Length: ([0-9]{1,9})\r?\n")
 _BLANK = re.compile(rb"\n\r?\n")
 _SHOWN_BYTES = 60
+_NOTICE_BYTES = 1024  # more than any notice of a switch
 
 
 class ESLError(Exception):
@@ -91,31 +92,42 @@ class IncompleteFrame(ProtocolError):
     """The stream ended inside a frame.
 
     A switch that kills a slow reader writes its disconnect-notice into the event it was sending; such a notice is
-    found and named.
+    found and named. It may fill that event up, so that a damaged event comes out and only the notice's end is left.
+
+    Args:
+        data, header_bytes, body_bytes: the attributes.
+        before: the end of what came before `data`.
 
     Attributes:
         data: what was there of the frame, header block and body (bytes).
         header_bytes: length of the header block in bytes, None if its blank line is missing.
         body_bytes: declared length of the body in bytes, None if the header block is unfinished.
-        notice: the disconnect-notice frame found inside `data`, None if there is none (bytes).
+        notice: the disconnect-notice found in it, or begun in the frame before it; None if there is none (bytes).
         reason: the text of that notice, None if there is none.
     """
 
-    def __init__(self, data: bytes, header_bytes: int | None = None, body_bytes: int | None = None) -> None:
+    def __init__(
+        self, data: bytes, header_bytes: int | None = None, body_bytes: int | None = None, before: bytes = b""
+    ) -> None:
         self.data = data
         self.header_bytes = header_bytes
         self.body_bytes = body_bytes
+        self._before = before[-_NOTICE_BYTES:]
         self.notice, self.reason = _find_notice(data, header_bytes or 0)
+        where = "stands in it"
+        if self.notice is None:
+            self.notice, self.reason = _find_notice(self._before + data, 0, across=len(self._before))
+            where = "begins in the frame before"
         if header_bytes is None:
             text = f"stream ended in a header block: read {len(data)} bytes, expected a blank line"
         else:
             text = f"stream ended in a body: read {len(data) - header_bytes} bytes, expected {body_bytes}"
         if self.reason is not None:
-            text += f"; a disconnect-notice stands in it: {self.reason.strip()!r}"
+            text += f"; a disconnect-notice {where}: {self.reason.strip()!r}"
         super().__init__(text)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.data, self.header_bytes, self.body_bytes)
+        return type(self), (self.data, self.header_bytes, self.body_bytes, self._before)
 
 
 class MalformedPayload(ProtocolError):
@@ -179,12 +191,17 @@ def _shown(value: bytes) -> str:
     return f"{repr(value[:_SHOWN_BYTES])[1:]}... ({len(value)} bytes)"
 
 
-def _find_notice(data: bytes, start: int) -> tuple[bytes | None, str | None]:
-    """The last whole header block of a disconnect-notice in `data` after `start`, with its body and its text."""
+def _find_notice(data: bytes, start: int, across: int | None = None) -> tuple[bytes | None, str | None]:
+    """The last disconnect-notice in `data` after `start`, as far as it is there, and its text.
+
+    It must lie across the boundary at `across`, if there is one.
+    """
     at = data.rfind(_NOTICE, start)
     blank = _BLANK.search(data, at) if at >= 0 else None
     if blank is None:
         return None, None
     length = _LENGTH.search(data, at, blank.end())
     end = min(blank.end() + int(length[1]), len(data)) if length else blank.end()
+    if across is not None and not at < across < end:
+        return None, None
     return data[at:end], data[blank.end() : end].decode("utf-8", "backslashreplace")

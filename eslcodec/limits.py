@@ -32,6 +32,10 @@ MEMO_LINE_BYTES: Final = 512
 Successive events repeat nine lines in ten."""
 
 
+BOUND_CEILING: Final = 10**18
+"""Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
+
+
 def default_max_buffered(max_header_bytes: int, max_body_bytes: int) -> int:
     """The default of `max_buffered`: one frame of the largest size and `READ_AHEAD_BYTES` beside it."""
-    return max_header_bytes + max_body_bytes + READ_AHEAD_BYTES
+    return min(max_header_bytes + max_body_bytes + READ_AHEAD_BYTES, BOUND_CEILING - 1)

@@ -80,7 +80,7 @@ cdef enum:
     TEMPLATE_LINES = 512
     TEMPLATE_BYTES = 32768
 
-cdef int64_t LENGTH_CEILING = 10 ** 18
+cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
 cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
@@ -148,7 +148,7 @@ cdef bytes name_bytes(object name):
 
 def unquote(data):
     """See eslcodec._codec_py.unquote."""
-    cdef bytes raw = data if type(data) is bytes else bytes(data)
+    cdef bytes raw = data if type(data) is bytes else bytes(memoryview(data))
     cdef Py_ssize_t size = PyBytes_GET_SIZE(raw)
     cdef const char *p = PyBytes_AS_STRING(raw)
     if memchr(p, c"%", size) == NULL:
@@ -166,7 +166,7 @@ for _byte in range(256):
 
 def quote(data):
     """See eslcodec._codec_py.quote."""
-    cdef bytes raw = data if type(data) is bytes else bytes(data)
+    cdef bytes raw = data if type(data) is bytes else bytes(memoryview(data))
     cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), i, escaped = 0
     cdef const unsigned char *p = <const unsigned char *>PyBytes_AS_STRING(raw)
     for i in range(size):
@@ -1085,10 +1085,12 @@ cdef class FrameSplitter:
     cdef Py_ssize_t max_header, max_body, max_buffered
     cdef Py_ssize_t taken
     cdef bint dead
+    cdef bytes last  # the end of the frame that came out last
     cdef Window window
 
     def __cinit__(self):
         self.store = new_store(RECEIVE_BYTES_MIN)
+        self.last = b""
 
     def __init__(
         self,
@@ -1228,7 +1230,7 @@ cdef class FrameSplitter:
     cdef int raise_incomplete(self) except -1:
         left = PyBytes_FromStringAndSize(self.store.data + self.start, self.end - self.start)
         if not self.block_end:
-            raise IncompleteFrame(left)
+            raise IncompleteFrame(left, before=self.last)
         raise IncompleteFrame(left, self.block_end - self.start, self.length)
 
     cdef Py_ssize_t measure(self) except -2:
@@ -1307,6 +1309,7 @@ cdef class FrameSplitter:
         cdef const char *data = self.store.data
         block = PyBytes_FromStringAndSize(data + self.start, self.block_end - self.start)
         body = None if self.length < 0 else PyBytes_FromStringAndSize(data + self.block_end, end - self.block_end)
+        self.last = body or block
         self.advance(end)
         return block, body
 
@@ -1394,6 +1397,7 @@ cdef class MessageDecoder(FrameSplitter):
         cdef type kind = self.default if self.type_size < 0 else self.kind_of(p + self.type_at, self.type_size)
         cdef Message message = <Message?>kind.__new__(kind)
         message.frame_ = PyBytes_FromStringAndSize(p, end - self.start)
+        self.last = message.frame_
         message.memo = self.memo
         message.settle(self.block_end - self.start, self.length >= 0, p + self.type_at, self.type_size)
         self.advance(end)
@@ -1660,6 +1664,9 @@ cdef class Message:
         if self.format == PLAIN and self.memo is not None:
             return self.memo.headers(frame, p + begin, size)
         return headers_of(p + begin, p + begin + size, self.format != FRAME, None, NULL)
+
+    def __bool__(self):
+        return True
 
     def __len__(self):
         return len(self.get_index())

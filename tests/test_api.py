@@ -723,3 +723,20 @@ def test_unset_takes_the_compiled_core_if_it_is_there():
     for environment in ({}, {"ESLCODEC_IMPL": ""}, {"ESLCODEC_IMPL": "c"}):
         done = python("import eslcodec; print(eslcodec.__impl__)", **environment)
         assert (done.stdout, done.stderr) == ("c\n", "")
+
+
+def test_message_is_true_whatever_it_says(esl):
+    assert esl.Event.from_payload(b"\n", "plain")
+    assert esl.Event.from_payload(b"{", "json")
+
+
+@pytest.mark.parametrize("coding", ["quote", "unquote"])
+def test_percent_coding_takes_bytes_like_objects_alone(esl, coding):
+    code = getattr(esl, coding)
+    given = b"%41 " if coding == "unquote" else b"a b"
+    for data in (bytearray(given), memoryview(given)):
+        assert code(data) == code(given)
+        assert type(code(data)) is bytes
+    for data in (3, None, "a"):
+        with pytest.raises(TypeError):
+            code(data)

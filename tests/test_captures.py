@@ -244,7 +244,12 @@ def test_slow_client_killed(esl):
     assert decoder.buffered == 22
     with pytest.raises(esl.IncompleteFrame) as caught:
         decoder.feed_eof()
-    assert str(caught.value) == "stream ended in a header block: read 22 bytes, expected a blank line"
+    assert str(caught.value) == (
+        "stream ended in a header block: read 22 bytes, expected a blank line; "
+        "a disconnect-notice begins in the frame before: 'killed listener because of lost events'"
+    )
+    assert caught.value.notice == NOTICE
+    assert caught.value.reason == "killed listener because of lost events\n"
     assert caught.value.data == b"ecause of lost events\n"
     assert (caught.value.header_bytes, caught.value.body_bytes) == (None, None)
 

@@ -322,7 +322,7 @@ def test_bounds_are_numbers_from_1_on(esl, name):
                 kind(**{name: value})
         kind(**{name: 1})
         if name != "max_buffered":
-            kind(**{name: 10**18 - 1}, max_buffered=1)
+            kind(**{name: 10**18 - 1})
         for value in ("5", 1.5, b"1"):
             with pytest.raises(TypeError):
                 kind(**{name: value})
@@ -542,3 +542,15 @@ def test_event_is_never_an_error_to_read(esl):
         (event,) = decode_every_way(esl, plain(payload))
         event.asdict()
         assert (event.sequence, event.timestamp, event.malformed) == (None, None, None)
+
+
+@pytest.mark.parametrize("kind", ["Decoder", "FrameSplitter"])
+def test_whole_notice_before_the_unfinished_frame_is_a_frame_of_its_own(esl, kind):
+    decoder = getattr(esl, kind)()
+    decoder.feed(b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbyeConte")
+    assert len(list(decoder)) == 1
+    with pytest.raises(esl.IncompleteFrame) as caught:
+        decoder.feed_eof()
+    assert str(caught.value) == "stream ended in a header block: read 5 bytes, expected a blank line"
+    assert (caught.value.notice, caught.value.reason) == (None, None)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
