@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
 
-.PHONY: demo test lint coverage measure dist clean preflight
+.PHONY: demo test lint coverage measure bench bench-peers dist clean preflight
 
 demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
 	$(BIN)/eslcodec demo $(ARGS)
@@ -36,6 +36,12 @@ measure: $(VENV)/.test
 		ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode $(BIN)/pytest -q --timeout=0 $(ARGS) || exit; done; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
+bench: $(VENV)/.test $(VENV)/.bench  ## what our own calls cost, on both cores (bench/README.md)
+	$(BIN)/pytest bench $(ARGS)
+
+bench-peers: $(VENV)/.bench  ## ours beside other clients and the machine's limits: table, chart and marks in bench/results/
+	$(BIN)/python bench/peers.py --wheel $(VENV)/wheel/*.whl --envs $(VENV)-peers $(ARGS)
+
 dist: $(VENV)/.dist  ## sdist, a wheel for this platform and a pure one, both built from the sdist
 	rm -rf build dist *.egg-info
 	$(BIN)/pyproject-build --sdist
@@ -44,7 +50,7 @@ dist: $(VENV)/.dist  ## sdist, a wheel for this platform and a pure one, both bu
 	$(BIN)/python tools/check_dist.py dist
 
 clean:
-	rm -rf $(VENV) $(VENV)-coverage build dist *.egg-info .coverage* .benchmarks .hypothesis .*_cache src/_codec_c.c
+	rm -rf $(VENV) $(VENV)-coverage $(VENV)-peers build dist *.egg-info .coverage* .benchmarks .hypothesis .*_cache src/_codec_c.c
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 preflight:
@@ -64,7 +70,7 @@ $(VENV)/.wheel: $(VENV)/.made $(SOURCES)
 	@$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 
-$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.wheel
+$(VENV)/.cli $(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.wheel
 	@$(PIP) install "$$(echo $(VENV)/wheel/*.whl)[$*]"
 	@touch $@
 

@@ -1,0 +1,222 @@
+"""The clients that others wrote, each driven through its own classes up to where its user gets an event.
+
+Every function takes a stream and what the user does with an event's headers, and returns what feeds the client with the
+whole stream. What a client does behind that point (handlers, tasks, telemetry) is not counted against it. Where it
+saves a client time, a part around its parser is replaced: each docstring says which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import io
+import logging
+import os
+import socket
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from corpora import Stream
+
+Use = Callable[[Mapping[str, Any]], object]
+Run = Callable[[], None]
+
+
+class _Memory(io.RawIOBase):
+    """Chunks that are read as from a socket: at most one a call."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._rest or next(self._chunks, b"")
+        size = min(len(chunk), len(buffer))
+        buffer[:size] = chunk[:size]
+        self._rest = chunk[size:]
+        return size
+
+
+def greenswitch(stream: Stream, use: Use) -> Run:
+    """`ESLProtocol.receive_events` over a buffered reader, as `makefile("rb")` gives one, without the kernel.
+
+    Its gevent queue is replaced by a call, and its queue of commands by one that never ends.
+    """
+    from greenswitch.esl import ESLProtocol
+
+    class Queue:
+        def put(self, event: Any) -> None:
+            use(event.headers)
+
+    class Reply:  # in the place of the AsyncResult on which a command waits
+        def set(self, event: Any) -> None:
+            use(event.headers)
+
+    class Commands:
+        def pop(self, index: int) -> Reply:
+            return Reply()
+
+    protocol = ESLProtocol()
+    protocol.sock_file = io.BufferedReader(_Memory(stream.chunks))
+    protocol._esl_event_queue = Queue()
+    protocol._commands_sent = Commands()
+    run: Run = protocol.receive_events
+    return run
+
+
+def genesis(stream: Stream, use: Use) -> Run:
+    """`Protocol.handler` over an asyncio StreamReader, to its queue."""
+    from genesis.inbound import Inbound
+
+    async def run() -> None:
+        protocol = Inbound("", 0, "")
+        protocol.reader = asyncio.StreamReader()
+        protocol.is_connected = True
+        producer = asyncio.create_task(protocol.handler())
+        consumer = asyncio.create_task(consume(protocol.events))
+        for chunk in chunks:
+            protocol.reader.feed_data(chunk)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        protocol.reader.feed_eof()
+        await producer
+        await consumer
+
+    async def consume(events: asyncio.Queue[Any]) -> None:
+        while (event := await events.get()) is not None:
+            use(event)
+
+    chunks = stream.chunks
+    return lambda: asyncio.run(run())
+
+
+def _restore_asyncio_coroutine() -> None:
+    """`asyncio.coroutine`, gone since Python 3.11, which decorated generators."""
+    if not hasattr(asyncio, "coroutine"):
+        asyncio.coroutine = types.coroutine
+
+
+def switchio(stream: Stream, use: Use) -> Run:
+    """`InboundProtocol.data_received`, to its queue."""
+    _restore_asyncio_coroutine()
+    from switchio.protocol import InboundProtocol
+
+    queue = asyncio.Queue
+    loop = asyncio.new_event_loop()
+    asyncio.Queue = lambda loop=None: queue()  # type: ignore[assignment,misc]  # its argument went with Python 3.10
+    protocol = InboundProtocol("", "", loop)
+    asyncio.Queue = queue  # type: ignore[misc]
+    chunks = stream.chunks
+
+    def run() -> None:
+        events = protocol.event_queue
+        for chunk in chunks:
+            protocol.data_received(chunk)
+            while not events.empty():
+                use(events.get_nowait())
+
+    return run
+
+
+def aioesl(stream: Stream, use: Use) -> Run:
+    """`EventSocket.data_received`, through its reader, to the hook `event_received`."""
+    _restore_asyncio_coroutine()
+    logging.disable(logging.WARNING)
+    from aioesl.protocol import EventSocket
+
+    class Client(EventSocket):  # type: ignore[misc]
+        def event_received(self, ev: Any) -> None:
+            use(ev)
+
+    class Transport:
+        def get_extra_info(self, name: str) -> tuple[str, int]:
+            return "", 0
+
+        def pause_reading(self) -> None: ...
+
+        def resume_reading(self) -> None: ...
+
+    async def run() -> None:
+        client = Client(loop=asyncio.get_running_loop())
+        client.connection_made(Transport())
+        await asyncio.sleep(0)
+        for chunk in chunks:
+            client.data_received(chunk)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        client._is_connected = False  # or it would read on after being cancelled
+        client._reader_f.cancel()
+
+    chunks = stream.chunks
+    return lambda: asyncio.run(run())
+
+
+def sender(chunks: list[bytes]) -> socket.socket:
+    """A loopback connection whose other end, another process, sends these chunks and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        receiving = socket.create_connection(server.getsockname())
+        sending, _ = server.accept()
+    if os.fork() == 0:
+        receiving.close()
+        for chunk in chunks:
+            sending.sendall(chunk)
+        sending.shutdown(socket.SHUT_WR)
+        while sending.recv(4096):  # closed with something unread, it would take back what is on its way
+            pass
+        os._exit(0)
+    sending.close()
+    return receiving
+
+
+def _official(stream: Stream, use: Callable[[Any], object]) -> Run:
+    """`ESLconnection.recvEvent` over loopback: the C library reads from sockets only."""
+    if sys.version_info >= (3, 12):
+        sys.modules["imp"] = types.ModuleType("imp")  # gone; ESL.py then says `import _ESL`
+
+        def find_module(name: str, path: object = None) -> None:
+            raise ImportError(name)
+
+        sys.modules["imp"].find_module = find_module  # type: ignore[attr-defined]
+    esl = importlib.import_module("freeswitchESL.ESL")
+    hello = b"Content-Type: command/reply\nReply-Text: +OK\n\n"  # it says `connect` first
+    connection = esl.ESLconnection(sender([hello, *stream.chunks]).detach())
+    count = len(stream.frames)
+
+    def run() -> None:
+        for _ in range(count):
+            use(connection.recvEvent())
+
+    return run
+
+
+class _Getter:
+    """The `get` of a mapping over the official event."""
+
+    __slots__ = ("get",)
+
+    def __init__(self, event: Any) -> None:
+        self.get = event.getHeader
+
+
+def official_five(stream: Stream, use: Use) -> Run:
+    """The named headers by `getHeader`."""
+    return _official(stream, lambda event: use(_Getter(event)))  # type: ignore[arg-type]
+
+
+def official_all(stream: Stream, use: Use) -> Run:
+    """All headers by `firstHeader` and `nextHeader`, into a dict."""
+
+    def to_dict(event: Any) -> None:
+        headers = {}
+        name = event.firstHeader()
+        while name is not None:
+            headers[name] = event.getHeader(name)
+            name = event.nextHeader()
+        use(headers)
+
+    return _official(stream, to_dict)

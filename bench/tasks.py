@@ -1,0 +1,329 @@
+"""What is measured: the one table of competitors, and the functions of ours, of the yardstick and of the limits.
+
+A task takes a stream and returns what is timed: one pass over the whole stream. What it returns is kept until memory
+has been measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter, methodcaller
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import clients
+from clients import Use
+from corpora import ABSENT, FIVE, ITEMS, LATE, Stream
+
+Pass = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the table.
+
+    Attributes:
+        group: "ours", "python" (our Python core), "yardstick", "peer", "limit"; "extra" is not in the table.
+        label: what the table says.
+        prepare: makes a pass over a stream, not timed.
+        client: of clients.py, for the tasks whose events are compared with ours.
+        peer: a name of PEERS.
+    """
+
+    group: str
+    label: str
+    prepare: Callable[[Stream], Pass]
+    client: Callable[[Stream, Use], Pass] | None = None
+    peer: str | None = None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A client on PyPI: what to install, on which Pythons it works, and what had to be done for it."""
+
+    requirement: str
+    newest: tuple[int, int] | None = None
+    note: str = ""
+
+
+PEERS = {
+    "greenswitch": Peer("greenswitch==0.0.19", note="its gevent queue replaced by a call, which is quicker"),
+    "genesis": Peer("genesis==2026.10.18", newest=(3, 12), note="up to its queue"),
+    "switchio": Peer(
+        "switchio==0.1.0a1",
+        note="made for Python 3.5; `asyncio.coroutine` and `Queue(loop=...)` put back; up to its queue",
+    ),
+    "aioesl": Peer("aioesl==0.1.3.3", note="`asyncio.coroutine` put back; up to `event_received`"),
+    "official": Peer(
+        "FreeSWITCH-ESL-Python==1.2",
+        note="the C library of 2015 behind SWIG; over loopback, for it reads from sockets only; "
+        "from Python 3.12 on with an empty `imp`",
+    ),
+}
+
+
+# Ours
+
+
+def _decoder(stream: Stream) -> tuple[Any, list[bytes]]:
+    import eslcodec
+
+    return eslcodec.Decoder(), stream.chunks
+
+
+def iterate(stream: Stream) -> Pass:
+    decoder, chunks = _decoder(stream)
+
+    def run() -> None:
+        for chunk in chunks:
+            decoder.feed(chunk)
+            for _ in decoder:
+                pass
+
+    return run
+
+
+def five(stream: Stream) -> Pass:
+    decoder, chunks = _decoder(stream)
+    one, two, three, four, last = FIVE
+
+    def run() -> None:
+        for chunk in chunks:
+            decoder.feed(chunk)
+            for event in decoder:
+                get = event.get
+                get(one)
+                get(two)
+                get(three)
+                get(four)
+                get(last)
+
+    return run
+
+
+def five_and_absent(stream: Stream) -> Pass:
+    decoder, chunks = _decoder(stream)
+    one, two, three, four, last = FIVE
+    no, nor = ABSENT
+
+    def run() -> None:
+        for chunk in chunks:
+            decoder.feed(chunk)
+            for event in decoder:
+                get = event.get
+                get(one)
+                get(two)
+                get(three)
+                get(four)
+                get(last)
+                get(no)
+                get(nor)
+
+    return run
+
+
+def each(use: Callable[[Any], object]) -> Callable[[Stream], Pass]:
+    """The task that does one thing with every message."""
+
+    def prepare(stream: Stream) -> Pass:
+        decoder, chunks = _decoder(stream)
+
+        def run() -> None:
+            for chunk in chunks:
+                decoder.feed(chunk)
+                for message in decoder:
+                    use(message)
+
+        return run
+
+    return prepare
+
+
+# Others
+
+
+def yardstick(stream: Stream, use: Use) -> Pass:
+    """What a careful programmer writes with the standard library."""
+    chunks = stream.chunks
+
+    def events() -> Iterator[dict[str, str]]:
+        buffer = b""
+        for chunk in chunks:
+            buffer += chunk
+            start = 0
+            while (head_end := buffer.find(b"\n\n", start)) >= 0:
+                head = dict(line.split(b": ", 1) for line in buffer[start:head_end].split(b"\n"))
+                end = head_end + 2 + int(head.get(b"Content-Length", 0))
+                if end > len(buffer):
+                    break
+                block = buffer[head_end + 2 : end].partition(b"\n\n")[0].decode("utf-8", "surrogateescape")
+                headers: dict[str, str] = {}
+                for line in block.split("\n"):
+                    name, _, value = line.partition(": ")
+                    if "%" in value:
+                        value = unquote_to_bytes(value).decode("utf-8", "surrogateescape")
+                    if name not in headers or name == "Event-Name":
+                        headers[name] = value
+                yield headers
+                start = end
+            buffer = buffer[start:]
+
+    def run() -> None:
+        for headers in events():
+            use(headers)
+
+    return run
+
+
+def orjson_loads(stream: Stream) -> Pass:
+    import orjson
+
+    payloads = stream.payloads
+
+    def run() -> None:
+        for payload in payloads:
+            orjson.loads(payload)
+
+    return run
+
+
+def orjson_dumps(stream: Stream) -> Pass:
+    import orjson
+
+    dumps = orjson.dumps
+    return each(lambda event: dumps(event.asdict()))(stream)
+
+
+def newlines(stream: Stream) -> Pass:
+    import limits
+
+    return partial(limits.newlines, stream.data)
+
+
+def receive(stream: Stream) -> Pass:
+    sock = clients.sender(stream.chunks)
+    buffer = bytearray(65536)
+    size = len(stream.data)
+
+    def run() -> None:
+        left = size
+        while left:
+            left -= sock.recv_into(buffer)
+
+    return run
+
+
+def floor(stream: Stream) -> Pass:
+    import limits
+
+    decoder, _ = _decoder(stream)
+    decoder.feed(stream.data)
+    spans = limits.Spans([event.asdict() for event in decoder], stream.name.startswith("names"))
+
+    def run() -> None:
+        for _ in spans:
+            pass
+
+    return run
+
+
+# Memory: what is returned is kept
+
+
+def _repeated(stream: Stream, count: int, keep: Callable[[Any], Any]) -> Pass:
+    decoder, chunks = _decoder(stream)
+
+    def run() -> list[Any]:
+        kept: list[Any] = []
+        while True:
+            for chunk in chunks:
+                decoder.feed(chunk)
+                for event in decoder:
+                    kept.append(keep(event))
+                    if len(kept) == count:
+                        return kept
+
+    return run
+
+
+KEPT = 50_000
+KEPT_DICTS = 5_000  # they are big
+
+
+def keep_events(stream: Stream) -> Pass:
+    return _repeated(stream, KEPT, lambda event: event)
+
+
+def keep_dicts(stream: Stream) -> Pass:
+    return _repeated(stream, KEPT_DICTS, lambda event: event.asdict())
+
+
+# The table
+
+
+def by_client(client: Callable[[Stream, Use], Pass]) -> Callable[[Stream], Pass]:
+    """The task in which a client's user reads the names that the stream is about. Returns how many events came."""
+
+    def prepare(stream: Stream) -> Pass:
+        one, *others = stream.reads
+        is_array = stream.name.startswith("array")
+        came = 0
+
+        def use(headers: Any) -> None:
+            nonlocal came
+            get = headers.get
+            value = get(one)
+            came += value is not None
+            for name in others:
+                get(name)
+            if is_array and isinstance(value, str):
+                value.removeprefix("ARRAY::").split("|:")
+
+        def run() -> int:
+            feed()
+            return came
+
+        feed = client(stream, use)
+        return run
+
+    return prepare
+
+
+def _peer(name: str, label: str, client: Callable[[Stream, Use], Pass]) -> Task:
+    return Task("peer", label, by_client(client), client, name)
+
+
+def _limit(label: str, prepare: Callable[[Stream], Pass]) -> Task:
+    return Task("limit", label, prepare)
+
+
+TASKS = {
+    "iterate": Task("ours", "iterate, nothing read", iterate),
+    "five": Task("ours", "5 headers, `get`", five),
+    "select": Task("ours", "5 + 2 late headers, one `select`", each(methodcaller("select", *FIVE, *LATE))),
+    "absent": Task("ours", "5 headers + 2 absent, `get`", five_and_absent),
+    "asdict": Task("ours", "`asdict`", each(methodcaller("asdict"))),
+    "pairs": Task("ours", "`pairs`", each(methodcaller("pairs"))),
+    "to_json": Task("ours", "`to_json`", each(methodcaller("to_json"))),
+    "orjson_dumps": Task("ours", "`orjson.dumps(event.asdict())`", orjson_dumps),
+    "py_five": Task("python", "Python core: 5 headers, `get`", five),
+    "py_asdict": Task("python", "Python core: `asdict`", each(methodcaller("asdict"))),
+    "yardstick": Task("yardstick", "yardstick: 20 lines of stdlib, all headers", by_client(yardstick), yardstick),
+    "greenswitch": _peer("greenswitch", "greenswitch 0.0.19", clients.greenswitch),
+    "switchio": _peer("switchio", "switchio 0.1.0a1", clients.switchio),
+    "aioesl": _peer("aioesl", "aioesl 0.1.3.3", clients.aioesl),
+    "genesis": _peer("genesis", "genesis 2026.10.18", clients.genesis),
+    "official_five": _peer("official", "official C library, 5 headers", clients.official_five),
+    "official_all": _peer("official", "official C library, all headers", clients.official_all),
+    "newlines": _limit("limit (a): find newlines in C", newlines),
+    "receive": _limit("limit (b): `recv_into` over loopback", receive),
+    "floor": _limit("limit (c): the same dicts in C, no parsing", floor),
+    "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
+    "reply": Task("extra", "`Reply-Text`", each(methodcaller("get", "Reply-Text"))),
+    "items": Task("extra", "`getlist` of the array", each(methodcaller("getlist", ITEMS))),
+    "body": Task("extra", "`body`", each(attrgetter("body"))),
+    "keep_events": Task("extra", f"{KEPT} events kept", keep_events),
+    "keep_dicts": Task("extra", f"{KEPT_DICTS} dicts kept", keep_dicts),
+}

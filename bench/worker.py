@@ -1,0 +1,117 @@
+"""One measurement, in a process of its own: `worker.py TASK STREAM` prints what it cost as JSON.
+
+Runs with the Python of the environment that has the task's client in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import pickle
+import resource
+import signal
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import corpora
+from tasks import TASKS
+
+SAMPLE = 200  # events of the untimed pass that loads modules and makes the first calls
+
+
+def status(field: str) -> int:
+    """A figure of /proc/self/status in bytes, 0 where there is none."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
+
+
+def reset_peak() -> bool:
+    """Let the peak start from what is in use now. False where the system has no such thing (Linux has)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak() -> int:
+    return status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(task: str, name: str, limit: int | None, seconds: float) -> dict[str, Any]:
+    """Passes over the stream until `seconds` have gone by: the median pass, and the memory of all."""
+    prepare = TASKS[task].prepare
+    stream = corpora.load(name, limit)
+    keeps = task.startswith("keep")
+    if not keeps:
+        prepare(corpora.Stream(stream.name, stream.frames[:SAMPLE], stream.chunk, stream.reads))()
+    walls: list[float] = []
+    cpus: list[float] = []
+    growth = rss = 0
+    while sum(walls) < seconds:
+        run = prepare(stream)
+        gc.collect()
+        gc.freeze()  # what was imported and prepared is not searched for garbage again and again
+        reset_peak()
+        before, rss_before = peak(), status("VmRSS")
+        wall, cpu = time.perf_counter(), time.process_time()
+        kept = run()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+        growth, rss = max(growth, peak() - before), status("VmRSS") - rss_before
+        if keeps:
+            break
+    count = len(kept) if isinstance(kept, list) else len(stream.frames)
+    return {
+        "events": count,
+        "lost": count - kept if isinstance(kept, int) and TASKS[task].client else 0,
+        "bytes": sum(map(len, stream.frames)),
+        "payload": sum(map(len, stream.payloads)),
+        "wall": statistics.median(walls) / count,
+        "cpu": statistics.median(cpus) / count,
+        "passes": len(walls),
+        "peak": growth,
+        "kept": rss / count if keeps else None,
+    }
+
+
+def dump(task: str, name: str, limit: int | None, path: Path) -> None:
+    """Write every event that a client gives, as a dict of its headers, for comparing."""
+    stream = corpora.load(name, limit)
+    events: list[dict[str, Any]] = []
+    client = TASKS[task].client
+    if client is None:
+        import eslcodec
+
+        decoder = eslcodec.Decoder()
+        decoder.feed(stream.data)
+        events = [message.asdict() for message in decoder]
+    else:
+        client(stream, lambda headers: events.append(dict(headers)))()
+    path.write_bytes(pickle.dumps(events))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("stream")
+    parser.add_argument("--limit", type=int, help="events of a capture at most")
+    parser.add_argument("--seconds", type=float, default=0.4, help="time passes for at least so long")
+    parser.add_argument("--dump", type=Path, help="do not measure; pickle the events into this file")
+    args = parser.parse_args()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # senders end by themselves
+    if args.dump:
+        dump(args.task, args.stream, args.limit, args.dump)
+    else:
+        json.dump(measure(args.task, args.stream, args.limit, args.seconds), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
