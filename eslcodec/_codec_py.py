@@ -143,6 +143,13 @@ def _xml_value(value: str | list[str]) -> str | list[str]:
     return _value(value.encode()) if isinstance(value, str) else [_value(item.encode()) for item in value]
 
 
+def replaces(errors: str) -> bool:
+    """Whether bytes that are not UTF-8 are to be replaced, by the name of the way."""
+    if errors not in ("replace", "surrogateescape"):
+        raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
+    return errors == "replace"
+
+
 def to_mapping(fields: Iterable[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
     """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`."""
     clean = _replaced if replace else str
@@ -952,9 +959,26 @@ class Message(Mapping[str, str]):
         fields = self._load()[0] if self._format > PLAIN else self.pairs()
         return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
 
-    def _to_json(self, replace: bool) -> bytes:
-        """See `Event.to_json`."""
-        return to_json(self._fields(), self.body, replace)
+    def to_json(self, errors: str = "replace") -> bytes:
+        """All headers, and the body of an event, as compact JSON in the shape of the switch's JSON events.
+
+        Straight from the bytes, without a dict in between. See `Event.to_dict`, which it is equal to.
+
+        Args:
+            errors: what becomes of bytes that are not UTF-8: "replace" by U+FFFD each, or "surrogateescape": written
+                as `\\udcXX`, which `json.loads` gives back as such.
+
+        Returns:
+            Valid UTF-8 in any case.
+
+        Raises:
+            ValueError: another value of `errors`.
+
+        Example:
+            >>> Message(b"A: 1\\nB: ARRAY::x|:y\\n\\n").to_json()
+            b'{"A":"1","B":["x","y"]}'
+        """
+        return to_json(self._fields(), self.body, replaces(errors))
 
     def getlist(self, name: str) -> list[str]:
         """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.

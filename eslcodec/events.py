@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
-from ._codec_py import to_mapping
+from ._codec_py import replaces, to_mapping
 from ._json import Field
 from .enums import LogLevel
 from .errors import CommandError, InvalidCommand
@@ -30,12 +30,6 @@ _FORMATS: Final = {"text/event-plain": "plain", "text/event-json": "json", "text
 
 HeaderValue = str | int | Sequence[str]
 """What `Event.build` takes as a value: text, a number, or the items of an array."""
-
-
-def _replaces(errors: str) -> bool:
-    if errors not in ("replace", "surrogateescape"):
-        raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
-    return errors == "replace"
 
 
 def _number(text: str | None) -> int | None:
@@ -156,23 +150,7 @@ class Event(Message):
             >>> Event.build("DTMF", {"A": ["x", "y"]}, "b").to_dict()
             {'Event-Name': 'DTMF', 'A': ['x', 'y'], 'Content-Length': '1', '_body': 'b'}
         """
-        return to_mapping(self._fields(), self.body, _replaces(errors))
-
-    def to_json(self, errors: str = "replace") -> bytes:
-        """`to_dict` as compact JSON, straight from the event's bytes.
-
-        Args:
-            errors: what becomes of bytes that are not UTF-8: "replace" by U+FFFD each, or "surrogateescape": written
-                as `\\udcXX`, which `json.loads` gives back as such.
-
-        Returns:
-            Valid UTF-8 in any case.
-
-        Example:
-            >>> Event.build("DTMF", {"A": ["x", "y"]}).to_json()
-            b'{"Event-Name":"DTMF","A":["x","y"]}'
-        """
-        return self._to_json(_replaces(errors))
+        return to_mapping(self._fields(), self.body, replaces(errors))
 
     @property
     def name(self) -> str | None:

@@ -544,11 +544,13 @@ cdef class Memo:
     cdef PyObject *names[NAME_SLOTS]  # owned, ASCII
     cdef list templates
     cdef unsigned int victim
+    cdef Out scratch  # for JSON on its way out
 
     def __cinit__(self):
         self.templates = [None] * TEMPLATE_SLOTS
 
     def __dealloc__(self):
+        PyMem_RawFree(self.scratch.data)
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
 
@@ -640,7 +642,7 @@ cdef class Memo:
         cdef Change changes[TEMPLATE_LINES]
         cdef Py_ssize_t count = 0, rest
         cdef Template template = self.match(frame, p, size, changes, &count)
-        cdef Out out
+        cdef Out *out = &self.scratch
         cdef int invalid = 0
         if template is None:
             return None
@@ -648,17 +650,18 @@ cdef class Memo:
             template.render()
         if template.no_json:
             return None
-        memset(&out, 0, sizeof(out))
-        try:
-            template.write(&out, changes, count, replace)
-            rest = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame) - body
-            if rest:
-                write_bytes(&out, b',"_body":', 9)
-                write_string(&out, body, rest, replace, &invalid)
-            write_bytes(&out, b"}", 1)
-            return PyBytes_FromStringAndSize(out.data, out.size)
-        finally:
+        out.size = 0
+        template.write(out, changes, count, replace)
+        rest = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame) - body
+        if rest:
+            write_bytes(out, b',"_body":', 9)
+            write_string(out, body, rest, replace, &invalid)
+        write_bytes(out, b"}", 1)
+        json = PyBytes_FromStringAndSize(out.data, out.size)
+        if out.room > IDLE_BYTES:
             PyMem_RawFree(out.data)
+            memset(out, 0, sizeof(Out))
+        return json
 
 
 cdef inline uint64_t mix(const char *p, Py_ssize_t size) noexcept nogil:
@@ -1048,17 +1051,23 @@ cdef class Store:
 
     cdef char *data
     cdef Py_ssize_t capacity
+    cdef Py_ssize_t exports  # memoryviews of windows that are not released
 
     def __dealloc__(self):
-        PyMem_Free(self.data)
+        PyMem_RawFree(self.data)
+
+    cdef int resize(self, Py_ssize_t capacity) except -1:
+        cdef char *data = <char *>PyMem_RawRealloc(self.data, capacity)
+        if data == NULL:
+            raise MemoryError
+        self.data = data
+        self.capacity = capacity
+        return 0
 
 
 cdef Store new_store(Py_ssize_t capacity):
     cdef Store store = Store.__new__(Store)
-    store.data = <char *>PyMem_Malloc(capacity)
-    if store.data == NULL:
-        raise MemoryError
-    store.capacity = capacity
+    store.resize(capacity)
     return store
 
 
@@ -1072,6 +1081,10 @@ cdef class Window:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.data, self.size, 0, flags)
+        self.store.exports += 1
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.store.exports -= 1
 
 
 cdef class FrameSplitter:
@@ -1166,6 +1179,11 @@ cdef class FrameSplitter:
             if live <= self.start and old.capacity >= wanted:
                 memmove(old.data, old.data + self.start, live)
                 self.shift()
+                return 0
+            if old.exports == 0 and live > IDLE_BYTES:  # much to copy: the allocator can do without
+                memmove(old.data, old.data + self.start, live)
+                self.shift()
+                old.resize(wanted + wanted // 2)
                 return 0
         cdef Store store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
         memcpy(store.data, old.data + self.start, live)
@@ -1614,6 +1632,8 @@ cdef class Message:
                 break
             if not (end - hit >= size + 3 and hit[size + 2] == c" "):
                 return walk_lines(p + begin, end, name, size, found)  # cut elsewhere, perhaps
+            found.name = hit + 1
+            found.name_size = size
             found.value = hit + size + 3
             seen = True
             if not last:
@@ -1705,6 +1725,15 @@ cdef class Message:
     def getlist(self, name):
         """See eslcodec._codec_py.Message.getlist."""
         cdef list values = []
+        cdef Line line
+        cdef bytes raw
+        if self.format == PLAIN and isinstance(name, str) and self.index is None:
+            raw = name_bytes(name)
+            if raw is None or not self.find_line(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), &line):
+                return values
+            if self.stands_once(&line, raw):
+                value = value_text(line.value, line.value_size)
+                return value[7:].split("|:") if value.startswith("ARRAY::") else [value]
         key = self.spelling(name)
         if key is None:
             return values
@@ -1721,8 +1750,11 @@ cdef class Message:
             fields = self.xml()[0] if self.format == XML else self.pairs()
         return [(name, _twin.split_array(value) if isinstance(value, str) else value) for name, value in fields]
 
-    def _to_json(self, bint replace):
-        """See eslcodec._codec_py.Message._to_json."""
+    def to_json(self, errors="replace"):
+        """See eslcodec._codec_py.Message.to_json."""
+        cdef bint replace = errors == "replace"
+        if not replace and errors != "surrogateescape":
+            raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin
@@ -1732,6 +1764,15 @@ cdef class Message:
             if json is not None:
                 return json
         return _twin.to_json(self._fields(), self.body, replace)
+
+    cdef bint stands_once(self, const Line *line, bytes name) noexcept:
+        """Whether `line`, which `find_line` found, is the only one of this exact name."""
+        cdef const char *text = PyBytes_AS_STRING(name)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
+        cdef const char *folded = NULL
+        if line.name_size != size or memcmp(line.name, text, size) != 0 or is_event_name(text, size):
+            return False
+        return find_name(line.value, PyBytes_AS_STRING(self.frame_) + self.head_stop, text, size, &folded) == NULL
 
     cdef object spelling(self, name):
         """The key that a look-up of `name` takes."""

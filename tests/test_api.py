@@ -674,7 +674,8 @@ def python(code, **environment):
     folder = support.Path(__import__("eslcodec").__file__).parent.parent
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(folder), "PATH": "", **environment},
+        env={"PATH": "", **environment},
+        cwd=folder,  # which `python -c` puts first on its path: not the checkout's package, then
         capture_output=True,
         text=True,
         timeout=60,
