@@ -60,6 +60,9 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     object PyUnicode_FromOrdinal(int ordinal)
 
+cdef extern from *:
+    dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
+
 __impl__ = "c"
 
 cdef enum:
@@ -73,7 +76,9 @@ cdef enum:
     STACK_BYTES = 1024
     # What a decoder remembers (see limits.MEMO_LINES for the size of it all): names seen, and templates by their
     # event's shape. Larger events are read without one.
-    NAME_SLOTS = 1024
+    NAME_SLOTS = 4096
+    # A dict is made large enough for as many headers as a block has lines, but only up to here: lines may be anything.
+    PRESIZED_LINES = 4096
     NAME_BYTES = 64
     TEMPLATE_SLOTS = 128
     TEMPLATE_PROBES = 4
@@ -281,7 +286,7 @@ cdef dict headers_of(const char *p, const char *end, bint decode, Memo memo, Sha
     cdef Line line
     cdef const char *start = p
     cdef const char *begin = p
-    cdef dict headers = {}
+    cdef dict headers = __Pyx_PyDict_NewPresized(min(<Py_ssize_t>count_byte(p, end, c"\n"), PRESIZED_LINES))
     cdef object name, value
     cdef Py_ssize_t distinct
     cdef bint repeated
@@ -974,7 +979,7 @@ cdef class JsonPayload:
         return True
 
     cdef dict headers(self, Memo memo):
-        cdef dict headers = {}
+        cdef dict headers = __Pyx_PyDict_NewPresized(self.count)
         cdef Py_ssize_t i, distinct
         cdef Member *member
         for i in range(self.count):
