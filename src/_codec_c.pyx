@@ -1821,11 +1821,9 @@ Mapping.register(Message)
 
 cdef bint has_cut(const char *name, Py_ssize_t size) noexcept:
     """Whether ": " stands in a name: it would have been cut there."""
-    cdef Py_ssize_t i
-    for i in range(size - 1):
-        if name[i] == c":" and name[i + 1] == c" ":
-            return True
-    return False
+    cdef const char *end = name + size
+    cdef const char *cut = find_cut(name, end)
+    return cut != NULL and end - cut >= 2 and cut[1] == c" "
 
 
 cdef bint walk_lines(const char *p, const char *end, const char *name, Py_ssize_t size, Line *found) noexcept:
