@@ -601,6 +601,9 @@ class MessageDecoder(FrameSplitter):
         super().__init__(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes, max_buffered=max_buffered)
         self._kinds = dict(kinds)
         self._default = default
+        for kind in [*self._kinds.values(), default]:
+            if not issubclass(kind, Message):
+                raise TypeError(f"{kind!r} is no subclass of Message")
         self._memo = _Memo()
 
     def next_message(self) -> Message | None:

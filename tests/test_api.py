@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import copy
+import importlib
 import inspect
 import mmap
 import pickle
@@ -741,3 +742,11 @@ def test_percent_coding_takes_bytes_like_objects_alone(esl, coding):
     for data in (3, None, "a"):
         with pytest.raises(TypeError):
             code(data)
+
+
+def test_decoder_core_takes_subclasses_of_message_alone(both):
+    for package in both:
+        core = importlib.import_module(f"{package.__name__}._codec")
+        for kinds, default in (({b"a": int}, core.Message), ({}, str)):
+            with pytest.raises(TypeError, match=r"^<class '(int|str)'> is no subclass of Message$"):
+                core.MessageDecoder(kinds, default)

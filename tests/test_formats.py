@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from itertools import islice
 
 import pytest
+import support
 from hypothesis import example, given
 from hypothesis import strategies as st
 from losses import FORMATS, refused, written
@@ -841,3 +842,26 @@ def test_decoder_stays_dead_whatever_ends_the_block_that_killed_it(esl, bounds, 
         texts.add(str(caught.value))
         decoder.feed(b"Content-Type: auth/request\n\n")
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"A: " + b"x%20" * 1000 + b"\n\n",  # longer than what is decoded on the stack
+        b"A: ARRAY%3A%3Aa%7Cb%7C%3Ac%7C\n\n",  # bars that separate nothing
+        b"A: 1\n_body: x\nContent-Length: 4\n\nreal",
+        b"A: 1\nContent-Length: 1100000\n\n" + b"\xff\n" * 550000,
+    ],
+    ids=["long", "bars", "header named _body", "large body"],
+)
+def test_to_json_of_what_is_rare_is_the_same_on_both_cores(both, payload):
+    stream = support.plain(payload)
+    written = []
+    for package in both:
+        decoder = package.Decoder()
+        decoder.feed(stream * 2)
+        first, second = decoder  # the second has a template
+        assert first.to_json() == second.to_json()
+        assert json.loads(second.to_json()) == second.to_dict()
+        written.append(second.to_json())
+    assert written[0] == written[1]
