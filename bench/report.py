@@ -172,11 +172,26 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
     plt.close(plot)
 
 
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- made by make bench-peers -->\n", "<!-- end -->"
+
+
+def into_readme(results: dict[str, Any]) -> None:
+    """Put the table of the first stream, with date and machine, between the README's marks."""
+    before, begin, rest = README.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if end:
+        text = f"{table(results, 'sip_plain')}\n\n{made(results)}.\n"
+        README.write_text(f"{before}{begin}{text}{end}{after}")
+
+
 def write(results: dict[str, Any], folder: Path) -> None:
-    """table.md, chart.svg and chart.png."""
+    """table.md, chart.svg and chart.png; a run that goes into the repository goes into the README as well."""
     parts = [made(results), table(results, "sip_plain"), table(results, "churn_plain"), notes(results)]
     (folder / "table.md").write_text("\n\n".join(filter(None, parts)) + "\n")
     chart(results, "sip_plain", [folder / "chart.svg", folder / "chart.png"])
+    if folder.resolve() == README.parent / "bench" / "results":
+        into_readme(results)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import copy
 import importlib
 import inspect
 import mmap
+import os
 import pickle
 import random
 import subprocess
@@ -675,7 +676,7 @@ def python(code, **environment):
     folder = support.Path(__import__("eslcodec").__file__).parent.parent
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={"PATH": "", **environment},
+        env={**{name: value for name, value in os.environ.items() if name != "ESLCODEC_IMPL"}, **environment},
         cwd=folder,  # which `python -c` puts first on its path: not the checkout's package, then
         capture_output=True,
         text=True,
