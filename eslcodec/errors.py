@@ -13,6 +13,8 @@
     ├── AuthError                 the switch refused the login
     ├── AccessDenied              the switch's ACL refused the address
     ├── ConnectionClosed          the connection ended, and why
+    │   └── ChannelEnded              the channel of the connection hung up, so what was asked of it cannot happen
+    ├── EventQueueFull            a reply is waited for, but nobody takes the events that stand before it
     └── CommandTimeout            no answer in time
 
 Texts say what was read and what was expected; the numbers are attributes too. They are made here, once, so that both
@@ -177,7 +179,32 @@ class AccessDenied(ESLError):
 
 
 class ConnectionClosed(ESLError):
-    """The connection ended; the text says why."""
+    """The connection ended; the text says why, in the switch's words if it gave any. `__cause__` is what broke it."""
+
+
+class ChannelEnded(ConnectionClosed):
+    """The channel that the connection controls has hung up; the text says with which cause."""
+
+
+class EventQueueFull(ESLError):
+    """Events stand before the reply on the wire, and as many as may wait do so already: somebody must read them.
+
+    The connection goes on as soon as they are read; the reply that was given up is passed over when it comes.
+
+    Attributes:
+        what: what was waited for.
+        queued: messages in the queue.
+        limit: the bound.
+    """
+
+    def __init__(self, what: str, queued: int, limit: int) -> None:
+        self.what = what
+        self.queued = queued
+        self.limit = limit
+        super().__init__(f"waiting for {what}: {queued} messages are queued, expected somebody to read them ({limit})")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.what, self.queued, self.limit)
 
 
 class CommandTimeout(ESLError):

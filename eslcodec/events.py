@@ -189,6 +189,73 @@ class Event(Message):
         return parse_headers(self.frame, decode=False)
 
 
+class JobResult(Event):
+    """The BACKGROUND_JOB event of a `bgapi`: what its command wrote is `text`, `body` in bytes.
+
+    Example:
+        >>> event = Event.build("BACKGROUND_JOB", {"Job-UUID": "7f4d", "Job-Command": "status"}, "-ERR no such call")
+        >>> JobResult.of(event).ok
+        False
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """The same event as the result of a job."""
+        return cls(*event.__reduce__()[1])
+
+    @property
+    def job_uuid(self) -> str | None:
+        """`Job-UUID`."""
+        return self.get("Job-UUID")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the output is anything but `-ERR...` or `-USAGE...`."""
+        return not (self.body or b"").startswith((b"-ERR", b"-USAGE"))
+
+    def check(self) -> Self:
+        """The result itself if it is `ok`.
+
+        Raises:
+            CommandError: it is not.
+        """
+        if not self.ok:
+            raise CommandError(self.text)
+        return self
+
+
+class Gap(Event):
+    """Ours, from no switch: a connection was set up again, and what happened meanwhile was missed.
+
+    It is an event, CUSTOM with subclass `eslcodec::gap`, so that whatever handles events handles it too.
+
+    Example:
+        >>> gap = Gap.of(2.5, "The system is being shut down.")
+        >>> gap.subclass, gap.seconds, gap.reason
+        ('eslcodec::gap', 2.5, 'The system is being shut down.')
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, seconds: float, reason: str) -> Self:
+        """A gap of so many seconds; `reason` is why the connection before ended."""
+        headers = {"Gap-Seconds": f"{seconds:.3f}", "Gap-Reason": " ".join(reason.split())}
+        return cls.build("CUSTOM", headers, subclass="eslcodec::gap")
+
+    @property
+    def seconds(self) -> float:
+        """How long nothing was received."""
+        return float(self["Gap-Seconds"])
+
+    @property
+    def reason(self) -> str:
+        """Why the connection before ended."""
+        return self["Gap-Reason"]
+
+
 class AuthRequest(Message):
     """`auth/request`: the first frame of an inbound connection (spec P3.1)."""
 

@@ -32,6 +32,14 @@ MEMO_LINE_BYTES: Final = 512
 Successive events repeat nine lines in ten."""
 
 
+EVENT_QUEUE: Final = 4096
+"""Messages that may wait for the reader of a connection before its socket is left alone: half a second of a busy
+switch, about 20 MB. Then the switch queues, 100 000 of them, and drops the rest."""
+
+EVENT_QUEUE_HARD: Final = 65_536
+"""The same while somebody waits for a reply, which stands behind the events on the wire: the reader may be the one who
+waits. Beyond it waiting is in vain and ends with `EventQueueFull`; about 300 MB."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 

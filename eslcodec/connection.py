@@ -1,0 +1,912 @@
+"""One Event Socket connection without I/O: login, order of replies, background jobs, executions, end.
+
+Bytes go in (`receive`, or `get_buffer` and `buffer_updated`), bytes come out (`data_to_send`); what a caller waits for
+is a `Wait`, which the connection fills. Events go to `queue` in the order they came. The blocking and the asyncio
+client are this and a socket each: every decision about the protocol is made here.
+
+    >>> connection = Connection.inbound("ClueCon")
+    >>> connection.receive(b"Content-Type: auth/request\\n\\n")
+    >>> connection.data_to_send()
+    b'auth ClueCon\\n\\n'
+    >>> connection.receive(b"Content-Type: command/reply\\nReply-Text: +OK accepted\\n\\n")
+    >>> status = connection.api("status")
+    >>> connection.data_to_send()
+    b'api status\\n\\n'
+    >>> connection.receive(b"Content-Type: api/response\\nContent-Length: 3\\n\\nUP\\n")
+    >>> status.result().text
+    'UP\\n'
+
+How it works:
+* The switch answers commands in the order in which it got them, one reply each (spec commands.md 2), so what is sent
+  stands in a line, and the first in the line gets the next reply. A caller that gave up stays in the line.
+* A background job's result is an event, BACKGROUND_JOB, matched by a Job-UUID of our own. The event is subscribed to
+  with the first job, without naming a format. It reaches `queue` only if the user subscribed to it too. The same holds
+  for the completion of an application, CHANNEL_EXECUTE_COMPLETE, matched by Application-UUID.
+* A connection ends once, for one reason, kept in `end`; every `Wait` that is still open fails with that.
+* Whether more should be read is said here (`wants_data`), since it depends on who waits: the queue's bound is soft
+  while somebody waits for a reply, because the reply stands behind the events on the wire.
+"""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar, cast
+
+from . import commands, limits
+from ._codec import Message
+from .enums import HangupCause, LogLevel
+from .errors import (
+    AccessDenied,
+    AuthError,
+    ChannelEnded,
+    CommandError,
+    ConnectionClosed,
+    ESLError,
+    EventQueueFull,
+    IncompleteFrame,
+    InvalidCommand,
+    ProtocolError,
+)
+from .events import (
+    ApiResponse,
+    AuthRequest,
+    CommandReply,
+    Decoder,
+    DisconnectNotice,
+    Event,
+    Gap,
+    JobResult,
+    RudeRejection,
+)
+from .render import FAREWELL
+from .subscriptions import MY_EVENTS, Subscriptions, event_name
+
+T = TypeVar("T")
+Reply = CommandReply | ApiResponse
+"""What answers a command."""
+
+_EXECUTION_EVENTS = frozenset(
+    ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
+)
+_PROBE = commands.filter_delete("Eslcodec-Probe")  # answered in every mode, permitted to everybody, and changes nothing
+
+
+class Wait(Generic[T]):
+    """What a command, a job, an execution or the login will come to: a value, or an error. Settled once.
+
+    Attributes:
+        what: what is waited for, for messages; no secret is in it.
+        done: whether it is settled.
+        patient: whether it may take as long as the application that it runs, so that no default timeout fits.
+    """
+
+    __slots__ = ("_connection", "_error", "_value", "_wakers", "done", "patient", "what")
+
+    def __init__(self, connection: Connection, what: str, *, patient: bool = False) -> None:
+        self._connection = connection
+        self.what = what
+        self.patient = patient
+        self.done = False
+        self._value: T | None = None
+        self._error: Callable[[], ESLError] | None = None
+        self._wakers: list[Callable[[], object]] = []
+
+    def result(self) -> T:
+        """The value.
+
+        Raises:
+            ESLError: what it failed with, a new instance each time.
+            RuntimeError: it is not settled yet.
+        """
+        if not self.done:
+            raise RuntimeError(f"{self.what} is not answered yet")
+        if self._error is not None:
+            raise self._error()
+        return cast("T", self._value)
+
+    def watch(self, waker: Callable[[], object]) -> None:
+        """Somebody waits now: `waker` is called when it is settled, or when waiting has no point any more."""
+        self._wakers.append(waker)
+        self._connection.watched += 1
+
+    def unwatch(self, waker: Callable[[], object]) -> None:
+        """The end of `watch`."""
+        self._wakers.remove(waker)
+        self._connection.watched -= 1
+
+    def wake(self) -> None:
+        """Make whoever waits look again."""
+        for waker in list(self._wakers):
+            waker()
+
+    def finish(self, value: T) -> None:
+        """Settle it with a value; no effect if it is settled."""
+        if not self.done:
+            self.done = True
+            self._value = value
+            self.wake()
+
+    def fail(self, error: Callable[[], ESLError]) -> None:
+        """Settle it with an error, made anew for each who asks; no effect if it is settled."""
+        if not self.done:
+            self.done = True
+            self._error = error
+            self.wake()
+
+    def __repr__(self) -> str:
+        return f"<Wait for {self.what}: {'open' if not self.done else 'failed' if self._error else 'done'}>"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a connection ended.
+
+    Attributes:
+        reason: in words, the switch's own where it gave any.
+        asked: whether we asked for it: `exit`, or closing our side.
+        clean: whether nothing went wrong: we asked, or the switch said good-bye.
+        error: makes the exception for those who still waited.
+    """
+
+    reason: str
+    asked: bool
+    clean: bool
+    error: Callable[[], ESLError]
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A command in the line for replies."""
+
+    wait: Wait[Any]
+    is_api: bool
+    checked: bool  # whether -ERR makes the wait fail
+    granted: Callable[[Reply], None] | None  # what an +OK changes on our side
+    refused: Callable[[Reply], None] | None
+
+
+@dataclass(slots=True)
+class _Execution:
+    wait: Wait[Event]
+    started: bool = False
+
+
+class Connection:
+    """The state of one connection. Not safe for several threads at once: its owner locks.
+
+    Make one with `Connection.inbound` or `Connection.outbound`.
+
+    Args:
+        login: the command that begins it.
+        greeted: whether the switch speaks first.
+        subscriptions: what to ask for after login, such as an earlier connection's; it is kept up to date.
+        gap: makes the notice of what was missed, which goes into `queue` at login, before anything new.
+        queue: where messages go; an earlier connection's, to go on in it.
+        queue_limit: messages that may wait in `queue` before `wants_data` says stop (`limits.EVENT_QUEUE`).
+        queue_hard_limit: the same while somebody waits for a reply (`limits.EVENT_QUEUE_HARD`).
+        when_full: "pause" reading, or "drop" the oldest message and count it in `dropped`.
+        max_header_bytes, max_body_bytes: bounds of the decoder.
+
+    Attributes:
+        queue: events, log lines, linger notices and frames of unknown kind, oldest first. Whoever reads takes them out
+            with `popleft` (safe from any thread).
+        dropped: messages dropped from `queue`.
+        ready: settled with the reply to the login, once everything in `subscriptions` is asked for too.
+        logged_in: whether the login was accepted.
+        end: why the connection ended, None while it has not.
+        channel: uuid of the channel it controls: outbound, or after `myevents(uuid)`; None if there is none.
+        mode: `Socket-Mode` of an outbound connection: "async", or "static" where an application ends before its reply.
+        control: `Control` of an outbound connection: "full", or "single-channel" where most commands are refused.
+        lingering: the notice that the channel is gone and the connection stays, None before.
+        watched: how many wait for something at the moment.
+    """
+
+    def __init__(
+        self,
+        login: bytes,
+        *,
+        greeted: bool,
+        subscriptions: Subscriptions | None = None,
+        gap: Callable[[], Gap] | None = None,
+        queue: deque[Message] | None = None,
+        queue_limit: int = limits.EVENT_QUEUE,
+        queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
+        when_full: Literal["pause", "drop"] = "pause",
+        max_header_bytes: int = limits.MAX_HEADER_BYTES,
+        max_body_bytes: int = limits.MAX_BODY_BYTES,
+    ) -> None:
+        if when_full not in ("pause", "drop"):
+            raise ValueError(f"when_full is {when_full!r}, expected 'pause' or 'drop'")
+        if not 0 < queue_limit <= queue_hard_limit:
+            raise ValueError(f"read queue_limit {queue_limit}, expected 1 to queue_hard_limit ({queue_hard_limit})")
+        self.queue: deque[Message] = deque() if queue is None else queue
+        self.queue_limit = queue_limit
+        self.queue_hard_limit = queue_hard_limit
+        self.dropped = 0
+        self.subscriptions = subscriptions or Subscriptions()
+        self.logged_in = False
+        self.end: End | None = None
+        self.channel: str | None = None
+        self.mode: str | None = None
+        self.control: str | None = None
+        self.lingering: DisconnectNotice | None = None
+        self.watched = 0
+        self.ready: Wait[CommandReply] = Wait(self, "the login")
+        self._drops = when_full == "drop"
+        self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
+        self._login = login
+        self._greeted = greeted
+        self._gap = gap
+        self._out = bytearray()
+        self._line: deque[_Sent] = deque()
+        self._leaving = False
+        self._probing = False
+        self._heard = False
+        self._jobs: dict[str, Wait[JobResult]] = {}
+        self._executions: dict[str, _Execution] = {}
+        self._needed: set[str] = set()  # names of events that we need ourselves, from the first job or execution on
+        self._private: set[str] = set()  # names of events that come because we asked, whether the user did or not
+        self._own_filters: set[str] = set()  # needed names for which there is a filter of ours
+        self._my_events: Wait[CommandReply] | None = None
+        if not greeted:
+            self._log_in()
+
+    @classmethod
+    def inbound(cls, password: str = "ClueCon", user: str | None = None, **options: Any) -> Connection:
+        """A connection that we open to the switch: it greets, we log in.
+
+        Args:
+            password: of event_socket.conf, or of the user.
+            user: `user@domain` of the directory, None for the switch's own password.
+            options: as the class takes them.
+
+        Raises:
+            InvalidCommand: user or password cannot be sent.
+        """
+        if user is None:
+            return cls(commands.auth(password), greeted=True, **options)
+        name, at, domain = user.partition("@")
+        if not at:
+            raise InvalidCommand(f"the user is {user!r:.80}, expected user@domain")
+        return cls(commands.userauth(name, domain, password), greeted=True, **options)
+
+    @classmethod
+    def outbound(cls, **options: Any) -> Connection:
+        """A connection that the switch opened to us for a channel: we begin, with `connect`."""
+        return cls(commands.connect(), greeted=False, **options)
+
+    # Bytes
+
+    def get_buffer(self, sizehint: int = -1) -> memoryview:
+        """Room to receive into, as asyncio.BufferedProtocol has it; owned by the decoder until `buffer_updated`."""
+        return self._decoder.get_buffer(sizehint)
+
+    def buffer_updated(self, size: int) -> None:
+        """`size` bytes were received into the room."""
+        self._heard = True
+        self._decoder.buffer_updated(size)
+        self._pump()
+
+    def receive(self, data: bytes | bytearray | memoryview) -> None:
+        """Bytes from the switch, in any pieces; they are copied. Never raises about their content."""
+        self._heard = True
+        try:
+            self._decoder.feed(data)
+        except ProtocolError as error:
+            self._broken(error)
+        self._pump()
+
+    def receive_eof(self) -> None:
+        """The switch closed the stream."""
+        if self.end is not None:
+            return
+        try:
+            self._decoder.feed_eof()
+        except ProtocolError as error:
+            self._broken(error)
+            return
+        where = "" if self.logged_in else " before the login was answered"
+        self._finish(f"the switch closed the connection{where}", clean=self._leaving)
+
+    def lost(self, error: BaseException | None) -> None:
+        """The transport failed; `error` says how."""
+        self._finish(f"the connection was lost: {error}", cause=error, clean=self._leaving)
+
+    def close(self, reason: str = "closed by us") -> None:
+        """We close our side: what is still waited for fails, `queue` stays readable."""
+        self._leaving = True
+        self._finish(reason, clean=True)
+
+    def abort(self, reason: str) -> None:
+        """Given up by us, though nobody asked for it: a timeout, say."""
+        self._finish(reason, clean=False)
+
+    def data_to_send(self) -> bytes:
+        """What has to be sent now, once."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    # Reading on
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether the socket should be read: not while `queue` is full."""
+        waiting = len(self.queue)
+        return self._drops or waiting < (self.queue_hard_limit if self.watched else self.queue_limit)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether waiting for a reply is in vain, because `queue` is full to the hard bound and nobody empties it."""
+        return not self._drops and self.end is None and len(self.queue) >= self.queue_hard_limit
+
+    def stuck_error(self, what: str) -> EventQueueFull:
+        """The error for somebody who waits for `what` then."""
+        return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
+
+    def silence(self, seconds: float) -> None:
+        """Nothing was received for `seconds`: ask the switch for a sign of life; if it gave none since, give up.
+
+        While commands are unanswered there is nothing to ask: the switch may be busy with them, and they have
+        their own timeouts.
+        """
+        if self._probing and not self._heard:
+            self.abort(f"nothing was received for {2 * seconds:g} s, though the switch was asked")
+        elif self.end is None and self.logged_in and not self._line:
+            self._probing = True
+            self._heard = False
+            self._send(_PROBE, "a sign of life", checked=False)
+
+    # Commands
+
+    def send(self, command: bytes | str) -> Wait[Reply]:
+        """Any command, as it goes over the wire; what it changes in the switch is not noted in `subscriptions`.
+
+        Args:
+            command: one command block, with its body if it has one; the blank line behind it may be missing.
+
+        Returns:
+            Its reply, whatever it says.
+
+        Raises:
+            ConnectionClosed: the connection has ended (all commands raise it; or the error that ended it).
+            InvalidCommand: it is not one command.
+        """
+        block = _one_command(command)
+        is_api = block[:4].lower() == b"api "
+        wait = self._send(block, _described(block), checked=False, is_api=is_api)
+        self._leaving = self._leaving or block[:4].lower() == b"exit"
+        return wait
+
+    def api(self, command: str, args: str = "", *, console_execute: bool = False) -> Wait[Reply]:
+        """`api`. The reply is data, `-ERR` too; a CommandReply if the switch refuses the command as such."""
+        block = commands.api(command, args, console_execute=console_execute)
+        return self._send(block, _described(block), checked=False, is_api=True)
+
+    def bgapi(
+        self, command: str, args: str = "", *, job_uuid: str | None = None
+    ) -> tuple[Wait[CommandReply], Wait[JobResult]]:
+        """`bgapi`: the reply, and the result when the job is done."""
+        job_uuid = job_uuid or str(uuids.uuid4())
+        if job_uuid in self._jobs:
+            raise InvalidCommand(f"the Job-UUID {job_uuid!r:.80} is in use")
+        block = commands.bgapi(command, args, job_uuid=job_uuid)
+        what = _described(block)
+        self._check_open(what)
+        self._need("BACKGROUND_JOB", lambda: self._send(commands.event("BACKGROUND_JOB"), what, refused=self._no_jobs))
+        result: Wait[JobResult] = Wait(self, f"the result of {what}")
+        self._jobs[job_uuid] = result
+
+        def refused(reply: Reply) -> None:
+            self._jobs.pop(job_uuid, None)
+            result.fail(lambda: CommandError(reply.text))
+
+        return self._send(block, what, refused=refused), result
+
+    def subscribe(self, *names: str, custom: Sequence[str] = (), format: str | None = None) -> Wait[CommandReply]:
+        """`event`, in addition to what is subscribed to."""
+
+        wanted = [*names, "CUSTOM"] if custom else names
+
+        def granted(reply: Reply) -> None:
+            self.subscriptions.add(wanted, custom, format)
+
+        def refused(reply: Reply) -> None:  # of unknown names the format takes effect all the same
+            self.subscriptions.format = format or self.subscriptions.format
+
+        return self._command(commands.event(*names, custom=custom, format=format), granted, refused)
+
+    def unsubscribe(self, *names: str, custom: Sequence[str] = ()) -> Wait[CommandReply]:
+        """`nixevent`. What jobs and executions need goes on coming, but no longer reaches `queue`."""
+        commands.nixevent(*names, custom=custom)  # checks them all
+        told = [name for name in names if event_name(name) not in self._needed]
+        self._private |= self._needed
+
+        def granted(reply: Reply) -> None:
+            self.subscriptions.remove([*names, "CUSTOM"] if custom else names, custom)
+
+        wait = self._command(commands.nixevent(*told, custom=custom) if told or custom else _PROBE, granted)
+        if "ALL" in map(event_name, names):
+            self._ask_again()
+        return wait
+
+    def noevents(self) -> Wait[CommandReply]:
+        """`noevents`. Jobs and executions keep their events, but for those of the moment in between."""
+        wait = self._command(commands.noevents(), lambda reply: self.subscriptions.clear())
+        self._ask_again()
+        return wait
+
+    def myevents(self, uuid: str | None = None, *, format: str | None = None) -> Wait[CommandReply]:
+        """`myevents`: of the connection's own channel, or inbound of the channel `uuid`."""
+        if self._my_events is not None and uuid is None:
+            return self._adopt_my_events(self._my_events, format)
+
+        def granted(reply: Reply) -> None:
+            self.subscriptions.channel = uuid or ""
+            self.subscriptions.format = format or self.subscriptions.format
+            self.channel = uuid or self.channel
+
+        def refused(reply: Reply) -> None:
+            self._my_events = None
+
+        wait = self._command(commands.myevents(uuid, format=format), granted, refused)
+        if uuid is None:
+            self._my_events = wait
+        return wait
+
+    def divert_events(self, on: bool = True) -> Wait[CommandReply]:
+        """`divert_events`."""
+        return self._command(commands.divert_events(on))
+
+    def filter(self, header: str, value: str) -> Wait[CommandReply]:
+        """`filter add`."""
+        block = commands.filter(header, value)
+        self._check_open(_described(block))
+        self.subscriptions.filters.append((header, value))
+        self._filter_ours()
+        return self._command(block)
+
+    def filter_delete(self, header: str = "all", value: str | None = None) -> Wait[CommandReply]:
+        """`filter delete`."""
+        wait = self._command(commands.filter_delete(header, value))
+        self.subscriptions.remove_filters(header, value)
+        if header.lower() in ("all", "event-name"):
+            self._own_filters -= {value} if value else self._own_filters.copy()
+        self._filter_ours()
+        return wait
+
+    def sendevent(
+        self,
+        name: str,
+        headers: commands.Headers = (),
+        body: bytes | str = b"",
+        *,
+        subclass: str | None = None,
+    ) -> Wait[CommandReply]:
+        """`sendevent`; the reply's text is `+OK` and the event's uuid."""
+        return self._command(commands.sendevent(name, headers, body, subclass=subclass))
+
+    def sendmsg(
+        self, call_command: str, headers: commands.Headers = (), body: bytes | str = b"", *, uuid: str | None = None
+    ) -> Wait[CommandReply]:
+        """`sendmsg`."""
+        return self._command(commands.sendmsg(call_command, headers, body, uuid=uuid), patient=self._is_static(uuid))
+
+    def execute(self, application: str, argument: str = "", **options: Any) -> Wait[CommandReply]:
+        """`sendmsg` / `execute`; options as `commands.execute` takes them.
+
+        The reply says that the application was accepted; on a static socket it comes when the application has ended.
+        """
+        patient = self._is_static(options.get("uuid")) and not options.get("run_async")
+        return self._command(commands.execute(application, argument, **options), patient=patient)
+
+    def run(self, application: str, argument: str = "", **options: Any) -> tuple[Wait[CommandReply], Wait[Event]]:
+        """`execute` on the connection's own channel, and its CHANNEL_EXECUTE_COMPLETE.
+
+        The channel's events are enabled with the first one (`myevents`) if they are not yet; they reach `queue` only
+        if the user asked for them too. With `loops` it is the end of the first round.
+
+        Raises:
+            InvalidCommand: the connection controls no channel.
+        """
+        if self.channel is None:
+            raise InvalidCommand("execute can wait for its end on a connection that controls a channel only")
+        event_uuid: str = options.pop("event_uuid", None) or str(uuids.uuid4())
+        if event_uuid in self._executions:
+            raise InvalidCommand(f"the Event-UUID {event_uuid!r:.80} is in use")
+        block = commands.execute(application, argument, event_uuid=event_uuid, **options)
+        what = _described(block)
+        self._check_open(what)
+        ended: Wait[Event] = Wait(self, f"the end of {application}", patient=True)
+        if self.lingering is not None:
+            ended.fail(lambda: ChannelEnded("the channel has hung up"))
+        else:
+            self._need_executions()
+            self._executions[event_uuid] = _Execution(ended)
+
+        def refused(reply: Reply) -> None:
+            self._executions.pop(event_uuid, None)
+            ended.fail(lambda: CommandError(reply.text))
+
+        patient = self._is_static(None) and not options.get("run_async")
+        return self._send(block, what, refused=refused, patient=patient), ended
+
+    def hangup(
+        self, cause: str | HangupCause = HangupCause.NORMAL_CLEARING, *, uuid: str | None = None
+    ) -> Wait[CommandReply]:
+        """`sendmsg` / `hangup`."""
+        return self._command(commands.hangup(cause, uuid=uuid))
+
+    def log(self, level: str | int | LogLevel | None = None) -> Wait[CommandReply]:
+        """`log`: the switch's log lines, into `queue`."""
+
+        def granted(reply: Reply) -> None:
+            self.subscriptions.log_level = LogLevel.DEBUG if level is None else level
+
+        return self._command(commands.log(level), granted)
+
+    def nolog(self) -> Wait[CommandReply]:
+        """`nolog`."""
+
+        def granted(reply: Reply) -> None:
+            self.subscriptions.log_level = None
+
+        return self._command(commands.nolog(), granted)
+
+    def linger(self, seconds: int | None = None) -> Wait[CommandReply]:
+        """`linger`."""
+        return self._command(commands.linger(seconds))
+
+    def nolinger(self) -> Wait[CommandReply]:
+        """`nolinger`."""
+        return self._command(commands.nolinger())
+
+    def connect(self) -> Wait[CommandReply]:
+        """`connect`, once more: the channel's data as it is now."""
+        return self._command(commands.connect())
+
+    def getvar(self, name: str) -> Wait[CommandReply]:
+        """`getvar`: the reply's text is the value; `-ERR command not found` if it is unset, which is no failure."""
+        block = commands.getvar(name)
+        return cast("Wait[CommandReply]", self._send(block, _described(block), checked=False))
+
+    def resume(self) -> Wait[CommandReply]:
+        """`resume`."""
+        return self._command(commands.resume())
+
+    def exit(self) -> Wait[CommandReply]:
+        """`exit`: the switch answers, says good-bye and closes; that end is one we asked for."""
+        wait = self._command(commands.exit())
+        self._leaving = True
+        return wait
+
+    # Inside: sending
+
+    def _log_in(self) -> None:
+        self._out += self._login
+        self._login = b""  # it may hold a password
+        login: Wait[CommandReply] = Wait(self, "the login")
+        self._line.append(_Sent(login, False, False, self._logged_in, self._login_refused))
+
+    def _logged_in(self, reply: Reply) -> None:
+        assert isinstance(reply, CommandReply)
+        self.logged_in = True
+        self.channel = reply.get("Unique-ID")
+        self.mode = reply.get("Socket-Mode")
+        self.control = reply.get("Control")
+        if self._gap is not None:
+            self.queue.append(self._gap())
+        wanted = self.subscriptions.commands()
+        if not wanted:
+            self.ready.finish(reply)
+            return
+
+        def failed(refusal: Reply) -> None:
+            self._finish(f"what was subscribed to is refused now: {refusal.text}", clean=False)
+
+        for number, block in enumerate(wanted, 1):
+            last = number == len(wanted)
+            granted = (lambda _: self.ready.finish(reply)) if last else None
+            self._send(block, _described(block), granted=granted, refused=failed)
+
+    def _login_refused(self, reply: Reply) -> None:
+        text = reply.text.strip()
+        error = (lambda: AuthError(text)) if self._greeted else None
+        self._finish(f"the switch refused the login: {text}", error=error, clean=False)
+
+    def _check_open(self, what: str) -> None:
+        if self.end is not None:
+            raise self.end.error()
+        if not self.logged_in:
+            raise InvalidCommand(f"{what} before the login was answered, when the switch would refuse it")
+
+    def _send(
+        self,
+        block: bytes,
+        what: str,
+        *,
+        checked: bool = True,
+        is_api: bool = False,
+        patient: bool = False,
+        granted: Callable[[Reply], None] | None = None,
+        refused: Callable[[Reply], None] | None = None,
+    ) -> Wait[Any]:
+        self._check_open(what)
+        wait: Wait[Any] = Wait(self, f"the answer to {what}", patient=patient)
+        self._line.append(_Sent(wait, is_api, checked, granted, refused))
+        self._out += block
+        return wait
+
+    def _command(
+        self,
+        block: bytes,
+        granted: Callable[[Reply], None] | None = None,
+        refused: Callable[[Reply], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> Wait[CommandReply]:
+        return self._send(block, _described(block), granted=granted, refused=refused, patient=patient)
+
+    # Inside: what we need ourselves
+
+    def _need(self, name: str, ask: Callable[[], object]) -> None:
+        """From now on events of this name must come: `ask` for them unless the user did."""
+        if name in self._needed:
+            return
+        self._needed.add(name)
+        self._filter_ours()
+        if not self.subscriptions.wants(name):
+            self._private.add(name)
+            ask()
+
+    def _no_jobs(self, reply: Reply) -> None:
+        """The switch does not let us have BACKGROUND_JOB."""
+        self._needed.discard("BACKGROUND_JOB")
+        jobs, self._jobs = self._jobs, {}
+        for result in jobs.values():
+            result.fail(lambda: CommandError(reply.text))
+
+    def _need_executions(self) -> None:
+        if "CHANNEL_EXECUTE" in self._needed:
+            return
+        if self._my_events is None and self.subscriptions.channel is None:
+            self._private |= MY_EVENTS
+            self._my_events = self._send(commands.myevents(), "the channel's events", refused=self._no_executions)
+        self._needed |= _EXECUTION_EVENTS
+        self._filter_ours()
+
+    def _no_executions(self, reply: Reply) -> None:
+        """The switch does not let us have the channel's events."""
+        self._needed -= _EXECUTION_EVENTS
+        self._my_events = None
+        executions, self._executions = self._executions, {}
+        for execution in executions.values():
+            execution.wait.fail(lambda: CommandError(reply.text))
+
+    def _ask_again(self) -> None:
+        """After a command that took every event away."""
+        self._private |= self._needed
+        if self._needed:
+            self._command(commands.event(*sorted(self._needed)))
+
+    def _filter_ours(self) -> None:
+        """One filter that matches is enough: while the user has any, there must be one for each event we need."""
+        needed = self._needed if self.subscriptions.filters else set()
+        for name in sorted(needed - self._own_filters):
+            self._command(commands.filter("Event-Name", name))
+        for name in sorted(self._own_filters - needed):
+            if ("Event-Name", name) not in self.subscriptions.filters:
+                self._command(commands.filter_delete("Event-Name", name))
+        self._own_filters = set(needed)
+
+    def _adopt_my_events(self, wait: Wait[CommandReply], format: str | None) -> Wait[CommandReply]:
+        """The user asks for what we already enabled; the switch would answer -ERR."""
+        if format not in (None, self.subscriptions.format or "plain"):
+            raise InvalidCommand(f"the channel's events are enabled already: their format cannot become {format!r:.80}")
+        self.subscriptions.channel = ""
+        return wait
+
+    def _is_static(self, uuid: str | None) -> bool:
+        """Whether a sendmsg runs inside the switch's command loop, so that its reply waits for the application."""
+        return self.mode == "static" and uuid in (None, self.channel)
+
+    # Inside: what comes
+
+    def _pump(self) -> None:
+        if self.end is not None:
+            return
+        queue = self.queue
+        try:
+            for message in self._decoder:
+                if type(message) is Event and not self._needed:
+                    queue.append(message)
+                else:
+                    self._take(message)
+        except ProtocolError as error:
+            self._broken(error)
+        if self._drops:
+            self._drop()
+        elif self.stuck:
+            self._wake_all()
+
+    def _drop(self) -> None:
+        for _ in range(len(self.queue) - self.queue_limit):
+            try:
+                self.queue.popleft()
+            except IndexError:  # a reader was faster
+                return
+            self.dropped += 1
+
+    def _wake_all(self) -> None:
+        for wait in self._waits():
+            wait.wake()
+
+    def _waits(self) -> list[Wait[Any]]:
+        executions = [execution.wait for execution in self._executions.values()]
+        return [self.ready, *(sent.wait for sent in self._line), *self._jobs.values(), *executions]
+
+    def _take(self, message: Message) -> None:
+        if self.end is not None:
+            return
+        if isinstance(message, Event):
+            self._take_event(message)
+        elif isinstance(message, (CommandReply, ApiResponse)):
+            self._take_reply(message)
+        elif isinstance(message, AuthRequest) and self._login:
+            self._log_in()
+        elif isinstance(message, DisconnectNotice) and message.final:
+            self._take_notice(message)
+        elif isinstance(message, RudeRejection):
+            text = message.text.strip()
+            self._finish(f"the switch refused our address: {text}", error=lambda: AccessDenied(text), clean=False)
+        else:
+            if isinstance(message, DisconnectNotice):
+                self.lingering = message
+            self.queue.append(message)
+
+    def _take_notice(self, notice: DisconnectNotice) -> None:
+        body = notice.body or b""
+        farewell = body == FAREWELL
+        reason = "the switch said good-bye" if farewell else notice.text.strip() or "the switch disconnected us"
+        self._finish(reason, clean=self._leaving or (farewell and self.logged_in))
+
+    def _take_reply(self, reply: Reply) -> None:
+        if not self._line:
+            self._finish_with(ProtocolError(f"read a reply that no command asked for: {reply.text!r:.80}"))
+            return
+        sent = self._line.popleft()
+        if isinstance(reply, CommandReply) and (reply.body is not None or len(reply.getlist("Content-Type")) > 1):
+            self._take_glued(sent, reply)
+            return
+        if isinstance(reply, ApiResponse) and not sent.is_api:
+            self._line.appendleft(sent)
+            self._finish_with(ProtocolError(f"read the output of an API command, expected {sent.wait.what}"))
+            return
+        self._settle(sent, reply)
+
+    def _take_glued(self, sent: _Sent, reply: CommandReply) -> None:
+        """The switch left out the blank line of a reply, so the next one stands in it (spec observed.md 3)."""
+        text = f"the switch sent two replies as one frame, which cannot be told apart: {reply.text!r:.200}"
+        sent.wait.fail(lambda: ProtocolError(text))
+        if self._line:
+            self._line.popleft().wait.fail(lambda: ProtocolError(text))
+
+    def _settle(self, sent: _Sent, reply: Reply) -> None:
+        if not reply.ok and sent.refused is not None:
+            sent.refused(reply)
+        elif reply.ok and sent.granted is not None:
+            sent.granted(reply)
+        if sent.checked and not reply.ok:
+            sent.wait.fail(lambda: CommandError(reply.text))
+        else:
+            sent.wait.finish(reply)
+
+    def _take_event(self, event: Event) -> None:
+        name = event.name or ""
+        if name == "BACKGROUND_JOB":
+            result = self._jobs.pop(event.get("Job-UUID", ""), None)
+            if result is not None:
+                result.finish(JobResult.of(event))
+        elif self._executions and name in _EXECUTION_EVENTS:
+            self._take_execution(name, event)
+        if self._for_user(name, event):
+            self.queue.append(event)
+
+    def _for_user(self, name: str, event: Event) -> bool:
+        if name in self._private and not self.subscriptions.wants(name):
+            return False
+        return name not in self._own_filters or self.subscriptions.passes(event)
+
+    def _take_execution(self, name: str, event: Event) -> None:
+        if name.startswith("CHANNEL_HANGUP"):
+            if event.uuid == self.channel:
+                self._hung_up(event, everything=name == "CHANNEL_HANGUP_COMPLETE")
+            return
+        execution = self._executions.get(event.get("Application-UUID", ""))
+        if execution is None:
+            return
+        execution.started = True
+        if name == "CHANNEL_EXECUTE_COMPLETE":
+            del self._executions[event["Application-UUID"]]
+            execution.wait.finish(event)
+
+    def _hung_up(self, event: Event, *, everything: bool) -> None:
+        """What runs still says that it ended; what had not begun never will."""
+        cause = event.get("Hangup-Cause", "unknown cause")
+        for key, execution in list(self._executions.items()):
+            if everything or not execution.started:
+                del self._executions[key]
+                execution.wait.fail(lambda: ChannelEnded(f"the channel hung up: {cause}"))
+
+    # Inside: the end
+
+    def _broken(self, error: ProtocolError) -> None:
+        if isinstance(error, IncompleteFrame):
+            said = error.reason.strip() if error.reason else ""
+            self._finish(said or str(error), cause=error, clean=False)
+        else:
+            self._finish_with(error)
+
+    def _finish_with(self, error: ProtocolError) -> None:
+        kind, arguments = cast("tuple[Callable[..., ESLError], tuple[Any, ...]]", error.__reduce__()[:2])
+        self._finish(str(error), error=lambda: kind(*arguments), clean=False)
+
+    def _finish(
+        self,
+        reason: str,
+        *,
+        clean: bool,
+        error: Callable[[], ESLError] | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        if self.end is not None:
+            return
+
+        def closed() -> ESLError:
+            closing = ConnectionClosed(reason)
+            closing.__cause__ = cause
+            return closing
+
+        self.end = End(reason, self._leaving, clean, error or closed)
+        for wait in self._waits():
+            wait.fail(self.end.error)
+        self._line.clear()
+        self._jobs.clear()
+        self._executions.clear()
+        self._out.clear()
+
+
+# Texts
+
+
+def _described(block: bytes) -> str:
+    """A command for a message: its first word, and what is called for `api` and `bgapi`. Never a password."""
+    words = block.split(b"\n", 1)[0].split(b" ", 2)
+    shown = words[:2] if words[0].lower() in (b"api", b"bgapi", b"sendevent") else words[:1]
+    return repr(b" ".join(shown)[:80].decode("utf-8", "backslashreplace"))
+
+
+def _one_command(command: bytes | str) -> bytes:
+    """A block as the switch reads it (spec commands.md 1), checked to be a single command.
+
+    Raises:
+        InvalidCommand: the switch would read none, or more than one.
+    """
+    block = command.encode("utf-8", "surrogateescape") if isinstance(command, str) else bytes(command)
+    head, _, body = block.lstrip(b"\n").partition(b"\n\n")
+    head = head.rstrip(b"\n")
+    if not head or b"\r" in head or b"\0" in head:
+        raise InvalidCommand(f"a command is {_described(block)}, expected text without CR and NUL")
+    length = 0
+    for line in head.split(b"\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            digits = value.strip(b" ")
+            length = int(digits) if digits.isdigit() and len(digits) < 10 else -1
+    rest = body[max(length, 0) :].strip(b"\n")  # line ends before the next command mean nothing
+    if rest or len(body) < length or length < 0:
+        raise InvalidCommand(f"{len(body)} bytes follow the blank line of {_described(block)}, expected {length}")
+    return head + b"\n\n" + body[:length]

@@ -1,0 +1,143 @@
+"""What a connection has asked the switch for: event names, subclasses, format, filters, log level.
+
+It follows the switch's own book-keeping (spec commands.md section 4), so that the same can be asked for again on a new
+connection, and so that events which only the library needs can be told from those that its user wants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from . import commands
+from .enums import LogLevel
+from .events import Event
+
+MY_EVENTS: Final = frozenset(
+    [
+        *("CHANNEL_ANSWER", "CHANNEL_APPLICATION", "CHANNEL_BRIDGE", "CHANNEL_CREATE", "CHANNEL_DATA"),
+        *("CHANNEL_DESTROY", "CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP"),
+        *("CHANNEL_HANGUP_COMPLETE", "CHANNEL_ORIGINATE", "CHANNEL_UUID", "CHANNEL_OUTGOING", "CHANNEL_PARK"),
+        *("CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_STATE", "CHANNEL_UNBRIDGE", "CHANNEL_UNPARK"),
+        *("DETECTED_SPEECH", "DTMF", "NOTALK", "TALK"),
+    ]
+)
+"""The names that `myevents` enables."""
+
+
+def event_name(name: str) -> str:
+    """A name as the switch compares it: upper case, without `SWITCH_EVENT_`."""
+    return str(name).upper().removeprefix("SWITCH_EVENT_")
+
+
+class Subscriptions:
+    """What was asked for and granted. Changed by a `Connection`, read by whoever wants to know.
+
+    Attributes:
+        format: "plain", "json" or "xml"; None if it was never chosen, which is "plain".
+        names: event names in the order they were asked for; "ALL" and "CUSTOM" may be among them.
+        without: names taken out again after "ALL".
+        subclasses: subclasses of CUSTOM.
+        filters: (header, value) of each filter.
+        log_level: what `log` was called with, None if log lines are off.
+        channel: uuid of the channel whose events `myevents` enabled; "" for a connection's own channel, None if none.
+
+    Example:
+        >>> wanted = Subscriptions()
+        >>> wanted.add(["CHANNEL_ANSWER"], ["sofia::register"], "json")
+        >>> wanted.commands()
+        [b'event json CHANNEL_ANSWER CUSTOM sofia::register\\n\\n']
+    """
+
+    def __init__(self) -> None:
+        self.format: str | None = None
+        self.names: dict[str, None] = {}
+        self.without: dict[str, None] = {}
+        self.subclasses: dict[str, None] = {}
+        self.filters: list[tuple[str, str]] = []
+        self.log_level: str | int | LogLevel | None = None
+        self.channel: str | None = None
+
+    def add(self, names: Iterable[str], subclasses: Iterable[str] = (), format: str | None = None) -> None:
+        """`event` was granted."""
+        for name in map(event_name, names):
+            self.names[name] = None
+            self.without.pop(name, None)
+            if name == "ALL":
+                self.without.clear()
+        self.subclasses.update(dict.fromkeys(subclasses))
+        self.format = format or self.format
+
+    def remove(self, names: Iterable[str], subclasses: Sequence[str] = ()) -> None:
+        """`nixevent` was granted."""
+        for subclass in subclasses:
+            self.subclasses.pop(subclass, None)
+        for name in map(event_name, names):
+            if name == "ALL":
+                self.clear()
+            elif name == "CUSTOM" and subclasses:
+                continue  # the switch takes the subclasses out and leaves CUSTOM in
+            else:
+                self.names.pop(name, None)
+                if "ALL" in self.names:
+                    self.without[name] = None
+
+    def clear(self) -> None:
+        """`noevents`, or `nixevent ALL`, was granted. Filters stay, as they do in the switch."""
+        self.names.clear()
+        self.without.clear()
+        self.subclasses.clear()
+
+    def remove_filters(self, header: str, value: str | None) -> None:
+        """`filter delete` was granted."""
+        if header.lower() == "all":
+            self.filters.clear()
+        self.filters[:] = [
+            (name, text)
+            for name, text in self.filters
+            if name.lower() != header.lower() or (value is not None and text != value)
+        ]
+
+    def wants(self, name: str) -> bool:
+        """Whether events of this name were asked for."""
+        if name in self.names or ("ALL" in self.names and name not in self.without):
+            return True
+        return self.channel is not None and name in MY_EVENTS
+
+    def passes(self, event: Event) -> bool:
+        """Whether the switch's filters, without those of our own, let an event through: one that matches is enough,
+        a negative one that matches forbids it."""
+        passed = not self.filters
+        for header, wanted in self.filters:
+            value = event.get(header)
+            if value is None or not _matches(wanted, value):
+                continue
+            if wanted.lstrip(" +").startswith("-"):
+                return False
+            passed = True
+        return passed
+
+    def commands(self) -> list[bytes]:
+        """The commands that ask for the same on a new connection: filters first, so that nothing comes unfiltered."""
+        wanted = [commands.filter(header, value) for header, value in self.filters]
+        if self.channel:
+            wanted.append(commands.myevents(self.channel))
+        if self.names or self.subclasses:
+            wanted.append(commands.event(*self.names, custom=list(self.subclasses), format=self.format))
+        if self.without:
+            wanted.append(commands.nixevent(*self.without))
+        if self.log_level is not None:
+            wanted.append(commands.log(self.log_level))
+        return wanted
+
+
+def _matches(wanted: str, value: str) -> bool:
+    """A filter's value as the switch compares it: a `/regex/`, or equality ignoring case without leading signs."""
+    if not wanted.startswith("/"):
+        return wanted.lstrip(" +-").lower() == value.lower()
+    pattern, _, options = wanted[1:].rpartition("/")
+    try:
+        return re.search(pattern or wanted[1:], value, re.IGNORECASE if "i" in options else 0) is not None
+    except re.error:
+        return False
