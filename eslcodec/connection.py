@@ -29,6 +29,7 @@ How it works:
 
 from __future__ import annotations
 
+import re
 import uuid as uuids
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -71,6 +72,7 @@ Reply = CommandReply | ApiResponse
 _EXECUTION_EVENTS = frozenset(
     ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
 )
+_GETVAR_REPLY = re.compile(rb"Content-Type: command/reply\r?\nReply-Text: ?[^\n]*\n\r?\n")
 _PROBE = commands.filter_delete("Eslcodec-Probe")  # answered in every mode, permitted to everybody, and changes nothing
 
 
@@ -164,6 +166,7 @@ class _Sent:
     wait: Wait[Any]
     is_api: bool
     checked: bool  # whether -ERR makes the wait fail
+    is_getvar: bool
     granted: Callable[[Reply], None] | None  # what an +OK changes on our side
     refused: Callable[[Reply], None] | None
 
@@ -569,7 +572,9 @@ class Connection:
         return self._command(commands.connect())
 
     def getvar(self, name: str) -> Wait[CommandReply]:
-        """`getvar`: the reply's text is the value; `-ERR command not found` if it is unset, which is no failure."""
+        """`getvar`: the reply's text is the value, cut at 511 bytes; `-ERR command not found` if it is unset, which is
+        no failure. A value with line ends, or that begins with `~`, breaks the reply and ends this with a ProtocolError
+        (if other replies are due, the connection too): `api uuid_getvar` has no such trouble."""
         block = commands.getvar(name)
         return cast("Wait[CommandReply]", self._send(block, _described(block), checked=False))
 
@@ -589,7 +594,7 @@ class Connection:
         self._out += self._login
         self._login = b""  # it may hold a password
         login: Wait[CommandReply] = Wait(self, "the login")
-        self._line.append(_Sent(login, False, False, self._logged_in, self._login_refused))
+        self._line.append(_Sent(login, False, False, False, self._logged_in, self._login_refused))
 
     def _logged_in(self, reply: Reply) -> None:
         assert isinstance(reply, CommandReply)
@@ -636,7 +641,7 @@ class Connection:
     ) -> Wait[Any]:
         self._check_open(what)
         wait: Wait[Any] = Wait(self, f"the answer to {what}", patient=patient)
-        self._line.append(_Sent(wait, is_api, checked, granted, refused))
+        self._line.append(_Sent(wait, is_api, checked, block.startswith(b"getvar"), granted, refused))
         self._out += block
         return wait
 
@@ -778,8 +783,8 @@ class Connection:
             self._finish_with(ProtocolError(f"read a reply that no command asked for: {reply.text!r:.80}"))
             return
         sent = self._line.popleft()
-        if isinstance(reply, CommandReply) and (reply.body is not None or len(reply.getlist("Content-Type")) > 1):
-            self._take_glued(sent, reply)
+        if sent.is_getvar and not _GETVAR_REPLY.fullmatch(reply.raw):
+            self._take_broken(sent, reply)
             return
         if isinstance(reply, ApiResponse) and not sent.is_api:
             self._line.appendleft(sent)
@@ -787,12 +792,17 @@ class Connection:
             return
         self._settle(sent, reply)
 
-    def _take_glued(self, sent: _Sent, reply: CommandReply) -> None:
-        """The switch left out the blank line of a reply, so the next one stands in it (spec observed.md 3)."""
-        text = f"the switch sent two replies as one frame, which cannot be told apart: {reply.text!r:.200}"
-        sent.wait.fail(lambda: ProtocolError(text))
+    def _take_broken(self, sent: _Sent, reply: Reply) -> None:
+        """The switch sends the value of `getvar` as it is (spec observed.md 3). One with line ends looks like headers;
+        one with `~` in front takes the blank line away, and the next frame is part of this. They cannot be told
+        apart, so if more replies are due, none of them can be trusted."""
+        shown = reply.raw.decode("utf-8", "backslashreplace")
+        text = f"read {shown!r:.200} as the reply to a getvar, expected a value of one line: use `api uuid_getvar`"
         if self._line:
-            self._line.popleft().wait.fail(lambda: ProtocolError(text))
+            self._line.appendleft(sent)
+            self._finish_with(ProtocolError(text))
+        else:
+            sent.wait.fail(lambda: ProtocolError(text))
 
     def _settle(self, sent: _Sent, reply: Reply) -> None:
         if not reply.ok and sent.refused is not None:
