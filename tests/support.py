@@ -329,3 +329,31 @@ def capture(name: str) -> bytes:
     """What a real FreeSWITCH sent (tests/data/captures/README.md)."""
     path = DATA / "captures" / f"{name}.esl"
     return path.read_bytes() if path.exists() else lzma.decompress(path.with_suffix(".esl.xz").read_bytes())
+
+
+# Connections
+
+
+def part(esl: Any, name: str) -> Any:
+    """A module of the package that is bound to the core of `esl`."""
+    return importlib.import_module(f"{esl.__name__}.{name}")
+
+
+def reply(text: bytes, extra: bytes = b"") -> bytes:
+    """A command/reply as a switch sends it."""
+    return b"Content-Type: command/reply\nReply-Text: %b\n%b\n" % (text, extra)
+
+
+def api_response(output: bytes) -> bytes:
+    """An api/response as a switch sends it."""
+    return b"Content-Type: api/response\nContent-Length: %d\n\n%b" % (len(output), output)
+
+
+def notice(text: bytes) -> bytes:
+    """A final disconnect-notice of a connection without a channel."""
+    return b"Content-Type: text/disconnect-notice\nContent-Length: %d\n\n%b" % (len(text), text)
+
+
+FAREWELL = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
+ACCEPTED = b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"
+REJECTED = b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
