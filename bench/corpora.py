@@ -45,6 +45,12 @@ class Stream:
     def payloads(self) -> list[bytes]:
         return [frame.partition(b"\n\n")[2] for frame in self.frames]
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the events that occur."""
+        lines = (payload.partition(b"Event-Name: ")[2].partition(b"\n")[0] for payload in self.payloads)
+        return sorted({line.decode() for line in lines})
+
 
 def load(name: str, limit: int | None = None) -> Stream:
     """The stream of that name.

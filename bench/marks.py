@@ -103,6 +103,8 @@ def payload_of_event(results: Results, kind: str) -> float | None:
 
 
 CAPTURED = [
+    Mark("blocking client, 5 headers: CPU by (b)'s", share("whole_blocking {}_plain", "receive {}_plain"), 3, 2, True),
+    Mark("asyncio client, 5 headers: CPU by (b)'s", share("whole_asyncio {}_plain", "receive {}_plain"), 3, 2, True),
     Mark("5 headers, `get`: times greenswitch", times("five {}_plain", "greenswitch {}_plain"), 50, 65),
     Mark("5 headers, `get`: CPU by (b)'s", share("five {}_plain", "receive {}_plain"), 2, at_most=True),
     Mark("5 + 2 late in one `select`: times greenswitch", times("select {}_plain", "greenswitch {}_plain"), 50, 80),

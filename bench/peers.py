@@ -30,7 +30,8 @@ HERE = Path(__file__).resolve().parent
 TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0")  # what ours and the limits need beside the package
 TIMEOUT = 300  # seconds for one measurement
 
-TABLE = [name for name, task in TASKS.items() if task.group != "extra"]
+TABLE = [name for name, task in TASKS.items() if task.group not in ("whole", "extra")]
+WHOLE = [name for name, task in TASKS.items() if task.group == "whole"]
 FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 
@@ -38,6 +39,7 @@ def all_cases() -> list[tuple[str, str]]:
     """(task, stream) of everything that is measured, ours and the others' in turn."""
     cases = [(task, f"{kind}_plain") for kind in ("sip", "churn") for task in TABLE]
     for kind in ("sip", "churn"):
+        cases += [(task, f"{kind}_plain") for task in WHOLE]
         cases += [(task, f"{kind}_json") for task in ("five", "asdict", "orjson_loads")]
         cases += [(task, f"{kind}_plain/shuffled") for task in ("asdict", "five")]
         cases += [(task, f"{kind}_plain@{size}") for size in (1460, 16) for task in ("five", "asdict", "greenswitch")]

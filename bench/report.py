@@ -80,7 +80,7 @@ def table(results: dict[str, Any], stream: str) -> str:
     for name, task in TASKS.items():
         case = f"{name} {stream}"
         wall, cpu = figure(results, case, "wall"), figure(results, case, "cpu")
-        if task.group == "extra" or wall is None or cpu is None:
+        if task.group in ("whole", "extra") or wall is None or cpu is None:
             continue
         times = ratio(results, f"{REFERENCE} {stream}", case)
         equal = results["equal"].get(case)
@@ -95,6 +95,29 @@ def table(results: dict[str, Any], stream: str) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def whole_table(results: dict[str, Any]) -> str:
+    """Whole clients on both captures, beside a loop that does nothing but receive."""
+    lines = [
+        "**Whole clients**, from another process over loopback, logged in and subscribed, 5 headers of each event",
+        "",
+        "| | sip: CPU µs/event | times a bare `recv_into` loop | churn: CPU µs/event | times a bare `recv_into` loop |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    found = False
+    for name, label in [
+        *((name, task.label) for name, task in TASKS.items() if task.group == "whole"),
+        ("receive", "bare `recv_into` loop"),
+    ]:
+        cells = [label]
+        for stream in ("sip_plain", "churn_plain"):
+            cpu = figure(results, f"{name} {stream}", "cpu")
+            found = found or (cpu is not None and name != "receive")
+            times = ratio(results, f"{name} {stream}", f"receive {stream}")
+            cells += [shown(None if cpu is None else cpu * 1e6), shown(times)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if found else ""
 
 
 def notes(results: dict[str, Any]) -> str:
@@ -132,7 +155,7 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
     speeds = {
         name: 1 / cpu
         for name, task in TASKS.items()
-        if task.group != "extra" and (cpu := figure(results, f"{name} {stream}", "cpu"))
+        if task.group not in ("whole", "extra") and (cpu := figure(results, f"{name} {stream}", "cpu"))
     }
     bars = [name for name in reversed(speeds) if TASKS[name].group in COLOURS]
     if not bars:
@@ -181,13 +204,19 @@ def into_readme(results: dict[str, Any]) -> None:
     before, begin, rest = README.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if end:
-        text = f"{table(results, 'sip_plain')}\n\n{made(results)}.\n"
+        text = f"{table(results, 'sip_plain')}\n\n{whole_table(results)}\n\n{made(results)}.\n"
         README.write_text(f"{before}{begin}{text}{end}{after}")
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
     """table.md, chart.svg and chart.png; a run that goes into the repository goes into the README as well."""
-    parts = [made(results), table(results, "sip_plain"), table(results, "churn_plain"), notes(results)]
+    parts = [
+        made(results),
+        table(results, "sip_plain"),
+        table(results, "churn_plain"),
+        whole_table(results),
+        notes(results),
+    ]
     (folder / "table.md").write_text("\n\n".join(filter(None, parts)) + "\n")
     chart(results, "sip_plain", [folder / "chart.svg", folder / "chart.png"])
     if folder.resolve() == README.parent / "bench" / "results":

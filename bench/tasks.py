@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import clients
+import loopback
 from clients import Use
 from corpora import ABSENT, FIVE, ITEMS, LATE, Stream
 
@@ -25,7 +26,8 @@ class Task:
     """A row of the table.
 
     Attributes:
-        group: "ours", "python" (our Python core), "yardstick", "peer", "limit"; "extra" is not in the table.
+        group: "ours", "python" (our Python core), "yardstick", "peer", "limit"; "whole" are whole clients over
+            loopback, in a table of their own; "extra" is in no table.
         label: what the table says.
         prepare: makes a pass over a stream, not timed.
         client: of clients.py, for the tasks whose events are compared with ours.
@@ -320,6 +322,10 @@ TASKS = {
     "newlines": _limit("limit (a): find newlines in C", newlines),
     "receive": _limit("limit (b): `recv_into` over loopback", receive),
     "floor": _limit("limit (c): the same dicts in C, no parsing", floor),
+    "whole_blocking": Task("whole", "**eslcodec, blocking**", loopback.blocking),
+    "whole_asyncio": Task("whole", "**eslcodec, asyncio**", loopback.with_asyncio),
+    "whole_greenswitch": Task("whole", "greenswitch 0.0.19, gevent", loopback.greenswitch, peer="greenswitch"),
+    "whole_genesis": Task("whole", "genesis 2026.10.18, asyncio", loopback.genesis, peer="genesis"),
     "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
     "reply": Task("extra", "`Reply-Text`", each(methodcaller("get", "Reply-Text"))),
     "items": Task("extra", "`getlist` of the array", each(methodcaller("getlist", ITEMS))),
