@@ -1,96 +1,256 @@
 """Builds commands for the switch: bytes exactly as mod_event_socket wants them (spec commands.md).
 
+    >>> event("CHANNEL_ANSWER", custom=["sofia::register"], format="json")
+    b'event json CHANNEL_ANSWER CUSTOM sofia::register\\n\\n'
+    >>> execute("set", "note=first line\\nsecond line")
+    b'sendmsg\\ncall-command: execute\\nexecute-app-name: set\\ncontent-type: text/plain\\nContent-Length: 27\\n\\nnote=first line\\nsecond line'
+
 The protocol has no quoting. A line end in an argument would add headers or start a second command; words are separated
-by exactly one blank, and a second one makes the switch answer `+OK` and do something else. So every part is checked:
-what would inject, or cannot be expressed, raises `InvalidCommand` before anything is sent. Text is UTF-8 with
-surrogateescape, lines end in LF.
-"""
+by exactly one blank, and a second one makes the switch answer `+OK` and do something else; some names and values mean
+more to it than they say. So every part is checked: what would inject, or would be read as something else, raises
+`InvalidCommand` before anything is sent, and a part of the wrong type `TypeError`. No text of an error shows a login.
+
+What is refused, besides CR, LF and NUL on a line:
+* in a word: blanks, since the switch cuts there;
+* in a value: a leading blank (the switch drops it), and nothing at all (the header would not be there: leave it out);
+* in a header's name: a colon, `[` (an index, see arrays) and the name `_body`, which would become the body;
+* a Content-Length that is not the body's: it would make a command of the body, or a body of the next command;
+* in arrays: what does not come out as it went in: an empty first item, `|:` in an item, a name that is used already;
+* both `mod_event_socket` and `reload` or `unload` anywhere on the lines: the switch forgets the rest and reloads;
+* more bytes than the switch takes (limits.py), with which it would close the connection.
+
+Text is UTF-8 with surrogateescape, lines end in LF, bodies are any bytes.
+"""  # noqa: E501
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from .enums import HangupCause, LogLevel
 from .errors import InvalidCommand
+from .limits import MAX_COMMAND_BODY_BYTES, MAX_COMMAND_BYTES, MAX_JOB_UUID_BYTES
 
-Headers = Mapping[str, "str | int | Sequence[str]"] | Iterable[tuple[str, "str | int | Sequence[str]"]]
-"""Names and values; a list is an array."""
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Value = str | int | Sequence[str]
+"""A header's value: a list is an array, a bool `true` or `false`. Text that begins with `ARRAY::` is an array too."""
+
+Headers = Mapping[str, Value] | Iterable[tuple[str, Value]]
+"""Names and values. Pairs may repeat a name; the switch goes by the first."""
 
 FORMATS: Final = ("plain", "json", "xml")
 
 _LINE_BREAKERS: Final = ("\n", "\r", "\0")
+_EVENT_NAME: Final = re.compile("[A-Za-z0-9_]+")
+_ARRAY: Final = "ARRAY::"
+_BETWEEN_ITEMS: Final = "|:"
+_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1  # what the switch's atoi() gives
+_RELOADS: Final = frozenset(
+    f"api {through}{verb} mod_event_socket\n\n".encode() for through in ("", "bgapi ") for verb in ("reload", "unload")
+)
+"""Commands that the switch reads as it is meant, though it replaces every block with these words."""
 
 
-# Parts
+class MessageOptions(TypedDict, total=False):
+    """What `sendmsg` takes for every call-command.
+
+    Attributes:
+        event_lock: run nothing that is queued behind it before it ends; set it on each.
+        event_lock_pri: the same, ahead of what is queued without it.
+        lead_frames: audio frames to wait for before it starts.
+    """
+
+    event_lock: bool
+    event_lock_pri: bool
+    lead_frames: int | None
 
 
-def _line(what: str, text: str, *, secret: bool = False) -> str:
+# Parts. Each returns the text that goes on the wire, or raises.
+
+
+def _text(what: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is {type(text).__name__}, expected str")
+    return str.__str__(text)  # of a string enumeration what it holds, whatever it prints
+
+
+def _line(what: str, text: object, *, secret: bool = False) -> str:
     """Text that stays on its line. A secret is never shown."""
+    line = _text(what, text)
     for breaker in _LINE_BREAKERS:
-        if breaker in text:
-            shown = "" if secret else f" {text!r:.80}"
-            raise InvalidCommand(f"{what}{shown} has {breaker!r} in it")
-    return text
+        if breaker in line:
+            shown = "" if secret else f" {line!r:.80}"
+            raise InvalidCommand(f"{what}{shown} has {breaker!r} in it, expected a single line")
+    return line
 
 
-def _word(what: str, text: str) -> str:
+def _word(what: str, text: object) -> str:
     """Text without blanks: one of several words on a line."""
-    if not text or " " in _line(what, text):
-        raise InvalidCommand(f"{what} is {text!r:.80}, expected one word")
-    return text
+    word = _line(what, text)
+    if not word or " " in word:
+        raise InvalidCommand(f"{what} is {word!r:.80}, expected one word")
+    return word
 
 
-def _argument(what: str, text: str) -> str:
+def _rest(what: str, text: object) -> str:
     """The rest of a line, behind exactly one blank."""
-    if not text or _line(what, text).startswith(" "):
-        raise InvalidCommand(f"{what} is {text!r:.80}, expected text that does not begin with a blank")
+    rest = _line(what, text)
+    if not rest or rest.startswith(" "):
+        raise InvalidCommand(f"{what} is {rest!r:.80}, expected text that does not begin with a blank")
+    return rest
+
+
+def _value(what: str, text: object) -> str:
+    """A value that the switch keeps as a header: it takes `ARRAY::` for an array, and joins the items again."""
+    value = _rest(what, text)
+    if value.startswith(_ARRAY):
+        items = value[len(_ARRAY) :].split(_BETWEEN_ITEMS)
+        if len(items) == 1 or not items[0]:
+            raise InvalidCommand(f"{what} is {value!r:.80}, which the switch reads as another text: give a list")
+    return value
+
+
+def _joined(what: str, items: Sequence[str]) -> str:
+    texts = [_line(f"an item of {what}", item) for item in items]
+    if not texts or not texts[0]:
+        raise InvalidCommand(f"{what} begins with no text, expected a first item: the switch drops empty ones there")
+    for text in texts:
+        if _BETWEEN_ITEMS in text or text.startswith(_ARRAY):
+            raise InvalidCommand(f"an item of {what} is {text!r:.80}, expected no '|:' in it and no 'ARRAY::' first")
+    return _ARRAY + _BETWEEN_ITEMS.join(texts)
+
+
+def _number(what: str, number: object, low: int = _INT_MIN, high: int = _INT_MAX) -> str:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{what} is {type(number).__name__}, expected int")
+    if not low <= number <= high:
+        read = str(int(number)) if number.bit_length() < 64 else f"{number.bit_length()} bits long"
+        raise InvalidCommand(f"{what} is {read}, expected {low} to {high}")
+    return str(int(number))  # of an enumeration its number, whatever it prints
+
+
+def _flag(what: str, flag: object) -> bool:
+    if not isinstance(flag, bool):
+        raise TypeError(f"{what} is {type(flag).__name__}, expected bool")
+    return flag
+
+
+def _format(format: object) -> str:
+    name = _text("the format", format)
+    if name not in FORMATS:
+        raise InvalidCommand(f"the format is {name!r:.80}, expected 'plain', 'json' or 'xml'")
+    return name
+
+
+def _event_name(name: object) -> str:
+    text = _line("an event name", name)
+    if not _EVENT_NAME.fullmatch(text):
+        raise InvalidCommand(
+            f"an event name is {text!r:.80}, expected letters, digits and '_' (subclasses: custom=...)"
+        )
+    if text.lower() in FORMATS:
+        raise InvalidCommand(f"an event name is {text!r}, which the switch takes for a format (format=...)")
     return text
 
 
-def _value(name: str, value: str | int | Sequence[str]) -> str:
-    if isinstance(value, (str, int)):
-        text = str(value)
-    else:
-        if any("|:" in item for item in value):
-            raise InvalidCommand(f"an item of {name!r:.80} has '|:' in it, which separates the items of an array")
-        text = "ARRAY::" + "|:".join(value)
-    return _argument(f"the value of {name!r:.80}", text)
+def _is_custom(name: str) -> bool:
+    return name.upper().removeprefix("SWITCH_EVENT_") == "CUSTOM"  # as the switch compares names
 
 
-def _header(name: str, value: str | int | Sequence[str]) -> str:
-    if not name or ":" in _line("a header name", name):
-        raise InvalidCommand(f"header name {name!r:.80} is empty or has a colon in it")
-    if name.lower() == "content-length":
-        raise InvalidCommand("Content-Length is computed from the body")
-    return f"{name}: {_value(name, value)}"
+# Headers, body, block
 
 
-def _pairs(headers: Headers) -> Iterable[tuple[str, str | int | Sequence[str]]]:
+def _pairs(headers: Headers) -> Iterable[tuple[str, Value]]:
     return headers.items() if isinstance(headers, Mapping) else headers
 
 
+def _header_value(name: str, value: Value) -> str:
+    what = f"the value of {name!r:.80}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return _number(what, value, -(2**63), 2**63 - 1)
+    return _value(what, value) if isinstance(value, str) or not _is_list(value) else _joined(what, value)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview))
+
+
+def _header_name(name: object) -> str:
+    text = _line("a header name", name)
+    if not text or ":" in text or "[" in text or text.lower() == "_body":
+        raise InvalidCommand(f"a header name is {text!r:.80}, expected a name without ':' and '[', and not '_body'")
+    return text
+
+
+def _lines(headers: Headers, body: bytes) -> Iterator[str]:
+    """Header lines. A Content-Length must be the body's, and is left out, since it is written with the body."""
+    written: set[str] = set()
+    for name, value in _pairs(headers):
+        name = _header_name(name)
+        text = _header_value(name, value)
+        key = name.lower()
+        if key.strip(" \t") == "content-length":
+            if text != str(len(body)):
+                raise InvalidCommand(f"{name} is {text!r:.80}, expected {len(body)}, the length of the body")
+            continue
+        if text.startswith(_ARRAY) and key in written:
+            raise InvalidCommand(f"{name!r:.80} is there already: the switch would add the items of this array to it")
+        written.add(key)
+        yield f"{name}: {text}"
+
+
+def _without(name: str, headers: Headers) -> Iterator[tuple[str, Value]]:
+    """The headers, which must not have this one: a parameter gives it."""
+    for key, value in _pairs(headers):
+        if _text("a header name", key).lower() == name.lower():
+            raise InvalidCommand(f"the header {name} is given twice")
+        yield key, value
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        pass  # it holds the text, and the text perhaps a password: raise outside
+    raise InvalidCommand("text has a surrogate in it that stands for no byte, expected UTF-8 with surrogateescape")
+
+
+def _body(body: object) -> bytes:
+    if isinstance(body, str):
+        return _encoded(body)
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(f"the body is {type(body).__name__}, expected bytes or str")
+    return bytes(body)
+
+
 def _command(line: str, headers: Iterable[str] = (), body: bytes = b"") -> bytes:
-    """A command block: its line, its headers, a blank line and the body."""
+    """A command: its block (line, headers, blank line), and the body."""
     lines = [line, *headers]
     if body:
-        if b"\0" in body:
-            raise InvalidCommand("the body has a NUL in it, where the switch would cut it")
         lines.append(f"Content-Length: {len(body)}")
-    try:
-        return "\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
-    except UnicodeEncodeError as error:
-        raise InvalidCommand(f"a surrogate stands for no byte: {error.reason}") from None
+    block = _encoded("\n".join([*lines, "", ""]))
+    for what, size, limit in (
+        ("a command without its body", len(block), MAX_COMMAND_BYTES),
+        ("the body of a command", len(body), MAX_COMMAND_BODY_BYTES),
+    ):
+        if size > limit:
+            raise InvalidCommand(f"{what} has {size} bytes, expected no more than {limit}: the switch would close")
+    _check_no_reload(block)
+    return block + body
 
 
-def _body(body: bytes | str) -> bytes:
-    return body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
-
-
-def _format(format: str) -> str:
-    if format not in FORMATS:
-        raise InvalidCommand(f"format is {format!r:.80}, expected 'plain', 'json' or 'xml'")
-    return format
+def _check_no_reload(block: bytes) -> None:
+    lower = block.lower()
+    if b"mod_event_socket" in lower and (b"reload" in lower or b"unload" in lower) and lower not in _RELOADS:
+        raise InvalidCommand(
+            "a command has both 'mod_event_socket' and 'reload' or 'unload' in it, for which the switch reloads or "
+            "unloads that module and does nothing else: expected exactly api('reload', 'mod_event_socket')"
+        )
 
 
 # Login and end
@@ -109,14 +269,26 @@ def auth(password: str) -> bytes:
 def userauth(user: str, domain: str, password: str) -> bytes:
     """`userauth`: log in as a directory user. Events, API commands and log may be restricted for it.
 
+    Args:
+        user: without blank, `:` and `@`, where the switch cuts.
+        domain: likewise.
+        password: its `esl-password` in the directory.
+
     Example:
         >>> userauth("ops", "example.org", "secret")
         b'userauth ops@example.org:secret\\n\\n'
     """
-    for what, text in (("the user", user), ("the domain", domain)):
-        if not text or any(mark in _line(what, text) for mark in "@: "):
-            raise InvalidCommand(f"{what} is {text!r:.80}, expected no blank, colon or at sign in it")
-    return _command(f"userauth {user}@{domain}:{_line('the password', password, secret=True)}")
+    return _command(
+        f"userauth {_account('the user', user)}@{_account('the domain', domain)}"
+        f":{_line('the password', password, secret=True)}"
+    )
+
+
+def _account(what: str, text: object) -> str:
+    account = _line(what, text, secret=True)  # a password may have been put in with it
+    if not account or any(mark in account for mark in "@: "):
+        raise InvalidCommand(f"{what} is empty or has a blank, a colon or an at sign in it")
+    return account
 
 
 def exit() -> bytes:
@@ -132,43 +304,58 @@ def api(command: str, args: str = "", *, console_execute: bool = False) -> bytes
 
     Args:
         command: its name, or the whole line.
-        args: its arguments.
+        args: its arguments. The switch drops blanks at the end.
         console_execute: run it through the console interpreter: aliases, and several commands between `;;`.
 
     Example:
-        >>> api("status")
-        b'api status\\n\\n'
+        >>> api("status"), api("show channels", console_execute=True)
+        (b'api status\\n\\n', b'api show channels\\nconsole_execute: true\\n\\n')
     """
-    return _command(f"api {_call(command, args)}", ["console_execute: true"] if console_execute else [])
+    headers = ["console_execute: true"] if _flag("console_execute", console_execute) else []
+    return _command(f"api {_call(command, args)}", headers)
 
 
 def bgapi(command: str, args: str = "", *, job_uuid: str | None = None) -> bytes:
     """`bgapi`: run an API command in the background; the result is a BACKGROUND_JOB event with the same Job-UUID.
 
+    Args:
+        command: its name, or the whole line.
+        args: its arguments. The switch drops blanks at the end.
+        job_uuid: any text; the switch makes one up if there is none, and does not check that it is unique.
+
     Example:
         >>> bgapi("originate", "user/1000 &park", job_uuid="7f4d")
         b'bgapi originate user/1000 &park\\nJob-UUID: 7f4d\\n\\n'
     """
-    headers = [] if job_uuid is None else [_header("Job-UUID", _word("the Job-UUID", job_uuid))]
+    headers = [] if job_uuid is None else [f"Job-UUID: {_job_uuid(job_uuid)}"]
     return _command(f"bgapi {_call(command, args)}", headers)
 
 
-def _call(command: str, args: str) -> str:
-    call = _argument("the API command", command)
-    return f"{call} {_line('the arguments', args)}" if args else call
+def _call(command: object, args: object) -> str:
+    call = _rest("the API command", command)
+    return f"{call} {_rest('the arguments', args)}" if args != "" else call
+
+
+def _job_uuid(job_uuid: object) -> str:
+    text = _value("the Job-UUID", job_uuid)
+    size = len(_encoded(text))
+    if size > MAX_JOB_UUID_BYTES:
+        raise InvalidCommand(f"the Job-UUID has {size} bytes, expected no more than {MAX_JOB_UUID_BYTES}")
+    return text
 
 
 # Events
 
 
 def _names(names: Sequence[str], custom: Sequence[str]) -> str:
-    words = [_word("an event name", str(name)) for name in names]
-    if words and words[0].lower() in FORMATS:
-        raise InvalidCommand(f"{words[0]!r} is a format and no event name")
+    """Event names and subclasses. Everything behind CUSTOM is a subclass for the switch, so it goes last."""
+    if isinstance(custom, str):
+        raise TypeError("custom is str, expected a list of subclasses")
+    words = [_event_name(name) for name in names]
     subclasses = [_word("a subclass", subclass) for subclass in custom]
-    plain = [word for word in words if word.upper() != "CUSTOM"]
+    plain = [word for word in words if not _is_custom(word)]
     if subclasses or len(plain) < len(words):
-        plain += ["CUSTOM", *subclasses]  # everything behind CUSTOM is a subclass, so it goes last
+        plain += ["CUSTOM", *subclasses]
     if not plain:
         raise InvalidCommand("no event name, expected one at least")
     return " ".join(plain)
@@ -178,8 +365,8 @@ def event(*names: str, custom: Sequence[str] = (), format: str | None = None) ->
     """`event`: subscribe to events, in addition to those subscribed before.
 
     Args:
-        names: such as "CHANNEL_ANSWER", "ALL" or "CUSTOM".
-        custom: subclasses of CUSTOM.
+        names: such as "CHANNEL_ANSWER", "ALL" or "CUSTOM". The switch ignores names that it does not know.
+        custom: subclasses of CUSTOM; "CUSTOM" among the names without any is for events without a subclass.
         format: "plain", "json" or "xml" for all events of the connection from now on; None leaves it.
 
     Example:
@@ -191,17 +378,17 @@ def event(*names: str, custom: Sequence[str] = (), format: str | None = None) ->
 
 
 def nixevent(*names: str, custom: Sequence[str] = ()) -> bytes:
-    """`nixevent`: unsubscribe from events; "ALL" from all of them.
+    """`nixevent`: unsubscribe from events; "ALL" from all of them. With `custom` CUSTOM itself stays.
 
     Example:
-        >>> nixevent("HEARTBEAT")
-        b'nixevent HEARTBEAT\\n\\n'
+        >>> nixevent("HEARTBEAT", custom=["sofia::register"])
+        b'nixevent HEARTBEAT CUSTOM sofia::register\\n\\n'
     """
     return _command(f"nixevent {_names(names, custom)}")
 
 
 def noevents() -> bytes:
-    """`noevents`: no events any more, those that wait are dropped."""
+    """`noevents`: no events any more, those that wait are dropped. Filters and `myevents` stay in force."""
     return _command("noevents")
 
 
@@ -213,33 +400,44 @@ def myevents(uuid: str | None = None, *, format: str | None = None) -> bytes:
         format: on an outbound connection only; inbound, set it with `event` before.
 
     Example:
-        >>> myevents(format="json")
-        b'myevents json\\n\\n'
+        >>> myevents(format="json"), myevents("8f08a03a")
+        (b'myevents json\\n\\n', b'myevents 8f08a03a\\n\\n')
     """
-    if uuid is not None and format is not None:
+    if uuid is None:
+        return _command("myevents" if format is None else f"myevents {_format(format)}")
+    if format is not None:
         raise InvalidCommand("the switch ignores a format behind a uuid: set it with event() before")
-    if uuid is not None:
-        return _command(f"myevents {_word('the uuid', uuid)}")
-    return _command("myevents" if format is None else f"myevents {_format(format)}")
+    word = _word("the uuid", uuid)
+    if word.lower() in FORMATS:
+        raise InvalidCommand(f"the uuid is {word!r}, which the switch may take for a format (format=...)")
+    return _command(f"myevents {word}")
 
 
 def divert_events(on: bool) -> bytes:
-    """`divert_events`: send what a script's input callback would get to the socket, or no more."""
-    return _command(f"divert_events {'on' if on else 'off'}")
+    """`divert_events`: send what a script's input callback would get to the socket, or no more.
+
+    Example:
+        >>> divert_events(True)
+        b'divert_events on\\n\\n'
+    """
+    return _command(f"divert_events {'on' if _flag('divert_events', on) else 'off'}")
 
 
 def filter(header: str, value: str) -> bytes:
     """`filter add`: of the events subscribed to, only those that match a filter (any of them).
 
+    The word `add` may be left out on the wire, but then a header named `add` or `delete` could not be filtered.
+
     Args:
         header: the header that is compared.
-        value: its value, ignoring case; `/regex/`; or `-value` for events that must not come.
+        value: its value, ignoring case; `/regex/`; or `-value` for events that must not come. The switch drops `+` and
+            `-` at the beginning of what it compares.
 
     Example:
         >>> filter("Unique-ID", "8f08a03a")
         b'filter add Unique-ID 8f08a03a\\n\\n'
     """
-    return _command(f"filter add {_word('the header name', header)} {_argument('the filter value', value)}")
+    return _command(f"filter add {_filter_header(header)} {_value('the filter value', value)}")
 
 
 def filter_delete(header: str = "all", value: str | None = None) -> bytes:
@@ -249,8 +447,19 @@ def filter_delete(header: str = "all", value: str | None = None) -> bytes:
         >>> filter_delete("Unique-ID", "8f08a03a"), filter_delete()
         (b'filter delete Unique-ID 8f08a03a\\n\\n', b'filter delete all\\n\\n')
     """
-    rest = "" if value is None else f" {_argument('the filter value', value)}"
-    return _command(f"filter delete {_word('the header name', header)}{rest}")
+    name = _filter_header(header)
+    if value is None:
+        return _command(f"filter delete {name}")
+    if name.lower() == "all":
+        raise InvalidCommand(f"'filter delete {name}' removes all filters, expected no value")
+    return _command(f"filter delete {name} {_value('the filter value', value)}")
+
+
+def _filter_header(header: object) -> str:
+    name = _word("the header to filter by", header)
+    if "[" in name:
+        raise InvalidCommand(f"the header to filter by is {name!r:.80}, expected a name without '[', which is an index")
+    return name
 
 
 def sendevent(name: str, headers: Headers = (), body: bytes | str = b"", *, subclass: str | None = None) -> bytes:
@@ -258,37 +467,65 @@ def sendevent(name: str, headers: Headers = (), body: bytes | str = b"", *, subc
 
     Args:
         name: such as "CUSTOM" or "NOTIFY". An unknown name reaches everybody who listens to CUSTOM.
-        headers: its headers; values are not percent-encoded here. A list is an array.
-        body: its body, any bytes but NUL.
+        headers: its headers; values are not percent-encoded here. A list is an array. With a `Unique-ID` that is a
+            live channel's the event goes to that channel and to nobody else.
+        body: its body, any bytes; but the switch cuts it at the first NUL.
         subclass: `Event-Subclass`, for CUSTOM only.
 
     Example:
         >>> sendevent("CUSTOM", {"Section": 33}, "hello", subclass="albs::Section-Alarm")
         b'sendevent CUSTOM\\nEvent-Subclass: albs::Section-Alarm\\nSection: 33\\nContent-Length: 5\\n\\nhello'
+        >>> sendevent("NOTIFY", [("Contact", ["a", "b"])])
+        b'sendevent NOTIFY\\nContact: ARRAY::a|:b\\n\\n'
     """
-    if subclass is not None and name != "CUSTOM":
-        raise InvalidCommand(f"{name!r:.80} has no subclasses, only CUSTOM has")
-    first = [] if subclass is None else [_header("Event-Subclass", subclass)]
-    lines = [*first, *(_header(key, value) for key, value in _pairs(headers))]
-    return _command(f"sendevent {_word('the event name', str(name))}", lines, _body(body))
+    event_name = _event_name(name)
+    if subclass is not None:
+        if not _is_custom(event_name):
+            raise InvalidCommand(f"{event_name!r:.80} has no subclasses, only CUSTOM has")
+        headers = [("Event-Subclass", _text("the subclass", subclass)), *_without("Event-Subclass", headers)]
+    data = _body(body)
+    return _command(f"sendevent {event_name}", _lines(headers, data), data)
 
 
 # Channels
 
 
-def sendmsg(call_command: str, headers: Headers = (), body: bytes | str = b"", *, uuid: str | None = None) -> bytes:
+def sendmsg(
+    call_command: str,
+    headers: Headers = (),
+    body: bytes | str = b"",
+    *,
+    uuid: str | None = None,
+    **options: Unpack[MessageOptions],
+) -> bytes:
     """`sendmsg`: any message to a channel; the functions below build the known ones.
 
     Args:
         call_command: `call-command`, such as "execute".
         headers: the others.
-        body: with `content-type` among the headers.
+        body: with `content-type` among the headers; the switch cuts it at the first NUL.
         uuid: the channel; None for the connection's own.
+        options: see `MessageOptions`.
+
+    Example:
+        >>> sendmsg("hangup", {"hangup-cause": "USER_BUSY"}, uuid="8f08a03a")
+        b'sendmsg 8f08a03a\\ncall-command: hangup\\nhangup-cause: USER_BUSY\\n\\n'
     """
     target = "" if uuid is None else f" {_word('the uuid', uuid)}"
-    lines = [_header("call-command", _word("the call-command", call_command))]
-    lines += [_header(key, value) for key, value in _pairs(headers)]
-    return _command(f"sendmsg{target}", lines, _body(body))
+    first = ("call-command", _word("the call-command", call_command))
+    data = _body(body)
+    return _command(f"sendmsg{target}", _lines([first, *_without(first[0], headers), *_options(**options)], data), data)
+
+
+def _options(
+    event_lock: bool = False, event_lock_pri: bool = False, lead_frames: int | None = None
+) -> list[tuple[str, Value]]:
+    headers = [*_switched_on("event-lock", event_lock), *_switched_on("event-lock-pri", event_lock_pri)]
+    return headers if lead_frames is None else [*headers, ("lead-frames", _number("lead_frames", lead_frames, 0))]
+
+
+def _switched_on(name: str, flag: bool) -> list[tuple[str, Value]]:
+    return [(name, True)] if _flag(name, flag) else []
 
 
 def execute(
@@ -297,6 +534,7 @@ def execute(
     *,
     uuid: str | None = None,
     event_uuid: str | None = None,
+    event_uuid_name: str | None = None,
     loops: int | None = None,
     event_lock: bool = False,
     event_lock_pri: bool = False,
@@ -308,9 +546,11 @@ def execute(
 
     Args:
         application: its name.
-        argument: its data; with line ends or a leading blank it goes as the message's body.
+        argument: its data. What a header cannot carry (line ends, a leading blank, `ARRAY::` at the beginning) goes as
+            the message's body. A NUL cannot go at all.
         uuid: the channel; None for the connection's own.
         event_uuid: comes back as `Application-UUID` in CHANNEL_EXECUTE and CHANNEL_EXECUTE_COMPLETE.
+        event_uuid_name: comes back as `Application-UUID-Name`.
         loops: how often; negative for ever.
         event_lock: run nothing that is queued behind it before it ends.
         event_lock_pri: the same, ahead of the others.
@@ -319,45 +559,59 @@ def execute(
         lead_frames: audio frames to wait for before it starts.
 
     Example:
-        >>> execute("playback", "tone_stream://%(500,0,440)", event_lock=True)
-        b'sendmsg\\ncall-command: execute\\nexecute-app-name: playback\\nexecute-app-arg: tone_stream://%(500,0,440)\\nevent-lock: true\\n\\n'
-    """  # noqa: E501
-    headers: list[tuple[str, str | int]] = [("execute-app-name", _word("the application", application))]
-    body = ""
-    if argument.startswith(" ") or any(breaker in argument for breaker in _LINE_BREAKERS):
-        headers.append(("content-type", "text/plain"))
-        body = argument
-    elif argument:
-        headers.append(("execute-app-arg", argument))
-    options: tuple[tuple[str, str | int | bool | None], ...] = (
-        ("loops", loops),
-        ("event-lock", event_lock),
-        ("event-lock-pri", event_lock_pri),
-        ("async", run_async),
-        ("Event-UUID", event_uuid),
-        ("hold-bleg", hold_bleg),
-        ("lead-frames", lead_frames),
-    )
-    for name, option in options:
-        if option is not None and option is not False:
-            headers.append((name, "true" if option is True else option))
-    return sendmsg("execute", headers, body, uuid=uuid)
+        >>> execute("sleep", "200", event_lock=True)
+        b'sendmsg\\ncall-command: execute\\nexecute-app-name: sleep\\nexecute-app-arg: 200\\nevent-lock: true\\n\\n'
+    """
+    headers: list[tuple[str, Value]] = [("execute-app-name", _word("the application", application))]
+    text = _text("the argument", argument)
+    if "\0" in text:
+        raise InvalidCommand(f"the argument {text!r:.80} has a NUL in it, where the switch would cut it")
+    by_body = text.startswith((" ", _ARRAY)) or "\n" in text or "\r" in text
+    if text:
+        headers.append(("content-type", "text/plain") if by_body else ("execute-app-arg", text))
+    headers += _options(event_lock, event_lock_pri, lead_frames)
+    if loops is not None:
+        headers.append(("loops", _number("loops", loops)))
+    headers += _switched_on("async", run_async)
+    named = (("Event-UUID", event_uuid), ("Event-UUID-Name", event_uuid_name))
+    headers += [(name, _text(name, value)) for name, value in named if value is not None]
+    headers += _switched_on("hold-bleg", hold_bleg)
+    return sendmsg("execute", headers, text if by_body else "", uuid=uuid)
 
 
-def hangup(cause: str | HangupCause = HangupCause.NORMAL_CLEARING, *, uuid: str | None = None) -> bytes:
+def hangup(
+    cause: str | int = HangupCause.NORMAL_CLEARING, *, uuid: str | None = None, **options: Unpack[MessageOptions]
+) -> bytes:
     """`sendmsg` / `hangup`.
+
+    Args:
+        cause: a `HangupCause`, its name or its number.
+        uuid: the channel; None for the connection's own.
+        options: see `MessageOptions`.
 
     Example:
         >>> hangup(HangupCause.USER_BUSY)
         b'sendmsg\\ncall-command: hangup\\nhangup-cause: USER_BUSY\\n\\n'
     """
-    name = cause.name if isinstance(cause, HangupCause) else cause
-    return sendmsg("hangup", [("hangup-cause", _word("the cause", name))], uuid=uuid)
+    if isinstance(cause, HangupCause):
+        cause = cause.name
+    name = _word("the cause", cause) if isinstance(cause, str) else _number("the cause", cause, 0)
+    return sendmsg("hangup", [("hangup-cause", name)], uuid=uuid, **options)
 
 
-def nomedia(nomedia_uuid: str, *, uuid: str | None = None) -> bytes:
-    """`sendmsg` / `nomedia`: take the switch out of the media path of a channel."""
-    return sendmsg("nomedia", [("nomedia-uuid", _word("the uuid", nomedia_uuid))], uuid=uuid)
+def nomedia(nomedia_uuid: str, *, uuid: str | None = None, **options: Unpack[MessageOptions]) -> bytes:
+    """`sendmsg` / `nomedia`: take the switch out of the media path of a channel.
+
+    Args:
+        nomedia_uuid: that channel.
+        uuid: the channel the message goes to; None for the connection's own.
+        options: see `MessageOptions`.
+
+    Example:
+        >>> nomedia("8f08a03a")
+        b'sendmsg\\ncall-command: nomedia\\nnomedia-uuid: 8f08a03a\\n\\n'
+    """
+    return sendmsg("nomedia", [("nomedia-uuid", _word("the uuid", nomedia_uuid))], uuid=uuid, **options)
 
 
 def unicast(
@@ -369,6 +623,7 @@ def unicast(
     transport: str = "udp",
     flags: str = "",
     uuid: str | None = None,
+    **options: Unpack[MessageOptions],
 ) -> bytes:
     """`sendmsg` / `unicast`: send a channel's audio to a socket and take audio from it.
 
@@ -378,26 +633,45 @@ def unicast(
         transport: "udp" or "tcp".
         flags: "native" for no transcoding.
         uuid: the channel; None for the connection's own.
+        options: see `MessageOptions`.
+
+    Example:
+        >>> unicast(remote_port=9000, transport="tcp").decode().splitlines()[4:-1]
+        ['remote-ip: 127.0.0.1', 'remote-port: 9000', 'transport: tcp']
     """
-    headers: list[tuple[str, str | int]] = [
-        ("local-ip", local_ip),
-        ("local-port", local_port),
-        ("remote-ip", remote_ip),
-        ("remote-port", remote_port),
+    if transport not in ("udp", "tcp"):
+        raise InvalidCommand(f"the transport is {transport!r:.80}, expected 'udp' or 'tcp'")
+    headers: list[tuple[str, Value]] = [
+        ("local-ip", _word("the local address", local_ip)),
+        ("local-port", _number("the local port", local_port, 0, 65535)),
+        ("remote-ip", _word("the remote address", remote_ip)),
+        ("remote-port", _number("the remote port", remote_port, 0, 65535)),
         ("transport", transport),
     ]
-    return sendmsg("unicast", [*headers, ("flags", flags)] if flags else headers, uuid=uuid)
+    return sendmsg("unicast", [*headers, ("flags", flags)] if flags != "" else headers, uuid=uuid, **options)
 
 
-def xferext(applications: Iterable[tuple[str, str]], *, uuid: str | None = None) -> bytes:
+def xferext(
+    applications: Iterable[tuple[str, str]], *, uuid: str | None = None, **options: Unpack[MessageOptions]
+) -> bytes:
     """`sendmsg` / `xferext`: run applications, each with its data, as a new extension.
+
+    Args:
+        applications: name and data ("" for none), one at least.
+        uuid: the channel; None for the connection's own.
+        options: see `MessageOptions`.
 
     Example:
         >>> xferext([("answer", ""), ("playback", "a.wav")])
         b'sendmsg\\ncall-command: xferext\\napplication: answer\\napplication: playback a.wav\\n\\n'
     """
-    headers = [("application", f"{_word('the application', name)} {data}".rstrip(" ")) for name, data in applications]
-    return sendmsg("xferext", headers, uuid=uuid)
+    headers = []
+    for name, data in applications:
+        word = _word("the application", name)
+        headers.append(("application", f"{word} {_rest('the data', data)}" if data != "" else word))
+    if not headers:
+        raise InvalidCommand("no application, expected one at least")
+    return sendmsg("xferext", headers, uuid=uuid, **options)
 
 
 # Log, and the rest
@@ -406,26 +680,34 @@ def xferext(applications: Iterable[tuple[str, str]], *, uuid: str | None = None)
 def log(level: str | int | LogLevel | None = None) -> bytes:
     """`log`: send log lines down to this level; debug if there is none.
 
+    Args:
+        level: a `LogLevel`, a name that the switch knows (ERR and not ERROR), or a number.
+
     Example:
-        >>> log(LogLevel.INFO), log("warning")
-        (b'log INFO\\n\\n', b'log warning\\n\\n')
+        >>> log(LogLevel.INFO), log("warning"), log(LogLevel.DEBUG10)
+        (b'log INFO\\n\\n', b'log warning\\n\\n', b'log 110\\n\\n')
     """
     if level is None:
         return _command("log")
-    name = level.name if isinstance(level, LogLevel) and level <= LogLevel.DEBUG else str(level)
-    return _command(f"log {_word('the level', name)}")
+    if isinstance(level, LogLevel) and level <= LogLevel.DEBUG:  # the switch has no names for those beyond
+        level = level.name
+    name = _word("the level", level) if isinstance(level, str) else _number("the level", level, 0)
+    return _command(f"log {name}")
 
 
 def nolog() -> bytes:
-    """`nolog`: no log lines any more."""
+    """`nolog`: no log lines any more, those that wait are dropped."""
     return _command("nolog")
 
 
 def linger(seconds: int | None = None) -> bytes:
-    """`linger`: keep the connection after the channel's end, until it is closed or for some seconds."""
-    if seconds is not None and seconds < 0:
-        raise InvalidCommand(f"linger for {seconds} seconds, expected 0 or more")
-    return _command("linger" if seconds is None else f"linger {seconds}")
+    """`linger`: keep the connection after the channel's end, until it is closed or for some seconds.
+
+    Example:
+        >>> linger(), linger(5)
+        (b'linger\\n\\n', b'linger 5\\n\\n')
+    """
+    return _command("linger" if seconds is None else f"linger {_number('the time to linger', seconds, 0)}")
 
 
 def nolinger() -> bytes:
@@ -439,8 +721,13 @@ def connect() -> bytes:
 
 
 def getvar(name: str) -> bytes:
-    """`getvar`: a channel variable. The answer is cut at 511 bytes, and broken by line ends: see `api uuid_getvar`."""
-    return _command(f"getvar {_word('the variable', name)}")
+    """`getvar`: a channel variable. The answer is cut at 511 bytes, and broken by line ends: see `api uuid_getvar`.
+
+    Example:
+        >>> getvar("caller_id_name")
+        b'getvar caller_id_name\\n\\n'
+    """
+    return _command(f"getvar {_rest('the variable', name)}")
 
 
 def resume() -> bytes:

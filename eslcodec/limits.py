@@ -40,6 +40,12 @@ EVENT_QUEUE_HARD: Final = 65_536
 """The same while somebody waits for a reply, which stands behind the events on the wire: the reader may be the one who
 waits. Beyond it waiting is in vain and ends with `EventQueueFull`; about 300 MB."""
 
+MAX_COMMAND_BYTES: Final = 10 << 20
+MAX_COMMAND_BODY_BYTES: Final = 16 << 20
+MAX_JOB_UUID_BYTES: Final = 256
+"""What the switch takes: of a command with its headers and blank line (it cuts there), of its body (it closes the
+connection), and of a Job-UUID. A builder that goes beyond raises `InvalidCommand`."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 
