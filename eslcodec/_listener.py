@@ -377,7 +377,7 @@ class Listener:
         if start:
             del self._buffer[:start]
             self._searched = 0
-        match = _BLOCK_END.search(self._buffer, self._searched)
+        match = _BLOCK_END.search(self._buffer, self._searched, MAX_COMMAND_BYTES)
         if match is None and len(self._buffer) < MAX_COMMAND_BYTES:
             # A terminator may have begun in the line ends at the buffer's end.
             self._searched = len(self._buffer.rstrip(b"\r\n"))

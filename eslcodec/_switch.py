@@ -124,12 +124,17 @@ def _xml(fields: Iterable[Field], body: bytes | None) -> bytes:
             lines.append(b"    <%b>%b</%b>\n" % (raw, text, raw))
     lines.append(b"  </headers>\n")
     if body:
-        escaped = _XML_SPECIAL.sub(
-            lambda match: _XML_NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", body.decode("utf-8", "ignore")
-        )
+        escaped = _XML_SPECIAL.sub(lambda match: _XML_NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", _utf8(body))
         indent = "  " if escaped.endswith("\n") else ""
         lines.append(f"  <Content-Length>{len(body)}</Content-Length>\n  <body>{escaped}{indent}</body>\n".encode())
     return b"".join([*lines, b"</event>\n"])
+
+
+def _utf8(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""  # as the switch was seen to do
 
 
 class Session:

@@ -757,8 +757,7 @@ class _Connection:
         turn = _TURN_BYTES
         while not self.closed:
             if self.listener.killed and not self.killed:
-                self.killed = True  # whatever is half sent is not sent to its end
-                self.unsent = memoryview(b"")
+                self._kill()
             if not self.unsent:
                 self.unsent = self._next()
             if not self.unsent:
@@ -785,6 +784,13 @@ class _Connection:
             self._block(False)
             if self.listener.closing:
                 self._finish()
+
+    def _kill(self) -> None:
+        """What is half sent is not sent to its end; the notice waits for the reader, the switch does not."""
+        self.killed = True
+        self.unsent = memoryview(b"")
+        self.listener.end()
+        self.emulator._notify()
 
     def _next(self) -> memoryview:
         data = self.listener.pull(_CHUNK_BYTES)
@@ -883,5 +889,6 @@ class _Connection:
         limit = _FOREVER if self.emulator._lossless else self.emulator._switch.queue_limit
         replay.produce(due, limit - self.listener.queued)
         self.flush()
+        self.emulator._notify()
         delay = 0 if rate is None else max(_TICK_SECONDS, 1 / rate)
         self.loop.call_later(delay, self._produce, since, before)

@@ -1,0 +1,1396 @@
+"""The emulated switch behaves as a real one was seen to: by transcripts, by captures, and rule by rule."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import json
+import lzma
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import DATA, capture
+
+import eslcodec
+from eslcodec._switch import Field, Switch, SwitchEvent
+from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
+
+VECTORS = [
+    vector for vector in json.loads((DATA / "vectors.json").read_text("utf-8"))["vectors"] if vector["kind"] == "server"
+]
+FAREWELL = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+SECONDS = 10.0
+
+
+class Client:
+    """A socket that keeps what it reads: messages, and the bytes."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(SECONDS)
+        self.sock = sock
+        self.decoder = eslcodec.Decoder()
+        self.messages: list[eslcodec.Message] = []
+        self.raw = b""
+        self.ended = False
+        self.seen = 0
+
+    def send(self, text: str) -> None:
+        self.sock.sendall(text.encode("latin-1"))
+
+    def read(self) -> None:
+        try:
+            data = self.sock.recv(1 << 20)
+        except ConnectionResetError:
+            data = b""
+        except TimeoutError:
+            pytest.fail(f"nothing more came; received {self.messages}")
+        self.ended = not data
+        self.raw += data
+        self.decoder.feed(data)
+        self.messages += self.decoder
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        while not condition():
+            assert not self.ended, f"the connection ended; received {self.messages}"
+            self.read()
+
+    def to_the_end(self) -> None:
+        while not self.ended:
+            self.read()
+
+    @property
+    def events(self) -> list[eslcodec.Event]:
+        return [message for message in self.messages if isinstance(message, eslcodec.Event)]
+
+    @property
+    def replies(self) -> list[eslcodec.Message]:
+        return [message for message in self.messages if not isinstance(message, (eslcodec.Event, eslcodec.LogLine))]
+
+    def ask(self, command: str) -> eslcodec.Message:
+        """The reply to one command."""
+        before = len(self.replies)
+        self.send(command + "\n\n")
+        self.until(lambda: len(self.replies) > before)
+        return self.replies[before]
+
+    def text(self, command: str) -> str:
+        reply = self.ask(command)
+        return reply.text if isinstance(reply, eslcodec.CommandReply) else (reply.body or b"").decode()
+
+    def next_event(self) -> eslcodec.Event:
+        self.until(lambda: len(self.events) > self.seen)
+        self.seen += 1
+        return self.events[self.seen - 1]
+
+
+@contextmanager
+def connected(switch: Emulator, *commands: str, login: bool = True) -> Iterator[Client]:
+    """A client that has logged in and sent some commands."""
+    with socket.create_connection((switch.host, switch.port)) as sock:
+        client = Client(sock)
+        if login:
+            client.until(lambda: client.messages)
+            client.ask("auth ClueCon")
+        for command in commands:
+            client.ask(command)
+        yield client
+
+
+@contextmanager
+def called(switch: Emulator, **options: Any) -> Iterator[tuple[EmulatedCall, Client]]:
+    """A call that the switch has put through to us, and our end of its connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        call = switch.dial(*server.getsockname(), **options)
+        sock, _ = server.accept()
+    with sock:
+        yield call, Client(sock)
+
+
+def fence(switch: Emulator, client: Client) -> None:
+    """Everything fired before is with the client, if it was meant for it."""
+    client.text("api echo fence")
+
+
+def names(client: Client) -> list[str | None]:
+    return [event.name for event in client.events]
+
+
+@pytest.fixture
+def switch() -> Iterator[Emulator]:
+    with Emulator() as switch:
+        yield switch
+
+
+# Transcripts of the real command loop
+
+
+class BareSession(Session):
+    """The transcripts' channel: it has nothing but its id."""
+
+    def fields(self, *, variables: bool = True) -> list[Field]:
+        return [("Unique-ID", self.uuid)]
+
+
+class BareSwitch(Switch):
+    """The transcripts' switch: its core functions are stubs, so consoles echo and channels fire no events."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            make_uuid=lambda kind: "job-generated" if kind == "job" else "uuid-generated",
+            core_headers=self.short_headers,
+        )
+        self.api.clear()
+        self.api.update({"status": lambda args: f"UP arg=[{args or '(none)'}]\n", "empty": ""})
+
+    def short_headers(self, name: str, function: str) -> Iterable[Field]:
+        core = function == "parse_command" and name != "CHANNEL_DATA"
+        return [("Event-Name", name), *([("Core-UUID", "core")] if core else [])]
+
+    def console(self, text: str) -> str:
+        return f"console[{text}]\n"
+
+    def channel_event(self, *_args: Any, **_keywords: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_command_loop_transcript(vector: dict[str, Any]) -> None:
+    switch = BareSwitch()
+    session = switch.add_session(BareSession("sess-1", {"foo": "bar"}))
+    if vector["mode"] == "inbound":
+        listener = Listener(switch)
+    else:
+        listener = Listener(switch, session=session, mode=vector["mode"].removeprefix("outbound "))
+    assert listener.start() == vector["greeting"].encode("latin-1")
+    for step in vector["transcript"]:
+        if "client" in step:
+            sent = listener.receive(step["client"].encode("latin-1"))
+        else:
+            name, *pairs = step["event_fired"].split(" ")
+            sent = listener.fire(switch.event(name, [tuple(pair.split("=", 1)) for pair in pairs]))
+        assert sent.decode("latin-1") == step["server"], step
+    assert listener.closing == vector["closed_at_end"]
+
+
+def test_there_are_36_transcripts() -> None:
+    assert len(VECTORS) == 36
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_commands_may_arrive_byte_by_byte(vector: dict[str, Any]) -> None:
+    def said(size: int) -> tuple[list[bytes], list[bytes]]:
+        switch = BareSwitch()
+        session = switch.add_session(BareSession("sess-1", {"foo": "bar"}))
+        inbound = vector["mode"] == "inbound"
+        listener = Listener(switch, session=None if inbound else session, mode=vector["mode"])
+        sent = listener.start()
+        data = "".join(step.get("client", "") for step in vector["transcript"]).encode("latin-1")
+        for at in range(0, len(data), size):
+            sent += listener.receive(data[at : at + size])
+        decoder = eslcodec.Decoder()
+        decoder.feed(sent)
+        messages = list(decoder)
+        # Events wait for pipelined commands, so their place depends on how these come.
+        events = [message.frame for message in messages if isinstance(message, eslcodec.Event)]
+        return events, [message.frame for message in messages if not isinstance(message, eslcodec.Event)]
+
+    assert said(1) == said(1 << 20)
+
+
+# Captures: what a real client wrote, written to the emulator
+
+
+def summary(message: eslcodec.Message) -> str:
+    """What must be the same: the kind, and the text but for ids and the outputs of API commands."""
+    if isinstance(message, eslcodec.ApiResponse):
+        failed = (message.body or b"").endswith((b" Command not found!\n", b"-ERR no reply\n"))
+        return f"api/response {message.text if failed else '...'!r}"
+    shown = [message.content_type or "", message.get("Content-Disposition", ""), message.get("Linger-Time", "")]
+    shown += [message.get("Socket-Mode", ""), message.get("Control", ""), message.get("Channel-Name", "")]
+    if message.get("Event-Name") == "CHANNEL_DATA":
+        shown = [*shown[:1], *shown[3:5]]
+    body = "..." if message.content_type == "command/reply" else (message.body or b"").decode("latin-1")
+    text = "|".join([*filter(None, shown), *message.getlist("Reply-Text"), body])
+    return UUID.sub("<uuid>", text)
+
+
+def messages_of(data: bytes) -> list[eslcodec.Message]:
+    decoder = eslcodec.Decoder()
+    decoder.feed(data)
+    return list(decoder)
+
+
+def replies_in(messages: Iterable[eslcodec.Message]) -> list[eslcodec.Message]:
+    return [message for message in messages if not isinstance(message, (eslcodec.Event, eslcodec.LogLine))]
+
+
+def converse(
+    name: str,
+    client: Client,
+    then: Callable[[], object] | None = None,
+    counts: Callable[[Iterable[eslcodec.Message]], tuple[int, ...]] = lambda messages: (len(replies_in(messages)),),
+) -> None:
+    """Write what the client of a capture wrote, each piece after as many replies (or whatever counts) as there were."""
+    data = capture(name)
+    replies = replies_in(messages_of(data))
+    for write in json.loads((DATA / "captures" / f"{name}.tx.json").read_text("utf-8")):
+        due = counts(messages_of(data[: write["at"]]))
+        while not client.ended and any(got < wanted for got, wanted in zip(counts(client.messages), due, strict=True)):
+            client.read()
+        try:
+            client.send(write["bytes"])
+        except OSError:  # some wrote on after the end
+            break
+    if then is not None:
+        closing = sum(isinstance(reply, eslcodec.DisconnectNotice) for reply in replies)
+        client.until(lambda: len(client.replies) >= len(replies) - closing)
+        then()
+    client.until(lambda: len(client.replies) >= len(replies) or client.ended)
+    if not isinstance(replies[-1], eslcodec.DisconnectNotice):
+        client.sock.shutdown(socket.SHUT_WR)
+    client.to_the_end()
+
+
+def assert_same(expected: list[str], got: list[str]) -> None:
+    if got != expected:
+        pytest.fail("\n".join(difflib.unified_diff(expected, got, "captured", "emulated", lineterm="", n=2)))
+
+
+USERS = {
+    "1000@localtest": User("esl1234", events="HEARTBEAT CHANNEL_CREATE", api="status version"),
+    "admin@test.local": User("adminpw"),
+    "limited@test.local": User("limitedpw", api="status"),
+}
+INBOUND_CAPTURES = [
+    "api_console_execute",
+    "auth_crlf",
+    "auth_invalid",
+    "auth_late",
+    "bgapi_nonsubscribed",
+    "commands_inbound",
+    "concurrent_commands",
+    "event_commands",
+    "exit_variants",
+    "getvar_breaks_framing",
+    "limits",
+    "log_only",
+    "malformed",
+    "myevents_inbound",
+    "rude_rejection",
+    "sendevent",
+    "sendevent_xml",
+    "sendmsg_event_lock_order",
+    "server_stop_reload",
+    "unauthed_commands",
+    "userauth",
+    "userauth_longlist",
+    "userauth_ok",
+    "userauth_variant_0",
+    "userauth_variant_1",
+    "userauth_variant_2",
+    "userauth_variant_3",
+]
+ODD_VARIABLES = {
+    "v_utf8_zh": "你好\uff0c世界 呼叫中心",
+    "v_percent": "100% sure, 50%off",
+    "v_array": ["a", "b", "c d: %20 é"],
+    "v_long": "1" + "0123456789abcdefghijklmnopqrstuvwxyz" * 20,
+    "v_spaces": "  two lead and trail  ",
+    "v_space_only": " ",
+    "v_newline": "line1\nline2\n\nline4: x\r\ncrlf",
+    "v_fakeheader": "x\nContent-Length: 5\n\nhello",
+    "v_tilde": "~Reply-Text: fake",
+}
+
+
+@pytest.mark.parametrize("name", INBOUND_CAPTURES)
+def test_replies_of_an_inbound_capture(name: str) -> None:
+    data = capture(name)
+    users = dict(USERS)
+    if name == "userauth_longlist":
+        allowed = messages_of(data)[1]["Allowed-API"].partition("Content-Type")[0]
+        users["longlist@test.local"] = User("longpw", api=allowed + "7" * 400)
+    with Emulator(users=users, allow=name != "rude_rejection") as switch:
+        switch.api["show"] = "type,name,ikey,filename\n"
+        switch.api["msleep"] = lambda args: Later(int(args) / 100_000, "+OK\n")
+        bound = re.search(rb"Unique-ID: (\S+)", data)
+        hangup = None
+        if bound and "sendevent" not in name:
+            session = switch.add_session(bound[1].decode(), ODD_VARIABLES)
+            if b"Controlled-Session-UUID" in data:
+                hangup = lambda: switch.hangup(session.uuid)  # noqa: E731
+        if name == "sendmsg_event_lock_order":
+            switch.add_session("aa28a1f7-d336-4d7c-87ef-e72da0db6198")
+        with connected(switch, login=False) as client:
+            converse(name, client, hangup)
+    assert_same(*[[summary(message) for message in found] for found in (replies_in(messages_of(data)), client.replies)])
+    if hangup is not None:
+        assert client.events[-1].name == "CHANNEL_HANGUP"
+
+
+def core_aside(event: eslcodec.Event) -> list[Any]:
+    """An event without what differs between two switches and two moments."""
+    own = re.compile(r"Core-UUID|FreeSWITCH-.*|Event-Date-.*|Event-Sequence|Event-UUID|Event-Calling-.*")
+    return [
+        [(name, "" if own.fullmatch(name) else value) for name, value in event.pairs()],
+        event.body,
+        event.malformed and str(event.malformed).partition(":")[0],
+    ]
+
+
+@pytest.mark.parametrize("name", ["sendevent", "sendevent_xml"])
+def test_events_of_a_sendevent_capture(name: str) -> None:
+    captured = messages_of(capture(name))
+    expected = [core_aside(event) for event in captured if isinstance(event, eslcodec.Event)]
+    with Emulator() as switch, connected(switch, login=False) as client:
+        converse(name, client)
+    assert [core_aside(event) for event in client.events] == expected
+
+
+OUTBOUND_CAPTURES: dict[str, str] = {
+    "out_async_full": "async full",
+    "out_async_nolinger": "async full",
+    "out_async_nolinger_cmd": "async full",
+    "out_myevents_json": "async full",
+    "out_myevents_plain": "async full",
+    "out_no_connect": "async full",
+    "out_path": "async full",
+    "out_silent_client": "async full",
+    "out_single_channel": "async",
+    "out_sync": "full",
+    "out_sync_hangup_midway": "full",
+    "out_unicast": "async full",
+    "outbound_async_full_plain": "async full",
+    "outbound_async_json_linger2": "async full",
+    "outbound_async_xml_nolinger": "async full",
+    "outbound_sync_full": "full",
+    "outbound_sync_single_channel": "",
+}
+HUNG_UP_BY_THE_CALLER = {"out_async_nolinger", "out_async_nolinger_cmd"}
+
+# Events that the captures have and the emulator does not send there, each with its reason.
+NOT_REPRODUCED = {
+    # The park of an async channel races with the client's first commands; the emulator parks before it listens to them.
+    "CHANNEL_PARK": {
+        "out_async_full",
+        "out_async_nolinger",
+        "out_async_nolinger_cmd",
+        "out_myevents_json",
+        "out_myevents_plain",
+        "out_single_channel",
+        "out_unicast",
+    },
+    # What the dialplan had done before the socket application, late in the queue; and DTMF, which is media.
+    "CHANNEL_STATE CS_ROUTING": {"out_myevents_json"},
+    "CHANNEL_STATE CS_EXECUTE": {"out_myevents_json", "out_myevents_plain"},
+    "CHANNEL_EXECUTE answer": {"out_myevents_json", "out_myevents_plain"},
+    "CHANNEL_EXECUTE_COMPLETE answer": {"out_myevents_json", "out_myevents_plain"},
+    "CHANNEL_EXECUTE socket": {"out_myevents_json", "out_myevents_plain"},
+    "DTMF": {"out_myevents_json", "out_myevents_plain"},
+}
+
+
+def happened(name: str, messages: Iterable[eslcodec.Message]) -> list[str]:
+    """The events in order, and where among them the notices came."""
+    found = []
+    for message in messages:
+        if isinstance(message, eslcodec.DisconnectNotice):
+            found.append("linger" if message.linger else "disconnect")
+        if not isinstance(message, eslcodec.Event):
+            continue
+        application = message.get("Application", "")
+        label = f"{message.name} {application}".strip()
+        if message.name == "CHANNEL_STATE":
+            label += f" {message['Channel-State']}"
+        if name in NOT_REPRODUCED.get(label, ()):
+            continue
+        # A real socket's own COMPLETE repeats the response of the application before it.
+        response = "" if application == "socket" else message.get("Application-Response", "")
+        data = re.sub(r":\d+", "", message.get("Application-Data", ""))  # the port of a socket
+        found.append(f"{label} {data} {response}".strip())
+    return found
+
+
+def hung_up_while_it_plays(switch: Emulator) -> Callable[[Session, str], Run]:
+    """A playback that its caller does not hear to the end."""
+
+    def play(session: Session, _data: str) -> Run:
+        switch._switch.later(0.1, lambda: switch.hangup(session.uuid))
+        return Run(60, "FILE PLAYED", "PLAYBACK ERROR")
+
+    return play
+
+
+@pytest.mark.parametrize("name", OUTBOUND_CAPTURES)
+def test_replies_and_events_of_an_outbound_capture(name: str) -> None:
+    data = capture(name)
+    captured = messages_of(data)
+    channel = next((message for message in captured if message.get("Event-Name") == "CHANNEL_DATA"), captured[0])
+    variables = {key.removeprefix("variable_"): channel[key] for key in channel if key.startswith("variable_")}
+    if name == "out_path":
+        del variables["socket_path"], variables["socket_host"]
+    with Emulator(login_timeout=0.05 if name == "out_silent_client" else 25) as switch:
+        in_time, switch._switch.later = switch._switch.later, lambda s, call: in_time(s / 20, call)  # time flies
+        switch.applications["sleep"] = lambda _session, data: int(data) / 1000
+        switch.applications["playback"] = 0.3
+        if name == "out_sync_hangup_midway":
+            switch.applications["playback"] = hung_up_while_it_plays(switch)
+        options = {
+            "mode": OUTBOUND_CAPTURES[name],
+            "uuid": channel.get("Unique-ID", "silent"),
+            "variables": variables,
+            "name": channel.get("Channel-Name", ""),
+            "answered": channel.get("Answer-State") == "answered",
+            "path": "some/path?x=1" if name == "out_path" else "",
+        }
+        with called(switch, **options) as (call, client):
+            converse(
+                name,
+                client,
+                call.hangup if name in HUNG_UP_BY_THE_CALLER else None,
+                lambda messages: (len(replies_in(messages)), len(happened(name, messages))),
+            )
+            call.wait()
+    assert_same(*[[summary(message) for message in replies_in(found)] for found in (captured, client.messages)])
+    assert_same(*[happened(name, messages) for messages in (captured, client.messages)])
+
+
+# Login
+
+
+def test_an_address_that_the_acl_refuses_is_told_so() -> None:
+    with Emulator(allow=lambda address: address != "127.0.0.1") as switch:
+        with connected(switch, login=False) as client:
+            client.to_the_end()
+        assert [type(message).__name__ for message in client.messages] == ["RudeRejection", "DisconnectNotice"]
+
+
+def test_a_client_that_says_nothing_is_sent_away() -> None:
+    with Emulator(login_timeout=0.05) as switch, connected(switch, login=False) as client:
+        client.to_the_end()
+        assert client.messages[-1].text == FAREWELL
+
+
+def test_a_restricted_user_is_refused_api_commands_hidden_in_others() -> None:
+    users = {"u@d": User("p", api="status bgapi expand")}
+    with Emulator(users=users) as switch, connected(switch, login=False) as client:
+        client.until(lambda: client.messages)
+        client.ask("userauth u@d:p")
+        switch.api["expand"] = "expanded"
+        assert client.text("api expand status") == "expanded"
+        assert client.text("api expand uptime") == "-ERR permission denied"
+        assert client.text("bgapi bgapi expand version") == "-ERR permission denied"
+        assert client.text("api bgapi status").startswith("+OK Job-UUID: ")
+
+
+def test_a_restricted_user_may_subscribe_to_the_allowed_subclasses_only() -> None:
+    users = {"u@d": User("p", events="DTMF CUSTOM a::b", log=False)}
+    with Emulator(users=users) as switch, connected(switch, login=False) as client:
+        client.until(lambda: client.messages)
+        client.ask("userauth u@d:p")
+        assert client.text("event plain dtmf CUSTOM a::b") == "+OK event listener enabled plain"
+        assert client.text("event plain CUSTOM c::d") == "-ERR permission denied"
+        assert client.text("event plain TALK") == "-ERR permission denied"
+        assert client.text("log 7") == "-ERR permission denied"
+
+
+# Events
+
+
+def test_the_same_event_in_three_formats(switch: Emulator) -> None:
+    headers = {"Unique-ID": "a1", "Text": "a b: c%", "Array": ["x", "y"], "Utf": "你好"}
+    read = []
+    for format in ("plain", "json", "xml"):
+        with connected(switch, f"event {format} MESSAGE") as client:
+            switch.fire("MESSAGE", headers, "body of\ntwo lines")
+            event = client.next_event()
+        assert event.content_type == f"text/event-{format}"
+        assert (event.name, event.body, event.getlist("Array")) == ("MESSAGE", b"body of\ntwo lines", ["x", "y"])
+        read.append([event[name] for name in ("Unique-ID", "Text", "Utf", "FreeSWITCH-Hostname")])
+    assert read[0] == read[1] == read[2] == ["a1", "a b: c%", "你好", "emulator"]
+
+
+def test_events_get_the_headers_of_the_core() -> None:
+    with Emulator(clock=lambda: 1_795_441_722.5) as switch, connected(switch, "event plain ALL") as client:
+        switch.fire("HEARTBEAT")
+        switch.fire("HEARTBEAT")
+        first, second = client.next_event(), client.next_event()
+    assert first["Event-Date-GMT"] == "Mon, 23 Nov 2026 13:48:42 GMT"
+    assert first["Event-Date-Timestamp"] == "1795441722500000"
+    assert (second.sequence or 0) - (first.sequence or 0) == 1
+    assert first["Core-UUID"] == second["Core-UUID"]
+
+
+def test_a_ready_made_event_is_fired_as_it_is(switch: Emulator) -> None:
+    event = eslcodec.Event.build("DTMF", {"Core-UUID": "c", "DTMF-Digit": "#"})
+    with connected(switch, "event plain DTMF") as client:
+        switch.fire(event)
+        assert client.next_event().pairs() == event.pairs()
+
+
+def test_an_event_that_no_switch_could_send_is_refused(switch: Emulator) -> None:
+    with pytest.raises(eslcodec.InvalidCommand):
+        switch.fire("DTMF", {"a: b": "c"})
+
+
+def test_the_subclass_comes_before_the_name(switch: Emulator) -> None:
+    with connected(switch, "event plain CUSTOM a::b") as client:
+        switch.fire("CUSTOM", {"X": "1"}, subclass="a::b")
+        assert client.next_event().pairs()[:2] == [("Event-Subclass", "a::b"), ("Event-Name", "CUSTOM")]
+
+
+def test_all_means_the_subclasses_known_by_then_once_a_name_is_nixed(switch: Emulator) -> None:
+    switch.fire("CUSTOM", subclass="old::one")
+    with connected(switch, "event plain ALL", "nixevent DTMF") as client:
+        switch.fire("CUSTOM", subclass="new::one")
+        switch.fire("DTMF")
+        switch.fire("CUSTOM", subclass="old::one")
+        assert client.next_event().subclass == "old::one"
+        assert len(client.events) == 1
+
+
+def test_nixevent_of_a_subclass_keeps_the_others(switch: Emulator) -> None:
+    with connected(switch, "event plain CUSTOM a b", "nixevent CUSTOM a") as client:
+        switch.fire("CUSTOM", subclass="a")
+        switch.fire("CUSTOM", subclass="b")
+        assert client.next_event().subclass == "b"
+
+
+def test_noevents_drops_what_waits(switch: Emulator) -> None:
+    with connected(switch, "event plain DTMF") as client:
+        client.send("noev")
+        switch.wait_for(lambda: switch.listeners[0].held)
+        switch.fire("DTMF")
+        assert client.text("ents") == "+OK no longer listening for events"
+        fence(switch, client)
+        assert client.events == []
+
+
+def test_events_wait_until_all_pipelined_commands_are_answered(switch: Emulator) -> None:
+    switch.api["fire"] = lambda args: switch.fire("DTMF", {"Digit": args})  # type: ignore[func-returns-value]
+    with connected(switch, "event plain DTMF") as client:
+        client.send("api fire 1\n\napi fire 2\n\napi echo x\n\n")
+        client.until(lambda: len(client.events) == 2)
+    kinds = [type(message).__name__ for message in client.messages[-5:]]
+    assert kinds == ["ApiResponse"] * 3 + ["Event"] * 2
+
+
+# Filters
+
+
+def passing(filters: list[str], *headers: dict[str, str]) -> list[str]:
+    """Which of the events with these headers pass, by their `N`."""
+    switch = Switch()
+    listener = Listener(switch)
+    listener.start()
+    listener.receive(b"auth ClueCon\n\nevent plain ALL\n\n")
+    for line in filters:
+        listener.receive(f"filter {line}\n\n".encode())
+    events = [switch.event("DTMF", [("N", str(at)), *pairs.items()]) for at, pairs in enumerate(headers)]
+    return [event.headers.get("N") or "" for event in events if listener.fire(event)]
+
+
+def test_filters_are_alternatives() -> None:
+    assert passing(["A 1", "B 2"], {"A": "1"}, {"B": "2"}, {"A": "2", "B": "1"}, {}) == ["0", "1"]
+
+
+def test_a_negative_filter_vetoes() -> None:
+    assert passing(["A 1", "B -2"], {"A": "1"}, {"A": "1", "B": "2"}, {"A": "1", "B": "3"}) == ["0", "2"]
+
+
+def test_with_negative_filters_only_nothing_passes() -> None:
+    assert passing(["B -2"], {"B": "2"}, {"B": "3"}, {}) == []
+
+
+def test_a_filter_in_slashes_is_a_regular_expression() -> None:
+    assert passing(["A /^x.z$/"], {"A": "xyz"}, {"A": "XYZ"}, {"A": "x"}) == ["0"]
+    assert passing(["A /^x.z$/i"], {"A": "xyz"}, {"A": "XYZ"}, {"A": "x"}) == ["0", "1"]
+    assert passing(["A /(/"], {"A": "("}) == []
+    assert passing(["A /x"], {"A": "x"}, {"A": "/x"}) == []
+
+
+def test_a_negative_regular_expression_is_none() -> None:
+    assert passing(["A 1", "B -/2/"], {"A": "1", "B": "2"}, {"A": "1", "B": "/2/"}) == ["0"]
+
+
+def test_filters_compare_without_case_and_match_values_with_blanks() -> None:
+    assert passing(["application play back"], {"Application": "PLAY BACK"}) == ["0"]
+
+
+def test_a_deleted_filter_filters_no_more() -> None:
+    assert passing(["A 1", "A 2", "delete A 1"], {"A": "1"}, {"A": "2"}) == ["1"]
+    assert passing(["A 1", "A 2", "delete a"], {"A": "1"}, {"A": "2"}) == ["0", "1"]
+    assert passing(["A 1", "B 2", "delete all"], {}) == ["0"]
+
+
+def test_a_filter_without_a_value_filters_nothing() -> None:
+    assert passing(["add A"], {}) == ["0"]
+    assert passing(["A "], {}) == ["0"]
+
+
+# myevents, log lines
+
+
+def test_myevents_lets_only_the_channels_own_events_through(switch: Emulator) -> None:
+    switch.add_session("mine")
+    with connected(switch, "event json BACKGROUND_JOB", "myevents mine") as client:
+        switch.fire("DTMF", {"Unique-ID": "other"})
+        switch.fire("HEARTBEAT", {"Unique-ID": "mine"})
+        client.ask("bgapi echo x\nJob-UUID: j")
+        switch.fire("DTMF", {"Unique-ID": "mine"})
+        client.until(lambda: len(client.events) == 2)
+        assert [(event.name, event.content_type) for event in client.events] == [
+            ("BACKGROUND_JOB", "text/event-json"),
+            ("DTMF", "text/event-json"),
+        ]
+        assert client.events[0]["Job-Owner-UUID"] == "mine"
+
+
+def test_log_lines_come_up_to_the_level(switch: Emulator) -> None:
+    with connected(switch, "log warning") as client:
+        switch.log("INFO", "not this")
+        switch.log("err", "this\n\nContent-Length: 5", uuid="a1", file="x.c", function="f", line=7)
+        client.until(lambda: isinstance(client.messages[-1], eslcodec.LogLine))
+        line = client.messages[-1]
+        assert isinstance(line, eslcodec.LogLine)
+        assert (line.level, line.text, line.uuid) == (3, "this\n\nContent-Length: 5\n", "a1")
+        assert (line.file, line.function, line.line) == ("x.c", "f", 7)
+        client.ask("nolog")
+        switch.log(0, "nor this")
+        fence(switch, client)
+        assert sum(isinstance(message, eslcodec.LogLine) for message in client.messages) == 1
+    with pytest.raises(ValueError, match="no log level"):
+        switch.log("loud", "x")
+
+
+# API commands and jobs
+
+
+def test_an_api_answer_is_an_output_or_a_function_of_the_arguments(switch: Emulator) -> None:
+    switch.api |= {"text": "a\n", "bytes": b"\xff", "call": lambda args: args.upper(), "fails": lambda _args: None}
+    with connected(switch) as client:
+        assert client.text("api text") == "a\n"
+        assert client.ask("api bytes").body == b"\xff"
+        assert client.text("api call x y") == "X Y"
+        assert client.text("api fails now") == "-ERR fails Command not found!\n"
+        assert client.text("api call x;;text\nconsole_execute: true") == "Xa\n"
+
+
+def test_a_slow_api_command_stops_its_connection_and_no_other(switch: Emulator) -> None:
+    switch.api["slow"] = Later(0.2, "done")
+    with connected(switch, "event plain DTMF") as client, connected(switch) as other:
+        client.send("api slow\n\napi echo after\n\n")
+        switch.wait_for(lambda: "api slow" in switch.commands)
+        switch.fire("DTMF")
+        fence(switch, other)
+        client.until(lambda: client.events)
+        assert [message.text for message in client.messages[-3:-1]] == ["done", "after"]
+
+
+def test_what_an_api_function_raises_comes_out_at_the_end() -> None:
+    def broken(_args: str) -> str:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"), Emulator() as switch:  # noqa: PT012
+        switch.api["broken"] = broken
+        with connected(switch) as client:
+            assert client.text("api broken") == "-ERR RuntimeError('broken')\n"
+            assert client.text("api echo still here") == "still here"
+
+
+def test_default_api_commands(switch: Emulator) -> None:
+    session = switch.add_session("s1", {"a": ["x", "y"]})
+    with connected(switch) as client:
+        assert client.text("api status").startswith("UP 0 years, 0 days, 0 hours, 0 minutes")
+        assert "FreeSWITCH Version" in client.text("api version")
+        assert client.text("api uptime").strip().isdigit()
+        assert UUID.fullmatch(client.text("api create_uuid"))
+        assert client.text("api uuid_exists s1") == "true"
+        assert client.text("api uuid_getvar s1 a") == "ARRAY::x|:y"
+        assert client.text("api uuid_getvar s1 b") == "_undef_"
+        assert client.text("api uuid_setvar s1 b c d") == "+OK\n"
+        assert session.variables["b"] == "c d"
+        assert client.text("api global_setvar g=1") == "+OK"
+        assert client.text("api global_getvar g") == "1"
+        assert client.text("api uuid_kill s1 17") == "+OK\n"
+        assert session.hangup_cause == "USER_BUSY"
+        for command in ("uuid_kill", "uuid_getvar", "uuid_setvar"):
+            assert client.text(f"api {command} s1 x y") == "-ERR No such channel!\n"
+        switch.add_session("s2")
+        assert client.text("api hupall").startswith("+OK")
+        assert switch.sessions == {}
+        assert client.text("api reload mod_other") == "+OK\n"
+
+
+def test_jobs_finish_at_once_unless_held(switch: Emulator) -> None:
+    with connected(switch, "event plain BACKGROUND_JOB") as client:
+        reply = client.ask("bgapi echo x y")
+        event = client.next_event()
+    assert isinstance(reply, eslcodec.CommandReply)
+    assert event["Job-UUID"] == reply.job_uuid
+    assert (event["Job-Command"], event["Job-Command-Arg"], event.body) == ("echo", "x y", b"x y")
+
+
+@pytest.mark.parametrize("order", ["first", "last", "random", "given"])
+def test_held_jobs_finish_in_the_order_wanted(switch: Emulator, order: Any) -> None:
+    switch.hold_jobs = True
+    ids = [f"job{at}" for at in range(20)]
+    with connected(switch, "event plain BACKGROUND_JOB") as client:
+        for uuid in ids:
+            client.ask(f"bgapi echo {uuid}\nJob-UUID: {uuid}")
+        assert client.events == []
+        given = sorted(ids)
+        released = switch.release_jobs(given if order == "given" else order, seed=7)
+        client.until(lambda: len(client.events) == len(ids))
+        assert [event["Job-UUID"] for event in client.events] == released
+        assert [event.text for event in client.events] == released
+    if order == "random":
+        assert released not in (ids, ids[::-1])
+        assert sorted(released) == given
+    else:
+        assert released == {"first": ids, "last": ids[::-1], "given": given}[order]
+    assert switch.jobs == []
+
+
+def test_some_jobs_may_be_released_and_others_held(switch: Emulator) -> None:
+    switch.hold_jobs = True
+    with connected(switch) as client:
+        for uuid in "abc":
+            client.ask(f"bgapi echo\nJob-UUID: {uuid}")
+    assert switch.hold_jobs
+    assert switch.release_jobs(count=1) == ["a"]
+    assert switch.release_jobs(["c"]) == ["c"]
+    assert [job.uuid for job in switch.jobs] == ["b"]
+    with pytest.raises(KeyError):
+        switch.release_jobs(["nosuch"])
+
+
+# sendevent
+
+
+@pytest.mark.parametrize("format", ["plain", "json", "xml"])
+def test_sendevent_comes_back(switch: Emulator, format: str) -> None:
+    with connected(switch, f"event {format} CUSTOM a::b") as client:
+        reply = client.text("sendevent CUSTOM\nEvent-Subclass: a::b\nX: 1 %\nL[1]: b\nContent-Length: 5\n\nhello")
+        event = client.next_event()
+    assert reply == f"+OK {event['Event-UUID']}"
+    assert (event.subclass, event["X"], event["Command"], event.body) == ("a::b", "1 %", "sendevent CUSTOM", b"hello")
+    assert event.getlist("L") == ["", "b"]
+
+
+def test_sendevent_to_a_live_channel_goes_to_the_channel(switch: Emulator) -> None:
+    session = switch.add_session("s1")
+    with connected(switch, "event plain ALL") as client:
+        client.ask("sendevent DTMF\nUnique-ID: s1\nDigit: 5")
+        fence(switch, client)
+        assert client.events == []
+    assert [event.headers.get("Digit") for event in session.events] == ["5"]
+
+
+def test_xml_of_an_odd_header_name_is_malformed_as_on_a_real_switch(switch: Emulator) -> None:
+    with connected(switch, "event xml NOTIFY") as client:
+        client.ask("sendevent NOTIFY\na name: x\nContent-Length: 13\n\n<é&\x01>\r\n\xff\xfe.\n")
+        event = client.next_event()
+    assert event.malformed is not None
+    assert b"    <a name>x</a name>\n" in (event.payload or b"")
+
+
+# How commands are read
+
+
+def test_a_body_may_hold_anything_but_is_cut_at_a_nul(switch: Emulator) -> None:
+    with connected(switch, "event plain NOTIFY") as client:
+        client.ask("sendevent NOTIFY\nContent-Length: 12\n\nexit\n\nexit\n\n")
+        assert client.next_event().body == b"exit\n\nexit\n\n"
+        client.ask("sendevent NOTIFY\nContent-Length: 5\n\nab\0cd")
+        assert client.next_event().body == b"ab"
+
+
+def test_of_two_bodies_the_last_counts(switch: Emulator) -> None:
+    with connected(switch, "event plain NOTIFY") as client:
+        client.ask("sendevent NOTIFY\nContent-Length: 2\nContent-Length: 3\n\nabcde")
+        assert client.next_event().body == b"cde"
+
+
+def test_a_cr_makes_the_lines_before_it_part_of_the_command(switch: Emulator) -> None:
+    with connected(switch) as client:
+        assert client.text("api echo x\nconsole_execute: true\r\nA: b") == "x\nconsole_execute: true"
+
+
+def test_a_command_block_of_10_mib_is_complete(switch: Emulator) -> None:
+    with connected(switch) as client:
+        thread = threading.Thread(target=client.send, args=("api echo " + "x" * 10_485_760 + "\n\n",))
+        thread.start()
+        client.until(lambda: len(client.replies) == 4)
+        thread.join()
+    assert len(client.replies[2].body or b"") == 10_485_760 - len("api echo ")
+    assert client.replies[3].text == "-ERR command not found"
+
+
+def test_reload_of_the_module_anywhere_in_a_command_ends_all_connections(switch: Emulator) -> None:
+    with connected(switch) as other, connected(switch) as client:
+        assert client.text("foo\nx: Reload MOD_event_socket").startswith("+OK Job-UUID: ")
+        for each in (client, other):
+            each.to_the_end()
+            assert each.messages[-1].text == "The system is being shut down.\n"
+
+
+def test_level_numbers_of_log() -> None:
+    listener = Listener(Switch())
+    listener.start()
+    listener.receive(b"auth ClueCon\n\n")
+    assert b"+OK log level 65 [63]" in listener.receive(b"log 65\n\n")
+    assert b"-ERR invalid log level" in listener.receive(b"log 64\n\n")
+    assert b"+OK log level 10 [10]" in listener.receive(b"log 10\n\n")
+
+
+# Slow readers
+
+
+def big_events(switch: Emulator) -> None:
+    body = "x" * 200_000
+    while switch.listeners:
+        switch.fire("CUSTOM", {"N": "1"}, body)
+
+
+def test_a_slow_reader_is_killed_in_the_middle_of_an_event() -> None:
+    with Emulator(queue_limit=10) as switch, connected(switch, "event plain ALL") as client:
+        big_events(switch)
+        client.to_the_end()
+    notice = b"Content-Type: text/disconnect-notice\nContent-Length: 39\n\nkilled listener because of lost events\n"
+    assert client.raw.endswith(notice)
+    assert client.raw[: -len(notice)][-1:] == b"x"
+    with pytest.raises(eslcodec.IncompleteFrame):
+        client.decoder.feed_eof()
+
+
+def test_the_500th_lost_event_in_a_row_is_survived_and_the_501st_is_not() -> None:
+    switch = Switch(queue_limit=1)
+    listener = Listener(switch)
+    listener.start()
+    listener.receive(b"auth ClueCon\n\nevent plain DTMF\n\n")
+    listener.receive(b"half a command")
+    event = switch.event("DTMF")
+    for _ in range(501):
+        listener.offer(event)
+    assert (listener.lost, listener.closing) == (500, False)
+    assert listener.receive(b"\n\n").count(b"Event-Name: DTMF") == 1
+    listener.receive(b"half a command")
+    for _ in range(501):
+        listener.offer(event)
+    assert (listener.lost, listener.closing) == (500, False)
+    assert b"lost events" in listener.fire(event)
+    assert listener.closing
+
+
+def test_lost_log_lines_kill_too() -> None:
+    switch = Switch(queue_limit=1)
+    listener = Listener(switch)
+    listener.start()
+    listener.receive(b"auth ClueCon\n\nlog\n\nhalf a command")
+    for _ in range(502):
+        switch.log(7, b"x")
+    assert listener.pull().endswith(b"killed listener because of lost log lines\n")
+
+
+# Replay
+
+
+def recording(count: int, name: str = "sip_plain") -> tuple[bytes, list[bytes]]:
+    """The first events of a capture, as a capture with replies and a cut event around them; and these events."""
+    decoder = eslcodec.Decoder()
+    decoder.feed(capture(name)[: 40_000 * count])
+    events = [message.frame for message in decoder if isinstance(message, eslcodec.Event)][:count]
+    assert len(events) == count
+    return b"Content-Type: auth/request\n\n" + b"".join(events) + events[0][:-9], events
+
+
+def test_a_replay_begins_with_event_and_is_verbatim() -> None:
+    data, events = recording(30)
+    with Emulator(replay=data, then="close") as switch, connected(switch) as client:
+        fence(switch, client)
+        assert client.events == []
+        client.ask("event xml DTMF")
+        client.to_the_end()
+    assert [event.frame for event in client.events] == events
+    assert client.messages[-1].text == FAREWELL
+
+
+@pytest.mark.parametrize("suffix", [".esl", ".esl.xz", ".esl.gz"])
+def test_a_replay_comes_from_a_file(tmp_path: Path, suffix: str) -> None:
+    data, events = recording(3)
+    pack = {".esl.xz": lzma.compress, ".esl.gz": gzip.compress}.get(suffix, bytes)
+    path = tmp_path / f"capture{suffix}"
+    path.write_bytes(pack(data))
+    with Emulator(replay=path, lossless=True) as switch, connected(switch, "myevents any") as client:
+        client.until(lambda: len(client.events) == 3)
+        assert client.text("api echo open") == "open"
+    assert [event.frame for event in client.events] == events
+
+
+def test_a_capture_without_events_cannot_be_replayed() -> None:
+    with pytest.raises(ValueError, match="no event"):
+        Emulator(replay=capture("auth_late"))
+
+
+def test_a_replay_repeats() -> None:
+    data, events = recording(7)
+    with (
+        Emulator(replay=data, repeat=5, lossless=True, then="close") as switch,
+        connected(switch, "event plain ALL") as client,
+    ):
+        client.to_the_end()
+    assert [event.frame for event in client.events] == events * 5
+
+
+def test_a_replay_without_end_goes_on() -> None:
+    data, events = recording(7)
+    with Emulator(replay=data, repeat=None, lossless=True) as switch, connected(switch, "event plain ALL") as client:
+        client.until(lambda: len(client.events) > 1000)
+    assert [event.frame for event in client.events[:21]] == events * 3
+
+
+def test_a_replay_at_a_rate_takes_its_time() -> None:
+    data, events = recording(20)
+    with Emulator(replay=data, rate=200, then="close") as switch, connected(switch, "event plain ALL") as client:
+        began = time.monotonic()
+        client.to_the_end()
+        took = time.monotonic() - began
+    assert [event.frame for event in client.events] == events
+    assert 0.08 < took < 5
+
+
+def test_commands_are_answered_and_events_fired_during_a_replay() -> None:
+    data, events = recording(50)
+    with Emulator(replay=data, rate=500) as switch, connected(switch, "event plain ALL") as client:
+        assert client.text("api echo x") == "x"
+        switch.fire("HEARTBEAT")
+        client.until(lambda: len(client.events) == 51)
+    assert [event.frame for event in client.events if event.get("FreeSWITCH-Hostname") != "emulator"] == events
+
+
+def test_noevents_stops_a_replay_and_event_goes_on() -> None:
+    data, _ = recording(5)
+    with Emulator(replay=data, rate=400, repeat=None) as switch, connected(switch, "event plain ALL") as client:
+        client.until(lambda: client.events)
+        client.ask("noevents")
+        count = len(client.events)
+        fence(switch, client)
+        assert len(client.events) == count
+        client.ask("event plain ALL")
+        client.until(lambda: len(client.events) > count)
+
+
+def test_a_replay_does_not_wait_for_a_slow_reader() -> None:
+    data, _ = recording(100)
+    with Emulator(replay=data, repeat=None, queue_limit=2000) as switch, connected(switch, "event plain ALL") as client:
+        switch.wait_for(lambda: not switch.listeners)
+        client.to_the_end()
+    assert client.raw.endswith(b"\n\nkilled listener because of lost events\n")
+
+
+def test_a_lossless_replay_waits_for_a_slow_reader() -> None:
+    data, events = recording(100)
+    with (
+        Emulator(replay=data, repeat=30, queue_limit=10, lossless=True, rate=1e6, then="close") as switch,
+        connected(switch, "event plain ALL") as client,
+    ):
+        switch.wait_for(lambda: switch.listeners[0].backlog > 1000)
+        client.to_the_end()
+    assert len(client.events) == 100 * 30
+    assert [event.frame for event in client.events[-100:]] == events
+
+
+# Faults
+
+
+GREETING = b"Content-Type: auth/request\n\n"
+
+
+def test_fault_cut() -> None:
+    with Emulator(faults=[Fault.cut(after=10)]) as switch:
+        with socket.create_connection((switch.host, switch.port)) as sock:
+            client = Client(sock)
+            client.to_the_end()
+            assert client.raw in (GREETING[:10], b"")  # a reset may overtake what was sent
+        with connected(switch) as client:
+            assert client.text("api echo the next one is whole") == "the next one is whole"
+
+
+def test_fault_close() -> None:
+    with Emulator(fault=Fault.close(after=40)) as switch:
+        for _ in range(2):
+            with socket.create_connection((switch.host, switch.port)) as sock:
+                client = Client(sock)
+                client.send("auth ClueCon\n\n")
+                client.to_the_end()
+                assert client.raw == (GREETING + b"Content-Type: command/reply")[:40]
+        switch.wait_for(lambda: not switch.listeners)
+
+
+def test_fault_stall() -> None:
+    with Emulator(fault=Fault.stall(after=len(GREETING) + 5)) as switch, connected(switch, login=False) as client:
+        client.send("auth ClueCon\n\nexit\n\n")
+        switch.wait_for(lambda: "exit" in switch.commands)
+        client.until(lambda: len(client.raw) == len(GREETING) + 5)
+        client.sock.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            client.sock.recv(1)
+
+
+def test_fault_drip() -> None:
+    with (
+        Emulator(fault=Fault.drip(10, every=0.001, after=len(GREETING))) as switch,
+        connected(switch, login=False) as client,
+    ):
+        client.until(lambda: client.messages)
+        client.send("auth ClueCon\n\n")
+        pieces = []
+        while len(client.messages) < 2:
+            before = len(client.raw)
+            client.read()
+            pieces.append(len(client.raw) - before)
+    assert len(pieces) > 1
+    assert client.messages[1].text == "+OK accepted"
+
+
+def test_fault_garbage() -> None:
+    with (
+        Emulator(fault=Fault.garbage(b"\0garbage", after=len(GREETING) - 1)) as switch,
+        socket.create_connection((switch.host, switch.port)) as sock,
+    ):
+        client = Client(sock)
+        client.until(lambda: len(client.raw) == len(GREETING) + 8)
+    assert client.raw == GREETING[:-1] + b"\0garbage\n"
+
+
+def test_a_fault_after_nothing_is_there_from_the_start() -> None:
+    with Emulator(fault=Fault.close()) as switch, socket.create_connection((switch.host, switch.port)) as sock:
+        assert Client(sock).sock.recv(1) == b""
+
+
+def test_drop_closes_without_a_notice(switch: Emulator) -> None:
+    with connected(switch) as client:
+        switch.drop()
+        client.to_the_end()
+    assert not isinstance(client.messages[-1], eslcodec.DisconnectNotice)
+    with connected(switch) as client:
+        assert client.text("api echo again") == "again"
+
+
+def test_shutdown_says_so(switch: Emulator) -> None:
+    with connected(switch) as client:
+        switch.shutdown()
+        client.to_the_end()
+    assert client.messages[-1].text == "The system is being shut down.\n"
+
+
+# Channels
+
+
+def execute(application: str, data: str = "", **headers: str) -> str:
+    lines = ["sendmsg", "call-command: execute", f"execute-app-name: {application}", f"execute-app-arg: {data}"]
+    return "\n".join([*lines, *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())])
+
+
+def executions(client: Client) -> list[str]:
+    short = {"CHANNEL_EXECUTE": "begin", "CHANNEL_EXECUTE_COMPLETE": "end"}
+    return [f"{short[event.name]} {event['Application-UUID']}" for event in client.events if event.name in short]
+
+
+@pytest.fixture
+def slow(switch: Emulator) -> Emulator:
+    switch.applications["sleep"] = lambda _session, data: int(data) / 1000
+    return switch
+
+
+def test_executes_nest_without_event_lock(slow: Emulator) -> None:
+    with called(slow) as (_call, client):
+        for command in ("connect", "myevents"):
+            client.ask(command)
+        client.send("".join(execute("sleep", "20", Event_UUID=uuid) + "\n\n" for uuid in "abc"))
+        client.until(lambda: len(executions(client)) == 6)
+    assert executions(client) == ["begin a", "begin b", "begin c", "end c", "end b", "end a"]
+
+
+def test_executes_with_event_lock_wait_for_each_other(slow: Emulator) -> None:
+    with called(slow) as (_call, client):
+        for command in ("connect", "myevents"):
+            client.ask(command)
+        client.send("".join(execute("sleep", "5", Event_UUID=uuid, event_lock="true") + "\n\n" for uuid in "abc"))
+        client.until(lambda: len(executions(client)) == 6)
+    assert executions(client) == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
+
+
+def test_a_static_connection_is_answered_when_the_application_has_ended(slow: Emulator) -> None:
+    with called(slow, mode="full") as (call, client):
+        for command in ("connect", "event plain ALL"):
+            client.ask(command)
+        client.send(execute("sleep", "100") + "\n\napi echo next\n\n")
+        slow.wait_for(lambda: call.executed)
+        slow.fire("HEARTBEAT")
+        client.until(lambda: "HEARTBEAT" in names(client))
+        kinds = [getattr(message, "name", None) or type(message).__name__ for message in client.messages[2:]]
+        assert kinds[:3] == ["CommandReply", "ApiResponse", "CHANNEL_EXECUTE"]
+        assert sorted(kinds[3:]) == ["CHANNEL_EXECUTE_COMPLETE", "HEARTBEAT"]
+
+
+def test_async_true_makes_one_execute_of_a_static_connection_async(slow: Emulator) -> None:
+    with called(slow, mode="full") as (_call, client):
+        client.ask("connect")
+        client.ask("myevents")
+        assert client.text(execute("sleep", "60000", **{"async": "true"})) == "+OK"
+        assert client.text("api echo free") == "free"
+
+
+def test_a_short_application_is_not_repeated_and_a_long_one_is(switch: Emulator) -> None:
+    flies = switch._switch.later
+    switch._switch.later = lambda seconds, call: flies(seconds / 100, call)
+    switch.applications["short"] = 0.4
+    switch.applications["long"] = Run(0.5, "DONE")
+    with called(switch) as (call, client):
+        client.ask("connect")
+        client.ask("myevents")
+        client.ask(execute("short", loops="3", Event_UUID="s"))
+        client.ask(execute("long", loops="3", Event_UUID="l", Event_UUID_Name="n"))
+        client.until(lambda: len(executions(client)) == 8)
+    assert executions(client).count("begin s") == 1
+    assert executions(client).count("begin l") == 3
+    last = [event for event in client.events if event["Application-UUID"] == "l"][-1]
+    assert (last["Application-Response"], last["Application-UUID-Name"]) == ("DONE", "n")
+    assert [application for application, _ in call.executed] == ["short", "long"]
+
+
+def test_an_unknown_application_hangs_up(switch: Emulator) -> None:
+    with called(switch) as (call, client):
+        client.ask("connect")
+        client.send(execute("nosuchapp") + "\n\n")
+        assert call.wait() == "DESTINATION_OUT_OF_ORDER"
+
+
+def test_an_application_may_be_a_function(switch: Emulator) -> None:
+    def greet(session: Session, data: str) -> None:
+        session.variables["greeting"] = f"hello {data}"
+
+    switch.applications["greet"] = greet
+    with called(switch, mode="full") as (_call, client):
+        client.ask("connect")
+        assert client.text(execute("greet", "you")) == "+OK"
+        assert client.text("getvar greeting") == "hello you"
+
+
+def test_what_an_application_raises_comes_out_at_the_end() -> None:
+    def broken(_session: Session, _data: str) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"), Emulator() as switch:  # noqa: PT012
+        switch.applications["broken"] = broken
+        with called(switch, mode="full") as (_call, client):
+            client.ask("connect")
+            assert client.text(execute("broken")) == "+OK"
+
+
+def test_xferext_executes_one_application_after_the_other(slow: Emulator) -> None:
+    with called(slow) as (call, client):
+        client.ask("connect")
+        client.ask("myevents")
+        client.ask(
+            "sendmsg\ncall-command: xferext\napplication: sleep 10\napplication: set a=b\napplication: hangup 17"
+        )
+        assert call.wait() == "USER_BUSY"
+    assert call.executed == [("sleep", "10"), ("set", "a=b"), ("hangup", "17")]
+
+
+def test_an_inbound_connection_commands_a_channel_by_its_id(switch: Emulator) -> None:
+    session = switch.add_session("s1", answered=False)
+    with connected(switch, "event plain CHANNEL_ANSWER CHANNEL_EXECUTE_COMPLETE") as client:
+        assert client.text(execute("answer").replace("sendmsg", "sendmsg s1")) == "+OK"
+        assert client.text("sendmsg\nsession-id: s1\n" + execute("set", "a=b").partition("\n")[2]) == "+OK"
+        client.until(lambda: len(client.events) == 3)
+    assert names(client) == ["CHANNEL_ANSWER", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_EXECUTE_COMPLETE"]
+    assert (session.answered, session.variables["a"]) == (True, "b")
+
+
+def test_an_inbound_connection_lingers_after_its_channel(switch: Emulator) -> None:
+    switch.add_session("s1", name="sofia/x")
+    with connected(switch, "myevents s1", "linger 1") as client:
+        switch.hangup("s1", "USER_BUSY")
+        client.to_the_end()
+        first, last = [message for message in client.messages if isinstance(message, eslcodec.DisconnectNotice)]
+    assert (first.linger, first.linger_time, first.channel_name, first.controlled_uuid) == (True, 1, "sofia/x", "s1")
+    assert (last.final, last.text) == (True, FAREWELL)
+    at = client.messages.index(first)
+    assert isinstance(client.messages[at - 1], eslcodec.Event)
+    assert client.events[-1].name == "CHANNEL_HANGUP_COMPLETE"
+
+
+def test_linger_without_a_time_ends_with_exit(switch: Emulator) -> None:
+    with called(switch, uuid="c1") as (call, client):
+        for command in ("connect", "linger", "myevents"):
+            client.ask(command)
+        call.hangup("NO_ANSWER")
+        client.until(lambda: isinstance(client.messages[-1], eslcodec.DisconnectNotice))
+        assert client.text("api echo still here") == "still here"
+        assert client.text(execute("set", "late=1")) == "+OK"
+        assert client.text("exit") == "+OK bye"
+        client.to_the_end()
+        assert client.messages[-1]["Controlled-Session-UUID"] == "c1"
+        assert call.wait() == "NO_ANSWER"
+        assert ("set", "late=1") not in call.executed
+        assert call.commands[-1] == "exit"
+
+
+def test_the_dialplan_ends_a_static_call_that_its_client_leaves(switch: Emulator) -> None:
+    with connected(switch, "event plain CHANNEL_HANGUP CHANNEL_UNPARK CHANNEL_DESTROY") as watcher:
+        with called(switch, mode="full") as (call, client):
+            client.ask("connect")
+        assert call.wait() == "NORMAL_CLEARING"
+        watcher.until(lambda: "CHANNEL_DESTROY" in names(watcher))
+        assert names(watcher) == ["CHANNEL_HANGUP", "CHANNEL_DESTROY"]
+
+
+def test_an_async_call_stays_parked_unless_resumed(switch: Emulator) -> None:
+    with called(switch, uuid="parked") as (call, client):
+        client.ask("connect")
+    assert call.wait() is None
+    assert "parked" in switch.sessions
+    with called(switch, uuid="resumed") as (call, client):
+        client.ask("connect")
+        client.ask("resume")
+    assert call.wait() == "NORMAL_CLEARING"
+    assert set(switch.sessions) == {"parked"}
+
+
+def test_a_call_shows_what_it_is(switch: Emulator) -> None:
+    with connected(switch, "event plain CHANNEL_EXECUTE CHANNEL_PARK") as watcher:
+        with called(switch, variables={"a": ["x", "y"]}, path="p") as (call, client):
+            channel = client.ask("connect")
+            assert channel.getlist("variable_a") == ["x", "y"]
+            assert (channel["variable_socket_path"], channel["Answer-State"]) == ("p", "ringing")
+            assert channel["Unique-ID"] == call.uuid
+            assert (channel["Socket-Mode"], channel["Control"]) == ("async", "full")
+            assert not call.over
+            assert call.uuid in repr(call)
+        watcher.until(lambda: len(watcher.events) == 2)
+        assert watcher.events[0]["Application-Data"].endswith("/p async full")
+
+
+def test_dial_says_if_nobody_listens(switch: Emulator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    with pytest.raises(OSError, match="refused"):
+        switch.dial(*address)
+    assert switch.sessions == {}
+
+
+def test_hangup_takes_live_channels_and_known_causes(switch: Emulator) -> None:
+    switch.add_session("s1")
+    with pytest.raises(KeyError):
+        switch.hangup("s1", "BORED")
+    with pytest.raises(KeyError):
+        switch.hangup("s2")
+    switch.hangup("s1")
+    assert switch.sessions == {}
+
+
+# The emulator itself
+
+
+def test_wait_for_says_what_came_instead(switch: Emulator) -> None:
+    with connected(switch, "api echo x"), pytest.raises(TimeoutError, match="'api echo x'"):
+        switch.wait_for(lambda: False, timeout=0.01)
+
+
+def test_a_hundred_connections_share_one_thread(switch: Emulator) -> None:
+    before = threading.active_count()
+    clients = [socket.create_connection((switch.host, switch.port)) for _ in range(100)]
+    for client in clients:
+        client.sendall(b"auth ClueCon\n\nevent plain DTMF\n\n")
+    switch.wait_for(lambda: sum(listener.listening for listener in switch.listeners) == 100)
+    switch.fire("DTMF")
+    for sock in clients:
+        client = Client(sock)
+        client.until(lambda client=client: client.events)
+        sock.close()
+    assert threading.active_count() == before
+    switch.wait_for(lambda: not switch.listeners)
+
+
+def test_stop_leaves_nothing_behind() -> None:
+    def descriptors() -> int:
+        folder = Path("/proc/self/fd")
+        return len(os.listdir(folder)) if folder.exists() else 0
+
+    threads, files = threading.active_count(), descriptors()
+    emulator = Emulator()
+    assert "stopped" in repr(emulator)
+    emulator.start()
+    assert "running" in repr(emulator)
+    assert not emulator.wait(timeout=0)
+    with connected(emulator) as client:
+        emulator.stop()
+        client.to_the_end()
+    assert client.messages[-1].text == "The system is being shut down.\n"
+    emulator.stop()
+    assert emulator.wait(timeout=0)
+    assert (threading.active_count(), descriptors()) == (threads, files)
+
+
+def test_it_can_be_started_again_on_its_port() -> None:
+    emulator = Emulator()
+    with emulator:
+        port = emulator.port
+    with emulator, connected(emulator) as client:
+        assert emulator.port == port
+        assert client.text("api echo again") == "again"
+
+
+def test_it_listens_on_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with Emulator(host="::1") as switch, connected(switch) as client:
+        assert client.text("api echo six") == "six"
+
+
+def test_channels_may_be_set_up_before_it_starts() -> None:
+    emulator = Emulator()
+    emulator.add_session("s1", {"a": "b"})
+    with emulator, connected(emulator, "myevents s1") as client:
+        assert client.text("getvar a") == "b"
+
+
+def test_an_event_is_written_once_for_all_connections() -> None:
+    event = SwitchEvent("DTMF", eslcodec.headers.HeaderList([("Event-Name", "DTMF")]))
+    assert event.frame("json") is event.frame("json")
+
+
+def test_the_fixture_is_a_running_switch(tmp_path: Path) -> None:
+    (tmp_path / "test_user.py").write_text(
+        "import socket\n"
+        "def test_fixture(esl_switch):\n"
+        "    with socket.create_connection((esl_switch.host, esl_switch.port)) as sock:\n"
+        "        assert sock.recv(28) == b'Content-Type: auth/request\\n\\n'\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(eslcodec.__file__).parents[1])}
+    plugin = ["-p", "eslcodec.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugin, "-p", "no:cacheprovider", "test_user.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
