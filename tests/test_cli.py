@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import doctest
 import gzip
-import importlib.util
+import importlib
 import io
 import json
 import lzma
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -22,9 +23,11 @@ from hypothesis import strategies as st
 
 import eslcodec
 
-cli = pytest.importorskip("eslcodec.cli")
 testing = pytest.importorskip("click.testing")
 pytest.importorskip("rich")
+
+cli = pytest.importorskip("eslcodec.cli")
+demo, files, text = (pytest.importorskip(f"eslcodec.cli.{name}") for name in ("demo", "files", "text"))
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -65,9 +68,9 @@ def written(tmp_path: Path) -> Any:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The demo plays the first 40 events only."""
-    data: bytes = cli._recording()
-    data = data[: [head.start() for head in cli._EVENT_HEAD.finditer(data)][40]]
-    monkeypatch.setattr(cli, "_recording", lambda: data)
+    data: bytes = files.recording()
+    data = data[: [head.start() for head in demo._EVENT_HEAD.finditer(data)][40]]
+    monkeypatch.setattr(demo, "recording", lambda: data)
     return data
 
 
@@ -85,9 +88,10 @@ def test_help_names_the_commands() -> None:
     assert "decode" in result.output
 
 
+@pytest.mark.parametrize("command", ["api", "decode", "demo", "emulate", "tail", "--version"])
 @pytest.mark.parametrize("module", ["click", "rich"])
-def test_without_the_extra_a_sentence_says_what_to_install(module: str, tmp_path: Path) -> None:
-    result = spawn("demo", code=f"import sys; sys.modules['{module}'] = None", cwd=tmp_path)
+def test_without_the_extra_a_sentence_says_what_to_install(module: str, command: str, tmp_path: Path) -> None:
+    result = spawn(command, code=f"import sys; sys.modules['{module}'] = None", cwd=tmp_path)
     assert result.returncode == 1
     assert result.stdout == b""
     assert result.stderr.decode().splitlines() == [
@@ -95,16 +99,10 @@ def test_without_the_extra_a_sentence_says_what_to_install(module: str, tmp_path
     ]
 
 
-def test_the_module_can_be_imported_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "click", None)
-    spec = importlib.util.spec_from_file_location("eslcodec._cli_without_extra", cli.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses looks there
-    spec.loader.exec_module(module)
-    with pytest.raises(SystemExit, match=r"eslcodec\[cli\]"):
-        module.main()
+def test_a_command_that_does_not_exist_is_reported() -> None:
+    result = run("decod")
+    assert result.exit_code == 2
+    assert "No such command 'decod'" in result.stderr
 
 
 @pytest.mark.parametrize("stdout", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO())])
@@ -117,7 +115,8 @@ def test_main_runs_whatever_stdout_is(stdout: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_docstring_examples() -> None:
-    assert doctest.testmod(cli).failed == 0
+    for name in (module.name for module in pkgutil.iter_modules(cli.__path__)):
+        assert doctest.testmod(importlib.import_module(f"eslcodec.cli.{name}")).failed == 0
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is in the checkout only")
@@ -131,7 +130,7 @@ def test_readme_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("raw", "shown"),
     [
         ("\x1b[2J", r"\x1b[2J"),
         ("\x9b2J", r"\x9b2J"),
@@ -149,15 +148,15 @@ def test_readme_examples() -> None:
         ("", ""),
     ],
 )
-def test_escape(text: str, shown: str) -> None:
-    assert cli.escape(text) == shown
+def test_escape(raw: str, shown: str) -> None:
+    assert text.escape(raw) == shown
 
 
 @given(st.text(st.characters(exclude_categories=())))
-def test_escape_is_printable_and_loses_nothing(text: str) -> None:
-    shown = cli.escape(text)
+def test_escape_is_printable_and_loses_nothing(raw: str) -> None:
+    shown = text.escape(raw)
     assert shown.isprintable()
-    assert shown.encode("ascii", "backslashreplace").decode("unicode_escape") == text
+    assert shown.encode("ascii", "backslashreplace").decode("unicode_escape") == raw
 
 
 @pytest.mark.parametrize("options", [[], ["--full"], ["--ndjson"]])
@@ -448,10 +447,10 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
 
 @pytest.fixture
 def terminal_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_LONG_FILE", 10)
+    monkeypatch.setattr(files, "_LONG_FILE", 10)
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich: behave as on a terminal
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr(files, "is_terminal", lambda stream: stream is sys.stderr)
 
 
 @pytest.mark.parametrize("pack", [bytes, lzma.compress])
@@ -475,7 +474,7 @@ def test_the_progress_bar_is_gone_before_an_error_is_printed(written: Any, termi
 def test_no_progress_bar_otherwise(
     terminals: tuple[str, ...], written: Any, terminal_on_stderr: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: bool(terminals))
+    monkeypatch.setattr(files, "is_terminal", lambda stream: bool(terminals))
     assert "\x1b" not in run("decode", written(EVENTS)).output
 
 
@@ -493,7 +492,7 @@ def test_demo_decodes_and_checks_the_whole_recording() -> None:
 
 
 def test_the_recording_is_the_capture() -> None:
-    assert cli._recording() == support.capture("sip_plain")
+    assert files.recording() == support.capture("sip_plain")
 
 
 def test_demo_without_another_core_says_so(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,13 +504,13 @@ def test_demo_without_another_core_says_so(short: bytes, monkeypatch: pytest.Mon
 
 
 def test_the_standard_librarys_reading_agrees_on_the_whole_recording() -> None:
-    data = cli._recording()
+    data = files.recording()
     events = [message.asdict() for message in support.decode(eslcodec, data) if isinstance(message, eslcodec.Event)]
-    assert list(cli._plain_reading(data)) == events
+    assert list(demo._plain_reading(data)) == events
 
 
 def test_demo_fails_if_headers_differ(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_other_reading", lambda data: ("nobody", iter([])))
+    monkeypatch.setattr(demo, "_other_reading", lambda data: ("nobody", iter([])))
     result = run("demo")
     assert result.exit_code == 1
     assert "OK      40 of 40 events" in result.output
@@ -520,22 +519,22 @@ def test_demo_fails_if_headers_differ(short: bytes, monkeypatch: pytest.MonkeyPa
 
 
 def test_demo_fails_if_an_event_is_missing(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_EVENT_NAME", re.compile(rb"^(?:Event-Name|Event-Sequence): (.*)$", re.MULTILINE))
+    monkeypatch.setattr(demo, "_EVENT_NAME", re.compile(rb"^(?:Event-Name|Event-Sequence): (.*)$", re.MULTILINE))
     result = run("demo")
     assert result.exit_code == 1
     assert "FAILED  40 of 80 events" in result.output
 
 
 def test_demo_that_breaks_off_says_why(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_recording", lambda: short[:-1])
+    monkeypatch.setattr(demo, "recording", lambda: short[:-1])
     result = run("demo")
     assert result.exit_code == 1
     assert "Error: the demo broke off: stream ended in a body" in result.output
 
 
 def test_demo_is_live_on_a_terminal(short: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: True)
-    monkeypatch.setattr(cli, "_REFRESH", 0.0)
+    monkeypatch.setattr(demo, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(demo, "_REFRESH", 0.0)
     result = run("demo", env={"TERM": "xterm-256color"})
     assert result.exit_code == 0
     assert "\x1b[2K" in result.output  # pictures replaced by later ones
@@ -546,8 +545,8 @@ def test_demo_is_live_on_a_terminal(short: bytes, monkeypatch: pytest.MonkeyPatc
 def test_demo_in_plain_lines_on_a_terminal(
     options: list[str], term: str, short: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: True)
-    monkeypatch.setattr(cli, "_REPORT", 0.0)
+    monkeypatch.setattr(demo, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(demo, "_REPORT", 0.0)
     result = run("demo", *options, "--rate", "1e6", env={"TERM": term})
     assert result.exit_code == 0
     assert "\x1b[2K" not in result.output
@@ -555,11 +554,11 @@ def test_demo_in_plain_lines_on_a_terminal(
 
 
 def test_a_listener_that_goes_away_stops_the_server(short: bytes) -> None:
-    with cli._playing(short, 0.001) as client:  # the next event would come after a quarter of an hour
+    with demo._playing(short, 0.001) as client:  # the next event would come after a quarter of an hour
         assert client.recv(13) == b"Content-Type:"
 
 
 def test_the_rate_is_kept(short: bytes) -> None:
-    tally = cli.receive(short, 400.0, lambda tally: None)
+    tally = demo.receive(short, 400.0, lambda tally: None)
     assert tally.seconds >= 0.08  # 0.1, but for the granularity of waiting
     assert len(tally.kept) == 40

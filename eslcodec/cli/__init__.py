@@ -1,0 +1,62 @@
+"""The `eslcodec` command. It needs the extra `cli` (click, rich), which the package itself does not.
+
+A module here for each command, loaded when it is the one that is called; this one can be imported without the extra,
+and `main` says what to install.
+
+Names, values, bodies and reply texts are what a caller can choose. Each goes through `text.escape` before it is shown.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import click
+
+_NEEDS_EXTRA: Final = "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'"
+_COMMANDS: Final = {"decode": "decode", "demo": "demo"}  # name -> module
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        group = command_line()
+    except ImportError:
+        sys.exit(_NEEDS_EXTRA)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack a character that a caller chose
+    group.main(prog_name="eslcodec")
+
+
+def command_line() -> click.Group:
+    """The command with its subcommands.
+
+    Raises:
+        ImportError: the extra is missing.
+    """
+    import click
+    import rich  # noqa: F401  # only some commands need it, and only then: a missing one is to be noticed here
+
+    from .. import __impl__, __version__
+
+    class Commands(click.Group):
+        """Loads the module of the command that is called: those of the others may take a tenth of a second each."""
+
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(_COMMANDS)
+
+        def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+            if name not in _COMMANDS:
+                return None
+            command: click.Command = getattr(import_module(f".{_COMMANDS[name]}", __name__), name)
+            return command
+
+    group = Commands(
+        "eslcodec",
+        help="Talk to FreeSWITCH, and read what it sends: the Event Socket protocol.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    return click.version_option(__version__, message=f"eslcodec %(version)s, core: {__impl__}")(group)
