@@ -32,7 +32,7 @@ from __future__ import annotations
 import re
 import uuid as uuids
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -44,6 +44,7 @@ from .errors import (
     AuthError,
     ChannelEnded,
     CommandError,
+    CommandTimeout,
     ConnectionClosed,
     ESLError,
     EventQueueFull,
@@ -157,6 +158,11 @@ class End:
     asked: bool
     clean: bool
     error: Callable[[], ESLError]
+
+    @property
+    def worth_retrying(self) -> bool:
+        """Whether another connection may fare better: not if we left, nor if we were not let in."""
+        return not self.asked and not isinstance(self.error(), (AuthError, AccessDenied))
 
 
 @dataclass(slots=True)
@@ -350,6 +356,17 @@ class Connection:
         """The error for somebody who waits for `what` then."""
         return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
 
+    def timeout_error(self, what: str, seconds: float) -> CommandTimeout:
+        """The error for somebody who waited so long for `what`."""
+        unfinished = self._decoder.buffered
+        read = f"; read {unfinished} bytes of a frame without its end" if unfinished else ""
+        return CommandTimeout(f"waited {seconds:g} s for {what}{read}")
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of a frame whose rest has not come yet."""
+        return self._decoder.buffered
+
     def silence(self, seconds: float) -> None:
         """Nothing was received for `seconds`: ask the switch for a sign of life; if it gave none since, give up.
 
@@ -378,7 +395,13 @@ class Connection:
             ConnectionClosed: the connection has ended (all commands raise it; or the error that ended it).
             InvalidCommand: it is not one command.
         """
-        block = _one_command(command)
+        return self._send_block(_one_command(command))
+
+    def pipeline(self, commands: Iterable[bytes | str]) -> list[Wait[Reply]]:
+        """Many commands as `send` takes them; none goes out unless all can."""
+        return [self._send_block(block) for block in [_one_command(command) for command in commands]]
+
+    def _send_block(self, block: bytes) -> Wait[Reply]:
         is_api = block[:4].lower() == b"api "
         wait = self._send(block, _described(block), checked=False, is_api=is_api)
         self._leaving = self._leaving or block[:4].lower() == b"exit"
@@ -890,6 +913,11 @@ class Connection:
 
 
 # Texts
+
+
+def variable(reply: CommandReply) -> str | None:
+    """The value that a reply to `getvar` gives; None if the variable is unset."""
+    return None if reply.text == "-ERR command not found" else reply.text
 
 
 def _described(block: bytes) -> str:
