@@ -8,10 +8,14 @@
     ...     event.name, event["Unique-ID"], event.body
     ('DTMF', 'a1:b2', b'x\\n')
 
-`__impl__` says which core is in use: "c" (compiled) or "python" (its twin).
+`connect` and `serve` are blocking, `aio` has the same for asyncio; they are loaded when first used. `__impl__` says which
+core is in use: "c" (compiled) or "python" (its twin).
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ._codec import FrameSplitter, Message, __impl__, parse_headers, parse_pairs, quote, unquote
 from .enums import AnswerState, CallState, ChannelState, EventName, HangupCause, LogLevel
@@ -19,10 +23,12 @@ from .errors import (
     AccessDenied,
     AuthError,
     BodyTooLarge,
+    ChannelEnded,
     CommandError,
     CommandTimeout,
     ConnectionClosed,
     ESLError,
+    EventQueueFull,
     HeaderTooLarge,
     IncompleteFrame,
     InvalidCommand,
@@ -38,11 +44,20 @@ from .events import (
     Decoder,
     DisconnectNotice,
     Event,
+    Gap,
+    JobResult,
     LogLine,
     RudeRejection,
 )
 
+if TYPE_CHECKING:
+    from . import aio, sync
+    from .backoff import Backoff
+    from .sync import connect, serve
+
 __version__ = "0.1.0"
+
+_LAZY = {"Backoff": "backoff", "connect": "sync", "serve": "sync"}
 
 __all__ = [
     "AccessDenied",
@@ -50,8 +65,10 @@ __all__ = [
     "ApiResponse",
     "AuthError",
     "AuthRequest",
+    "Backoff",
     "BodyTooLarge",
     "CallState",
+    "ChannelEnded",
     "ChannelState",
     "CommandError",
     "CommandReply",
@@ -62,12 +79,15 @@ __all__ = [
     "ESLError",
     "Event",
     "EventName",
+    "EventQueueFull",
     "FrameSplitter",
+    "Gap",
     "HangupCause",
     "HeaderTooLarge",
     "IncompleteFrame",
     "InvalidCommand",
     "InvalidContentLength",
+    "JobResult",
     "LimitExceeded",
     "LogLevel",
     "LogLine",
@@ -77,8 +97,20 @@ __all__ = [
     "RudeRejection",
     "__impl__",
     "__version__",
+    "aio",
+    "connect",
     "parse_headers",
     "parse_pairs",
     "quote",
+    "serve",
+    "sync",
     "unquote",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("aio", "sync"):
+        return import_module("." + name, __name__)
+    if name in _LAZY:
+        return getattr(import_module("." + _LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

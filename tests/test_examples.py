@@ -1,0 +1,91 @@
+"""The programs in examples/, run as users run them, against an emulated switch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from eslcodec.emulator import Emulator
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+STYLES = ["", "_async"]
+
+pytestmark = [
+    pytest.mark.skipif(not EXAMPLES.exists(), reason="the tests stand beside no checkout"),
+    pytest.mark.parametrize("style", STYLES, ids=["blocking", "asyncio"]),
+]
+
+
+@contextmanager
+def running(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """An example as a process whose output can be read; it is ended if it does not end by itself."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *map(str, arguments)],
+        cwd="/",
+        env={**os.environ, "ESL_PASSWORD": "secret"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The next line of its output; what went wrong if there is none."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    read = process.stdout.readline()
+    return read.rstrip("\n") if read else pytest.fail(process.stderr.read())
+
+
+def test_inbound_follows_calls(style):
+    with Emulator(password="secret") as switch:
+        switch.api["uuid_getvar"] = lambda args: "PCMU" if args == "u-1 read_codec" else "-ERR"
+        with running(f"inbound{style}", switch.host, switch.port) as process:
+            switch.wait_for(lambda: any(command.startswith("event") for command in switch.commands))
+            switch.fire("HEARTBEAT")
+            switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1", "Caller-Caller-ID-Number": "1000"})
+            if style:
+                assert line(process) == "answered u-1 codec PCMU"
+                switch.fire("CHANNEL_HANGUP_COMPLETE", {"Unique-ID": "u-1", "Hangup-Cause": "USER_BUSY"})
+                assert line(process) == "hung up u-1 USER_BUSY"
+            else:
+                assert line(process).endswith("CHANNEL_ANSWER u-1 1000 -> None")
+                switch.drop()
+                assert line(process).startswith("missed ")
+
+
+def test_outbound_answers_and_plays(style):
+    with running(f"outbound{style}", "127.0.0.1", 0) as process, Emulator() as switch:
+        port = int(line(process).removeprefix("listening on port "))
+        call = switch.dial("127.0.0.1", port, variables={"caller_id_number": "1000"})
+        assert line(process).startswith("call from")
+        assert line(process).startswith("played:")
+        assert call.wait() == "NORMAL_CLEARING"
+        assert call.executed == [("answer", ""), ("playback", "ivr/ivr-welcome.wav")]
+
+
+def test_bgapi_collects_results(style):
+    with Emulator(password="secret") as switch, running(f"bgapi{style}", switch.host, switch.port) as process:
+        lines = sorted(line(process) for _ in range(3))
+        assert lines[0] == "nosuchcommand failed -ERR nosuchcommand Command not found!"
+        assert [text.split(maxsplit=2)[:2] for text in lines[1:]] == [["status", "ok"], ["version", "ok"]]
+        assert process.wait(10) == 0
+
+
+def test_custom_events_are_filtered_by_the_switch(style):
+    with Emulator(password="secret") as switch, running(f"custom_filter{style}", switch.host, switch.port) as process:
+        assert line(process) == "waiting"
+        for user, subclass in (("2000", "sofia::register"), ("1001", "sofia::expire"), ("1002", "sofia::register")):
+            switch.fire("CUSTOM", {"Event-Subclass": subclass, "from-user": user, "network-ip": "192.0.2.1"})
+        assert line(process) == "sofia::register 1002 192.0.2.1"
