@@ -362,11 +362,6 @@ class Connection:
         read = f"; read {unfinished} bytes of a frame without its end" if unfinished else ""
         return CommandTimeout(f"waited {seconds:g} s for {what}{read}")
 
-    @property
-    def unfinished(self) -> int:
-        """Bytes of a frame whose rest has not come yet."""
-        return self._decoder.buffered
-
     def silence(self, seconds: float) -> None:
         """Nothing was received for `seconds`: ask the switch for a sign of life; if it gave none since, give up.
 

@@ -25,9 +25,9 @@ from . import limits
 from ._codec import Message
 from .backoff import Backoff
 from .commands import Headers
-from .connection import Connection, Reply, Wait
+from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import AccessDenied, AuthError, CommandTimeout, ConnectionClosed, ESLError
+from .errors import AccessDenied, AuthError, ConnectionClosed, ESLError
 from .events import CommandReply, Event, Gap, JobResult
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class _Link:
         try:
             self.flush()
             if not self.wait_for(lambda: wait.done or self.connection.stuck, timeout):
-                raise CommandTimeout(f"{wait.what} did not come within {timeout:g} s{self._unfinished()}")
+                assert timeout is not None
+                raise self.connection.timeout_error(wait.what, timeout)
             if not wait.done:
                 raise self.connection.stuck_error(wait.what)
             return wait.result()
@@ -180,10 +181,6 @@ class _Link:
             return
         self._in.close()
         self._out.close()
-
-    def _unfinished(self) -> str:
-        waiting = self.connection.unfinished
-        return f" ({waiting} bytes of an unfinished frame were read)" if waiting else ""
 
     # Sending
 
@@ -455,7 +452,7 @@ class Client:
         """Send many commands at once and collect their replies, in order; `timeout` is for each reply."""
         link = self._link
         with link.lock:
-            waits = [link.connection.send(command) for command in commands]
+            waits = link.connection.pipeline(commands)
         return [link.outcome(wait, self._limit(wait, timeout)) for wait in waits]
 
     def api(
@@ -565,8 +562,7 @@ class Client:
 
     def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
         """`getvar`: a variable of the connection's own channel, None if it is unset; see `Connection.getvar`."""
-        reply = self._ask(lambda connection: connection.getvar(name), timeout)
-        return reply.text if reply.ok else None
+        return variable(self._ask(lambda connection: connection.getvar(name), timeout))
 
     def resume(self, *, timeout: float | None = None) -> CommandReply:
         """`resume`: go on in the dialplan when this connection closes."""
