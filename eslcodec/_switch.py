@@ -370,10 +370,11 @@ class Switch:
     def execute(self, command: str, args: str) -> ApiOutput:
         """What an API command puts out, blanks around it and its arguments stripped; None if there is none."""
         answer = self.api.get(command.strip(" "))
-        if not callable(answer):
-            return answer
         try:
-            return answer(args.strip(" "))
+            output: object = answer(args.strip(" ")) if callable(answer) else answer
+            if output is None or isinstance(output, (str, bytes, Later)):
+                return output
+            raise TypeError(f"API command {command!r} gave {output!r}, expected text, bytes, Later or None")
         except Exception as error:  # another's function: its bug must not end the connection
             self.errors.append(error)
             return f"-ERR {error!r}\n"
@@ -506,10 +507,11 @@ class Switch:
 
     def _effect(self, session: Session, running: _Running) -> float | Run | None:
         effect = self.applications[running.application]
-        if not callable(effect):
-            return effect
         try:
-            return effect(session, running.data)
+            result: object = effect(session, running.data) if callable(effect) else effect
+            if result is None or isinstance(result, (int, float, Run)):
+                return result
+            raise TypeError(f"application {running.application!r} gave {result!r}, expected seconds, Run or None")
         except Exception as error:  # as in `execute`
             self.errors.append(error)
             return None

@@ -230,6 +230,8 @@ class Emulator:
         make_uuid: Callable[[str], str] = new_uuid,
         core_headers: Callable[[str, str], Iterable[Field]] | None = None,
     ) -> None:
+        if rate is not None and rate <= 0:
+            raise ValueError(f"rate is {rate}, expected more than 0 frames a second, or None for full speed")
         self.host = host
         self.port = port
         self.allow = allow
@@ -320,7 +322,8 @@ class Emulator:
     def wait_for(self, condition: Callable[[], T], timeout: float = 5.0) -> T:
         """Wait until a condition holds; give what it returned.
 
-        It is looked at whenever something has happened on a connection.
+        It is looked at whenever something has happened on a connection. Not for API functions and applications, which
+        run in the thread that makes things happen.
 
         Raises:
             TimeoutError: it does not hold in time.
@@ -337,11 +340,9 @@ class Emulator:
             result = condition()
             if result:
                 return result
-            with self._changed:
-                left = deadline - time.monotonic()
-                if not self._changed.wait_for(lambda seen=version: self._version != seen, left):  # type: ignore[misc]
-                    last = "".join(f"\n  {command!r:.100}" for command in self.commands[-5:])
-                    raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}")
+            if not self._changes(version, deadline - time.monotonic()):
+                last = "".join(f"\n  {command!r:.100}" for command in self.commands[-5:])
+                raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}")
 
     # What a test does
 
@@ -483,7 +484,10 @@ class Emulator:
 
         Raises:
             OSError: nobody listens there.
+            RuntimeError: the emulator does not run.
         """
+        if self._loop is None:
+            raise RuntimeError("the emulator does not run: use it in a `with` block, or start it")
         sock = socket.create_connection((host, port), timeout)
         sock.setblocking(False)
         known = {"socket_host": host, **({"socket_path": path} if path else {}), **(variables or {})}
@@ -545,6 +549,11 @@ class Emulator:
     def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.errors.append(context.get("exception") or RuntimeError(context["message"]))
 
+    def _changes(self, version: int, timeout: float) -> bool:
+        """Wait until something has happened since that version."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._version != version, timeout)
+
     def _notify(self) -> None:
         with self._changed:
             self._version += 1
@@ -588,8 +597,9 @@ class _Recording:
     """The event and log frames of a capture, end to end, and where each of them ends."""
 
     def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
-        splitter = FrameSplitter(max_buffered=_FOREVER >> 8)
-        splitter.feed(source if isinstance(source, bytes) else _read(Path(source)))
+        data = source if isinstance(source, bytes) else _read(Path(source))
+        splitter = FrameSplitter(max_buffered=len(data) + 1)
+        splitter.feed(data)
         frames = [
             block + (body or b"")
             for block, body in splitter

@@ -277,13 +277,19 @@ INBOUND_CAPTURES = [
     "auth_crlf",
     "auth_invalid",
     "auth_late",
+    "bgapi_json",
     "bgapi_nonsubscribed",
+    "bgapi_plain",
     "commands_inbound",
     "concurrent_commands",
+    "crlf_json",
     "event_commands",
     "exit_variants",
+    "filter_works",
     "getvar_breaks_framing",
     "limits",
+    "log_and_events",
+    "log_events",
     "log_only",
     "malformed",
     "myevents_inbound",
@@ -292,6 +298,9 @@ INBOUND_CAPTURES = [
     "sendevent_xml",
     "sendmsg_event_lock_order",
     "server_stop_reload",
+    "special_json",
+    "special_plain",
+    "special_xml",
     "unauthed_commands",
     "userauth",
     "userauth_longlist",
@@ -323,6 +332,7 @@ def test_replies_of_an_inbound_capture(name: str) -> None:
         users["longlist@test.local"] = User("longpw", api=allowed + "7" * 400)
     with Emulator(users=users, allow=name != "rude_rejection") as switch:
         switch.api["show"] = "type,name,ikey,filename\n"
+        switch.api["originate"] = lambda _args: f"+OK {switch.add_session().uuid}\n"
         switch.api["msleep"] = lambda args: Later(int(args) / 100_000, "+OK\n")
         bound = re.search(rb"Unique-ID: (\S+)", data)
         hangup = None
@@ -399,6 +409,25 @@ NOT_REPRODUCED = {
     "CHANNEL_EXECUTE socket": {"out_myevents_json", "out_myevents_plain"},
     "DTMF": {"out_myevents_json", "out_myevents_plain"},
 }
+
+
+NOT_WRITTEN_AGAIN = {
+    "api": "the outputs of API commands, which are scripted",
+    "api_large": "the output of an API command",
+    "churn_json": "nothing but events",
+    "churn_plain": "nothing but events",
+    "churn_xml": "nothing but events",
+    "shutdown_plain": "its end: test_shutdown_says_so",
+    "sip_json": "nothing but events",
+    "sip_plain": "nothing but events",
+    "sip_xml": "nothing but events",
+    "slow_client_killed": "its end: test_a_slow_reader_is_killed_in_the_middle_of_an_event",
+}
+
+
+def test_no_capture_is_forgotten() -> None:
+    captures = {path.name.partition(".")[0] for path in (DATA / "captures").glob("*.tx.json")}
+    assert captures == {*INBOUND_CAPTURES, *OUTBOUND_CAPTURES, *NOT_WRITTEN_AGAIN}
 
 
 def happened(name: str, messages: Iterable[eslcodec.Message]) -> list[str]:
@@ -567,6 +596,12 @@ def test_nixevent_of_a_subclass_keeps_the_others(switch: Emulator) -> None:
         assert client.next_event().subclass == "b"
 
 
+def test_event_names_may_have_their_prefix(switch: Emulator) -> None:
+    with connected(switch, "event plain switch_event_dtmf") as client:
+        switch.fire("DTMF")
+        assert client.next_event().name == "DTMF"
+
+
 def test_noevents_drops_what_waits(switch: Emulator) -> None:
     with connected(switch, "event plain DTMF") as client:
         client.send("noev")
@@ -707,6 +742,13 @@ def test_what_an_api_function_raises_comes_out_at_the_end() -> None:
         with connected(switch) as client:
             assert client.text("api broken") == "-ERR RuntimeError('broken')\n"
             assert client.text("api echo still here") == "still here"
+
+
+def test_what_an_api_command_puts_out_has_to_be_text() -> None:
+    with pytest.raises(TypeError, match="'number' gave 5"), Emulator() as switch:  # noqa: PT012
+        switch.api["number"] = 5  # type: ignore[assignment]
+        with connected(switch) as client:
+            assert client.text("api number").startswith("-ERR TypeError")
 
 
 def test_default_api_commands(switch: Emulator) -> None:
@@ -942,6 +984,11 @@ def test_a_replay_comes_from_a_file(tmp_path: Path, suffix: str) -> None:
 def test_a_capture_without_events_cannot_be_replayed() -> None:
     with pytest.raises(ValueError, match="no event"):
         Emulator(replay=capture("auth_late"))
+
+
+def test_a_replay_has_a_rate_above_zero() -> None:
+    with pytest.raises(ValueError, match="rate is 0"):
+        Emulator(rate=0)
 
 
 def test_a_replay_repeats() -> None:
@@ -1201,6 +1248,14 @@ def test_what_an_application_raises_comes_out_at_the_end() -> None:
             assert client.text(execute("broken")) == "+OK"
 
 
+def test_an_application_takes_seconds() -> None:
+    with pytest.raises(TypeError, match="'odd' gave 'x'"), Emulator() as switch:  # noqa: PT012
+        switch.applications["odd"] = lambda _session, _data: "x"  # type: ignore[assignment,return-value]
+        with called(switch, mode="full") as (_call, client):
+            client.ask("connect")
+            assert client.text(execute("odd")) == "+OK"
+
+
 def test_xferext_executes_one_application_after_the_other(slow: Emulator) -> None:
     with called(slow) as (call, client):
         client.ask("connect")
@@ -1294,14 +1349,21 @@ def test_dial_says_if_nobody_listens(switch: Emulator) -> None:
     assert switch.sessions == {}
 
 
+def test_only_a_running_switch_dials() -> None:
+    with pytest.raises(RuntimeError, match="does not run"):
+        Emulator().dial("127.0.0.1", 1)
+
+
 def test_hangup_takes_live_channels_and_known_causes(switch: Emulator) -> None:
     switch.add_session("s1")
     with pytest.raises(KeyError):
         switch.hangup("s1", "BORED")
     with pytest.raises(KeyError):
         switch.hangup("s2")
-    switch.hangup("s1")
+    session = switch.sessions["s1"]
+    switch.hangup("s1", "USER_BUSY")
     assert switch.sessions == {}
+    assert repr(session) == "<Session s1 USER_BUSY>"
 
 
 # The emulator itself
