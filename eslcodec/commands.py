@@ -13,7 +13,7 @@ more to it than they say. So every part is checked: what would inject, or would 
 What is refused, besides CR, LF and NUL on a line:
 * in a word: blanks, since the switch cuts there;
 * in a value: a leading blank (the switch drops it), and nothing at all (the header would not be there: leave it out);
-* in a header's name: a colon, `[` (an index, see arrays) and the name `_body`, which would become the body;
+* in a header's name: a colon, `[` (an index: arrays are lists here), blanks around it, and `_body` (it is the body);
 * a Content-Length that is not the body's: it would make a command of the body, or a body of the next command;
 * in arrays: what does not come out as it went in: an empty first item, `|:` in an item, a name that is used already;
 * both `mod_event_socket` and `reload` or `unload` anywhere on the lines: the switch forgets the rest and reloads;
@@ -104,19 +104,20 @@ def _rest(what: str, text: object) -> str:
 
 
 def _value(what: str, text: object) -> str:
-    """A value that the switch keeps as a header: it takes `ARRAY::` for an array, and joins the items again."""
+    """A value that the switch keeps as a header: what begins with `ARRAY::` it cuts into items, and joins again."""
     value = _rest(what, text)
     if value.startswith(_ARRAY):
         items = value[len(_ARRAY) :].split(_BETWEEN_ITEMS)
-        if len(items) == 1 or not items[0]:
-            raise InvalidCommand(f"{what} is {value!r:.80}, which the switch reads as another text: give a list")
+        if len(items) == 1:
+            raise InvalidCommand(f"{what} is {value!r:.80}, which the switch reads as an array of one: give a list")
+        return _joined(what, items)
     return value
 
 
 def _joined(what: str, items: Sequence[str]) -> str:
     texts = [_line(f"an item of {what}", item) for item in items]
     if not texts or not texts[0]:
-        raise InvalidCommand(f"{what} begins with no text, expected a first item: the switch drops empty ones there")
+        raise InvalidCommand(f"{what} is an array without a first item: the switch drops empty ones at the beginning")
     for text in texts:
         if _BETWEEN_ITEMS in text or text.startswith(_ARRAY):
             raise InvalidCommand(f"an item of {what} is {text!r:.80}, expected no '|:' in it and no 'ARRAY::' first")
@@ -182,8 +183,10 @@ def _is_list(value: object) -> bool:
 
 def _header_name(name: object) -> str:
     text = _line("a header name", name)
-    if not text or ":" in text or "[" in text or text.lower() == "_body":
-        raise InvalidCommand(f"a header name is {text!r:.80}, expected a name without ':' and '[', and not '_body'")
+    if not text or text != text.strip(" \t") or ":" in text or "[" in text or text.lower() == "_body":
+        raise InvalidCommand(
+            f"a header name is {text!r:.80}, expected one without ':', '[' and blanks around it, other than '_body'"
+        )
     return text
 
 
@@ -194,7 +197,7 @@ def _lines(headers: Headers, body: bytes) -> Iterator[str]:
         name = _header_name(name)
         text = _header_value(name, value)
         key = name.lower()
-        if key.strip(" \t") == "content-length":
+        if key == "content-length":
             if text != str(len(body)):
                 raise InvalidCommand(f"{name} is {text!r:.80}, expected {len(body)}, the length of the body")
             continue
@@ -639,7 +642,7 @@ def unicast(
         >>> unicast(remote_port=9000, transport="tcp").decode().splitlines()[4:-1]
         ['remote-ip: 127.0.0.1', 'remote-port: 9000', 'transport: tcp']
     """
-    if transport not in ("udp", "tcp"):
+    if _text("the transport", transport) not in ("udp", "tcp"):
         raise InvalidCommand(f"the transport is {transport!r:.80}, expected 'udp' or 'tcp'")
     headers: list[tuple[str, Value]] = [
         ("local-ip", _word("the local address", local_ip)),
@@ -648,7 +651,9 @@ def unicast(
         ("remote-port", _number("the remote port", remote_port, 0, 65535)),
         ("transport", transport),
     ]
-    return sendmsg("unicast", [*headers, ("flags", flags)] if flags != "" else headers, uuid=uuid, **options)
+    if flags != "":
+        headers.append(("flags", _text("flags", flags)))
+    return sendmsg("unicast", headers, uuid=uuid, **options)
 
 
 def xferext(
