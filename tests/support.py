@@ -10,6 +10,8 @@ import lzma
 import os
 import re
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -332,6 +334,16 @@ def capture(name: str) -> bytes:
 
 
 # Connections
+
+
+def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """Look again and again until a condition holds; what it gave then."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {timeout:g} s: {condition}")
+        time.sleep(0.005)  # between two looks
+    return found
 
 
 def part(esl: Any, name: str) -> Any:
