@@ -387,6 +387,7 @@ OUTBOUND_CAPTURES: dict[str, str] = {
     "outbound_sync_full": "full",
     "outbound_sync_single_channel": "",
 }
+NOT_BEFORE = {"out_async_full": "foo"}
 HUNG_UP_BY_THE_CALLER = {"out_async_nolinger", "out_async_nolinger_cmd"}
 
 # Events that the captures have and the emulator does not send there, each with its reason.
@@ -470,7 +471,16 @@ def test_replies_and_events_of_an_outbound_capture(name: str) -> None:
     if name == "out_path":
         del variables["socket_path"], variables["socket_host"]
     with Emulator(login_timeout=0.05 if name == "out_silent_client" else 25) as switch:
-        in_time, switch._switch.later = switch._switch.later, lambda s, call: in_time(s / 20, call)  # time flies
+        in_time = switch._switch.later
+
+        def later(seconds: float, call: Callable[[], None]) -> None:
+            """Time flies, but not before the client has written what it wrote while an application ran."""
+            if name in NOT_BEFORE and NOT_BEFORE[name] not in switch.commands:
+                in_time(0.001, lambda: later(seconds, call))
+            else:
+                in_time(seconds / 20, call)
+
+        switch._switch.later = later
         switch.applications["sleep"] = lambda _session, data: int(data) / 1000
         switch.applications["playback"] = 0.3
         if name == "out_sync_hangup_midway":
