@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, NamedTuple
 
 import pytest
@@ -481,6 +481,20 @@ def test_string_enumeration_is_what_it_holds():
     assert str(Colour.RED) == "Colour.RED"
     assert api(Colour.RED, Colour.RED) == b"api red red\n\n"
     assert sendevent("X", {Colour.RED: Colour.RED}, Colour.RED) == b"sendevent X\nred: red\nContent-Length: 3\n\nred"
+
+
+class Level(IntEnum):
+    LOW = 3
+
+    def __str__(self):
+        return "Level.LOW"  # as of every IntEnum before Python 3.11
+
+
+def test_number_of_an_enumeration_is_its_number():
+    assert linger(Level.LOW) == b"linger 3\n\n"
+    assert sendevent("X", {"A": Level.LOW}) == b"sendevent X\nA: 3\n\n"
+    with pytest.raises(InvalidCommand, match=r"^loops is 2147483648, expected -2147483648 to 2147483647$"):
+        execute("x", loops=2**31)
 
 
 # What is refused
