@@ -1,13 +1,15 @@
 """Blocking Event Socket: an inbound client, and a server for outbound calls.
 
 Nobody reads in the background. Whoever waits, for a reply, a job or an event, reads the socket: the first to wait
-becomes the reader, hands everybody what is theirs, and passes the reading on when it has its own. Between waits the
-kernel's buffers fill, and then the switch queues.
+becomes the reader, wakes those whose reply or event came, and passes the reading on once it has its own. Between waits
+nothing is read: the kernel's buffers fill, then the switch queues (100 000 events, then it drops and closes), and a
+closed connection is noticed when somebody waits next.
 
-Any number of threads may use a client: commands go out whole, one after the other, and each event goes to one of the
-threads that read events. Under gevent's monkey patching threads are greenlets and all of this holds.
+Any number of threads may use a client: commands go out whole, in the order in which they were asked for, and each event
+goes to exactly one of the threads that read events. Under gevent's monkey patching threads are greenlets and all of
+this holds. Sending never waits for the switch to read: what it does not take goes out while we wait and read.
 
-Every decision about the protocol is `connection.Connection`'s; here are sockets, threads and time.
+Every decision about the protocol is made in `connection.py`; here are sockets, threads and time.
 """
 
 from __future__ import annotations
@@ -19,211 +21,265 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, overload
 
 from . import limits
 from ._codec import Message
 from .backoff import Backoff
 from .commands import Headers
-from .connection import Connection, Reply, Wait, variable
+from .connection import Connection, End, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import AccessDenied, AuthError, ConnectionClosed, ESLError
+from .errors import AccessDenied, AuthError, ChannelEnded, ConnectionClosed, ESLError, InvalidCommand
 from .events import CommandReply, Event, Gap, JobResult
+from .subscriptions import Subscriptions, event_name
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from .subscriptions import Subscriptions
+__all__ = ["Call", "Client", "Job", "Server", "connect", "serve"]
+
+
+class ExecuteOptions(TypedDict, total=False):
+    """What `execute` takes besides application and argument; see `commands.execute`."""
+
+    event_uuid: str | None
+    event_uuid_name: str | None
+    loops: int | None
+    event_lock: bool
+    event_lock_pri: bool
+    run_async: bool
+    hold_bleg: bool
+    lead_frames: int | None
+
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+Handler = Callable[[Event], object]
 
-_LOG = logging.getLogger("eslcodec")
-_LONG = 3600.0  # seconds: a socket's timeout where none was asked for, for without one it would be in another mode
-_TURN = 0.05  # seconds that a send waits before it looks whether reading would help
-_PATIENCE = 30.0  # seconds without progress after which a send is given up
-_ACCEPT = 0.2  # seconds after which a server looks whether it was closed
-_LAST = 5.0  # seconds for the handlers of calls that were closed
-
-
-def _nothing() -> None:
-    """A waker for those whom the condition wakes."""
+_LOG: Final = logging.getLogger("eslcodec")
+_LONGEST: Final = 60.0  # seconds of one turn of waiting: a socket without a timeout would be in another mode
+_RETRY: Final = 0.01  # seconds until the switch is offered again what it did not take
+_ACCEPT: Final = 0.5  # seconds after which a server looks whether it was closed, where nothing wakes it
+_GRACE: Final = 1.0  # seconds for the handlers of calls that the server closed
 
 
 class _Link:
-    """One connection and its socket: who reads it, who writes it, who waits.
+    """One connection and its socket: who reads it, who waits, what is still to be sent. Owns both.
 
-    Reading and writing have a socket object each, of the same connection, since the timeout of one is not the other's.
+    One lock guards everything; it is free while somebody waits for the kernel. Everybody who waits has a condition over
+    it, so that only those concerned are woken. Reading and sending have a socket object each, of the same connection:
+    reading waits, sending never does.
     """
 
     def __init__(self, sock: socket.socket, connection: Connection, keepalive: float | None = None) -> None:
         self.connection = connection
-        self.lock = threading.Lock()  # guards the connection
-        self.heard = time.monotonic()
-        self._changed = threading.Condition(self.lock)
-        self._sending = threading.Lock()
-        self._keepalive = keepalive
+        self.began = time.monotonic()
+        self.gone = math.inf  # since when nothing is received
+        self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)  # of those who wait for messages
+        self._followers: list[threading.Condition] = []  # of those who wait while another reads
         self._reading = False
-        self._in, self._out = sock, sock.dup()
-        self._in_timeout = -1.0
-        self._out.settimeout(_TURN)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._heard = self.began
+        self._silent = 0.0  # seconds of reading since then
+        self._keepalive = keepalive
+        self._unsent = bytearray()
+        with suppress(OSError):  # a matter of speed, and not every kind of socket has it
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._in = sock
+        try:
+            self._out = sock.dup()
+        except OSError:
+            sock.close()
+            raise
+        self._out.setblocking(False)
+        self._timeout = _LONGEST  # of `_in`
+        self._in.settimeout(_LONGEST)
 
-    def outcome(self, wait: Wait[T], timeout: float | None) -> T:
-        """Send what has to be sent, and wait for what comes of it.
+    def log_in(self, timeout: float) -> CommandReply:
+        """Wait for the login, whatever it consists of; if it does not succeed, everything is closed."""
+        try:
+            return self.outcome(self.begin(lambda connection: connection.ready), timeout)
+        except BaseException:
+            self.close("the login did not succeed")
+            raise
+
+    def begin(self, command: Callable[[Connection], T]) -> T:
+        """Have the connection make a command, and send it."""
+        with self._lock:
+            wait = command(self.connection)
+            self._flush()
+        return wait
+
+    def outcome(self, wait: Wait[T], timeout: float, since: float | None = None) -> T:
+        """What a wait comes to.
+
+        Args:
+            wait: one of this connection's.
+            timeout: seconds; `math.inf` is no limit.
+            since: what they are counted from (`time.monotonic`), by default now.
 
         Raises:
-            CommandTimeout: not within `timeout` seconds; None is no limit.
+            CommandTimeout: nothing in time.
             EventQueueFull: it stands behind more events than may wait.
-            ESLError: what it failed with.
+            ESLError: what the wait failed with.
         """
-        with self.lock:
-            wait.watch(_nothing)
-        try:
-            self.flush()
-            if not self.wait_for(lambda: wait.done or self.connection.stuck, timeout):
-                assert timeout is not None
-                raise self.connection.timeout_error(wait.what, timeout)
-            if not wait.done:
-                raise self.connection.stuck_error(wait.what)
-            return wait.result()
-        finally:
-            with self.lock:
-                wait.unwatch(_nothing)
-
-    def wait_for(self, ready: Callable[[], object], timeout: float | None) -> bool:
-        """Read, or let another thread read, until something is so; False if it is not within `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self._changed:
-                if ready():
-                    return True
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                if self._reading:
-                    self._changed.wait(left)
-                    continue
-                if self.connection.end is not None:
-                    return bool(ready())
-                self._read(_LONG if left is None else left)
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what the connection has to send. A switch that takes nothing may be waiting for us to read: so we do."""
-        with self._sending:
-            while data := self._data_to_send():
-                with memoryview(data) as view:
-                    self._send(view)
-
-    def close(self) -> None:
-        """We close; whoever waits is woken. Twice is once."""
-        with self._changed:
-            self.connection.close()
-            self._dispose()
-            self._changed.notify_all()
-
-    def abort(self, reason: str) -> None:
-        """We give up."""
-        with self._changed:
-            self.connection.abort(reason)
-            self._dispose()
-            self._changed.notify_all()
-
-    # With the lock
-
-    def _read(self, timeout: float) -> None:
-        """One turn of reading. The lock is free while the kernel waits."""
-        self._reading = True
-        try:
-            self._receive(timeout)
-        finally:
-            self._reading = False
-            if self.connection.end is not None:
-                self._dispose()
-            self._changed.notify_all()
-
-    def _receive(self, timeout: float) -> None:
-        connection = self.connection
-        if self._keepalive is not None:
-            timeout = min(timeout, max(self.heard + self._keepalive - time.monotonic(), 0.001))
-        if timeout != self._in_timeout:
-            self._in_timeout = timeout
-            self._in.settimeout(timeout)
-        with connection.get_buffer() as room:
-            self.lock.release()
+        deadline = (time.monotonic() if since is None else since) + timeout
+        mine = threading.Condition(self._lock)
+        with self._lock:
+            wait.watch(mine.notify)
             try:
-                size = self._in.recv_into(room)
-            except TimeoutError:
-                size = -1
-            except OSError as error:
-                failure: OSError | None = error
-                size = -2
+                while not wait.done:
+                    left = deadline - time.monotonic()
+                    if self.connection.stuck:
+                        raise self.connection.stuck_error(wait.what)
+                    if left <= 0:
+                        raise self.connection.timeout_error(wait.what, timeout)
+                    self._turn(mine, left)
             finally:
-                self.lock.acquire()
+                wait.unwatch(mine.notify)
+                self._pass_on()
+        return wait.result()
+
+    def more(self, deadline: float) -> bool:
+        """Wait until a message is in the queue; False at the deadline, or if none will come on this connection."""
+        queue = self.connection.queue
+        with self._lock:
+            looked = False
+            try:
+                while not queue and self.connection.end is None:
+                    left = deadline - time.monotonic()
+                    if left <= 0 and looked:
+                        break
+                    looked = True
+                    self._turn(self._news, max(left, 0))
+            finally:
+                self._pass_on()
+        return bool(queue)
+
+    def look(self) -> None:
+        """Take in what has come already, unless somebody else does so, without waiting."""
+        with self._lock:
+            if self.connection.end is None and self.connection.wants_data and not self._reading:
+                self._turn(self._news, 0)
+                self._pass_on()
+
+    def close(self, reason: str = "closed by us") -> None:
+        """End it: whoever waits is woken, the sockets are closed."""
+        with self._lock:
+            self.connection.close(reason)
+            self._over()
+
+    @property
+    def end(self) -> End:
+        """Why it ended, which it has."""
+        assert self.connection.end is not None
+        return self.connection.end
+
+    # Inside, with the lock
+
+    def _turn(self, mine: threading.Condition, seconds: float) -> None:
+        """Read once; or, while another thread reads, wait to be woken."""
+        if self._unsent:
+            self._flush()
+            seconds = min(seconds, _RETRY)
+        if not self._reading:
+            self._read(seconds)
+            return
+        self._followers.append(mine)
+        try:
+            mine.wait(min(seconds, _LONGEST))
+        finally:
+            self._followers.remove(mine)
+
+    def _pass_on(self) -> None:
+        """Nobody may be left waiting with nobody reading."""
+        if self._followers and not self._reading:
+            self._followers[0].notify()
+
+    def _read(self, seconds: float) -> None:
+        connection = self.connection
+        self._set_timeout(seconds if self._keepalive is None else min(seconds, self._keepalive - self._silent))
+        room = connection.get_buffer()
+        size, error = -1, None
+        began = time.monotonic()
+        self._reading = True
+        self._lock.release()
+        try:
+            with room:
+                size = self._in.recv_into(room)
+        except OSError as failure:
+            if not _is_early(failure):
+                error = failure
+        finally:
+            self._lock.acquire()
+            self._reading = False
+        if connection.end is None:
+            self._received(size, error, began)
+        if connection.end is not None:
+            self._over()
+
+    def _received(self, size: int, error: OSError | None, began: float) -> None:
+        connection = self.connection
         if size > 0:
-            self.heard = time.monotonic()
+            self._heard, self._silent = time.monotonic(), 0.0
             connection.buffer_updated(size)
+            self._news.notify(len(connection.queue))
         elif size == 0:
             connection.receive_eof()
-        elif size == -2:
-            connection.lost(failure)
-        elif self._keepalive is not None and time.monotonic() >= self.heard + self._keepalive:
-            self.heard = time.monotonic()
-            connection.silence(self._keepalive)
+        elif error is not None:
+            connection.lost(error)
+        elif self._keepalive is not None:
+            self._quiet(self._keepalive, time.monotonic() - began)
+        self._flush()
 
-    def _dispose(self) -> None:
-        """Close the sockets; a thread that reads is woken and does it itself."""
+    def _quiet(self, keepalive: float, seconds: float) -> None:
+        self._silent += seconds
+        if self._silent >= keepalive:
+            self._silent = 0.0
+            self.connection.silence(keepalive)
+            if self.connection.end is not None:
+                self.gone = self._heard
+
+    def _set_timeout(self, seconds: float) -> None:
+        """The next read may end earlier than this, not later; successive ones seldom need a call for it."""
+        seconds = min(seconds, _LONGEST)
+        if not seconds / 2 <= self._timeout <= seconds:
+            self._timeout = seconds * 0.75
+            self._in.settimeout(self._timeout)
+
+    def _flush(self) -> None:
+        """Send what the switch takes now. That it cannot be reached is for the reader to find, who may read why."""
+        self._unsent += self.connection.data_to_send()
+        if self._unsent and self.connection.end is None:
+            try:
+                sent = self._out.send(self._unsent)
+            except OSError as error:
+                sent = 0 if _is_early(error) else len(self._unsent)
+            del self._unsent[:sent]
+
+    def _over(self) -> None:
+        """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
+        up and closes what it reads."""
+        self.gone = min(self.gone, time.monotonic())
+        self._news.notify_all()
         if self._reading:
             with suppress(OSError):
                 self._in.shutdown(socket.SHUT_RDWR)
-            return
-        self._in.close()
+        else:
+            self._in.close()
         self._out.close()
 
-    # Sending
 
-    def _data_to_send(self) -> bytes:
-        with self.lock:
-            return self.connection.data_to_send()
+def _left(deadline: float) -> float:
+    """Seconds until then, for one turn of waiting."""
+    return max(min(deadline - time.monotonic(), _LONGEST), 0)
 
-    def _send(self, view: memoryview) -> None:
-        sent, since = 0, time.monotonic()
-        while sent < len(view):
-            try:
-                sent += self._out.send(view[sent:])
-                since = time.monotonic()
-            except TimeoutError:
-                if time.monotonic() > since + _PATIENCE:
-                    self.abort(f"the switch took nothing for {_PATIENCE:g} s, in the middle of a command")
-                    return
-                self._read_meanwhile()
-            except OSError as error:
-                self._could_not_send(error)
-                return
 
-    def _read_meanwhile(self) -> None:
-        with self._changed:
-            if not self._reading and self.connection.end is None and self.connection.wants_data:
-                self._read(_TURN)
-
-    def _could_not_send(self, error: OSError) -> None:
-        """What the switch said before it closed is read first: it may say why."""
-        while True:
-            with self._changed:
-                if self.connection.end is not None:
-                    return
-                if self._reading or not self.connection.wants_data:
-                    break
-                before = self.heard
-                self._read(_TURN)
-                if self.heard == before:
-                    break
-        with self._changed:
-            self.connection.lost(error)
-            self._dispose()
-            self._changed.notify_all()
+def _is_early(error: OSError) -> bool:
+    """Whether it only says that there is nothing yet. (`TimeoutError` is also what a kernel says that gave up.)"""
+    return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and not error.errno)
 
 
 class Job:
@@ -239,56 +295,72 @@ class Job:
         self._wait = wait
 
     def __repr__(self) -> str:
-        return f"<Job {self.uuid}{' done' if self.done else ''}>"
+        return f"<Job {self.uuid}{' done' if self._wait.done else ''}>"
 
     @property
     def done(self) -> bool:
-        """Whether `result` returns, or raises, at once."""
+        """Whether `result` returns, or raises, at once. Takes in what has come from the switch, without waiting."""
+        if not self._wait.done:
+            self._link.look()
         return self._wait.done
 
     def result(self, timeout: float | None = None) -> JobResult:
-        """What the command wrote, once it has ended; any number of times.
+        """What the command put out, once it has ended; any number of times, from any thread.
 
         Args:
             timeout: seconds to wait at most, None for as long as the connection lasts.
 
         Raises:
             CommandTimeout: it has not ended in time; ask again later.
-            CommandError: the switch refused the job, or to report its end.
+            CommandError: the switch does not report the ends of jobs to us.
             EventQueueFull: nobody reads the events that stand before it.
-            ConnectionClosed: the connection ended before it did.
+            ConnectionClosed: the connection ended before it did; or the error that ended it.
         """
-        return self._link.outcome(self._wait, timeout)
+        return self._link.outcome(self._wait, math.inf if timeout is None else timeout)
 
 
 class Client:
     """A connection to a switch, logged in; `connect` makes it. A context manager that closes it.
 
-    Every command takes `timeout`, in seconds; None is the client's `command_timeout`, `math.inf` no limit. What all of
-    them raise: CommandTimeout (the connection stays usable), ConnectionClosed or the error that ended the connection,
-    EventQueueFull, InvalidCommand (nothing was sent). What the switch refuses is a CommandError, but for `send`,
-    `pipeline`, `api` and `getvar`, whose replies are data.
+    Every command takes `timeout`, in seconds; None is the client's `command_timeout` (no limit where the reply waits
+    for an application, on a static socket), `math.inf` no limit. What all of them raise: CommandTimeout (the connection
+    stays usable), ConnectionClosed or the error that ended the connection, EventQueueFull, InvalidCommand (nothing was
+    sent). What the switch refuses is a CommandError, but for `send`, `pipeline`, `api` and `getvar`: there it is data.
+
+    Attributes:
+        host, port: of the switch.
     """
 
     def __init__(
         self,
         link: _Link,
+        address: tuple[str, int],
         command_timeout: float,
-        reopen: Callable[[Client], _Link] | None = None,
+        redial: Callable[[_Link], _Link] | None = None,
         backoff: Backoff | None = None,
+        login_timeout: float = 0,
     ) -> None:
+        self.host, self.port = address
         self._link = link
+        self._queue = link.connection.queue
         self._command_timeout = command_timeout
-        self._reopen = reopen
-        self._backoff = backoff
         self._closing = threading.Event()
-        self._reconnecting = threading.Lock()
         self._dropped = 0
-        self._handlers: dict[str, list[tuple[str | None, Callable[[Event], object]]]] = {}
+        self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
+        self._redial = redial
+        self._login_timeout = login_timeout
+        self._backoff = backoff  # None: no reconnection, or no more
+        self._dialling = threading.Lock()  # guards the rest
+        self._next: _Link | None = None  # while it logs in
+        self._lost: _Link | None = None  # for which there are attempts
+        self._pauses: Iterator[float] = iter(())  # between them
+        self._pause = 0.0
+        self._due: float | None = None  # when the next attempt is
 
     def __repr__(self) -> str:
         end = self.connection.end
-        return f"<{type(self).__name__} {'open' if end is None else f'closed: {end.reason}'}>"
+        state = "open" if end is None else f"closed: {end.reason}"
+        return f"<{type(self).__name__} {self.host}:{self.port} {state}>"
 
     def __enter__(self) -> Self:
         return self
@@ -310,72 +382,70 @@ class Client:
 
     @property
     def dropped(self) -> int:
-        """Events dropped because the queue was full (`when_full="drop"`)."""
+        """Messages dropped because the queue was full (`when_full="drop"`)."""
         return self._dropped + self.connection.dropped
 
     @property
     def closed(self) -> bool:
-        """Whether the connection has ended."""
-        return self.connection.end is not None
+        """Whether the connection has ended and will not be set up again. Notices only what somebody has read."""
+        return self.connection.end is not None and not self._comes_back()
 
     def close(self) -> None:
-        """Close the connection, from any thread; every wait ends. What was received can still be read."""
+        """Close the connection, from any thread: every wait ends at once with ConnectionClosed, and reading without an
+        error. What was received can still be read. Twice is once."""
         self._closing.set()
-        self._link.close()
+        coming = self._next
+        for link in (self._link, coming):
+            if link is not None:
+                link.close()
 
     # Reading
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
         """Events as they come, after a reconnection a `Gap` among them; other messages are passed over.
 
+        It ends when the connection has ended well, that is, because we asked or with the switch's good-bye.
+
         Args:
-            timeout: seconds without anything after which iteration ends, None for no end.
+            timeout: seconds without an event after which it ends too.
 
         Raises:
-            ConnectionClosed: the connection did not end well; everything received was yielded. Also the ProtocolError
+            ConnectionClosed: the connection did not end well; everything received was yielded. Or the ProtocolError
                 that ended it, or AuthError or AccessDenied of a reconnection.
         """
-        queue = self.connection.queue
-        while True:
-            try:
-                message = queue.popleft()
-            except IndexError:
-                if not self._more(timeout):
-                    return
-                continue
-            if isinstance(message, Event):
-                yield message
+        return self._read(Event, timeout)
 
     def messages(self, timeout: float | None = None) -> Iterator[Message]:
-        """As `events`, with log lines, linger notices and frames of unknown kind."""
-        queue = self.connection.queue
-        while True:
-            try:
-                message = queue.popleft()
-            except IndexError:
-                if not self._more(timeout):
-                    return
-                continue
-            yield message
+        """As `events`, with log lines, linger notices (DisconnectNotice) and frames of unknown kind."""
+        return self._read(Message, timeout)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
-        """The next event; None if none came within `timeout` seconds, or the connection has ended well."""
-        return next(self.events(timeout), None)
+        """The next event; None if there was none within `timeout` seconds.
 
-    def on(self, name: str, handler: Callable[[Event], object], *, subclass: str | None = None) -> None:
-        """Have `run` call a handler for events of this name.
+        Raises:
+            ConnectionClosed: the connection has ended, well or not. Or the error that ended it.
+        """
+        for event in self._read(Event, timeout):
+            return event
+        end = self.connection.end
+        if end is not None and self.closed:
+            raise end.error()
+        return None
+
+    def on(self, name: str, handler: Handler, *, subclass: str | None = None) -> None:
+        """Have `run` call a handler for events of this name; there may be several.
 
         Args:
             name: such as "DTMF"; "ALL" for every event.
             handler: called with the event.
-            subclass: for CUSTOM, only events of this subclass.
+            subclass: of CUSTOM, only events of this subclass.
         """
-        self._handlers.setdefault(name.upper(), []).append((subclass, handler))
+        self._handlers.setdefault(event_name(name), []).append((subclass, handler))
 
     def run(self) -> None:
         """Read events and call their handlers, one after the other, until the connection ends.
 
-        A handler's exception is logged and hurts no other.
+        A handler's exception is logged (logger "eslcodec") and hurts no other.
 
         Raises:
             ConnectionClosed: as `events`.
@@ -387,61 +457,111 @@ class Client:
                 except Exception:
                     _LOG.exception("a handler of %s failed", event.name)
 
-    def _handlers_of(self, event: Event) -> list[Callable[[Event], object]]:
+    def _handlers_of(self, event: Event) -> list[Handler]:
         registered = [*self._handlers.get(event.name or "", ()), *self._handlers.get("ALL", ())]
         return [handler for subclass, handler in registered if subclass in (None, event.subclass)]
 
-    def _more(self, timeout: float | None) -> bool:
-        """Wait until there is something in the queue. False if it did not come in time, or never will."""
-        link = self._link
-        connection = link.connection
-        if not link.wait_for(lambda: connection.queue or connection.end is not None, timeout):
-            return False
-        if connection.queue:
-            return True
-        assert connection.end is not None
-        if self._backoff is not None and connection.end.worth_retrying:
-            self._reconnect(link, self._backoff)
-            return True
-        if connection.end.clean:
-            return False
-        raise connection.end.error()
+    def _read(self, kind: type[M], timeout: float | None) -> Iterator[M]:
+        popleft = self._queue.popleft
+        seconds = math.inf if timeout is None else timeout
+        deadline: float | None = None
+        while True:
+            try:
+                message = popleft()
+            except IndexError:
+                if deadline is None:
+                    deadline = time.monotonic() + seconds
+                if not self._more(deadline):
+                    return
+                continue
+            if isinstance(message, kind):
+                deadline = None
+                yield message
 
-    def _reconnect(self, lost: _Link, backoff: Backoff) -> None:
-        assert self._reopen is not None
-        with self._reconnecting:
-            if self._link is not lost:
-                return  # another thread did it
-            failure: Exception = ConnectionClosed("closed by us")
-            for delay in backoff.delays():
-                if self._closing.wait(delay):
-                    raise ConnectionClosed("closed by us")
-                try:
-                    link = self._reopen(self)
-                except (AuthError, AccessDenied):
-                    raise
-                except (OSError, ESLError) as error:
-                    _LOG.info("cannot connect again: %s", error)
-                    failure = error
-                    continue
-                self._dropped += lost.connection.dropped
-                self._link = link
-                if self._closing.is_set():
-                    link.close()
-                return
-            raise failure
+    def _more(self, deadline: float) -> bool:
+        """Wait until the queue should be looked at again; False at the deadline, or if the end was well."""
+        link = self._link
+        if link.more(deadline):
+            return True
+        end = link.connection.end
+        if end is None:
+            return False
+        if self._comes_back():
+            return self._reconnect(link, deadline)
+        if end.clean or self._closing.is_set():
+            return False
+        raise end.error()
+
+    # Reconnection
+
+    def _comes_back(self) -> bool:
+        end = self.connection.end
+        return self._backoff is not None and not self._closing.is_set() and end is not None and end.worth_retrying
+
+    def _reconnect(self, lost: _Link, deadline: float) -> bool:
+        """Set the connection up again, or wait until another thread has; False at the deadline. An attempt that has
+        begun is finished."""
+        if not self._dialling.acquire(timeout=_left(deadline)):
+            return time.monotonic() < deadline
+        try:
+            if self._link is not lost or not self._comes_back():
+                return True
+            due = self._plan(lost)
+            if not self._closing.wait(_left(min(due, deadline))) and time.monotonic() >= due:
+                self._attempt(lost)
+                return True
+            return time.monotonic() < deadline
+        finally:
+            self._dialling.release()
+
+    def _plan(self, lost: _Link) -> float:
+        """When the next attempt is. A connection that lasted no longer than the pause before it has changed nothing:
+        the pauses go on growing."""
+        assert self._backoff is not None
+        if self._lost is not lost:
+            self._lost = lost
+            if lost.gone - lost.began > self._pause:
+                self._pauses = self._backoff.delays()
+        if self._due is None:
+            pause = next(self._pauses, None)
+            if pause is None:
+                self._backoff = None
+                raise lost.end.error()
+            self._pause = pause
+            self._due = time.monotonic() + pause
+        return self._due
+
+    def _attempt(self, lost: _Link) -> None:
+        assert self._redial is not None
+        self._due = None
+        try:
+            link = self._next = self._redial(lost)
+            if self._closing.is_set():
+                link.close()
+            link.log_in(self._login_timeout)
+        except (AuthError, AccessDenied):
+            self._adopt(link)
+        except (OSError, ESLError) as error:
+            _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+        else:
+            self._adopt(link)
+        finally:
+            self._next = None
+
+    def _adopt(self, link: _Link) -> None:
+        self._dropped += self.connection.dropped
+        self._link = link
 
     # Commands
 
-    def _limit(self, wait: Wait[Any], timeout: float | None) -> float | None:
+    def _limit(self, wait: Wait[Any], timeout: float | None) -> float:
         if timeout is None:
-            return None if wait.patient else self._command_timeout
-        return None if timeout == math.inf else timeout
+            return math.inf if wait.patient else self._command_timeout
+        return timeout
 
-    def _ask(self, begin: Callable[[Connection], Wait[T]], timeout: float | None) -> T:
+    def _ask(self, command: Callable[[Connection], Wait[T]], timeout: float | None) -> T:
         link = self._link
-        with link.lock:
-            wait = begin(link.connection)
+        wait = link.begin(command)
         return link.outcome(wait, self._limit(wait, timeout))
 
     def send(self, command: bytes | str, *, timeout: float | None = None) -> Reply:
@@ -451,8 +571,7 @@ class Client:
     def pipeline(self, commands: Iterable[bytes | str], *, timeout: float | None = None) -> list[Reply]:
         """Send many commands at once and collect their replies, in order; `timeout` is for each reply."""
         link = self._link
-        with link.lock:
-            waits = link.connection.pipeline(commands)
+        waits = link.begin(lambda connection: connection.pipeline(commands))
         return [link.outcome(wait, self._limit(wait, timeout)) for wait in waits]
 
     def api(
@@ -471,8 +590,7 @@ class Client:
     def bgapi(self, command: str, args: str = "", *, job_uuid: str | None = None, timeout: float | None = None) -> Job:
         """`bgapi`: run an API command in the background. BACKGROUND_JOB is subscribed to by itself."""
         link = self._link
-        with link.lock:
-            accepted, result = link.connection.bgapi(command, args, job_uuid=job_uuid)
+        accepted, result = link.begin(lambda connection: connection.bgapi(command, args, job_uuid=job_uuid))
         reply = link.outcome(accepted, self._limit(accepted, timeout))
         return Job(reply.job_uuid or job_uuid or "", link, result)
 
@@ -573,26 +691,38 @@ class Client:
         return self._ask(lambda connection: connection.exit(), timeout)
 
     def execute(
-        self, application: str, argument: str = "", *, timeout: float | None = None, **options: Any
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        uuid: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
     ) -> CommandReply:
-        """Run a dialplan application on a channel (`uuid=`); options as `commands.execute` takes them."""
-        return self._ask(lambda connection: connection.execute(application, argument, **options), timeout)
+        """Run a dialplan application on a channel; without a uuid on the connection's own."""
+        return self._ask(
+            lambda connection: connection.execute(application, argument, uuid=uuid, **options),
+            timeout,
+        )
 
 
 class Call(Client):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
-    ended. With `wait=True` they return its CHANNEL_EXECUTE_COMPLETE on any socket, and raise ChannelEnded when the
+    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket, and raises ChannelEnded when the
     channel hangs up before; `timeout` is for that, None for as long as it takes.
 
     Attributes:
-        data: the channel's data as the switch sent it at the beginning, an `Event` of name CHANNEL_DATA.
+        data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
+        host, port: of the switch's end of the connection.
     """
 
-    def __init__(self, link: _Link, command_timeout: float, data: CommandReply) -> None:
-        super().__init__(link, command_timeout)
-        self.data = Event.from_payload(data.raw, "plain")
+    data: Event
+
+    def begin(self, timeout: float) -> None:
+        """Wait for the channel's data; `serve` does it."""
+        self.data = Event.from_payload(self._link.log_in(timeout).raw, "plain")
 
     @property
     def uuid(self) -> str | None:
@@ -610,9 +740,10 @@ class Call(Client):
         return self.connection.control
 
     def connect(self, *, timeout: float | None = None) -> Event:
-        """The channel's data as it is now."""
+        """The channel's data as it is now; in `data` too."""
         reply = self._ask(lambda connection: connection.connect(), timeout)
-        return Event.from_payload(reply.raw, "plain")
+        self.data = Event.from_payload(reply.raw, "plain")
+        return self.data
 
     @overload
     def execute(
@@ -620,29 +751,63 @@ class Call(Client):
         application: str,
         argument: str = "",
         *,
+        uuid: str | None = None,
         wait: Literal[False] = False,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[ExecuteOptions],
     ) -> CommandReply: ...
     @overload
     def execute(
-        self, application: str, argument: str = "", *, wait: Literal[True], timeout: float | None = None, **options: Any
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        wait: Literal[True],
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
     ) -> Event: ...
     @overload
     def execute(
-        self, application: str, argument: str = "", *, wait: bool, timeout: float | None = None, **options: Any
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        wait: bool,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
     ) -> CommandReply | Event: ...
     def execute(
-        self, application: str, argument: str = "", *, wait: bool = False, timeout: float | None = None, **options: Any
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        uuid: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
     ) -> CommandReply | Event:
-        """Run a dialplan application on the channel; options as `commands.execute` takes them."""
+        """Run a dialplan application on the channel.
+
+        Args:
+            application: its name.
+            argument: its data.
+            uuid: another channel, whose executions cannot be waited for here.
+            wait: until it has ended: its CHANNEL_EXECUTE_COMPLETE is returned, found by its Application-UUID.
+            timeout: seconds for the reply, or with `wait` for the end.
+            options: as `commands.execute` takes them.
+
+        Raises:
+            CommandError: the switch refused it.
+            ChannelEnded: with `wait`, the channel hung up before it began or without its end being told.
+        """
         if not wait:
-            return super().execute(application, argument, timeout=timeout, **options)
-        link = self._link
-        with link.lock:
-            accepted, ended = link.connection.run(application, argument, **options)
-        link.outcome(accepted, self._limit(accepted, None))
-        return link.outcome(ended, self._limit(ended, timeout))
+            return super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
+        if uuid not in (None, self.uuid):
+            raise InvalidCommand("execute can wait for its end on the connection's own channel only")
+        link, since = self._link, time.monotonic()
+        accepted, ended = link.begin(lambda connection: connection.run(application, argument, **options))
+        link.outcome(accepted, self._limit(accepted, timeout), since)
+        return link.outcome(ended, self._limit(ended, timeout), since)
 
     def answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Answer the call."""
@@ -738,35 +903,19 @@ def connect(
     }
     secret = "ClueCon" if password is None else password
 
-    def open_link(client: Client | None = None) -> _Link:
-        if client is None:
-            connection = Connection.inbound(secret, user, **options)
-        else:
-            link, end = client._link, client.connection.end
-            reason = end.reason if end is not None else ""
-            connection = Connection.inbound(
-                secret,
-                user,
-                subscriptions=client.subscriptions,
-                queue=client.connection.queue,
-                gap=lambda: Gap.of(time.monotonic() - link.heard, reason),
-                **options,
-            )
-        sock = socket.create_connection((host, port), connect_timeout)
-        return _opened(_Link(sock, connection, keepalive), connect_timeout)
+    def dial(lost: _Link | None = None) -> _Link:
+        earlier: dict[str, Any] = {}
+        if lost is not None:
+            earlier["subscriptions"] = lost.connection.subscriptions
+            earlier["queue"] = lost.connection.queue
+            earlier["gap"] = lambda: Gap.of(time.monotonic() - lost.gone, lost.end.reason)
+        connection = Connection.inbound(secret, user, **options, **earlier)
+        return _Link(socket.create_connection((host, port), connect_timeout), connection, keepalive)
 
+    link = dial()
+    link.log_in(connect_timeout)
     backoff = Backoff() if reconnect is True else reconnect or None
-    return Client(open_link(), command_timeout, open_link, backoff)
-
-
-def _opened(link: _Link, timeout: float) -> _Link:
-    """The same, logged in."""
-    try:
-        link.outcome(link.connection.ready, timeout)
-    except BaseException:
-        link.abort("the login failed")
-        raise
-    return link
+    return Client(link, (host, port), command_timeout, dial, backoff, connect_timeout)
 
 
 class Server:
@@ -782,30 +931,23 @@ class Server:
     def __init__(
         self,
         handler: Callable[[Call], object],
-        host: str,
-        port: int,
-        *,
+        listener: socket.socket,
+        make_call: Callable[[socket.socket, tuple[str, int]], Call],
         max_calls: int,
         first_frame_timeout: float,
-        command_timeout: float,
-        options: dict[str, Any],
     ) -> None:
+        self.host, self.port = _address(listener.getsockname())
+        self.refused = 0
         self._handler = handler
+        self._make_call = make_call
         self._max_calls = max_calls
         self._first_frame_timeout = first_frame_timeout
-        self._command_timeout = command_timeout
-        self._options = options
-        self._lock = threading.Lock()
-        self._calls: dict[threading.Thread, _Link] = {}
-        self._changed = threading.Condition(self._lock)
+        self._running: dict[threading.Thread, Call] = {}
+        self._lock = threading.Lock()  # guards `_running`
         self._closing = threading.Event()
-        self.refused = 0
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=min(max_calls, 1024))
+        self._listener = listener
         self._listener.settimeout(_ACCEPT)
-        self.host: str = self._listener.getsockname()[0]
-        self.port: int = self._listener.getsockname()[1]
-        self._acceptor = threading.Thread(target=self._accept, name="eslcodec-serve", daemon=True)
+        self._acceptor = threading.Thread(target=self._accept, name=f"eslcodec-serve-{self.port}", daemon=True)
         self._acceptor.start()
 
     def __enter__(self) -> Self:
@@ -817,81 +959,114 @@ class Server:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Server on {self.host} port {self.port}: {self.calls} calls>"
+        state = "closed" if self._closing.is_set() else f"{self.calls} calls"
+        return f"<Server on {self.host}:{self.port}: {state}>"
 
     @property
     def calls(self) -> int:
-        """How many calls run."""
-        with self._lock:
-            return len(self._calls)
+        """How many calls run, those included whose first frame has not come."""
+        return len(self._running)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server is closed; False if it was not within `timeout` seconds."""
+        return self._closing.wait(timeout)
 
     def serve_forever(self) -> None:
-        """Wait until the server is closed, by another thread or a KeyboardInterrupt here."""
-        while not self._closing.wait(_LONG):
-            pass
+        """Wait until the server is closed, by another thread, or by a KeyboardInterrupt here."""
+        try:
+            self._closing.wait()
+        finally:
+            self.close()
 
-    def close(self, timeout: float | None = 5) -> None:
-        """Take no calls any more, wait for those that run, and close what is left of them then.
+    def close(self, timeout: float = 5) -> None:
+        """Take no more calls, wait for those that run, and close what is left of them then. Twice is once.
+
+        Closing a call ends what its handler waits for, with ConnectionClosed.
 
         Args:
-            timeout: seconds that running calls are given; None is no limit.
+            timeout: seconds that running calls are given.
         """
         self._closing.set()
-        if threading.current_thread() is not self._acceptor:
-            self._acceptor.join()
-        if not self._wait_for_calls(timeout):
-            with self._lock:
-                left = list(self._calls.values())
-            for link in left:
-                link.close()
-            self._wait_for_calls(_LAST)
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the acceptor, or it finds out by itself
+        _join([self._acceptor], math.inf)
+        self._listener.close()
+        _join(self._threads(), time.monotonic() + timeout)
+        with self._lock:
+            left = list(self._running.values())
+        for call in left:
+            call.close()
+        _join(self._threads(), time.monotonic() + _GRACE)
 
-    def _wait_for_calls(self, timeout: float | None) -> bool:
-        me = threading.current_thread()
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._calls.keys() - {me}, timeout)
+    def _threads(self) -> list[threading.Thread]:
+        with self._lock:
+            return list(self._running)
 
     def _accept(self) -> None:
-        with self._listener:
-            while not self._closing.is_set():
-                try:
-                    sock, _ = self._listener.accept()
-                except TimeoutError:
-                    continue
-                except OSError:
-                    _LOG.exception("cannot accept a call")
+        while not self._closing.is_set():
+            try:
+                sock, address = self._listener.accept()
+                self._take(sock, _address(address))
+            except TimeoutError:
+                continue
+            except (OSError, RuntimeError) as error:  # no descriptors or no threads left; or we are closing
+                if not self._closing.is_set():
+                    _LOG.error("cannot accept a call: %s", error)
                     self._closing.wait(_ACCEPT)
-                    continue
-                self._begin(sock)
 
-    def _begin(self, sock: socket.socket) -> None:
-        with self._lock:
-            full = len(self._calls) >= self._max_calls
-            if full:
-                self.refused += 1
-            else:
-                link = _Link(sock, Connection.outbound(**self._options))
-                thread = threading.Thread(target=self._serve, args=(link,), name="eslcodec-call", daemon=True)
-                self._calls[thread] = link
-        if full:
+    def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        if self.calls >= self._max_calls:
+            self.refused += 1
             sock.close()
-            _LOG.warning("a call was refused: %d are running", self._max_calls)
+            _LOG.warning("a call from %s:%s was refused: %s are running", *address, self._max_calls)
             return
-        thread.start()
-
-    def _serve(self, link: _Link) -> None:
+        call = self._make_call(sock, address)
+        thread = threading.Thread(
+            target=self._serve, args=(call,), name=f"eslcodec-call-{address[0]}:{address[1]}", daemon=True
+        )
+        with self._lock:
+            self._running[thread] = call
         try:
-            _opened(link, self._first_frame_timeout)
-            self._handler(Call(link, self._command_timeout, link.connection.ready.result()))
-        except ConnectionClosed as error:
-            _LOG.info("a call ended: %s", error)
-        except Exception:
-            _LOG.exception("the handler of a call failed")
+            thread.start()
+        except RuntimeError:
+            self._forget(thread, call)
+            raise
+
+    def _serve(self, call: Call) -> None:
+        try:
+            call.begin(self._first_frame_timeout)
+        except ESLError as error:
+            _LOG.warning("a connection from %s:%s brought no call: %s", call.host, call.port, error)
+        else:
+            self._handle(call)
         finally:
-            link.close()
-            with self._changed:
-                del self._calls[threading.current_thread()]
-                self._changed.notify_all()
+            self._forget(threading.current_thread(), call)
+
+    def _handle(self, call: Call) -> None:
+        try:
+            self._handler(call)
+        except Exception as error:
+            if isinstance(error, ConnectionClosed) and (call.closed or isinstance(error, ChannelEnded)):
+                _LOG.info("the call %s ended under its handler: %s", call.uuid, error)
+            else:
+                _LOG.exception("the handler of the call %s failed", call.uuid)
+
+    def _forget(self, thread: threading.Thread, call: Call) -> None:
+        call.close()
+        with self._lock:
+            self._running.pop(thread, None)
+
+
+def _address(address: Any) -> tuple[str, int]:
+    """Host and port of a socket's address, which has more parts with IPv6."""
+    host, port = address[:2]
+    return host, port
+
+
+def _join(threads: Iterable[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        while thread is not threading.current_thread() and thread.is_alive() and time.monotonic() < deadline:
+            thread.join(_left(deadline))
 
 
 def serve(
@@ -902,13 +1077,17 @@ def serve(
     max_calls: int = 1000,
     first_frame_timeout: float = 10,
     command_timeout: float = 30,
+    keepalive: float | None = None,
+    queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
+    when_full: Literal["pause", "drop"] = "pause",
     max_header_bytes: int = limits.MAX_HEADER_BYTES,
     max_body_bytes: int = limits.MAX_BODY_BYTES,
 ) -> Server:
     """Listen for calls that the dialplan's `socket` application sends, and run `handler` for each in a thread.
 
-    When the handler returns, its call's connection is closed; an exception of it is logged (logger "eslcodec").
+    It listens when this returns. When the handler returns, its call's connection is closed; an exception of it is
+    logged (logger "eslcodec") and does the same.
 
     Args:
         handler: called with the `Call`, once the channel's data is there.
@@ -917,23 +1096,23 @@ def serve(
         max_calls: calls at once; those beyond are closed at once, so that the switch can try its next host.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
-        queue_hard_limit, max_header_bytes, max_body_bytes: as `connect`.
+        keepalive, queue_limit, queue_hard_limit, when_full, max_header_bytes, max_body_bytes: as `connect` has them.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    options = {
-        "queue_limit": min(limits.EVENT_QUEUE, queue_hard_limit),
+    options: dict[str, Any] = {
+        "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,
+        "when_full": when_full,
         "max_header_bytes": max_header_bytes,
         "max_body_bytes": max_body_bytes,
     }
-    return Server(
-        handler,
-        host,
-        port,
-        max_calls=max_calls,
-        first_frame_timeout=first_frame_timeout,
-        command_timeout=command_timeout,
-        options=options,
-    )
+    Connection.outbound(**options)  # wrong options are an error here, not with the first call
+
+    def make_call(sock: socket.socket, address: tuple[str, int]) -> Call:
+        return Call(_Link(sock, Connection.outbound(**options), keepalive), address, command_timeout)
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=1024)
+    return Server(handler, listener, make_call, max_calls, first_frame_timeout)
