@@ -1,0 +1,1391 @@
+"""The asyncio client and server: `connect` to a switch, or `serve` the calls that it sends.
+
+    >>> import asyncio
+    >>> from eslcodec.emulator import Emulator
+    >>> async def main(port):
+    ...     async with connect("127.0.0.1", port) as fs:
+    ...         print((await fs.api("status")).text.splitlines()[0][:2])
+    ...         job = await fs.bgapi("version")
+    ...         print((await job.result(timeout=5)).ok)
+    >>> with Emulator() as switch:
+    ...     asyncio.run(main(switch.port))
+    UP
+    True
+
+What the protocol asks for is decided in `connection.Connection`; here are sockets, tasks and time. The names are those
+of `eslcodec.sync`.
+
+**Backpressure.** What comes waits in one bounded queue until somebody takes it: `events`, `messages`, `next_event`, or
+`run` for handlers. At `queue_limit` messages the socket is left alone, so that the switch has to wait (it queues
+100 000 events, drops more, and then closes); with `when_full="drop"` the oldest message makes room, and `dropped`
+counts. While a command or a job is waited for, reading goes on to `queue_hard_limit`, since the reply stands behind
+the events, and whoever should read them may be the one who waits: a handler may send commands. At the hard limit
+waiting is in vain and ends with `EventQueueFull`; the connection goes on once the queue is read.
+
+**Cancellation.** A task that waits for a command, a job or an event may be cancelled: nothing is lost but its own
+answer, which is passed over when it comes. Use the `timeout` of a method before `asyncio.wait_for`, which on Python
+3.10 and 3.11 can lose what it was about to return.
+
+**Event loop.** Everything here works on asyncio's own loop and on uvloop; `run(main())` takes uvloop if it is
+installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import isawaitable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
+
+from . import commands, limits
+from ._codec import Message
+from .backoff import Backoff
+from .connection import Connection, End, Reply, Wait, variable
+from .enums import HangupCause, LogLevel
+from .errors import ChannelEnded, ConnectionClosed, ESLError, InvalidCommand
+from .events import CommandReply, Event, Gap, JobResult
+from .subscriptions import Subscriptions, event_name
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Unpack
+
+    from .sync import ExecuteOptions
+
+__all__ = ["Call", "Client", "Job", "Opening", "Server", "connect", "run", "serve"]
+
+T = TypeVar("T")
+C = TypeVar("C", bound="_Closable")
+P = ParamSpec("P")
+M = TypeVar("M", bound=Message)
+H = TypeVar("H", bound="Handler")
+
+Handler = Callable[[Event], object]
+"""What `Client.on` takes: a function of the event; what it returns is awaited if it can be."""
+
+_TURN: Final = 128
+"""After so many messages without waiting a reader lets the other tasks of the loop have their turn."""
+_BACKLOG: Final = 1024
+"""Connections that may wait to be accepted; 100, asyncio's own number, are less than a burst of calls."""
+_GRACE: Final = 1.0
+"""Seconds that a cancelled handler has for last words, and once more when its call is closed."""
+
+_LOG: Final = logging.getLogger("eslcodec")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, on uvloop if that is installed.
+
+    Example:
+        >>> run(asyncio.sleep(0, "done"))
+        'done'
+    """
+    try:
+        loop: Any = import_module("uvloop")
+    except ImportError:
+        loop = asyncio
+    return cast("T", loop.run(main))
+
+
+# Waiting, and the socket
+
+
+class _Bell:
+    """Wakes all who wait at the moment. They look for themselves whether it concerns them."""
+
+    __slots__ = ("_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: set[asyncio.Future[bool]] = set()
+
+    async def wait(self, deadline: float = math.inf) -> bool:
+        """True when it rings, False at the deadline (of the loop's clock)."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+        timer = None if deadline == math.inf else self._loop.call_at(deadline, _settle, future, False)
+        self._waiting.add(future)
+        try:
+            return await future
+        finally:
+            self._waiting.discard(future)
+            if timer is not None:
+                timer.cancel()
+
+    def ring(self) -> None:
+        for future in self._waiting:
+            _settle(future, True)
+
+
+def _settle(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+async def _within(seconds: float, what: str, doing: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.wait_for` without its races: neither a result nor a cancellation is lost."""
+    task = asyncio.ensure_future(doing)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError(f"{what} took more than {seconds:g} s")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+class _Link(asyncio.BufferedProtocol):
+    """A connection and its socket: carries bytes, and those who wait for them.
+
+    Attributes:
+        connection: decides.
+        shut: set while there is no open socket.
+        began, heard: when the connection was there, and when something was received last, by the loop's clock.
+        gone: since when nothing is received, once the connection has ended.
+        peer: host and port of the other side.
+        paused: whether the socket is left alone, because the queue is full.
+        came: called when there are messages in the queue.
+        ended: called when the connection has ended.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: Connection,
+        *,
+        keepalive: float | None = None,
+        arrived: Callable[[_Link], None] = lambda link: None,
+    ) -> None:
+        self.connection = connection
+        self.shut = asyncio.Event()
+        self.shut.set()
+        self.began = self.heard = self.gone = loop.time()
+        self.paused = False
+        self.came: Callable[[], None] = lambda: None
+        self.ended: Callable[[], None] = lambda: None
+        self.peer = ("", 0)
+        self._keepalive = keepalive
+        self._arrived = arrived
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._blocked = False
+        self._unblocked = _Bell(loop)
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.shut.clear()
+        self.peer = _address(transport.get_extra_info("peername"))
+        self.began = self.heard = self._loop.time()
+        if self._keepalive is not None:
+            self._timer = self._loop.call_later(self._keepalive, self._listened, self._keepalive)
+        self._arrived(self)
+        self.settle()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.connection.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.heard = self._loop.time()
+        self.connection.buffer_updated(nbytes)
+        self.settle()
+
+    def eof_received(self) -> None:
+        self.connection.receive_eof()
+        self.settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None:
+            self.connection.receive_eof()
+        else:
+            self.connection.lost(exc)
+        self.settle()
+        self.shut.set()
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._unblocked.ring()
+
+    # What its owner calls
+
+    def settle(self) -> None:
+        """Do what the connection wants by now: send, go on reading or not, end; tell whom it concerns."""
+        connection = self.connection
+        transport = self._transport
+        if transport is None:
+            return
+        data = connection.data_to_send()
+        if data:
+            transport.write(data)
+        if connection.queue:
+            self.came()
+        if connection.end is None:
+            self.flow()
+        else:
+            self._shut(transport)
+
+    def flow(self) -> None:
+        """Read, or leave the socket alone, as the connection says now."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self.connection.wants_data != self.paused:
+            return
+        if self.paused:
+            self.paused = False
+            self.heard = self._loop.time()  # nobody listened: what was silence until now means nothing
+            transport.resume_reading()
+        else:
+            self.paused = True
+            transport.pause_reading()
+
+    def close(self) -> None:
+        """End the connection because we want to."""
+        self.connection.close()
+        self.settle()
+
+    def abort(self, reason: str) -> None:
+        """End the connection because something is wrong."""
+        self.connection.abort(reason)
+        self.settle()
+
+    async def outcome(self, wait: Wait[T], seconds: float, since: float | None = None) -> T:
+        """What a wait comes to.
+
+        Args:
+            wait: of this connection.
+            seconds: how long at most; `math.inf` is no limit.
+            since: from when on they count; now if it is None.
+
+        Raises:
+            CommandTimeout: it took longer.
+            EventQueueFull: waiting is in vain.
+            ESLError: what the wait failed with.
+        """
+        if not wait.done:
+            await self._until(wait, seconds, self._loop.time() if since is None else since)
+        return wait.result()
+
+    async def _until(self, wait: Wait[Any], seconds: float, since: float) -> None:
+        bell = _Bell(self._loop)
+        wait.watch(bell.ring)
+        self.flow()  # since somebody waits, more may be read
+        try:
+            while not wait.done:
+                if self.connection.stuck:
+                    raise self.connection.stuck_error(wait.what)
+                if not await bell.wait(since + seconds) and not wait.done:
+                    raise self.connection.timeout_error(wait.what, seconds)
+        finally:
+            wait.unwatch(bell.ring)
+            self.flow()
+
+    async def writable(self, seconds: float) -> None:
+        """Wait until the socket takes more, or the connection has ended.
+
+        Raises:
+            CommandTimeout: it takes nothing for so long.
+        """
+        deadline = self._loop.time() + seconds
+        while self._blocked and self.connection.end is None:
+            if not await self._unblocked.wait(deadline) and self._blocked:
+                raise self.connection.timeout_error("the switch to read what was sent before", seconds)
+
+    # Inside
+
+    def _listened(self, seconds: float) -> None:
+        left = seconds if self.paused else self.heard + seconds - self._loop.time()
+        if left <= 0:
+            left = seconds
+            self.connection.silence(seconds)
+            self.settle()
+            self.gone = self.heard
+        if self.connection.end is None:
+            self._timer = self._loop.call_later(left, self._listened, seconds)
+
+    def _shut(self, transport: asyncio.Transport) -> None:
+        """The connection has ended: away with the socket, and with what the peer would not take."""
+        self._transport = None
+        self.gone = self._loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._unblocked.ring()
+        if transport.get_write_buffer_size():
+            transport.abort()
+        else:
+            transport.close()
+        self.ended()
+
+
+def _address(address: Any) -> tuple[str, int]:
+    """Host and port of a socket's address, which has more parts with IPv6, and is None once the peer is gone."""
+    host, port = address[:2] if address else ("", 0)
+    return host, port
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+class Opening(Generic[C]):
+    """What `connect` and `serve` return: `await` it, or use it in `async with`, which closes at the end."""
+
+    def __init__(self, open: Callable[[], Coroutine[Any, Any, C]]) -> None:
+        self._open = open
+        self._opened: C | None = None
+
+    def __await__(self) -> Generator[Any, None, C]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> C:
+        self._opened = await self._open()
+        return self._opened
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+
+# Reading
+
+
+class _Reader(Generic[M]):
+    """Messages of one kind, as an asynchronous iterator; see `Client.events`. It holds nothing while nobody waits."""
+
+    __slots__ = ("_client", "_kind", "_queue", "_seconds", "_taken")
+
+    def __init__(self, client: Client, kind: type[M], timeout: float | None) -> None:
+        self._client = client
+        self._kind = kind
+        self._queue = client.connection.queue
+        self._seconds = math.inf if timeout is None else timeout
+        self._taken = 0
+
+    def __aiter__(self) -> _Reader[M]:
+        return self
+
+    async def __anext__(self) -> M:
+        deadline: float | None = None
+        while True:
+            self._taken += 1
+            if self._taken == _TURN:
+                self._taken = 0
+                await asyncio.sleep(0)
+            try:
+                message = self._queue.popleft()
+            except IndexError:
+                if deadline is None:
+                    deadline = asyncio.get_running_loop().time() + self._seconds
+                self._taken = 0
+                if await self._client._more(deadline):
+                    continue
+                raise StopAsyncIteration from None
+            if self._client._link.paused:
+                self._client._link.flow()
+            if isinstance(message, self._kind):
+                return message
+
+
+class _Lanes:
+    """Handlers at work: one after the other for the events of a channel, side by side for those of several."""
+
+    def __init__(self, handlers: Callable[[Event], Sequence[Handler]], concurrency: int) -> None:
+        self._handlers = handlers
+        self._concurrency = concurrency
+        self._lanes: dict[str | None, deque[Event]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held = 0
+        self._moved = _Bell(asyncio.get_running_loop())
+
+    async def put(self, event: Event) -> None:
+        """Hand an event to its handlers, as soon as there is room."""
+        if not self._handlers(event):
+            return
+        channel = event.uuid
+        while self._held >= limits.EVENT_QUEUE or (
+            channel not in self._lanes and len(self._lanes) >= self._concurrency
+        ):
+            await self._moved.wait()
+        self._held += 1
+        lane = self._lanes.get(channel)
+        if lane is not None:
+            lane.append(event)
+            return
+        self._lanes[channel] = deque([event])
+        task = asyncio.create_task(self._work(channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def join(self) -> None:
+        """Wait until everything is handled."""
+        while self._lanes:
+            await self._moved.wait()
+
+    async def cancel(self) -> None:
+        """End what is not done."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _work(self, channel: str | None) -> None:
+        lane = self._lanes[channel]
+        while lane:
+            event = lane.popleft()
+            for handler in self._handlers(event):
+                await _call(handler, event)
+            self._held -= 1
+            self._moved.ring()
+        del self._lanes[channel]
+        self._moved.ring()
+
+
+async def _call(handler: Handler, event: Event) -> None:
+    try:
+        result = handler(event)
+        if isawaitable(result):
+            await result
+    except Exception:
+        _LOG.exception("a handler of %s failed", event.name)
+
+
+class Job:
+    """A background job; see `Client.bgapi`.
+
+    Attributes:
+        uuid: its Job-UUID.
+    """
+
+    def __init__(self, uuid: str, link: _Link, wait: Wait[JobResult]) -> None:
+        self.uuid = uuid
+        self._wait = wait
+        self._link = link
+
+    @property
+    def done(self) -> bool:
+        """Whether its result is there, or will never be."""
+        return self._wait.done
+
+    async def result(self, timeout: float | None = None) -> JobResult:
+        """What the command put out, once it has ended; any number of times, for several tasks.
+
+        Args:
+            timeout: seconds to wait at most, None for as long as the connection lasts.
+
+        Raises:
+            CommandTimeout: it has not ended in time; ask again later.
+            CommandError: the switch does not report the ends of jobs to us.
+            EventQueueFull: nobody reads the events that stand before it.
+            ConnectionClosed: the connection ended before it did; or the error that ended it.
+        """
+        return await self._link.outcome(self._wait, math.inf if timeout is None else timeout)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.uuid} {'done' if self.done else 'running'}>"
+
+
+# The client
+
+
+class Client:
+    """A connection to a switch. Make one with `connect`.
+
+    Every command takes a `timeout` in seconds, counted from the call: None is the client's `command_timeout` (no limit
+    where the reply waits for an application, on a static socket), `math.inf` no limit. All raise `CommandTimeout` when
+    it is over (the connection stays usable), `CommandError` if the switch answers -ERR (`send`, `pipeline`, `api` and
+    `getvar` return that as data), `InvalidCommand` for what cannot be sent, `EventQueueFull` if events stand before the
+    answer that nobody reads, and `ConnectionClosed`, or the error that ended the connection.
+
+    Attributes:
+        host, port: where the switch is.
+    """
+
+    def __init__(
+        self,
+        link: _Link,
+        address: tuple[str, int],
+        command_timeout: float,
+        route: _Route | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.host, self.port = address
+        self._command_timeout = command_timeout
+        self._route = route
+        self._backoff = backoff  # None: no reconnection
+        self._pauses: Iterator[float] = iter(())  # between the attempts
+        self._pause = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._readers = _Bell(self._loop)
+        self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
+        self._dropped = 0
+        self._closing = False
+        self._away: End | None = None  # why we are connecting again
+        self._over: End | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._link = link
+        self._attach(link)
+        self._rely_on(link)
+
+    # State
+
+    @property
+    def connection(self) -> Connection:
+        """The protocol's side of it; after a reconnection another one."""
+        return self._link.connection
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """What the switch was asked for, as far as it granted it."""
+        return self.connection.subscriptions
+
+    @property
+    def dropped(self) -> int:
+        """Messages that made room for newer ones, with `when_full="drop"`."""
+        return self._dropped + self.connection.dropped
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended for good. What was received before can still be read."""
+        return self._over is not None
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "away" if self._away else "open"
+        return f"<{type(self).__name__} {self.host}:{self.port} {state}>"
+
+    async def close(self) -> None:
+        """Close the connection: every wait ends with ConnectionClosed, and reading without an error. What was received
+        can still be read. Twice is once."""
+        self._closing = True
+        task, self._task = self._task, None
+        self._link.close()
+        if self._over is None:
+            assert self.connection.end is not None
+            self._finish(self.connection.end)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        await self._link.shut.wait()
+
+    # Reading
+
+    def events(self, timeout: float | None = None) -> _Reader[Event]:
+        """The events as they come, to be read with `async for`; a `Gap` among them after a reconnection.
+
+        Several tasks may read: each gets what the others do not. Reading ends when the connection has ended as it
+        should, after everything that was received; log lines and linger notices are passed over.
+
+        Args:
+            timeout: ends it too when nothing comes for so many seconds.
+
+        Raises:
+            ESLError: while iterating: the connection ended otherwise.
+        """
+        return _Reader(self, Event, timeout)
+
+    def messages(self, timeout: float | None = None) -> _Reader[Message]:
+        """The same for everything that is no reply: events, log lines, linger notices, frames of unknown kind."""
+        return _Reader(self, Message, timeout)
+
+    async def next_event(self, timeout: float | None = None) -> Event | None:
+        """The next event; None if there was none within `timeout` seconds.
+
+        Raises:
+            ConnectionClosed: the connection has ended, well or not. Or the error that ended it.
+        """
+        try:
+            return await self.events(timeout).__anext__()
+        except StopAsyncIteration:
+            pass
+        if self._over is not None:
+            raise self._over.error()
+        return None
+
+    async def _more(self, deadline: float) -> bool:
+        """Wait until something may be in the queue; False if there is nothing in time, or the end was well."""
+        if self._over is None:
+            return await self._readers.wait(deadline)
+        if self._over.clean or self._closing:
+            return False
+        raise self._over.error()
+
+    # Handlers
+
+    @overload
+    def on(self, name: str, handler: None = None, *, subclass: str | None = None) -> Callable[[H], H]: ...
+    @overload
+    def on(self, name: str, handler: H, *, subclass: str | None = None) -> H: ...
+    def on(self, name: str, handler: H | None = None, *, subclass: str | None = None) -> H | Callable[[H], H]:
+        """Have events handled by a function while `run` runs. It does not subscribe to them.
+
+        Args:
+            name: of the events; "ALL" for all of them. Handlers of one name are called in the order they were added,
+                then those of "ALL".
+            handler: a function, or coroutine function, of the event. Left out, `on` is a decorator.
+            subclass: of CUSTOM, if only one is meant.
+        """
+        if subclass is not None and event_name(name) != "CUSTOM":
+            raise ValueError(f"{name!r:.80} has no subclasses, only CUSTOM has")
+
+        def add(handler: H) -> H:
+            self._handlers.setdefault(event_name(name), []).append((subclass, handler))
+            return handler
+
+        return add if handler is None else add(handler)
+
+    async def run(self, *, concurrency: int = 100) -> None:
+        """Read events and call their handlers, until the connection ends and everything is handled.
+
+        The events of a channel (`Unique-ID`) are handled one after the other, and so are those of none; different
+        channels side by side. What a handler raises is logged and changes nothing else. A handler may send commands
+        and wait for jobs.
+
+        Args:
+            concurrency: channels whose handlers may be at work at once. If more have events, or `limits.EVENT_QUEUE`
+                events are in hand, no further ones are taken from the queue.
+
+        Raises:
+            ESLError: the connection ended otherwise than it should.
+        """
+        lanes = _Lanes(self._handlers_of, concurrency)
+        try:
+            try:
+                async for event in self.events():
+                    await lanes.put(event)
+            except ESLError:
+                await lanes.join()
+                raise
+            await lanes.join()
+        finally:
+            await lanes.cancel()
+
+    def _handlers_of(self, event: Event) -> list[Handler]:
+        handlers = self._handlers
+        named = [*handlers.get(event.name or "", ()), *handlers.get("ALL", ())]
+        return [handler for subclass, handler in named if subclass is None or subclass == event.subclass]
+
+    # Commands
+
+    async def send(self, command: bytes | str, *, timeout: float | None = None) -> Reply:
+        """Any command as it goes over the wire; its reply, whatever it says."""
+        return await self._ask(timeout, Connection.send, command)
+
+    async def pipeline(self, commands: Iterable[bytes | str], *, timeout: float | None = None) -> list[Reply]:
+        """Several commands without waiting in between; their replies in the same order, as `send` gives them.
+
+        Nothing is sent if one of them is invalid.
+        """
+        since = self._loop.time()
+        link, waits = await self._issue(timeout, Connection.pipeline, commands)
+        return [await link.outcome(wait, self._limit(wait, timeout), since) for wait in waits]
+
+    async def api(
+        self, command: str, args: str = "", *, console_execute: bool = False, timeout: float | None = None
+    ) -> Reply:
+        """Run an API command and give what it puts out, `-ERR` too; the switch does nothing else here meanwhile.
+
+        Args:
+            command: its name, or the whole line.
+            args: its arguments.
+            console_execute: run it through the console interpreter.
+            timeout: see the class.
+
+        Returns:
+            An `ApiResponse`; a `CommandReply` if the switch refuses the command as such.
+        """
+        return await self._ask(timeout, Connection.api, command, args, console_execute=console_execute)
+
+    async def bgapi(
+        self, command: str, args: str = "", *, job_uuid: str | None = None, timeout: float | None = None
+    ) -> Job:
+        """Run an API command in the background.
+
+        Args:
+            command: its name, or the whole line.
+            args: its arguments.
+            job_uuid: an id of your own.
+            timeout: for the switch to accept it; the result has a timeout of its own.
+        """
+        since = self._loop.time()
+        link, (accepted, result) = await self._issue(timeout, Connection.bgapi, command, args, job_uuid=job_uuid)
+        reply = await link.outcome(accepted, self._limit(accepted, timeout), since)
+        return Job(reply.job_uuid or job_uuid or "", link, result)
+
+    async def subscribe(
+        self, *names: str, custom: Sequence[str] = (), format: str | None = None, timeout: float | None = None
+    ) -> CommandReply:
+        """`event`: subscribe, in addition to what is subscribed to.
+
+        Args:
+            names: of events, such as "CHANNEL_ANSWER" or "ALL".
+            custom: subclasses of CUSTOM.
+            format: "plain", "json" or "xml" for all events from now on; None leaves it.
+            timeout: see the class.
+        """
+        return await self._ask(timeout, Connection.subscribe, *names, custom=custom, format=format)
+
+    async def unsubscribe(self, *names: str, custom: Sequence[str] = (), timeout: float | None = None) -> CommandReply:
+        """`nixevent`: take event names, and subclasses of CUSTOM, out of what is subscribed to."""
+        return await self._ask(timeout, Connection.unsubscribe, *names, custom=custom)
+
+    async def noevents(self, *, timeout: float | None = None) -> CommandReply:
+        """`noevents`: no events any more."""
+        return await self._ask(timeout, Connection.noevents)
+
+    async def myevents(
+        self, uuid: str | None = None, *, format: str | None = None, timeout: float | None = None
+    ) -> CommandReply:
+        """`myevents`: events of the connection's channel; inbound, of the channel `uuid`, which it then controls."""
+        return await self._ask(timeout, Connection.myevents, uuid, format=format)
+
+    async def divert_events(self, on: bool = True, *, timeout: float | None = None) -> CommandReply:
+        """`divert_events`: what a script's input callback would get comes here."""
+        return await self._ask(timeout, Connection.divert_events, on)
+
+    async def filter(self, header: str, value: str, *, timeout: float | None = None) -> CommandReply:
+        """`filter add`: of the events subscribed to only those that match a filter, any of them.
+
+        Args:
+            header: the header that is compared.
+            value: its value ignoring case, `/regex/`, or `-value` for what must not come.
+            timeout: see the class.
+        """
+        return await self._ask(timeout, Connection.filter, header, value)
+
+    async def filter_delete(
+        self, header: str = "all", value: str | None = None, *, timeout: float | None = None
+    ) -> CommandReply:
+        """`filter delete`: remove the filters on a header, one of them, or all."""
+        return await self._ask(timeout, Connection.filter_delete, header, value)
+
+    async def sendevent(
+        self,
+        name: str,
+        headers: commands.Headers = (),
+        body: bytes | str = b"",
+        *,
+        subclass: str | None = None,
+        timeout: float | None = None,
+    ) -> CommandReply:
+        """`sendevent`: fire an event in the switch; arguments as of `commands.sendevent`."""
+        return await self._ask(timeout, Connection.sendevent, name, headers, body, subclass=subclass)
+
+    async def sendmsg(
+        self,
+        call_command: str,
+        headers: commands.Headers = (),
+        body: bytes | str = b"",
+        *,
+        uuid: str | None = None,
+        timeout: float | None = None,
+    ) -> CommandReply:
+        """`sendmsg`: any message to a channel, the connection's own or `uuid`."""
+        return await self._ask(timeout, Connection.sendmsg, call_command, headers, body, uuid=uuid)
+
+    async def execute(
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        uuid: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> CommandReply:
+        """Run a dialplan application on a channel, the connection's own or `uuid`; see `commands.execute`."""
+        return await self._ask(
+            timeout, lambda connection: connection.execute(application, argument, uuid=uuid, **options)
+        )
+
+    async def hangup(
+        self,
+        cause: str | HangupCause = HangupCause.NORMAL_CLEARING,
+        *,
+        uuid: str | None = None,
+        timeout: float | None = None,
+    ) -> CommandReply:
+        """Hang up a channel, the connection's own or `uuid`."""
+        return await self._ask(timeout, Connection.hangup, cause, uuid=uuid)
+
+    async def log(self, level: str | int | LogLevel | None = None, *, timeout: float | None = None) -> CommandReply:
+        """`log`: the switch's log lines down to a level, debug if there is none; read them with `messages`."""
+        return await self._ask(timeout, Connection.log, level)
+
+    async def nolog(self, *, timeout: float | None = None) -> CommandReply:
+        """`nolog`: no log lines any more."""
+        return await self._ask(timeout, Connection.nolog)
+
+    async def linger(self, seconds: int | None = None, *, timeout: float | None = None) -> CommandReply:
+        """`linger`: keep the connection after the channel's end, for some seconds or until it is closed."""
+        return await self._ask(timeout, Connection.linger, seconds)
+
+    async def nolinger(self, *, timeout: float | None = None) -> CommandReply:
+        """`nolinger`: close the connection when the channel ends."""
+        return await self._ask(timeout, Connection.nolinger)
+
+    async def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
+        """`getvar`: a variable of the connection's channel, None if it is unset.
+
+        The switch cuts values at 511 bytes, and cannot send those with line ends: `api("uuid_getvar", ...)` can.
+        """
+        return variable(await self._ask(timeout, Connection.getvar, name))
+
+    async def resume(self, *, timeout: float | None = None) -> CommandReply:
+        """`resume`: the dialplan goes on when the connection closes."""
+        return await self._ask(timeout, Connection.resume)
+
+    async def exit(self, *, timeout: float | None = None) -> CommandReply:
+        """`exit`: ask the switch to say good-bye and close. Nothing connects again after it."""
+        return await self._ask(timeout, Connection.exit)
+
+    async def _ask(
+        self,
+        timeout: float | None,
+        verb: Callable[Concatenate[Connection, P], Wait[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Send a command and wait for its answer."""
+        since = self._loop.time()
+        link, wait = await self._issue(timeout, verb, *args, **kwargs)
+        return await link.outcome(wait, self._limit(wait, timeout), since)
+
+    async def _issue(
+        self,
+        timeout: float | None,
+        verb: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[_Link, T]:
+        """Send a command once the socket takes it: the link that took it, and what the connection returned."""
+        await self._link.writable(self._command_timeout if timeout is None else timeout)
+        if self._away is not None:
+            raise self._away.error()
+        link = self._link
+        result = verb(link.connection, *args, **kwargs)
+        link.settle()
+        return link, result
+
+    def _limit(self, wait: Wait[Any], timeout: float | None) -> float:
+        if timeout is None:
+            return math.inf if wait.patient else self._command_timeout
+        return timeout
+
+    # The end, and beginning again
+
+    def _attach(self, link: _Link) -> None:
+        """Read from this link."""
+        self._link = link
+        link.came = self._readers.ring
+
+    def _rely_on(self, link: _Link) -> None:
+        """From now on the end of this link is the end, or has to be dealt with."""
+        link.ended = self._ended
+        if link.connection.end is not None:
+            self._ended()
+
+    def _ended(self) -> None:
+        end = self.connection.end
+        assert end is not None
+        if self._backoff is None or not end.worth_retrying:
+            self._finish(end)
+            return
+        _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, end.reason)
+        self._away = end
+        self._task = self._loop.create_task(self._return(self._link, self._backoff))
+
+    def _finish(self, end: End) -> None:
+        self._over = end
+        self._away = None
+        self._readers.ring()
+
+    async def _return(self, lost: _Link, backoff: Backoff) -> None:
+        """Connect again after the loss of a link, as often as there are attempts. A connection that lasted no longer
+        than the pause before it has changed nothing: the pauses go on growing."""
+        if lost.gone - lost.began > self._pause:
+            self._pauses = backoff.delays()
+        for pause in self._pauses:
+            self._pause = pause
+            await asyncio.sleep(pause)
+            try:
+                await self._attempt(lost)
+            except (OSError, ESLError) as error:
+                _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+                end = self.connection.end
+                if self._link is not lost and end is not None and not end.worth_retrying:
+                    self._finish(end)
+                    return
+                if self.connection.logged_in:  # and so the gap until then was told
+                    lost = self._link
+            else:
+                self._away = None
+                self._rely_on(self._link)
+                return
+        assert lost.connection.end is not None
+        self._finish(lost.connection.end)
+
+    async def _attempt(self, lost: _Link) -> None:
+        before = lost.connection
+        assert self._route is not None
+        assert before.end is not None
+        reason = before.end.reason
+
+        def attach(link: _Link) -> None:
+            self._dropped += self.connection.dropped
+            self._attach(link)
+
+        await self._route.open(
+            attach,
+            subscriptions=before.subscriptions,
+            queue=before.queue,
+            gap=lambda: Gap.of(self._loop.time() - lost.gone, reason),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How to get a connection that is logged in."""
+
+    host: str
+    port: int
+    make_connection: Callable[..., Connection]
+    timeout: float
+    keepalive: float | None
+
+    async def open(self, attach: Callable[[_Link], None] = lambda link: None, **earlier: Any) -> _Link:
+        """Connect and log in; `attach` is told as soon as there is a socket."""
+        loop = asyncio.get_running_loop()
+        link = _Link(loop, self.make_connection(**earlier), keepalive=self.keepalive)
+        try:
+            reaching = loop.create_connection(lambda: link, self.host, self.port)
+            await _within(self.timeout, f"connecting to {self.host}:{self.port}", reaching)
+            attach(link)
+            await link.outcome(link.connection.ready, self.timeout)
+        except BaseException as error:
+            link.abort(f"the login did not succeed: {error}")
+            await link.shut.wait()
+            raise
+        return link
+
+
+def connect(
+    host: str = "127.0.0.1",
+    port: int = 8021,
+    *,
+    password: str | None = None,
+    user: str | None = None,
+    connect_timeout: float = 5,
+    command_timeout: float = 30,
+    reconnect: bool | Backoff = False,
+    keepalive: float | None = None,
+    queue_limit: int = limits.EVENT_QUEUE,
+    queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
+    when_full: Literal["pause", "drop"] = "pause",
+    max_header_bytes: int = limits.MAX_HEADER_BYTES,
+    max_body_bytes: int = limits.MAX_BODY_BYTES,
+) -> Opening[Client]:
+    """Connect to a switch and log in: `async with connect(...) as fs`, or `fs = await connect(...)` and `fs.close()`.
+
+    Args:
+        host, port: of the switch's event_socket.conf.
+        password: None is the switch's own default, ClueCon.
+        user: "user@domain" for a directory user.
+        connect_timeout: seconds for the connection, and once more for the login.
+        command_timeout: seconds within which a reply must come.
+        reconnect: whether to connect again when the connection ended unasked. Everything subscribed to, filters and log
+            level are set up again, and a `Gap` tells readers how long nothing came; commands raise ConnectionClosed
+            meanwhile. A `Backoff` says when; a switch that does not let us in any more ends it.
+        keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
+            connection is given up. None: never. While reading stands still because the queue is full this does too.
+        queue_limit: messages that may wait for a reader.
+        queue_hard_limit: the same while a reply is waited for; then waiting ends with EventQueueFull.
+        when_full: what happens at `queue_limit`: "pause" reading, or "drop" the oldest and count in `dropped`.
+        max_header_bytes, max_body_bytes: bounds of a frame.
+
+    Raises:
+        OSError: no connection; TimeoutError is one.
+        AuthError: wrong password or user.
+        AccessDenied: the switch's ACL.
+        CommandTimeout: the login was not answered in time.
+        ConnectionClosed: the connection ended before.
+        InvalidCommand: password or user cannot be sent.
+    """
+    secret = "ClueCon" if password is None else password
+
+    def make_connection(**earlier: Any) -> Connection:
+        return Connection.inbound(
+            secret,
+            user,
+            queue_limit=queue_limit,
+            queue_hard_limit=queue_hard_limit,
+            when_full=when_full,
+            max_header_bytes=max_header_bytes,
+            max_body_bytes=max_body_bytes,
+            **earlier,
+        )
+
+    async def open() -> Client:
+        route = _Route(host, port, make_connection, connect_timeout, keepalive)
+        backoff = Backoff() if reconnect is True else reconnect or None
+        return Client(await route.open(), (host, port), command_timeout, route, backoff)
+
+    return Opening(open)
+
+
+# Outbound
+
+
+class Call(Client):
+    """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
+
+    What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
+    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket, and raises ChannelEnded when the
+    channel hangs up before; `timeout` is for that, None for as long as it takes.
+
+    Attributes:
+        data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
+        host, port: of the switch's end of the connection.
+    """
+
+    def __init__(self, link: _Link, data: CommandReply, command_timeout: float) -> None:
+        super().__init__(link, link.peer, command_timeout)
+        self.data = _channel_data(data)
+
+    @property
+    def uuid(self) -> str | None:
+        """The channel's `Unique-ID`."""
+        return self.connection.channel
+
+    @property
+    def mode(self) -> str | None:
+        """`Socket-Mode`: "async" or "static"."""
+        return self.connection.mode
+
+    @property
+    def control(self) -> str | None:
+        """`Control`: "full", or "single-channel" where `event`, `api`, `bgapi`, `log`, `linger` are refused."""
+        return self.connection.control
+
+    async def connect(self, *, timeout: float | None = None) -> Event:
+        """The channel's data as it is now; in `data` too."""
+        self.data = _channel_data(await self._ask(timeout, Connection.connect))
+        return self.data
+
+    @overload
+    async def execute(
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        uuid: str | None = None,
+        wait: Literal[False] = False,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> CommandReply: ...
+    @overload
+    async def execute(
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        wait: Literal[True],
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> Event: ...
+    @overload
+    async def execute(
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        wait: bool,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> CommandReply | Event: ...
+    async def execute(
+        self,
+        application: str,
+        argument: str = "",
+        *,
+        uuid: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> CommandReply | Event:
+        """Run a dialplan application on the channel.
+
+        Args:
+            application: its name.
+            argument: its data.
+            uuid: another channel, whose executions cannot be waited for here.
+            wait: until it has ended: its CHANNEL_EXECUTE_COMPLETE is returned, found by its Application-UUID.
+            timeout: seconds for the reply, or with `wait` for the end.
+            options: as `commands.execute` takes them.
+
+        Raises:
+            CommandError: the switch refused it.
+            ChannelEnded: with `wait`, the channel hung up before it began or without its end being told.
+        """
+        if not wait:
+            return await super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
+        if uuid not in (None, self.uuid):
+            raise InvalidCommand("execute can wait for its end on the connection's own channel only")
+        since = self._loop.time()
+        link, (accepted, ended) = await self._issue(
+            timeout, lambda connection: connection.run(application, argument, **options)
+        )
+        await link.outcome(accepted, self._limit(accepted, timeout), since)
+        return await link.outcome(ended, self._limit(ended, timeout), since)
+
+    async def answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Answer the call."""
+        return await self.execute("answer", wait=wait, timeout=timeout)
+
+    async def pre_answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Send early media."""
+        return await self.execute("pre_answer", wait=wait, timeout=timeout)
+
+    async def ring_ready(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Say that it rings."""
+        return await self.execute("ring_ready", wait=wait, timeout=timeout)
+
+    async def playback(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Play a file, or what else `playback` takes, to the caller."""
+        return await self.execute("playback", path, wait=wait, timeout=timeout)
+
+    async def record(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Record the caller; behind the path `record` takes limits, as in "/tmp/a.wav 60 200 5"."""
+        return await self.execute("record", path, wait=wait, timeout=timeout)
+
+    async def bridge(
+        self, destination: str, *, wait: bool = False, timeout: float | None = None
+    ) -> CommandReply | Event:
+        """Connect the call to a dial string."""
+        return await self.execute("bridge", destination, wait=wait, timeout=timeout)
+
+    async def set(
+        self, name: str, value: str, *, wait: bool = False, timeout: float | None = None
+    ) -> CommandReply | Event:
+        """Set a channel variable."""
+        return await self.execute("set", f"{name}={value}", wait=wait, timeout=timeout)
+
+    async def unset(self, name: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Unset a channel variable."""
+        return await self.execute("unset", name, wait=wait, timeout=timeout)
+
+    async def sleep(
+        self, milliseconds: int, *, wait: bool = False, timeout: float | None = None
+    ) -> CommandReply | Event:
+        """Let the channel do nothing for a while."""
+        return await self.execute("sleep", str(milliseconds), wait=wait, timeout=timeout)
+
+    async def park(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
+        """Park the channel."""
+        return await self.execute("park", wait=wait, timeout=timeout)
+
+    async def transfer(
+        self, destination: str, *, wait: bool = False, timeout: float | None = None
+    ) -> CommandReply | Event:
+        """Send the channel to an extension: "1000", or "1000 XML default"."""
+        return await self.execute("transfer", destination, wait=wait, timeout=timeout)
+
+
+def _channel_data(reply: CommandReply) -> Event:
+    return Event.from_payload(reply.raw, "plain")
+
+
+CallHandler = Callable[[Call], Coroutine[Any, Any, object]]
+
+
+class Server:
+    """Listens for calls and runs a handler for each, in a task of its own; `serve` makes it.
+
+    Attributes:
+        host, port: where it listens.
+        refused: connections closed at once because `max_calls` were running.
+    """
+
+    def __init__(
+        self,
+        handler: CallHandler,
+        make_connection: Callable[[], Connection],
+        max_calls: int,
+        first_frame_timeout: float,
+        command_timeout: float,
+        keepalive: float | None,
+    ) -> None:
+        self.host, self.port = "", 0
+        self.refused = 0
+        self._handler = handler
+        self._make_connection = make_connection
+        self._max_calls = max_calls
+        self._first_frame_timeout = first_frame_timeout
+        self._command_timeout = command_timeout
+        self._keepalive = keepalive
+        self._running: dict[asyncio.Task[None], _Link] = {}
+        self._closing = False
+        self._closed = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else f"{self.calls} calls"
+        return f"<Server on {self.host}:{self.port}: {state}>"
+
+    @property
+    def calls(self) -> int:
+        """How many calls run, those included whose first frame has not come."""
+        return len(self._running)
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed, which cancelling this does too."""
+        try:
+            await self._closed.wait()
+        finally:
+            await self.close()
+
+    async def close(self, timeout: float = 5) -> None:
+        """Take no more calls, wait for those that run, then cancel their handlers. Twice is once.
+
+        A handler that is cancelled has a second for last words to the switch, such as `hangup`; then its call's
+        connection is closed.
+
+        Args:
+            timeout: seconds that running calls are given.
+        """
+        self._closing = True
+        if self._listener is not None:
+            self._listener.close()
+        await self._wait(timeout)
+        for task in self._others():
+            task.cancel()
+        await self._wait(_GRACE)
+        for task in self._others():
+            self._running[task].close()
+        await self._wait(_GRACE)
+        self._closed.set()
+
+    async def listen(self, host: str, port: int) -> None:
+        """Begin; `serve` does it."""
+        loop = asyncio.get_running_loop()
+
+        def make_link() -> _Link:
+            return _Link(loop, self._make_connection(), keepalive=self._keepalive, arrived=self._take)
+
+        self._listener = await loop.create_server(make_link, host, port, backlog=_BACKLOG)
+        self.host, self.port = _address(self._listener.sockets[0].getsockname())
+
+    def _others(self) -> set[asyncio.Task[None]]:
+        """The calls that run, without the one whose handler calls this."""
+        return {task for task in self._running if task is not asyncio.current_task()}
+
+    async def _wait(self, seconds: float) -> None:
+        calls = self._others()
+        if calls:
+            await asyncio.wait(calls, timeout=None if seconds == math.inf else seconds)
+
+    def _take(self, link: _Link) -> None:
+        if self._closing or self.calls >= self._max_calls:
+            self._refuse(link)
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(link))
+        self._running[task] = link
+        task.add_done_callback(self._running.pop)
+
+    def _refuse(self, link: _Link) -> None:
+        if not self._closing:
+            self.refused += 1
+            _LOG.warning("a call from %s:%s was refused: %s are running", *link.peer, self.calls)
+        link.abort("the call was refused")
+
+    async def _serve(self, link: _Link) -> None:
+        try:
+            data = await link.outcome(link.connection.ready, self._first_frame_timeout)
+        except ESLError as error:
+            _LOG.warning("a connection from %s:%s brought no call: %s", *link.peer, error)
+        else:
+            await self._handle(Call(link, data, self._command_timeout))
+        finally:
+            link.close()
+            await link.shut.wait()
+
+    async def _handle(self, call: Call) -> None:
+        try:
+            await self._handler(call)
+        except Exception as error:
+            if isinstance(error, ConnectionClosed) and (call.closed or isinstance(error, ChannelEnded)):
+                _LOG.info("the call %s ended under its handler: %s", call.uuid, error)
+            else:
+                _LOG.exception("the handler of the call %s failed", call.uuid)
+
+
+def serve(
+    handler: CallHandler,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    max_calls: int = 1000,
+    first_frame_timeout: float = 10,
+    command_timeout: float = 30,
+    keepalive: float | None = None,
+    queue_limit: int = limits.EVENT_QUEUE,
+    queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
+    when_full: Literal["pause", "drop"] = "pause",
+    max_header_bytes: int = limits.MAX_HEADER_BYTES,
+    max_body_bytes: int = limits.MAX_BODY_BYTES,
+) -> Opening[Server]:
+    """Listen for calls that the dialplan's `socket` application sends, and run `handler` for each in a task.
+
+    `async with serve(handler) as server`, or `server = await serve(handler)` and `server.close()`. When the handler
+    returns, its call's connection is closed; an exception of it is logged (logger "eslcodec") and does the same.
+
+    Args:
+        handler: a coroutine function, called with the `Call` once the channel's data is there.
+        host: address to listen on; loopback unless told otherwise.
+        port: 0 takes a free one, which `Server.port` tells.
+        max_calls: calls at once; those beyond are closed at once, so that the switch can try its next host.
+        first_frame_timeout: seconds within which the channel's data must come.
+        command_timeout: seconds within which a reply must come.
+        keepalive, queue_limit, queue_hard_limit, when_full, max_header_bytes, max_body_bytes: as `connect` has them.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    def make_connection() -> Connection:
+        return Connection.outbound(
+            queue_limit=queue_limit,
+            queue_hard_limit=queue_hard_limit,
+            when_full=when_full,
+            max_header_bytes=max_header_bytes,
+            max_body_bytes=max_body_bytes,
+        )
+
+    async def open() -> Server:
+        make_connection()  # wrong options are an error here, not with the first call
+        server = Server(handler, make_connection, max_calls, first_frame_timeout, command_timeout, keepalive)
+        await server.listen(host, port)
+        return server
+
+    return Opening(open)
