@@ -57,6 +57,7 @@ class ExecuteOptions(TypedDict, total=False):
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Event], object]
+H = TypeVar("H", bound=Handler)
 
 _LOG: Final = logging.getLogger("eslcodec")
 _LONGEST: Final = 60.0  # seconds of one turn of waiting: a socket without a timeout would be in another mode
@@ -432,15 +433,24 @@ class Client:
             raise end.error()
         return None
 
-    def on(self, name: str, handler: Handler, *, subclass: str | None = None) -> None:
+    @overload
+    def on(self, name: str, handler: None = None, *, subclass: str | None = None) -> Callable[[H], H]: ...
+    @overload
+    def on(self, name: str, handler: H, *, subclass: str | None = None) -> H: ...
+    def on(self, name: str, handler: H | None = None, *, subclass: str | None = None) -> H | Callable[[H], H]:
         """Have `run` call a handler for events of this name; there may be several.
 
         Args:
             name: such as "DTMF"; "ALL" for every event.
-            handler: called with the event.
+            handler: called with the event. Without one this is a decorator: `@fs.on("DTMF")`.
             subclass: of CUSTOM, only events of this subclass.
         """
-        self._handlers.setdefault(event_name(name), []).append((subclass, handler))
+
+        def add(handler: H) -> H:
+            self._handlers.setdefault(event_name(name), []).append((subclass, handler))
+            return handler
+
+        return add if handler is None else add(handler)
 
     def run(self) -> None:
         """Read events and call their handlers, one after the other, until the connection ends.
