@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     import click
 
 _NEEDS_EXTRA: Final = "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'"
-_COMMANDS: Final = {"decode": "decode", "demo": "demo"}  # name -> module
+_MODULES: Final = {
+    "api": "live",
+    "tail": "live",
+    "decode": "decode",
+    "emulate": "emulate",
+    "demo": "demo",
+}  # name -> module
 
 
 def main() -> None:
@@ -46,12 +52,12 @@ def command_line() -> click.Group:
         """Loads the module of the command that is called: those of the others may take a tenth of a second each."""
 
         def list_commands(self, ctx: click.Context) -> list[str]:
-            return list(_COMMANDS)
+            return list(_MODULES)
 
         def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-            if name not in _COMMANDS:
+            if name not in _MODULES:
                 return None
-            command: click.Command = getattr(import_module(f".{_COMMANDS[name]}", __name__), name)
+            command: click.Command = getattr(import_module(f".{_MODULES[name]}", __name__), name)
             return command
 
     group = Commands(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final, TextIO
 
@@ -38,6 +39,31 @@ def escape(text: str) -> str:
     return "".join(
         char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def escape_lines(text: str) -> str:
+    """Text of several lines, safe to show: `escape` but for its line ends and tabs; the last line is ended too.
+
+    Example:
+        >>> escape_lines("a\\tb\\n\\x1b[2J")
+        'a\\tb\\n\\\\x1b[2J\\n'
+    """
+    lines = text.removesuffix("\n").split("\n") if text else ()
+    return "".join("\t".join(map(escape, line.split("\t"))) + "\n" for line in lines)
+
+
+def json_line(message: Message) -> bytes:
+    """`to_json`, in which everything that is not printable is escaped: it may well end on a terminal.
+
+    Example:
+        >>> json_line(Event.build("DTMF", {"Name": "\\u202eZo\\xeb\\x9b"}))
+        b'{"Event-Name":"DTMF","Name":"\\\\u202eZo\\xc3\\xab\\\\u009b"}'
+    """
+    line = message.to_json()
+    text = line.decode()
+    if text.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text).encode()
 
 
 def shortened(text: str) -> str:

@@ -1,0 +1,123 @@
+"""`eslcodec emulate`: a switch for tests, in the foreground, that says who connects and what they want."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final, cast
+
+import click
+
+from .. import ProtocolError
+from ..emulator import Emulator, Listener
+from .files import label, reading, recording
+from .login import DEFAULT_PASSWORD, address, password_file_option, stored_password
+from .text import escape, shortened
+
+_BUNDLED: Final = "demo"
+_LOOK_SECONDS: Final = 1.0  # each change wakes us; this is for none
+_LOGIN: Final = re.compile(r"\s*(?:user)?auth", re.IGNORECASE)
+
+
+@click.command(short_help="Run a switch for tests, without FreeSWITCH.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8021,
+    show_default=True,
+    metavar="PORT",
+    help="Listen on this port; 0 takes a free one.",
+)
+@password_file_option
+@click.option(
+    "--replay",
+    is_flag=False,
+    flag_value=_BUNDLED,
+    metavar="[FILE]",
+    help="Send the events and log lines of a recorded stream (also .gz, .xz) to whoever subscribes to anything. "
+    f"Without FILE, or with the word {_BUNDLED}: of the one that comes with the package.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Events a second of the replay, whether anybody reads them or not, as a switch does; by default as fast as "
+    "they are read.",
+)
+@click.option("--repeat", is_flag=True, help="Replay over and over again.")
+def emulate(
+    host: str, port: int, password_file: str | None, replay: str | None, rate: float | None, repeat: bool
+) -> None:
+    """Run a switch for tests, without FreeSWITCH: it answers every command as FreeSWITCH does, until Ctrl-C.
+
+    It says who connects and what they send, passwords apart. Its own password is ClueCon if none is given.
+    """
+    switch = _made(
+        replay,
+        host=host,
+        port=port,
+        password=stored_password(password_file) or DEFAULT_PASSWORD,
+        rate=rate,
+        repeat=None if repeat else 1,
+        lossless=rate is None,
+    )
+    with suppress(KeyboardInterrupt), _running(switch):
+        click.echo(f"listening on {address(host, switch.port)}")
+        _watch(switch)
+
+
+@contextmanager
+def _running(switch: Emulator) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(switch)
+        except OSError as error:
+            where = address(switch.host, switch.port)
+            raise click.ClickException(f"cannot listen on {where}: {escape(error.strerror or str(error))}") from error
+        yield
+
+
+def _made(replay: str | None, **options: Any) -> Emulator:
+    if replay is None:
+        return Emulator(**options)
+    if replay == _BUNDLED:
+        return Emulator(replay=recording(), **options)
+    with reading(replay) as chunks:
+        data = b"".join(chunks)
+    try:
+        return Emulator(replay=data, **options)
+    except (ProtocolError, ValueError) as error:  # not a stream, or nothing in it to replay
+        raise click.ClickException(f"{label(replay)}: {error}") from error
+
+
+def _watch(switch: Emulator) -> None:
+    """Print what happens, until somebody interrupts."""
+    shown: dict[Listener, int] = {}
+    while True:
+        with suppress(TimeoutError):
+            for line in switch.wait_for(lambda: list(_news(switch, shown)), _LOOK_SECONDS):
+                click.echo(line)
+
+
+def _news(switch: Emulator, shown: dict[Listener, int]) -> Iterator[str]:
+    """What has happened since the last time. `shown` is for each connection how many commands were."""
+    for listener in dict.fromkeys([*shown, *switch.listeners]):
+        ended = listener.ended  # before its commands, so that none is missed
+        host, port, *_ = cast("tuple[str, int]", listener.peer)
+        who = address(host, port)
+        if listener not in shown:
+            shown[listener] = 0
+            yield f"{who} connected"
+        for command in listener.commands[shown[listener] :]:
+            shown[listener] += 1
+            yield f"{who} {_without_password(command)}"
+        if ended:
+            del shown[listener]
+            yield f"{who} closed"
+
+
+def _without_password(command: str) -> str:
+    login = _LOGIN.match(command)
+    return f"{escape(login[0])} ***" if login else shortened(command)

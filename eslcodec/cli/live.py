@@ -1,0 +1,267 @@
+"""`eslcodec api` and `eslcodec tail`: one command and its output, and events as they come."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+import click
+
+from .. import ConnectionClosed, Event, EventName, Gap, LogLevel, LogLine, Message
+from ..subscriptions import event_name
+from ..sync import Client
+from .decode import has_headers
+from .login import Target, target_options
+from .text import escape, escape_lines, is_terminal, json_line, listing
+
+_API_SECONDS: Final = 30.0
+_LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
+
+# Of an event: the first that its name begins with.
+_EVENT_STYLES: Final = {
+    "CHANNEL_CREATE": "green",
+    "CHANNEL_ANSWER": "bold green",
+    "CHANNEL_HANGUP": "red",
+    "CHANNEL_DESTROY": "red",
+    "CHANNEL_": "cyan",
+    "CUSTOM": "magenta",
+    "BACKGROUND_JOB": "yellow",
+    "HEARTBEAT": "dim",
+    "RE_SCHEDULE": "dim",
+    "": "none",
+}
+_LOG_STYLES: Final = {
+    LogLevel.CONSOLE: "none",
+    LogLevel.ALERT: "bold red",
+    LogLevel.CRIT: "bold red",
+    LogLevel.ERR: "red",
+    LogLevel.WARNING: "yellow",
+    LogLevel.NOTICE: "none",
+}
+
+
+# api
+
+
+@click.command(short_help="Run one API command.", context_settings={"allow_interspersed_args": False})
+@click.argument("words", nargs=-1, required=True, metavar="COMMAND [ARGS]...")
+@target_options
+@click.option("--console", is_flag=True, help="As if typed at the console: aliases, several commands between ;;.")
+@click.option("--bg", is_flag=True, help="In the background of the switch (bgapi), and wait for the result.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help=f"Wait so long for the output. By default {_API_SECONDS:g}, and with --bg as long as it takes.",
+)
+def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout: float | None) -> None:
+    """Run one API command, and print its output: eslcodec api show channels.
+
+    The exit status is 1 if the output begins with -ERR or -USAGE, or cannot be had. What stands behind COMMAND is for
+    the switch, also if it looks like an option.
+    """
+    if console and bg:
+        raise click.UsageError("--console and --bg exclude each other: the switch has no bgapi for the console")
+    line = " ".join(words)
+    with target.connected(command_timeout=_API_SECONDS) as switch:
+        if bg:
+            output = switch.bgapi(line).result(timeout)
+            ok, body = output.ok, output.body
+        else:
+            reply = switch.api(line, console_execute=console, timeout=timeout)
+            ok, body = reply.ok, reply.body if reply.body is not None else reply.text.encode("utf-8", "surrogateescape")
+    _print(body or b"")
+    if not ok:
+        click.get_current_context().exit(1)
+
+
+def _print(body: bytes) -> None:
+    """As it is; what a terminal would obey is escaped if there is one."""
+    out = sys.stdout
+    if is_terminal(out):
+        out.write(escape_lines(body.decode("utf-8", "surrogateescape")))
+    else:
+        out.buffer.write(body)
+    out.flush()
+
+
+# tail
+
+
+@click.command(short_help="Show events as they come.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@target_options
+@click.option("--custom", multiple=True, metavar="SUBCLASS", help="Custom events of this subclass too. Repeatable.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="HEADER=VALUE",
+    callback=lambda _ctx, _option, values: [_pair(value) for value in values],
+    help="The switch sends only events with this value of this header. VALUE may be a /regular expression/; with a - "
+    "in front, what matches is not sent. Repeatable: one that matches is enough. With only -VALUE nothing comes.",
+)
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Show only what has this header, and this value of it. Repeatable: all must match.",
+)
+@click.option("--ndjson", is_flag=True, help="One JSON object a line, arrays as lists, the body as _body.")
+@click.option("--full", is_flag=True, help="All headers and the body of each.")
+@click.option(
+    "--log",
+    "log_level",
+    is_flag=False,
+    flag_value="debug",
+    type=click.Choice(_LEVELS, case_sensitive=False),
+    metavar="[LEVEL]",
+    help=f"The switch's log lines too, down to this level: {', '.join(_LEVELS)} (the default).",
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many.")
+@click.option(
+    "--format",
+    "wire_format",
+    type=click.Choice(["plain", "json"]),
+    help="How the switch sends events; what is shown is the same.",
+)
+@click.option("--no-reconnect", is_flag=True, help="End when the connection ends.")
+def tail(
+    target: Target,
+    names: tuple[str, ...],
+    custom: tuple[str, ...],
+    filters: list[tuple[str, str]],
+    headers: tuple[str, ...],
+    ndjson: bool,
+    full: bool,
+    log_level: str | None,
+    count: int | None,
+    wire_format: str | None,
+    no_reconnect: bool,
+) -> None:
+    """Show events as they come, until Ctrl-C: all, or those of the NAMEs.
+
+    When the connection is lost, it is set up again, and a line on standard error (with --ndjson an event,
+    eslcodec::gap) says how long nothing was heard.
+    """
+    if ndjson and full:
+        raise click.UsageError("--ndjson has all headers already; leave out --full")
+    if not (names or custom):
+        names = ("ALL",)
+    _warn_of_unknown(names)
+    with _notes_on_stderr(), target.connected(reconnect=not no_reconnect) as switch:
+        for header, value in filters:
+            switch.filter(header, value)
+        if log_level is not None:
+            switch.log(log_level)
+        switch.subscribe(*names, custom=custom, format=wire_format)
+        printer = _show_json if ndjson else _text_printer(full)
+        if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
+            end = switch.connection.end
+            raise ConnectionClosed(end.reason if end else "the connection has ended")
+
+
+def _followed(
+    switch: Client, wanted: Callable[[Message], bool], show: Callable[[Message], None], count: int | None
+) -> bool:
+    """Show what is wanted, and gaps; whether it was `count`, and not just all that came."""
+    number = 0
+    for message in switch.messages():
+        is_gap = isinstance(message, Gap)
+        if is_gap or wanted(message):
+            show(message)
+            number += not is_gap
+        done = number == count
+        if done or not switch.connection.queue:  # nothing waits, so whoever reads our output gets it now
+            sys.stdout.flush()
+        if done:
+            return True
+    return False
+
+
+def _show_json(message: Message) -> None:
+    sys.stdout.buffer.write(json_line(message) + b"\n")
+
+
+def _text_printer(full: bool) -> Callable[[Message], None]:
+    write = _in_colours() if is_terminal(sys.stdout) else _without_colours
+
+    def show(message: Message) -> None:
+        if isinstance(message, Gap):
+            sys.stdout.flush()
+            _note(
+                f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}"
+            )
+            return
+        now = f"{datetime.now():%H:%M:%S.%f}"[:-3]
+        for line in listing(now, message, full):
+            write(line, message)
+
+    return show
+
+
+def _without_colours(line: str, message: Message) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _in_colours() -> Callable[[str, Message], None]:
+    # Takes a tenth of a second to load, and only a terminal needs it.
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    return lambda line, message: console.print(Text(line, style=_style(message)), soft_wrap=True)
+
+
+def _style(message: Message) -> str:
+    if message.malformed is not None:
+        return "bold red"
+    if isinstance(message, Event):
+        name = message.name or ""
+        return next(style for prefix, style in _EVENT_STYLES.items() if name.startswith(prefix))
+    if isinstance(message, LogLine):
+        level = message.level
+        return _LOG_STYLES.get(level, "dim") if isinstance(level, LogLevel) else "dim"
+    return "bold"
+
+
+def _note(text: str) -> None:
+    click.echo(f"eslcodec: {escape(text)}", err=True)
+
+
+class _Notes(logging.Handler):
+    """What the client has to say about its connection, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _note(record.getMessage())
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    log, notes = logging.getLogger("eslcodec"), _Notes()
+    before = log.level
+    log.addHandler(notes)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(notes)
+        log.setLevel(before)
+
+
+def _warn_of_unknown(names: Iterable[str]) -> None:
+    for name in names:
+        if event_name(name) not in EventName.__members__:
+            _note(f"FreeSWITCH has no event {name}, and does not mind being asked for it")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    header, _, value = text.partition("=")
+    if not (header and value):
+        raise click.BadParameter(f"read {escape(text)!r}, expected HEADER=VALUE")
+    return header, value

@@ -1,0 +1,168 @@
+"""Where to connect, as whom, and with which password: from a file, the environment or a prompt, and never shown.
+
+There is no option for the password on purpose: whoever is on the machine can read the command lines of others.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+
+from ..errors import AuthError, ESLError, InvalidCommand
+from ..sync import Client, connect
+from .text import escape, is_terminal
+
+VARIABLE: Final = "ESLCODEC_PASSWORD"
+DEFAULT_PASSWORD: Final = "ClueCon"  # of a switch that nobody has configured, and no secret
+_LINE_BYTES: Final = 64 << 10  # more than a switch's configuration would take
+_KEEPALIVE: Final = 30.0  # seconds
+_INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def password_file_option(function: F) -> F:
+    """Adds --password-file to a command."""
+    return click.option(
+        "--password-file",
+        metavar="FILE",
+        envvar="ESLCODEC_PASSWORD_FILE",
+        help="The password is the first line of this file, which nobody but its owner may read. Without it the "
+        f"environment variable {VARIABLE} counts.",
+    )(function)
+
+
+def stored_password(file: str | None) -> str | None:
+    """The password in a file, or in the environment; None if there is none.
+
+    Raises:
+        click.ClickException: the file cannot be read, or others can read it too.
+    """
+    if file is not None:
+        return _first_line(file)
+    return os.environ.get(VARIABLE) or None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to log in to, from the options of `target_options`."""
+
+    host: str
+    port: int
+    user: str | None
+    password_file: str | None
+
+    def __str__(self) -> str:
+        return address(self.host, self.port)
+
+    @contextmanager
+    def connected(self, **options: Any) -> Iterator[Client]:
+        """A client, logged in. Whatever goes wrong with it becomes one line for the user; Ctrl-C ends it quietly.
+
+        Args:
+            options: as `eslcodec.connect` takes them.
+        """
+        password = self._password()
+        try:
+            with self._opened(password, options) as client:
+                yield client
+        except KeyboardInterrupt:
+            click.get_current_context().exit(_INTERRUPTED)
+        except InvalidCommand as error:
+            raise click.UsageError(escape(str(error))) from error
+        except AuthError as error:
+            raise click.ClickException(f"{self} refused the login: {escape(str(error))}") from error
+        except ESLError as error:
+            raise click.ClickException(f"{self}: {escape(str(error).strip())}") from error
+
+    def _opened(self, password: str, options: dict[str, Any]) -> Client:
+        try:
+            return connect(self.host, self.port, password=password, user=self.user, keepalive=_KEEPALIVE, **options)
+        except OSError as error:  # later ones are not the connection's: that has errors of its own
+            raise click.ClickException(f"cannot connect to {self}: {escape(error.strerror or str(error))}") from error
+
+    def _password(self) -> str:
+        """Asked for if it is stored nowhere and somebody sits at a terminal."""
+        stored = stored_password(self.password_file)
+        if stored is not None:
+            return stored
+        if is_terminal(sys.stdin):
+            return self._asked()
+        if self.user is None:
+            return DEFAULT_PASSWORD
+        raise click.UsageError(f"a user needs a password: --password-file, or the environment variable {VARIABLE}")
+
+    def _asked(self) -> str:
+        default = None if self.user else DEFAULT_PASSWORD
+        question = f"Password of {escape(self.user)} at {self}" if self.user else f"Password of {self} [{default}]"
+        password: str = click.prompt(question, default=default, show_default=False, hide_input=True, err=True)
+        return password
+
+
+def target_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that say where to connect and as whom; the command gets them as `target`."""
+
+    @functools.wraps(function)
+    def command(host: str, port: int, user: str | None, password_file: str | None, **others: Any) -> None:
+        function(target=Target(host, port, user, password_file), **others)
+
+    for option in (
+        password_file_option,
+        click.option("--user", metavar="USER@DOMAIN", envvar="ESLCODEC_USER", help="Log in as this directory user."),
+        click.option(
+            "--port",
+            type=click.IntRange(1, 65535),
+            default=8021,
+            show_default=True,
+            metavar="PORT",
+            envvar="ESLCODEC_PORT",
+            help="The switch's port.",
+        ),
+        click.option(
+            "--host",
+            default="127.0.0.1",
+            show_default=True,
+            metavar="ADDRESS",
+            envvar="ESLCODEC_HOST",
+            help="The switch's address; each of these has a variable ESLCODEC_... too.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def address(host: str, port: int) -> str:
+    """host:port, escaped."""
+    return f"[{escape(host)}]:{port}" if ":" in host else f"{escape(host)}:{port}"
+
+
+def _first_line(path: str) -> str:
+    name = escape(path)
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise click.ClickException(f"{name}: expected a regular file with the password in its first line")
+            if os.name == "posix" and mode & 0o077:
+                raise click.ClickException(
+                    f"{name} has mode {stat.S_IMODE(mode):04o}: the password in it is not for others, chmod 600 it"
+                )
+            line = file.readline(_LINE_BYTES)
+    except OSError as error:
+        raise click.FileError(name, error.strerror) from error
+    password = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    if not password:
+        raise click.ClickException(f"{name} has no password in its first line")
+    return password
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # or a pipe would keep us waiting for a writer
