@@ -1,19 +1,16 @@
-"""`eslcodec demo`: play a recorded FreeSWITCH event stream over loopback, show what arrives, check it."""
+"""`eslcodec demo`: an emulated switch plays a recorded stream, the blocking client receives it, and it is checked."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import re
-import socket
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -23,15 +20,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .. import Decoder, Event, ProtocolError, __impl__, __version__
+from .. import Decoder, ESLError, Event, __impl__, __version__
+from ..emulator import Emulator
+from ..sync import connect
 from .files import CHUNK, recording
 from .text import escape, is_terminal
 
 _CORES: Final = {"c": "compiled", "python": "pure Python"}
 _OTHER_CORE: Final = {"c": ("python", "_codec_py"), "python": ("c", "_codec_c")}
 _WATCHED_RATE: Final = 400.0  # events/s: about what the recorded switch sent
-_TIMEOUT: Final = 30.0  # seconds without a byte: loopback does not do that
-_TICK: Final = 0.01  # seconds: a shorter wait would cost more than it waits for
+_TIMEOUT: Final = 30.0  # seconds without an event: loopback does not do that
 _REFRESH: Final = 0.1  # seconds between two pictures of the live view
 _REPORT: Final = 1.0  # seconds between two lines without one
 _HANGUPS: Final = frozenset(["CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"])
@@ -48,8 +46,7 @@ class Tally:
         events: how many of each name.
         legs: Unique-IDs of those that are up.
         created, hung_up: how many went up, and down again.
-        received: bytes.
-        seconds: since the first was asked for.
+        seconds: from the subscription to the last of them.
         kept: the events themselves.
     """
 
@@ -57,7 +54,6 @@ class Tally:
     legs: set[str] = field(default_factory=set)
     created: int = 0
     hung_up: int = 0
-    received: int = 0
     seconds: float = 0.0
     kept: list[Event] = field(default_factory=list)
 
@@ -72,6 +68,11 @@ class Tally:
         elif name in _HANGUPS and event["Unique-ID"] in self.legs:
             self.legs.remove(event["Unique-ID"])
             self.hung_up += 1
+
+    @property
+    def received(self) -> int:
+        """Bytes of all events; counted when asked for, since it is not what the passes measure."""
+        return sum(len(event.frame) for event in self.kept)
 
     def __str__(self) -> str:
         return (
@@ -90,7 +91,9 @@ class Tally:
     "elsewhere full speed.",
 )
 def demo(plain: bool, rate: float | None) -> None:
-    """Play a recorded FreeSWITCH event stream over a loopback connection, show what arrives, and check it.
+    """Play a recorded FreeSWITCH event stream, show what arrives, and check it.
+
+    An emulated switch plays it, and the client that the package offers receives it over a loopback connection.
 
     The exit status is 1 if a check fails.
     """
@@ -100,7 +103,7 @@ def demo(plain: bool, rate: float | None) -> None:
     data = recording()
     click.echo(
         f"eslcodec {__version__}, core: {__impl__} ({_CORES[__impl__]}). "
-        f"A recorded FreeSWITCH stream, {len(data) / 1e6:.1f} MB, played over a loopback connection."
+        f"A recorded FreeSWITCH stream, {len(data) / 1e6:.1f} MB, played by an emulated switch over loopback."
     )
     console = Console(force_terminal=watched and not plain, markup=False, highlight=False, emoji=False)
     try:
@@ -108,7 +111,7 @@ def demo(plain: bool, rate: float | None) -> None:
             tally = measured = receive(data, rate, show)
         if rate or console.is_terminal:  # a pass that was slowed down or drawn says nothing about speed
             measured = receive(data, 0.0, _show_nothing)
-    except (OSError, ProtocolError) as error:
+    except (OSError, ESLError) as error:
         raise click.ClickException(f"the demo broke off: {error}") from error
     console.print(_table(tally))
     if not _checked(data, tally, measured):
@@ -117,64 +120,25 @@ def demo(plain: bool, rate: float | None) -> None:
 
 
 def receive(data: bytes, rate: float, show: Callable[[Tally], None]) -> Tally:
-    """Send `data` through a TCP connection within this process and decode what comes out.
+    """Have an emulated switch in this process play `data`, and receive it as a program would: log in, subscribe, read.
 
     Args:
         data: a recorded stream.
         rate: events per second, 0 for full speed.
-        show: called after each piece that arrived.
+        show: called after each event.
     """
     tally = Tally()
-    decoder = Decoder()
-    with _playing(data, rate) as client:
+    with (
+        Emulator(replay=data, rate=rate or None, lossless=not rate, then="close") as switch,
+        connect(switch.host, switch.port) as client,
+    ):
         started = time.perf_counter()
-        while True:
-            with decoder.get_buffer() as view:
-                count = client.recv_into(view)
-            decoder.buffer_updated(count)
-            for message in decoder:
-                if isinstance(message, Event):
-                    tally.add(message)
-            tally.received += count
+        client.subscribe("ALL")
+        for event in client.events(timeout=_TIMEOUT):
+            tally.add(event)
             tally.seconds = time.perf_counter() - started
             show(tally)
-            if not count:
-                break
-    decoder.feed_eof()
     return tally
-
-
-@contextmanager
-def _playing(data: bytes, rate: float) -> Iterator[socket.socket]:
-    """A connection to a server in this process, whose thread sends `data`."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname(), _TIMEOUT) as client,
-    ):
-        server, _ = listener.accept()  # the connection waits in the backlog
-        stop = threading.Event()
-        thread = threading.Thread(target=_play, args=(server, data, rate, stop), daemon=True)
-        thread.start()
-        try:
-            yield client
-        finally:
-            stop.set()
-            client.close()  # or the thread would wait for a reader
-            thread.join()
-
-
-def _play(server: socket.socket, data: bytes, rate: float, stop: threading.Event) -> None:
-    with server, suppress(OSError):  # a client that went away has its reason
-        if not rate:
-            server.sendall(data)
-            return
-        started = time.perf_counter()
-        cuts = [0, *(head.start() for head in _EVENT_HEAD.finditer(data)), len(data)]
-        for number, (begin, end) in enumerate(pairwise(cuts)):
-            ahead = started + number / rate - time.perf_counter()
-            if ahead > _TICK and stop.wait(ahead):
-                return
-            server.sendall(data[begin:end])
 
 
 @contextmanager
