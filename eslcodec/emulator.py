@@ -795,6 +795,12 @@ class _Connection:
             if self.listener.closing:
                 self._finish()
 
+    def _writable(self) -> None:
+        """The socket takes more. A switch looks for commands between two events, so that a stream starves none."""
+        self._readable()
+        if not self.closed:
+            self.flush()
+
     def _kill(self) -> None:
         """What is half sent is not sent to its end; the notice waits for the reader, the switch does not."""
         self.killed = True
@@ -822,7 +828,7 @@ class _Connection:
         self.blocked = blocked
         if blocked:
             self.loop.remove_reader(self.sock)
-            self.loop.add_writer(self.sock, self.flush)
+            self.loop.add_writer(self.sock, self._writable)
         else:
             self.loop.remove_writer(self.sock)
             self.loop.add_reader(self.sock, self._readable)

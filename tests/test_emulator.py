@@ -1037,6 +1037,16 @@ def test_commands_are_answered_and_events_fired_during_a_replay() -> None:
     assert [event.frame for event in client.events if event.get("FreeSWITCH-Hostname") != "emulator"] == events
 
 
+def test_commands_are_read_though_a_replay_keeps_the_socket_full() -> None:
+    data, _ = recording(100)
+    with Emulator(replay=data, repeat=None, lossless=True) as switch, connected(switch, "event plain ALL") as client:
+        client.until(lambda: len(client.events) > 5000)
+        assert client.text("api echo heard") == "heard"
+        client.send("exit\n\n")
+        client.to_the_end()
+    assert client.messages[-1].text == FAREWELL
+
+
 def test_noevents_stops_a_replay_and_event_goes_on() -> None:
     data, _ = recording(5)
     with Emulator(replay=data, rate=400, repeat=None) as switch, connected(switch, "event plain ALL") as client:
