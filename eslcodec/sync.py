@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from . import limits
 from ._codec import Message
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-__all__ = ["Call", "Client", "Job", "Server", "connect", "serve"]
+__all__ = ["Call", "Client", "ExecuteOptions", "Job", "Server", "connect", "serve"]
 
 
 class ExecuteOptions(TypedDict, total=False):
@@ -54,6 +54,7 @@ class ExecuteOptions(TypedDict, total=False):
     lead_frames: int | None
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Event], object]
@@ -106,12 +107,12 @@ class _Link:
             self.close("the login did not succeed")
             raise
 
-    def begin(self, command: Callable[[Connection], T]) -> T:
+    def begin(self, command: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have the connection make a command, and send it."""
         with self._lock:
-            wait = command(self.connection)
+            begun = command(self.connection, *args, **kwargs)
             self._flush()
-        return wait
+        return begun
 
     def outcome(self, wait: Wait[T], timeout: float, since: float | None = None) -> T:
         """What a wait comes to.
@@ -569,19 +570,32 @@ class Client:
             return math.inf if wait.patient else self._command_timeout
         return timeout
 
-    def _ask(self, command: Callable[[Connection], Wait[T]], timeout: float | None) -> T:
+    def _ask(
+        self,
+        timeout: float | None,
+        command: Callable[Concatenate[Connection, P], Wait[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         link = self._link
-        wait = link.begin(command)
+        wait = link.begin(command, *args, **kwargs)
         return link.outcome(wait, self._limit(wait, timeout))
 
     def send(self, command: bytes | str, *, timeout: float | None = None) -> Reply:
         """One command as it goes over the wire, its blank line may be missing; its reply, whatever it says."""
-        return self._ask(lambda connection: connection.send(command), timeout)
+        return self._ask(timeout, Connection.send, command)
 
     def pipeline(self, commands: Iterable[bytes | str], *, timeout: float | None = None) -> list[Reply]:
-        """Send many commands at once and collect their replies, in order; `timeout` is for each reply."""
+        """Send many commands at once, as `send` takes them, and collect their replies, in order.
+
+        None goes out unless all can. However many there are, neither side waits for the other to read.
+
+        Args:
+            commands: the commands.
+            timeout: seconds for each reply after the one before.
+        """
         link = self._link
-        waits = link.begin(lambda connection: connection.pipeline(commands))
+        waits = link.begin(Connection.pipeline, commands)
         return [link.outcome(wait, self._limit(wait, timeout)) for wait in waits]
 
     def api(
@@ -595,12 +609,25 @@ class Client:
             console_execute: through the console interpreter: aliases, several commands between `;;`.
             timeout: seconds.
         """
-        return self._ask(lambda connection: connection.api(command, args, console_execute=console_execute), timeout)
+        return self._ask(timeout, Connection.api, command, args, console_execute=console_execute)
 
     def bgapi(self, command: str, args: str = "", *, job_uuid: str | None = None, timeout: float | None = None) -> Job:
-        """`bgapi`: run an API command in the background. BACKGROUND_JOB is subscribed to by itself."""
+        """`bgapi`: run an API command in the background.
+
+        The event that tells the result is subscribed to with the first job; it is among `events` only if you asked for
+        BACKGROUND_JOB too.
+
+        Args:
+            command: its name, or the whole line.
+            args: its arguments.
+            job_uuid: its Job-UUID; a new one by default.
+            timeout: seconds for the reply; the result has its own.
+
+        Raises:
+            CommandError: the switch refused it.
+        """
         link = self._link
-        accepted, result = link.begin(lambda connection: connection.bgapi(command, args, job_uuid=job_uuid))
+        accepted, result = link.begin(Connection.bgapi, command, args, job_uuid=job_uuid)
         reply = link.outcome(accepted, self._limit(accepted, timeout))
         return Job(reply.job_uuid or job_uuid or "", link, result)
 
@@ -608,35 +635,35 @@ class Client:
         self, *names: str, custom: Sequence[str] = (), format: str | None = None, timeout: float | None = None
     ) -> CommandReply:
         """`event`: events of these names too; `custom` are subclasses, `format` is for all events from now."""
-        return self._ask(lambda connection: connection.subscribe(*names, custom=custom, format=format), timeout)
+        return self._ask(timeout, Connection.subscribe, *names, custom=custom, format=format)
 
     def unsubscribe(self, *names: str, custom: Sequence[str] = (), timeout: float | None = None) -> CommandReply:
         """`nixevent`: these no more."""
-        return self._ask(lambda connection: connection.unsubscribe(*names, custom=custom), timeout)
+        return self._ask(timeout, Connection.unsubscribe, *names, custom=custom)
 
     def noevents(self, *, timeout: float | None = None) -> CommandReply:
         """`noevents`: no events any more."""
-        return self._ask(lambda connection: connection.noevents(), timeout)
+        return self._ask(timeout, Connection.noevents)
 
     def myevents(
         self, uuid: str | None = None, *, format: str | None = None, timeout: float | None = None
     ) -> CommandReply:
         """`myevents`: the events of one channel; without a uuid of the connection's own."""
-        return self._ask(lambda connection: connection.myevents(uuid, format=format), timeout)
+        return self._ask(timeout, Connection.myevents, uuid, format=format)
 
     def divert_events(self, on: bool = True, *, timeout: float | None = None) -> CommandReply:
         """`divert_events`: what a script's input callback would get comes here."""
-        return self._ask(lambda connection: connection.divert_events(on), timeout)
+        return self._ask(timeout, Connection.divert_events, on)
 
     def filter(self, header: str, value: str, *, timeout: float | None = None) -> CommandReply:
         """`filter add`: of the events subscribed to, only those that match a filter; see `commands.filter`."""
-        return self._ask(lambda connection: connection.filter(header, value), timeout)
+        return self._ask(timeout, Connection.filter, header, value)
 
     def filter_delete(
         self, header: str = "all", value: str | None = None, *, timeout: float | None = None
     ) -> CommandReply:
         """`filter delete`."""
-        return self._ask(lambda connection: connection.filter_delete(header, value), timeout)
+        return self._ask(timeout, Connection.filter_delete, header, value)
 
     def sendevent(
         self,
@@ -648,7 +675,7 @@ class Client:
         timeout: float | None = None,
     ) -> CommandReply:
         """`sendevent`: fire an event in the switch; see `commands.sendevent`."""
-        return self._ask(lambda connection: connection.sendevent(name, headers, body, subclass=subclass), timeout)
+        return self._ask(timeout, Connection.sendevent, name, headers, body, subclass=subclass)
 
     def sendmsg(
         self,
@@ -660,7 +687,7 @@ class Client:
         timeout: float | None = None,
     ) -> CommandReply:
         """`sendmsg`: a message to a channel; see `commands.sendmsg`."""
-        return self._ask(lambda connection: connection.sendmsg(call_command, headers, body, uuid=uuid), timeout)
+        return self._ask(timeout, Connection.sendmsg, call_command, headers, body, uuid=uuid)
 
     def hangup(
         self,
@@ -670,35 +697,35 @@ class Client:
         timeout: float | None = None,
     ) -> CommandReply:
         """Hang up a channel; without a uuid the connection's own."""
-        return self._ask(lambda connection: connection.hangup(cause, uuid=uuid), timeout)
+        return self._ask(timeout, Connection.hangup, cause, uuid=uuid)
 
     def log(self, level: str | int | LogLevel | None = None, *, timeout: float | None = None) -> CommandReply:
         """`log`: the switch's log lines up to this level, among `messages`."""
-        return self._ask(lambda connection: connection.log(level), timeout)
+        return self._ask(timeout, Connection.log, level)
 
     def nolog(self, *, timeout: float | None = None) -> CommandReply:
         """`nolog`."""
-        return self._ask(lambda connection: connection.nolog(), timeout)
+        return self._ask(timeout, Connection.nolog)
 
     def linger(self, seconds: int | None = None, *, timeout: float | None = None) -> CommandReply:
         """`linger`: stay connected after the hangup, for so many seconds or until we close."""
-        return self._ask(lambda connection: connection.linger(seconds), timeout)
+        return self._ask(timeout, Connection.linger, seconds)
 
     def nolinger(self, *, timeout: float | None = None) -> CommandReply:
         """`nolinger`."""
-        return self._ask(lambda connection: connection.nolinger(), timeout)
+        return self._ask(timeout, Connection.nolinger)
 
     def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
         """`getvar`: a variable of the connection's own channel, None if it is unset; see `Connection.getvar`."""
-        return variable(self._ask(lambda connection: connection.getvar(name), timeout))
+        return variable(self._ask(timeout, Connection.getvar, name))
 
     def resume(self, *, timeout: float | None = None) -> CommandReply:
         """`resume`: go on in the dialplan when this connection closes."""
-        return self._ask(lambda connection: connection.resume(), timeout)
+        return self._ask(timeout, Connection.resume)
 
     def exit(self, *, timeout: float | None = None) -> CommandReply:
         """`exit`: the switch says good-bye and closes."""
-        return self._ask(lambda connection: connection.exit(), timeout)
+        return self._ask(timeout, Connection.exit)
 
     def execute(
         self,
@@ -710,10 +737,7 @@ class Client:
         **options: Unpack[ExecuteOptions],
     ) -> CommandReply:
         """Run a dialplan application on a channel; without a uuid on the connection's own."""
-        return self._ask(
-            lambda connection: connection.execute(application, argument, uuid=uuid, **options),
-            timeout,
-        )
+        return self._ask(timeout, lambda connection: connection.execute(application, argument, uuid=uuid, **options))
 
 
 class Call(Client):
@@ -730,8 +754,8 @@ class Call(Client):
 
     data: Event
 
-    def begin(self, timeout: float) -> None:
-        """Wait for the channel's data; `serve` does it."""
+    def _begin(self, timeout: float) -> None:
+        """Wait for the channel's data."""
         self.data = Event.from_payload(self._link.log_in(timeout).raw, "plain")
 
     @property
@@ -751,7 +775,7 @@ class Call(Client):
 
     def connect(self, *, timeout: float | None = None) -> Event:
         """The channel's data as it is now; in `data` too."""
-        reply = self._ask(lambda connection: connection.connect(), timeout)
+        reply = self._ask(timeout, Connection.connect)
         self.data = Event.from_payload(reply.raw, "plain")
         return self.data
 
@@ -888,7 +912,10 @@ def connect(
         user: "user@domain" for a directory user.
         connect_timeout: seconds for the connection, and once more for the login.
         command_timeout: seconds within which a reply must come.
-        reconnect: whether whoever reads events connects again when the connection ended unasked.
+        reconnect: whether whoever reads events connects again when the connection ended unasked, with these pauses.
+            Everything subscribed to, filters and log level are set up again, and a `Gap` tells how long nothing came.
+            Meanwhile commands raise ConnectionClosed. An attempt that has begun is finished, whatever the timeout of
+            the reader. A switch that does not let us in any more ends it; the first connection is not tried again.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
@@ -1044,7 +1071,7 @@ class Server:
 
     def _serve(self, call: Call) -> None:
         try:
-            call.begin(self._first_frame_timeout)
+            call._begin(self._first_frame_timeout)
         except ESLError as error:
             _LOG.warning("a connection from %s:%s brought no call: %s", call.host, call.port, error)
         else:

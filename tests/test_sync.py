@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import math
@@ -432,9 +433,16 @@ def test_a_job(esl: ModuleType, fs: Any, switch: Emulator) -> None:
         job.result(timeout=0.05)
     switch.release_jobs()
     until(lambda: job.done)
+    assert job.done
     assert (job.result().text, job.result().ok, repr(job)) == ("-ERR hard", False, "<Job j-1 done>")
     assert fs.next_event(timeout=0.01) is None  # BACKGROUND_JOB was not asked for
     made = fs.bgapi("status")
+    reader = Task(lambda: fs.next_event(timeout=0.2))
+    until(lambda: fs._link._reading)
+    assert not made.done  # it looks without waiting for the one who reads
+    assert reader.result() is None
+    switch.release_jobs()
+    assert made.result(5).ok
     assert re.fullmatch("[0-9a-f-]{36}", made.uuid)
     assert switch.commands[1:3] == ["event BACKGROUND_JOB", "bgapi work hard\nJob-UUID: j-1"]
 
@@ -724,6 +732,18 @@ def test_a_reset_says_what_broke(esl: ModuleType) -> None:
         assert type(caught.value.__cause__) is ConnectionResetError
 
 
+def test_a_kernel_that_gives_up_is_no_timeout_of_ours(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are TimeoutError."""
+
+    def gives_up(*_: Any) -> Any:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    with scripted(esl, logged_in(Peer.command)) as fs:
+        monkeypatch.setattr(fs._link._in.__class__, "recv_into", gives_up)
+        with pytest.raises(esl.ConnectionClosed, match="Connection timed out"):
+            fs.api("status")
+
+
 def test_garbage_ends_the_connection(esl: ModuleType) -> None:
     with scripted(esl, logged_in(lambda peer: peer.send(event(1), b"Content-Length: x\n\n"))) as fs:
         assert fs.next_event().sequence == 1
@@ -932,6 +952,40 @@ def test_what_was_dropped_before_is_counted(esl: ModuleType) -> None:
         assert type(fs.next_event()) is esl.Gap
         fs.api("one")
         assert fs.dropped == 30
+
+
+def test_closing_in_the_middle_of_an_attempt(
+    esl: ModuleType, switch: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with esl.connect(HOST, switch.port, reconnect=esl.Backoff(**FAST)) as fs:
+        dial = fs._redial
+
+        def dial_and_close(lost: Any) -> Any:
+            link = dial(lost)
+            fs.close()
+            return link
+
+        monkeypatch.setattr(fs, "_redial", dial_and_close)
+        switch.drop()
+        assert list(fs.events()) == []
+        assert fs.closed
+
+
+def test_reading_with_a_timeout_beside_a_reader_that_connects(esl: ModuleType) -> None:
+    hangs = threading.Event()
+
+    def silent(peer: Peer) -> None:
+        hangs.set()
+        peer.closed()
+
+    with scripted(esl, Peer.log_in, silent, reconnect=esl.Backoff(**FAST), connect_timeout=30) as fs:
+        reader = Task(lambda: list(fs.events()))
+        assert hangs.wait(5)
+        begun = time.monotonic()
+        assert fs.next_event(timeout=0.05) is None
+        assert 0.05 <= time.monotonic() - begun < 1
+        fs.close()
+        assert reader.result() == []
 
 
 # Outbound
@@ -1270,6 +1324,35 @@ def test_a_hundred_calls_at_once(esl: ModuleType, switch: Emulator) -> None:
         for call in calls:
             assert call.wait(20) == "NORMAL_CLEARING"
             assert call.executed == [("answer", ""), ("set", f"mine={call.uuid}"), ("playback", call.uuid)]
+
+
+def test_a_server_without_descriptors_or_threads_goes_on(
+    esl: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def exhausted(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def unable(*_: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    desk = Desk()
+    desk.done.set()
+    with esl.serve(desk) as server:
+        for owner, name, fails in ((socket.socket, "dup", exhausted), (threading.Thread, "start", unable)):
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, name, fails)
+                peer = Dialled(server.port)
+                peer.closed()
+                peer.sock.close()
+        peer = Dialled(server.port).begin()
+        assert desk.call().uuid == "u-1"
+        peer.closed()
+        peer.sock.close()
+        assert server.refused == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot accept a call: [Errno 24] Too many open files",
+        "cannot accept a call: can't start new thread",
+    ]
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
