@@ -8,8 +8,8 @@
     ...     event.name, event["Unique-ID"], event.body
     ('DTMF', 'a1:b2', b'x\\n')
 
-`connect` and `serve` are blocking, `aio` has the same for asyncio; they are loaded when first used. `__impl__` says which
-core is in use: "c" (compiled) or "python" (its twin).
+`connect` and `serve` are blocking, `aio` has the same for asyncio; they are loaded when first used. `__impl__` says
+which core is in use: "c" (compiled) or "python" (its twin).
 """
 
 from __future__ import annotations
