@@ -893,6 +893,9 @@ class Connection:
         if self.end is not None:
             return
 
+        if cause is not None:
+            cause = cause.with_traceback(None)  # which would keep whoever called us, and what they receive into, alive
+
         def closed() -> ESLError:
             closing = ConnectionClosed(reason)
             closing.__cause__ = cause
