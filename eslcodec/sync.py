@@ -1,4 +1,9 @@
-"""Blocking Event Socket: an inbound client, and a server for outbound calls.
+"""Blocking Event Socket: `connect` to a switch, or `serve` the calls that it sends.
+
+    >>> from eslcodec.emulator import Emulator
+    >>> with Emulator() as switch, connect("127.0.0.1", switch.port) as fs:
+    ...     fs.api("status").text[:2], fs.bgapi("version").result(timeout=5).ok
+    ('UP', True)
 
 Nobody reads in the background. Whoever waits, for a reply, a job or an event, reads the socket: the first to wait
 becomes the reader, wakes those whose reply or event came, and passes the reading on once it has its own. Between waits
