@@ -332,7 +332,9 @@ class _Link(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._unblocked.ring()
-        if transport.get_write_buffer_size():
+        if transport.is_closing():
+            self.shut.set()  # uvloop closes what a cancelled connect had reached, and never calls connection_lost
+        elif transport.get_write_buffer_size():
             transport.abort()
         else:
             transport.close()
@@ -413,29 +415,25 @@ class _Reader(Generic[M]):
 class _Lanes:
     """Handlers at work: one after the other for the events of a channel, side by side for those of several."""
 
-    def __init__(self, handlers: Callable[[Event], Sequence[Handler]], concurrency: int) -> None:
-        self._handlers = handlers
+    def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._lanes: dict[str | None, deque[Event]] = {}
+        self._lanes: dict[str | None, deque[tuple[Event, list[Handler]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = 0
+        self._ending = False
         self._moved = _Bell(asyncio.get_running_loop())
 
-    async def put(self, event: Event) -> None:
+    async def put(self, event: Event, handlers: list[Handler]) -> None:
         """Hand an event to its handlers, as soon as there is room."""
-        if not self._handlers(event):
-            return
         channel = event.uuid
-        while self._held >= limits.EVENT_QUEUE or (
-            channel not in self._lanes and len(self._lanes) >= self._concurrency
-        ):
+        while self._is_full(channel):
             await self._moved.wait()
         self._held += 1
         lane = self._lanes.get(channel)
         if lane is not None:
-            lane.append(event)
+            lane.append((event, handlers))
             return
-        self._lanes[channel] = deque([event])
+        self._lanes[channel] = deque([(event, handlers)])
         task = asyncio.create_task(self._work(channel))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -447,30 +445,36 @@ class _Lanes:
 
     async def cancel(self) -> None:
         """End what is not done."""
+        self._ending = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _is_full(self, channel: str | None) -> bool:
+        crowded = len(self._lanes) >= self._concurrency and channel not in self._lanes
+        return crowded or self._held >= limits.EVENT_QUEUE
+
     async def _work(self, channel: str | None) -> None:
         lane = self._lanes[channel]
         while lane:
-            event = lane.popleft()
-            for handler in self._handlers(event):
-                await _call(handler, event)
+            event, handlers = lane.popleft()
+            for handler in handlers:
+                await self._call(handler, event)
             self._held -= 1
             self._moved.ring()
         del self._lanes[channel]
         self._moved.ring()
 
-
-async def _call(handler: Handler, event: Event) -> None:
-    try:
-        result = handler(event)
-        if isawaitable(result):
-            await result
-    except Exception:
-        _LOG.exception("a handler of %s failed", event.name)
+    async def _call(self, handler: Handler, event: Event) -> None:
+        try:
+            result = handler(event)
+            if isawaitable(result):
+                await result
+        except (Exception, asyncio.CancelledError) as error:
+            if self._ending and isinstance(error, asyncio.CancelledError):
+                raise  # if we are not, the handler has waited for something that was cancelled
+            _LOG.exception("a handler of %s failed", event.name)
 
 
 class Job:
@@ -573,7 +577,7 @@ class Client:
         return self._over is not None
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else "away" if self._away else "open"
+        state = f"closed: {self._over.reason}" if self._over else "connecting again" if self._away else "open"
         return f"<{type(self).__name__} {self.host}:{self.port} {state}>"
 
     async def close(self) -> None:
@@ -670,11 +674,13 @@ class Client:
         Raises:
             ESLError: the connection ended otherwise than it should.
         """
-        lanes = _Lanes(self._handlers_of, concurrency)
+        lanes = _Lanes(concurrency)
         try:
             try:
                 async for event in self.events():
-                    await lanes.put(event)
+                    handlers = self._handlers_of(event)
+                    if handlers:
+                        await lanes.put(event, handlers)
             except ESLError:
                 await lanes.join()
                 raise
@@ -978,10 +984,14 @@ class _Route:
         """Connect and log in; `attach` is told as soon as there is a socket."""
         loop = asyncio.get_running_loop()
         link = _Link(loop, self.make_connection(**earlier), keepalive=self.keepalive)
+        reaching = loop.create_connection(lambda: link, self.host, self.port)
         try:
-            reaching = loop.create_connection(lambda: link, self.host, self.port)
             await _within(self.timeout, f"connecting to {self.host}:{self.port}", reaching)
-            attach(link)
+        except BaseException:  # create_connection cleans up, and uvloop's says nothing then: do not wait for it
+            link.abort("it was given up")
+            raise
+        attach(link)
+        try:
             await link.outcome(link.connection.ready, self.timeout)
         except BaseException as error:
             link.abort(f"the login did not succeed: {error}")
