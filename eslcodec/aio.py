@@ -36,7 +36,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import isawaitable
@@ -115,17 +115,17 @@ class _Bell:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: set[asyncio.Future[bool]] = set()
+        self._waiting: dict[asyncio.Future[bool], None] = {}  # a set that keeps the order
 
     async def wait(self, deadline: float = math.inf) -> bool:
         """True when it rings, False at the deadline (of the loop's clock)."""
         future: asyncio.Future[bool] = self._loop.create_future()
         timer = None if deadline == math.inf else self._loop.call_at(deadline, _settle, future, False)
-        self._waiting.add(future)
+        self._waiting[future] = None
         try:
             return await future
         finally:
-            self._waiting.discard(future)
+            del self._waiting[future]
             if timer is not None:
                 timer.cancel()
 
@@ -540,7 +540,7 @@ class Client:
         self._command_timeout = command_timeout
         self._route = route
         self._backoff = backoff  # None: no reconnection
-        self._pauses: Iterator[float] = iter(())  # between the attempts
+        self._pauses = iter(()) if backoff is None else backoff.delays()  # between the attempts
         self._pause = 0.0
         self._loop = asyncio.get_running_loop()
         self._readers = _Bell(self._loop)
