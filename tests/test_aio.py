@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, pairwise
 from types import ModuleType
@@ -1564,3 +1566,559 @@ def test_a_gap_reaches_its_handler(esl, play):
             assert gaps == ["the switch closed the connection"]
 
     play(main())
+
+
+# Outbound
+
+
+async def over(call: Any) -> str | None:
+    """Wait until the connection of an emulated call has ended; why its channel was hung up."""
+    await until(lambda: call.over)
+    return call.hangup_cause
+
+
+@pytest.fixture
+def switch() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+def test_a_call_brings_its_channels_data(esl, play, switch):
+    async def main():
+        seen = []
+
+        async def handler(call):
+            seen.append((call.data.name, call.data["variable_x"], call.uuid, call.mode, call.control, call.closed))
+            assert isinstance(call.data, esl.Event)
+            assert call.data.uuid == call.uuid
+            await call.set("x", "new value", wait=True)
+            assert (await call.getvar("x"), await call.getvar("nosuch")) == ("new value", None)
+            fresh = await call.connect()
+            assert fresh["variable_x"] == "new value"
+            assert call.data == fresh
+            assert repr(call) == f"<Call {call.host}:{call.port} open>"
+
+        async with part(esl, "aio").serve(handler) as server:
+            assert server.host == "127.0.0.1"
+            assert repr(server) == f"<Server on 127.0.0.1:{server.port}: 0 calls>"
+            calls = [
+                switch.dial(server.host, server.port, mode=mode, uuid=f"u-{number}", variables={"x": "a b"})
+                for number, mode in enumerate(["async full", "full", "async", ""])
+            ]
+            for call in calls:
+                assert await over(call) is None or call.listener.static
+        assert sorted(seen, key=lambda one: one[2]) == [
+            ("CHANNEL_DATA", "a b", "u-0", "async", "full", False),
+            ("CHANNEL_DATA", "a b", "u-1", "static", "full", False),
+            ("CHANNEL_DATA", "a b", "u-2", "async", "single-channel", False),
+            ("CHANNEL_DATA", "a b", "u-3", "static", "single-channel", False),
+        ]
+        assert repr(server) == f"<Server on 127.0.0.1:{server.port}: closed>"
+
+    play(main())
+
+
+APPLICATIONS: list[tuple[Callable[[Any], Awaitable[Any]], tuple[str, str]]] = [
+    (lambda call: call.answer(), ("answer", "")),
+    (lambda call: call.pre_answer(), ("pre_answer", "")),
+    (lambda call: call.ring_ready(), ("ring_ready", "")),
+    (lambda call: call.playback("a.wav"), ("playback", "a.wav")),
+    (lambda call: call.record("/tmp/a.wav 60 200 5"), ("record", "/tmp/a.wav 60 200 5")),
+    (lambda call: call.bridge("user/1000,user/1001"), ("bridge", "user/1000,user/1001")),
+    (lambda call: call.set("a", "b c"), ("set", "a=b c")),
+    (lambda call: call.unset("a"), ("unset", "a")),
+    (lambda call: call.sleep(20), ("sleep", "20")),
+    (lambda call: call.park(), ("park", "")),
+    (lambda call: call.transfer("1000 XML default"), ("transfer", "1000 XML default")),
+    (lambda call: call.execute("log", "INFO hello"), ("log", "INFO hello")),
+]
+
+
+@pytest.mark.parametrize("mode", ["async full", "full", "async", ""])
+def test_applications_with_and_without_their_end(esl, play, switch, mode):
+    async def main():
+        results = []
+
+        async def handler(call):
+            for verb, _ in APPLICATIONS:
+                results.append((await verb(call)).text)
+            done = await call.execute("playback", "b.wav", wait=True, loops=1)
+            results.append((type(done).__name__, done.name, done["Application-Response"]))
+            done = await call.answer(wait=True)
+            results.append((type(done).__name__, done["Application"]))
+            assert not call.connection.queue  # nobody asked for these events but we
+            await call.hangup("USER_BUSY")
+
+        async with part(esl, "aio").serve(handler) as server:
+            call = switch.dial(server.host, server.port, mode=mode)
+            assert await over(call) == "USER_BUSY"
+        assert results == [
+            *["+OK"] * len(APPLICATIONS),
+            ("Event", "CHANNEL_EXECUTE_COMPLETE", "FILE PLAYED"),
+            ("Event", "answer"),
+        ]
+        assert call.executed == [*(wanted for _, wanted in APPLICATIONS), ("playback", "b.wav"), ("answer", "")]
+
+    play(main())
+
+
+def test_several_executions_are_told_apart(esl, play, switch):
+    switch.applications["quick"] = 0.01
+    switch.applications["slow"] = 0.05
+
+    async def main():
+        order = []
+
+        async def handler(call):
+            async def one(name, number):
+                done = await call.execute(name, str(number), wait=True)
+                order.append((done["Application"], done["Application-Data"]))
+
+            await asyncio.gather(one("slow", 1), one("quick", 2), one("quick", 3))
+            await call.hangup()
+
+        async with part(esl, "aio").serve(handler) as server:
+            await over(switch.dial(server.host, server.port))
+        assert sorted(order) == [("quick", "2"), ("quick", "3"), ("slow", "1")]
+
+    play(main())
+
+
+@pytest.mark.parametrize("mode", ["async full", ""])
+def test_an_application_may_take_longer_than_commands(esl, play, switch, mode):
+    switch.applications["slow"] = 0.15
+
+    async def main():
+        done = []
+
+        async def handler(call):
+            if call.mode == "static":
+                done.append((await call.execute("slow")).text)  # its reply comes when it has ended
+            done.append((await call.execute("slow", wait=True)).name)
+            done.append(await error_of(call.execute("slow", wait=True, timeout=0.05)))
+            await call.execute("answer", wait=True, timeout=math.inf)
+
+        async with part(esl, "aio").serve(handler, command_timeout=0.1) as server:
+            await over(switch.dial(server.host, server.port, mode=mode))
+            await until(lambda: not server.calls)
+        what = "the end of slow" if mode else "the answer to 'sendmsg'"
+        assert done[-2:] == ["CHANNEL_EXECUTE_COMPLETE", ("CommandTimeout", f"waited 0.05 s for {what}")]
+        assert done[:-2] == ([] if mode else ["+OK"])
+
+    play(main())
+
+
+def test_an_execution_of_another_channel_cannot_be_waited_for(esl, play, switch):
+    async def main():
+        said = []
+
+        async def handler(call):
+            said.append(await error_of(call.execute("answer", uuid="other", wait=True)))
+            await call.execute("answer", uuid=call.uuid, wait=True)
+
+        async with part(esl, "aio").serve(handler) as server:
+            await over(switch.dial(server.host, server.port))
+            await until(lambda: not server.calls)
+        wanted = "execute can wait for its end on the connection's own channel only"
+        assert said == [("InvalidCommand", wanted)]
+
+    play(main())
+
+
+def test_what_a_single_channel_socket_may_not_do(esl, play, switch):
+    async def main():
+        answers = []
+
+        async def handler(call):
+            refused = ("CommandError", "-ERR command not found")
+            for verb in (call.subscribe("DTMF"), call.noevents(), call.log(), call.linger(), call.bgapi("status")):
+                answers.append(await error_of(verb) == refused)
+            answers.append((await call.api("status")).text)
+            answers.append((await call.myevents()).text)
+            answers.append((await call.filter("A", "b")).ok)
+            answers.append((await call.divert_events()).text)
+            answers.append((await call.resume()).text)
+            answers.append((await call.execute("answer", wait=True)).name)
+
+        async with part(esl, "aio").serve(handler) as server:
+            await over(switch.dial(server.host, server.port, mode="async"))
+            await until(lambda: not server.calls)
+        assert answers == [
+            *[True] * 5,
+            "-ERR command not found",
+            "+OK Events Enabled",
+            True,
+            "+OK events diverted",
+            "+OK",
+            "CHANNEL_EXECUTE_COMPLETE",
+        ]
+
+    play(main())
+
+
+def test_a_hangup_ends_what_is_waited_for(esl, play, switch, caplog):
+    caplog.set_level(logging.INFO)
+    switch.applications["slow"] = 60
+
+    async def main():
+        ended = []
+
+        async def handler(call):
+            first = asyncio.create_task(call.execute("slow", event_lock=True, wait=True))
+            await until(lambda: switch.sessions[call.uuid].executed)
+            second = asyncio.create_task(call.execute("answer", event_lock=True, wait=True))
+            await until(lambda: len(switch.commands) == 4)
+            switch.hangup(call.uuid, "ORIGINATOR_CANCEL")
+            await asyncio.wait({first, second})
+            ended.append(await error_of(second))
+            ended.append(first.exception() is None or await error_of(first))
+            await second
+
+        async with part(esl, "aio").serve(handler) as server:
+            call = switch.dial(server.host, server.port)
+            assert await over(call) == "ORIGINATOR_CANCEL"
+            await until(lambda: not server.calls)
+        assert ended[0][0] in ("ChannelEnded", "ConnectionClosed")
+        assert "ORIGINATOR_CANCEL" in ended[0][1]
+
+    play(main())
+    (record,) = [record for record in caplog.records if "under its handler" in record.getMessage()]
+    assert record.levelname == "INFO"
+
+
+def test_events_of_a_call_and_linger(esl, play, switch):
+    async def main():
+        seen = []
+
+        async def handler(call):
+            await call.linger(1)
+            await call.myevents(format="json")
+            await call.answer()
+            async for event in call.events(timeout=5):
+                seen.append(event.name)
+                if event.name == "CHANNEL_EXECUTE_COMPLETE":
+                    break
+            await call.hangup()
+            async for message in call.messages():
+                seen.append(getattr(message, "name", "lingering"))
+            seen.append(call.closed)
+            assert call.connection.end.clean
+
+        async with part(esl, "aio").serve(handler) as server:
+            call = switch.dial(server.host, server.port)
+            await over(call)
+            await until(lambda: not server.calls)
+        assert seen[:3] == ["CHANNEL_EXECUTE", "CHANNEL_ANSWER", "CHANNEL_EXECUTE_COMPLETE"]
+        assert "CHANNEL_HANGUP" in seen
+        assert "lingering" in seen
+        assert seen[-1] is True
+
+    play(main())
+
+
+def test_exact_bytes_of_an_outbound_connection(esl, play):
+    async def main():
+        ended = asyncio.Event()
+
+        async def handler(call):
+            done = await call.execute("playback", "a.wav", wait=True, event_uuid="e-1")
+            assert done["Application-UUID"] == "e-1"
+            assert [type(message).__name__ async for message in call.messages()] == ["DisconnectNotice"]
+            ended.set()
+
+        async with part(esl, "aio").serve(handler) as server:
+            peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+            await peer.answers((b"connect\n\n", CONNECTED), (b"myevents\n\n", reply(b"+OK Events Enabled")))
+            execute = b"sendmsg\ncall-command: execute\nexecute-app-name: playback\nexecute-app-arg: a.wav\n"
+            assert await peer.command() == execute + b"Event-UUID: e-1\n\n"
+            complete = event(b"CHANNEL_EXECUTE_COMPLETE", b"Unique-ID: u-1", b"Application-UUID: e-1")
+            peer.sends(OK, complete, LINGER, notice(FAREWELL))
+            await asyncio.wait_for(ended.wait(), 5)
+            await peer.ends()
+            await peer.close()
+
+    play(main())
+
+
+# The server
+
+
+def test_the_connection_ends_with_the_handler(esl, play):
+    async def main():
+        async def handler(call):
+            pass
+
+        server = await part(esl, "aio").serve(handler)
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+        await peer.answers((b"connect\n\n", CONNECTED))
+        await peer.ends()
+        await peer.close()
+        await server.close()
+        await server.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", server.port)
+
+    play(main())
+
+
+def test_more_calls_than_allowed_are_turned_away(esl, play, caplog):
+    async def main():
+        release = asyncio.Event()
+
+        async def handler(call):
+            await release.wait()
+
+        async with part(esl, "aio").serve(handler, max_calls=2) as server:
+            peers = [Peer(*await asyncio.open_connection("127.0.0.1", server.port)) for _ in range(2)]
+            for peer in peers:
+                await peer.answers((b"connect\n\n", CONNECTED))
+            third = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+            await third.ends()  # nothing was said
+            assert (server.calls, server.refused) == (2, 1)
+            release.set()
+            await peers[0].ends()
+            await until(lambda: server.calls == 0)
+            fourth = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+            await fourth.answers((b"connect\n\n", CONNECTED))
+            for peer in (*peers, third, fourth):
+                await peer.close()
+            assert server.refused == 1
+
+    play(main())
+    assert ": 2 are running" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"", "waited 0.05 s for the login"),
+        (b"Content-", "waited 0.05 s for the login; read 8 bytes of a frame without its end"),
+        (reply(b"-ERR no"), "the switch refused the login: -ERR no"),
+        (b"GET / HTTP/1.1\n\n", None),
+    ],
+)
+def test_a_connection_that_brings_no_call_is_closed(esl, play, caplog, sent, said):
+    async def main():
+        async def handler(call):
+            raise AssertionError("there is no call")
+
+        async with part(esl, "aio").serve(handler, first_frame_timeout=0.05) as server:
+            peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+            peer.sends(sent)
+            assert await peer.command() == b"connect\n\n"
+            await peer.ends()
+            await peer.close()
+            await until(lambda: server.calls == 0)
+
+    play(main())
+    (record,) = [record for record in caplog.records if record.name == "eslcodec"]
+    assert record.levelname == "WARNING"
+    assert " brought no call: " in record.getMessage()
+    assert said is None or record.getMessage().endswith(said)
+
+
+def test_a_handlers_exception_closes_its_call_and_no_other(esl, play, switch, caplog):
+    async def main():
+        release = asyncio.Event()
+        done = []
+
+        async def handler(call):
+            if call.data["variable_fails"] == "yes":
+                raise KeyError("oh no")
+            await release.wait()
+            done.append((await call.answer()).text)
+
+        async with part(esl, "aio").serve(handler) as server:
+            good = switch.dial(server.host, server.port, variables={"fails": "no"})
+            bad = switch.dial(server.host, server.port, variables={"fails": "yes"}, uuid="u-bad")
+            await over(bad)
+            assert not good.over
+            release.set()
+            await over(good)
+            assert done == ["+OK"]
+
+    play(main())
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.getMessage() == "the handler of the call u-bad failed"
+    assert "oh no" in caplog.text
+
+
+def test_a_caller_that_hangs_up_under_a_handler_is_no_failure(esl, play, switch, caplog):
+    caplog.set_level(logging.INFO)
+
+    async def main():
+        async def handler(call):
+            await call.subscribe("DTMF")
+            switch.hangup(call.uuid)
+            while True:
+                await call.next_event()
+
+        async with part(esl, "aio").serve(handler) as server:
+            await over(switch.dial(server.host, server.port, uuid="u-1"))
+            await until(lambda: not server.calls)
+
+    play(main())
+    messages = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "eslcodec"]
+    assert messages == [("INFO", "the call u-1 ended under its handler: the switch said good-bye")]
+
+
+def test_closing_waits_for_calls(esl, play, switch):
+    async def main():
+        release = asyncio.Event()
+        done = []
+
+        async def handler(call):
+            await release.wait()
+            done.append((await call.hangup()).text)
+
+        server = await part(esl, "aio").serve(handler)
+        call = switch.dial(server.host, server.port)
+        await until(lambda: server.calls == 1)
+        serving = asyncio.create_task(server.serve_forever())
+        closing = asyncio.create_task(server.close(timeout=10))
+        await asyncio.sleep(0)
+        with pytest.raises(OSError, match=r"refused"):
+            switch.dial(server.host, server.port)
+        release.set()
+        await closing
+        await serving
+        assert done == ["+OK"]
+        assert await over(call) == "NORMAL_CLEARING"
+
+    play(main())
+
+
+def test_closing_cancels_calls_that_go_on(esl, play, switch, monkeypatch):
+    monkeypatch.setattr(part(esl, "aio"), "_GRACE", 0.05)
+
+    async def main():
+        said = {}
+
+        async def handler(call):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if call.uuid == "u-polite":
+                    said[call.uuid] = (await call.hangup("MANAGER_REQUEST")).text  # there is time for that
+                else:
+                    said[call.uuid] = await error_of(call.next_event())  # until the connection is closed
+                raise
+
+        async with part(esl, "aio").serve(handler) as server:
+            calls = [switch.dial(server.host, server.port, uuid=uuid) for uuid in ("u-polite", "u-stubborn")]
+            await until(lambda: server.calls == 2)
+            await server.close(timeout=0)
+            assert server.calls == 0
+            assert [await over(call) for call in calls] == ["MANAGER_REQUEST", None]
+        assert said == {"u-polite": "+OK", "u-stubborn": ("ConnectionClosed", "closed by us")}
+
+    play(main())
+
+
+def test_a_handler_may_close_the_server(esl, play, switch):
+    async def main():
+        async def handler(call):
+            await server.close()
+            await call.hangup()
+
+        async with part(esl, "aio").serve(handler) as server:
+            call = switch.dial(server.host, server.port)
+            await server.serve_forever()
+            assert await over(call) == "NORMAL_CLEARING"
+
+    play(main())
+
+
+def test_cancelling_serve_forever_closes_the_server(esl, play, switch):
+    async def main():
+        async def handler(call):
+            async for _ in call.events():
+                pass
+
+        async def serve():
+            async with part(esl, "aio").serve(handler) as server:
+                servers.append(server)
+                await server.serve_forever()
+
+        servers: list[Any] = []
+        serving = asyncio.create_task(serve())
+        await until(lambda: servers)
+        call = switch.dial(servers[0].host, servers[0].port)
+        await until(lambda: servers[0].calls)
+        serving.cancel()
+        await asyncio.sleep(0)
+        call.hangup()  # and so the call that was waited for ends
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        with pytest.raises(OSError, match=r"refused"):
+            switch.dial(servers[0].host, servers[0].port)
+
+    play(main())
+
+
+def test_two_hundred_calls_at_once(esl, play, switch):
+    switch.applications["playback"] = 0.02
+
+    async def main():
+        finished = []
+        most = 0
+
+        async def handler(call):
+            nonlocal most
+            most = max(most, server.calls)
+            await call.answer(wait=True)
+            await all_there.wait()
+            await call.playback("a.wav", wait=True)
+            finished.append((await call.getvar("number"), call.uuid))
+            await call.hangup()
+
+        all_there = asyncio.Event()
+        async with part(esl, "aio").serve(handler) as server:
+            calls = [
+                switch.dial(server.host, server.port, uuid=f"u-{number}", variables={"number": str(number)})
+                for number in range(200)
+            ]
+            await until(lambda: server.calls == 200)
+            all_there.set()
+            for call in calls:
+                assert await over(call) == "NORMAL_CLEARING"
+            await until(lambda: server.calls == 0)
+        assert sorted(finished) == sorted((str(number), f"u-{number}") for number in range(200))
+        assert most == 200
+
+    play(main())
+
+
+def test_a_silent_call_is_given_up(esl, play, caplog):
+    caplog.set_level(logging.INFO)
+
+    async def main():
+        async def handler(call):
+            await call.next_event()
+
+        async with part(esl, "aio").serve(handler, keepalive=0.03) as server:
+            peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+            await peer.answers((b"connect\n\n", CONNECTED), (PROBE, OK))
+            assert await peer.command() == PROBE
+            await peer.ends()
+            await peer.close()
+            await until(lambda: not server.calls)
+
+    play(main())
+    assert "nothing was received for 0.06 s, though the switch was asked" in caplog.text
+
+
+# The loop
+
+
+def test_run_takes_uvloop_if_it_is_there(esl, monkeypatch):
+    aio = part(esl, "aio")
+
+    async def main(argument):
+        return argument, type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # as if it were not installed
+    assert aio.run(main(1)) == (1, "asyncio")
+    monkeypatch.undo()
+    pytest.importorskip("uvloop")
+    assert aio.run(main(2)) == (2, "uvloop")
