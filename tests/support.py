@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -331,6 +332,15 @@ def capture(name: str) -> bytes:
     """What a real FreeSWITCH sent (tests/data/captures/README.md)."""
     path = DATA / "captures" / f"{name}.esl"
     return path.read_bytes() if path.exists() else lzma.decompress(path.with_suffix(".esl.xz").read_bytes())
+
+
+# Processes
+
+
+def plugin_option() -> list[str]:
+    """What pytest needs to know our fixture: nothing where the package is installed."""
+    registered = any(entry.name == "eslcodec" for entry in entry_points(group="pytest11"))
+    return [] if registered else ["-p", "eslcodec.pytest_plugin"]
 
 
 # Connections

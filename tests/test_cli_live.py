@@ -29,7 +29,9 @@ cli = pytest.importorskip("eslcodec.cli")
 emulate, live, login = (pytest.importorskip(f"eslcodec.cli.{name}") for name in ("emulate", "live", "login"))
 
 SECRET = "s3cret-\u00e9"
-COMMAND = [sys.executable, "-W", "error", "-c", "from eslcodec.cli import main; main()"]
+# A shell that runs the tests in the background lets them ignore SIGINT, which children inherit.
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+COMMAND = [sys.executable, "-W", "error", "-c", f"{LISTENING}; from eslcodec.cli import main; main()"]
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 HOSTILE = {"V\x1b[1m": "\x1b]0;t\x07\u202e\x9b\r\n\x7f\u2028[red]", "Job-UUID": "\x1b[2J", "Channel-Name": "\u2066x"}
 BODY = b"\x1b[2J\xff\n\xc2\x9b\n"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DATA, capture
+from support import DATA, capture, plugin_option
 
 import eslcodec
 from eslcodec._switch import Field, Switch, SwitchEvent
@@ -1467,7 +1467,7 @@ def test_the_fixture_is_a_running_switch(tmp_path: Path) -> None:
         "        assert sock.recv(28) == b'Content-Type: auth/request\\n\\n'\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(eslcodec.__file__).parents[1])}
-    plugin = ["-p", "eslcodec.pytest_plugin"]
+    plugin = plugin_option()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugin, "-p", "no:cacheprovider", "test_user.py"],
         cwd=tmp_path,

@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from support import until
+from support import plugin_option, until
 
 from eslcodec.emulator import Emulator
 
@@ -116,10 +115,19 @@ def test_the_tests_that_users_write(tmp_path: Path) -> None:
         "    threading.Thread(target=listen, args=(host, port)).start()\n"
     )
     (tmp_path / "test_mine.py").write_text(program + block("def test_my_program(esl_switch)"))
-    registered = any(entry.name == "eslcodec" for entry in entry_points(group="pytest11"))
-    plugin = [] if registered else ["-p", "eslcodec.pytest_plugin"]  # a checkout that was not installed
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugin, "-q", "-p", "no:cacheprovider", "--rootdir", ".", "test_mine.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *plugin_option(),
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            ".",
+            "test_mine.py",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
