@@ -543,6 +543,7 @@ cdef class Template:
 
 
 @cython.final
+@cython.no_gc  # nothing in it refers to anything of a user's
 cdef class Memo:
     """What the messages of a decoder remember together: names, and templates. Never changes a result."""
 
@@ -1077,6 +1078,7 @@ cdef Store new_store(Py_ssize_t capacity):
 
 
 @cython.final
+@cython.no_gc  # a memoryview of it may outlive what a garbage collection clears, and then needs the store
 cdef class Window:
     """The part of a store that `get_buffer` gives out."""
 
@@ -1092,6 +1094,7 @@ cdef class Window:
         self.store.exports -= 1
 
 
+@cython.no_gc_clear  # part of a cycle that is collected, it may still be asked; others break the cycle
 cdef class FrameSplitter:
     """See eslcodec._codec_py.FrameSplitter."""
 
@@ -1376,6 +1379,7 @@ cdef int format_of(const char *p, Py_ssize_t size) noexcept:
     return FRAME
 
 
+@cython.no_gc_clear
 cdef class MessageDecoder(FrameSplitter):
     """See eslcodec._codec_py.MessageDecoder."""
 
@@ -1443,6 +1447,7 @@ cdef class MessageDecoder(FrameSplitter):
 
 
 @cython.final
+@cython.no_gc_clear
 cdef class Messages:
     """Iterates over a decoder. A for loop calls it directly, and a Python subclass of a decoder through a look-up."""
 

@@ -6,6 +6,9 @@ A caller controls header values, bodies and variables; a peer controls every byt
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import tracemalloc
 
 import pytest
@@ -371,3 +374,21 @@ def test_many_small_frames_at_once_are_read(esl):
     decoder.feed(OK * 50_000)
     assert sum(1 for _ in decoder) == 50_000
     assert decoder.buffered == 0
+
+
+def test_a_buffer_given_out_outlives_a_decoder_that_is_garbage():
+    """A collection clears what it frees; releasing the memoryview afterwards used to write through what was cleared."""
+    code = """
+import gc, eslcodec
+for _ in range(10):
+    decoder = eslcodec.Decoder()
+    cycle = [decoder, decoder.get_buffer()]
+    cycle.append(cycle)
+    del decoder, cycle
+    gc.collect()
+print(hash(type(None)) is not None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
