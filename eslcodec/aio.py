@@ -378,36 +378,50 @@ class Opening(Generic[C]):
 class _Reader(Generic[M]):
     """Messages of one kind, as an asynchronous iterator; see `Client.events`. It holds nothing while nobody waits."""
 
-    __slots__ = ("_client", "_kind", "_queue", "_seconds", "_taken")
+    __slots__ = ("_client", "_kind", "_left", "_next", "_seconds")
 
     def __init__(self, client: Client, kind: type[M], timeout: float | None) -> None:
         self._client = client
         self._kind = kind
-        self._queue = client.connection.queue
+        self._next = client.connection.queue.popleft
         self._seconds = math.inf if timeout is None else timeout
-        self._taken = 0
+        self._left = _TURN  # messages until others have their turn
 
     def __aiter__(self) -> _Reader[M]:
         return self
 
     async def __anext__(self) -> M:
+        if self._left:  # the usual way, and as short as can be
+            self._left -= 1
+            try:
+                message = self._next()
+            except IndexError:
+                pass
+            else:
+                if self._client._link.paused:
+                    self._client._link.flow()
+                if isinstance(message, self._kind):
+                    return message
+        return await self._wait()
+
+    async def _wait(self) -> M:
+        """The next message when none is there, or when others have their turn first."""
         deadline: float | None = None
         while True:
-            self._taken += 1
-            if self._taken == _TURN:
-                self._taken = 0
+            if not self._left:
                 await asyncio.sleep(0)
+                self._left = _TURN
+            self._left -= 1
             try:
-                message = self._queue.popleft()
+                message = self._next()
             except IndexError:
                 if deadline is None:
                     deadline = asyncio.get_running_loop().time() + self._seconds
-                self._taken = 0
+                self._left = _TURN
                 if await self._client._more(deadline):
                     continue
                 raise StopAsyncIteration from None
-            if self._client._link.paused:
-                self._client._link.flow()
+            self._client._link.flow()
             if isinstance(message, self._kind):
                 return message
 

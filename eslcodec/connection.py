@@ -70,6 +70,7 @@ T = TypeVar("T")
 Reply = CommandReply | ApiResponse
 """What answers a command."""
 
+_ONLY_EVENTS = frozenset([Event])
 _EXECUTION_EVENTS = frozenset(
     ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
 )
@@ -741,15 +742,19 @@ class Connection:
     def _pump(self) -> None:
         if self.end is not None:
             return
-        queue = self.queue
+        broken: ProtocolError | None = None
+        batch: list[Message] = []
         try:
-            for message in self._decoder:
-                if type(message) is Event and not self._needed:
-                    queue.append(message)
-                else:
-                    self._take(message)
+            batch.extend(self._decoder)  # what came before the damage stays in it
         except ProtocolError as error:
-            self._broken(error)
+            broken = error
+        if not self._needed and _ONLY_EVENTS.issuperset(map(type, batch)):
+            self.queue.extend(batch)
+        else:
+            for message in batch:
+                self._take(message)
+        if broken is not None:
+            self._broken(broken)
         if self._drops:
             self._drop()
         elif self.stuck:
