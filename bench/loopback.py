@@ -15,6 +15,7 @@ from typing import Any
 from corpora import CHUNK, FIVE, Stream, captured
 
 Pass = Callable[[], object]
+PATIENCE = 20  # seconds: some lose an event now and then, and would wait for it for ever
 ANSWER = b"Content-Type: command/reply\nReply-Text: %b\n\n"
 GOOD_BYE = b"Content-Type: text/disconnect-notice\nContent-Length: 67\n\n" + (
     b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
@@ -151,7 +152,7 @@ def greenswitch(stream: Stream) -> Pass:
 
     def run() -> int:
         client.send("events plain ALL")
-        done.wait()
+        done.wait(PATIENCE)
         return reader.came
 
     return run
@@ -171,7 +172,8 @@ def genesis(stream: Stream) -> Pass:
 
     async def consume() -> int:
         await client.send("events plain ALL")
-        await done.wait()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(done.wait(), PATIENCE)
         return reader.came
 
     return lambda: loop.run_until_complete(consume())

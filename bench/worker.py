@@ -71,7 +71,7 @@ def measure(task: str, name: str, limit: int | None, seconds: float) -> dict[str
     count = len(kept) if isinstance(kept, list) else len(stream.frames)
     return {
         "events": count,
-        "lost": count - kept if isinstance(kept, int) and TASKS[task].client else 0,
+        "lost": max(count - kept, 0) if isinstance(kept, int) and not keeps else 0,
         "bytes": sum(map(len, stream.frames)),
         "payload": sum(map(len, stream.payloads)),
         "wall": statistics.median(walls) / count,
