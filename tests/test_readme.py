@@ -70,7 +70,7 @@ def test_the_loop_over_events() -> None:
     with Emulator() as switch:
         code = "import eslcodec\n" + block("with eslcodec.connect(").replace("8021", str(switch.port))
         with running(code) as process:
-            switch.wait_for(lambda: subscribed(switch))
+            switch.wait_for(lambda: subscribed(switch), 30)
             switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
             assert line(process) == "CHANNEL_ANSWER u-1"
 
@@ -79,7 +79,7 @@ def test_the_loop_with_asyncio() -> None:
     with Emulator() as switch:
         switch.api["originate"] = "+OK"
         with running(block("eslcodec.aio.connect(").replace("8021", str(switch.port))) as process:
-            switch.wait_for(lambda: any(command.startswith("bgapi") for command in switch.commands))
+            switch.wait_for(lambda: any(command.startswith("bgapi") for command in switch.commands), 30)
             switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
             assert line(process) == "CHANNEL_ANSWER u-1"
 
@@ -88,7 +88,7 @@ def test_the_handler_of_calls() -> None:
     port = free_port()
     code = "import eslcodec\n" + block("def greet(call)").replace("8084", str(port))
     with running(code) as process, Emulator() as switch:
-        until(lambda: connectable(port))
+        until(lambda: connectable(port), 30)
         call = switch.dial("127.0.0.1", port)
         assert line(process).startswith("call from")
         assert call.wait() == "NORMAL_CLEARING"
@@ -138,7 +138,7 @@ def test_the_tests_that_users_write(tmp_path: Path) -> None:
 
 def test_the_protocol_over_the_decoder() -> None:
     with Emulator() as switch, running(block("class Answers(").replace("8021", str(switch.port))) as process:
-        switch.wait_for(lambda: subscribed(switch))
+        switch.wait_for(lambda: subscribed(switch), 30)
         switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
         assert line(process) == "CHANNEL_ANSWER 'u-1'"
         switch.shutdown()
