@@ -916,9 +916,10 @@ class Client:
     # The end, and beginning again
 
     def _attach(self, link: _Link) -> None:
-        """Read from this link."""
+        """Read from this link, and what it has brought already."""
         self._link = link
         link.came = self._readers.ring
+        link.settle()
 
     def _rely_on(self, link: _Link) -> None:
         """From now on the end of this link is the end, or has to be dealt with."""

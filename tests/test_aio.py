@@ -1217,6 +1217,30 @@ def test_commands_raise_while_it_is_away_and_readers_wait(esl, play):
     play(main())
 
 
+def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(esl, play, monkeypatch):
+    aio = part(esl, "aio")
+    within = aio._within
+
+    async def main():
+        async with pair(esl, reconnect=quick(esl), queue_limit=2) as (fs, peer, switch):
+            reader = asyncio.create_task(take(fs.events(), 5))
+            await asyncio.sleep(0)
+
+            async def late(*arguments):
+                transport, link = await within(*arguments)
+                await until(lambda: link.paused)  # on a busy machine the switch may be that much quicker
+                return transport, link
+
+            monkeypatch.setattr(aio, "_within", late)
+            await peer.close()
+            second = await switch.lets_in(numbered(range(2)))
+            await until(lambda: not fs._away)
+            second.sends(numbered(range(2, 4)))
+            assert sequences(await asyncio.wait_for(reader, 5)) == [None, 0, 1, 2, 3]
+
+    play(main())
+
+
 def test_a_storm_of_reconnections(esl, play, caplog):
     async def main():
         async with pair(esl, reconnect=quick(esl)) as (fs, peer, switch):
