@@ -368,8 +368,8 @@ class Opening(Generic[C]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._opened is not None:
-            await self._opened.close()
+        assert self._opened is not None
+        await self._opened.close()
 
 
 # Reading
@@ -1252,6 +1252,8 @@ class Server:
         refused: connections closed at once because `max_calls` were running.
     """
 
+    _listener: asyncio.Server
+
     def __init__(
         self,
         handler: CallHandler,
@@ -1272,7 +1274,6 @@ class Server:
         self._running: dict[asyncio.Task[None], _Link] = {}
         self._closing = False
         self._closed = asyncio.Event()
-        self._listener: asyncio.Server | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._closing else f"{self.calls} calls"
@@ -1300,8 +1301,7 @@ class Server:
             timeout: seconds that running calls are given.
         """
         self._closing = True
-        if self._listener is not None:
-            self._listener.close()
+        self._listener.close()
         await self._wait(timeout)
         for task in self._others():
             task.cancel()

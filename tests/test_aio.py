@@ -327,6 +327,19 @@ def test_a_switch_that_closes_before_it_answers(esl, play):
     play(main())
 
 
+def test_a_switch_that_says_goodbye_at_once(esl, play):
+    async def main():
+        async with Script() as switch:
+            task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
+            await switch.lets_in(numbered(range(1)), notice(FAREWELL))
+            fs = await task
+            assert fs.closed
+            assert sequences([event async for event in fs.events()]) == [0]
+            await fs.close()
+
+    play(main())
+
+
 def test_nobody_listens(esl, play):
     async def main():
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -856,6 +869,15 @@ def test_reading_with_a_timeout(esl, play):
             peer.sends(LOG, numbered(range(2, 3)))
             kinds = [type(message).__name__ async for message in fs.messages(timeout=0.05)]
             assert kinds == ["LogLine", "Event"]
+            waiting = asyncio.create_task(fs.next_event(5))
+            await asyncio.sleep(0)
+            peer.sends(LOG)
+            assert await error_of(fs.api("status", timeout=0.02)) == (
+                "CommandTimeout",
+                "waited 0.02 s for the answer to 'api status'",
+            )
+            peer.sends(numbered(range(3, 4)))
+            assert (await waiting).sequence == 3
             assert not fs.closed
 
     play(main())
@@ -1099,11 +1121,11 @@ def test_a_client_that_ends_inside_its_block_raises_what_the_block_raised(esl, p
 
 def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl, play):
     async def main():
-        async with pair(esl, keepalive=0.05) as (fs, peer, _):
+        async with pair(esl, keepalive=0.3) as (fs, peer, _):
             reader = asyncio.create_task(fs.next_event())
             await peer.answers((PROBE, OK), (PROBE, OK))
             assert await peer.command() == PROBE
-            wanted = ("ConnectionClosed", "nothing was received for 0.1 s, though the switch was asked")
+            wanted = ("ConnectionClosed", "nothing was received for 0.6 s, though the switch was asked")
             assert await error_of(reader) == wanted
             await peer.ends()
 
@@ -1112,7 +1134,7 @@ def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl, play):
 
 def test_a_heartbeat_is_sign_of_life_enough(esl, play):
     async def main():
-        async with pair(esl, keepalive=0.2) as (fs, peer, _):
+        async with pair(esl, keepalive=2) as (fs, peer, _):
             for number in range(6):
                 peer.sends(numbered(range(number, number + 1)))
                 assert (await fs.next_event(5)).sequence == number
@@ -2039,6 +2061,21 @@ def test_closing_cancels_calls_that_go_on(esl, play, switch, monkeypatch):
     play(main())
 
 
+def test_a_call_that_was_accepted_while_the_server_closes_is_turned_away(esl, play):
+    async def main():
+        async def handler(call):
+            raise AssertionError("there is no call")
+
+        async with part(esl, "aio").serve(handler) as server:
+            server._closing = True  # as the other task would, between accepting it and telling us
+            peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+            await peer.ends()
+            await peer.close()
+            assert (server.calls, server.refused) == (0, 0)
+
+    play(main())
+
+
 def test_a_handler_may_close_the_server(esl, play, switch):
     async def main():
         async def handler(call):
@@ -2120,7 +2157,7 @@ def test_a_silent_call_is_given_up(esl, play, caplog):
         async def handler(call):
             await call.next_event()
 
-        async with part(esl, "aio").serve(handler, keepalive=0.03) as server:
+        async with part(esl, "aio").serve(handler, keepalive=0.5) as server:
             peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
             await peer.answers((b"connect\n\n", CONNECTED), (PROBE, OK))
             assert await peer.command() == PROBE
