@@ -22,6 +22,7 @@ STREAM = b"".join(
     for number in range(ROUND)
 )
 TOTAL = ROUND * ROUNDS
+FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says nothing then
 GROWTH = 60 << 20  # bytes: what stands before a reply, buffers of both ends, and what Python keeps for itself
 
 pytestmark = [
@@ -71,7 +72,7 @@ def test_a_slow_blocking_reader_loses_nothing(esl, switch):
             if reader.came % 10_000 == 0:
                 assert client.api("echo", "slow").text == "slow"
     assert reader.came == TOTAL
-    assert reader.highest < GROWTH
+    assert reader.highest < GROWTH or FOREIGN_MALLOC
 
 
 def test_a_slow_asyncio_reader_loses_nothing(esl, switch):
@@ -91,7 +92,7 @@ def test_a_slow_asyncio_reader_loses_nothing(esl, switch):
 
     asyncio.run(main())
     assert reader.came == TOTAL
-    assert reader.highest < GROWTH
+    assert reader.highest < GROWTH or FOREIGN_MALLOC
 
 
 def test_what_a_slow_asyncio_reader_drops_is_counted_exactly(esl, switch):
@@ -110,7 +111,7 @@ def test_what_a_slow_asyncio_reader_drops_is_counted_exactly(esl, switch):
     dropped = asyncio.run(main())
     assert dropped > 0
     assert reader.came + dropped == TOTAL
-    assert reader.highest < GROWTH
+    assert reader.highest < GROWTH or FOREIGN_MALLOC
 
 
 def test_what_a_slow_blocking_reader_drops_is_counted_exactly(esl, switch):
@@ -125,4 +126,4 @@ def test_what_a_slow_blocking_reader_drops_is_counted_exactly(esl, switch):
                 client.api("echo", "slow")  # the reply stands behind events, which are read and dropped meanwhile
     assert client.dropped > 0
     assert reader.came + client.dropped == TOTAL
-    assert reader.highest < GROWTH
+    assert reader.highest < GROWTH or FOREIGN_MALLOC
