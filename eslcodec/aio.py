@@ -59,7 +59,7 @@ from ._codec import Message
 from .backoff import Backoff
 from .connection import Connection, End, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import ChannelEnded, ConnectionClosed, ESLError, InvalidCommand
+from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, Gap, JobResult
 from .subscriptions import Subscriptions, event_name
 
@@ -1175,11 +1175,9 @@ class Call(Client):
         """
         if not wait:
             return await super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
-        if uuid not in (None, self.uuid):
-            raise InvalidCommand("execute can wait for its end on the connection's own channel only")
         since = self._loop.time()
         link, (accepted, ended) = await self._issue(
-            timeout, lambda connection: connection.run(application, argument, **options)
+            timeout, lambda connection: connection.run(application, argument, uuid=uuid, **options)
         )
         await link.outcome(accepted, self._limit(accepted, timeout), since)
         return await link.outcome(ended, self._limit(ended, timeout), since)

@@ -536,6 +536,8 @@ class Connection:
         """
         if self.channel is None:
             raise InvalidCommand("execute can wait for its end on a connection that controls a channel only")
+        if options.pop("uuid", None) not in (None, self.channel):
+            raise InvalidCommand("execute can wait for its end on the connection's own channel only")
         event_uuid: str = options.pop("event_uuid", None) or str(uuids.uuid4())
         if event_uuid in self._executions:
             raise InvalidCommand(f"the Event-UUID {event_uuid!r:.80} is in use")

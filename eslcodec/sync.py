@@ -34,7 +34,7 @@ from .backoff import Backoff
 from .commands import Headers
 from .connection import Connection, End, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import AccessDenied, AuthError, ChannelEnded, ConnectionClosed, ESLError, InvalidCommand
+from .errors import AccessDenied, AuthError, ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, Gap, JobResult
 from .subscriptions import Subscriptions, event_name
 
@@ -841,10 +841,8 @@ class Call(Client):
         """
         if not wait:
             return super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
-        if uuid not in (None, self.uuid):
-            raise InvalidCommand("execute can wait for its end on the connection's own channel only")
         link, since = self._link, time.monotonic()
-        accepted, ended = link.begin(lambda connection: connection.run(application, argument, **options))
+        accepted, ended = link.begin(lambda connection: connection.run(application, argument, uuid=uuid, **options))
         link.outcome(accepted, self._limit(accepted, timeout), since)
         return link.outcome(ended, self._limit(ended, timeout), since)
 
