@@ -14,6 +14,7 @@ which core is in use: "c" (compiled) or "python" (its twin).
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ from .events import (
 )
 
 if TYPE_CHECKING:
-    from . import aio, sync
+    from . import ESL, aio, sync
     from .backoff import Backoff
     from .sync import connect, serve
 
@@ -60,6 +61,7 @@ __version__ = "0.1.0"
 _LAZY = {"Backoff": "backoff", "connect": "sync", "serve": "sync"}
 
 __all__ = [
+    "ESL",
     "AccessDenied",
     "AnswerState",
     "ApiResponse",
@@ -99,6 +101,7 @@ __all__ = [
     "__version__",
     "aio",
     "connect",
+    "install_as_ESL",
     "parse_headers",
     "parse_pairs",
     "quote",
@@ -109,8 +112,20 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("aio", "sync"):
+    if name in ("ESL", "aio", "sync"):
         return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def install_as_ESL() -> None:
+    """Make `import ESL` find `eslcodec.ESL`, FreeSWITCH's own Python module as a drop-in.
+
+    Example:
+        >>> install_as_ESL()
+        >>> from ESL import *
+        >>> ESLevent("DTMF").getType()
+        'DTMF'
+    """
+    sys.modules["ESL"] = import_module(".ESL", __name__)

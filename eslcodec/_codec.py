@@ -24,6 +24,7 @@ else:
         from . import _codec_py as _core
 
 FrameSplitter = _core.FrameSplitter
+HeaderReader = _core.HeaderReader
 Message = _core.Message
 MessageDecoder = _core.MessageDecoder
 parse_headers = _core.parse_headers

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MAX_ARRAY_INDEX: Final = 4000
 """The largest `i` of `name[i]`: the switch drops others. A bound, because the gap before it is filled."""
 
+MAX_GAP_ITEMS: Final = 1 << 16
+"""How many items the `name[i]` of one list make together, further ones are dropped: seven bytes from a peer would stand
+for 4 000 items each time."""
+
 _INDEX: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
 
@@ -41,13 +45,17 @@ class HeaderList:
         ('ARRAY::1|:2', ['1', '2'], True, 2)
     """
 
-    __slots__ = ("_fields", "body")
+    __slots__ = ("_fields", "_named", "_next", "_room", "body")
 
     def __init__(self, fields: Iterable[Field] = (), body: bytes | None = None) -> None:
-        self._fields: list[tuple[str, str | list[str]]] = [
-            (name, value if isinstance(value, str) else list(value)) for name, value in fields
-        ]
+        # By running numbers, so that deleting moves nothing: only what puts a header first looks at all of them.
+        self._fields: dict[int, tuple[str, str | list[str]]] = {}
+        self._named: dict[bytes, list[int]] = {}  # the numbers of a name, in lower case
+        self._next = 0
+        self._room = MAX_GAP_ITEMS
         self.body = body
+        for name, value in fields:
+            self._append(name, value if isinstance(value, str) else list(value))
 
     @classmethod
     def of(cls, event: Event) -> HeaderList:
@@ -56,11 +64,11 @@ class HeaderList:
 
     def fields(self) -> list[Field]:
         """(name, text or list) of each header, in order; the lists are copies."""
-        return [(name, value if isinstance(value, str) else list(value)) for name, value in self._fields]
+        return [(name, value if isinstance(value, str) else list(value)) for name, value in self._fields.values()]
 
     def pairs(self) -> list[tuple[str, str]]:
         """(name, text) of each header, in order, an array as `ARRAY::a|:b`."""
-        return [(name, joined(value)) for name, value in self._fields]
+        return [(name, joined(value)) for name, value in self._fields.values()]
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -74,16 +82,32 @@ class HeaderList:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HeaderList):
             return NotImplemented
-        return self._fields == other._fields and self.body == other.body
+        return self.fields() == other.fields() and self.body == other.body
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<HeaderList of {len(self._fields)} headers>"
 
+    def _append(self, name: str, value: str | list[str]) -> None:
+        self._fields[self._next] = (name, value)
+        self._named.setdefault(_fold(name), []).append(self._next)
+        self._next += 1
+
+    def _insert(self, name: str, value: str | list[str], first: bool) -> None:
+        if not first:
+            self._append(name, value)
+            return
+        others = list(self._fields.values())
+        self._fields.clear()
+        self._named.clear()
+        for field in [(name, value), *others]:
+            self._append(*field)
+
     def _find(self, name: str) -> int | None:
-        folded = _fold(name)
-        return next((at for at, (other, _) in enumerate(self._fields) if _fold(other) == folded), None)
+        """The number of the first header of a name."""
+        numbers = self._named.get(_fold(name))
+        return numbers[0] if numbers else None
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of a name as text; of `_body`, if no header has that name, the body."""
@@ -94,21 +118,35 @@ class HeaderList:
             return self.body.decode("utf-8", "surrogateescape")
         return default
 
-    def getlist(self, name: str) -> list[str]:
-        """The items of the first header of a name; [] if there is none."""
+    def first(self, name: str) -> str | list[str] | None:
+        """The first value of a name as it stands: text, or an array as a list of its own. None if there is none."""
         at = self._find(name)
         if at is None:
-            return []
+            return None
         value = self._fields[at][1]
-        return [value] if isinstance(value, str) else list(value)
+        return value if isinstance(value, str) else list(value)
+
+    def getlist(self, name: str) -> list[str]:
+        """The items of the first header of a name; [] if there is none."""
+        value = self.first(name)
+        if value is None:
+            return []
+        return [value] if isinstance(value, str) else value
+
+    def replace(self, name: str, value: str | list[str]) -> bool:
+        """Put another value, taken as it is, in the place of the first one of a name. False if there is none."""
+        at = self._find(name)
+        if at is None:
+            return False
+        self._fields[at] = (self._fields[at][0], value if isinstance(value, str) else list(value))
+        return True
 
     def delete(self, name: str) -> bool:
         """Delete every header of a name. False if there was none."""
-        folded = _fold(name)
-        kept = [field for field in self._fields if _fold(field[0]) != folded]
-        found = len(kept) < len(self._fields)
-        self._fields[:] = kept
-        return found
+        numbers = self._named.pop(_fold(name), ())
+        for number in numbers:
+            del self._fields[number]
+        return bool(numbers)
 
     def add(self, name: str, value: str, *, first: bool = False) -> None:
         """Add a header behind the others, or before them.
@@ -117,7 +155,8 @@ class HeaderList:
         of the name. A header named `_body` is the body as well.
 
         Args:
-            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are dropped.
+            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are dropped, and what goes beyond
+                `MAX_GAP_ITEMS`.
             value: its text.
             first: before the others.
         """
@@ -129,7 +168,7 @@ class HeaderList:
         elif not value:
             self.delete(name)
         else:
-            self._insert(name, split_array(value), first)
+            self._push_split(name, split_array(value), first)
 
     def push(self, name: str, value: str) -> None:
         """Append an item to the first header of a name, which becomes an array; make one if there is none."""
@@ -149,18 +188,18 @@ class HeaderList:
             items.insert(0 if front else len(items), value)
         elif value:
             split = split_array(value)
-            self._insert(name, [split] if isinstance(split, str) else split, front)
+            self._push_split(name, [split] if isinstance(split, str) else split, front)
 
-    def _insert(self, name: str, value: str | list[str], first: bool) -> None:
+    def _push_split(self, name: str, value: str | list[str], first: bool) -> None:
         if isinstance(value, str):
-            self._fields.insert(0 if first else len(self._fields), (name, value))
+            self._insert(name, value, first)
             return
         for item in value:  # pushed one by one: empty ones before the first are lost, an existing header is extended
             at = self._find(name)
             if at is not None:
                 self._items(at).append(item)
             elif item:
-                self._fields.insert(0 if first else len(self._fields), (name, [item]))
+                self._insert(name, [item], first)
 
     def _items(self, at: int) -> list[str]:
         """The items of a header, which becomes an array if it is none."""
@@ -178,9 +217,13 @@ class HeaderList:
         at = self._find(name)
         old = self._fields[at][1] if at is not None else []
         items = [] if isinstance(old, str) else old  # a text is not kept: the gap is filled instead
-        items += [""] * (i + 1 - len(items))
+        more = max(i + 1 - len(items), 0)
+        if more > self._room:
+            return
+        self._room -= more
+        items += [""] * more
         items[i] = value
         if at is None:
-            self._fields.append((name, items))
+            self._append(name, items)
         else:
             self._fields[at] = (self._fields[at][0], items)

@@ -242,6 +242,21 @@ cdef inline bint next_line(const char **at, const char *end, Line *line) noexcep
     return False
 
 
+cdef inline bint has_any(const char *p, Py_ssize_t size, const char *bytes_, Py_ssize_t count) noexcept nogil:
+    """Whether one of some bytes is in [p, p + size)."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        if memchr(p, bytes_[i], size) != NULL:
+            return True
+    return False
+
+
+cdef inline bint is_array(const char *p, Py_ssize_t size) noexcept nogil:
+    """Whether a percent-encoded value is the text of an array."""
+    cdef char text[21]
+    return unquote_into(p, min(size, <Py_ssize_t>21), text) >= 7 and memcmp(text, b"ARRAY::", 7) == 0
+
+
 cdef bytes block_bytes(block):
     if isinstance(block, str):
         return (<str>block).encode("utf-8", "surrogateescape")
@@ -1715,6 +1730,73 @@ cdef class Message:
 
     __reversed__ = None
 
+    def _lone(self, name):
+        """See eslcodec._codec_py.Message._lone."""
+        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef const char *folded = NULL
+        cdef const char *hit
+        cdef const char *stop
+        cdef Py_ssize_t begin, size
+        if self.format != PLAIN or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
+            return False
+        cdef const char *wanted = <const char *>PyUnicode_DATA(name)
+        size = PyUnicode_GET_LENGTH(name)
+        begin = self.find_head()
+        cdef const char *end = p + self.head_stop
+        if size == 0 or has_any(wanted, size, b":[\n", 3):
+            return False
+        if self.head_stop < begin:
+            return None
+        if memchr(p + begin, c"[", end - p - begin) != NULL:
+            return False
+        hit = find_name(p + begin - 1, end, wanted, size, &folded)
+        if hit == NULL:
+            if folded == NULL:
+                return None
+            hit = folded
+        elif folded != NULL:
+            return False
+        folded = NULL
+        if find_name(hit + 1, end, wanted, size, &folded) != NULL or folded != NULL:
+            return False
+        hit += size + 2
+        stop = line_end(hit, end)
+        if stop > hit and (stop - 1)[0] == c"\r":
+            stop -= 1
+        if stop - hit < 2 or hit[0] != c" " or hit[1] == c" " or hit[1] == c"\t":
+            return False
+        value = value_text(hit + 1, stop - hit - 1)
+        return False if value.startswith("ARRAY::") else value
+
+    def _survey(self):
+        """See eslcodec._codec_py.Message._survey."""
+        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef const char *colon
+        cdef const char *stop
+        cdef Py_ssize_t lines = 0
+        cdef bint arrays = False
+        if self.format != PLAIN:
+            return None
+        cdef const char *end = p + self.split
+        p += self.find_head()
+        if self.head_stop > self.split:
+            end += self.head_stop - self.split
+        if p < end and memchr(p, c"[", end - p) != NULL:
+            return None
+        while p < end:
+            stop = line_end(p, end)
+            colon = <const char *>memchr(p, c":", stop - p)
+            if colon == NULL or stop - colon < 3 or colon[1] != c" " or colon[2] in (c" ", c"\t", c"\r"):
+                return None
+            if (colon[2] == c"A" or colon[2] == c"%") and is_array(colon + 2, stop - colon - 2):
+                arrays = True
+                text = value_text(colon + 2, stop - colon - 2)
+                if "|:" not in text or text.startswith("ARRAY::|:"):
+                    return None
+            lines += 1
+            p = stop + 1
+        return lines, arrays
+
     def select(self, *names):
         """See eslcodec._codec_py.Message.select."""
         return tuple([self.find(name) for name in names])
@@ -1850,3 +1932,40 @@ cdef bint walk_lines(const char *p, const char *end, const char *name, Py_ssize_
     if folded and not exact and is_event_name(found.name, found.name_size):
         return walk_lines(begin, end, b"Event-Name", 10, found)  # of several, the last counts
     return exact or folded
+
+
+cdef class HeaderReader:
+    """See eslcodec._codec_py.HeaderReader."""
+
+    cdef public object _frame, _index
+    cdef public list _names
+    cdef Py_ssize_t at
+
+    def __cinit__(self, *args, **names):
+        self._names = []
+
+    def getHeader(self, name, idx=-1, /):
+        """See eslcodec._codec_py.HeaderReader.getHeader."""
+        if type(idx) is int and idx == -1:
+            if self._index is not None:
+                found = (<dict>self._index).get(name)
+                if found is not None:
+                    return found
+            elif self._frame is not None:
+                found = (<Message>self._frame)._lone(name)
+                if found is not False and found is not None:
+                    return found
+        return self._find(name, idx)
+
+    def nextHeader(self):
+        """See eslcodec._codec_py.HeaderReader.nextHeader."""
+        if self.at >= len(self._names):
+            return None
+        self.at += 1
+        return self._names[self.at - 1]
+
+    def _rewind(self, list names not None):
+        """See eslcodec._codec_py.HeaderReader._rewind."""
+        self._names = names
+        self.at = 0
+        return self.nextHeader()

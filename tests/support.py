@@ -145,6 +145,8 @@ def snapshot(message: Any) -> Any:
         "text": message.text,
         "select": message.select(*names, *map(str.swapcase, names)),
         "getlist": [message.getlist(name) for name in names[:14]],
+        "lone": [message._lone(name) for name in [*names, *map(str.swapcase, names), "A:b", "a\nb", "", "é", 5]],
+        "survey": message._survey(),
         "malformed": None if malformed is None else (type(malformed).__name__, str(malformed)),
     }
 

@@ -588,7 +588,7 @@ def test_order_of_asking_does_not_matter(esl):
 
 
 def test_public_names(esl):
-    assert esl.__all__ == sorted(esl.__all__)
+    assert esl.__all__ == sorted(esl.__all__, key=lambda name: (not name.isupper(), name))
     assert len(set(esl.__all__)) == len(esl.__all__)
     for name in esl.__all__:
         assert getattr(esl, name) is not None

@@ -459,6 +459,34 @@ def test_vector_serialize(esl, new, render, vector):
     assert [tuple(member) for member in json.loads(written, object_pairs_hook=list) or []] == members
 
 
+def test_items_that_fill_gaps_are_bounded(new):
+    headers = new()
+    for number in range(20):
+        headers.add(f"A{number}[4000]", "x")
+    kept = [len(headers.getlist(f"A{number}")) for number in range(20)]
+    assert kept == [4001] * 16 + [0] * 4, "16 * 4001 is below 65 536, 17 * 4001 is not"
+    headers.add("A0[0]", "y")
+    assert headers.getlist("A0")[0] == "y", "what is there already needs no room"
+    headers.add("B[1519]", "x")
+    assert (len(headers.getlist("B")), 16 * 4001 + 1520) == (1520, 1 << 16)
+    headers.add("C[0]", "x")
+    assert "C" not in headers
+
+
+def test_first_is_the_value_as_it_stands(new):
+    headers = new([("A", "1"), ("a", "2"), ("B", ["x", "y"])])
+    items = headers.first("b")
+    items.append("z")
+    assert (headers.first("a"), headers.first("B"), headers.first("C")) == ("1", ["x", "y"], None)
+
+
+def test_replace_puts_a_value_in_the_place_of_the_first(new):
+    headers = new([("A", "1"), ("B", "2"), ("a", "3")])
+    assert headers.replace("a", ["x", "ARRAY::"]) is True
+    assert headers.fields() == [("A", ["x", "ARRAY::"]), ("B", "2"), ("a", "3")]
+    assert headers.replace("C", "x") is False
+
+
 def test_differences_name_vectors_that_exist():
     assert set(DIFFERENCES) <= {vector["name"] for vector in VECTORS if vector["kind"] == "serialize"}
 

@@ -1,0 +1,1111 @@
+"""FreeSWITCH's own Python module `ESL`, with the same names and calls: a drop-in (spec esl-api.md).
+
+    from eslcodec import ESL                # in the place of `import ESL`
+    eslcodec.install_as_ESL()               # or once, before whatever says `import ESL` or `from ESL import *`
+    python -m eslcodec.ESL script.py        # or with a script that is left as it is
+
+Network errors raise nothing: a method returns what the official module returns. Text is UTF-8 with surrogateescape.
+What a server sends is read as everywhere in eslcodec (no truncated frames, no forged headers) and then treated as by
+the official library: header names in any case, `ARRAY::`, `name[i]`, empty values (spec P6). Received events are read
+when they are asked; the first change makes a list of their headers.
+
+Where the official module departs from its documentation, this one follows the documentation; with `ESL.strict = True`
+it does as the official one. But for crashes, leaks and truncation, which are in neither, this is all that differs:
+
+====================================  =======================================  =====================================
+point                                 default                                  `ESL.strict = True`
+====================================  =======================================  =====================================
+`recvEventTimed(0)`                   returns at once                          blocks
+`sendEvent(e)`                        returns its reply                        returns the last frame received
+`setAsyncExecute(v)`,                 words, or 1/0 as documented              words only, an int is a TypeError
+`setEventLock(v)`
+`setPriority(n)`                      accepted                                 TypeError
+`addBody` called again                adds to the body                         replaces it
+`serialize("xml")`                    the XML of the switch (spec P4.3)        plain
+`unshiftHeader`                       puts the item first                      appends it
+`ESLevent("DTMF", "")`                as without the empty text                an invalid event
+the fd of `ESLconnection(fd)`         duplicated; yours is yours to close      taken over
+====================================  =======================================  =====================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from itertools import dropwhile
+from typing import Any, Final
+
+from . import render
+from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
+from ._json import Field
+from .enums import EventName
+from .errors import IncompleteFrame, InvalidCommand, ProtocolError
+from .headers import HeaderList
+
+__all__ = ["ESLconnection", "ESLevent", "eslSetLogLevel"]
+
+strict = False
+"""Whether to do as the official module where it departs from its documentation."""
+
+MAX_BODY_BYTES: Final = 16 << 20
+"""The official library ends a connection that announces a larger body (spec P2.4)."""
+
+MAX_QUEUED_BYTES: Final = 1 << 30
+"""Of frames that came while a reply was waited for. A switch that sends events and never the reply would fill the
+memory."""
+
+_TYPES: Final = frozenset(name.value for name in EventName) - {"CERT_RELOAD"}  # which the official library has not
+_PREFIX: Final = len("SWITCH_EVENT_")
+_PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
+_TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
+_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+
+
+# Arguments, as SWIG takes them
+
+
+def _text(value: Any) -> str | None:
+    """What a `char *` becomes: text up to its first NUL, None for NULL."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"argument is {type(value).__name__}, expected str or None")
+    if not value.isascii():
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise TypeError("argument has a surrogate that stands for no byte") from None
+    return value.partition("\0")[0] if "\0" in value else value
+
+
+def _int(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"argument is {type(value).__name__}, expected int")
+    return value
+
+
+def _printed(value: Any) -> str:
+    """A text as C prints it."""
+    text = _text(value)
+    return "(null)" if text is None else text
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _str(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _atoi(text: str) -> int:
+    match = _NUMBER.match(text)
+    return int(match[1][:20]) if match else 0
+
+
+def _flag(value: Any, before: int) -> int:
+    """The new state of a switch (`setAsyncExecute`, `setEventLock`)."""
+    if isinstance(value, int) and not strict:
+        return int(value != 0)
+    text = _text(value)
+    if text is None:
+        return before
+    return int(text.lower() in _TRUE or _atoi(text) != 0)
+
+
+# The library's log
+
+
+_LEVELS: Final = ("EMERG", "ALERT", "CRIT", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
+_ERROR: Final = 3
+_DEBUG: Final = 7
+_log_level = -1
+
+
+def eslSetLogLevel(level: int, /) -> None:
+    """Have this module write to stderr what it does. The switch's own log is not concerned.
+
+    Args:
+        level: 0 (EMERG) to 7 (DEBUG, every frame that is sent or received); anything else is 7.
+
+    Example:
+        >>> eslSetLogLevel(3)
+    """
+    global _log_level
+    number = _int(level)
+    _log_level = number if 0 <= number <= _DEBUG else _DEBUG
+
+
+def _log(level: int, text: str) -> None:
+    if level > _log_level:
+        return
+    code = sys._getframe(1)
+    print(f"[{_LEVELS[level]}] ESL.py:{code.f_lineno} {code.f_code.co_name}() {text}", file=sys.stderr)
+
+
+# Frames, and what they mean to this module
+
+
+class _PlainEvent(Message):
+    __slots__ = ()
+
+
+class _JsonEvent(Message):
+    __slots__ = ()
+
+
+class _Reply(Message):
+    __slots__ = ()
+
+
+class _Notice(Message):
+    __slots__ = ()
+
+
+_KINDS: Final[dict[bytes, type[Message]]] = {
+    b"text/event-plain": _PlainEvent,
+    b"text/event-json": _JsonEvent,
+    b"command/reply": _Reply,
+    b"api/response": _Reply,
+    b"text/disconnect-notice": _Notice,
+}
+
+
+def _ends_connection(frame: Message) -> bool:
+    """Whether a disconnect notice says that it is final (spec P3.6)."""
+    return (
+        isinstance(frame, _Notice)
+        and frame.payload is not None
+        and unquote(_bytes(frame.get("Content-Disposition", ""))).lower() != b"linger"
+    )
+
+
+def _is_reply(frame: Message) -> bool:
+    """Whether a frame ends the wait for a reply: those of an unknown kind do, if they do not name it (spec P7.3)."""
+    return isinstance(frame, _Reply) or (type(frame) is Message and frame.content_type is None)
+
+
+def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
+    """The headers of a block as the official library reads them: blanks before a value dropped, then decoded."""
+    for name, raw in parse_pairs(block, decode=False):
+        value = raw.lstrip(blanks)
+        yield name, _str(unquote(_bytes(value))) if "%" in value else value
+
+
+def _outer_list(frame: Message) -> HeaderList:
+    payload = frame.payload
+    block = frame.frame if payload is None else frame.frame[: len(frame.frame) - len(payload)]
+    headers = HeaderList([("Event-Name", "SOCKET_DATA")])
+    return _added(headers, _values(block, " \t"), payload)
+
+
+def _added(headers: HeaderList, pairs: Iterable[tuple[str, str | list[str]]], body: bytes | None) -> HeaderList:
+    """A copy of the list with these headers added, as the official module hands out a received event (spec A3.2)."""
+    for name, value in pairs:
+        if isinstance(value, str):
+            headers.add(name, value)
+        else:
+            for item in value:
+                headers.push(name, item)
+    if body is not None:
+        headers.body = body
+    copied = (
+        (name, value if isinstance(value, str) else list(dropwhile(_is_empty, value)))
+        for name, value in headers.fields()
+    )
+    return HeaderList([(name, value) for name, value in copied if value], headers.body)
+
+
+def _is_empty(text: str) -> bool:
+    return not text
+
+
+def _one_event_name(pairs: Iterable[Field]) -> Iterator[Field]:
+    """Of several Event-Name, in any spelling, the last one (spec P4.1)."""
+    fields = list(pairs)
+    last = max((at for at, (name, _) in enumerate(fields) if _is_event_name(name)), default=0)
+    return (field for at, field in enumerate(fields) if at == last or not _is_event_name(field[0]))
+
+
+def _is_event_name(name: str) -> bool:
+    return len(name) == 10 and name.lower() == "event-name"
+
+
+def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
+    """The first value of each exact name, and all names in order, of a plain event that has nothing special.
+
+    Special are items `name[i]`, empty values, blanks before a value, arrays of less than two items, that begin with an
+    empty one, or of a name that repeats, several Event-Name, and a header `_body`.
+    """
+    found = event._survey()
+    if found is None:
+        return None
+    lines, arrays = found
+    headers = event.asdict()
+    names = list(headers)
+    aliases = _aliases(tuple(names))
+    repeats = lines != len(names)
+    if "_body" in headers or (arrays and (repeats or aliases)):
+        return None
+    if repeats:
+        names = [name for name, _ in event.pairs()]
+        if names.count("Event-Name") > 1:
+            return None
+    for name, first in aliases:
+        if _is_event_name(first):
+            return None
+        headers[name] = headers[first]
+    return headers, names
+
+
+@lru_cache(maxsize=128)
+def _aliases(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Names that stand for an earlier one but for ASCII case, with that one. Events of one kind have the same names."""
+    seen: dict[bytes, str] = {}
+    pairs = [(name, seen.setdefault(_bytes(name).lower(), name)) for name in names]
+    return [(name, first) for name, first in pairs if name != first]
+
+
+def _is_array(value: str) -> bool:
+    return value.startswith("ARRAY::")
+
+
+# JSON
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, in order, repeats kept."""
+
+
+_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False)
+
+
+def _read_json(text: str) -> tuple[list[Field], bytes | None] | None:
+    """The headers and the body of a JSON event, None if it is malformed (spec P4.2)."""
+    try:
+        members, _ = _json_reader.raw_decode(text.lstrip(" \t\r\n"))
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(members, (bool, type(None))):
+        return None
+    fields: list[Field] = []
+    body = None
+    for name, value in members if isinstance(members, _Members) else ():
+        if isinstance(value, str):
+            if name.isascii() and name.lower() == "_body":
+                body = value
+            else:
+                fields.append((name, value))
+        elif isinstance(value, list) and not isinstance(value, _Members):
+            fields.append((name, [item for item in value if isinstance(item, str)]))
+    try:
+        return [_encodable(field) for field in fields], None if body is None else _bytes(body)
+    except UnicodeEncodeError:
+        return None  # an escaped surrogate without its partner
+
+
+def _encodable(field: Field) -> Field:
+    name, value = field
+    for text in (name, value) if isinstance(value, str) else (name, *value):
+        if not text.isascii():
+            _bytes(text)
+    return field
+
+
+def _json_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+# Events
+
+
+def _type_of(name: str | None) -> str | None:
+    """The type that a name stands for, None if it is unknown (spec P7.2)."""
+    if name is None:
+        return None
+    upper = name.upper()
+    return next((known for known in (upper, upper[_PREFIX:]) if known in _TYPES), None)
+
+
+class ESLevent(HeaderReader):
+    """An event, received or made here (spec esl-api.md A3).
+
+    `ESLevent(type)`, `ESLevent(type, subclass)`, `ESLevent("json", text)` make one; `ESLevent(event)` takes everything
+    out of another one, which is invalid afterwards.
+
+    Raises:
+        NotImplementedError: other arguments, as from the official module.
+
+    Example:
+        >>> event = ESLevent("CUSTOM", "my::test")
+        >>> event.addHeader("Peer", "a b"), event.addBody("hello")
+        (True, True)
+        >>> event.getHeader("peer"), event.getType(), event.getBody()
+        ('a b', 'CUSTOM', 'hello')
+        >>> print(event.serialize())
+        Event-Name: CUSTOM
+        Event-Subclass: my%3A%3Atest
+        Peer: a%20b
+        Content-Length: 5
+        <BLANKLINE>
+        hello
+    """
+
+    # An event is in one of four states: received and not yet looked at (`_frame`), received with headers that mean what
+    # they say (`_frame`, `_index`), a list (`_list`, and `_index` while it is not changed), or invalid (none of them).
+    _outer = False  # the frame itself and not the event in it
+    _list: HeaderList | None = None
+    _order: list[str]  # with `_index`: all names
+    _type: str | None = None  # None while it was not asked for
+    _first_priority: str | None = None  # strict: its text while its items say something else (spec A3.2)
+
+    def __init__(self, *args: Any) -> None:
+        if len(args) == 1 and isinstance(args[0], ESLevent):
+            self._move(args[0])
+            return
+        if len(args) not in (1, 2):
+            raise NotImplementedError(_overloaded("ESLevent"))
+        try:
+            name, detail = _text(args[0]), _text(args[1]) if len(args) == 2 else None
+        except TypeError as error:
+            raise NotImplementedError(f"{_overloaded('ESLevent')}: {error}") from None
+        kind = (name or "").upper()
+        if kind == "JSON" and detail is not None:
+            self._make_from_json(detail)
+        elif detail != "" or kind == "CUSTOM" or not strict:
+            self._make(name, detail)
+
+    def _make(self, name: str | None, subclass: str | None) -> None:
+        self._type = _type_of(name) or "MESSAGE"
+        if subclass:
+            self._type = "CUSTOM"
+        self._list = headers = HeaderList()
+        if self._type == "CLONE":
+            self._type = "CUSTOM"
+            return
+        headers.add("Event-Name", self._type)
+        if subclass:
+            headers.add("Event-Subclass", subclass)
+
+    def _make_from_json(self, text: str) -> None:
+        read = _read_json(text)
+        if read is None:
+            return
+        self._list = _added(HeaderList(), _one_event_name(read[0]), read[1])
+        self._type = _type_of(self._list.get("Event-Name")) or "CUSTOM"
+
+    def _move(self, source: ESLevent) -> None:
+        for name in ("_frame", "_outer", "_list", "_type", "_first_priority"):
+            setattr(self, name, getattr(source, name))
+        source._frame = source._list = source._index = source._first_priority = None
+        source._type = "invalid"
+        source._rewind([])
+
+    @classmethod
+    def _received(cls, frame: Message) -> ESLevent:
+        """What the library hands out for a frame: the event in it, else the frame itself."""
+        event = cls.__new__(cls)
+        event._frame = frame
+        if type(frame) is not _PlainEvent and type(frame) is not _JsonEvent:
+            event._outer = True
+        return event
+
+    @classmethod
+    def _of_frame(cls, frame: Message) -> ESLevent:
+        """The frame itself."""
+        event = cls._received(frame)
+        if not event._outer:
+            event._outer = True
+            event._headers()  # at once: the frame's own headers are not what is looked up in such a frame
+        return event
+
+    # What was received becomes a list when it is changed, or cannot be answered from its bytes
+
+    def _settle(self) -> None:
+        """Make the index of all headers, and the list if there must be one."""
+        frame = self._frame
+        if isinstance(frame, _PlainEvent) and not self._outer:
+            found = _simple_headers(frame)
+            if found is not None:
+                self._index, self._order = found
+                return
+        headers = self._headers() or HeaderList()
+        self._order = [name for name, _ in headers]
+        self._index = {name: self._text_of(headers, name) for name in dict.fromkeys(self._order)}
+
+    def _headers(self) -> HeaderList | None:
+        """The list, made of what was received if need be. None if the event is invalid."""
+        frame = self._frame
+        if frame is not None:
+            self._list = headers = self._read(frame)
+            self._type = "SOCKET_DATA" if self._outer else _type_of(headers.get("Event-Name")) or "CUSTOM"
+            self._frame = None
+            self._index = None
+        return self._list
+
+    def _read(self, frame: Message) -> HeaderList:
+        if isinstance(frame, _JsonEvent) and not self._outer:
+            read = _read_json(_str(frame.payload or b""))
+            if read is not None:
+                return _added(HeaderList(), _one_event_name(read[0]), read[1])
+            self._outer = True  # the library hands out what it cannot read as it came
+        if self._outer:
+            return _outer_list(frame)
+        return _added(HeaderList(), _one_event_name(_values(frame.raw, " ")), frame.body)
+
+    def _changed(self) -> HeaderList | None:
+        """The list, to be changed."""
+        headers = self._headers()
+        self._index = None
+        return headers
+
+    # Reading
+
+    def _find(self, name: str | None, idx: int) -> str | None:
+        """What `getHeader` cannot say at once."""
+        name, idx = _text(name), _int(idx)
+        if name is None:
+            return None
+        if self._frame is not None and self._index is None:
+            if idx < 0 and not self._outer and self._frame._lone(name) is None:
+                return self.getBody() if name == "_body" else None
+            self._settle()
+        if self._frame is not None:  # its headers mean what they say
+            value = index[name] if name in (index := self._index or {}) else self._frame.get(name)
+            if idx < 0:
+                return self.getBody() if value is None and name == "_body" else value
+            return _item(value[7:].split("|:"), idx) if value is not None and _is_array(value) else None
+        if self._list is None:
+            return None
+        if idx >= 0:
+            first = self._list.first(name)
+            return _item(first, idx) if isinstance(first, list) else None
+        return self._text_of(self._list, name)
+
+    def _text_of(self, headers: HeaderList, name: str) -> str | None:
+        if self._first_priority is not None and name.lower() == "priority":
+            return self._first_priority
+        return headers.get(name)
+
+    def getBody(self) -> str | None:
+        """The body as text, None if there is none."""
+        frame = self._frame
+        if frame is None or isinstance(frame, _JsonEvent):
+            headers = self._headers()
+            return None if headers is None or headers.body is None else _str(headers.body)
+        body = frame.payload if self._outer else frame.body
+        if body is None and "_body" in frame:
+            headers = self._headers()
+            return None if headers is None or headers.body is None else _str(headers.body)
+        return None if body is None else _str(body)
+
+    def getType(self) -> str:
+        """The name of the event's type: `SOCKET_DATA` for a frame that holds no event, `invalid` for no event at all.
+
+        A later change of headers does not change it.
+        """
+        if self._type is None and self._frame is not None:
+            name = False if self._outer else self._frame._lone("Event-Name")
+            if isinstance(name, str):
+                self._type = _type_of(name) or "CUSTOM"
+            else:
+                self._headers()
+        return self._type or "invalid"
+
+    def firstHeader(self) -> str | None:
+        """The name of the first header, None if there is none; `nextHeader` goes on from here."""
+        if self._index is None:
+            self._settle()
+        return self._rewind(self._order)
+
+    def serialize(self, format: str | None = None) -> str:
+        """The event as text (spec A3.3, A3.4).
+
+        Args:
+            format: "json" in any case; "xml" in any case unless `ESL.strict`; anything else is the plain format, values
+                percent-encoded. So is "xml" if a header's name cannot stand in XML.
+        """
+        wanted = (_text(format) or "").lower()
+        headers = self._headers()
+        if headers is None:
+            return ""
+        if wanted == "json":
+            return self._json(headers)
+        if wanted == "xml" and not strict:
+            with suppress(InvalidCommand):
+                return _str(render.xml(headers.fields(), headers.body))
+        return _str(self._plain(quote))
+
+    def _plain(self, encode: Callable[[bytes], bytes] = bytes) -> bytes:
+        headers = self._headers()
+        if headers is None:
+            return b""
+        lines = [
+            b"%b: %b\n" % (_bytes(name), encode(_bytes(value)) or b"_undef_") for name, value in self._pairs(headers)
+        ]
+        body = headers.body
+        if body:
+            lines.append(b"Content-Length: %d\n" % len(body))
+        return b"".join([*lines, b"\n", body or b""])
+
+    def _pairs(self, headers: HeaderList) -> list[tuple[str, str]]:
+        pairs = headers.pairs()
+        if self._first_priority is not None:
+            at = next(at for at, (name, _) in enumerate(pairs) if name.lower() == "priority")
+            pairs[at] = (pairs[at][0], self._first_priority)
+        return pairs
+
+    def _json(self, headers: HeaderList) -> str:
+        members = [
+            f"\t{_json_string(name)}:\t"
+            + (_json_string(value) if isinstance(value, str) else f"[{', '.join(map(_json_string, value))}]")
+            for name, value in headers.fields()
+        ]
+        body = headers.body
+        if body is not None:
+            members += [f'\t"Content-Length":\t"{len(body)}"', f'\t"_body":\t{_json_string(_str(body))}']
+        return "{\n" + ",\n".join(members) + ("\n}" if members else "}")
+
+    # Changing
+
+    def addHeader(self, name: str | None, value: str | None, /) -> bool:
+        """Add a header behind the others (spec P6): `ARRAY::a|:b` and `name[i]` make arrays, "" deletes the name's.
+
+        False if one of the two is None, or the event invalid.
+        """
+        return self._edit(HeaderList.add, name, value)
+
+    def pushHeader(self, name: str | None, value: str | None, /) -> bool:
+        """Add an item to a header, which becomes an array; False as for `addHeader`."""
+        return self._edit(HeaderList.push, name, value)
+
+    def unshiftHeader(self, name: str | None, value: str | None, /) -> bool:
+        """Put an item before the others of a header; False as for `addHeader`. `ESL.strict`: behind them.
+
+        A new header comes before all others.
+        """
+        return self._edit(_unshift_as_official if strict else HeaderList.unshift, name, value)
+
+    def _edit(self, edit: Callable[[HeaderList, str, str], None], name: Any, value: Any) -> bool:
+        header, text = _text(name), _text(value)
+        headers = self._changed()
+        if headers is None or header is None or text is None:
+            return False
+        edit(headers, header, text)
+        if edit is not HeaderList.add or not text or _is_array(text) or "[" in header:
+            self._forget_priority(header)
+        return True
+
+    def _forget_priority(self, name: str) -> None:
+        if name.partition("[")[0].lower() == "priority":
+            self._first_priority = None
+
+    def delHeader(self, name: str | None, /) -> bool:
+        """Delete every header of a name. True even if there was none; False if the event is invalid."""
+        header = _text(name)
+        headers = self._changed()
+        if headers is None or header is None:
+            return False
+        headers.delete(header)
+        self._forget_priority(header)
+        return True
+
+    def addBody(self, text: str | None, /) -> bool:
+        """Add to the body; `ESL.strict`: replace it. None is the text `(null)`. False if the event is invalid."""
+        added = _bytes(_printed(text))
+        headers = self._changed()
+        if headers is None:
+            return False
+        headers.body = added if strict or headers.body is None else headers.body + added
+        return True
+
+    def setPriority(self, *priority: int) -> bool:
+        """Set the header `priority` to NORMAL, or to 0 NORMAL, 1 LOW, 2 HIGH; False if the event is invalid.
+
+        A new header comes before all others. `ESL.strict`: an argument is a TypeError, and of an array only the text
+        is replaced.
+        """
+        if len(priority) > 1 or (priority and strict):
+            raise TypeError("setPriority() takes no priority" if strict else "setPriority() takes one priority")
+        text = _PRIORITIES.get(_int(priority[0]), "INVALID") if priority else "NORMAL"
+        headers = self._changed()
+        if headers is None:
+            return False
+        before = headers.first("priority")
+        if before is None:
+            headers.unshift("priority", text)
+        elif strict and isinstance(before, list) and before != [text]:
+            self._first_priority = text
+        else:
+            headers.replace("priority", text if isinstance(before, str) else [text])
+        return True
+
+    def __repr__(self) -> str:
+        return f"<ESL.ESLevent; {self._type or 'received'}>"
+
+
+def _item(items: list[str], at: int) -> str | None:
+    return items[at] if at < len(items) else None
+
+
+def _unshift_as_official(headers: HeaderList, name: str, value: str) -> None:
+    if name in headers:
+        headers.push(name, value)
+    else:
+        headers.unshift(name, value)
+
+
+def _overloaded(what: str) -> str:
+    return f"Wrong number or type of arguments for overloaded function 'new_{what}'"
+
+
+def _server_disconnected() -> ESLevent:
+    return ESLevent("SERVER_DISCONNECTED")
+
+
+# Connections
+
+
+class ESLconnection:
+    """A connection to a switch (spec esl-api.md A2): blocking, without time limits, as in the official module.
+
+    `ESLconnection(host, port, password)` and `ESLconnection(host, port, user, password)` log in; `ESLconnection(fd)` is
+    a call that came in on this socket. Whether that worked is what `connected()` says.
+
+    One thread may wait in `recvEvent` while others `send`; whoever waits for a reply waits for `recvEvent` to return.
+    `disconnect` ends every wait.
+
+    Raises:
+        NotImplementedError: other arguments, as from the official module.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator(password="ClueCon") as switch:
+        ...     con = ESLconnection("127.0.0.1", str(switch.port), "ClueCon")
+        ...     con.connected(), con.api("echo", "hi").getBody(), con.events("plain", "DTMF")
+        ...     switch.fire("DTMF", {"DTMF-Digit": "#"})
+        ...     con.recvEvent().getHeader("DTMF-Digit")
+        ...     con.disconnect(), con.connected(), con.recvEvent().getType()
+        (1, 'hi', 0)
+        '#'
+        (0, 0, 'SERVER_DISCONNECTED')
+    """
+
+    _had_socket = False
+
+    def __init__(self, *args: Any) -> None:
+        self._socket: socket.socket | None = None
+        self._connected = 0
+        self._decoder = MessageDecoder(_KINDS, Message, max_body_bytes=MAX_BODY_BYTES)
+        self._queue: deque[Message] = deque()  # what came while a reply was waited for
+        self._queued = 0  # its bytes
+        self._last: Message | None = None  # the frame that came last, replies to commands apart
+        self._info: Message | None = None
+        self._async = self._event_lock = 0
+        self._receiving = threading.Lock()
+        self._next = threading.Lock()  # who has it receives next: nobody is overtaken for ever
+        self._sending = threading.RLock()
+        if len(args) == 1 and isinstance(args[0], int):
+            self._attach(args[0])
+            return
+        if len(args) not in (3, 4):
+            raise NotImplementedError(_overloaded("ESLconnection"))
+        try:
+            host, *names = (_text(arg) for at, arg in enumerate(args) if at != 1)
+            port = args[1] if isinstance(args[1], int) else _text(args[1])
+        except TypeError as error:
+            raise NotImplementedError(f"{_overloaded('ESLconnection')}: {error}") from None
+        self._log_in(host, _atoi(port) if isinstance(port, str) else port, *names)
+
+    def __del__(self) -> None:
+        if self._had_socket:
+            self.disconnect()
+
+    def _log_in(self, host: str | None, port: int | None, *names: str | None) -> None:
+        *users, password = names
+        user = users[0] if users else None
+        secret = "(null)" if password is None else password
+        login = f"userauth {user}:{secret}" if user else f"auth {secret}"
+        if not self._connect(host, port):
+            return
+        with self._turn():
+            asked = self._read()
+            if asked is None or (asked.content_type or "").lower() != "auth/request":
+                self._fail("the server does not ask for a password")
+            elif self._write(login, "auth or userauth, with the password"):
+                reply = self._read()
+                if reply is None or (_outer_list(reply).get("Reply-Text") or "").lower() != "+ok accepted":
+                    self._fail("the server does not accept the login")
+                self._last = reply
+
+    def _connect(self, host: str | None, port: int | None) -> bool:
+        if port is None:
+            return False
+        try:
+            found = socket.getaddrinfo(host, port & 0xFFFF, type=socket.SOCK_STREAM)
+            family, kind, protocol, _, address = found[0]
+            self._use(socket.socket(family, kind, protocol))
+            if self._socket is not None:
+                self._socket.connect(address)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except (OSError, UnicodeError) as error:
+            self._fail(f"cannot connect to {host}:{port}: {error}")
+            self._close_if_over()
+            return False
+        return True
+
+    def _attach(self, fd: int) -> None:
+        try:
+            self._use(socket.socket(fileno=fd if strict else socket.dup(fd)))
+        except (OSError, ValueError, OverflowError) as error:
+            _log(_ERROR, f"{fd} is no socket: {error}")
+            return
+        with self._turn():
+            self._info = self._ask("connect\n\n")
+
+    def _use(self, sock: socket.socket) -> None:
+        sock.settimeout(None)
+        self._socket = sock
+        self._had_socket = True
+        self._connected = 1
+
+    # State
+
+    def socketDescriptor(self) -> int:
+        """The number of the connection's socket, -1 if it is not connected."""
+        sock = self._socket
+        return sock.fileno() if sock is not None and self._connected else -1
+
+    def connected(self) -> int:
+        """1, or 0 once reading or writing failed, the switch said good-bye, or `disconnect` was called."""
+        return self._connected
+
+    def getInfo(self) -> ESLevent | None:
+        """What the switch said about the call, each time a new event; None on an inbound connection or without one."""
+        if self._info is None or not self._connected:
+            return None
+        return ESLevent._of_frame(self._info)
+
+    def disconnect(self) -> int:
+        """Close the connection; whoever waits on it returns. 0, or 1 if there never was a socket."""
+        self._connected = 0
+        sock = self._socket
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            self._close_if_over()
+        return 0 if self._had_socket else 1
+
+    def _fail(self, why: str) -> None:
+        if self._connected:
+            _log(_ERROR, why)
+        self._connected = 0
+
+    def _close_if_over(self) -> None:
+        """Close a socket that is not used any more. While one thread receives, it is the one that closes."""
+        if self._connected or self._socket is None or not self._receiving.acquire(blocking=False):
+            return
+        try:
+            with self._sending:
+                sock, self._socket = self._socket, None
+            if sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+                sock.close()
+        finally:
+            self._receiving.release()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be the one that receives."""
+        with self._next:
+            self._receiving.acquire()
+        try:
+            yield
+        finally:
+            self._receiving.release()
+            if not self._connected:
+                self._close_if_over()
+
+    # Bytes
+
+    def _write(self, command: str | bytes, shown: str | None = None) -> bool:
+        """Send a command, and the blank line that it may lack (spec A2.3)."""
+        data = _bytes(command) if isinstance(command, str) else command
+        if not data.endswith(b"\n\n"):
+            data += b"\n\n"
+        if _log_level >= _DEBUG:
+            _log(_DEBUG, f"SEND {_str(data) if shown is None else shown}")
+        with self._sending:
+            sock = self._socket
+            if sock is None or not self._connected:
+                return False
+            try:
+                sock.sendall(data)
+            except OSError as error:
+                self._fail(f"cannot send: {error}")
+                return False
+        return True
+
+    def _receive(self) -> bool:
+        """Wait for bytes. False if there will be none."""
+        sock = self._socket
+        if sock is None or not self._connected:
+            return False
+        with self._decoder.get_buffer() as room:
+            try:
+                size = sock.recv_into(room)
+            except OSError as error:
+                self._fail(f"cannot receive: {error}")
+                return False
+        self._decoder.buffer_updated(size)
+        return size > 0
+
+    def _read(self, ms: int | None = None) -> Message | None:
+        """The next frame from the wire. None if the connection has ended, or nothing has begun within `ms`."""
+        try:
+            while (frame := self._decoder.next_message()) is None:
+                if ms is not None and not self._begins(ms):
+                    return None
+                ms = None
+                if not self._receive():
+                    self._fail("the connection has ended")
+                    return None
+        except ProtocolError as error:
+            self._fail(str(error))
+            return None
+        if _log_level >= _DEBUG:
+            _log(_DEBUG, f"RECV {_str(frame.frame)}")
+        return frame
+
+    def _next_frame(self, frame: Message | None = None, ms: int | None = None) -> Message | None:
+        """The next frame for `recvEvent`, this one if it was read already; None as for `_read`."""
+        if not self._connected:
+            return None
+        if frame is None and self._queue:
+            frame = self._queue.popleft()
+            self._queued -= len(frame.frame)
+        frame = frame or self._read(ms)
+        if frame is None:
+            return None
+        self._last = frame
+        if type(frame) is _Notice and _ends_connection(frame):
+            self._fail("the server has said good-bye")
+            return None
+        return frame
+
+    def _ask(self, command: str | bytes) -> Message | None:
+        """Send a command and wait for its reply: the next one that comes. Other frames wait in the queue (P7.3)."""
+        if not self._write(command):
+            return None
+        while (frame := self._read()) is not None and not _is_reply(frame):
+            self._queue.append(frame)
+            self._queued += len(frame.frame)
+            if self._queued > MAX_QUEUED_BYTES:
+                self._fail(f"{self._queued} bytes of events wait, and no reply has come")
+                return None
+        return frame
+
+    def _command(self, command: str | bytes) -> ESLevent | None:
+        if not self._connected:
+            return None
+        with self._turn():
+            reply = self._ask(command)
+        return None if reply is None else ESLevent._of_frame(reply)
+
+    # Commands
+
+    def send(self, cmd: str | None, /) -> int:
+        """Send a command. Its reply is a frame of `recvEvent`, or taken for that of the next command. 0, or 1 if it
+        failed."""
+        command = _text(cmd)
+        sent = command is not None and self._write(command)
+        self._close_if_over()
+        return 0 if sent else 1
+
+    def sendRecv(self, cmd: str | None, /) -> ESLevent | None:
+        """Send a command and return its reply, None if there is none to come."""
+        command = _text(cmd)
+        return None if command is None else self._command(command)
+
+    def api(self, cmd: str | None, arg: str | None = None, /) -> ESLevent | None:
+        """Run an API command; the switch does nothing else for us meanwhile. The result is the reply's body."""
+        command, argument = _text(cmd), _text(arg)
+        return None if command is None else self._command(f"api {command} {argument or ''}")
+
+    def bgapi(self, cmd: str | None, arg: str | None = None, job_uuid: str | None = None, /) -> ESLevent | None:
+        """Run an API command in the background: the reply has a Job-UUID, as has the BACKGROUND_JOB with the result."""
+        command, argument, job = _text(cmd), _text(arg), _text(job_uuid)
+        if command is None:
+            return None
+        tail = "" if argument is None else f" {argument}"
+        return self._command(f"bgapi {command}{tail}" + ("" if job is None else f"\nJob-UUID: {job}"))
+
+    def sendEvent(self, event: ESLevent | None, /) -> ESLevent:
+        """Fire an event in the switch. The reply; `ESL.strict`: the last frame received.
+
+        An event SERVER_DISCONNECTED if there is none. Values are sent as they are, line feeds included.
+        """
+        reply = self._send_event(f"sendevent {_event(event).getType()}" if event is not None else "", event)
+        if reply is None or not strict:
+            return reply or _server_disconnected()
+        return _server_disconnected() if self._last is None else ESLevent._of_frame(self._last)
+
+    def sendMSG(self, event: ESLevent | None, uuid: str | None = None, /) -> int:
+        """Send a message to a channel, by default the connection's own: the event's headers. 0, or 1 if it failed.
+
+        Values are sent as they are, line feeds included.
+        """
+        channel = _text(uuid)
+        reply = self._send_event("sendmsg" if channel is None else f"sendmsg {channel}", event)
+        return 1 if reply is None else 0
+
+    def _send_event(self, line: str, event: ESLevent | None) -> ESLevent | None:
+        data = b"" if event is None else _event(event)._plain()
+        return self._command(_bytes(line) + b"\n" + data) if data else None
+
+    def filter(self, header: str | None, value: str | None, /) -> ESLevent | None:
+        """Have only events that match sent; the reply."""
+        return self._command(f"filter {_printed(header)} {_printed(value)}\n\n")
+
+    def events(self, etype: str | None, value: str | None, /) -> int:
+        """Subscribe to events, named in `value`, in the format "plain", "json" or "xml". 0 if a reply came, else 1."""
+        format, names = _text(etype), _printed(value)
+        if format is None:
+            return 1
+        known = format if format in ("json", "xml") else "plain"
+        return 1 if self._command(f"event {known} {names}\n\n") is None else 0
+
+    def execute(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:
+        """Run an application on a channel, by default the connection's own; the reply (spec A2.4)."""
+        return self._execute(app, arg, uuid, self._async)
+
+    def executeAsync(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:
+        """`execute` with `async: true`: the switch does not wait for the application to end."""
+        return self._execute(app, arg, uuid, 1)
+
+    def _execute(self, app: Any, arg: Any, uuid: Any, is_async: int) -> ESLevent | None:
+        name, argument, channel = _text(app), _text(arg), _text(uuid)
+        lines = ["sendmsg" if channel is None else f"sendmsg {channel}", "call-command: execute"]
+        if name is not None:
+            lines.append(f"execute-app-name: {name}")
+        if argument is not None:
+            lines.append(f"execute-app-arg: {argument}")
+        if self._event_lock:
+            lines.append("event-lock: true")
+        if is_async:
+            lines.append("async: true")
+        return self._command("\n".join(lines) + "\n\n")
+
+    def setAsyncExecute(self, val: str | int | None, /) -> int:
+        """Whether `execute` says `async: true`, from now on: a word (yes, true, on, ...) or a number; None: unchanged.
+
+        The new state; `ESL.strict`: numbers as text only.
+        """
+        self._async = _flag(val, self._async)
+        return self._async
+
+    def setEventLock(self, val: str | int | None, /) -> int:
+        """Whether `execute` says `event-lock: true`, from now on; see `setAsyncExecute`."""
+        self._event_lock = _flag(val, self._event_lock)
+        return self._event_lock
+
+    # Events
+
+    def recvEvent(self) -> ESLevent:
+        """Wait for the next event, or frame of another kind. SERVER_DISCONNECTED if there is none to come."""
+        frame = None
+        with self._next:
+            self._receiving.acquire()
+        try:
+            if self._connected and not self._queue and _log_level < _DEBUG:
+                try:
+                    frame = self._decoder.next_message()
+                except ProtocolError:
+                    frame = None  # it is raised again in the call below, which deals with it
+            if type(frame) is _PlainEvent:  # the way that most take
+                self._last = frame
+            else:
+                frame = self._next_frame(frame)
+        finally:
+            self._receiving.release()
+        if frame is not None:
+            return ESLevent._received(frame)
+        self._close_if_over()
+        return _server_disconnected()
+
+    def recvEventTimed(self, ms: int, /) -> ESLevent | None:
+        """Wait for the next event, or frame of another kind, to begin within so many milliseconds.
+
+        None if none did, if the connection has ended, or while another thread receives. Negative: for ever; 0: what is
+        there already, `ESL.strict`: for ever.
+        """
+        limit: int | None = _int(ms)
+        if limit is not None and (limit < 0 or (limit == 0 and strict)):
+            limit = None
+        if not self._next.acquire(blocking=False):
+            return None
+        try:
+            if not self._receiving.acquire(blocking=False):
+                return None
+        finally:
+            self._next.release()
+        try:
+            frame = self._next_frame(ms=limit)
+        finally:
+            self._receiving.release()
+        if frame is None:
+            self._close_if_over()
+            return None
+        return ESLevent._received(frame)
+
+    def _begins(self, ms: int) -> bool:
+        """Whether the next frame has its header block here, or more of it comes within so many milliseconds."""
+        sock = self._socket
+        try:
+            self._decoder.feed_eof()
+        except IncompleteFrame as error:
+            if error.header_bytes is not None:
+                return True
+        return sock is None or not self._connected or _is_readable(sock, ms)
+
+
+def _is_readable(sock: socket.socket, ms: int) -> bool:
+    """Whether something can be received within so many milliseconds, the end included."""
+    try:
+        if not hasattr(select, "poll"):  # Windows; gevent
+            return bool(select.select([sock], [], [], ms / 1000)[0])
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(min(ms, 2**31 - 1)))
+    except (OSError, ValueError):
+        return True  # closed meanwhile: receiving will tell
+
+
+def _event(event: Any) -> ESLevent:
+    if not isinstance(event, ESLevent):
+        raise TypeError(f"argument is {type(event).__name__}, expected ESLevent")
+    return event
+
+
+def _main(argv: list[str]) -> None:
+    """`python -m eslcodec.ESL script.py [args]`."""
+    if not argv:
+        print("usage: python -m eslcodec.ESL script.py [args]", file=sys.stderr)
+        raise SystemExit(2)
+    from . import _script, install_as_ESL
+
+    install_as_ESL()
+    _script.run(argv)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
