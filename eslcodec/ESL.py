@@ -190,7 +190,25 @@ def _ends_connection(frame: Message) -> bool:
 
 def _is_reply(frame: Message) -> bool:
     """Whether a frame ends the wait for a reply: those of an unknown kind do, if they do not name it (spec P7.3)."""
-    return isinstance(frame, _Reply) or (type(frame) is Message and frame.content_type is None)
+    return isinstance(frame, _Reply) or (type(frame) is Message and not _type_read(frame))
+
+
+def _type_read(frame: Message) -> bytes:
+    """The Content-Type as the official library reads it, empty if there is none."""
+    return unquote(_bytes((frame.content_type or "").lstrip(" \t")))
+
+
+def _respelled(frame: Message) -> Message:
+    """A frame of no known kind, or of the kind that its Content-Type names when read as the official library does."""
+    if type(frame) is not Message:
+        return frame
+    written, read = _bytes(frame.content_type or ""), _type_read(frame)
+    kind = _KINDS.get(read.lower())
+    if kind is None or read == written:
+        return frame
+    payload = frame.payload
+    block = frame.frame[: len(frame.frame) - len(payload or b"")]
+    return kind(re.sub(rb"(?im)^(content-type:) *" + re.escape(written), rb"\1 " + read, block, count=1), payload)
 
 
 def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
@@ -674,6 +692,47 @@ def _server_disconnected() -> ESLevent:
 # Connections
 
 
+class _Turns:
+    """A lock whose waiters come in turn, and that costs next to nothing while there are none.
+
+    A thread that calls `recvEvent` in a loop would overtake the others for ever. The token is taken and put back by
+    operations of a list that no other thread can interrupt; a lock costs several times as much, for each event.
+    """
+
+    def __init__(self) -> None:
+        self._token = [None]
+        self._mutex = threading.Lock()
+        self._waiters: deque[threading.Lock] = deque()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        if not self._waiters:
+            with suppress(IndexError):
+                self._token.pop()
+                return True
+        if not blocking:
+            return False
+        mine = threading.Lock()
+        mine.acquire()
+        with self._mutex:
+            self._waiters.append(mine)
+            self._hand_over()
+        mine.acquire()
+        return True
+
+    def release(self) -> None:
+        self._token.append(None)
+        if self._waiters:
+            with self._mutex:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the token, if it is there, to who waits longest; with the mutex."""
+        if self._waiters and self._token:
+            with suppress(IndexError):  # another thread may be quicker; it comes here, too
+                self._token.pop()
+                self._waiters.popleft().release()
+
+
 class ESLconnection:
     """A connection to a switch (spec esl-api.md A2): blocking, without time limits, as in the official module.
 
@@ -710,8 +769,7 @@ class ESLconnection:
         self._last: Message | None = None  # the frame that came last, replies to commands apart
         self._info: Message | None = None
         self._async = self._event_lock = 0
-        self._receiving = threading.Lock()
-        self._next = threading.Lock()  # who has it receives next: nobody is overtaken for ever
+        self._receiving = _Turns()
         self._sending = threading.RLock()
         if len(args) == 1 and isinstance(args[0], int):
             self._attach(args[0])
@@ -738,7 +796,7 @@ class ESLconnection:
             return
         with self._turn():
             asked = self._read()
-            if asked is None or (asked.content_type or "").lower() != "auth/request":
+            if asked is None or _type_read(asked).lower() != b"auth/request":
                 self._fail("the server does not ask for a password")
             elif self._write(login, "auth or userauth, with the password"):
                 reply = self._read()
@@ -826,8 +884,7 @@ class ESLconnection:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Be the one that receives."""
-        with self._next:
-            self._receiving.acquire()
+        self._receiving.acquire()
         try:
             yield
         finally:
@@ -875,7 +932,7 @@ class ESLconnection:
             while (frame := self._decoder.next_message()) is None:
                 if ms is not None and not self._begins(ms):
                     return None
-                ms = None
+                ms = None if ms else ms
                 if not self._receive():
                     self._fail("the connection has ended")
                     return None
@@ -884,7 +941,7 @@ class ESLconnection:
             return None
         if _log_level >= _DEBUG:
             _log(_DEBUG, f"RECV {_str(frame.frame)}")
-        return frame
+        return _respelled(frame)
 
     def _next_frame(self, frame: Message | None = None, ms: int | None = None) -> Message | None:
         """The next frame for `recvEvent`, this one if it was read already; None as for `_read`."""
@@ -893,7 +950,7 @@ class ESLconnection:
         if frame is None and self._queue:
             frame = self._queue.popleft()
             self._queued -= len(frame.frame)
-        frame = frame or self._read(ms)
+        frame = self._read(ms) if frame is None else _respelled(frame)
         if frame is None:
             return None
         self._last = frame
@@ -1023,8 +1080,8 @@ class ESLconnection:
     def recvEvent(self) -> ESLevent:
         """Wait for the next event, or frame of another kind. SERVER_DISCONNECTED if there is none to come."""
         frame = None
-        with self._next:
-            self._receiving.acquire()
+        receiving = self._receiving
+        receiving.acquire()
         try:
             if self._connected and not self._queue and _log_level < _DEBUG:
                 try:
@@ -1036,7 +1093,7 @@ class ESLconnection:
             else:
                 frame = self._next_frame(frame)
         finally:
-            self._receiving.release()
+            receiving.release()
         if frame is not None:
             return ESLevent._received(frame)
         self._close_if_over()
@@ -1051,13 +1108,8 @@ class ESLconnection:
         limit: int | None = _int(ms)
         if limit is not None and (limit < 0 or (limit == 0 and strict)):
             limit = None
-        if not self._next.acquire(blocking=False):
+        if not self._receiving.acquire(blocking=False):
             return None
-        try:
-            if not self._receiving.acquire(blocking=False):
-                return None
-        finally:
-            self._next.release()
         try:
             frame = self._next_frame(ms=limit)
         finally:
@@ -1068,12 +1120,15 @@ class ESLconnection:
         return ESLevent._received(frame)
 
     def _begins(self, ms: int) -> bool:
-        """Whether the next frame has its header block here, or more of it comes within so many milliseconds."""
+        """Whether the next frame has its header block here, or more of it comes within so many milliseconds.
+
+        With 0 milliseconds only the latter: what is whole is taken then, and nothing awaited.
+        """
         sock = self._socket
         try:
             self._decoder.feed_eof()
         except IncompleteFrame as error:
-            if error.header_bytes is not None:
+            if ms and error.header_bytes is not None:
                 return True
         return sock is None or not self._connected or _is_readable(sock, ms)
 

@@ -1732,6 +1732,9 @@ cdef class Message:
 
     def _lone(self, name):
         """See eslcodec._codec_py.Message._lone."""
+        return self.lone(name)
+
+    cdef object lone(self, object name):
         cdef const char *p = PyBytes_AS_STRING(self.frame_)
         cdef const char *folded = NULL
         cdef const char *hit
@@ -1934,32 +1937,34 @@ cdef bint walk_lines(const char *p, const char *end, const char *name, Py_ssize_
     return exact or folded
 
 
+cdef object MINUS_ONE = -1
+
+
 cdef class HeaderReader:
     """See eslcodec._codec_py.HeaderReader."""
 
-    cdef public object _frame, _index
+    cdef public Message _frame
+    cdef public dict _index
     cdef public list _names
     cdef Py_ssize_t at
 
-    def __cinit__(self, *args, **names):
-        self._names = []
-
     def getHeader(self, name, idx=-1, /):
         """See eslcodec._codec_py.HeaderReader.getHeader."""
-        if type(idx) is int and idx == -1:
+        cdef PyObject *known
+        if idx is MINUS_ONE and isinstance(name, str):
             if self._index is not None:
-                found = (<dict>self._index).get(name)
-                if found is not None:
-                    return found
+                known = PyDict_GetItem(self._index, name)
+                if known != NULL and known != <PyObject *>None:
+                    return <object>known
             elif self._frame is not None:
-                found = (<Message>self._frame)._lone(name)
+                found = self._frame.lone(name)
                 if found is not False and found is not None:
                     return found
         return self._find(name, idx)
 
     def nextHeader(self):
         """See eslcodec._codec_py.HeaderReader.nextHeader."""
-        if self.at >= len(self._names):
+        if self._names is None or self.at >= len(self._names):
             return None
         self.at += 1
         return self._names[self.at - 1]
