@@ -16,12 +16,14 @@ import socket
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from corpora import Stream
 
 Use = Callable[[Mapping[str, Any]], object]
 Run = Callable[[], None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Memory(io.RawIOBase):
@@ -101,16 +103,25 @@ def _restore_asyncio_coroutine() -> None:
         asyncio.coroutine = types.coroutine
 
 
+class _Queue(asyncio.Queue[Any]):
+    """`asyncio.Queue` with the argument that went with Python 3.10."""
+
+    def __init__(self, loop: object = None) -> None:
+        super().__init__()
+
+
+def restore_old_asyncio() -> None:
+    """What switchio, made for Python 3.5, takes from asyncio."""
+    _restore_asyncio_coroutine()
+    asyncio.Queue = _Queue  # type: ignore[assignment,misc]
+
+
 def switchio(stream: Stream, use: Use) -> Run:
     """`InboundProtocol.data_received`, to its queue."""
-    _restore_asyncio_coroutine()
+    restore_old_asyncio()
     from switchio.protocol import InboundProtocol
 
-    queue = asyncio.Queue
-    loop = asyncio.new_event_loop()
-    asyncio.Queue = lambda loop=None: queue()  # type: ignore[assignment,misc]  # its argument went with Python 3.10
-    protocol = InboundProtocol("", "", loop)
-    asyncio.Queue = queue  # type: ignore[misc]
+    protocol = InboundProtocol("", "", asyncio.new_event_loop())
     chunks = stream.chunks
 
     def run() -> None:
@@ -173,8 +184,11 @@ def sender(chunks: list[bytes]) -> socket.socket:
     return receiving
 
 
-def _official(stream: Stream, use: Callable[[Any], object]) -> Run:
-    """`ESLconnection.recvEvent` over loopback: the C library reads from sockets only."""
+# The `ESL` module: the official one and ours, by the same calls
+
+
+def official_esl() -> Any:
+    """The C library behind SWIG."""
     if sys.version_info >= (3, 12):
         sys.modules["imp"] = types.ModuleType("imp")  # gone; ESL.py then says `import _ESL`
 
@@ -182,20 +196,59 @@ def _official(stream: Stream, use: Callable[[Any], object]) -> Run:
             raise ImportError(name)
 
         sys.modules["imp"].find_module = find_module  # type: ignore[attr-defined]
-    esl = importlib.import_module("freeswitchESL.ESL")
+    return importlib.import_module("freeswitchESL.ESL")
+
+
+def our_esl() -> Any:
+    """The drop-in."""
+    return importlib.import_module("eslcodec.ESL")
+
+
+def _esl_connection(esl: Any, stream: Stream) -> Any:
+    """An `ESLconnection` that gets the stream over loopback: the C library reads from sockets only.
+
+    It owns the descriptor. Ours takes a duplicate and leaves this one to the end of the process.
+    """
     hello = b"Content-Type: command/reply\nReply-Text: +OK\n\n"  # it says `connect` first
-    connection = esl.ESLconnection(sender([hello, *stream.chunks]).detach())
-    count = len(stream.frames)
+    return esl.ESLconnection(sender([hello, *stream.chunks]).detach())
 
-    def run() -> None:
-        for _ in range(count):
-            use(connection.recvEvent())
 
-    return run
+def esl_name(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]:
+    """The event's name by `getHeader` and nothing else. Returns how many had one."""
+
+    def prepare(stream: Stream) -> Callable[[], int]:
+        connection = _esl_connection(module(), stream)
+        count = len(stream.frames)
+
+        def run() -> int:
+            came = 0
+            for _ in range(count):
+                came += connection.recvEvent().getHeader("Event-Name") is not None
+            return came
+
+        return run
+
+    return prepare
+
+
+def _esl(module: Callable[[], Any], use: Callable[[Any, Use], object]) -> Callable[[Stream, Use], Run]:
+    """`ESLconnection.recvEvent`, and what is done with each event for its user."""
+
+    def prepare(stream: Stream, user: Use) -> Run:
+        connection = _esl_connection(module(), stream)
+        count = len(stream.frames)
+
+        def run() -> None:
+            for _ in range(count):
+                use(connection.recvEvent(), user)
+
+        return run
+
+    return prepare
 
 
 class _Getter:
-    """The `get` of a mapping over the official event."""
+    """The `get` of a mapping over an `ESLevent`."""
 
     __slots__ = ("get",)
 
@@ -203,20 +256,34 @@ class _Getter:
         self.get = event.getHeader
 
 
-def official_five(stream: Stream, use: Use) -> Run:
+def esl_five(module: Callable[[], Any]) -> Callable[[Stream, Use], Run]:
     """The named headers by `getHeader`."""
-    return _official(stream, lambda event: use(_Getter(event)))  # type: ignore[arg-type]
+    return _esl(module, lambda event, user: user(_Getter(event)))  # type: ignore[arg-type]
 
 
-def official_all(stream: Stream, use: Use) -> Run:
-    """All headers by `firstHeader` and `nextHeader`, into a dict."""
+def esl_all(module: Callable[[], Any]) -> Callable[[Stream, Use], Run]:
+    """All headers by `firstHeader`, `nextHeader` and `getHeader`, into a dict."""
 
-    def to_dict(event: Any) -> None:
+    def to_dict(event: Any, user: Use) -> None:
         headers = {}
         name = event.firstHeader()
         while name is not None:
             headers[name] = event.getHeader(name)
             name = event.nextHeader()
-        use(headers)
+        user(headers)
 
-    return _official(stream, to_dict)
+    return _esl(module, to_dict)
+
+
+# Other clients with our codec in them
+
+
+def adapted(client: str, prepare: Callable[P, R]) -> Callable[P, R]:
+    """The same client, driven by the same function, with `eslcodec.adapters` behind its classes."""
+
+    def install_and_prepare(*args: P.args, **kwargs: P.kwargs) -> R:
+        _restore_asyncio_coroutine()  # switchio cannot be imported without it
+        importlib.import_module(f"eslcodec.adapters.{client}").install()
+        return prepare(*args, **kwargs)
+
+    return install_and_prepare

@@ -1,5 +1,7 @@
 """Whole clients, from another process's socket to what their user reads: login, subscription, then the whole stream.
 
+`protocol` is no client, only our decoder on a transport: what a client made of it would start from.
+
 The switch is a process that knows just enough to let every client in, and sends the stream once `event` was said.
 """
 
@@ -8,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import clients
 from corpora import CHUNK, FIVE, Stream, captured
 
 Pass = Callable[[], object]
@@ -159,15 +163,19 @@ def greenswitch(stream: Stream) -> Pass:
 
 
 def genesis(stream: Stream) -> Pass:
-    """`Inbound` with a handler for each name that occurs."""
+    """`Inbound` with a handler for each name that occurs: a coroutine, for others run in threads."""
     from genesis.inbound import Inbound
 
     loop = asyncio.new_event_loop()
     done = asyncio.Event()
     reader = _Reader(len(stream.frames), done.set)
     client = Inbound("127.0.0.1", switch(stream), str(len(stream.frames)))
+
+    async def handle(event: Any) -> None:
+        reader.read(event)
+
     for name in stream.names:
-        client.on(name, reader.read)
+        client.on(name, handle)
     loop.run_until_complete(client.start())
 
     async def consume() -> int:
@@ -175,5 +183,68 @@ def genesis(stream: Stream) -> Pass:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(done.wait(), PATIENCE)
         return reader.came
+
+    return lambda: loop.run_until_complete(consume())
+
+
+def switchio(stream: Stream) -> Pass:
+    """`EventLoop`, in its thread, with a handler for each name. Logging in is timed too: the same call subscribes."""
+    clients.restore_old_asyncio()
+    from switchio import get_event_loop
+
+    done = threading.Event()
+    reader = _Reader(len(stream.frames), done.set)
+    client = get_event_loop("127.0.0.1", switch(stream), str(len(stream.frames)))
+    client._con.autorecon = False  # or it logs in again after the stream's end, in the time of the next pass
+
+    def handle(event: Any) -> tuple[bool, None]:
+        reader.read(event)
+        return True, None
+
+    for name in stream.names:
+        client.add_handler(name, handle)
+
+    def run() -> int:
+        client.connect()
+        client.start()
+        done.wait(PATIENCE)
+        return reader.came
+
+    return run
+
+
+def protocol(stream: Stream) -> Pass:
+    """`Decoder` as an `asyncio.BufferedProtocol`, without a login."""
+    import eslcodec
+
+    one, two, three, four, last = FIVE
+    loop = asyncio.new_event_loop()
+    sock = clients.sender(stream.chunks)
+
+    class Events(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.came = 0
+            self.decoder = eslcodec.Decoder()
+            self.get_buffer = self.decoder.get_buffer  # type: ignore[method-assign]
+            self.closed = loop.create_future()
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.decoder.buffer_updated(nbytes)
+            for event in self.decoder:
+                get = event.get
+                get(one)
+                get(two)
+                get(three)
+                get(four)
+                get(last)
+                self.came += 1
+
+        def connection_lost(self, error: Exception | None) -> None:
+            self.closed.set_result(None)
+
+    async def consume() -> int:
+        _, events = await loop.create_connection(Events, sock=sock)
+        await events.closed
+        return events.came
 
     return lambda: loop.run_until_complete(consume())

@@ -102,6 +102,12 @@ def payload_of_event(results: Results, kind: str) -> float | None:
     return None if payload is None or events is None else payload / events
 
 
+def adapted(client: str) -> Mark:
+    """A whole client of others with our codec in it, by the same client without."""
+    case = f"{client} {{}}_plain"
+    return Mark(f"{client} with our codec in it: times without", times(f"whole_adapted_{case}", f"whole_{case}"), 3)
+
+
 CAPTURED = [
     Mark("blocking client, 5 headers: CPU by (b)'s", share("whole_blocking {}_plain", "receive {}_plain"), 3, 2, True),
     Mark("asyncio client, 5 headers: CPU by (b)'s", share("whole_asyncio {}_plain", "receive {}_plain"), 3, 2, True),
@@ -136,6 +142,11 @@ CAPTURED = [
     Mark("5 headers in chunks of 16: times greenswitch's", times("five {}_plain@16", "greenswitch {}_plain@16"), 10),
     Mark("`asdict` in chunks of 16: times greenswitch's", times("asdict {}_plain@16", "greenswitch {}_plain@16"), 10),
     Mark("50 000 kept: (memory - 250 B) by payload", kept, 1.1, at_most=True),
+    Mark("`ESL`, event name only: times the official module", times("esl_name {}_plain", "official_name {}_plain"), 20),
+    Mark("`ESL`, all headers: times the official module", times("esl_all {}_plain", "official_all {}_plain"), 6),
+    adapted("greenswitch"),
+    adapted("genesis"),
+    adapted("switchio"),
 ]
 
 MADE = [
@@ -152,6 +163,13 @@ MADE = [
         at_most=True,
     ),
     Mark("12 000 new names: time a byte by 3 000's", growth("asdict", "names_3000", "names_12000"), 1.3, at_most=True),
+    Mark("`ESL`, 3 000 headers: times the official module", times("esl_all names_3000", "official_all names_3000"), 6),
+    Mark(
+        "`ESL`, 12 000 headers: time a byte by 3 000's",
+        growth("esl_all", "names_3000", "names_12000"),
+        1.3,
+        at_most=True,
+    ),
     Mark("20 000 replies: times greenswitch", times("reply replies", "greenswitch replies"), 15, 25),
     Mark("20 000 replies: times the best peer", best("reply", "replies"), 15, 25),
 ]

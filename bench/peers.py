@@ -24,14 +24,15 @@ from typing import Any
 
 import marks
 import report
-from tasks import PEERS, TASKS, Peer
+from tasks import APART, PEERS, TASKS, Peer
 
 HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
 TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0")  # what ours and the limits need beside the package
 TIMEOUT = 300  # seconds for one measurement
 
-TABLE = [name for name, task in TASKS.items() if task.group not in ("whole", "extra")]
-WHOLE = [name for name, task in TASKS.items() if task.group == "whole"]
+TABLE = [name for name, task in TASKS.items() if task.group not in APART]
+OVERALL = [name for name, task in TASKS.items() if task.group in ("whole", "part")]
 FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 
@@ -39,7 +40,7 @@ def all_cases() -> list[tuple[str, str]]:
     """(task, stream) of everything that is measured, ours and the others' in turn."""
     cases = [(task, f"{kind}_plain") for kind in ("sip", "churn") for task in TABLE]
     for kind in ("sip", "churn"):
-        cases += [(task, f"{kind}_plain") for task in WHOLE]
+        cases += [(task, f"{kind}_plain") for task in OVERALL]
         cases += [(task, f"{kind}_json") for task in ("five", "asdict", "orjson_loads")]
         cases += [(task, f"{kind}_plain/shuffled") for task in ("asdict", "five")]
         cases += [(task, f"{kind}_plain@{size}") for size in (1460, 16) for task in ("five", "asdict", "greenswitch")]
@@ -47,6 +48,7 @@ def all_cases() -> list[tuple[str, str]]:
     cases += [("body", "body_1M@1460"), ("body", "body_4M@1460"), ("receive", "body_4M@1460")]
     cases += [("items", "array_200"), ("items", "array_2000"), ("asdict", "array_200")]
     cases += [("asdict", "names_3000"), ("asdict", "names_12000"), ("floor", "names_3000"), ("reply", "replies")]
+    cases += [("official_all", "names_3000"), ("esl_all", "names_3000"), ("esl_all", "names_12000")]
     cases += [(peer, stream) for stream in ("body_4M@1460", "array_200", "names_3000", "replies") for peer in FAST]
     ours = [case for case in cases if TASKS[case[0]].peer is None]
     others = [case for case in cases if TASKS[case[0]].peer is not None]
@@ -83,15 +85,15 @@ class Environments:
 
     Args:
         folder: where they are.
-        wheel: eslcodec itself.
+        wheel: eslcodec itself, for this Python; for others it is compiled from the checkout.
     """
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.skipped: dict[str, str] = {}
         self._folder = folder
         self._limits = folder / "limits"
-        self._main = self._make(sys.executable)
-        self._pip(self._main, "--force-reinstall", "--no-deps", str(wheel))
+        self._made: dict[str, Path] = {}
+        self._main = self._make(sys.executable, wheel)
         self._pip(self._main, *TOOLS)
         self._pythons: dict[str, Path] = {}
         for name, peer in PEERS.items():
@@ -99,14 +101,22 @@ class Environments:
             if found is None:
                 self.skipped[name] = "needs Python {}.{} at most".format(*(peer.newest or ()))
                 continue
-            python = self._main if found == sys.executable else self._make(found)
+            python = self._make(found, CHECKOUT)
             if problem := self._pip(python, peer.requirement):
                 self.skipped[name] = f"cannot be installed: {problem}"
             else:
                 self._pythons[name] = python
         self._compile_limits()
 
-    def _make(self, interpreter: str) -> Path:
+    def _make(self, interpreter: str, package: Path) -> Path:
+        """The Python of that interpreter's environment, with eslcodec in it."""
+        if interpreter not in self._made:
+            self._made[interpreter] = python = self._environment(interpreter)
+            if problem := self._pip(python, "--force-reinstall", "--no-deps", str(package)):
+                self.skipped[f"eslcodec on Python {python.parent.parent.name}"] = problem
+        return self._made[interpreter]
+
+    def _environment(self, interpreter: str) -> Path:
         version = subprocess.run(
             [interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
             capture_output=True,
@@ -121,7 +131,8 @@ class Environments:
     def _pip(self, python: Path, *what: str) -> str:
         """Install. Returns what went wrong, "" if nothing did."""
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
-        done = subprocess.run(command, capture_output=True, text=True)
+        env = {**os.environ, "ESLCODEC_BUILD_EXTENSION": "yes"}  # without a compiled core it is not what is measured
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
         lines = [line for line in done.stderr.splitlines() if line.lstrip().lower().startswith("error")]
         return "" if done.returncode == 0 else (lines or ["pip failed"])[-1].strip()
 

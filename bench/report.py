@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import PEERS, TASKS
+from tasks import APART, PEERS, TASKS
 
 REFERENCE = "greenswitch"  # the fastest client that others wrote in Python
+OURS = ("ours", "adapted")  # the groups in bold
 BUSY = 1.1  # wall clock to CPU time of what only computes; above it something else ran on its core
 
 
@@ -80,12 +82,12 @@ def table(results: dict[str, Any], stream: str) -> str:
     for name, task in TASKS.items():
         case = f"{name} {stream}"
         wall, cpu = figure(results, case, "wall"), figure(results, case, "cpu")
-        if task.group in ("whole", "extra") or wall is None or cpu is None:
+        if task.group in APART or wall is None or cpu is None:
             continue
         times = ratio(results, f"{REFERENCE} {stream}", case)
         equal = results["equal"].get(case)
         cells = [
-            f"**{task.label}**" if task.group == "ours" else task.label,
+            f"**{task.label}**" if task.group in OURS else task.label,
             shown(1 / wall),
             shown(size / wall / 1e6),
             shown(cpu * 1e6),
@@ -120,6 +122,42 @@ def whole_table(results: dict[str, Any]) -> str:
     return "\n".join(lines) if found else ""
 
 
+def parts_table(results: dict[str, Any]) -> str:
+    """What the author of a client pays for each part, as times the fastest other client in Python."""
+    labels = {name: task.label for name, task in TASKS.items() if task.group == "part"}
+    labels |= {name: f"`Decoder`: {TASKS[name].label}" for name in ("iterate", "five", "asdict")}
+    rows = {label: (REFERENCE, name) for name, label in labels.items()}
+    return times_table(results, f"times {REFERENCE}", rows)
+
+
+def adapters_table(results: dict[str, Any]) -> str:
+    """Whole clients with our codec in them, as times themselves without."""
+    clients = ("greenswitch", "genesis", "switchio")
+    rows = {client: (f"whole_{client}", f"whole_adapted_{client}") for client in clients}
+    return times_table(results, "times itself", rows)
+
+
+def module_table(results: dict[str, Any]) -> str:
+    """The ESL module, as times the official one, the same calls over loopback."""
+    reads = {"`recvEvent`, `getHeader` of the name": "name", "of 5 headers": "five", "of all, by `nextHeader`": "all"}
+    rows = {label: (f"official_{read}", f"esl_{read}") for label, read in reads.items()}
+    return times_table(results, "times the official module", rows)
+
+
+def times_table(results: dict[str, Any], what: str, rows: Mapping[str, tuple[str, str]]) -> str:
+    """How many times faster the second task of each row is than its first."""
+    streams = ("sip_plain", "churn_plain")
+    values = {
+        label: [ratio(results, f"{slow} {stream}", f"{fast} {stream}") for stream in streams]
+        for label, (slow, fast) in rows.items()
+    }
+    if not any(value for row in values.values() for value in row):
+        return ""
+    lines = [f"| {what} | sip | churn |", "|---|--:|--:|"]
+    lines += [f"| {label} | {' | '.join(map(shown, row))} |" for label, row in values.items()]
+    return "\n".join(lines)
+
+
 def notes(results: dict[str, Any]) -> str:
     """What was done to the clients, why events differ, what is missing, whether the machine was quiet."""
     lines = []
@@ -140,7 +178,13 @@ def notes(results: dict[str, Any]) -> str:
 
 # The chart
 
-COLOURS = {"ours": "#2f81f7", "python": "#7aa7e8", "yardstick": "#a58a5c", "peer": "#8b949e"}
+COLOURS = {
+    "ours": "#2f81f7",
+    "python": "#7aa7e8",
+    "yardstick": "#a58a5c",
+    "peer": "#8b949e",
+    "adapted": "#4f9d8f",
+}
 INK = "#7d8590"  # as readable on white as on a dark page; the background is transparent
 
 
@@ -155,7 +199,7 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
     speeds = {
         name: 1 / cpu
         for name, task in TASKS.items()
-        if task.group not in ("whole", "extra") and (cpu := figure(results, f"{name} {stream}", "cpu"))
+        if task.group not in APART and (cpu := figure(results, f"{name} {stream}", "cpu"))
     }
     bars = [name for name in reversed(speeds) if TASKS[name].group in COLOURS]
     if not bars:
@@ -196,16 +240,29 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
 
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- made by make bench-peers -->\n", "<!-- end -->"
+END = "<!-- end -->"
 
 
 def into_readme(results: dict[str, Any]) -> None:
-    """Put the table of the first stream, with date and machine, between the README's marks."""
-    before, begin, rest = README.read_text().partition(BEGIN)
+    """Put the tables, with date and machine, between the README's marks."""
+    tables = {
+        "": f"{table(results, 'sip_plain')}\n\n{whole_table(results)}\n\n{made(results)}.",
+        "parts, ": parts_table(results),
+        "adapters, ": adapters_table(results),
+        "module, ": module_table(results),
+    }
+    text = README.read_text()
+    for mark, new in tables.items():
+        if new:
+            text = replaced(text, f"<!-- {mark}made by make bench-peers -->\n", f"{new}\n")
+    README.write_text(text)
+
+
+def replaced(text: str, begin: str, new: str) -> str:
+    """The text with something new between a mark and the end that follows it."""
+    before, mark, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if end:
-        text = f"{table(results, 'sip_plain')}\n\n{whole_table(results)}\n\n{made(results)}.\n"
-        README.write_text(f"{before}{begin}{text}{end}{after}")
+    return f"{before}{mark}{new}{end}{after}" if end else text
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
@@ -215,6 +272,9 @@ def write(results: dict[str, Any], folder: Path) -> None:
         table(results, "sip_plain"),
         table(results, "churn_plain"),
         whole_table(results),
+        parts_table(results),
+        adapters_table(results),
+        module_table(results),
         notes(results),
     ]
     (folder / "table.md").write_text("\n\n".join(filter(None, parts)) + "\n")

@@ -26,8 +26,9 @@ class Task:
     """A row of the table.
 
     Attributes:
-        group: "ours", "python" (our Python core), "yardstick", "peer", "limit"; "whole" are whole clients over
-            loopback, in a table of their own; "extra" is in no table.
+        group: "ours", "python" (our Python core), "yardstick", "peer", "adapted" (a peer with our codec in it) and
+            "limit" are in the table of a stream. Those `APART` are not: "whole" (whole clients over loopback) and
+            "part" (what authors of clients use) have their own, "extra" is in none.
         label: what the table says.
         prepare: makes a pass over a stream, not timed.
         client: of clients.py, for the tasks whose events are compared with ours.
@@ -39,6 +40,9 @@ class Task:
     prepare: Callable[[Stream], Pass]
     client: Callable[[Stream, Use], Pass] | None = None
     peer: str | None = None
+
+
+APART = ("whole", "part", "extra")
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,41 @@ def each(use: Callable[[Any], object]) -> Callable[[Stream], Pass]:
                 decoder.feed(chunk)
                 for message in decoder:
                     use(message)
+
+        return run
+
+    return prepare
+
+
+def split(stream: Stream) -> Pass:
+    """`FrameSplitter` alone."""
+    import eslcodec
+
+    splitter, chunks = eslcodec.FrameSplitter(), stream.chunks
+
+    def run() -> None:
+        for chunk in chunks:
+            splitter.feed(chunk)
+            for _ in splitter:
+                pass
+
+    return run
+
+
+def split_and(function: str) -> Callable[[Stream], Pass]:
+    """`FrameSplitter`, and a function of eslcodec for each payload."""
+
+    def prepare(stream: Stream) -> Pass:
+        import eslcodec
+
+        splitter, chunks = eslcodec.FrameSplitter(), stream.chunks
+        parse = getattr(eslcodec, function)
+
+        def run() -> None:
+            for chunk in chunks:
+                splitter.feed(chunk)
+                for _, body in splitter:
+                    parse(body)
 
         return run
 
@@ -293,8 +332,32 @@ def by_client(client: Callable[[Stream, Use], Pass]) -> Callable[[Stream], Pass]
     return prepare
 
 
+def _compared(group: str, label: str, client: Callable[[Stream, Use], Pass], peer: str | None = None) -> Task:
+    return Task(group, label, by_client(client), client, peer)
+
+
 def _peer(name: str, label: str, client: Callable[[Stream, Use], Pass]) -> Task:
-    return Task("peer", label, by_client(client), client, name)
+    return _compared("peer", label, client, name)
+
+
+def _adapted(name: str, label: str, client: Callable[[Stream, Use], Pass]) -> Task:
+    return _compared("adapted", f"{label}, our codec in it", clients.adapted(name, client), name)
+
+
+def _whole_peer(name: str, label: str, prepare: Callable[[Stream], Pass]) -> Task:
+    return Task("whole", label, prepare, peer=name)
+
+
+def _whole_adapted(name: str, label: str, prepare: Callable[[Stream], Pass]) -> Task:
+    return Task("whole", f"**{label}, our codec in it**", clients.adapted(name, prepare), peer=name)
+
+
+def _official(label: str, prepare: Callable[[Stream], Pass]) -> Task:
+    return Task("peer", f"official C library, {label}", prepare, peer="official")
+
+
+def _drop_in(label: str, prepare: Callable[[Stream], Pass]) -> Task:
+    return Task("ours", f"`eslcodec.ESL`, {label}", prepare)
 
 
 def _limit(label: str, prepare: Callable[[Stream], Pass]) -> Task:
@@ -312,20 +375,35 @@ TASKS = {
     "orjson_dumps": Task("ours", "`orjson.dumps(event.asdict())`", orjson_dumps),
     "py_five": Task("python", "Python core: 5 headers, `get`", five),
     "py_asdict": Task("python", "Python core: `asdict`", each(methodcaller("asdict"))),
-    "yardstick": Task("yardstick", "yardstick: 20 lines of stdlib, all headers", by_client(yardstick), yardstick),
+    "yardstick": _compared("yardstick", "yardstick: 20 lines of stdlib, all headers", yardstick),
     "greenswitch": _peer("greenswitch", "greenswitch 0.0.19", clients.greenswitch),
+    "adapted_greenswitch": _adapted("greenswitch", "greenswitch", clients.greenswitch),
     "switchio": _peer("switchio", "switchio 0.1.0a1", clients.switchio),
+    "adapted_switchio": _adapted("switchio", "switchio", clients.switchio),
     "aioesl": _peer("aioesl", "aioesl 0.1.3.3", clients.aioesl),
     "genesis": _peer("genesis", "genesis 2026.10.18", clients.genesis),
-    "official_five": _peer("official", "official C library, 5 headers", clients.official_five),
-    "official_all": _peer("official", "official C library, all headers", clients.official_all),
+    "adapted_genesis": _adapted("genesis", "genesis", clients.genesis),
+    "official_name": _official("name only", clients.esl_name(clients.official_esl)),
+    "esl_name": _drop_in("name only", clients.esl_name(clients.our_esl)),
+    "official_five": _official("5 headers", by_client(clients.esl_five(clients.official_esl))),
+    "esl_five": _drop_in("5 headers", by_client(clients.esl_five(clients.our_esl))),
+    "official_all": _peer("official", "official C library, all headers", clients.esl_all(clients.official_esl)),
+    "esl_all": _compared("ours", "`eslcodec.ESL`, all headers", clients.esl_all(clients.our_esl)),
     "newlines": _limit("limit (a): find newlines in C", newlines),
     "receive": _limit("limit (b): `recv_into` over loopback", receive),
     "floor": _limit("limit (c): the same dicts in C, no parsing", floor),
     "whole_blocking": Task("whole", "**eslcodec, blocking**", loopback.blocking),
     "whole_asyncio": Task("whole", "**eslcodec, asyncio**", loopback.with_asyncio),
-    "whole_greenswitch": Task("whole", "greenswitch 0.0.19, gevent", loopback.greenswitch, peer="greenswitch"),
-    "whole_genesis": Task("whole", "genesis 2026.10.18, asyncio", loopback.genesis, peer="genesis"),
+    "whole_greenswitch": _whole_peer("greenswitch", "greenswitch 0.0.19, gevent", loopback.greenswitch),
+    "whole_adapted_greenswitch": _whole_adapted("greenswitch", "greenswitch, gevent", loopback.greenswitch),
+    "whole_switchio": _whole_peer("switchio", "switchio 0.1.0a1, asyncio", loopback.switchio),
+    "whole_adapted_switchio": _whole_adapted("switchio", "switchio, asyncio", loopback.switchio),
+    "whole_genesis": _whole_peer("genesis", "genesis 2026.10.18, asyncio", loopback.genesis),
+    "whole_adapted_genesis": _whole_adapted("genesis", "genesis, asyncio", loopback.genesis),
+    "split": Task("part", "`FrameSplitter`", split),
+    "split_headers": Task("part", "`FrameSplitter`, `parse_headers` of each payload", split_and("parse_headers")),
+    "split_pairs": Task("part", "`FrameSplitter`, `parse_pairs` of each payload", split_and("parse_pairs")),
+    "protocol": Task("part", "`Decoder` as a `BufferedProtocol`, over loopback: 5 headers", loopback.protocol),
     "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
     "reply": Task("extra", "`Reply-Text`", each(methodcaller("get", "Reply-Text"))),
     "items": Task("extra", "`getlist` of the array", each(methodcaller("getlist", ITEMS))),

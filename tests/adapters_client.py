@@ -1,0 +1,172 @@
+"""A program that test_adapters.py runs: another's client does a task, and prints what its user saw as JSON.
+
+The task, JSON too, is its argument: `client`, `install` (the adapter, or not), `port`, `together` (commands sent all at
+once), `commands` (one after the other), `until` (how many events are waited for, None: until the end), `patience` in
+seconds, `stop` (whether greenswitch's `stop` is called, which waits for its greenlets). With `check` the adapter is
+installed and uninstalled, and nothing else; "before": the client is imported before that.
+What is printed: `events` and `replies`, each headers and body, and `ended`: whether the client saw the connection end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import sys
+import time
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Task = dict[str, Any]
+Seen = dict[str, Any]
+
+
+def greenswitch(task: Task) -> Seen:
+    """`InboundESL` with handlers for everything."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    import gevent
+
+    install(task)
+    from greenswitch import InboundESL
+
+    def shown(event: Any) -> list[Any]:
+        assert type(event.headers) is dict
+        return [event.headers, getattr(event, "data", None)]
+
+    events: list[Any] = []
+    client = InboundESL("127.0.0.1", task["port"], "ClueCon")
+    client.connect()
+    for name in ("*", "log", "DISCONNECT"):
+        client.register_handle(name, lambda event: events.append(shown(event)))
+    sending = [gevent.spawn(client.send, command) for command in task["together"]]
+    replies = [shown(greenlet.get(timeout=task["patience"])) for greenlet in sending]
+    replies += [shown(client.send(command)) for command in task["commands"]]
+    deadline = time.monotonic() + task["patience"]
+    while client.connected and len(events) != task["until"] and time.monotonic() < deadline:
+        gevent.sleep(0.01)  # between two looks
+    ended = not client.connected
+    if task["stop"]:
+        client.stop()
+    return {"events": events, "replies": replies, "ended": ended}
+
+
+def genesis(task: Task) -> Seen:
+    """`Inbound` with an event processor."""
+    install(task)
+    from genesis import Inbound
+
+    def shown(event: Any) -> list[Any]:
+        return [dict(event), event.body]
+
+    async def run() -> Seen:
+        events: list[Any] = []
+        handled: list[Any] = []
+
+        async def handle(event: Any) -> None:
+            handled.append(shown(event))
+
+        def note(_: object, event: Any) -> None:
+            if event.get("Content-Type") not in ("auth/request", "command/reply", "api/response"):
+                events.append(shown(event))
+
+        client = Inbound("127.0.0.1", task["port"], "ClueCon")
+        client.event_processors.append(note)
+        client.on("*", handle)
+        await client.start()
+        sending = [asyncio.ensure_future(client.send(command)) for command in task["together"]]
+        replies = [shown(reply) for reply in await asyncio.gather(*sending)]
+        replies += [shown(await client.send(command)) for command in task["commands"]]
+        ended = await waiting(client._closed.is_set, events, task)
+        await client.stop()
+        assert all(event in events for event in handled)
+        return {"events": events, "replies": replies, "ended": ended, "handled": len(handled)}
+
+    return asyncio.run(run())
+
+
+def switchio(task: Task) -> Seen:
+    """`Connection`, its commands and `recv_event`."""
+    asyncio.coroutine = types.coroutine  # gone since Python 3.11
+    queue = asyncio.Queue
+    asyncio.Queue = lambda loop=None: queue()  # type: ignore[assignment,misc]  # as was `loop` with 3.10
+    install(task)
+    from switchio.connection import get_connection
+
+    loop = asyncio.new_event_loop()
+    events: list[Any] = []
+
+    def shown(event: dict[str, str]) -> list[Any]:
+        assert type(event) is dict
+        return [{name: value for name, value in event.items() if name != "Body"}, event.get("Body")]
+
+    def send(command: str) -> Any:
+        verb, _, rest = command.partition(" ")
+        kind = {"api": client.protocol.api, "bgapi": client.protocol.bgapi}.get(verb)
+        return client.protocol.sendrecv(command) if kind is None else kind(rest, errcheck=False)
+
+    async def receive() -> None:
+        while True:
+            events.append(shown(await client.recv_event()))
+
+    async def run() -> Seen:
+        receiving = asyncio.ensure_future(receive())
+        replies = [shown(reply) for reply in await asyncio.gather(*map(send, task["together"]))]
+        replies += [shown(await send(command)) for command in task["commands"]]
+        ended = await waiting(lambda: not client.connected(), events, task)
+        receiving.cancel()
+        return {"events": events, "replies": replies, "ended": ended}
+
+    client = get_connection("127.0.0.1", task["port"], loop=loop)
+    client.autorecon = False
+    client.connect()
+    return loop.run_until_complete(run())
+
+
+def checked(task: Task) -> Seen:
+    """What `install`, again, and `uninstall` did to every point at which the client is entered."""
+    from eslcodec.adapters import _client
+
+    asyncio.coroutine = types.coroutine  # for switchio
+    if task["check"] == "before":
+        importlib.import_module(task["client"])
+    adapter = importlib.import_module(f"eslcodec.adapters.{task['client']}")
+    client: _client.Client = adapter._CLIENT
+
+    def inside() -> list[Any]:
+        return [client._find(point)[2] for point in client.points]
+
+    def same(one: list[Any], other: list[Any]) -> list[bool]:
+        return [a is b for a, b in zip(one, other, strict=True)]
+
+    before = inside()
+    adapter.install()
+    installed = inside()
+    replaced = [point.ours is None and point.wrap is None for point in client.points]
+    result = {"replaced": same(before, installed) == replaced}
+    adapter.install()
+    result["again"] = all(same(installed, inside()))
+    adapter.uninstall()
+    return result | {"restored": all(same(before, inside()))}
+
+
+def install(task: Task) -> None:
+    if task["install"]:
+        importlib.import_module(f"eslcodec.adapters.{task['client']}").install()
+
+
+async def waiting(ended: Callable[[], bool], events: list[Any], task: Task) -> bool:
+    """Wait until there are enough events or the connection has ended; whether it has."""
+    deadline = time.monotonic() + task["patience"]
+    while not ended() and len(events) != task["until"] and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)  # between two looks
+    return ended()
+
+
+CLIENTS: Mapping[str, Callable[[Task], Seen]] = {"greenswitch": greenswitch, "genesis": genesis, "switchio": switchio}
+
+if __name__ == "__main__":
+    given: Task = json.loads(sys.argv[1])
+    print(json.dumps(checked(given) if "check" in given else CLIENTS[given["client"]](given)))
