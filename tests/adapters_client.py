@@ -53,6 +53,38 @@ def greenswitch(task: Task) -> Seen:
     return {"events": events, "replies": replies, "ended": ended}
 
 
+def greenswitch_outbound(task: Task) -> Seen:
+    """`OutboundESLServer` with an application for one call, which says what it was told."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    import gevent
+
+    task["client"] = "greenswitch"
+    install(task)
+    from greenswitch import OutboundESLServer
+
+    told: Seen = {}
+
+    class Application:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+
+        def run(self) -> None:
+            session = self.session
+            session.myevents()
+            told["answer"] = session.answer()
+            played = session.playback("one.wav").headers
+            told["played"] = [played[name] for name in ("Event-Name", "Application", "Application-Data")]
+            told["caller"] = [session.caller_id_number, session.uuid, session.session_data["Reply-Text"]]
+            session.hangup()
+            server.stop()
+
+    server = OutboundESLServer(bind_port=task["port"], application=Application)
+    gevent.spawn(server.listen).join(task["patience"])
+    return told
+
+
 def genesis(task: Task) -> Seen:
     """`Inbound` with an event processor."""
     install(task)
@@ -85,6 +117,31 @@ def genesis(task: Task) -> Seen:
         return {"events": events, "replies": replies, "ended": ended, "handled": len(handled)}
 
     return asyncio.run(run())
+
+
+def genesis_consumer(task: Task) -> Seen:
+    """`Consumer` with a handler for one kind of event."""
+    task["client"] = "genesis"
+    install(task)
+    from genesis import Consumer
+
+    seen: list[Any] = []
+
+    async def run() -> None:
+        consumer = Consumer("127.0.0.1", task["port"])
+
+        @consumer.handle("HEARTBEAT")
+        async def handle(event: Any) -> None:
+            seen.append([dict(event), event.body])
+            if len(seen) == task["until"]:
+                consuming.cancel()
+
+        consuming = asyncio.ensure_future(consumer.start())
+        await asyncio.wait([consuming], timeout=task["patience"])
+        await consumer.stop()
+
+    asyncio.run(run())
+    return {"events": seen}
 
 
 def switchio(task: Task) -> Seen:
@@ -165,7 +222,13 @@ async def waiting(ended: Callable[[], bool], events: list[Any], task: Task) -> b
     return ended()
 
 
-CLIENTS: Mapping[str, Callable[[Task], Seen]] = {"greenswitch": greenswitch, "genesis": genesis, "switchio": switchio}
+CLIENTS: Mapping[str, Callable[[Task], Seen]] = {
+    "greenswitch": greenswitch,
+    "greenswitch outbound": greenswitch_outbound,
+    "genesis": genesis,
+    "genesis consumer": genesis_consumer,
+    "switchio": switchio,
+}
 
 if __name__ == "__main__":
     given: Task = json.loads(sys.argv[1])

@@ -42,6 +42,7 @@ from support import (
     naive_payload,
     naive_unquote,
     plain,
+    until,
 )
 
 from eslcodec import InvalidContentLength
@@ -74,15 +75,28 @@ def need(name: str) -> str:
     return name
 
 
-def run(client: str, port: int, *, install: bool = True, until: int | None = None, **task: Any) -> dict[str, Any]:
-    """What the client's user saw of the server at this port."""
+def started(client: str, port: int, *, install: bool = True, until: int | None = None, **task: Any) -> Any:
+    """A process in which the client does a task at this port."""
     task = {"together": [], "commands": [], "patience": 20, "stop": False} | task
     task |= {"client": client, "port": port, "install": install, "until": until}
     arguments = [sys.executable, str(PROGRAM), json.dumps(task)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == 0, done.stderr
-    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def result(process: Any) -> dict[str, Any]:
+    """What the client's user saw."""
+    with process:
+        try:
+            printed, errors = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    seen: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return seen
+
+
+def run(client: str, port: int, **task: Any) -> dict[str, Any]:
+    return result(started(client, port, **task))
 
 
 def events_of(client: str, stream: bytes, *, install: bool = True, fault: Fault | None = None) -> list[Shown]:
@@ -339,6 +353,43 @@ def test_a_large_body_arrives_whole(client):
     assert shown == body.decode()
 
 
+def test_names_are_as_on_the_wire(client):
+    headers, _ = event_of(client, b"Event-Name: X\nvariable_50%25: 50%25\nvariable_a:b: c\n\n")
+    assert (headers["variable_50%25"], headers["variable_a:b"]) == ("50%", "c")
+
+
+def test_blanks_at_the_ends_of_a_value_stay(client):
+    headers, _ = event_of(client, b"Event-Name: X\nA:  b \nC: %20d%20\n\n")
+    assert (headers["A"], headers["C"]) == (" b ", " d ")
+
+
+def test_a_header_line_may_be_long(client):
+    events = wire_events(client, b"X-Long: " + b"x" * 300_000 + b"\n" + END, 1)
+    assert len(events[0][0]["X-Long"]) == 300_000
+
+
+def test_a_value_of_many_lines_arrives_whole(client):
+    lines = [f"line {number}" for number in range(50_000)]
+    headers, _ = event_of(client, "Event-Name: X\nA: {}\n\n".format("\n".join(lines)).encode())
+    assert headers["A"].splitlines() == lines
+
+
+def test_only_line_feeds_end_lines(client):
+    value = "a\x0bB: c\x1cD: e\x85F: g\u2028H: i"
+    headers, _ = event_of(client, f"Event-Name: X\nA: {value}\nLast: y\n\n".encode())
+    assert (headers["A"], headers["Last"]) == (value, "y")
+
+
+def test_a_body_begins_at_a_blank_line_of_cr_lf(client):
+    headers, body = event_of(client, b"Event-Name: X\r\nContent-Length: 12\r\n\r\nA: 1\r\n\r\nB: 2\n")
+    assert (headers["Event-Name"], headers["Content-Length"], body) == ("X", "12", "A: 1\r\n\r\nB: 2\n")
+
+
+def test_where_the_headers_of_the_frame_stand(client):
+    headers, _ = event_of(client, b"Event-Name: X\nA: 1\n\n")
+    assert list(headers) == ["Event-Name", "A", "Content-Length", "Content-Type"]
+
+
 # Commands
 
 
@@ -441,6 +492,40 @@ def test_genesis_takes_events_apart_that_an_event_lock_glued_together(install):
         seen = run("genesis", server.port, install=install, until=2, commands=["event plain ALL"])
     assert [headers["Event-Name"] for headers, _ in seen["events"]] == ["COMMAND", "PRIVATE_COMMAND"]
     assert [headers.get("B") for headers, _ in seen["events"]] == [None, "2 "]
+
+
+def test_genesis_continues_a_repeated_value_that_goes_on():
+    headers, _ = event_of(need("genesis"), b"Event-Name: X\nA: 1\nA: 2\n3\n\n")
+    assert headers["A"] == ["1", "2\n3"]
+
+
+@pytest.mark.parametrize("install", [False, True])
+def test_a_consumer_of_genesis_gets_what_it_handles(install):
+    need("genesis")
+    with Emulator(replay=plain(b"Event-Name: HEARTBEAT\nUp-Time: 0%20s\n\n") * 3) as switch:
+        seen = run("genesis consumer", switch.port, install=install, until=3)
+    assert [headers["Up-Time"] for headers, _ in seen["events"]] == ["0 s"] * 3
+
+
+@pytest.mark.parametrize("install", [False, True])
+def test_an_outbound_server_of_greenswitch_plays_to_a_caller(install):
+    need("greenswitch")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = started("greenswitch outbound", port, install=install)
+    with Emulator() as switch:
+        switch.applications["playback"] = 0.01
+
+        def dial() -> Any:
+            with suppress(ConnectionRefusedError):
+                return switch.dial("127.0.0.1", port, variables={"uuid": "u 1"})
+
+        call = until(dial, 30)
+        told = result(process)
+        assert call.wait() == "NORMAL_CLEARING"
+    assert told["answer"] == "+OK"
+    assert told["played"] == ["CHANNEL_EXECUTE_COMPLETE", "playback", "one.wav"]
+    assert told["caller"][1:] == ["u 1", "+OK"]
 
 
 def test_genesis_hands_events_to_handlers():
@@ -666,7 +751,8 @@ STREAM = (
     b"Content-Type: command/reply\nReply-Text: +OK%20a\nmore\n\n"
     + plain(b"Event-Name: X\nA: 1\nA: \xff\nContent-Length: 5\n\nB: 2\n")
     + plain(b"Event-Name: Y\nC: %FF\n\n")
-    + plain(b"Event-Name: Y\nC: %C3%A9\nC: 2\n\n")
+    + plain(b"Event-Name: Z\nC: %C3%A9\nC: 2\nC: 3\n\n")
+    + END
     + frame(b"Content-Type: log/data\nLong: " + b"x" * 200, b"line\n")
     + frame(b"Content-Type: text/event-json", b'{"D":"1"}')
     + frame(b"Content-Type: text/event-json", b'{"D')
@@ -680,18 +766,26 @@ def test_what_looks_like_greenswitch_gets_its_events(monkeypatch):
     protocol.receive_events()
     broken = module.ESLProtocol(io.BufferedReader(io.BytesIO(b"Content-Length: x\n\n")))  # type: ignore[arg-type]
     broken.receive_events()
+    stopped = module.ESLProtocol(io.BufferedReader(io.BytesIO(STREAM)))  # type: ignore[arg-type]
+    stopped.handle_event = lambda event: vars(stopped).update(_run=False)
+    stopped.receive_events()
+    gone = module.ESLProtocol(io.BufferedReader(io.BytesIO()))  # type: ignore[arg-type]
+    gone.connected = False  # a notice has said so
+    gone.receive_events()
     direct = module.ESLEvent("\n A : 1\nB: 2 \n 3\n").headers
     adapter("greenswitch").uninstall()
     shown = [(event.headers, getattr(event, "data", None)) for event in protocol.events]
     plain_type = {"Content-Type": "text/event-plain"}
-    assert shown[:4] == [
+    assert shown[:5] == [
         ({"Content-Type": "command/reply", "Reply-Text": "+OK a\nmore"}, None),
         ({"Event-Name": "X", "A": "\ufffd", "Content-Length": "5"} | plain_type, "B: 2\n"),
         ({"Event-Name": "Y", "C": "\ufffd", "Content-Length": "22"} | plain_type, None),
-        ({"Event-Name": "Y", "C": "2", "Content-Length": "30"} | plain_type, None),
+        ({"Event-Name": "Z", "C": "3", "Content-Length": "35"} | plain_type, None),
+        ({"Event-Name": "CUSTOM", "Event-Subclass": "test::end", "Content-Length": "50"} | plain_type, None),
     ]
-    assert [(headers.get("D"), data) for headers, data in shown[4:]] == [(None, "line\n"), ("1", None), (None, '{"D')]
+    assert [(headers.get("D"), data) for headers, data in shown[5:]] == [(None, "line\n"), ("1", None), (None, '{"D')]
     assert (protocol.connected, protocol._run, broken.connected, broken._run) == (False, False, False, False)
+    assert (stopped.connected, gone._run) == (True, True)
     assert direct == {"A": "1", "B": "2 \n 3"}
 
 
@@ -714,13 +808,15 @@ def test_what_looks_like_genesis_gets_its_events(monkeypatch):
     broken = asyncio.run(handle(b"Content-Length: x\n\n"))
     dump = modules["genesis.channel"].parse_headers("A: 1\nA: 2\n")
     attribute = modules["genesis.protocol.telemetry"]._header_attr_name("X")
+    items = [list(event.items())[:2] for event in (events[1], events[3])]
     adapter("genesis").uninstall()
     assert (events[-2:], eof, truncated, broken) == (["first", "second"], "eof", ["truncated"], ["eof"])
     assert modules["genesis.observability"].errors == [
         "Error reading from stream. read Content-Length 'x', expected ASCII digits"
     ]
-    assert list(events[1].items())[:2] == [("Event-Name", "X"), ("A", ["1", "\ufffd"])]
-    assert [event.body for event in events[:-2]] == [None, "B: 2\n", None, None, "line\n", '{"D":"1"}', '{"D']
+    assert items[0] == [("Event-Name", "X"), ("A", ["1", "\ufffd"])]
+    assert items[1] == [("Event-Name", "Z"), ("C", ["é", "2", "3"])]
+    assert [event.body for event in events[:-2]] == [None, "B: 2\n", None, None, None, "line\n", '{"D":"1"}', '{"D']
     assert (dump, attribute) == ({"A": ["1", "2"]}, "x")
 
 
@@ -734,10 +830,23 @@ def test_what_looks_like_switchio_gets_its_events(monkeypatch):
     (again,) = protocol.data_received(AUTH)
     with pytest.raises(InvalidContentLength):
         protocol.data_received(b"Content-Length: x\n\n")
+    quiet = module.InboundProtocol()
+    quiet.log.isEnabledFor = lambda _: False
+    quiet.data_received(AUTH)
     adapter("switchio").uninstall()
+    assert (quiet.events, quiet.lines) == ([again], [])
     assert protocol.events == [*returned, again]
     assert returned[0]["Reply-Text"] == "+OK a\nmore\n"
-    assert [event.get("Body") for event in returned] == [None, "B: 2\n", None, None, "line\n", '{"D":"1"}\n', '{"D\n']
+    assert [event.get("Body") for event in returned] == [
+        None,
+        "B: 2\n",
+        None,
+        None,
+        None,
+        "line\n",
+        '{"D":"1"}\n',
+        '{"D\n',
+    ]
     assert protocol.lines[0].startswith("Socket data received:\nContent-Type: command/reply\nReply-Text: +OK a\n")
 
 

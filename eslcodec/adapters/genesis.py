@@ -17,6 +17,7 @@ through all headers of all events, remembers what it calls them, and `ESLEvent.i
 * Header lines may be longer than the 64 KiB of asyncio's reader; they ended the connection. A length that is no number
   ends the connection, as a header block or a body beyond the bounds of `eslcodec.Decoder` does; it ended the receiving
   task, and nobody heard of it.
+* The headers of the frame stand behind those of a plain event, not before them.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 `ESLEvent.parse_data` and `ESLProtocol.receive_events` are replaced; `headers` stays a plain dict with the last of a
 repeated name, and queue, handlers, commands and `stop` are greenswitch's own. What is different:
 
-* A percent-encoded line end in a value makes no header, and stays as it was sent (CR LF became LF), as do blanks and
-  line ends at the ends of an event's value. Names are not percent-decoded.
+* A line end in a value, percent-encoded or of another kind than LF, makes no header and stays as it was sent (CR LF
+  became LF), as do blanks and line ends at the ends of an event's value. Names are not percent-decoded.
 * The body of an event is its `data`, exactly; it was read as headers, or ended up in the last one, in a time that grew
   with the square of its size. The body of a disconnect-notice does not become a header of the next frame.
 * JSON and XML events are read; they ended the receiving greenlet, or came as one senseless header.

@@ -7,8 +7,9 @@
 body is under `Body` and ends with a line feed, and futures, queue and `process_events` are switchio's own. What is
 different:
 
-* A percent-encoded line end in a value makes no header, and stays as it was sent (it vanished or became LF). Names are
-  not percent-decoded. The lines of a value that goes on are all joined by LF; the first two were glued together.
+* A line end in a value, percent-encoded or of another kind than LF, makes no header and stays as it was sent (it
+  vanished or became LF). Names are not percent-decoded. The lines of a value that goes on are all joined by LF; the
+  first two were glued together.
 * The body of whatever frame is its body; its lines with `: ` were read as headers, its blank lines dropped, its
   percent signs decoded. The payload of JSON and XML events is such a body.
 * Lengths are bytes. They were counted in characters, so text that is not ASCII shifted all that came after; a character
