@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
 
-.PHONY: demo test lint coverage measure bench bench-peers dist clean preflight
+.PHONY: demo test lint docs coverage measure bench bench-peers dist clean preflight
 
 demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
 	$(BIN)/eslcodec demo $(ARGS)
@@ -25,6 +25,9 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
+
+docs: $(VENV)/.docs  ## a page for each public module from its docstrings, in $(VENV)/docs; what they lack is an error
+	$(BIN)/python tools/docs.py $(VENV)/docs
 
 coverage:  ## branches of eslcodec/ over both cores, and lines of the .pyx (a slow build, in an environment of its own)
 	ESLCODEC_BUILD_EXTENSION=yes ESLCODEC_BUILD_MODE=coverage $(MAKE) VENV=$(VENV)-coverage measure
@@ -70,7 +73,7 @@ $(VENV)/.wheel: $(VENV)/.made $(SOURCES)
 	@$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 
-$(VENV)/.cli $(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.wheel
+$(VENV)/.cli $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.wheel
 	@$(PIP) install "$$(echo $(VENV)/wheel/*.whl)[$*]"
 	@touch $@
 

@@ -12,20 +12,17 @@ when they are asked; the first change makes a list of their headers.
 Where the official module departs from its documentation, this one follows the documentation; with `ESL.strict = True`
 it does as the official one. But for crashes, leaks and truncation, which are in neither, this is all that differs:
 
-====================================  =======================================  =====================================
-point                                 default                                  `ESL.strict = True`
-====================================  =======================================  =====================================
-`recvEventTimed(0)`                   returns at once                          blocks
-`sendEvent(e)`                        returns its reply                        returns the last frame received
-`setAsyncExecute(v)`,                 words, or 1/0 as documented              words only, an int is a TypeError
-`setEventLock(v)`
-`setPriority(n)`                      accepted                                 TypeError
-`addBody` called again                adds to the body                         replaces it
-`serialize("xml")`                    the XML of the switch (spec P4.3)        plain
-`unshiftHeader`                       puts the item first                      appends it
-`ESLevent("DTMF", "")`                as without the empty text                an invalid event
-the fd of `ESLconnection(fd)`         duplicated; yours is yours to close      taken over
-====================================  =======================================  =====================================
+| point | default | `ESL.strict = True` |
+|---|---|---|
+| `recvEventTimed(0)` | returns at once | blocks |
+| `sendEvent(e)` | returns its reply | returns the last frame received |
+| `setAsyncExecute(v)`, `setEventLock(v)` | words, or 1/0 as documented | words only, an int is a TypeError |
+| `setPriority(n)` | accepted | TypeError |
+| `addBody` called again | adds to the body | replaces it |
+| `serialize("xml")` | the XML of the switch (spec P4.3) | plain |
+| `unshiftHeader` | puts the item first | appends it |
+| `ESLevent("DTMF", "")` | as without the empty text | an invalid event |
+| the fd of `ESLconnection(fd)` | duplicated; yours is yours to close | taken over |
 """
 
 from __future__ import annotations
@@ -41,7 +38,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import dropwhile
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
@@ -59,8 +56,9 @@ MAX_BODY_BYTES: Final = 16 << 20
 """The official library ends a connection that announces a larger body (spec P2.4)."""
 
 MAX_QUEUED_BYTES: Final = 1 << 30
-"""Of frames that came while a reply was waited for. A switch that sends events and never the reply would fill the
-memory."""
+MAX_QUEUED_FRAMES: Final = 1 << 22
+"""Of what came while a reply was waited for. A switch that sends events and never the reply would fill the memory; and
+the smallest frames take ten times as much as their bytes."""
 
 _TYPES: Final = frozenset(name.value for name in EventName) - {"CERT_RELOAD"}  # which the official library has not
 _PREFIX: Final = len("SWITCH_EVENT_")
@@ -385,6 +383,10 @@ class ESLevent(HeaderReader):
     _type: str | None = None  # None while it was not asked for
     _first_priority: str | None = None  # strict: its text while its items say something else (spec A3.2)
 
+    @overload
+    def __init__(self, type: str | None, subclass_name: str | None = None, /) -> None: ...
+    @overload
+    def __init__(self, event: ESLevent, /) -> None: ...
     def __init__(self, *args: Any) -> None:
         if len(args) == 1 and isinstance(args[0], ESLevent):
             self._move(args[0])
@@ -760,6 +762,12 @@ class ESLconnection:
 
     _had_socket = False
 
+    @overload
+    def __init__(self, host: str | None, port: str | int | None, password: str | None, /) -> None: ...
+    @overload
+    def __init__(self, host: str | None, port: str | int | None, user: str | None, password: str | None, /) -> None: ...
+    @overload
+    def __init__(self, socket: int, /) -> None: ...
     def __init__(self, *args: Any) -> None:
         self._socket: socket.socket | None = None
         self._connected = 0
@@ -798,7 +806,7 @@ class ESLconnection:
             asked = self._read()
             if asked is None or _type_read(asked).lower() != b"auth/request":
                 self._fail("the server does not ask for a password")
-            elif self._write(login, "auth or userauth, with the password"):
+            elif self._write(login):
                 reply = self._read()
                 if reply is None or (_outer_list(reply).get("Reply-Text") or "").lower() != "+ok accepted":
                     self._fail("the server does not accept the login")
@@ -894,13 +902,13 @@ class ESLconnection:
 
     # Bytes
 
-    def _write(self, command: str | bytes, shown: str | None = None) -> bool:
+    def _write(self, command: str | bytes) -> bool:
         """Send a command, and the blank line that it may lack (spec A2.3)."""
         data = _bytes(command) if isinstance(command, str) else command
         if not data.endswith(b"\n\n"):
             data += b"\n\n"
         if _log_level >= _DEBUG:
-            _log(_DEBUG, f"SEND {_str(data) if shown is None else shown}")
+            _log(_DEBUG, f"SEND {'auth or userauth, with the password' if _is_login(data) else _str(data)}")
         with self._sending:
             sock = self._socket
             if sock is None or not self._connected:
@@ -966,8 +974,8 @@ class ESLconnection:
         while (frame := self._read()) is not None and not _is_reply(frame):
             self._queue.append(frame)
             self._queued += len(frame.frame)
-            if self._queued > MAX_QUEUED_BYTES:
-                self._fail(f"{self._queued} bytes of events wait, and no reply has come")
+            if self._queued > MAX_QUEUED_BYTES or len(self._queue) > MAX_QUEUED_FRAMES:
+                self._fail(f"{len(self._queue)} frames of {self._queued} bytes wait, and no reply has come")
                 return None
         return frame
 
@@ -1131,6 +1139,11 @@ class ESLconnection:
             if ms and error.header_bytes is not None:
                 return True
         return sock is None or not self._connected or _is_readable(sock, ms)
+
+
+def _is_login(command: bytes) -> bool:
+    """Whether a command has a password in it, which no log shall have."""
+    return command.lstrip()[:9].lower().startswith((b"auth ", b"userauth "))
 
 
 def _is_readable(sock: socket.socket, ms: int) -> bool:

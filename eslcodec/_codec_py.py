@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import operator
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
@@ -34,7 +35,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Buffer, Self
 
 __impl__: Final = "python"
 
@@ -69,13 +70,13 @@ _QUOTED: Final = [bytes([byte]) if byte in _UNESCAPED else b"%%%02X" % byte for 
 # Percent coding
 
 
-def unquote(data: bytes) -> bytes:
+def unquote(data: Buffer) -> bytes:
     """Decode percent-encoded bytes (spec P5.3, as recommended).
 
     `%` and exactly two hexadecimal digits of any case become one byte; every other `%` stays. One pass, NUL included.
 
     Args:
-        data: percent-encoded bytes.
+        data: percent-encoded bytes, of any bytes-like kind.
 
     Returns:
         The decoded bytes; `data` itself if nothing was encoded.
@@ -95,11 +96,11 @@ def unquote(data: bytes) -> bytes:
     return b"".join(decoded)
 
 
-def quote(data: bytes) -> bytes:
+def quote(data: Buffer) -> bytes:
     """Percent-encode bytes with the switch's alphabet, every `%` included (spec P5.2).
 
     Args:
-        data: any bytes.
+        data: any bytes, of any bytes-like kind.
 
     Returns:
         ASCII bytes; upper-case hexadecimal digits. `unquote` gives `data` back.
@@ -234,11 +235,11 @@ def _first_wins(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
-def _block_bytes(block: bytes | str) -> bytes:
+def _block_bytes(block: Buffer | str) -> bytes:
     return block.encode("utf-8", "surrogateescape") if isinstance(block, str) else bytes(memoryview(block))
 
 
-def parse_pairs(block: bytes | str, *, decode: bool = True, multiline: bool = False) -> list[tuple[str, str]]:
+def parse_pairs(block: Buffer | str, *, decode: bool = True, multiline: bool = False) -> list[tuple[str, str]]:
     """Read a header block into pairs, in wire order, repeats kept (spec P2.3, P4.1).
 
     Args:
@@ -258,7 +259,7 @@ def parse_pairs(block: bytes | str, *, decode: bool = True, multiline: bool = Fa
     return [(_text(name), text(value)) for name, value in _raw_pairs(_block_bytes(block), multiline)]
 
 
-def parse_headers(block: bytes | str, *, decode: bool = True, multiline: bool = False) -> dict[str, str]:
+def parse_headers(block: Buffer | str, *, decode: bool = True, multiline: bool = False) -> dict[str, str]:
     """Read a header block into a dict: `parse_pairs` with the first of a repeated spelling, of Event-Name the last.
 
     Args:
@@ -342,6 +343,7 @@ class FrameSplitter:
         "_heads",
         "_last",
         "_length",
+        "_lock",
         "_max_body",
         "_max_buffered",
         "_max_header",
@@ -366,6 +368,7 @@ class FrameSplitter:
         ):
             if not 0 < operator.index(bound) < limits.BOUND_CEILING:
                 raise ValueError(f"{name} is {bound}, expected 1 to {limits.BOUND_CEILING - 1}")
+        self._lock = threading.RLock()  # so that one that is wrongly shared stays whole
         self._max_header = max_header_bytes
         self._max_body = max_body_bytes
         self._max_buffered = max_buffered
@@ -384,14 +387,15 @@ class FrameSplitter:
     @property
     def buffered(self) -> int:
         """Bytes waiting: fed and not yet part of a frame that came out."""
-        return len(self._buffer) - self._start
+        with self._lock:
+            return len(self._buffer) - self._start
 
     @property
     def consumed(self) -> int:
         """Bytes turned into frames so far, skipped line ends included. After a framing error: where it stands."""
         return self._consumed
 
-    def feed(self, data: Any) -> None:
+    def feed(self, data: Buffer) -> None:
         """Store bytes. Says nothing about their content; after a framing error they are dropped.
 
         Args:
@@ -406,7 +410,8 @@ class FrameSplitter:
         with memoryview(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
-            self._store(view)
+            with self._lock:
+                self._store(view)
 
     def _store(self, view: memoryview | bytearray) -> None:
         if self._dead:
@@ -435,13 +440,14 @@ class FrameSplitter:
         Raises:
             LimitExceeded: max_buffered bytes are waiting.
         """
-        room = limits.RECEIVE_BYTES_MAX if self._dead else self._max_buffered - self.buffered
-        if room <= 0:
-            raise LimitExceeded(self.buffered + 1, self._max_buffered)
-        size = min(max(sizehint, limits.RECEIVE_BYTES_MIN), limits.RECEIVE_BYTES_MAX, room)
-        if self._offered is None or len(self._offered) != size:
-            self._offered = bytearray(size)
-        return memoryview(self._offered)
+        with self._lock:
+            room = limits.RECEIVE_BYTES_MAX if self._dead else self._max_buffered - self.buffered
+            if room <= 0:
+                raise LimitExceeded(self.buffered + 1, self._max_buffered)
+            size = min(max(sizehint, limits.RECEIVE_BYTES_MIN), limits.RECEIVE_BYTES_MAX, room)
+            if self._offered is None or len(self._offered) != size:
+                self._offered = bytearray(size)
+            return memoryview(self._offered)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in the first bytes of the buffer that `get_buffer` gave out last.
@@ -453,13 +459,14 @@ class FrameSplitter:
             ValueError: more than was offered, negative, or nothing was offered since the last call.
             LimitExceeded: as for `feed`, if bytes were fed in between.
         """
-        offered, self._offered = self._offered, None
-        if offered is None:
-            raise ValueError("buffer_updated() without get_buffer()")
-        if not 0 <= nbytes <= len(offered):
-            raise ValueError(f"buffer_updated({nbytes}), expected 0 to {len(offered)}")
-        with memoryview(offered) as view:
-            self._store(view[:nbytes])
+        with self._lock:
+            offered, self._offered = self._offered, None
+            if offered is None:
+                raise ValueError("buffer_updated() without get_buffer()")
+            if not 0 <= nbytes <= len(offered):
+                raise ValueError(f"buffer_updated({nbytes}), expected 0 to {len(offered)}")
+            with memoryview(offered) as view:
+                self._store(view[:nbytes])
 
     def feed_eof(self) -> None:
         """Say that the stream has ended. Whole frames that are waiting still come out; nothing else changes.
@@ -468,16 +475,17 @@ class FrameSplitter:
             IncompleteFrame: part of a frame is left behind the whole ones.
             ProtocolError: the framing error that iteration is going to end with.
         """
-        saved = self._start, self._searched, self._block_end, self._content_type, self._length, self._consumed
-        dead = self._dead
-        try:
-            while (end := self._measure()) >= 0:
-                self._advance(end)
-            if self.buffered:
-                self._raise_incomplete()
-        finally:
-            self._start, self._searched, self._block_end, self._content_type, self._length, self._consumed = saved
-            self._dead = dead
+        with self._lock:
+            saved = self._start, self._searched, self._block_end, self._content_type, self._length, self._consumed
+            dead = self._dead
+            try:
+                while (end := self._measure()) >= 0:
+                    self._advance(end)
+                if self.buffered:
+                    self._raise_incomplete()
+            finally:
+                self._start, self._searched, self._block_end, self._content_type, self._length, self._consumed = saved
+                self._dead = dead
 
     def _raise_incomplete(self) -> None:
         left = bytes(self._buffer[self._start :])
@@ -563,20 +571,21 @@ class FrameSplitter:
             InvalidContentLength, HeaderTooLarge, BodyTooLarge: the stream cannot be framed any further. Raised again
                 at every later call.
         """
-        end = self._measure()
-        if end < 0:
-            return None
-        block_end = self._block_end
-        block = bytes(self._buffer[self._start : block_end])
-        body = None if self._length is None else bytes(self._buffer[block_end:end])
-        self._last = body or block
-        self._advance(end)
-        return block, body
+        with self._lock:
+            end = self._measure()
+            if end < 0:
+                return None
+            block_end = self._block_end
+            block = bytes(self._buffer[self._start : block_end])
+            body = None if self._length is None else bytes(self._buffer[block_end:end])
+            self._last = body or block
+            self._advance(end)
+            return block, body
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[tuple[bytes, bytes | None]]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> tuple[bytes, bytes | None]:
         frame = self.next_frame()
         if frame is None:
             raise StopIteration
@@ -613,19 +622,25 @@ class MessageDecoder(FrameSplitter):
 
     def next_message(self) -> Message | None:
         """The next message, None when more bytes are needed. Raises as iteration does."""
-        end = self._measure()
-        if end < 0:
-            return None
-        start = self._start
-        content_type = self._content_type
+        with self._lock:
+            end = self._measure()
+            if end < 0:
+                return None
+            start = self._start
+            self._last = frame = bytes(self._buffer[start:end])
+            split, has_body, content_type = self._block_end - start, self._length is not None, self._content_type
+            self._advance(end)
         kind = self._kinds.get(content_type, self._default)
-        message = kind.__new__(kind)
-        message._frame = self._last = bytes(self._buffer[start:end])
-        message._init(self._block_end - start, self._length is not None, content_type, self._memo)
-        self._advance(end)
+        message = kind.__new__(kind)  # which may be anybody's code
+        message._frame = frame
+        message._init(split, has_body, content_type, self._memo)
         return message
 
-    def __next__(self) -> Message:
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Message]: ...  # type: ignore[override]
+
+    def __next__(self) -> Message:  # type: ignore[override]
         message = self.next_message()
         if message is None:
             raise StopIteration
@@ -909,7 +924,7 @@ class Message(Mapping[str, str]):
         return None if wanted is None else folded.get(wanted)
 
     @overload
-    def get(self, name: str) -> str | None: ...
+    def get(self, name: str, default: None = None) -> str | None: ...
     @overload
     def get(self, name: str, default: str | _T) -> str | _T: ...
     def get(self, name: str, default: Any = None) -> Any:

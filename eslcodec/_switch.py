@@ -50,9 +50,17 @@ class User:
         events: `esl-allowed-events`: "all", or names separated by blanks (behind CUSTOM, subclasses).
         api: `esl-allowed-api`: "all", or API commands separated by blanks.
         log: `esl-allowed-log`.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, User
+        >>> with Emulator(users={"1000@example.org": User("secret", api="echo")}) as switch:
+        ...     with connect(switch.host, switch.port, user="1000@example.org", password="secret") as fs:
+        ...         fs.api("echo", "hi").text, fs.api("status").ok
+        ('hi', False)
     """
 
-    password: str
+    password: str = field(repr=False)
     events: str = "all"
     api: str = "all"
     log: bool = True
@@ -60,7 +68,16 @@ class User:
 
 @dataclass(frozen=True)
 class Later:
-    """An API output that takes `seconds`. The connection that asked stands still meanwhile; a `bgapi` does not."""
+    """An API output that takes `seconds`. The connection that asked stands still meanwhile; a `bgapi` does not.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, Later
+        >>> with Emulator() as switch, connect(switch.host, switch.port) as fs:
+        ...     switch.api["slow"] = Later(0.01, "+OK")
+        ...     fs.api("slow").text
+        '+OK'
+    """
 
     seconds: float
     output: str | bytes
@@ -68,7 +85,20 @@ class Later:
 
 @dataclass(frozen=True)
 class Run:
-    """How a dialplan application runs: for how long, and its `Application-Response`, also when hung up midway."""
+    """How a dialplan application runs: for how long, and its `Application-Response`, also when hung up midway.
+
+    Example:
+        >>> from eslcodec import serve
+        >>> from eslcodec.emulator import Emulator, Run
+        >>> responses = []
+        >>> def play(call):
+        ...     responses.append(call.playback("a.wav", wait=True)["Application-Response"])
+        >>> with serve(play) as server, Emulator() as switch:
+        ...     switch.applications["playback"] = Run(0.01, response="FILE NOT FOUND")
+        ...     _ = switch.dial("127.0.0.1", server.port).wait()
+        >>> responses
+        ['FILE NOT FOUND']
+    """
 
     seconds: float = 0.0
     response: str = "_none_"
@@ -148,6 +178,14 @@ class Session:
         hangup_cause: None while it lives.
         executed: (application, data) of everything executed on it, in order.
         events: what `sendevent` sent to it by its `Unique-ID`.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator() as switch, connect(switch.host, switch.port) as fs:
+        ...     session = switch.add_session("8f08a03a", {"greeted": "yes"})
+        ...     fs.api("uuid_getvar", "8f08a03a greeted").text, session.answered
+        ('yes', True)
     """
 
     def __init__(

@@ -36,7 +36,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import isawaitable
@@ -352,7 +352,14 @@ class _Closable(Protocol):
 
 
 class Opening(Generic[C]):
-    """What `connect` and `serve` return: `await` it, or use it in `async with`, which closes at the end."""
+    """What `connect` and `serve` return: `await` it, or use it in `async with`, which closes at the end.
+
+    Example:
+        >>> async def main():
+        ...     server = await serve(asyncio.sleep)
+        ...     await server.close()
+        >>> asyncio.run(main())
+    """
 
     def __init__(self, open: Callable[[], Coroutine[Any, Any, C]]) -> None:
         self._open = open
@@ -496,6 +503,16 @@ class Job:
 
     Attributes:
         uuid: its Job-UUID.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> async def main(port):
+        ...     async with connect("127.0.0.1", port) as fs:
+        ...         job = await fs.bgapi("echo", "done")
+        ...         return (await job.result(timeout=5)).text
+        >>> with Emulator() as switch:
+        ...     asyncio.run(main(switch.port))
+        'done'
     """
 
     def __init__(self, uuid: str, link: _Link, wait: Wait[JobResult]) -> None:
@@ -540,6 +557,18 @@ class Client:
 
     Attributes:
         host, port: where the switch is.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> async def main(switch):
+        ...     async with connect("127.0.0.1", switch.port) as fs:
+        ...         await fs.subscribe("DTMF")
+        ...         switch.fire("DTMF", {"DTMF-Digit": "#"})
+        ...         async for event in fs.events():
+        ...             return event["DTMF-Digit"]
+        >>> with Emulator() as switch:
+        ...     asyncio.run(main(switch))
+        '#'
     """
 
     def __init__(
@@ -610,7 +639,7 @@ class Client:
 
     # Reading
 
-    def events(self, timeout: float | None = None) -> _Reader[Event]:
+    def events(self, timeout: float | None = None) -> AsyncIterator[Event]:
         """The events as they come, to be read with `async for`; a `Gap` among them after a reconnection.
 
         Several tasks may read: each gets what the others do not. Reading ends when the connection has ended as it
@@ -624,7 +653,7 @@ class Client:
         """
         return _Reader(self, Event, timeout)
 
-    def messages(self, timeout: float | None = None) -> _Reader[Message]:
+    def messages(self, timeout: float | None = None) -> AsyncIterator[Message]:
         """The same for everything that is no reply: events, log lines, linger notices, frames of unknown kind."""
         return _Reader(self, Message, timeout)
 
@@ -1092,6 +1121,19 @@ class Call(Client):
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
         host, port: of the switch's end of the connection.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> async def answer(call):
+        ...     await call.answer(wait=True)
+        ...     await call.hangup()
+        >>> async def main(switch):
+        ...     async with serve(answer) as server:
+        ...         call = await asyncio.to_thread(switch.dial, "127.0.0.1", server.port)
+        ...         return await asyncio.to_thread(call.wait), call.executed
+        >>> with Emulator() as switch:
+        ...     asyncio.run(main(switch))
+        ('NORMAL_CLEARING', [('answer', '')])
     """
 
     def __init__(self, link: _Link, data: CommandReply, command_timeout: float) -> None:
@@ -1182,52 +1224,130 @@ class Call(Client):
         await link.outcome(accepted, self._limit(accepted, timeout), since)
         return await link.outcome(ended, self._limit(ended, timeout), since)
 
+    @overload
+    async def answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    async def answer(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def answer(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Answer the call."""
         return await self.execute("answer", wait=wait, timeout=timeout)
 
+    @overload
+    async def pre_answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    async def pre_answer(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def pre_answer(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def pre_answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Send early media."""
         return await self.execute("pre_answer", wait=wait, timeout=timeout)
 
+    @overload
+    async def ring_ready(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    async def ring_ready(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def ring_ready(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def ring_ready(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Say that it rings."""
         return await self.execute("ring_ready", wait=wait, timeout=timeout)
 
+    @overload
+    async def playback(
+        self, path: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    async def playback(self, path: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def playback(self, path: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def playback(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Play a file, or what else `playback` takes, to the caller."""
         return await self.execute("playback", path, wait=wait, timeout=timeout)
 
+    @overload
+    async def record(
+        self, path: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    async def record(self, path: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def record(self, path: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def record(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Record the caller; behind the path `record` takes limits, as in "/tmp/a.wav 60 200 5"."""
         return await self.execute("record", path, wait=wait, timeout=timeout)
 
+    @overload
+    async def bridge(
+        self, destination: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    async def bridge(self, destination: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def bridge(self, destination: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def bridge(
         self, destination: str, *, wait: bool = False, timeout: float | None = None
     ) -> CommandReply | Event:
         """Connect the call to a dial string."""
         return await self.execute("bridge", destination, wait=wait, timeout=timeout)
 
+    @overload
+    async def set(
+        self, name: str, value: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    async def set(self, name: str, value: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def set(self, name: str, value: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def set(
         self, name: str, value: str, *, wait: bool = False, timeout: float | None = None
     ) -> CommandReply | Event:
         """Set a channel variable."""
         return await self.execute("set", f"{name}={value}", wait=wait, timeout=timeout)
 
+    @overload
+    async def unset(self, name: str, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    async def unset(self, name: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def unset(self, name: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def unset(self, name: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Unset a channel variable."""
         return await self.execute("unset", name, wait=wait, timeout=timeout)
 
+    @overload
+    async def sleep(
+        self, milliseconds: int, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    async def sleep(self, milliseconds: int, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def sleep(self, milliseconds: int, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def sleep(
         self, milliseconds: int, *, wait: bool = False, timeout: float | None = None
     ) -> CommandReply | Event:
         """Let the channel do nothing for a while."""
         return await self.execute("sleep", str(milliseconds), wait=wait, timeout=timeout)
 
+    @overload
+    async def park(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    async def park(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def park(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def park(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Park the channel."""
         return await self.execute("park", wait=wait, timeout=timeout)
 
+    @overload
+    async def transfer(
+        self, destination: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    async def transfer(self, destination: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    async def transfer(self, destination: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def transfer(
         self, destination: str, *, wait: bool = False, timeout: float | None = None
     ) -> CommandReply | Event:
@@ -1248,6 +1368,13 @@ class Server:
     Attributes:
         host, port: where it listens.
         refused: connections closed at once because `max_calls` were running.
+
+    Example:
+        >>> async def main():
+        ...     async with serve(asyncio.sleep, max_calls=10) as server:
+        ...         return server.host, server.port > 0, server.calls
+        >>> asyncio.run(main())
+        ('127.0.0.1', True, 0)
     """
 
     _listener: asyncio.Server

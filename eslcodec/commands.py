@@ -25,7 +25,7 @@ Text is UTF-8 with surrogateescape, lines end in LF, bodies are any bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from .enums import HangupCause, LogLevel
@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 Value = str | int | Sequence[str]
 """A header's value: a list is an array, a bool `true` or `false`. Text that begins with `ARRAY::` is an array too."""
 
-Headers = Mapping[str, Value] | Iterable[tuple[str, Value]]
-"""Names and values. Pairs may repeat a name; the switch goes by the first."""
+Headers = Mapping[str, Value] | ItemsView[str, Value] | Sequence[tuple[str, Value]] | Iterator[tuple[str, Value]]
+"""Names and values. Pairs may repeat a name; the switch goes by the first.
+
+Any iterable of pairs will do; said as these kinds, so that type checkers can tell what a dict with values of several
+types is meant to be."""
 
 FORMATS: Final = ("plain", "json", "xml")
 
@@ -61,6 +64,11 @@ class MessageOptions(TypedDict, total=False):
         event_lock: run nothing that is queued behind it before it ends; set it on each.
         event_lock_pri: the same, ahead of what is queued without it.
         lead_frames: audio frames to wait for before it starts.
+
+    Example:
+        >>> options: MessageOptions = {"event_lock": True}
+        >>> hangup(uuid="8f08a03a", **options).splitlines()[-2]
+        b'event-lock: true'
     """
 
     event_lock: bool
@@ -295,7 +303,12 @@ def _account(what: str, text: object) -> str:
 
 
 def exit() -> bytes:
-    """`exit`: say good-bye; the switch answers, sends a notice and closes."""
+    """`exit`: say good-bye; the switch answers, sends a notice and closes.
+
+    Example:
+        >>> exit()
+        b'exit\\n\\n'
+    """
     return _command("exit")
 
 
@@ -391,7 +404,12 @@ def nixevent(*names: str, custom: Sequence[str] = ()) -> bytes:
 
 
 def noevents() -> bytes:
-    """`noevents`: no events any more, those that wait are dropped. Filters and `myevents` stay in force."""
+    """`noevents`: no events any more, those that wait are dropped. Filters and `myevents` stay in force.
+
+    Example:
+        >>> noevents()
+        b'noevents\\n\\n'
+    """
     return _command("noevents")
 
 
@@ -701,7 +719,12 @@ def log(level: str | int | LogLevel | None = None) -> bytes:
 
 
 def nolog() -> bytes:
-    """`nolog`: no log lines any more, those that wait are dropped."""
+    """`nolog`: no log lines any more, those that wait are dropped.
+
+    Example:
+        >>> nolog()
+        b'nolog\\n\\n'
+    """
     return _command("nolog")
 
 
@@ -716,12 +739,22 @@ def linger(seconds: int | None = None) -> bytes:
 
 
 def nolinger() -> bytes:
-    """`nolinger`: close the connection when the channel ends."""
+    """`nolinger`: close the connection when the channel ends.
+
+    Example:
+        >>> nolinger()
+        b'nolinger\\n\\n'
+    """
     return _command("nolinger")
 
 
 def connect() -> bytes:
-    """`connect`: what an outbound connection begins with; the answer is the channel's data."""
+    """`connect`: what an outbound connection begins with; the answer is the channel's data.
+
+    Example:
+        >>> connect()
+        b'connect\\n\\n'
+    """
     return _command("connect")
 
 
@@ -736,5 +769,10 @@ def getvar(name: str) -> bytes:
 
 
 def resume() -> bytes:
-    """`resume`: go on in the dialplan when this connection closes."""
+    """`resume`: go on in the dialplan when this connection closes.
+
+    Example:
+        >>> resume()
+        b'resume\\n\\n'
+    """
     return _command("resume")

@@ -85,6 +85,15 @@ class Wait(Generic[T]):
         what: what is waited for, for messages; no secret is in it.
         done: whether it is settled.
         patient: whether it may take as long as the application that it runs, so that no default timeout fits.
+
+    Example:
+        >>> connection = Connection.inbound("ClueCon")
+        >>> connection.receive(b"Content-Type: auth/request\\n\\n")
+        >>> connection.ready.done
+        False
+        >>> connection.receive(b"Content-Type: command/reply\\nReply-Text: +OK accepted\\n\\n")
+        >>> connection.ready.done, connection.ready.result().text
+        (True, '+OK accepted')
     """
 
     __slots__ = ("_connection", "_error", "_value", "_wakers", "done", "patient", "what")
@@ -153,6 +162,12 @@ class End:
         asked: whether we asked for it: `exit`, or closing our side.
         clean: whether nothing went wrong: we asked, or the switch said good-bye.
         error: makes the exception for those who still waited.
+
+    Example:
+        >>> connection = Connection.inbound("ClueCon")
+        >>> connection.receive_eof()
+        >>> connection.end.clean, connection.end.reason
+        (False, 'the switch closed the connection before the login was answered')
     """
 
     reason: str
@@ -212,6 +227,11 @@ class Connection:
         control: `Control` of an outbound connection: "full", or "single-channel" where most commands are refused.
         lingering: the notice that the channel is gone and the connection stays, None before.
         watched: how many wait for something at the moment.
+
+    Example:
+        >>> connection = Connection.outbound()
+        >>> connection.data_to_send()
+        b'connect\\n\\n'
     """
 
     def __init__(
@@ -921,7 +941,12 @@ class Connection:
 
 
 def variable(reply: CommandReply) -> str | None:
-    """The value that a reply to `getvar` gives; None if the variable is unset."""
+    """The value that a reply to `getvar` gives; None if the variable is unset.
+
+    Example:
+        >>> variable(CommandReply(b"Content-Type: command/reply\\nReply-Text: yes\\n\\n"))
+        'yes'
+    """
     return None if reply.text == "-ERR command not found" else reply.text
 
 

@@ -47,7 +47,7 @@ from ._json import Field
 from ._listener import SHUTDOWN, Listener, log_level
 from ._switch import QUEUE_LIMIT, Api, Application, Job, Later, Run, Session, Switch, User, new_uuid
 from .enums import HangupCause
-from .events import Event, HeaderValue
+from .events import Event, Headers
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -120,6 +120,13 @@ class EmulatedCall:
     Attributes:
         session: the channel: `uuid`, `variables`, `executed`, `hangup_cause`.
         listener: the connection: `commands`, and what the server subscribed to.
+
+    Example:
+        >>> from eslcodec import serve
+        >>> with serve(lambda call: call.hangup("USER_BUSY")) as server, Emulator() as switch:
+        ...     call = switch.dial("127.0.0.1", server.port)
+        ...     call.wait()
+        'USER_BUSY'
     """
 
     def __init__(self, emulator: Emulator, session: Session, listener: Listener) -> None:
@@ -341,7 +348,7 @@ class Emulator:
             if result:
                 return result
             if not self._changes(version, deadline - time.monotonic()):
-                last = "".join(f"\n  {command!r:.100}" for command in self.commands[-5:])
+                last = "".join(f"\n  {_without_password(command)!r:.100}" for command in self.commands[-5:])
                 raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}")
 
     # What a test does
@@ -349,7 +356,7 @@ class Emulator:
     def fire(
         self,
         event: str | Event,
-        headers: Mapping[str, HeaderValue] | Iterable[tuple[str, HeaderValue]] = (),
+        headers: Headers = (),
         body: bytes | str | None = None,
         subclass: str | None = None,
     ) -> None:
@@ -591,6 +598,11 @@ class Emulator:
             connection.listener.dismiss(SHUTDOWN)
             connection.flush()
             connection.close()
+
+
+def _without_password(command: str) -> str:
+    word, blank, _ = command.partition(" ")
+    return f"{word} ..." if blank and word.lower() in ("auth", "userauth") else command
 
 
 class _Recording:

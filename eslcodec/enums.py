@@ -213,7 +213,12 @@ class HangupCause(IntEnum):
 
 
 class ChannelState(IntEnum):
-    """`Channel-State` and `Channel-State-Number`: where a channel is in its state machine."""
+    """`Channel-State` and `Channel-State-Number`: where a channel is in its state machine.
+
+    Example:
+        >>> ChannelState["CS_EXECUTE"] < ChannelState.CS_HANGUP
+        True
+    """
 
     CS_NEW = 0
     CS_INIT = 1
@@ -232,7 +237,12 @@ class ChannelState(IntEnum):
 
 
 class CallState(_Text):
-    """`Channel-Call-State`: what a user sees of a call."""
+    """`Channel-Call-State`: what a user sees of a call.
+
+    Example:
+        >>> CallState("RINGING") == "RINGING"
+        True
+    """
 
     DOWN = "DOWN"
     DIALING = "DIALING"
@@ -246,7 +256,12 @@ class CallState(_Text):
 
 
 class AnswerState(_Text):
-    """`Answer-State`."""
+    """`Answer-State`.
+
+    Example:
+        >>> AnswerState("answered") is AnswerState.ANSWERED
+        True
+    """
 
     HANGUP = "hangup"
     ANSWERED = "answered"
@@ -255,7 +270,12 @@ class AnswerState(_Text):
 
 
 class LogLevel(IntEnum):
-    """Levels of the switch's log, as in `Log-Level` and in the `log` command (spec P3.5)."""
+    """Levels of the switch's log, as in `Log-Level` and in the `log` command (spec P3.5).
+
+    Example:
+        >>> LogLevel(7), LogLevel["WARNING"] < LogLevel.INFO
+        (<LogLevel.DEBUG: 7>, True)
+    """
 
     CONSOLE = 0
     ALERT = 1

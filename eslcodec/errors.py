@@ -33,11 +33,21 @@ _NOTICE_BYTES = 1024  # more than any notice of a switch
 
 
 class ESLError(Exception):
-    """Base of everything that eslcodec raises on purpose."""
+    """Base of everything that eslcodec raises on purpose.
+
+    Example:
+        >>> issubclass(ConnectionClosed, ESLError), issubclass(ProtocolError, ESLError)
+        (True, True)
+    """
 
 
 class ProtocolError(ESLError):
-    """The peer's bytes are not Event Socket protocol."""
+    """The peer's bytes are not Event Socket protocol.
+
+    Example:
+        >>> issubclass(IncompleteFrame, ProtocolError), issubclass(CommandError, ProtocolError)
+        (True, False)
+    """
 
 
 class InvalidContentLength(ProtocolError):
@@ -45,6 +55,10 @@ class InvalidContentLength(ProtocolError):
 
     Attributes:
         values: the raw values as read (bytes), one or two.
+
+    Example:
+        >>> InvalidContentLength(b"5", b"6")
+        InvalidContentLength("read Content-Length '5' and '6' in one frame, expected one value")
     """
 
     def __init__(self, *values: bytes) -> None:
@@ -65,6 +79,11 @@ class LimitExceeded(ProtocolError):
     Attributes:
         read: what was read or announced, in bytes (at least; see the text).
         limit: the bound, in bytes.
+
+    Example:
+        >>> error = LimitExceeded(1500, 1000)
+        >>> error.read, error.limit, str(error)
+        (1500, 1000, 'read 1500 bytes ahead of the reader, expected no more than 1000 (max_buffered)')
     """
 
     _text = "read {read} bytes ahead of the reader, expected no more than {limit} (max_buffered)"
@@ -79,13 +98,23 @@ class LimitExceeded(ProtocolError):
 
 
 class HeaderTooLarge(LimitExceeded):
-    """A header block has no blank line within the bound."""
+    """A header block has no blank line within the bound.
+
+    Example:
+        >>> str(HeaderTooLarge(1001, 1000))
+        'read 1001 bytes of a header block without its end, expected no more than 1000 (max_header_bytes)'
+    """
 
     _text = "read {read} bytes of a header block without its end, expected no more than {limit} (max_header_bytes)"
 
 
 class BodyTooLarge(LimitExceeded):
-    """A frame announces a body beyond the bound. Nothing was allocated for it."""
+    """A frame announces a body beyond the bound. Nothing was allocated for it.
+
+    Example:
+        >>> str(BodyTooLarge(5000, 1000))
+        'read a Content-Length of 5000 bytes, expected no more than 1000 (max_body_bytes)'
+    """
 
     _text = "read a Content-Length of {read} bytes, expected no more than {limit} (max_body_bytes)"
 
@@ -106,6 +135,11 @@ class IncompleteFrame(ProtocolError):
         body_bytes: declared length of the body in bytes, None if the header block is unfinished.
         notice: the disconnect-notice found in it, or begun in the frame before it; None if there is none (bytes).
         reason: the text of that notice, None if there is none.
+
+    Example:
+        >>> error = IncompleteFrame(b"Content-Length: 5\\n\\nab", header_bytes=19, body_bytes=5)
+        >>> str(error), error.data[19:], error.reason
+        ('stream ended in a body: read 2 bytes, expected 5', b'ab', None)
     """
 
     def __init__(
@@ -139,6 +173,12 @@ class MalformedPayload(ProtocolError):
         format: "json" or "xml".
         offset: where reading stopped, in bytes from the start of the payload.
         why: what was read and expected there.
+
+    Example:
+        >>> from eslcodec import Event
+        >>> event = Event.from_payload(b'{"Event-Name" "DTMF"}', "json")
+        >>> event.name, event.malformed.format, event.malformed.offset
+        (None, 'json', 14)
     """
 
     def __init__(self, format: str, offset: int, why: str) -> None:
@@ -152,7 +192,15 @@ class MalformedPayload(ProtocolError):
 
 
 class InvalidCommand(ESLError):
-    """A command that would start a second one, or cannot be expressed on the wire. Nothing was sent."""
+    """A command that would start a second one, or cannot be expressed on the wire. Nothing was sent.
+
+    Example:
+        >>> from eslcodec import commands
+        >>> commands.api("status\\n\\nexit")
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.InvalidCommand: the API command 'status\\n\\nexit' has '\\n' in it, expected a single line
+    """
 
 
 class CommandError(ESLError):
@@ -160,6 +208,13 @@ class CommandError(ESLError):
 
     Attributes:
         text: the answer as received.
+
+    Example:
+        >>> from eslcodec import CommandReply
+        >>> CommandReply(b"Content-Type: command/reply\\nReply-Text: -ERR invalid\\n\\n").check()
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.CommandError: -ERR invalid
     """
 
     def __init__(self, text: str) -> None:
@@ -171,19 +226,55 @@ class CommandError(ESLError):
 
 
 class AuthError(ESLError):
-    """The switch refused the login."""
+    """The switch refused the login.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator(password="secret") as switch:
+        ...     connect(switch.host, switch.port, password="wrong")
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.AuthError: -ERR invalid
+    """
 
 
 class AccessDenied(ESLError):
-    """The switch's access control list refused the address (text/rude-rejection)."""
+    """The switch's access control list refused the address (text/rude-rejection).
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator(allow=False) as switch:
+        ...     connect(switch.host, switch.port)
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.AccessDenied: Access Denied, go away.
+    """
 
 
 class ConnectionClosed(ESLError):
-    """The connection ended; the text says why, in the switch's words if it gave any. `__cause__` is what broke it."""
+    """The connection ended; the text says why, in the switch's words if it gave any. `__cause__` is what broke it.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator() as switch, connect(switch.host, switch.port) as fs:
+        ...     switch.drop()
+        ...     fs.api("status")
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.ConnectionClosed: the switch closed the connection
+    """
 
 
 class ChannelEnded(ConnectionClosed):
-    """The channel that the connection controls has hung up; the text says with which cause."""
+    """The channel that the connection controls has hung up; the text says with which cause.
+
+    Example:
+        >>> issubclass(ChannelEnded, ConnectionClosed)  # so whoever expects an end need not know of channels
+        True
+    """
 
 
 class EventQueueFull(ESLError):
@@ -195,6 +286,11 @@ class EventQueueFull(ESLError):
         what: what was waited for.
         queued: messages in the queue.
         limit: the bound.
+
+    Example:
+        >>> error = EventQueueFull("api status", queued=65536, limit=65536)
+        >>> error.what, error.queued, error.limit
+        ('api status', 65536, 65536)
     """
 
     def __init__(self, what: str, queued: int, limit: int) -> None:
@@ -208,7 +304,18 @@ class EventQueueFull(ESLError):
 
 
 class CommandTimeout(ESLError):
-    """No answer came in time."""
+    """No answer came in time.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, Later
+        >>> with Emulator() as switch, connect(switch.host, switch.port) as fs:
+        ...     switch.api["slow"] = Later(0.2, "+OK")
+        ...     fs.api("slow", timeout=0.01)
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.CommandTimeout: waited 0.01 s for the answer to 'api slow'
+    """
 
 
 def _shown(value: bytes) -> str:

@@ -6,7 +6,7 @@ for from the frame's bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,14 @@ _FORMATS: Final = {"text/event-plain": "plain", "text/event-json": "json", "text
 
 HeaderValue = str | int | Sequence[str]
 """What `Event.build` takes as a value: text, a number, or the items of an array."""
+
+Headers = (
+    Mapping[str, HeaderValue]
+    | ItemsView[str, HeaderValue]
+    | Sequence[tuple[str, HeaderValue]]
+    | Iterator[tuple[str, HeaderValue]]
+)
+"""What `Event.build` takes as headers: a mapping or pairs; see `eslcodec.commands.Headers`."""
 
 
 def _number(text: str | None) -> int | None:
@@ -73,7 +81,7 @@ class Event(Message):
     def build(
         cls,
         name: str,
-        headers: Mapping[str, HeaderValue] | Iterable[tuple[str, HeaderValue]] = (),
+        headers: Headers = (),
         body: bytes | str | None = None,
         subclass: str | None = None,
     ) -> Self:
@@ -257,7 +265,14 @@ class Gap(Event):
 
 
 class AuthRequest(Message):
-    """`auth/request`: the first frame of an inbound connection (spec P3.1)."""
+    """`auth/request`: the first frame of an inbound connection (spec P3.1).
+
+    Example:
+        >>> decoder = Decoder()
+        >>> decoder.feed(b"Content-Type: auth/request\\n\\n")
+        >>> isinstance(decoder.next_message(), AuthRequest)
+        True
+    """
 
     __slots__ = ()
 
@@ -326,7 +341,14 @@ class ApiResponse(Message):
 
 
 class LogLine(Message):
-    """`log/data`: a line of the switch's log (spec P3.5); `text` is the line."""
+    """`log/data`: a line of the switch's log (spec P3.5); `text` is the line.
+
+    Example:
+        >>> head = b"Content-Type: log/data\\nContent-Length: 6\\nLog-Level: 4\\nLog-File: mod.c\\nLog-Line: 7\\n\\n"
+        >>> line = LogLine(head, b"hello\\n")
+        >>> line.level, line.file, line.line, line.text
+        (<LogLevel.WARNING: 4>, 'mod.c', 7, 'hello\\n')
+    """
 
     __slots__ = ()
 
@@ -363,7 +385,14 @@ class LogLine(Message):
 
 
 class DisconnectNotice(Message):
-    """`text/disconnect-notice`: the channel is gone or the connection is about to end (spec P3.6)."""
+    """`text/disconnect-notice`: the channel is gone or the connection is about to end (spec P3.6).
+
+    Example:
+        >>> head = b"Content-Type: text/disconnect-notice\\nContent-Disposition: linger\\nLinger-Time: 5\\n\\n"
+        >>> notice = DisconnectNotice(head)
+        >>> notice.linger, notice.final, notice.linger_time
+        (True, False, 5)
+    """
 
     __slots__ = ()
 
@@ -394,7 +423,13 @@ class DisconnectNotice(Message):
 
 
 class RudeRejection(Message):
-    """`text/rude-rejection`: the switch's ACL refused our address (spec P3.7); `text` says so."""
+    """`text/rude-rejection`: the switch's ACL refused our address (spec P3.7); `text` says so.
+
+    Example:
+        >>> head = b"Content-Type: text/rude-rejection\\nContent-Length: 24\\n\\n"
+        >>> RudeRejection(head, b"Access Denied, go away.\\n").text
+        'Access Denied, go away.\\n'
+    """
 
     __slots__ = ()
 
@@ -452,7 +487,3 @@ class Decoder(MessageDecoder):
             max_body_bytes=max_body_bytes,
             max_buffered=max_buffered,
         )
-
-    if TYPE_CHECKING:
-
-        def __iter__(self) -> Iterator[Message]: ...

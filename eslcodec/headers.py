@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from ._codec_py import split_array
 from ._json import Field, joined
@@ -109,6 +109,10 @@ class HeaderList:
         numbers = self._named.get(_fold(name))
         return numbers[0] if numbers else None
 
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of a name as text; of `_body`, if no header has that name, the body."""
         at = self._find(name)

@@ -51,5 +51,10 @@ BOUND_CEILING: Final = 10**18
 
 
 def default_max_buffered(max_header_bytes: int, max_body_bytes: int) -> int:
-    """The default of `max_buffered`: one frame of the largest size and `READ_AHEAD_BYTES` beside it."""
+    """The default of `max_buffered`: one frame of the largest size and `READ_AHEAD_BYTES` beside it.
+
+    Example:
+        >>> default_max_buffered(1 << 20, 64 << 20) >> 20
+        129
+    """
     return min(max_header_bytes + max_body_bytes + READ_AHEAD_BYTES, BOUND_CEILING - 1)

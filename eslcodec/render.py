@@ -48,7 +48,12 @@ def quote_server(data: bytes) -> bytes:
 
 
 def own_fields(fields: Iterable[Field], body: bytes | None) -> list[Field]:
-    """Fields without the last Content-Length if it is the body's, which every writer adds by itself."""
+    """Fields without the last Content-Length if it is the body's, which every writer adds by itself.
+
+    Example:
+        >>> own_fields([("A", "1"), ("Content-Length", "2")], b"hi")
+        [('A', '1')]
+    """
     own = list(fields)
     if body is not None and own and own[-1] == ("Content-Length", str(len(body))):
         own.pop()
@@ -66,6 +71,10 @@ def plain(fields: Iterable[Field], body: bytes | None = None, *, server: bool = 
     Raises:
         InvalidCommand: a name with a line feed or `": "` in it, or an array item with `|:`: it would be read as
             something else.
+
+    Example:
+        >>> plain([("Event-Name", "DTMF"), ("A", "100 %"), ("B", ["1", "2"])], b"hi")
+        b'Event-Name: DTMF\\nA: 100%20%25\\nB: ARRAY%3A%3A1%7C%3A2\\nContent-Length: 2\\n\\nhi'
     """
     encode = quote_server if server else quote
     lines = [_plain_line(name, value, encode, server) for name, value in own_fields(fields, body)]
@@ -91,6 +100,10 @@ def json(fields: Iterable[Field], body: bytes | None = None) -> bytes:
 
     Raises:
         InvalidCommand: a header named `_body`, in any case: it would be read as the body.
+
+    Example:
+        >>> json([("Event-Name", "DTMF"), ("B", ["1", "2"])], b"hi")
+        b'{"Event-Name":"DTMF","B":["1","2"],"Content-Length":"2","_body":"hi"}'
     """
     members: list[Field] = own_fields(fields, body)
     for name, _ in members:
@@ -111,6 +124,16 @@ def xml(fields: Iterable[Field], body: bytes | None = None) -> bytes:
 
     Raises:
         InvalidCommand: a name that is no XML name, or a control character that XML cannot carry.
+
+    Example:
+        >>> print(xml([("Event-Name", "DTMF"), ("B", ["1", "2"])]).decode(), end="")
+        <event>
+          <headers>
+            <Event-Name>DTMF</Event-Name>
+            <B>1</B>
+            <B>2</B>
+          </headers>
+        </event>
     """
     lines = ["<event>\n  <headers>\n"]
     for name, value in own_fields(fields, body):
@@ -164,6 +187,10 @@ def frame(headers: Iterable[tuple[str, str]], body: bytes | None = None) -> byte
 
     Raises:
         InvalidCommand: CR or LF in a header, or a name that is empty or has `": "` in it.
+
+    Example:
+        >>> frame([("Content-Type", "api/response"), ("Content-Length", "3")], b"UP\\n")
+        b'Content-Type: api/response\\nContent-Length: 3\\n\\nUP\\n'
     """
     lines = []
     for name, value in headers:
@@ -176,17 +203,32 @@ def frame(headers: Iterable[tuple[str, str]], body: bytes | None = None) -> byte
 
 
 def event_frame(payload: bytes, format: str) -> bytes:
-    """An event (spec P3.8) from its payload in "plain", "json" or "xml"."""
+    """An event (spec P3.8) from its payload in "plain", "json" or "xml".
+
+    Example:
+        >>> event_frame(b"{}", "json")
+        b'Content-Length: 2\\nContent-Type: text/event-json\\n\\n{}'
+    """
     return frame([("Content-Length", str(len(payload))), ("Content-Type", f"text/event-{format}")], payload)
 
 
 def auth_request() -> bytes:
-    """What a switch says first on an inbound connection (spec P3.1)."""
+    """What a switch says first on an inbound connection (spec P3.1).
+
+    Example:
+        >>> auth_request()
+        b'Content-Type: auth/request\\n\\n'
+    """
     return frame([("Content-Type", "auth/request")])
 
 
 def command_reply(text: str, extra: Iterable[tuple[str, str]] = ()) -> bytes:
-    """A reply to a command (spec P3.2): its text, and headers behind it such as Job-UUID."""
+    """A reply to a command (spec P3.2): its text, and headers behind it such as Job-UUID.
+
+    Example:
+        >>> command_reply("+OK Job-UUID: 4a1c", [("Job-UUID", "4a1c")])
+        b'Content-Type: command/reply\\nReply-Text: +OK Job-UUID: 4a1c\\nJob-UUID: 4a1c\\n\\n'
+    """
     return frame([("Content-Type", "command/reply"), ("Reply-Text", text), *extra])
 
 
@@ -197,13 +239,22 @@ def connect_reply(fields: Iterable[Field], *, mode: str = "async", control: str 
         fields: (name, text or list) of each header, `Event-Name` first.
         mode: `Socket-Mode`, "async" or "static".
         control: `Control`, "full" or "single-channel".
+
+    Example:
+        >>> connect_reply([("Event-Name", "CHANNEL_DATA")]).splitlines()[:3]
+        [b'Event-Name: CHANNEL_DATA', b'Content-Type: command/reply', b'Reply-Text: %2BOK%0A']
     """
     last = [("Content-Type", "command/reply"), ("Reply-Text", "+OK\n"), ("Socket-Mode", mode), ("Control", control)]
     return plain([*fields, *last], server=True)
 
 
 def api_response(output: bytes) -> bytes:
-    """The output of an API command (spec P3.3); `-ERR no reply` if there is none."""
+    """The output of an API command (spec P3.3); `-ERR no reply` if there is none.
+
+    Example:
+        >>> api_response(b"")
+        b'Content-Type: api/response\\nContent-Length: 14\\n\\n-ERR no reply\\n'
+    """
     output = output or NO_REPLY
     return frame([("Content-Type", "api/response"), ("Content-Length", str(len(output)))], output)
 
@@ -211,7 +262,12 @@ def api_response(output: bytes) -> bytes:
 def log_data(
     text: bytes, *, level: int, file: str, function: str, line: int, uuid: str = "", channel: int = 0
 ) -> bytes:
-    """A line of the log (spec P3.5)."""
+    """A line of the log (spec P3.5).
+
+    Example:
+        >>> log_data(b"hi\\n", level=7, file="mod.c", function="f", line=1).splitlines()[2:5]
+        [b'Log-Level: 7', b'Text-Channel: 0', b'Log-File: mod.c']
+    """
     headers = [
         ("Content-Type", "log/data"),
         ("Content-Length", str(len(text))),
@@ -226,13 +282,23 @@ def log_data(
 
 
 def disconnect_notice(text: bytes = FAREWELL, *, uuid: str | None = None) -> bytes:
-    """The end of a connection (spec P3.6); `uuid` of the channel if it controlled one."""
+    """The end of a connection (spec P3.6); `uuid` of the channel if it controlled one.
+
+    Example:
+        >>> disconnect_notice(b"bye\\n")
+        b'Content-Type: text/disconnect-notice\\nContent-Length: 4\\n\\nbye\\n'
+    """
     session = [("Controlled-Session-UUID", uuid), ("Content-Disposition", "disconnect")] if uuid is not None else []
     return frame([("Content-Type", "text/disconnect-notice"), *session, ("Content-Length", str(len(text)))], text)
 
 
 def linger_notice(uuid: str, channel_name: str, seconds: int) -> bytes:
-    """The channel is gone, the connection stays for `seconds`, -1 for ever (spec P3.6)."""
+    """The channel is gone, the connection stays for `seconds`, -1 for ever (spec P3.6).
+
+    Example:
+        >>> linger_notice("8f08a03a", "sofia/internal/1000", 5).splitlines()[2:5]
+        [b'Content-Disposition: linger', b'Channel-Name: sofia/internal/1000', b'Linger-Time: 5']
+    """
     headers = [
         ("Content-Type", "text/disconnect-notice"),
         ("Controlled-Session-UUID", uuid),
@@ -245,5 +311,10 @@ def linger_notice(uuid: str, channel_name: str, seconds: int) -> bytes:
 
 
 def rude_rejection() -> bytes:
-    """What an address gets that the switch's ACL refuses (spec P3.7)."""
+    """What an address gets that the switch's ACL refuses (spec P3.7).
+
+    Example:
+        >>> rude_rejection()
+        b'Content-Type: text/rude-rejection\\nContent-Length: 24\\n\\nAccess Denied, go away.\\n'
+    """
     return frame([("Content-Type", "text/rude-rejection"), ("Content-Length", str(len(REJECTION)))], REJECTION)

@@ -27,7 +27,12 @@ MY_EVENTS: Final = frozenset(
 
 
 def event_name(name: str) -> str:
-    """A name as the switch compares it: upper case, without `SWITCH_EVENT_`."""
+    """A name as the switch compares it: upper case, without `SWITCH_EVENT_`.
+
+    Example:
+        >>> event_name("channel_answer")
+        'CHANNEL_ANSWER'
+    """
     return str(name).upper().removeprefix("SWITCH_EVENT_")
 
 

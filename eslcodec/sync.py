@@ -47,7 +47,14 @@ __all__ = ["Call", "Client", "ExecuteOptions", "Job", "Server", "connect", "serv
 
 
 class ExecuteOptions(TypedDict, total=False):
-    """What `execute` takes besides application and argument; see `commands.execute`."""
+    """What `execute` takes besides application and argument; see `commands.execute`.
+
+    Example:
+        >>> from eslcodec import commands
+        >>> options: ExecuteOptions = {"loops": 2, "event_lock": True}
+        >>> commands.execute("playback", "a.wav", **options).splitlines()[-3:-1]
+        [b'event-lock: true', b'loops: 2']
+    """
 
     event_uuid: str | None
     event_uuid_name: str | None
@@ -294,6 +301,13 @@ class Job:
 
     Attributes:
         uuid: its Job-UUID.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator() as switch, connect("127.0.0.1", switch.port) as fs:
+        ...     job = fs.bgapi("echo", "done")
+        ...     job.result(timeout=5).text, job.done
+        ('done', True)
     """
 
     def __init__(self, uuid: str, link: _Link, wait: Wait[JobResult]) -> None:
@@ -336,6 +350,15 @@ class Client:
 
     Attributes:
         host, port: of the switch.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator() as switch, connect("127.0.0.1", switch.port) as fs:
+        ...     fs.subscribe("DTMF").text
+        ...     switch.fire("DTMF", {"DTMF-Digit": "#"})
+        ...     fs.next_event(timeout=5)["DTMF-Digit"]
+        '+OK event listener enabled plain'
+        '#'
     """
 
     def __init__(
@@ -755,6 +778,17 @@ class Call(Client):
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
         host, port: of the switch's end of the connection.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator
+        >>> def answer(call):
+        ...     call.answer(wait=True)
+        ...     call.execute("sleep", "10", wait=True)
+        ...     call.hangup()
+        >>> with serve(answer) as server, Emulator() as switch:
+        ...     call = switch.dial("127.0.0.1", server.port)
+        ...     call.wait(), call.executed
+        ('NORMAL_CLEARING', [('answer', ''), ('sleep', '10')])
     """
 
     data: Event
@@ -846,46 +880,120 @@ class Call(Client):
         link.outcome(accepted, self._limit(accepted, timeout), since)
         return link.outcome(ended, self._limit(ended, timeout), since)
 
+    @overload
+    def answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def answer(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def answer(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Answer the call."""
         return self.execute("answer", wait=wait, timeout=timeout)
 
+    @overload
+    def pre_answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def pre_answer(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def pre_answer(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def pre_answer(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Send early media."""
         return self.execute("pre_answer", wait=wait, timeout=timeout)
 
+    @overload
+    def ring_ready(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def ring_ready(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def ring_ready(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def ring_ready(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Say that it rings."""
         return self.execute("ring_ready", wait=wait, timeout=timeout)
 
+    @overload
+    def playback(self, path: str, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def playback(self, path: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def playback(self, path: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def playback(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Play a file, or what else `playback` takes, to the caller."""
         return self.execute("playback", path, wait=wait, timeout=timeout)
 
+    @overload
+    def record(self, path: str, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def record(self, path: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def record(self, path: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def record(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Record the caller; behind the path `record` takes limits, as in "/tmp/a.wav 60 200 5"."""
         return self.execute("record", path, wait=wait, timeout=timeout)
 
+    @overload
+    def bridge(
+        self, destination: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    def bridge(self, destination: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def bridge(self, destination: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def bridge(self, destination: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Connect the call to a dial string."""
         return self.execute("bridge", destination, wait=wait, timeout=timeout)
 
+    @overload
+    def set(
+        self, name: str, value: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    def set(self, name: str, value: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def set(self, name: str, value: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def set(self, name: str, value: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Set a channel variable."""
         return self.execute("set", f"{name}={value}", wait=wait, timeout=timeout)
 
+    @overload
+    def unset(self, name: str, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def unset(self, name: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def unset(self, name: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def unset(self, name: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Unset a channel variable."""
         return self.execute("unset", name, wait=wait, timeout=timeout)
 
+    @overload
+    def sleep(
+        self, milliseconds: int, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    def sleep(self, milliseconds: int, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def sleep(self, milliseconds: int, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def sleep(self, milliseconds: int, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Let the channel do nothing for a while."""
         return self.execute("sleep", str(milliseconds), wait=wait, timeout=timeout)
 
+    @overload
+    def park(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
+    @overload
+    def park(self, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def park(self, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def park(self, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Park the channel."""
         return self.execute("park", wait=wait, timeout=timeout)
 
+    @overload
+    def transfer(
+        self, destination: str, *, wait: Literal[False] = False, timeout: float | None = None
+    ) -> CommandReply: ...
+    @overload
+    def transfer(self, destination: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    @overload
+    def transfer(self, destination: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     def transfer(self, destination: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
         """Send the channel to an extension: "1000", or "1000 XML default"."""
         return self.execute("transfer", destination, wait=wait, timeout=timeout)
@@ -966,6 +1074,11 @@ class Server:
     Attributes:
         host, port: where it listens.
         refused: connections closed at once because `max_calls` were running.
+
+    Example:
+        >>> with serve(print, max_calls=10) as server:
+        ...     server.host, server.port > 0, server.calls
+        ('127.0.0.1', True, 0)
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the fuzz targets share: both cores, and the one statement about events: whatever is read, both read the same.
+"""What the fuzz targets share: both cores, inputs as texts, and what is stated about every event: both read the same.
 
 Only the Python twin gives coverage to the fuzzer; the compiled core is compared with it. What happens to an input is
 drawn from the input itself, so that every finding can be repeated.
@@ -10,6 +10,7 @@ import json
 import random
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ with atheris.instrument_imports(include=["eslcodec", "eslcodec_python", "eslcode
 
     C, PYTHON = support.load_core("c"), support.load_core("python")
     for package in (C, PYTHON):
-        for module in ("_xml", "_json", "render", "headers"):
+        for module in ("_xml", "_json", "render", "headers", "commands", "_listener", "connection", "ESL"):
             __import__(f"{package.__name__}.{module}")
 
 import losses
+
+BETWEEN_RECORDS, BETWEEN_FIELDS, BETWEEN_ITEMS = b"\x1e", b"\x1f", b"\x1d"
+"""What cuts an input that stands for calls: into calls or arguments, those into texts, those into items of a list."""
 
 READINGS = {
     "raw": lambda event: event.raw,
@@ -46,6 +50,7 @@ READINGS = {
     "to_json, escaped": lambda event: event.to_json("surrogateescape"),
     "envelope": lambda event: event.envelope,
     "hash": lambda event: hash(event) == hash(type(event)(*event.__reduce__()[1])),
+    "survey": lambda event: event._survey(),
     "named": lambda event: (event.name, event.subclass, event.uuid, event.sequence, event.timestamp),
 }
 
@@ -56,6 +61,15 @@ def fault(malformed: Any) -> Any:
 
 def draw(data: bytes) -> random.Random:
     return random.Random(zlib.crc32(data))
+
+
+def texts(record: bytes, between: bytes = BETWEEN_FIELDS) -> list[str]:
+    return [support.to_text(field) for field in record.split(between)]
+
+
+def choose(options: Sequence[str], word: str) -> str:
+    """The word itself if it is an option, else one that it stands for: any input means something."""
+    return word if word in options else options[zlib.crc32(word.encode("utf-8", "surrogateescape")) % len(options)]
 
 
 def same(ours: Any, theirs: Any, what: object) -> Any:
@@ -98,6 +112,7 @@ def compare_events(ours: Any, theirs: Any, rng: random.Random) -> None:
         else:
             value = same(ours.get(what), theirs.get(what), what)
             assert same(what in ours, what in theirs, what) == (value is not None)
+            same(ours._lone(what), theirs._lone(what), what)
             if rng.random() < 0.25:  # reads all of the event, each time
                 same(ours.getlist(what), theirs.getlist(what), what)
             same(ours.select(what, "absent"), theirs.select(what, "absent"), what)
@@ -169,6 +184,8 @@ def payload_target(format: str) -> Any:
             if rng.random() < 0.3:  # these are told nothing by their neighbours
                 ours = C.Event.from_payload(ours.payload, format)
             compare_events(ours, theirs, rng)
+            if format == "plain":
+                assert (theirs.pairs(), theirs.body) == support.naive_payload(theirs.payload)
             package, event = (C, ours) if rng.random() < 0.5 else (PYTHON, theirs)
             compare_round_trip(event, package, format)
 

@@ -15,7 +15,9 @@ Functions that hold pointers into a message's bytes hold the bytes object as wel
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
@@ -178,6 +180,8 @@ def quote(data):
         escaped += not UNESCAPED[p[i]]
     if not escaped:
         return raw
+    if escaped > (PY_SSIZE_T_MAX - size) // 2:
+        raise MemoryError
     cdef bytes out = PyBytes_FromStringAndSize(NULL, size + 2 * escaped)
     cdef char *to = PyBytes_AS_STRING(out)
     for i in range(size):
@@ -353,6 +357,8 @@ cdef inline int write_bytes(Out *out, const char *p, Py_ssize_t size) except -1 
 
 
 cdef inline int write_string(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1 nogil:
+    if size > (PY_SSIZE_T_MAX - 2) // 6:
+        raise MemoryError
     make_room(out, 6 * size + 2)
     out.size += escape_into(p, size, out.data + out.size, replace, invalid)
     return 0
@@ -1092,6 +1098,9 @@ cdef Store new_store(Py_ssize_t capacity):
     return store
 
 
+cdef char *UNSIGNED_BYTES = b"B"  # as the struct module writes it
+
+
 @cython.final
 @cython.no_gc  # a memoryview of it may outlive what a garbage collection clears, and then needs the store
 cdef class Window:
@@ -1102,24 +1111,46 @@ cdef class Window:
     cdef Py_ssize_t size
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, self.data, self.size, 0, flags)
+        # By hand: Cython has put None into view.obj, and PyBuffer_FillInfo would leak that reference.
+        view.obj = self
+        view.buf = self.data
+        view.len = self.size
+        view.itemsize = 1
+        view.readonly = 0
+        view.ndim = 1
+        view.format = UNSIGNED_BYTES if flags & PyBUF_FORMAT else NULL
+        view.shape = &view.len if flags & PyBUF_ND else NULL
+        view.strides = &view.itemsize if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
+        view.suboffsets = NULL
+        view.internal = NULL
         self.store.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):
         self.store.exports -= 1
 
 
+cdef struct Place:
+    # Where a splitter is. `feed_eof` goes on with one of its own: another thread may run whenever an error is raised.
+    Py_ssize_t start  # of the unread bytes in the store
+    Py_ssize_t searched
+    Py_ssize_t block_end
+    Py_ssize_t taken
+    int64_t length  # -1: no Content-Length
+    Py_ssize_t type_at  # where the Content-Type's value stands, from the start of the frame
+    Py_ssize_t type_size  # -1: there is none
+
+
 @cython.no_gc_clear  # part of a cycle that is collected, it may still be asked; others break the cycle
 cdef class FrameSplitter:
-    """See eslcodec._codec_py.FrameSplitter."""
+    """See eslcodec._codec_py.FrameSplitter.
+
+    No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole.
+    """
 
     cdef Store store
-    cdef Py_ssize_t start, end  # of the unread bytes in the store
-    cdef Py_ssize_t searched, block_end
-    cdef int64_t length  # -1: no Content-Length
-    cdef Py_ssize_t type_at, type_size  # where the Content-Type's value stands; type_size -1: there is none
+    cdef Place at
+    cdef Py_ssize_t end  # of the unread bytes in the store
     cdef Py_ssize_t max_header, max_body, max_buffered
-    cdef Py_ssize_t taken
     cdef bint dead
     cdef bytes last  # the end of the frame that came out last
     cdef Window window
@@ -1151,12 +1182,12 @@ cdef class FrameSplitter:
     @property
     def buffered(self):
         """See eslcodec._codec_py.FrameSplitter.buffered."""
-        return self.end - self.start
+        return self.end - self.at.start
 
     @property
     def consumed(self):
         """See eslcodec._codec_py.FrameSplitter.consumed."""
-        return self.taken
+        return self.at.taken
 
     def feed(self, data):
         """See eslcodec._codec_py.FrameSplitter.feed."""
@@ -1183,7 +1214,7 @@ cdef class FrameSplitter:
         return 0
 
     cdef int check_room(self, Py_ssize_t size) except -1:
-        cdef Py_ssize_t waiting = self.end - self.start
+        cdef Py_ssize_t waiting = self.end - self.at.start
         if size > self.max_buffered - waiting:
             raise LimitExceeded(waiting + <object>size, self.max_buffered)
         return 0
@@ -1191,39 +1222,41 @@ cdef class FrameSplitter:
     cdef int reserve(self, Py_ssize_t size) except -1:
         """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
         cdef Store old = self.store
-        cdef Py_ssize_t live = self.end - self.start
+        cdef Py_ssize_t live = self.end - self.at.start
         cdef Py_ssize_t wanted = live + size
         cdef bint oversized = old.capacity > IDLE_BYTES and wanted < old.capacity // 4
+        if wanted > PY_SSIZE_T_MAX // 3 * 2:
+            raise MemoryError
         if self.window is None and not oversized:
             if live == 0:
                 self.shift()
             if old.capacity - self.end >= size:
                 return 0
-            if live <= self.start and old.capacity >= wanted:
-                memmove(old.data, old.data + self.start, live)
+            if live <= self.at.start and old.capacity >= wanted:
+                memmove(old.data, old.data + self.at.start, live)
                 self.shift()
                 return 0
             if old.exports == 0 and live > IDLE_BYTES:  # much to copy: the allocator can do without
-                memmove(old.data, old.data + self.start, live)
+                memmove(old.data, old.data + self.at.start, live)
                 self.shift()
                 old.resize(wanted + wanted // 2)
                 return 0
         cdef Store store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
-        memcpy(store.data, old.data + self.start, live)
+        memcpy(store.data, old.data + self.at.start, live)
         self.store = store
         self.shift()
         return 0
 
     cdef void shift(self) noexcept:
         """The unread bytes begin at the store's first byte now."""
-        self.end -= self.start
-        self.searched = max(self.searched - self.start, 0)
-        self.block_end = max(self.block_end - self.start, 0)
-        self.start = 0
+        self.end -= self.at.start
+        self.at.searched = max(self.at.searched - self.at.start, 0)
+        self.at.block_end = max(self.at.block_end - self.at.start, 0)
+        self.at.start = 0
 
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """See eslcodec._codec_py.FrameSplitter.get_buffer."""
-        cdef Py_ssize_t waiting = self.end - self.start
+        cdef Py_ssize_t waiting = self.end - self.at.start
         cdef Py_ssize_t room = RECEIVE_BYTES_MAX if self.dead else self.max_buffered - waiting
         if room <= 0:
             raise LimitExceeded(waiting + 1, self.max_buffered)
@@ -1253,91 +1286,55 @@ cdef class FrameSplitter:
 
     def feed_eof(self):
         """See eslcodec._codec_py.FrameSplitter.feed_eof."""
-        cdef Py_ssize_t start = self.start, searched = self.searched, block_end = self.block_end, taken = self.taken
-        cdef Py_ssize_t type_at = self.type_at, type_size = self.type_size, end
-        cdef int64_t length = self.length
-        try:
-            while True:
-                end = self.measure()
-                if end < 0:
-                    break
-                self.advance(end)
-            if self.end > self.start:
-                self.raise_incomplete()
-        finally:
-            self.start, self.searched, self.block_end, self.taken = start, searched, block_end, taken
-            self.type_at, self.type_size, self.length = type_at, type_size, length
+        cdef Place at = self.at
+        cdef Py_ssize_t end
+        while True:
+            end = self.measure(&at)
+            if end < 0:
+                break
+            advance(&at, end)
+        if self.end > at.start:
+            left = PyBytes_FromStringAndSize(self.store.data + at.start, self.end - at.start)
+            if not at.block_end:
+                raise IncompleteFrame(left, before=self.last)
+            raise IncompleteFrame(left, at.block_end - at.start, at.length)
 
-    cdef int raise_incomplete(self) except -1:
-        left = PyBytes_FromStringAndSize(self.store.data + self.start, self.end - self.start)
-        if not self.block_end:
-            raise IncompleteFrame(left, before=self.last)
-        raise IncompleteFrame(left, self.block_end - self.start, self.length)
-
-    cdef Py_ssize_t measure(self) except -2:
+    cdef Py_ssize_t measure(self, Place *at) except -2:
         """Where the next frame ends in the store, -1 while it is not whole."""
-        if not self.block_end and not self.find_block():
+        if not at.block_end and not self.find_block(at):
             return -1
-        if self.length > self.end - self.block_end:
+        if at.length > self.end - at.block_end:
             return -1
-        return self.block_end + (<Py_ssize_t>self.length if self.length > 0 else 0)
+        return at.block_end + (<Py_ssize_t>at.length if at.length > 0 else 0)
 
-    cdef bint find_block(self) except -1:
+    cdef bint find_block(self, Place *at) except -1:
         cdef const char *data = self.store.data
         cdef const char *blank
-        cdef Py_ssize_t start = self.start, stop
-        if self.searched <= start:
-            while self.start < self.end and (data[self.start] == c"\n" or data[self.start] == c"\r"):
-                self.start += 1
-            self.taken += self.start - start
-            start = self.searched = self.start
+        cdef Py_ssize_t start = at.start, stop
+        if at.searched <= start:
+            while at.start < self.end and (data[at.start] == c"\n" or data[at.start] == c"\r"):
+                at.start += 1
+            at.taken += at.start - start
+            start = at.searched = at.start
         stop = self.end if self.end - start <= self.max_header else start + self.max_header
-        blank = find_blank(data + self.searched, data + stop)
+        blank = find_blank(data + at.searched, data + stop)
         if blank == NULL:
             if self.end > stop:
                 raise HeaderTooLarge(self.max_header + 1, self.max_header)
-            self.searched = max(self.end - 2, start)
+            at.searched = max(self.end - 2, start)
             return False
-        self.searched = blank - data
-        stop = self.searched + (2 if blank[1] == c"\n" else 3)
-        self.length = self.read_head(data + start, blank)
-        if self.length > self.max_body:
-            raise BodyTooLarge(self.length, self.max_body)
-        self.block_end = stop
+        at.searched = blank - data
+        stop = at.searched + (2 if blank[1] == c"\n" else 3)
+        at.length = read_head(data + start, blank, at)
+        if at.length > self.max_body:
+            raise BodyTooLarge(at.length, self.max_body)
+        at.block_end = stop
         return True
-
-    cdef int64_t read_head(self, const char *p, const char *end) except -2:
-        """Note where the Content-Type stands in the header block; its Content-Length, -1 if there is none."""
-        cdef Line line
-        cdef const char *first = NULL
-        cdef Py_ssize_t first_size = 0
-        cdef int64_t length = -1, number
-        cdef bint exact = False
-        self.type_size = -1
-        while next_line(&p, end, &line):
-            if line.name_size == 12 and folded_equal(line.name, b"content-type", 12):
-                if self.type_size < 0 or (not exact and memcmp(line.name, b"Content-Type", 12) == 0):
-                    self.type_at = line.value - self.store.data - self.start
-                    self.type_size = line.value_size
-                    exact = memcmp(line.name, b"Content-Type", 12) == 0
-            elif line.name_size == 14 and folded_equal(line.name, b"content-length", 14):
-                number = read_length(line.value, line.value_size)
-                if first == NULL:
-                    first, first_size, length = line.value, line.value_size, number
-                elif number != length:
-                    raise InvalidContentLength(first[:first_size], line.value[: line.value_size])
-        return length
-
-    cdef void advance(self, Py_ssize_t end) noexcept:
-        """Go to the frame behind `end`."""
-        self.taken += end - self.start
-        self.start = self.searched = end
-        self.block_end = 0
 
     cdef Py_ssize_t take_measure(self) except -2:
         """`measure`, and the splitter is dead if it raises."""
         try:
-            return self.measure()
+            return self.measure(&self.at)
         except BaseException:
             self.dead = True
             raise
@@ -1348,10 +1345,10 @@ cdef class FrameSplitter:
         if end < 0:
             return None
         cdef const char *data = self.store.data
-        block = PyBytes_FromStringAndSize(data + self.start, self.block_end - self.start)
-        body = None if self.length < 0 else PyBytes_FromStringAndSize(data + self.block_end, end - self.block_end)
+        block = PyBytes_FromStringAndSize(data + self.at.start, self.at.block_end - self.at.start)
+        body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
         self.last = body or block
-        self.advance(end)
+        advance(&self.at, end)
         return block, body
 
     def __iter__(self):
@@ -1362,6 +1359,37 @@ cdef class FrameSplitter:
         if frame is None:
             raise StopIteration
         return frame
+
+
+cdef int64_t read_head(const char *p, const char *end, Place *at) except -2:
+    """Note where the Content-Type stands in the header block; its Content-Length, -1 if there is none."""
+    cdef Line line
+    cdef const char *begin = p
+    cdef const char *first = NULL
+    cdef Py_ssize_t first_size = 0
+    cdef int64_t length = -1, number
+    cdef bint exact = False
+    at.type_size = -1
+    while next_line(&p, end, &line):
+        if line.name_size == 12 and folded_equal(line.name, b"content-type", 12):
+            if at.type_size < 0 or (not exact and memcmp(line.name, b"Content-Type", 12) == 0):
+                at.type_at = line.value - begin
+                at.type_size = line.value_size
+                exact = memcmp(line.name, b"Content-Type", 12) == 0
+        elif line.name_size == 14 and folded_equal(line.name, b"content-length", 14):
+            number = read_length(line.value, line.value_size)
+            if first == NULL:
+                first, first_size, length = line.value, line.value_size, number
+            elif number != length:
+                raise InvalidContentLength(first[:first_size], line.value[: line.value_size])
+    return length
+
+
+cdef inline void advance(Place *at, Py_ssize_t end) noexcept nogil:
+    """Go to the frame behind `end`."""
+    at.taken += end - at.start
+    at.start = at.searched = end
+    at.block_end = 0
 
 
 cdef int64_t read_length(const char *p, Py_ssize_t size) except -1:
@@ -1435,14 +1463,16 @@ cdef class MessageDecoder(FrameSplitter):
         cdef Py_ssize_t end = self.take_measure()
         if end < 0:
             return None
-        cdef const char *p = self.store.data + self.start
-        cdef type kind = self.default if self.type_size < 0 else self.kind_of(p + self.type_at, self.type_size)
-        cdef Message message = <Message?>kind.__new__(kind)
-        message.frame_ = PyBytes_FromStringAndSize(p, end - self.start)
-        self.last = message.frame_
+        cdef Place at = self.at
+        cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + at.start, end - at.start)
+        cdef const char *written = PyBytes_AS_STRING(frame) + at.type_at
+        cdef type kind = self.default if at.type_size < 0 else self.kind_of(written, at.type_size)
+        self.last = frame
+        advance(&self.at, end)
+        cdef Message message = <Message?>kind.__new__(kind)  # which may be anybody's code
+        message.frame_ = frame
         message.memo = self.memo
-        message.settle(self.block_end - self.start, self.length >= 0, p + self.type_at, self.type_size)
-        self.advance(end)
+        message.settle(at.block_end - at.start, at.length >= 0, written, at.type_size)
         return message
 
     def next_message(self):

@@ -26,7 +26,7 @@ static inline bytes16 upto16(bytes16 a, char c) { return _mm_cmpeq_epi8(_mm_min_
 static inline bytes16 not_text16(bytes16 a) { return _mm_cmplt_epi8(a, _mm_set1_epi8(0x20)); } /* signed: also >= 0x80 */
 static inline uint64_t mask16(bytes16 a) { return (uint64_t)(unsigned)_mm_movemask_epi8(a); }
 #define MASK_FULL ((uint64_t)0xFFFF)
-#elif defined(__aarch64__) && (defined(__ARM_NEON) || defined(__ARM_NEON__))
+#elif defined(__aarch64__) && !defined(__AARCH64EB__) && (defined(__ARM_NEON) || defined(__ARM_NEON__))
 #include <arm_neon.h>
 #define ESL_SIMD 1
 #define MASK_STEP 4

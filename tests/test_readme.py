@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import doctest
+import gzip
+import importlib.util
+import inspect
+import json
+import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from support import plugin_option, until
 
+import eslcodec
 from eslcodec.emulator import Emulator
 
 README = Path(__file__).parent.parent / "README.md"
@@ -22,11 +29,45 @@ README = Path(__file__).parent.parent / "README.md"
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is in the checkout only")
 
 
-def block(first: str) -> str:
-    """The block of Python that begins with this line, or has it in it."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    (found,) = [code for code in blocks if first in code]
-    return str(found)
+PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogues run all together
+    "$ make demo": "test_make_is_what_ci_runs",
+    "with eslcodec.connect(": "test_the_loop_over_events",
+    "eslcodec.aio.connect(": "test_the_loop_with_asyncio",
+    "def greet(call)": "test_the_handler_of_calls",
+    "def test_my_program(esl_switch)": "test_the_tests_that_users_write",
+    "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
+    "greenswitch.install()": "test_the_line_for_an_adapter",
+    "class Answers(": "test_the_protocol_over_the_decoder",
+    "$ eslcodec emulate": "test_the_command_lines",
+    '<configuration name="event_socket.conf"': "test_the_configuration_is_xml",
+    '<list name="esl_clients"': "test_the_configuration_is_xml",
+    '<extension name="mine">': "test_the_configuration_is_xml",
+}
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(language, code) of each."""
+    text = README.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert 2 * len(found) == len(re.findall("^ *```", text, re.MULTILINE))
+    return found
+
+
+def block(mark: str) -> str:
+    """The block that has this in it."""
+    (found,) = [code for language, code in blocks() if language != "pycon" and mark in code]
+    return found
+
+
+def commands(code: str) -> list[tuple[str, list[str]]]:
+    """(command, lines of its output) of a block as in a terminal, comments cut off."""
+    commands: list[tuple[str, list[str]]] = []
+    for line in code.splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:].partition("  #")[0].rstrip(), []))
+        else:
+            commands[-1][1].append(line)
+    return commands
 
 
 def free_port() -> int:
@@ -53,17 +94,32 @@ def subscribed(switch: Emulator) -> bool:
     return any(command.startswith("event") for command in switch.commands)
 
 
+def test_every_block_is_run_by_a_test() -> None:
+    for language, code in blocks():
+        if language == "pycon":
+            assert code.startswith(">>> "), code
+            assert code.endswith("\n\n"), f"a blank line ends the last output for doctest: {code}"
+            continue
+        marks = [mark for mark in PROGRAMS if mark in code]
+        assert len(marks) == 1, f"which test runs this {language} block? {marks}\n{code}"
+        assert repr(marks[0])[1:-1] in inspect.getsource(globals()[PROGRAMS[marks[0]]])
+    for mark in PROGRAMS:
+        block(mark)
+
+
 def test_the_dialogues_go_as_printed() -> None:
+    prompts = sum(code.count(">>> ") for language, code in blocks() if language == "pycon")
     result = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
     assert result.failed == 0
-    assert result.attempted > 40
+    assert result.attempted == prompts > 40
 
 
-def test_every_block_is_python() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 5
-    for code in blocks:
-        ast.parse(code)
+def test_make_is_what_ci_runs() -> None:
+    script = README.with_name(".ci") / "run"
+    if not script.exists():
+        pytest.skip(".ci/run is in the checkout only")
+    for command, _ in commands(block("$ make demo")):
+        assert re.search(f"^{command} ", script.read_text(), re.MULTILINE)
 
 
 def test_the_loop_over_events() -> None:
@@ -143,3 +199,76 @@ def test_the_protocol_over_the_decoder() -> None:
         assert line(process) == "CHANNEL_ANSWER 'u-1'"
         switch.shutdown()
         assert line(process) == "closed: None"
+
+
+def test_the_script_for_the_official_module(tmp_path: Path) -> None:
+    ((command, _),) = commands(block("$ python -m eslcodec.ESL"))
+    python, *words = shlex.split(command)
+    assert (python, words[-2:]) == ("python", ["script.py", "arguments"])
+    (tmp_path / "script.py").write_text("import ESL, sys; print(ESL.ESLevent('DTMF').getType(), sys.argv[1:])")
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("DTMF ['arguments']\n", "")
+
+
+def test_the_line_for_an_adapter() -> None:
+    """Where the client is installed, as when .ci/run tests the adapters; where it is not, that is what it says."""
+    done = subprocess.run(
+        [sys.executable, "-c", block("greenswitch.install()")], cwd="/", capture_output=True, text=True, timeout=60
+    )
+    if importlib.util.find_spec("greenswitch"):
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'greenswitch'"
+
+
+def test_the_configuration_is_xml() -> None:
+    for mark in ('<configuration name="event_socket.conf"', '<list name="esl_clients"', '<extension name="mine">'):
+        assert ElementTree.fromstring(block(mark)).get("name")
+
+
+SHELL = ["-W", "error", "-c", "from eslcodec.cli import main; main()"]
+
+
+def test_the_command_lines(tmp_path: Path) -> None:
+    """As printed, but for the port, times, and what goes on for ever: that is cut after a message."""
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
+    stream = gzip.decompress((Path(eslcodec.__file__).parent / "data" / "sip_plain.esl.gz").read_bytes())
+    (tmp_path / "stream.esl").write_bytes(stream)
+    (emulate, (listening,)), *others = commands(block("$ eslcodec emulate"))
+    settings = {f"ESLCODEC_{name}" for name in ("HOST", "USER", "PASSWORD", "PASSWORD_FILE")}
+    environment = {name: value for name, value in os.environ.items() if name not in settings}
+    with subprocess.Popen(
+        [sys.executable, *SHELL, *shlex.split(emulate)[1:], "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as switch:
+        try:
+            said, _, environment["ESLCODEC_PORT"] = line(switch).rpartition(":")
+            assert f"{said}:8021" == listening
+            for command, expected in others:
+                check(command, expected, tmp_path, environment)
+        finally:
+            switch.kill()
+
+
+def check(command: str, expected: list[str], folder: Path, environment: dict[str, str]) -> None:
+    words = shlex.split(re.split(r"[|;]", command)[0])
+    assert words[0] == "eslcodec"
+    if words[1] == "demo":  # runs for a minute; here it is for the words to be understood
+        words.append("--help")
+    if words[1] == "tail" and "--count" not in words:
+        words += ["--count", "1"]
+    done = subprocess.run(
+        [sys.executable, *SHELL, *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    shown = [*done.stdout.splitlines(), *([str(done.returncode)] if command.endswith("; echo $?") else [])]
+    assert expected or done.returncode == 0, done.stderr
+    assert [timeless(text) for text in shown[: len(expected)]] == [timeless(text) for text in expected]
+    if "jq" in command:
+        assert all(isinstance(json.loads(text), dict) for text in shown)
+
+
+def timeless(text: str) -> str:
+    return re.sub(r"\d+ (seconds|milliseconds|microseconds)", r"N \1", re.sub(r"^\d+:\d+:\d+\.\d+", "T", text))

@@ -22,6 +22,10 @@ class UnknownClient(ESLError):
         found: the version that is installed, or "of unknown version".
         known: the versions that the adapter was made for.
         why: what was looked for and what was found.
+
+    Example:
+        >>> print(UnknownClient("greenswitch", "9.0", "0.0.19", "it has no ESLProtocol"))
+        greenswitch 9.0 is not known to this adapter, greenswitch 0.0.19 is: it has no ESLProtocol. It was left as it is
     """
 
     def __init__(self, client: str, found: str, known: str, why: str) -> None:

@@ -42,7 +42,11 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Put back what `install` replaced; connections that are open keep our splitter."""
+    """Put back what `install` replaced; connections that are open keep our splitter.
+
+    Example:
+        >>> uninstall()  # no effect if nothing is installed
+    """
     _CLIENT.uninstall()
 
 

@@ -45,7 +45,11 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Put back what `install` replaced."""
+    """Put back what `install` replaced.
+
+    Example:
+        >>> uninstall()  # no effect if nothing is installed
+    """
     _CLIENT.uninstall()
 
 

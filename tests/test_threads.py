@@ -1,0 +1,466 @@
+"""What holds when threads meet: at one message, at their own decoders, at one decoder wrongly shared; interpreters too.
+
+Threads change places as often as the interpreter can make them. ESLCODEC_TEST_EXAMPLES=20 goes on for twenty times as
+long. On a free-threaded interpreter the same tests are the proof that the compiled core would need for declaring
+itself safe there; until they have been run on one it does not, and such an interpreter then takes its lock back.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from support import OK, api_response, decode, frame, load_core, part, pieces, plain, receive, snapshot
+
+FACTOR = int(os.environ.get("ESLCODEC_TEST_EXAMPLES", "1"))
+JOIN = 100.0  # seconds: what takes longer hangs
+
+pytestmark = pytest.mark.timeout(120 * FACTOR)
+
+
+@pytest.fixture(autouse=True)
+def restless() -> Iterator[None]:
+    """Threads change places after every few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def together(*works: Callable[[], object]) -> None:
+    """Each in a thread of its own, all beginning at once; raises what the first of them raised."""
+    failures: list[BaseException] = []
+    start = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            start.wait(JOIN)
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(JOIN * FACTOR)
+        assert not thread.is_alive(), "hangs"
+    if failures:
+        raise failures[0]
+
+
+def answers(count: int, ask: Callable[[Any], Any], message: Any) -> list[Any]:
+    """What so many threads get that ask the same at once."""
+    got: list[Any] = []
+    together(*[lambda: got.append(ask(message))] * count)
+    return got
+
+
+# One message, many threads
+
+PAYLOADS = {
+    "plain": b"Event-Name: A\nEvent-Name: DTMF\nvariable_x: a%20b\nlist: ARRAY::1|:2\nX-x: 1\nx-X: 2\n\nbody",
+    "json": b'{"Event-Name":"DTMF","variable_x":"a \\"b\\"","list":["1","2"],"X-x":"1","x-X":"2","_body":"body"}',
+    "xml": b"<event><headers><Event-Name>DTMF</Event-Name><variable_x>a%20b</variable_x></headers></event>",
+    "malformed json": b'{"Event-Name":"DTMF"',
+    "malformed xml": b"<event><headers>",
+}
+
+
+def event_of(name: str) -> bytes:
+    return frame(b"Content-Type: text/event-" + name.rpartition(" ")[2].encode(), PAYLOADS[name])
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_whoever_reads_a_message_first_all_read_the_same(esl, name):
+    data = event_of(name)
+    wanted = snapshot(decode(esl, data)[0])
+    for _ in range(10 * FACTOR):
+        message = decode(esl, data)[0]
+        assert answers(6, snapshot, message) == [wanted] * 6
+
+
+@pytest.mark.parametrize("verb", ["asdict", "to_json", "pairs", "__len__", "body", "malformed", "select", "getlist"])
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_one_reader_method_from_many_threads_at_once(esl, name, verb):
+    def ask(message: Any) -> Any:
+        asked = getattr(message, verb)
+        if verb in ("select", "getlist"):
+            return asked("list")
+        return asked() if callable(asked) else (type(asked), str(asked))
+
+    for _ in range(5 * FACTOR):
+        fresh, message = decode(esl, event_of(name) * 2)
+        assert answers(4, ask, message) == [ask(fresh)] * 4
+
+
+def test_messages_that_share_what_a_decoder_remembers_are_read_at_once(esl):
+    """Names and earlier events are kept for all of a decoder's messages, and forgotten when they are too many."""
+    payloads = [
+        b"Event-Name: N%d\nname-%d: %d\nsame: x%%20y\nname-%d: z\n\n" % (number % 7, number % 300, number, number)
+        for number in range(600)
+    ]
+    messages = decode(esl, b"".join(map(plain, payloads)))
+    wanted = [(message.asdict(), message.to_json()) for message in decode(esl, b"".join(map(plain, payloads)))]
+
+    def work(first: int) -> None:
+        for at in [*range(first, len(messages)), *range(first)]:
+            assert (messages[at].asdict(), messages[at].to_json()) == wanted[at]
+
+    for _ in range(FACTOR):
+        together(*[lambda first=first: work(first) for first in (0, 0, 150, 450)])
+
+
+def test_an_official_event_is_asked_from_many_threads(esl):
+    ESL = part(esl, "ESL")
+    kinds = part(esl, "_codec").MessageDecoder(ESL._KINDS, part(esl, "_codec").Message)
+
+    def ask(event: Any) -> Any:
+        found = [event.getHeader(name) for name in ("variable_x", "Event-Name", "none", "EVENT-NAME")]
+        return [*found, event.getHeader("list", 1), event.getBody(), event.getType()]
+
+    for _ in range(20 * FACTOR):
+        kinds.feed(event_of("plain"))
+        event = ESL.ESLevent._received(kinds.next_message())
+        assert answers(4, ask, event) == [["a b", "DTMF", None, "DTMF", "2", "body", "DTMF"]] * 4
+
+
+# Many decoders, many threads
+
+
+def test_decoders_of_different_threads_do_not_meet(esl):
+    data = STREAM
+    wanted = [snapshot(message) for message in decode(esl, data)]
+
+    def work(size: int) -> None:
+        for feed in (lambda decoder, chunk: decoder.feed(chunk), receive):
+            decoder = esl.Decoder()
+            seen: list[Any] = []
+            for chunk in pieces(data, size, 3 * size):
+                feed(decoder, chunk)
+                seen += map(snapshot, decoder)
+            decoder.feed_eof()
+            assert seen == wanted
+
+    for _ in range(FACTOR):
+        together(*[lambda size=size: work(size) for size in (50, 64, 333, 2000)])
+
+
+def test_functions_without_a_state_are_called_at_once(esl):
+    block = b"A: 1%20\nB: ARRAY::a|:b\nA: 2\n\n"
+
+    def work() -> None:
+        for _ in range(500 * FACTOR):
+            assert esl.parse_headers(block) == {"A": "1 ", "B": "ARRAY::a|:b"}
+            assert esl.parse_pairs(block)[2] == ("A", "2")
+            assert esl.unquote(esl.quote(bytes(range(256)))) == bytes(range(256))
+
+    together(*[work] * 4)
+
+
+def test_a_decoder_may_go_from_thread_to_thread(esl):
+    decoder = esl.Decoder()
+    messages: list[Any] = []
+    chunks = pieces(STREAM, 777)
+
+    def work(chunk: bytes) -> None:
+        decoder.feed(chunk)
+        messages.extend(decoder)
+
+    for at in range(len(chunks)):
+        thread = threading.Thread(target=work, args=(chunks[at],))
+        thread.start()
+        thread.join(JOIN)
+    assert messages == decode(esl, STREAM)
+
+
+# One decoder, wrongly shared
+
+FRAMES = [plain(b"Event-Name: N%d\nA: %b\n\n" % (number, b"x" * (number % 97))) for number in range(150)]
+STREAM = b"".join(FRAMES) + OK + event_of("json") + event_of("xml") + api_response(b"UP\n")
+
+
+def join(parts: tuple[bytes, bytes | None]) -> bytes:
+    return parts[0] + (parts[1] or b"")
+
+
+class Shared:
+    """What several threads do with one decoder, and what comes of it."""
+
+    def __init__(self, esl: Any, decoder: Any) -> None:
+        self.esl = esl
+        self.decoder = decoder
+        self.fed = False
+        self.frames: list[bytes] = []
+        self.unfinished: set[bytes] = set()
+
+    def take(self) -> None:
+        while True:
+            fed = self.fed
+            one = self.next()
+            if one is not None:
+                self.frames.append(one)
+            elif fed:
+                return
+
+    def next(self) -> bytes | None:
+        if isinstance(self.decoder, self.esl.Decoder):
+            message = self.decoder.next_message()
+            return None if message is None else message.frame
+        parts = self.decoder.next_frame()
+        return None if parts is None else join(parts)
+
+    def iterate(self) -> None:
+        while True:
+            fed = self.fed
+            before = len(self.frames)
+            self.frames += [one.frame if isinstance(one, self.esl.Message) else join(one) for one in self.decoder]
+            if fed and before == len(self.frames):
+                return
+
+    def ask_for_the_end(self) -> None:
+        while not self.fed:
+            try:
+                self.decoder.feed_eof()
+            except self.esl.IncompleteFrame as error:
+                self.unfinished.add(error.data)
+            assert self.decoder.buffered >= 0
+            assert self.decoder.consumed >= 0
+
+    def feed(self, *sizes: int) -> None:
+        for _ in range(20 * FACTOR):
+            for chunk in pieces(b"".join(FRAMES), *sizes):
+                self.decoder.feed(chunk)
+
+    def feed_whole(self) -> None:
+        for _ in range(10 * FACTOR):
+            for one in FRAMES:
+                self.decoder.feed(one)
+
+    def until_fed(self, *feeding: Callable[[], None]) -> Callable[[], None]:
+        """One thread that feeds, or begins others that do, and then says so."""
+
+        def work() -> None:
+            try:
+                together(*feeding)
+            finally:
+                self.fed = True
+
+        return work
+
+
+@pytest.fixture(params=["Decoder", "FrameSplitter"])
+def shared(request: pytest.FixtureRequest, esl: Any) -> Shared:
+    return Shared(esl, getattr(esl, request.param)())
+
+
+def test_each_frame_comes_out_once_whoever_asks(shared):
+    """`feed_eof` of the compiled core left the state that it found after another thread had gone on: it crashed."""
+    feeding = shared.until_fed(lambda: shared.feed(20, 90, 7))
+    together(feeding, shared.take, shared.take, shared.iterate, shared.ask_for_the_end, shared.ask_for_the_end)
+    assert Counter(shared.frames) == Counter(FRAMES * 20 * FACTOR)
+    assert shared.decoder.buffered == 0
+    assert shared.decoder.consumed == 20 * FACTOR * sum(map(len, FRAMES))
+    shared.decoder.feed_eof()
+    assert all(any(one.startswith(data) for one in FRAMES) for data in shared.unfinished)
+
+
+def test_each_frame_comes_out_once_though_several_feed(shared):
+    feeding = shared.until_fed(shared.feed_whole, shared.feed_whole, shared.feed_whole)
+    together(feeding, shared.take, shared.iterate)
+    assert Counter(shared.frames) == Counter(FRAMES * 30 * FACTOR)
+    assert shared.decoder.buffered == 0
+
+
+def test_damage_is_found_by_everybody(shared):
+    """Before it come the frames before it, once; behind it comes the error, for each who asks, and nothing else."""
+    errors: list[str] = []
+
+    def take() -> None:
+        try:
+            shared.take()
+        except shared.esl.InvalidContentLength as error:
+            errors.append(str(error))
+
+    def feed() -> None:
+        shared.feed_whole()
+        shared.decoder.feed(b"Content-Length: x\n\n" + OK)
+        shared.feed_whole()
+
+    together(shared.until_fed(feed), take, take, take)
+    assert errors == ["read Content-Length 'x', expected ASCII digits"] * 3
+    assert Counter(shared.frames) == Counter(FRAMES * 10 * FACTOR)
+
+
+def test_a_buffer_given_to_several_at_once_breaks_nothing(shared):
+    """Who writes where another one writes has mixed the stream up: it may become anything, but for a crash."""
+    allowed = (ValueError, shared.esl.ProtocolError)
+
+    def fill() -> None:
+        for number in range(300 * FACTOR):
+            data = FRAMES[number % len(FRAMES)]
+            try:
+                with shared.decoder.get_buffer(len(data)) as room:
+                    room[: len(data)] = data
+                shared.decoder.buffer_updated(len(data))
+                shared.decoder.feed(data)
+                shared.next()
+            except allowed:
+                pass
+
+    together(*[fill] * 4)
+    assert 0 <= shared.decoder.buffered <= 2 * 4 * 300 * FACTOR * max(map(len, FRAMES))
+    with suppress(ValueError):
+        shared.decoder.buffer_updated(0)
+    with pytest.raises(ValueError, match=r"^buffer_updated\(\) without get_buffer\(\)$"):
+        shared.decoder.buffer_updated(0)
+
+
+def test_a_class_of_messages_may_feed_the_decoder_that_makes_it(esl):
+    """Its `__new__` is anybody's code: what it does to the decoder does not change the message that is being made."""
+    core = part(esl, "_codec")
+    decoder: Any = None
+
+    class Greedy(core.Message):  # type: ignore[misc, name-defined]
+        def __new__(cls, *arguments: Any) -> Any:
+            if decoder.consumed < 100_000:
+                decoder.feed(FRAMES[96] * 50)
+            return super().__new__(cls)
+
+    decoder = core.MessageDecoder({}, Greedy)
+    decoder.feed(FRAMES[96] * 3 + FRAMES[96][:9])
+    decoder.feed(FRAMES[96][9:])
+    for count in range(1, 30):
+        message = decoder.next_message()
+        assert message.frame == FRAMES[96]
+        assert message.asdict() == {"Event-Name": "N96", "A": "x" * 96}
+        assert decoder.consumed == count * len(FRAMES[96])
+
+
+# Interpreters beside the main one
+
+INTERPRETERS = next((name for name in ("_interpreters", "_xxsubinterpreters") if find_spec(name)), None)
+IN_ANOTHER = """
+import {interpreters} as interpreters, os, sys
+if {main_first}:
+    import eslcodec
+    print("main", eslcodec.__impl__, flush=True)
+code = '''
+import sys
+sys.path[:] = {path!r}
+try:
+    import eslcodec
+except ImportError as error:
+    print("ImportError", str(error).partition(": ")[0], flush=True)
+else:
+    decoder = eslcodec.Decoder()
+    shown = []
+    stream = bytes.fromhex("{stream}")
+    for at in range(0, len(stream), 100):
+        decoder.feed(stream[at : at + 100])
+        shown += [(type(m).__name__, m.asdict(), m.body) for m in decoder]
+    decoder.feed_eof()
+    print("other", eslcodec.__impl__, shown, flush=True)
+'''
+made = {create}
+failure = interpreters.run_string(made, code)
+if failure is not None:
+    print(failure)
+interpreters.destroy(made)
+import eslcodec
+print("main", eslcodec.__impl__, eslcodec.Event.build("DTMF", [("A", "1")]).asdict()["A"])
+"""
+CREATE = {
+    "_interpreters": {"isolated": 'interpreters.create("isolated")', "legacy": 'interpreters.create("legacy")'},
+    "_xxsubinterpreters": {
+        "isolated": "interpreters.create(isolated=True)",
+        "legacy": "interpreters.create(isolated=False)",
+    },
+}
+
+
+def spoken(kind: str) -> bytes:
+    """What every interpreter can read: before Python 3.13 the module that reads XML is not for isolated ones."""
+    with_xml = kind == "legacy" or sys.version_info >= (3, 13)
+    return b"".join(FRAMES[:5]) + OK + event_of("json") + (event_of("xml") if with_xml else b"")
+
+
+def in_another_interpreter(kind: str, wanted: str, main_first: bool = True) -> list[str]:
+    """What the main interpreter, another one, and the main one again print."""
+    assert INTERPRETERS is not None
+    code = IN_ANOTHER.format(
+        interpreters=INTERPRETERS,
+        main_first=main_first,
+        path=sys.path,
+        stream=spoken(kind).hex(),
+        create=CREATE[INTERPRETERS][kind],
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ESLCODEC_IMPL": wanted},
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+needs_interpreters = pytest.mark.skipif(INTERPRETERS is None, reason="this Python has no module for subinterpreters")
+kinds = pytest.mark.parametrize(
+    "kind",
+    [
+        "legacy",
+        pytest.param(
+            "isolated",
+            marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="interpreters have one lock before 3.12"),
+        ),
+    ],
+)
+
+
+def expected(kind: str) -> str:
+    messages = decode(load_core("python"), spoken(kind))
+    return str([(type(message).__name__, message.asdict(), message.body) for message in messages])
+
+
+@needs_interpreters
+@kinds
+def test_another_interpreter_takes_the_python_core(esl, kind):
+    """The compiled core is for the interpreter that loaded it first, and says so to others."""
+    other = f"other python {expected(kind)}"
+    asked = "python" if esl.__impl__ == "python" else ""
+    lines = in_another_interpreter(kind, asked)
+    assert lines == [f"main {esl.__impl__}", other, f"main {esl.__impl__} 1"]
+
+
+@needs_interpreters
+@kinds
+def test_another_interpreter_cannot_have_the_compiled_core(esl, kind):
+    if esl.__impl__ != "c":
+        pytest.skip("needs the compiled core")
+    lines = in_another_interpreter(kind, "c")
+    assert lines == ["main c", "ImportError ESLCODEC_IMPL=c, but the compiled core is not there", "main c 1"]
+
+
+@needs_interpreters
+@kinds
+def test_another_interpreter_may_be_the_first(esl, kind):
+    """Whichever core each of the two gets, both work."""
+    if esl.__impl__ != "c":
+        pytest.skip("needs the compiled core")
+    if kind == "isolated" and sys.version_info < (3, 13):
+        pytest.skip("CPython 3.12 crashes when datetime is imported after an isolated interpreter asked for it")
+    other, main = in_another_interpreter(kind, "", main_first=False)
+    assert other in [f"other {core} {expected(kind)}" for core in ("c", "python")]
+    assert main in ("main c 1", "main python 1")
+    if kind == "isolated":
+        assert (other.split()[1], main) == ("python", "main c 1")

@@ -1,0 +1,393 @@
+"""What users write, for type checkers alone: tools/check_types.py gives it to mypy with the installed package.
+
+Every public name is used as a program would use it, and what comes out of it has the type that the program relies on.
+Nothing here is run. What must be an error says so with a `type: ignore`, and strict mode complains if it is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
+
+from typing_extensions import assert_never, assert_type
+
+import eslcodec
+from eslcodec import ESL, aio, commands, render, sync
+from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
+from eslcodec.backoff import Backoff
+from eslcodec.connection import Connection, Reply, Wait
+from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
+from eslcodec.events import HeaderValue
+from eslcodec.headers import HeaderList
+from eslcodec.subscriptions import Subscriptions
+
+# The codec
+
+
+def codec(data: bytes, view: memoryview, text: str) -> None:
+    decoder = eslcodec.Decoder(max_header_bytes=1 << 10, max_body_bytes=1 << 20, max_buffered=None)
+    decoder.feed(data)
+    decoder.feed(view)
+    decoder.feed(text)  # type: ignore[arg-type]
+    for message in decoder:
+        assert_type(message, eslcodec.Message)
+    assert_type(iter(decoder), Iterator[eslcodec.Message])
+    assert_type(next(decoder), eslcodec.Message)
+    assert_type(list(decoder), list[eslcodec.Message])
+    assert_type(decoder.next_message(), eslcodec.Message | None)
+    assert_type(decoder.get_buffer(), memoryview)
+    decoder.buffer_updated(1)
+    decoder.feed_eof()
+    assert_type((decoder.buffered, decoder.consumed), tuple[int, int])
+    splitter = eslcodec.FrameSplitter(max_body_bytes=16 << 20)
+    splitter.feed(bytearray(data))
+    for block, body in splitter:
+        assert_type(block, bytes)
+        assert_type(body, bytes | None)
+    assert_type(splitter.next_frame(), tuple[bytes, bytes | None] | None)
+    assert_type(eslcodec.parse_headers(view), dict[str, str])
+    assert_type(eslcodec.parse_headers(text, decode=False, multiline=True), dict[str, str])
+    assert_type(eslcodec.parse_pairs(data), list[tuple[str, str]])
+    assert_type(eslcodec.quote(eslcodec.unquote(view)), bytes)
+    assert_type((eslcodec.__version__, eslcodec.__impl__), tuple[str, str])
+
+
+class Events(asyncio.BufferedProtocol):
+    """As in the README: the decoder's methods are those of the protocol."""
+
+    def __init__(self) -> None:
+        self.decoder = eslcodec.Decoder()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.decoder.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.decoder.buffer_updated(nbytes)
+
+
+# Messages
+
+
+def read(message: eslcodec.Message) -> str | None:
+    headers: Mapping[str, str] = message
+    assert_type(message["Event-Name"], str)
+    assert_type(message.get("Event-Name"), str | None)
+    assert_type(message.get("Event-Name", None), str | None)
+    assert_type(message.get("Event-Name", ""), str)
+    assert_type(message.get("Event-Name", 0), str | int)
+    assert_type(message.asdict(), dict[str, str])
+    assert_type(message.select("a", "b"), tuple[str | None, ...])
+    assert_type(message.pairs(), list[tuple[str, str]])
+    assert_type(message.getlist("a"), list[str])
+    assert_type((message.body, message.payload), tuple[bytes | None, bytes | None])
+    assert_type((message.frame, message.raw), tuple[bytes, bytes])
+    assert_type((message.text, message.content_type), tuple[str, str | None])
+    assert_type(message.malformed, eslcodec.MalformedPayload | None)
+    assert_type(message.to_json(errors="surrogateescape"), bytes)
+    message["a"] = "b"  # type: ignore[index]
+    message.body = b""  # type: ignore[misc]
+    return headers.get("a")
+
+
+def kind(message: eslcodec.Message) -> object:
+    if isinstance(message, eslcodec.Gap):
+        return assert_type((message.seconds, message.reason), tuple[float, str])
+    if isinstance(message, eslcodec.JobResult):
+        return assert_type((message.ok, message.job_uuid), tuple[bool, str | None])
+    if isinstance(message, eslcodec.Event):
+        assert_type((message.name, message.subclass, message.uuid), tuple[str | None, str | None, str | None])
+        assert_type((message.sequence, message.timestamp), tuple[int | None, datetime | None])
+        assert_type(message.to_dict(), dict[str, str | list[str]])
+        return assert_type(message.envelope, dict[str, str])
+    if isinstance(message, eslcodec.CommandReply):
+        return assert_type(message.check(), eslcodec.CommandReply)
+    if isinstance(message, eslcodec.ApiResponse):
+        return assert_type(message.check(), eslcodec.ApiResponse)
+    if isinstance(message, eslcodec.LogLine):
+        assert_type(message.level, eslcodec.LogLevel | int | None)
+        return assert_type((message.file, message.function, message.line), tuple[str | None, str | None, int | None])
+    if isinstance(message, eslcodec.DisconnectNotice):
+        return assert_type((message.linger, message.final, message.linger_time), tuple[bool, bool, int | None])
+    if isinstance(message, (eslcodec.AuthRequest, eslcodec.RudeRejection)):
+        return message.text
+    return assert_type(message, eslcodec.Message)
+
+
+def matched(message: eslcodec.CommandReply | eslcodec.ApiResponse) -> str:
+    if isinstance(message, eslcodec.CommandReply):
+        return message.text
+    if isinstance(message, eslcodec.ApiResponse):
+        return message.text
+    assert_never(message)
+
+
+class Mine(eslcodec.Event):
+    """An event class of one's own keeps its type through the constructors."""
+
+    __slots__ = ()
+
+
+def build(headers: dict[str, list[str]], numbers: dict[str, int], mixed: dict[str, HeaderValue]) -> bytes:
+    assert_type(eslcodec.Event.from_payload(b"{}", "json"), eslcodec.Event)
+    assert_type(Mine.build("CUSTOM", headers, "body", subclass="my::own"), Mine)
+    eslcodec.Event.build("DTMF", numbers, b"body")
+    eslcodec.Event.build("DTMF", mixed)
+    eslcodec.Event.build("DTMF", [("a", "1"), ("a", ["2", "3"])])
+    eslcodec.Event.build("DTMF", {"a": None})  # type: ignore[dict-item]
+    eslcodec.Event.build("DTMF", {"a": 1, "b": "2", "c": ["3"]})
+    return assert_type(eslcodec.Event.build(eslcodec.EventName.DTMF).serialize("xml"), bytes)
+
+
+def names(event: eslcodec.Event) -> None:
+    assert_type(eslcodec.HangupCause[event["Hangup-Cause"]], eslcodec.HangupCause)
+    assert_type(eslcodec.ChannelState[event["Channel-State"]], eslcodec.ChannelState)
+    assert_type(eslcodec.CallState(event["Channel-Call-State"]), eslcodec.CallState)
+    assert_type(eslcodec.AnswerState(event["Answer-State"]), eslcodec.AnswerState)
+    text: str = eslcodec.EventName.CHANNEL_ANSWER
+    number: int = eslcodec.LogLevel.INFO
+    print(text, number)
+
+
+def failures(error: eslcodec.ESLError) -> object:
+    if isinstance(error, eslcodec.InvalidContentLength):
+        return assert_type(error.values, tuple[bytes, ...])
+    if isinstance(error, (eslcodec.HeaderTooLarge, eslcodec.BodyTooLarge, eslcodec.LimitExceeded)):
+        return error.read + error.limit
+    if isinstance(error, eslcodec.IncompleteFrame):
+        assert_type((error.data, error.header_bytes, error.body_bytes), tuple[bytes, int | None, int | None])
+        return assert_type((error.notice, error.reason), tuple[bytes | None, str | None])
+    if isinstance(error, eslcodec.MalformedPayload):
+        return assert_type((error.format, error.offset, error.why), tuple[str, int, str])
+    if isinstance(error, eslcodec.CommandError):
+        return assert_type(error.text, str)
+    if isinstance(error, eslcodec.EventQueueFull):
+        return assert_type((error.what, error.queued, error.limit), tuple[str, int, int])
+    if isinstance(error, UnknownClient):
+        return assert_type((error.client, error.found, error.known, error.why), tuple[str, str, str, str])
+    closed: type[eslcodec.ConnectionClosed] = eslcodec.ChannelEnded
+    ours: list[type[eslcodec.ESLError]] = [
+        eslcodec.ProtocolError,
+        eslcodec.InvalidCommand,
+        eslcodec.AuthError,
+        eslcodec.AccessDenied,
+        eslcodec.CommandTimeout,
+        closed,
+    ]
+    return ours
+
+
+# Blocking
+
+
+def inbound(secret: str) -> None:
+    with eslcodec.connect("127.0.0.1", 8021, password=secret, reconnect=eslcodec.Backoff(first=1, attempts=3)) as fs:
+        assert_type(fs, sync.Client)
+        assert_type(fs.subscribe(eslcodec.EventName.DTMF, custom=["my::own"], format="json"), eslcodec.CommandReply)
+        assert_type(fs.api("status"), eslcodec.CommandReply | eslcodec.ApiResponse)
+        assert_type(fs.send(b"noevents"), Reply)
+        assert_type(fs.pipeline(["api status", b"noevents"]), list[eslcodec.CommandReply | eslcodec.ApiResponse])
+        job = fs.bgapi("originate", "user/1000 &park", timeout=3)
+        assert_type(job, sync.Job)
+        assert_type((job.uuid, job.done), tuple[str, bool])
+        assert_type(job.result(timeout=30).check(), eslcodec.JobResult)
+        assert_type(fs.getvar("name"), str | None)
+        fs.hangup(eslcodec.HangupCause.USER_BUSY, uuid="a")
+        fs.log(eslcodec.LogLevel.INFO)
+        fs.sendevent("CUSTOM", {"a": ["1", "2"], "b": 3, "c": "4"}, subclass="my::own")
+        fs.sendmsg("nomedia", {"nomedia-uuid": "b"}, uuid="a")
+        fs.execute("set", "a=b", uuid="c", loops=2, event_lock=True)
+        fs.execute("set", "a=b", loop=2)  # type: ignore[call-arg]
+        assert_type(fs.events(), Iterator[eslcodec.Event])
+        assert_type(fs.messages(timeout=1), Iterator[eslcodec.Message])
+        assert_type(fs.next_event(timeout=1), eslcodec.Event | None)
+        assert_type((fs.host, fs.port, fs.dropped, fs.closed), tuple[str, int, int, bool])
+        assert_type(fs.connection, Connection)
+        assert_type(fs.subscriptions, Subscriptions)
+
+        @fs.on("DTMF")
+        def digit(event: eslcodec.Event) -> str:
+            return event["DTMF-Digit"]
+
+        assert_type(digit(eslcodec.Event.build("DTMF")), str)
+        fs.on("CUSTOM", print, subclass="my::own")
+        fs.on("DTMF", len)
+        fs.on("DTMF", lambda: None)  # type: ignore[type-var]
+        fs.run()
+    eslcodec.connect(when_full="lose")  # type: ignore[arg-type]
+
+
+def greet(call: sync.Call) -> None:
+    assert_type(call.data, eslcodec.Event)
+    assert_type((call.uuid, call.mode, call.control), tuple[str | None, str | None, str | None])
+    assert_type(call.connect(), eslcodec.Event)
+    assert_type(call.answer(), eslcodec.CommandReply)
+    assert_type(call.answer(wait=True), eslcodec.Event)
+    assert_type(call.playback("a.wav", wait=True, timeout=10), eslcodec.Event)
+    assert_type(call.set("a", "b"), eslcodec.CommandReply)
+    assert_type(call.sleep(100, wait=bool(call.uuid)), eslcodec.CommandReply | eslcodec.Event)
+    assert_type(call.execute("playback", "a.wav"), eslcodec.CommandReply)
+    assert_type(call.execute("playback", "a.wav", wait=True, event_lock=True), eslcodec.Event)
+    assert_type(call.pre_answer(wait=True).uuid, str | None)
+    call.ring_ready().check()
+    call.record("/tmp/a.wav 60").check()
+    call.bridge("user/1000", wait=True).get("variable_bridge_result")
+    call.unset("a").check()
+    call.park().check()
+    call.transfer("1000 XML default").check()
+    call.linger(5)
+    call.resume()
+
+
+def outbound() -> None:
+    with eslcodec.serve(greet, port=8084, max_calls=10) as server:
+        assert_type(server, sync.Server)
+        assert_type((server.host, server.port, server.calls, server.refused), tuple[str, int, int, int])
+        assert_type(server.wait(1), bool)
+        server.serve_forever()
+    sync.serve(sync.connect)  # type: ignore[arg-type]
+
+
+def options() -> sync.ExecuteOptions:
+    return {"loops": 2, "event_lock": True}
+
+
+# asyncio
+
+
+async def inbound_async() -> None:
+    async with eslcodec.aio.connect("127.0.0.1", 8021, keepalive=30, when_full="drop", reconnect=True) as fs:
+        assert_type(fs, aio.Client)
+        assert_type(await fs.subscribe("ALL"), eslcodec.CommandReply)
+        assert_type(await fs.api("status"), eslcodec.CommandReply | eslcodec.ApiResponse)
+        assert_type(await fs.pipeline(["api status"]), list[eslcodec.CommandReply | eslcodec.ApiResponse])
+        job = await fs.bgapi("status")
+        assert_type(job, aio.Job)
+        assert_type(await job.result(timeout=30), eslcodec.JobResult)
+        assert_type(fs.events(), AsyncIterator[eslcodec.Event])
+        async for message in fs.messages():
+            assert_type(message, eslcodec.Message)
+        assert_type(await fs.next_event(), eslcodec.Event | None)
+        assert_type(await fs.getvar("a"), str | None)
+
+        @fs.on("DTMF")
+        async def digit(event: eslcodec.Event) -> None:
+            await fs.api("echo", event["DTMF-Digit"])
+
+        fs.on("ALL", print)
+        await fs.run(concurrency=10)
+    opened = await aio.connect()
+    await opened.close()
+
+
+async def greet_async(call: aio.Call) -> None:
+    assert_type(await call.answer(), eslcodec.CommandReply)
+    assert_type(await call.playback("a.wav", wait=True), eslcodec.Event)
+    assert_type(await call.execute("sleep", "1", wait=True), eslcodec.Event)
+    assert_type(await call.set("a", "b", wait=bool(call.uuid)), eslcodec.CommandReply | eslcodec.Event)
+
+
+async def outbound_async() -> None:
+    async with aio.serve(greet_async) as server:
+        assert_type(server, aio.Server)
+        await server.serve_forever()
+    opening: aio.Opening[aio.Server] = aio.serve(greet_async)
+    await (await opening).close()
+    aio.serve(greet)  # type: ignore[arg-type]
+
+
+def run() -> str:
+    return aio.run(asyncio.sleep(0, "done"))
+
+
+# Building and writing
+
+
+def written(event: eslcodec.Event, headers: dict[str, str]) -> list[bytes]:
+    fields = HeaderList.of(event)
+    fields.add("a", "1")
+    fields.push("a", "2")
+    assert_type(fields.get("a"), str | None)
+    assert_type(fields.get("a", ""), str)
+    assert_type(fields.getlist("a"), list[str])
+    assert_type(list(fields), list[tuple[str, str]])
+    return [
+        commands.api("status"),
+        commands.event("DTMF", custom=("my::own",)),
+        commands.execute("playback", "a.wav", uuid="a", loops=2),
+        commands.sendevent("CUSTOM", headers, subclass="my::own"),
+        commands.hangup(eslcodec.HangupCause.USER_BUSY, uuid="a", event_lock=True),
+        commands.xferext([("answer", ""), ("park", "")]),
+        render.plain(fields.fields(), fields.body),
+        render.json(fields.pairs()),
+        render.frame(headers.items()),
+        render.event_frame(event.serialize("json"), "json"),
+        commands.api(b"status"),  # type: ignore[arg-type]
+    ]
+
+
+def without_sockets(received: bytes) -> str:
+    connection = Connection.inbound("ClueCon")
+    connection.receive(received)
+    status: Wait[eslcodec.CommandReply | eslcodec.ApiResponse] = connection.api("status")
+    assert_type(connection.data_to_send(), bytes)
+    return status.result().text
+
+
+def pauses() -> list[float]:
+    return list(Backoff(jitter=0).delays())
+
+
+# In the place of others
+
+
+def official() -> None:
+    eslcodec.install_as_ESL()
+    ESL.strict = True
+    ESL.eslSetLogLevel(7)
+    con = ESL.ESLconnection("127.0.0.1", "8021", "ClueCon")
+    assert_type(con.connected(), int)
+    assert_type(con.api("status", ""), ESL.ESLevent | None)
+    event = con.recvEvent()
+    assert_type(event.getHeader("a", 0), str | None)
+    assert_type(event.getType(), str)
+    assert_type(event.serialize("json"), str)
+    con.sendEvent(ESL.ESLevent(event)).getBody()
+    con.sendMSG(ESL.ESLevent("CUSTOM", "my::own"), "a")
+    ESL.ESLconnection("127.0.0.1", 8021, "user@domain", "secret").disconnect()
+    ESL.ESLconnection(3)
+    ESL.ESLconnection("127.0.0.1")  # type: ignore[call-overload]
+
+
+def inside() -> None:
+    greenswitch.install()
+    genesis.install()
+    switchio.install()
+    for adapter in (greenswitch, genesis, switchio):
+        adapter.uninstall()
+
+
+# A switch for tests
+
+
+def test_my_program(esl_switch: Emulator) -> None:
+    esl_switch.api["sofia"] = lambda args: f"+OK {args}"
+    esl_switch.api["slow"] = Later(0.1, "+OK")
+    esl_switch.applications["playback"] = lambda session, data: Run(0.1, session.uuid + data)
+    esl_switch.applications["sleep"] = 0.1
+    esl_switch.fire("CHANNEL_HANGUP", {"Unique-ID": "a"})
+    esl_switch.fire(eslcodec.Event.build("DTMF"))
+    assert_type(esl_switch.wait_for(lambda: esl_switch.commands), list[str])
+    assert_type(esl_switch.add_session("a", {"b": "c"}), Session)
+    assert_type(esl_switch.listeners, list[Listener])
+    assert_type(esl_switch.release_jobs("random", seed=1), list[str])
+
+
+def emulated() -> None:
+    with Emulator(users={"a@b": User("secret")}, fault=Fault.cut(after=500), allow=lambda host: False) as switch:
+        assert_type(switch, Emulator)
+        call = switch.dial("127.0.0.1", 8084, mode="async full")
+        assert_type(call, EmulatedCall)
+        assert_type(call.executed, list[tuple[str, str]])
+        assert_type(call.wait(), str | None)
+    Emulator(then="explode")  # type: ignore[arg-type]

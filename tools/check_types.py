@@ -1,0 +1,83 @@
+"""Check the types that users get: `check_types.py`, run by a Python that has eslcodec and mypy installed.
+
+1. `mypy --strict` on tests/typing_user.py, a program that uses every public name, with the installed package: so
+   py.typed and what is shipped are checked too.
+2. `stubtest` on the compiled core, with its Python twin as the stub: type checkers read the twin, so it must be true of
+   the core that runs. Seen are names, parameters with their kinds and defaults, overloads, class or function. What C
+   shows nothing of is not seen: the constructors' parameters and the types of arguments, results and properties. The
+   first are compared by tests/test_api.py, the others by every test that runs on both cores.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+USER = Path(__file__).resolve().parent.parent / "tests" / "typing_user.py"
+
+CORE = "eslcodec._codec_c"
+ON_PURPOSE = [  # what differs, as regular expressions behind the core's name
+    r"__impl__",
+    r"(FRAME|FRAME_ENCODED|PLAIN|JSON|XML|read_payload|replaces|split_array|to_json|to_mapping)",  # the twin's own
+    r"(EXPECTED|JsonPayload|Memo|Messages|Store|Template|Window)",  # the compiled core's own
+    r"(\w+\.)?(__test__|__(reduce|setstate)_cython__)",  # Cython's
+    r"\w+\._[a-z]\w*",
+    r"FrameSplitter\.__init__",  # Cython's constructors show (*args, **kwargs)
+    r"Message\.__reversed__",  # None there, and inherited here
+]
+
+
+def package() -> Path:
+    """Where the installed eslcodec lies."""
+    found = importlib.util.find_spec("eslcodec")
+    if found is None or found.origin is None:
+        sys.exit("eslcodec is not installed here")
+    return Path(found.origin).parent
+
+
+def mypy(module: str, *arguments: str, path: Path | None, folder: Path) -> int:
+    """Run one of mypy's programs in an empty folder, so that nothing of a checkout is found by chance."""
+    environment = {name: value for name, value in os.environ.items() if name != "MYPYPATH"}
+    if path is not None:
+        environment["MYPYPATH"] = str(path)
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=folder, env=environment).returncode
+
+
+def check_user(installed: Path, folder: Path) -> int:
+    path = None if str(installed.parent) in site.getsitepackages() else installed.parent
+    return mypy("mypy", "--strict", "--config-file=", str(USER), path=path, folder=folder)
+
+
+def check_core(installed: Path, folder: Path) -> int:
+    if importlib.util.find_spec(CORE) is None:
+        print("no compiled core here: nothing to compare with its twin")
+        return 0
+    stubs = folder / "stubs"
+    shutil.copytree(
+        installed, stubs / "eslcodec", ignore=lambda _, names: [n for n in names if n.startswith("_codec_c")]
+    )
+    shutil.copy(installed / "_codec_py.py", stubs / "eslcodec" / "_codec_c.pyi")
+    config, allowed = folder / "mypy.ini", folder / "allowed"
+    config.write_text("[mypy]\ndisable_error_code = misc\n")  # a stub that has bodies, too
+    allowed.write_text("".join(rf"{re.escape(CORE)}\.{name}" + "\n" for name in ON_PURPOSE))
+    flags = ["--concise", "--ignore-positional-only", "--ignore-disjoint-bases"]
+    where = ["--allowlist", str(allowed), "--mypy-config-file", str(config)]
+    return mypy("mypy.stubtest", CORE, *flags, *where, path=stubs, folder=folder)
+
+
+def main() -> int:
+    installed = package()
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"types of {installed}", flush=True)
+        return check_user(installed, Path(folder)) or check_core(installed, Path(folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
