@@ -45,7 +45,7 @@ from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, u
 from ._json import Field
 from .enums import EventName
 from .errors import IncompleteFrame, InvalidCommand, ProtocolError
-from .headers import HeaderList
+from .headers import HeaderList, atoi
 
 __all__ = ["ESLconnection", "ESLevent", "eslSetLogLevel"]
 
@@ -64,7 +64,6 @@ _TYPES: Final = frozenset(name.value for name in EventName) - {"CERT_RELOAD"}  #
 _PREFIX: Final = len("SWITCH_EVENT_")
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
 _TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
-_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
 
 # Arguments, as SWIG takes them
@@ -104,11 +103,6 @@ def _str(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _atoi(text: str) -> int:
-    match = _NUMBER.match(text)
-    return int(match[1][:20]) if match else 0
-
-
 def _flag(value: Any, before: int) -> int:
     """The new state of a switch (`setAsyncExecute`, `setEventLock`)."""
     if isinstance(value, int) and not strict:
@@ -116,7 +110,7 @@ def _flag(value: Any, before: int) -> int:
     text = _text(value)
     if text is None:
         return before
-    return int(text.lower() in _TRUE or _atoi(text) != 0)
+    return int(text.lower() in _TRUE or atoi(text) != 0)
 
 
 # The library's log
@@ -789,7 +783,7 @@ class ESLconnection:
             port = args[1] if isinstance(args[1], int) else _text(args[1])
         except TypeError as error:
             raise NotImplementedError(f"{_overloaded('ESLconnection')}: {error}") from None
-        self._log_in(host, _atoi(port) if isinstance(port, str) else port, *names)
+        self._log_in(host, atoi(port) if isinstance(port, str) else port, *names)
 
     def __del__(self) -> None:
         if self._had_socket:

@@ -24,7 +24,19 @@ MAX_GAP_ITEMS: Final = 1 << 16
 """How many items the `name[i]` of one list make together, further ones are dropped: seven bytes from a peer would stand
 for 4 000 items each time."""
 
-_INDEX: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
+_DIGITS: Final = 19  # more make a number that is beyond every use of it, whatever they are
+
+
+def atoi(text: str) -> int:
+    """The number that a text begins with, read as C's `atoi` does; 0 if there is none.
+
+    Example:
+        >>> atoi(" -007x"), atoi("x")
+        (-7, 0)
+    """
+    match = _NUMBER.match(text)
+    return int(match[1] + (match[2][:_DIGITS] or "0")) if match else 0
 
 
 def _fold(name: str) -> bytes:
@@ -214,8 +226,7 @@ class HeaderList:
         return value
 
     def _set_item(self, name: str, index: str, value: str) -> None:
-        match = _INDEX.match(index)
-        i = int(match[1][:20]) if match else 0
+        i = atoi(index)
         if not 0 <= i <= MAX_ARRAY_INDEX:
             return
         at = self._find(name)

@@ -535,6 +535,7 @@ def test_memory_stays_small(esl, client, way):
     with Hostile(*LOGIN, *acts) as peer:
         done = subprocess.run(
             [sys.executable, "-c", CLIENT, client, str(peer.port), what, str(count), patience],
+            cwd="/",  # with -c the folder comes first where modules are looked for: not the checkout
             capture_output=True,
             text=True,
             env={**os.environ, "ESLCODEC_IMPL": esl.__impl__},

@@ -405,6 +405,7 @@ def in_another_interpreter(kind: str, wanted: str, main_first: bool = True) -> l
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
+        cwd="/",  # with -c the folder comes first where modules are looked for: not the checkout
         capture_output=True,
         text=True,
         env={**os.environ, "ESLCODEC_IMPL": wanted},
