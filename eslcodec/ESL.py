@@ -198,9 +198,13 @@ def _respelled(frame: Message) -> Message:
     kind = _KINDS.get(read.lower())
     if kind is None or read == written:
         return frame
-    payload = frame.payload
-    block = frame.frame[: len(frame.frame) - len(payload or b"")]
-    return kind(re.sub(rb"(?im)^(content-type:) *" + re.escape(written), rb"\1 " + read, block, count=1), payload)
+    line = rb"(?im)^(content-type:) *" + re.escape(written)
+    return kind(re.sub(line, rb"\1 " + read, _block_of(frame), count=1), frame.payload)
+
+
+def _block_of(frame: Message) -> bytes:
+    """The frame's own header block."""
+    return frame.frame[: len(frame.frame) - len(frame.payload or b"")]
 
 
 def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
@@ -211,10 +215,9 @@ def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
 
 
 def _outer_list(frame: Message) -> HeaderList:
-    payload = frame.payload
-    block = frame.frame if payload is None else frame.frame[: len(frame.frame) - len(payload)]
+    """The frame itself as the official library has it: what it makes of the frame's own header block, and the body."""
     headers = HeaderList([("Event-Name", "SOCKET_DATA")])
-    return _added(headers, _values(block, " \t"), payload)
+    return _added(headers, _values(_block_of(frame), " \t"), frame.payload)
 
 
 def _added(headers: HeaderList, pairs: Iterable[tuple[str, str | list[str]]], body: bytes | None) -> HeaderList:
