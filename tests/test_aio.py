@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -89,11 +90,14 @@ def play(request: pytest.FixtureRequest) -> Play:
 
 def sockets() -> int:
     """How many are open; a loop opens other things when it needs them first."""
-    folder = "/proc/self/fd"
-    links = (
-        [os.path.realpath(os.path.join(folder, name)) for name in os.listdir(folder)] if os.path.isdir(folder) else []
-    )
-    return sum("socket:" in link for link in links)
+    return sum("socket:" in target for target in map(leads_to, Path("/proc/self/fd").glob("*")))
+
+
+def leads_to(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # another thread closed it since it was listed
+        return ""
 
 
 async def until(condition: Callable[[], Any]) -> Any:

@@ -215,7 +215,7 @@ def test_refused_connection(ESL, strict, unused_port):
     before = descriptors()
     assert_dead(ESL, ESL.ESLconnection("127.0.0.1", unused_port, "x"))
     assert_dead(ESL, ESL.ESLconnection("127.0.0.1", str(unused_port), "user", "x"))
-    assert descriptors() == before
+    assert len(descriptors()) <= len(before)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_ended_connection_has_closed_its_descriptor_by_the_time_it_is_deleted(ES
     con = outbound(ESL, ours)
     assert con.recvEvent().getType() == "SERVER_DISCONNECTED"
     del con
-    assert len(descriptors()) == len(before) - 1
+    assert len(descriptors()) < len(before)
     peer.close()
 
 

@@ -337,7 +337,7 @@ def test_calls_in_a_row_leave_no_descriptor_and_close_none_twice(ESL, strict, sw
             check()
             if number == 0:
                 before = descriptors()
-        until(lambda: descriptors() == before)
+        until(lambda: len(descriptors()) <= len(before))
     assert server.errors == []
     assert len(call.executed) == 2
 
