@@ -16,11 +16,11 @@ What the protocol asks for is decided in `connection.Connection`; here are socke
 of `eslcodec.sync`.
 
 **Backpressure.** What comes waits in one bounded queue until somebody takes it: `events`, `messages`, `next_event`, or
-`run` for handlers. At `queue_limit` messages the socket is left alone, so that the switch has to wait (it queues
-100 000 events, drops more, and then closes); with `when_full="drop"` the oldest message makes room, and `dropped`
-counts. While a command or a job is waited for, reading goes on to `queue_hard_limit`, since the reply stands behind
-the events, and whoever should read them may be the one who waits: a handler may send commands. At the hard limit
-waiting is in vain and ends with `EventQueueFull`; the connection goes on once the queue is read.
+`run` for handlers. At `queue_limit` messages, or `limits.EVENT_QUEUE_BYTES`, the socket is left alone, so that the
+switch has to wait (it queues 100 000 events, drops more, and then closes); with `when_full="drop"` the oldest message
+makes room, and `dropped` counts. While a command or a job is waited for, reading goes on to `queue_hard_limit`, since
+the reply stands behind the events, and whoever should read them may be the one who waits: a handler may send commands.
+At the hard limit waiting is in vain and ends with `EventQueueFull`; the connection goes on once the queue is read.
 
 **Cancellation.** A task that waits for a command, a job or an event may be cancelled: nothing is lost but its own
 answer, which is passed over when it comes. Use the `timeout` of a method before `asyncio.wait_for`, which on Python
@@ -438,9 +438,10 @@ class _Lanes:
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._lanes: dict[str | None, deque[tuple[Event, list[Handler]]]] = {}
+        self._lanes: dict[str | None, deque[tuple[Event, list[Handler], int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held = 0
+        self._held = 0  # events that are not handled yet
+        self._held_bytes = 0
         self._ending = False
         self._moved = _Bell(asyncio.get_running_loop())
 
@@ -449,12 +450,14 @@ class _Lanes:
         channel = event.uuid
         while self._is_full(channel):
             await self._moved.wait()
+        size = len(event.raw)
         self._held += 1
+        self._held_bytes += size
         lane = self._lanes.get(channel)
         if lane is not None:
-            lane.append((event, handlers))
+            lane.append((event, handlers, size))
             return
-        self._lanes[channel] = deque([(event, handlers)])
+        self._lanes[channel] = deque([(event, handlers, size)])
         task = asyncio.create_task(self._work(channel))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -474,15 +477,16 @@ class _Lanes:
 
     def _is_full(self, channel: str | None) -> bool:
         crowded = len(self._lanes) >= self._concurrency and channel not in self._lanes
-        return crowded or self._held >= limits.EVENT_QUEUE
+        return crowded or self._held >= limits.EVENT_QUEUE or self._held_bytes >= limits.EVENT_QUEUE_BYTES
 
     async def _work(self, channel: str | None) -> None:
         lane = self._lanes[channel]
         while lane:
-            event, handlers = lane.popleft()
+            event, handlers, size = lane.popleft()
             for handler in handlers:
                 await self._call(handler, event)
             self._held -= 1
+            self._held_bytes -= size
             self._moved.ring()
         del self._lanes[channel]
         self._moved.ring()
@@ -712,7 +716,7 @@ class Client:
 
         Args:
             concurrency: channels whose handlers may be at work at once. If more have events, or `limits.EVENT_QUEUE`
-                events are in hand, no further ones are taken from the queue.
+                events or `limits.EVENT_QUEUE_BYTES` are in hand, no further ones are taken from the queue.
 
         Raises:
             ESLError: the connection ended otherwise than it should.

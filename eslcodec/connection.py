@@ -153,6 +153,57 @@ class Wait(Generic[T]):
         return f"<Wait for {self.what}: {'open' if not self.done else 'failed' if self._error else 'done'}>"
 
 
+class MessageQueue(deque[Message]):
+    """Messages that wait for a reader, oldest first, and about how many bytes they came in.
+
+    `popleft` is safe from any thread and costs nothing more than a deque's: bytes are noted for each read, and given
+    back when the last message of it is gone. So `size` is too large by up to one read, and 0 if nothing waits.
+
+    Example:
+        >>> queue = MessageQueue()
+        >>> queue.extend([Message(b"Content-Type: a\n\n"), Message(b"Content-Type: b\n\n")])
+        >>> queue.note(34)
+        >>> message = queue.popleft(); queue.size
+        34
+        >>> message = queue.popleft(); queue.size
+        0
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._appended = 0
+        self._size = 0  # of all notes
+        self._notes: deque[tuple[int, int]] = deque()  # how many had been appended by then, and bytes since the last
+        self._noted = 0
+
+    def append(self, message: Message, /) -> None:
+        """One more."""
+        super().append(message)
+        self._appended += 1
+
+    def extend(self, messages: Iterable[Message], /) -> None:
+        """Some more."""
+        batch = list(messages)
+        super().extend(batch)
+        self._appended += len(batch)
+
+    def note(self, size: int) -> None:
+        """What was appended since the last note came in `size` bytes."""
+        if self._appended == self._noted:
+            return
+        self._noted = self._appended
+        self._notes.append((self._appended, size))
+        self._size += size
+
+    @property
+    def size(self) -> int:
+        """Bytes of what waits, rounded up to whole reads."""
+        gone = self._appended - len(self)
+        while self._notes and self._notes[0][0] <= gone:
+            self._size -= self._notes.popleft()[1]
+        return self._size
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """Why a connection ended.
@@ -210,8 +261,9 @@ class Connection:
         subscriptions: what to ask for after login, such as an earlier connection's; it is kept up to date.
         gap: makes the notice of what was missed, which goes into `queue` at login, before anything new.
         queue: where messages go; an earlier connection's, to go on in it.
-        queue_limit: messages that may wait in `queue` before `wants_data` says stop (`limits.EVENT_QUEUE`).
-        queue_hard_limit: the same while somebody waits for a reply (`limits.EVENT_QUEUE_HARD`).
+        queue_limit: messages that may wait in `queue` before `wants_data` says stop (`limits.EVENT_QUEUE`). However
+            few they are, `limits.EVENT_QUEUE_BYTES` stops it as well.
+        queue_hard_limit: the same while somebody waits for a reply (`limits.EVENT_QUEUE_HARD`, and `_BYTES`).
         when_full: "pause" reading, or "drop" the oldest message and count it in `dropped`.
         max_header_bytes, max_body_bytes: bounds of the decoder.
 
@@ -241,7 +293,7 @@ class Connection:
         greeted: bool,
         subscriptions: Subscriptions | None = None,
         gap: Callable[[], Gap] | None = None,
-        queue: deque[Message] | None = None,
+        queue: MessageQueue | None = None,
         queue_limit: int = limits.EVENT_QUEUE,
         queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
         when_full: Literal["pause", "drop"] = "pause",
@@ -252,7 +304,7 @@ class Connection:
             raise ValueError(f"when_full is {when_full!r}, expected 'pause' or 'drop'")
         if not 0 < queue_limit <= queue_hard_limit:
             raise ValueError(f"read queue_limit {queue_limit}, expected 1 to queue_hard_limit ({queue_hard_limit})")
-        self.queue: deque[Message] = deque() if queue is None else queue
+        self.queue = MessageQueue() if queue is None else queue
         self.queue_limit = queue_limit
         self.queue_hard_limit = queue_hard_limit
         self.dropped = 0
@@ -267,6 +319,7 @@ class Connection:
         self.ready: Wait[CommandReply] = Wait(self, "the login")
         self._drops = when_full == "drop"
         self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
+        self._taken = 0  # bytes of what came out of it
         self._login = login
         self._greeted = greeted
         self._gap = gap
@@ -365,17 +418,24 @@ class Connection:
     @property
     def wants_data(self) -> bool:
         """Whether the socket should be read: not while `queue` is full."""
-        waiting = len(self.queue)
-        return self._drops or waiting < (self.queue_hard_limit if self.watched else self.queue_limit)
+        if self._drops:
+            return True
+        if self.watched:
+            return len(self.queue) < self.queue_hard_limit and self.queue.size < limits.EVENT_QUEUE_HARD_BYTES
+        return len(self.queue) < self.queue_limit and self.queue.size < limits.EVENT_QUEUE_BYTES
 
     @property
     def stuck(self) -> bool:
         """Whether waiting for a reply is in vain, because `queue` is full to the hard bound and nobody empties it."""
-        return not self._drops and self.end is None and len(self.queue) >= self.queue_hard_limit
+        if self._drops or self.end is not None:
+            return False
+        return len(self.queue) >= self.queue_hard_limit or self.queue.size >= limits.EVENT_QUEUE_HARD_BYTES
 
     def stuck_error(self, what: str) -> EventQueueFull:
         """The error for somebody who waits for `what` then."""
-        return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
+        if len(self.queue) >= self.queue_hard_limit:
+            return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
+        return EventQueueFull(what, self.queue.size, limits.EVENT_QUEUE_HARD_BYTES, "bytes")
 
     def timeout_error(self, what: str, seconds: float) -> CommandTimeout:
         """The error for somebody who waited so long for `what`."""
@@ -777,13 +837,17 @@ class Connection:
                 self._take(message)
         if broken is not None:
             self._broken(broken)
+        self.queue.note(self._decoder.consumed - self._taken)
+        self._taken = self._decoder.consumed
         if self._drops:
             self._drop()
         elif self.stuck:
             self._wake_all()
 
     def _drop(self) -> None:
-        for _ in range(len(self.queue) - self.queue_limit):
+        while len(self.queue) > self.queue_limit or (
+            self.queue.size > limits.EVENT_QUEUE_BYTES and len(self.queue) > 1  # the newest stays, whatever its size
+        ):
             try:
                 self.queue.popleft()
             except IndexError:  # a reader was faster

@@ -284,8 +284,9 @@ class EventQueueFull(ESLError):
 
     Attributes:
         what: what was waited for.
-        queued: messages in the queue.
+        queued: what is in the queue.
         limit: the bound.
+        unit: what both count, "messages" or "bytes".
 
     Example:
         >>> error = EventQueueFull("api status", queued=65536, limit=65536)
@@ -293,14 +294,15 @@ class EventQueueFull(ESLError):
         ('api status', 65536, 65536)
     """
 
-    def __init__(self, what: str, queued: int, limit: int) -> None:
+    def __init__(self, what: str, queued: int, limit: int, unit: str = "messages") -> None:
         self.what = what
         self.queued = queued
         self.limit = limit
-        super().__init__(f"waiting for {what}: {queued} messages are queued, expected somebody to read them ({limit})")
+        self.unit = unit
+        super().__init__(f"waiting for {what}: {queued} {unit} are queued, expected somebody to read them ({limit})")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.what, self.queued, self.limit)
+        return type(self), (self.what, self.queued, self.limit, self.unit)
 
 
 class CommandTimeout(ESLError):

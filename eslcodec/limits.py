@@ -40,6 +40,11 @@ EVENT_QUEUE_HARD: Final = 65_536
 """The same while somebody waits for a reply, which stands behind the events on the wire: the reader may be the one who
 waits. Beyond it waiting is in vain and ends with `EventQueueFull`; about 300 MB."""
 
+EVENT_QUEUE_BYTES: Final = 64 << 20
+EVENT_QUEUE_HARD_BYTES: Final = 512 << 20
+"""The two bounds in bytes, for events that are larger than a busy switch's 5 KB: a hostile one could send each with a
+body of `MAX_BODY_BYTES`. They are looked at after each read, so that one frame of the largest size may go beyond."""
+
 MAX_COMMAND_BYTES: Final = 10 << 20
 MAX_COMMAND_BODY_BYTES: Final = 16 << 20
 MAX_JOB_UUID_BYTES: Final = 256

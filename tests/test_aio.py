@@ -701,6 +701,22 @@ def test_reading_stands_still_while_the_queue_is_full(esl, play):
     play(main())
 
 
+def test_reading_stands_still_while_what_waits_is_too_large(esl, play, monkeypatch):
+    async def main():
+        size = len(numbered(range(1)))
+        monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE_BYTES", 10 * size)
+        async with pair(esl) as (fs, peer, _):
+            peer.sends(numbered(range(10)))
+            await until(lambda: fs._link.paused)
+            peer.sends(numbered(range(10, 11)))
+            await asyncio.sleep(0.02)
+            assert len(fs.connection.queue) == 10
+            assert sequences(await take(fs.events(), 11)) == list(range(11))
+            assert not fs._link.paused
+
+    play(main())
+
+
 def test_dropping_keeps_the_newest_and_counts(esl, play):
     async def main():
         async with pair(esl, queue_limit=100, when_full="drop") as (fs, peer, _):
@@ -1505,9 +1521,10 @@ def test_a_slow_handler_stops_its_own_channel_only(esl, play):
     play(main())
 
 
-def test_events_in_hand_are_bounded(esl, play, monkeypatch):
+@pytest.mark.parametrize(("bound", "value"), [("EVENT_QUEUE", 20), ("EVENT_QUEUE_BYTES", 1000)])
+def test_events_in_hand_are_bounded(esl, play, monkeypatch, bound, value):
     async def main():
-        monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE", 20)
+        monkeypatch.setattr(part(esl, "limits"), bound, value)
         async with pair(esl, queue_limit=10) as (fs, peer, _):
             done: list[int] = []
             release = asyncio.Event()

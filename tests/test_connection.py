@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 import support
+from hypothesis import given
+from hypothesis import strategies as st
 from support import ACCEPTED, AUTH, DATA, FAREWELL, OK, REJECTED, api_response, notice, part, plain, reply
+
+from eslcodec import Message
+from eslcodec.connection import MessageQueue
 
 LINGER = (
     b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: u-1\nContent-Disposition: linger\n"
@@ -841,6 +846,108 @@ def test_the_oldest_is_dropped_and_counted_by_choice(esl, way):
     assert peer.dropped == 5
     assert peer.wants_data
     assert not peer.stuck
+
+
+BIG = event(b"DTMF", b"Data: " + b"x" * 600)
+
+
+@pytest.fixture
+def bounds_in_bytes(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two big events fill the queue, three of them to the hard bound."""
+    monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE_BYTES", 2 * len(BIG))
+    monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE_HARD_BYTES", 3 * len(BIG))
+
+
+@pytest.mark.usefixtures("bounds_in_bytes")
+def test_few_messages_that_are_large_fill_the_queue_too(esl, way):
+    peer = limited(esl, way)
+    peer.comes(BIG)
+    assert peer.wants_data
+    peer.comes(BIG)
+    assert not peer.wants_data
+    peer.queue.popleft()
+    assert peer.wants_data
+
+
+@pytest.mark.usefixtures("bounds_in_bytes")
+def test_large_messages_make_waiting_for_a_reply_vain_too(esl, way):
+    peer = limited(esl, way)
+    wait = peer.api("status")
+    woken = []
+    wait.watch(lambda: woken.append(1))
+    peer.comes(BIG)
+    peer.comes(BIG)
+    assert peer.wants_data
+    assert not peer.stuck
+    assert not woken
+    peer.comes(BIG)
+    assert not peer.wants_data
+    assert peer.stuck
+    assert woken
+    error = peer.stuck_error(wait.what)
+    size = 3 * len(BIG)
+    assert (error.queued, error.limit, error.unit) == (size, size, "bytes")
+    assert str(error) == (
+        f"waiting for the answer to 'api status': {size} bytes are queued, expected somebody to read them ({size})"
+    )
+    peer.queue.clear()
+    assert not peer.stuck
+    peer.comes(api_response(b"UP"))
+    assert wait.result().text == "UP"
+
+
+@pytest.mark.usefixtures("bounds_in_bytes")
+def test_what_an_earlier_connection_left_counts(esl, way):
+    earlier = limited(esl, way)
+    earlier.comes(BIG)
+    peer = limited(esl, way, queue=earlier.queue)
+    assert peer.wants_data
+    peer.comes(BIG)
+    assert not peer.wants_data
+
+
+@pytest.mark.usefixtures("bounds_in_bytes")
+def test_what_does_not_wait_does_not_count(esl, way):
+    peer = limited(esl, way)
+    for _ in range(9):
+        wait = peer.api("status")
+        peer.comes(api_response(b"x" * 1000))
+        assert wait.result().text == "x" * 1000
+    peer.comes(BIG)
+    assert peer.wants_data
+
+
+@pytest.mark.usefixtures("bounds_in_bytes")
+def test_the_oldest_large_ones_are_dropped_and_the_newest_stays_whatever_its_size(esl, way):
+    peer = limited(esl, way, when_full="drop")
+    for number in range(5):
+        peer.comes(event(b"DTMF", b"Event-Sequence: %d" % number, b"Data: " + b"x" * 500))
+    assert [message.sequence for message in peer.queue] == [3, 4]
+    assert peer.dropped == 3
+    peer.comes(event(b"DTMF", b"Event-Sequence: 5", b"Data: " + b"x" * 9000))
+    assert [message.sequence for message in peer.queue] == [5]
+    assert peer.dropped == 5
+
+
+@given(st.lists(st.one_of(st.integers(0, 5), st.lists(st.integers(1, 100), max_size=5))))
+def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
+    """An operation takes so many messages out, or is a read with messages of these sizes."""
+    queue, waiting, largest = MessageQueue(), [], 0
+    for operation in operations:
+        if isinstance(operation, int):
+            for _ in waiting[:operation]:
+                queue.popleft()
+            del waiting[:operation]
+        else:
+            for _ in operation[:2]:
+                queue.append(Message(b"Content-Type: x\n\n"))
+            queue.extend(Message(b"Content-Type: x\n\n") for _ in operation[2:])
+            queue.note(sum(operation))
+            waiting += operation
+            largest = max(largest, sum(operation))
+        assert len(queue) == len(waiting)
+        assert sum(waiting) <= queue.size < sum(waiting) + max(largest, 1)
+        assert waiting or queue.size == 0
 
 
 @pytest.mark.parametrize(

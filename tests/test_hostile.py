@@ -34,6 +34,7 @@ SECONDS = 30.0  # no act of a peer takes longer, and no client: what does hangs
 FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says nothing then
 EVENT = plain(b"Event-Name: HEARTBEAT\nvariable_x: y\n\n")
 TINY = b"Content-Type: x\n\n"
+GIANT = plain(b"Event-Name: HEARTBEAT\nContent-Length: 1000000\n\n" + b"x" * 1_000_000)
 CONNECTED = (
     b"Event-Name: CHANNEL_DATA\nUnique-ID: u-1\nContent-Type: command/reply\n"
     b"Reply-Text: %2BOK%0A\nSocket-Mode: async\nControl: full\n\n"
@@ -460,7 +461,8 @@ def test_a_caller_that_is_no_switch_is_turned_away_and_the_next_is_served(esl, c
 CLIENT = """
 import asyncio, re, resource, sys
 import eslcodec
-from eslcodec import ESL, aio
+from eslcodec import ESL, aio, limits
+limits.EVENT_QUEUE_HARD_BYTES = 48 << 20  # of 512, which small machines do not have
 client, port, what, count = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 unit = 1 if sys.platform == "darwin" else 1024
 options = dict(connect_timeout=20, command_timeout=float(sys.argv[5]))
@@ -510,6 +512,7 @@ MANY = {"sync": 1_000_000, "aio": 300_000, "ESL": 20_000}  # a few seconds of th
 ALIVE: dict[str, tuple[str, list[Act], Any, int]] = {  # what the client does, acts, result, bytes
     "tiny frames that are read": ("read", [flood(TINY)], None, 40 << 20),
     "tiny frames instead of an answer": ("ask", [hear, flood(TINY)], "EventQueueFull", 80 << 20),
+    "giant events instead of an answer": ("ask", [hear, flood(GIANT)], "EventQueueFull", 80 << 20),
     "line ends without end": ("ask", [hear, flood(b"\n")], "CommandTimeout", 20 << 20),
     "headers without end": ("ask", [hear, flood(b"A: b\n")], "HeaderTooLarge", 20 << 20),
     "a body that is announced and never comes": (
