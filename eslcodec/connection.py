@@ -161,12 +161,12 @@ class MessageQueue(deque[Message]):
 
     Example:
         >>> queue = MessageQueue()
-        >>> queue.extend([Message(b"Content-Type: a\n\n"), Message(b"Content-Type: b\n\n")])
+        >>> queue.extend([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])
         >>> queue.note(34)
-        >>> message = queue.popleft(); queue.size
-        34
-        >>> message = queue.popleft(); queue.size
-        0
+        >>> queue.popleft()["Content-Type"], queue.size
+        ('a', 34)
+        >>> queue.popleft()["Content-Type"], queue.size
+        ('b', 0)
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
 """The compiled core: the twin of eslcodec/_codec_py.py, which says what everything here does and why.
 
 Same input, same chunking: same messages, same errors, same bytes left over. What differs is how:
@@ -11,6 +11,11 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
   that one's dict and replaces what differs (`Template`). Nine lines in ten are alike, and equal bytes need no parsing.
 
 Functions that hold pointers into a message's bytes hold the bytes object as well.
+
+Without the GIL every public method runs in a critical section of its object, and what messages share (`Memo`, `Store`)
+has one of its own; with the GIL these are nothing. One inside another of the same object is slow before Python 3.14, so
+methods that are public call those that are not. Whatever runs Python code, or waits for another object's section, may
+let other threads in: state is whole before, and looked at anew behind it.
 """
 
 cimport cython
@@ -18,10 +23,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_GetItemRef, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
@@ -30,7 +35,11 @@ import operator
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
 from . import _codec_py as _twin
-from . import _json, limits
+from . import limits
+from ._codec_py import _first_wins, _read_head, read_payload, split_array
+from ._codec_py import to_json as _to_json
+from ._json import fault as json_fault
+from ._json import joined
 from .errors import (
     BodyTooLarge,
     HeaderTooLarge,
@@ -581,6 +590,8 @@ cdef class Memo:
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
 
+    # Without the GIL the next three are called in its critical section only.
+
     cdef object name(self, const char *p, Py_ssize_t size):
         """A header's name as text; the same object for the same name, mostly."""
         if size < 1 or size > NAME_BYTES:
@@ -655,6 +666,7 @@ cdef class Memo:
         self.templates[slot] = template
         return template
 
+    @cython.critical_section
     cdef dict headers(self, bytes frame, const char *p, Py_ssize_t size):
         """All headers of a payload block."""
         cdef Change changes[TEMPLATE_LINES]
@@ -664,6 +676,12 @@ cdef class Memo:
             return headers_of(p, p + size, True, self, NULL)
         return template.fill(changes, count)
 
+    @cython.critical_section
+    cdef dict json_headers(self, JsonPayload payload):
+        """All headers of a JSON payload."""
+        return payload.headers(self)
+
+    @cython.critical_section
     cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace):
         """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way."""
         cdef Change changes[TEMPLATE_LINES]
@@ -919,7 +937,7 @@ cdef class JsonPayload:
         if not self.scan(&scanner):
             if scanner.fault == NO_FAULT:
                 raise MemoryError
-            fault = _json.fault(frame[start:], scanner.at - p - start, EXPECTED[scanner.fault])
+            fault = json_fault(frame[start:], scanner.at - p - start, EXPECTED[scanner.fault])
             self.fault = ("json", fault.offset, fault.why)
             self.count = 0
             self.has_body = False
@@ -1048,7 +1066,7 @@ cdef object token_text(const Token *token):
     if token.kind == ESCAPED:
         return decoded_text(token.text, token.size, unescape_into)
     if token.kind == ARRAY:
-        return _json.joined(array_items(token))
+        return joined(array_items(token))
     return raw_text(token.text, token.size)
 
 
@@ -1079,6 +1097,7 @@ cdef class Store:
     cdef char *data
     cdef Py_ssize_t capacity
     cdef Py_ssize_t exports  # memoryviews of windows that are not released
+    cdef Py_ssize_t moves  # how often `data` has become another place
 
     def __dealloc__(self):
         PyMem_RawFree(self.data)
@@ -1089,6 +1108,7 @@ cdef class Store:
             raise MemoryError
         self.data = data
         self.capacity = capacity
+        self.moves += 1
         return 0
 
 
@@ -1109,8 +1129,13 @@ cdef class Window:
     cdef Store store
     cdef char *data
     cdef Py_ssize_t size
+    cdef Py_ssize_t moves  # of the store at the time
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        with cython.critical_section(self.store):
+            if self.moves != self.store.moves:
+                raise BufferError("what get_buffer() gave out was released, and its memory is gone")
+            self.store.exports += 1
         # By hand: Cython has put None into view.obj, and PyBuffer_FillInfo would leak that reference.
         view.obj = self
         view.buf = self.data
@@ -1123,10 +1148,10 @@ cdef class Window:
         view.strides = &view.itemsize if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
         view.suboffsets = NULL
         view.internal = NULL
-        self.store.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):
-        self.store.exports -= 1
+        with cython.critical_section(self.store):
+            self.store.exports -= 1
 
 
 cdef struct Place:
@@ -1144,7 +1169,8 @@ cdef struct Place:
 cdef class FrameSplitter:
     """See eslcodec._codec_py.FrameSplitter.
 
-    No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole.
+    No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole. (Without
+    the GIL critical sections have the same effect.)
     """
 
     cdef Store store
@@ -1175,16 +1201,19 @@ cdef class FrameSplitter:
         ):
             if not 0 < operator.index(bound) < LENGTH_CEILING:
                 raise ValueError(f"{name} is {bound}, expected 1 to {LENGTH_CEILING - 1}")
-        self.max_header = min(max_header_bytes, PY_SSIZE_T_MAX)
-        self.max_body = min(max_body_bytes, PY_SSIZE_T_MAX)
-        self.max_buffered = min(max_buffered, PY_SSIZE_T_MAX)
+        with cython.critical_section(self):
+            self.max_header = min(max_header_bytes, PY_SSIZE_T_MAX)
+            self.max_body = min(max_body_bytes, PY_SSIZE_T_MAX)
+            self.max_buffered = min(max_buffered, PY_SSIZE_T_MAX)
 
     @property
+    @cython.critical_section
     def buffered(self):
         """See eslcodec._codec_py.FrameSplitter.buffered."""
         return self.end - self.at.start
 
     @property
+    @cython.critical_section
     def consumed(self):
         """See eslcodec._codec_py.FrameSplitter.consumed."""
         return self.at.taken
@@ -1193,16 +1222,20 @@ cdef class FrameSplitter:
         """See eslcodec._codec_py.FrameSplitter.feed."""
         cdef Py_buffer raw
         if type(data) is bytes:
-            self.append(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            self.take_in(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
             return
         with memoryview(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
             PyObject_GetBuffer(view, &raw, PyBUF_SIMPLE)
             try:
-                self.append(<const char *>raw.buf, raw.len)
+                self.take_in(<const char *>raw.buf, raw.len)
             finally:
                 PyBuffer_Release(&raw)
+
+    @cython.critical_section
+    cdef int take_in(self, const char *p, Py_ssize_t size) except -1:
+        return self.append(p, size)
 
     cdef int append(self, const char *p, Py_ssize_t size) except -1:
         if self.dead:
@@ -1236,11 +1269,12 @@ cdef class FrameSplitter:
                 memmove(old.data, old.data + self.at.start, live)
                 self.shift()
                 return 0
-            if old.exports == 0 and live > IDLE_BYTES:  # much to copy: the allocator can do without
-                memmove(old.data, old.data + self.at.start, live)
-                self.shift()
-                old.resize(wanted + wanted // 2)
-                return 0
+            with cython.critical_section(old):
+                if old.exports == 0 and live > IDLE_BYTES:  # much to copy: the allocator can do without
+                    memmove(old.data, old.data + self.at.start, live)
+                    self.shift()
+                    old.resize(wanted + wanted // 2)
+                    return 0
         cdef Store store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
         memcpy(store.data, old.data + self.at.start, live)
         self.store = store
@@ -1254,6 +1288,7 @@ cdef class FrameSplitter:
         self.at.block_end = max(self.at.block_end - self.at.start, 0)
         self.at.start = 0
 
+    @cython.critical_section
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """See eslcodec._codec_py.FrameSplitter.get_buffer."""
         cdef Py_ssize_t waiting = self.end - self.at.start
@@ -1267,9 +1302,11 @@ cdef class FrameSplitter:
         window.store = self.store
         window.data = self.store.data + self.end
         window.size = size
+        window.moves = self.store.moves
         self.window = window
         return memoryview(window)
 
+    @cython.critical_section
     def buffer_updated(self, nbytes):
         """See eslcodec._codec_py.FrameSplitter.buffer_updated."""
         cdef Window window = self.window
@@ -1284,6 +1321,7 @@ cdef class FrameSplitter:
         elif not self.dead:
             self.end += size
 
+    @cython.critical_section
     def feed_eof(self):
         """See eslcodec._codec_py.FrameSplitter.feed_eof."""
         cdef Place at = self.at
@@ -1339,6 +1377,7 @@ cdef class FrameSplitter:
             self.dead = True
             raise
 
+    @cython.critical_section
     def next_frame(self):
         """See eslcodec._codec_py.FrameSplitter.next_frame."""
         cdef Py_ssize_t end = self.take_measure()
@@ -1446,10 +1485,14 @@ cdef class MessageDecoder(FrameSplitter):
         for kind in [*kinds.values(), default]:
             if not issubclass(kind, Message):
                 raise TypeError(f"{kind!r} is no subclass of Message")
-        self.keys = [bytes(key) for key in kinds]
-        self.kinds = list(kinds.values())
-        self.default = default
-        self.memo = Memo()
+        names = [bytes(key) for key in kinds]
+        classes = list(kinds.values())
+        memo = Memo()
+        with cython.critical_section(self):
+            self.keys = names
+            self.kinds = classes
+            self.default = default
+            self.memo = memo
 
     cdef type kind_of(self, const char *p, Py_ssize_t size):
         cdef Py_ssize_t i
@@ -1459,6 +1502,7 @@ cdef class MessageDecoder(FrameSplitter):
                 return <type>self.kinds[i]
         return self.default
 
+    @cython.critical_section
     cdef Message take(self):
         cdef Py_ssize_t end = self.take_measure()
         if end < 0:
@@ -1470,9 +1514,7 @@ cdef class MessageDecoder(FrameSplitter):
         self.last = frame
         advance(&self.at, end)
         cdef Message message = <Message?>kind.__new__(kind)  # which may be anybody's code
-        message.frame_ = frame
-        message.memo = self.memo
-        message.settle(at.block_end - at.start, at.length >= 0, written, at.type_size)
+        message.adopt(frame, self.memo, at.block_end - at.start, at.length >= 0, written, at.type_size)
         return message
 
     def next_message(self):
@@ -1535,14 +1577,20 @@ cdef class Message:
         cdef const char *blank = find_blank(p, p + size)
         if blank == NULL or blank + (2 if blank[1] == c"\n" else 3) != p + size:
             raise ValueError("a header block ends with its first blank line")
-        written, _ = _twin._read_head(head)
-        self.frame_ = head if body is None else head + body
+        written, _ = _read_head(head)
+        cdef bytes frame = head if body is None else head + body
         if written is None:
-            self.settle(size, body is not None, NULL, -1)
+            self.adopt(frame, None, size, body is not None, NULL, -1)
         else:
-            self.settle(size, body is not None, written, len(written))
+            self.adopt(frame, None, size, body is not None, written, len(written))
 
-    cdef int settle(self, Py_ssize_t split, bint has_body, const char *content_type, Py_ssize_t type_size) except -1:
+    @cython.critical_section
+    cdef int adopt(
+        self, bytes frame, Memo memo, Py_ssize_t split, bint has_body, const char *content_type, Py_ssize_t type_size
+    ) except -1:
+        """Become the message of this frame."""
+        self.frame_ = frame
+        self.memo = memo
         self.split = split
         self.has_body = has_body
         self.head_stop = -1
@@ -1556,11 +1604,13 @@ cdef class Message:
     # The bytes
 
     @property
+    @cython.critical_section
     def frame(self):
         """See eslcodec._codec_py.Message.frame."""
         return self.frame_
 
     @property
+    @cython.critical_section
     def raw(self):
         """See eslcodec._codec_py.Message.raw."""
         if self.format < PLAIN:
@@ -1570,8 +1620,12 @@ cdef class Message:
         return self.frame_[self.split :]
 
     @property
+    @cython.critical_section
     def body(self):
         """See eslcodec._codec_py.Message.body."""
+        return self.get_body()
+
+    cdef object get_body(self):
         if self.format == PLAIN:
             return self.frame_[self.head_end() :] or None
         if self.format == JSON:
@@ -1581,6 +1635,7 @@ cdef class Message:
         return self.frame_[self.split :] if self.has_body else None
 
     @property
+    @cython.critical_section
     def payload(self):
         """See eslcodec._codec_py.Message.payload."""
         return self.frame_[self.split :] if self.has_body else None
@@ -1592,14 +1647,16 @@ cdef class Message:
         return raw_text(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
 
     @property
+    @cython.critical_section
     def content_type(self):
         """See eslcodec._codec_py.Message.content_type."""
         if self.format < PLAIN:
             return self.find("Content-Type")
-        written, _ = _twin._read_head(self.frame_[: self.split])
-        return written.decode("utf-8", "surrogateescape")
+        written, _ = _read_head(self.frame_[: self.split])
+        return (<bytes>written).decode("utf-8", "surrogateescape")
 
     @property
+    @cython.critical_section
     def malformed(self):
         """See eslcodec._codec_py.Message.malformed."""
         fault = None
@@ -1614,12 +1671,15 @@ cdef class Message:
         if self.parsed is None:
             payload = JsonPayload.__new__(JsonPayload)
             payload.read(self.frame_, self.split)
-            self.parsed = payload
+            if self.parsed is None:
+                self.parsed = payload
         return <JsonPayload>self.parsed
 
     cdef tuple xml(self):
         if self.parsed is None:
-            self.parsed = _twin.read_payload(XML, self.frame_[self.split :])
+            payload = read_payload(XML, self.frame_[self.split :])
+            if self.parsed is None:
+                self.parsed = payload
         return <tuple>self.parsed
 
     cdef Py_ssize_t find_head(self) noexcept:
@@ -1664,8 +1724,11 @@ cdef class Message:
     cdef object find_bytes(self, const char *name, Py_ssize_t size):
         cdef Line line
         cdef Token token
+        cdef bytes frame = self.frame_
+        cdef JsonPayload payload
         if self.format == JSON:
-            return token_text(&token) if self.json().find(name, size, &token) else None
+            payload = self.json()
+            return token_text(&token) if payload.find(name, size, &token) else None
         if not self.find_line(name, size, &line):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
@@ -1707,31 +1770,36 @@ cdef class Message:
         found.value_size = hit - found.value
         return True
 
+    @cython.critical_section
     def __getitem__(self, name):
         value = self.find(name)
         if value is None:
             raise KeyError(name)
         return value
 
+    @cython.critical_section
     def get(self, name, default=None):
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
         return default if value is None else value
 
+    @cython.critical_section
     def __contains__(self, name):
         return self.find(name) is not None
 
     cdef dict get_index(self):
         if self.index is None:
-            self.index = self.parse()
+            index = self.parse()
+            if self.index is None:
+                self.index = index
         return self.index
 
     cdef dict parse(self):
         """All headers, as `asdict` gives them."""
         if self.format == JSON:
-            return self.json().headers(self.memo)
+            return self.json().headers(None) if self.memo is None else self.memo.json_headers(self.json())
         if self.format == XML:
-            return _twin._first_wins([(name, _json.joined(value)) for name, value in self.xml()[0]])
+            return _first_wins([(name, joined(value)) for name, value in self.xml()[0]])
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
@@ -1743,9 +1811,11 @@ cdef class Message:
     def __bool__(self):
         return True
 
+    @cython.critical_section
     def __len__(self):
         return len(self.get_index())
 
+    @cython.critical_section
     def __iter__(self):
         return iter(self.get_index())
 
@@ -1764,8 +1834,10 @@ cdef class Message:
         """See eslcodec._codec_py.Message._lone."""
         return self.lone(name)
 
+    @cython.critical_section
     cdef object lone(self, object name):
-        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
         cdef const char *folded = NULL
         cdef const char *hit
         cdef const char *stop
@@ -1798,16 +1870,19 @@ cdef class Message:
             stop -= 1
         if stop - hit < 2 or hit[0] != c" " or hit[1] == c" " or hit[1] == c"\t":
             return False
-        value = value_text(hit + 1, stop - hit - 1)
+        cdef str value = value_text(hit + 1, stop - hit - 1)
         return False if value.startswith("ARRAY::") else value
 
+    @cython.critical_section
     def _survey(self):
         """See eslcodec._codec_py.Message._survey."""
-        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
         cdef const char *colon
         cdef const char *stop
         cdef Py_ssize_t lines = 0
         cdef bint arrays = False
+        cdef str text
         if self.format != PLAIN:
             return None
         cdef const char *end = p + self.split
@@ -1823,35 +1898,44 @@ cdef class Message:
                 return None
             if (colon[2] == c"A" or colon[2] == c"%") and is_array(colon + 2, stop - colon - 2):
                 arrays = True
-                text = value_text(colon + 2, stop - colon - 2)
+                text = <str>value_text(colon + 2, stop - colon - 2)
                 if "|:" not in text or text.startswith("ARRAY::|:"):
                     return None
             lines += 1
             p = stop + 1
         return lines, arrays
 
+    @cython.critical_section
     def select(self, *names):
         """See eslcodec._codec_py.Message.select."""
         return tuple([self.find(name) for name in names])
 
+    @cython.critical_section
     def asdict(self):
         """See eslcodec._codec_py.Message.asdict."""
         return self.parse() if self.index is None else PyDict_Copy(self.index)
 
+    @cython.critical_section
     def pairs(self):
         """See eslcodec._codec_py.Message.pairs."""
+        return self.get_pairs()
+
+    cdef list get_pairs(self):
         if self.format > PLAIN:
             fields = self.json().fields() if self.format == JSON else self.xml()[0]
-            return [(name, _json.joined(value)) for name, value in fields]
-        cdef const char *p = PyBytes_AS_STRING(self.frame_)
+            return [(name, joined(value)) for name, value in fields]
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
         return pairs_of(p + begin, p + max(self.head_stop, begin), self.format != FRAME)
 
+    @cython.critical_section
     def getlist(self, name):
         """See eslcodec._codec_py.Message.getlist."""
         cdef list values = []
         cdef Line line
-        cdef bytes raw
+        cdef bytes raw, frame = self.frame_
+        cdef str value
         if self.format == PLAIN and isinstance(name, str) and self.index is None:
             raw = name_bytes(name)
             if raw is None or not self.find_line(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), &line):
@@ -1862,19 +1946,24 @@ cdef class Message:
         key = self.spelling(name)
         if key is None:
             return values
-        for other, value in self._fields():
+        for other, written in self.get_fields():
             if other == key:
-                values += [value] if isinstance(value, str) else value
+                values += [written] if isinstance(written, str) else written
         return values
 
+    @cython.critical_section
     def _fields(self):
         """See eslcodec._codec_py.Message._fields."""
+        return self.get_fields()
+
+    cdef list get_fields(self):
         if self.format == JSON:
             fields = self.json().fields()
         else:
-            fields = self.xml()[0] if self.format == XML else self.pairs()
-        return [(name, _twin.split_array(value) if isinstance(value, str) else value) for name, value in fields]
+            fields = self.xml()[0] if self.format == XML else self.get_pairs()
+        return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
 
+    @cython.critical_section
     def to_json(self, errors="replace"):
         """See eslcodec._codec_py.Message.to_json."""
         cdef bint replace = errors == "replace"
@@ -1888,7 +1977,7 @@ cdef class Message:
             json = self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace)
             if json is not None:
                 return json
-        return _twin.to_json(self._fields(), self.body, replace)
+        return _to_json(self.get_fields(), self.get_body(), replace)
 
     cdef bint stands_once(self, const Line *line, bytes name) noexcept:
         """Whether `line`, which `find_line` found, is the only one of this exact name."""
@@ -1926,9 +2015,11 @@ cdef class Message:
     def __hash__(self):
         return hash(self.identity())
 
+    @cython.critical_section
     cdef tuple identity(self):
         return (self.frame_, self.has_body) if self.format < PLAIN else (self.frame_[self.split :], True)
 
+    @cython.critical_section
     def __reduce__(self):
         return type(self), (self.frame_[: self.split], self.frame_[self.split :] if self.has_body else None)
 
@@ -1980,18 +2071,27 @@ cdef class HeaderReader:
 
     def getHeader(self, name, idx=-1, /):
         """See eslcodec._codec_py.HeaderReader.getHeader."""
-        cdef PyObject *known
+        cdef PyObject *known = NULL
+        cdef Message frame
+        cdef dict index
         if idx is MINUS_ONE and isinstance(name, str):
-            if self._index is not None:
-                known = PyDict_GetItem(self._index, name)
-                if known != NULL and known != <PyObject *>None:
-                    return <object>known
-            elif self._frame is not None:
-                found = self._frame.lone(name)
+            with cython.critical_section(self):
+                index = self._index
+                frame = self._frame
+            if index is not None:
+                if PyDict_GetItemRef(index, name, &known):  # whose dict it is may change it meanwhile
+                    found = <object>known
+                    Py_DECREF(found)
+                    if found is not None:
+                        return found
+            elif frame is not None:
+                found = frame.lone(name)
                 if found is not False and found is not None:
                     return found
         return self._find(name, idx)
 
+    @cython.critical_section
+    @cython.boundscheck(True)  # anybody may shorten the list
     def nextHeader(self):
         """See eslcodec._codec_py.HeaderReader.nextHeader."""
         if self._names is None or self.at >= len(self._names):
@@ -2001,6 +2101,7 @@ cdef class HeaderReader:
 
     def _rewind(self, list names not None):
         """See eslcodec._codec_py.HeaderReader._rewind."""
-        self._names = names
-        self.at = 0
+        with cython.critical_section(self):
+            self._names = names
+            self.at = 0
         return self.nextHeader()

@@ -114,6 +114,22 @@ def test_what_owns_a_buffer_is_let_go_with_it(esl):
     assert sys.getrefcount(owner) == sys.getrefcount(lone)
 
 
+def test_what_owns_a_buffer_does_not_open_it_again_when_its_memory_is_gone(esl):
+    decoder = esl.Decoder()
+    decoder.feed(b"x" * (2 << 20))
+    view = decoder.get_buffer()
+    owner = view.obj
+    view.release()
+    assert len(memoryview(owner)) >= 64 << 10  # it is still there
+    decoder.buffer_updated(0)
+    decoder.feed(b"x" * (20 << 20))  # which moves everything
+    if esl.__impl__ == "python":
+        assert bytes(memoryview(owner)[:3]) == bytes(3)  # memory of its own
+        return
+    with pytest.raises(BufferError, match=r"^what get_buffer\(\) gave out was released, and its memory is gone$"):
+        memoryview(owner)
+
+
 def test_the_buffer_that_is_given_out_is_plain_bytes_to_write(esl):
     view = esl.Decoder().get_buffer(70_000)
     assert (view.format, view.itemsize, view.ndim, view.shape, view.strides) == ("B", 1, 1, (70_000,), (1,))

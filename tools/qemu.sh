@@ -49,7 +49,7 @@ suffix=$("${python[@]}" -c 'import sysconfig; print(sysconfig.get_config_var("EX
 
 echo "building $suffix"
 python3 -m venv "$tmp/venv"
-"$tmp/venv/bin/pip" install 'Cython>=3.1'
+"$tmp/venv/bin/pip" install 'Cython>=3.3'
 site=$tmp/site
 mkdir "$tmp/source"
 cp -R LICENSE README.md pyproject.toml setup.py src eslcodec "$tmp/source"
