@@ -768,9 +768,15 @@ class Connection:
             self._private.add(name)
             ask()
 
+    def _need_no_more(self, names: Iterable[str]) -> None:
+        """We do not get these, so those that come are the user's."""
+        self._needed.difference_update(names)
+        self._private.difference_update(names)
+        self._filter_ours()
+
     def _no_jobs(self, reply: Reply) -> None:
         """The switch does not let us have BACKGROUND_JOB."""
-        self._needed.discard("BACKGROUND_JOB")
+        self._need_no_more(["BACKGROUND_JOB"])
         jobs, self._jobs = self._jobs, {}
         for result in jobs.values():
             result.fail(lambda: CommandError(reply.text))
@@ -786,7 +792,7 @@ class Connection:
 
     def _no_executions(self, reply: Reply) -> None:
         """The switch does not let us have the channel's events."""
-        self._needed -= _EXECUTION_EVENTS
+        self._need_no_more(MY_EVENTS)
         self._my_events = None
         executions, self._executions = self._executions, {}
         for execution in executions.values():

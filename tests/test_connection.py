@@ -420,6 +420,19 @@ def test_a_job_whose_result_may_not_be_received_says_so(inbound):
     assert raised(result) == ("CommandError", "-ERR permission denied")
 
 
+def test_jobs_that_come_though_they_were_refused_are_the_users(inbound):
+    """Alone or beside other messages: found by fuzzing, for the two ways of taking messages in differed."""
+    inbound.filter("Unique-ID", "u-1")
+    inbound.comes(reply(b"+OK filter added. [Unique-ID]=[u-1]"))
+    inbound.bgapi("status", job_uuid="j1")
+    inbound.comes(OK, reply(b"-ERR permission denied"), reply(b"+OK Job-UUID: j1", b"Job-UUID: j1\n"))
+    assert inbound.sent.endswith(b"filter delete Event-Name BACKGROUND_JOB\n\n")
+    inbound.comes(job("j1"))
+    inbound.comes(job("j1"), LOG)
+    inbound.comes(reply(b"+OK filter deleted. [Event-Name][BACKGROUND_JOB]"))
+    assert inbound.names == ["BACKGROUND_JOB", "BACKGROUND_JOB", "LogLine"]
+
+
 def test_two_jobs_cannot_have_one_uuid(esl, inbound):
     start_jobs(inbound, "j1")
     with pytest.raises(esl.InvalidCommand, match="'j1' is in use"):
@@ -586,6 +599,14 @@ def test_an_execution_whose_end_may_not_be_seen_says_so(outbound):
     outbound.comes(reply(b"-ERR no"), OK)
     assert raised(ended) == ("CommandError", "-ERR no")
     assert accepted.result().ok
+
+
+def test_events_of_the_channel_that_come_though_they_were_refused_are_the_users(outbound):
+    outbound.run("playback", event_uuid="e1")
+    outbound.comes(reply(b"-ERR no"), OK)
+    outbound.comes(event(b"DTMF"))
+    outbound.comes(execution(b"CHANNEL_EXECUTE_COMPLETE", "e1"), LOG)
+    assert outbound.names == ["DTMF", "CHANNEL_EXECUTE_COMPLETE", "LogLine"]
 
 
 def test_only_a_connection_with_a_channel_can_wait_for_an_execution(esl, inbound):
