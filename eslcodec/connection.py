@@ -503,7 +503,8 @@ class Connection:
         self._jobs[job_uuid] = result
 
         def refused(reply: Reply) -> None:
-            self._jobs.pop(job_uuid, None)
+            if self._jobs.get(job_uuid) is result:  # and not a later job's, after this one's failed
+                del self._jobs[job_uuid]
             result.fail(lambda: CommandError(reply.text))
 
         return self._send(block, what, refused=refused), result
@@ -625,14 +626,16 @@ class Connection:
         what = _described(block)
         self._check_open(what)
         ended: Wait[Event] = Wait(self, f"the end of {application}", patient=True)
+        execution = _Execution(ended)
         if self.lingering is not None:
             ended.fail(lambda: ChannelEnded("the channel has hung up"))
         else:
             self._need_executions()
-            self._executions[event_uuid] = _Execution(ended)
+            self._executions[event_uuid] = execution
 
         def refused(reply: Reply) -> None:
-            self._executions.pop(event_uuid, None)
+            if self._executions.get(event_uuid) is execution:  # and not a later one, after this one's end failed
+                del self._executions[event_uuid]
             ended.fail(lambda: CommandError(reply.text))
 
         patient = self._is_static(None) and not options.get("run_async")

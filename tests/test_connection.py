@@ -433,6 +433,17 @@ def test_jobs_that_come_though_they_were_refused_are_the_users(inbound):
     assert inbound.names == ["BACKGROUND_JOB", "BACKGROUND_JOB", "LogLine"]
 
 
+def test_a_job_may_have_the_uuid_of_one_whose_result_may_not_be_received(inbound):
+    """The refusal of the first then is not the second's, whose wait would never end: found by fuzzing."""
+    first, _ = inbound.bgapi("status", job_uuid="j1")
+    inbound.comes(reply(b"-ERR permission denied"))
+    second, result = inbound.bgapi("version", job_uuid="j1")
+    inbound.comes(reply(b"-ERR no"), ENABLED, reply(b"+OK Job-UUID: j1", b"Job-UUID: j1\n"), job("j1"))
+    assert raised(first) == ("CommandError", "-ERR no")
+    assert second.result().job_uuid == "j1"
+    assert result.result().ok
+
+
 def test_two_jobs_cannot_have_one_uuid(esl, inbound):
     start_jobs(inbound, "j1")
     with pytest.raises(esl.InvalidCommand, match="'j1' is in use"):
@@ -607,6 +618,17 @@ def test_events_of_the_channel_that_come_though_they_were_refused_are_the_users(
     outbound.comes(event(b"DTMF"))
     outbound.comes(execution(b"CHANNEL_EXECUTE_COMPLETE", "e1"), LOG)
     assert outbound.names == ["DTMF", "CHANNEL_EXECUTE_COMPLETE", "LogLine"]
+
+
+def test_an_execution_may_have_the_uuid_of_one_whose_end_may_not_be_seen(outbound):
+    first, _ = outbound.run("playback", event_uuid="e1")
+    outbound.comes(reply(b"-ERR no"))
+    second, ended = outbound.run("sleep", event_uuid="e1")
+    outbound.comes(reply(b"-ERR invalid"), reply(b"+OK Events Enabled"), OK)
+    outbound.comes(execution(b"CHANNEL_EXECUTE_COMPLETE", "e1"))
+    assert raised(first) == ("CommandError", "-ERR invalid")
+    assert second.result().ok
+    assert ended.result().name == "CHANNEL_EXECUTE_COMPLETE"
 
 
 def test_only_a_connection_with_a_channel_can_wait_for_an_execution(esl, inbound):
