@@ -457,9 +457,11 @@ class FrameSplitter:
 
         Raises:
             ValueError: more than was offered, negative, or nothing was offered since the last call.
+            TypeError: it is no whole number; the buffer stays offered.
             LimitExceeded: as for `feed`, if bytes were fed in between.
         """
         with self._lock:
+            operator.index(nbytes)
             offered, self._offered = self._offered, None
             if offered is None:
                 raise ValueError("buffer_updated() without get_buffer()")
@@ -1082,14 +1084,16 @@ class Message(Mapping[str, str]):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, Message):
             return NotImplemented
-        return self._format == other._format and self._identity() == other._identity()
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(self._identity())
 
-    def _identity(self) -> tuple[bytes, bool]:
-        """Raw bytes and body, as one."""
-        return (self._frame, self._has_body) if self._format < PLAIN else (self._frame[self._split :], True)
+    def _identity(self) -> tuple[int, bytes, bool]:
+        """Format, and raw bytes and body as one."""
+        if self._format < PLAIN:
+            return self._format, self._frame, self._has_body
+        return self._format, self._frame[self._split :], True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._frame[: self._split], self._frame[self._split :] if self._has_body else None)

@@ -450,7 +450,7 @@ class _Lanes:
         channel = event.uuid
         while self._is_full(channel):
             await self._moved.wait()
-        size = len(event.raw)
+        size = len(event.frame)
         self._held += 1
         self._held_bytes += size
         lane = self._lanes.get(channel)

@@ -154,53 +154,63 @@ class Wait(Generic[T]):
 
 
 class MessageQueue(deque[Message]):
-    """Messages that wait for a reader, oldest first, and about how many bytes they came in.
+    """Messages that wait for a reader, oldest first, and about how many bytes they are.
 
-    `popleft` is safe from any thread and costs nothing more than a deque's: bytes are noted for each read, and given
+    `popleft` is safe from any thread and costs nothing more than a deque's: bytes are counted for each read, and given
     back when the last message of it is gone. So `size` is too large by up to one read, and 0 if nothing waits.
 
     Example:
-        >>> queue = MessageQueue()
-        >>> queue.extend([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])
-        >>> queue.note(34)
+        >>> queue = MessageQueue([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])
+        >>> queue.close_read()
         >>> queue.popleft()["Content-Type"], queue.size
         ('a', 34)
         >>> queue.popleft()["Content-Type"], queue.size
         ('b', 0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
         super().__init__()
         self._appended = 0
-        self._size = 0  # of all notes
-        self._notes: deque[tuple[int, int]] = deque()  # how many had been appended by then, and bytes since the last
-        self._noted = 0
+        self._size = 0  # of all reads
+        self._fresh = 0  # of the one that is not closed
+        self._reads: deque[tuple[int, int]] = deque()  # how many had been appended by its end, and their bytes
+        self.extend(messages)
 
     def append(self, message: Message, /) -> None:
         """One more."""
         super().append(message)
         self._appended += 1
+        self._fresh += len(message.frame)
+        if self._fresh > limits.RECEIVE_BYTES_MAX:  # a large one should not count until what came with it is gone
+            self.close_read()
 
     def extend(self, messages: Iterable[Message], /) -> None:
         """Some more."""
-        batch = list(messages)
-        super().extend(batch)
-        self._appended += len(batch)
+        for message in messages:
+            self.append(message)
 
-    def note(self, size: int) -> None:
-        """What was appended since the last note came in `size` bytes."""
-        if self._appended == self._noted:
+    def take_in(self, messages: list[Message], size: int) -> None:
+        """Some more, of a read of `size` bytes in which there was nothing else."""
+        if size > limits.RECEIVE_BYTES_MAX:
+            self.extend(messages)
             return
-        self._noted = self._appended
-        self._notes.append((self._appended, size))
-        self._size += size
+        super().extend(messages)
+        self._appended += len(messages)
+        self._fresh += size
+
+    def close_read(self) -> None:
+        """What was appended since the last time is one read."""
+        if self._fresh:
+            self._reads.append((self._appended, self._fresh))
+            self._size += self._fresh
+            self._fresh = 0
 
     @property
     def size(self) -> int:
         """Bytes of what waits, rounded up to whole reads."""
         gone = self._appended - len(self)
-        while self._notes and self._notes[0][0] <= gone:
-            self._size -= self._notes.popleft()[1]
+        while self._reads and self._reads[0][0] <= gone:
+            self._size -= self._reads.popleft()[1]
         return self._size
 
 
@@ -433,9 +443,10 @@ class Connection:
 
     def stuck_error(self, what: str) -> EventQueueFull:
         """The error for somebody who waits for `what` then."""
-        if len(self.queue) >= self.queue_hard_limit:
-            return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
-        return EventQueueFull(what, self.queue.size, limits.EVENT_QUEUE_HARD_BYTES, "bytes")
+        size = self.queue.size
+        if size >= limits.EVENT_QUEUE_HARD_BYTES:
+            return EventQueueFull(what, size, limits.EVENT_QUEUE_HARD_BYTES, "bytes")
+        return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
 
     def timeout_error(self, what: str, seconds: float) -> CommandTimeout:
         """The error for somebody who waited so long for `what`."""
@@ -840,13 +851,13 @@ class Connection:
         except ProtocolError as error:
             broken = error
         if not self._needed and _ONLY_EVENTS.issuperset(map(type, batch)):
-            self.queue.extend(batch)
+            self.queue.take_in(batch, self._decoder.consumed - self._taken)
         else:
             for message in batch:
                 self._take(message)
         if broken is not None:
             self._broken(broken)
-        self.queue.note(self._decoder.consumed - self._taken)
+        self.queue.close_read()
         self._taken = self._decoder.consumed
         if self._drops:
             self._drop()

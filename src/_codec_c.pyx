@@ -23,7 +23,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_GetItemRef, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
@@ -64,6 +64,7 @@ cdef extern from "scan.h" nogil:
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
+    Py_ssize_t PyNumber_AsSsize_t(object number, PyObject *overflow) except? -1  # NULL: the nearest there is
     PyObject *PyDict_SetDefault(object p, object key, object value) except NULL
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     void *PyUnicode_DATA(object text)
@@ -72,6 +73,14 @@ cdef extern from "Python.h":
     object PyUnicode_FromOrdinal(int ordinal)
 
 cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define ESL_HAS_GIL 0
+    #else
+    #define ESL_HAS_GIL 1
+    #endif
+    """
+    const bint HAS_GIL "ESL_HAS_GIL"
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
 __impl__ = "c"
@@ -1132,6 +1141,8 @@ cdef class Window:
     cdef Py_ssize_t moves  # of the store at the time
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.store is None:
+            raise BufferError("get_buffer() makes these")
         with cython.critical_section(self.store):
             if self.moves != self.store.moves:
                 raise BufferError("what get_buffer() gave out was released, and its memory is gone")
@@ -1254,6 +1265,12 @@ cdef class FrameSplitter:
 
     cdef int reserve(self, Py_ssize_t size) except -1:
         """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
+        self.rearrange(size)
+        while self.store.capacity - self.end < size:  # letting a store go can let another thread in, who feeds
+            self.rearrange(size)
+        return 0
+
+    cdef int rearrange(self, Py_ssize_t size) except -1:
         cdef Store old = self.store
         cdef Py_ssize_t live = self.end - self.at.start
         cdef Py_ssize_t wanted = live + size
@@ -1269,16 +1286,16 @@ cdef class FrameSplitter:
                 memmove(old.data, old.data + self.at.start, live)
                 self.shift()
                 return 0
-            with cython.critical_section(old):
-                if old.exports == 0 and live > IDLE_BYTES:  # much to copy: the allocator can do without
-                    memmove(old.data, old.data + self.at.start, live)
-                    self.shift()
-                    old.resize(wanted + wanted // 2)
-                    return 0
+            # Much to copy: the allocator can do without. Without the GIL a released window may be opened just now.
+            if HAS_GIL and old.exports == 0 and live > IDLE_BYTES:
+                memmove(old.data, old.data + self.at.start, live)
+                self.shift()
+                old.resize(wanted + wanted // 2)
+                return 0
         cdef Store store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
         memcpy(store.data, old.data + self.at.start, live)
-        self.store = store
         self.shift()
+        self.store = store
         return 0
 
     cdef void shift(self) noexcept:
@@ -1309,13 +1326,13 @@ cdef class FrameSplitter:
     @cython.critical_section
     def buffer_updated(self, nbytes):
         """See eslcodec._codec_py.FrameSplitter.buffer_updated."""
+        cdef Py_ssize_t size = PyNumber_AsSsize_t(nbytes, NULL)  # which may be anybody's code
         cdef Window window = self.window
         self.window = None
         if window is None:
             raise ValueError("buffer_updated() without get_buffer()")
-        if not 0 <= nbytes <= window.size:
+        if not 0 <= size <= window.size:
             raise ValueError(f"buffer_updated({nbytes}), expected 0 to {window.size}")
-        cdef Py_ssize_t size = nbytes
         if window.store is not self.store:  # bytes were fed in between, and stand in another store
             self.append(window.data, size)
         elif not self.dead:
@@ -1386,8 +1403,8 @@ cdef class FrameSplitter:
         cdef const char *data = self.store.data
         block = PyBytes_FromStringAndSize(data + self.at.start, self.at.block_end - self.at.start)
         body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
-        self.last = body or block
         advance(&self.at, end)
+        self.last = body or block
         return block, body
 
     def __iter__(self):
@@ -1511,8 +1528,8 @@ cdef class MessageDecoder(FrameSplitter):
         cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + at.start, end - at.start)
         cdef const char *written = PyBytes_AS_STRING(frame) + at.type_at
         cdef type kind = self.default if at.type_size < 0 else self.kind_of(written, at.type_size)
-        self.last = frame
         advance(&self.at, end)
+        self.last = frame
         cdef Message message = <Message?>kind.__new__(kind)  # which may be anybody's code
         message.adopt(frame, self.memo, at.block_end - at.start, at.length >= 0, written, at.type_size)
         return message
@@ -1544,7 +1561,7 @@ cdef class Messages:
         return self
 
     def __next__(self):
-        message = self.decoder.take()
+        message = None if self.decoder is None else self.decoder.take()
         if message is None:
             raise StopIteration
         return message
@@ -1589,16 +1606,16 @@ cdef class Message:
         self, bytes frame, Memo memo, Py_ssize_t split, bint has_body, const char *content_type, Py_ssize_t type_size
     ) except -1:
         """Become the message of this frame."""
-        self.frame_ = frame
+        self.index = None
+        self.parsed = None
         self.memo = memo
         self.split = split
         self.has_body = has_body
         self.head_stop = -1
-        self.index = None
-        self.parsed = None
         self.format = FRAME if type_size < 0 else format_of(content_type, type_size)
-        if self.format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(self.frame_), b"Event-Name:", 11) == 0:
+        if self.format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(frame), b"Event-Name:", 11) == 0:
             self.format = FRAME_ENCODED
+        self.frame_ = frame
         return 0
 
     # The bytes
@@ -1666,21 +1683,28 @@ cdef class Message:
             fault = self.xml()[2]
         return None if fault is None else MalformedPayload(*fault)
 
+    # What is found out once is kept, unless Python code that ran meanwhile made another message of this one.
+
     cdef JsonPayload json(self):
+        cdef bytes frame = self.frame_
         cdef JsonPayload payload
-        if self.parsed is None:
-            payload = JsonPayload.__new__(JsonPayload)
-            payload.read(self.frame_, self.split)
-            if self.parsed is None:
-                self.parsed = payload
-        return <JsonPayload>self.parsed
+        if self.parsed is not None:
+            return <JsonPayload?>self.parsed
+        payload = JsonPayload.__new__(JsonPayload)
+        payload.read(frame, self.split)
+        if self.frame_ is frame:
+            self.parsed = payload
+        return payload
 
     cdef tuple xml(self):
-        if self.parsed is None:
-            payload = read_payload(XML, self.frame_[self.split :])
-            if self.parsed is None:
-                self.parsed = payload
-        return <tuple>self.parsed
+        cdef bytes frame = self.frame_
+        cdef tuple payload
+        if self.parsed is not None:
+            return <tuple?>self.parsed
+        payload = read_payload(XML, frame[self.split :])
+        if self.frame_ is frame:
+            self.parsed = payload
+        return payload
 
     cdef Py_ssize_t find_head(self) noexcept:
         """Where the header lines that are read begin in the frame; `head_stop` is known afterwards."""
@@ -1707,13 +1731,16 @@ cdef class Message:
         """The value of a look-up, None if the name is absent."""
         if not isinstance(name, str):
             return None
+        cdef PyObject *known = NULL
+        cdef dict index = self.index
         if self.format == XML:
-            key = self.spelling(name)
-            return None if key is None else self.index[key]
-        if self.index is not None:
-            known = PyDict_GetItem(self.index, name)
-            if known != NULL:
-                return <object>known
+            index = self.get_index()
+            key = self.spelling(name, index)
+            return None if key is None else index[key]
+        if index is not None and PyDict_GetItemRef(index, name, &known):
+            value = <object>known
+            Py_DECREF(value)
+            return value
         if PyUnicode_IS_COMPACT_ASCII(name):
             return self.find_bytes(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
         cdef bytes encoded = name_bytes(name)
@@ -1788,11 +1815,13 @@ cdef class Message:
         return self.find(name) is not None
 
     cdef dict get_index(self):
-        if self.index is None:
+        cdef bytes frame = self.frame_
+        cdef dict index = self.index
+        if index is None:
             index = self.parse()
-            if self.index is None:
+            if self.frame_ is frame:
                 self.index = index
-        return self.index
+        return index
 
     cdef dict parse(self):
         """All headers, as `asdict` gives them."""
@@ -1943,7 +1972,7 @@ cdef class Message:
             if self.stands_once(&line, raw):
                 value = value_text(line.value, line.value_size)
                 return value[7:].split("|:") if value.startswith("ARRAY::") else [value]
-        key = self.spelling(name)
+        key = self.spelling(name, self.get_index())
         if key is None:
             return values
         for other, written in self.get_fields():
@@ -1963,21 +1992,23 @@ cdef class Message:
             fields = self.xml()[0] if self.format == XML else self.get_pairs()
         return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
 
-    @cython.critical_section
     def to_json(self, errors="replace"):
         """See eslcodec._codec_py.Message.to_json."""
         cdef bint replace = errors == "replace"
         if not replace and errors != "surrogateescape":
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
+        json = self.plain_json(replace)
+        return _to_json(self._fields(), self.body, replace) if json is None else json
+
+    @cython.critical_section
+    cdef bytes plain_json(self, bint replace):
+        """The headers and the body of a decoder's plain event; None if that needs another way."""
+        if self.format != PLAIN or self.memo is None:
+            return None
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
-        cdef Py_ssize_t begin
-        if self.format == PLAIN and self.memo is not None:
-            begin = self.find_head()
-            json = self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace)
-            if json is not None:
-                return json
-        return _to_json(self.get_fields(), self.get_body(), replace)
+        cdef Py_ssize_t begin = self.find_head()
+        return self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace)
 
     cdef bint stands_once(self, const Line *line, bytes name) noexcept:
         """Whether `line`, which `find_line` found, is the only one of this exact name."""
@@ -1988,9 +2019,8 @@ cdef class Message:
             return False
         return find_name(line.value, PyBytes_AS_STRING(self.frame_) + self.head_stop, text, size, &folded) == NULL
 
-    cdef object spelling(self, name):
+    cdef object spelling(self, name, dict index):
         """The key that a look-up of `name` takes."""
-        cdef dict index = self.get_index()
         if not isinstance(name, str):
             return None
         if name in index:
@@ -2010,21 +2040,23 @@ cdef class Message:
         if type(self) is not type(other):
             return NotImplemented
         cdef Message that = <Message>other
-        return self.format == that.format and self.identity() == that.identity()
+        return self.identity() == that.identity()
 
     def __hash__(self):
         return hash(self.identity())
 
     @cython.critical_section
     cdef tuple identity(self):
-        return (self.frame_, self.has_body) if self.format < PLAIN else (self.frame_[self.split :], True)
+        if self.format < PLAIN:
+            return self.format, self.frame_, self.has_body
+        return self.format, self.frame_[self.split :], True
 
     @cython.critical_section
     def __reduce__(self):
         return type(self), (self.frame_[: self.split], self.frame_[self.split :] if self.has_body else None)
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {len(self.frame_)} bytes>"
+        return f"<{type(self).__name__} of {len(self.frame)} bytes>"
 
 
 Mapping.register(Message)

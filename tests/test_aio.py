@@ -1521,8 +1521,10 @@ def test_a_slow_handler_stops_its_own_channel_only(esl, play):
     play(main())
 
 
-@pytest.mark.parametrize(("bound", "value"), [("EVENT_QUEUE", 20), ("EVENT_QUEUE_BYTES", 1000)])
-def test_events_in_hand_are_bounded(esl, play, monkeypatch, bound, value):
+@pytest.mark.parametrize(
+    ("bound", "value", "body"), [("EVENT_QUEUE", 20, b""), ("EVENT_QUEUE_BYTES", 10_000, b"x" * 500)]
+)
+def test_events_in_hand_are_bounded(esl, play, monkeypatch, bound, value, body):
     async def main():
         monkeypatch.setattr(part(esl, "limits"), bound, value)
         async with pair(esl, queue_limit=10) as (fs, peer, _):
@@ -1535,7 +1537,7 @@ def test_events_in_hand_are_bounded(esl, play, monkeypatch, bound, value):
                 done.append(event.sequence)
 
             running = asyncio.create_task(fs.run())
-            peer.sends(numbered(range(500)))
+            peer.sends(*(event(b"HEARTBEAT", b"Event-Sequence: %d" % number, body=body) for number in range(500)))
             await until(lambda: fs._link.paused)
             in_queue = len(fs.connection.queue)
             await asyncio.sleep(0.02)

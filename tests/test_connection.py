@@ -972,9 +972,16 @@ def test_the_oldest_large_ones_are_dropped_and_the_newest_stays_whatever_its_siz
     assert peer.dropped == 5
 
 
-@given(st.lists(st.one_of(st.integers(0, 5), st.lists(st.integers(1, 100), max_size=5))))
+MESSAGES = st.binary(max_size=100).map(lambda body: Message(b"Content-Type: x\n\n", body))
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(0, 5), st.tuples(st.sampled_from(["append", "extend", "take_in"]), st.lists(MESSAGES)))
+    )
+)
 def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
-    """An operation takes so many messages out, or is a read with messages of these sizes."""
+    """An operation takes so many messages out, or is a read of some."""
     queue, waiting, largest = MessageQueue(), [], 0
     for operation in operations:
         if isinstance(operation, int):
@@ -982,15 +989,44 @@ def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
                 queue.popleft()
             del waiting[:operation]
         else:
-            for _ in operation[:2]:
-                queue.append(Message(b"Content-Type: x\n\n"))
-            queue.extend(Message(b"Content-Type: x\n\n") for _ in operation[2:])
-            queue.note(sum(operation))
-            waiting += operation
-            largest = max(largest, sum(operation))
+            how, messages = operation
+            sizes = [len(message.frame) for message in messages]
+            if how == "take_in":
+                queue.take_in(messages, sum(sizes))
+            elif how == "extend":
+                queue.extend(messages)
+            else:
+                for message in messages:
+                    queue.append(message)
+            queue.close_read()
+            waiting += sizes
+            largest = max(largest, sum(sizes))
         assert len(queue) == len(waiting)
         assert sum(waiting) <= queue.size < sum(waiting) + max(largest, 1)
         assert waiting or queue.size == 0
+    assert queue.copy().size == 0  # it is another read, which goes on
+    assert list(queue.copy()) == list(queue)
+
+
+@pytest.mark.usefixtures("bounds_in_bytes")
+def test_what_came_with_a_message_and_does_not_wait_does_not_count(esl, way):
+    peer = limited(esl, way)
+    for _ in range(5):
+        wait = peer.api("status")
+        peer.comes(HEARTBEAT, api_response(b"x" * 1000), HEARTBEAT)
+        assert wait.result().text == "x" * 1000
+    assert peer.wants_data
+    assert len(peer.queue) == 10
+
+
+def test_a_large_message_does_not_take_those_along_that_came_with_it(esl, monkeypatch):
+    monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE_BYTES", 1 << 20)
+    peer = limited(esl, "whole", when_full="drop")
+    peer.comes(event(b"DTMF", b"Data: " + b"x" * (1 << 20)), *[HEARTBEAT] * 50)
+    assert peer.names == ["HEARTBEAT"] * 50
+    assert peer.dropped == 1
+    peer.comes(LOG, event(b"DTMF", b"Data: " + b"x" * (1 << 20)), LOG, LOG)
+    assert peer.names == ["LogLine"] * 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from functools import cache
 from typing import Any
 
@@ -123,8 +124,8 @@ def test_what_owns_a_buffer_does_not_open_it_again_when_its_memory_is_gone(esl):
     assert len(memoryview(owner)) >= 64 << 10  # it is still there
     decoder.buffer_updated(0)
     decoder.feed(b"x" * (20 << 20))  # which moves everything
-    if esl.__impl__ == "python":
-        assert bytes(memoryview(owner)[:3]) == bytes(3)  # memory of its own
+    if esl.__impl__ == "python" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert len(memoryview(owner)) >= 64 << 10  # memory that it keeps
         return
     with pytest.raises(BufferError, match=r"^what get_buffer\(\) gave out was released, and its memory is gone$"):
         memoryview(owner)

@@ -392,3 +392,97 @@ print(hash(type(None)) is not None)
         [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+# What code of the program's own, called in the middle of something, cannot break
+
+
+def test_a_number_of_bytes_may_be_an_object_that_feeds_the_decoder(esl):
+    """Bytes that nobody wrote came out of the compiled core."""
+
+    class Number(int):
+        def __index__(self) -> int:
+            decoder.feed(b"x" * 60_000)
+            return int(self)
+
+        def __ge__(self, other: object) -> bool:
+            decoder.feed(b"x" * 60_000)
+            return True
+
+    decoder = esl.Decoder()
+    room = decoder.get_buffer()
+    room[:] = b"y" * len(room)
+    decoder.buffer_updated(Number(len(room)))
+    with pytest.raises(esl.IncompleteFrame) as caught:
+        decoder.feed_eof()
+    assert set(caught.value.data) <= set(b"xy")
+    assert len(caught.value.data) == decoder.buffered
+
+
+@pytest.mark.parametrize("wrong", ["1", 1.0, None, b"1"])
+def test_a_number_of_bytes_that_is_none_leaves_the_buffer_offered(esl, wrong):
+    decoder = esl.Decoder()
+    decoder.get_buffer(10)[: len(OK)] = OK
+    with pytest.raises(TypeError):
+        decoder.buffer_updated(wrong)
+    decoder.buffer_updated(len(OK))
+    assert [message.frame for message in decoder] == [OK]
+
+
+def test_a_name_may_be_an_object_that_makes_another_message_of_this_one(esl):
+    class Name(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            message.__init__(b"B: other\n\n")
+            return str.__eq__(self, other)
+
+    for _ in range(20):
+        message = esl.Message(b"A: 1\nB: " + b"q" * 200 + b"\n\n")
+        assert len(message) == 2
+        assert message.get(Name("B")) in ("q" * 200, "other", None)
+
+
+def test_a_message_that_becomes_another_one_while_it_is_read(esl):
+    """Its format decides how what was found out is read: the one of the other must not be taken for it."""
+    xml = (b"Content-Type: text/event-xml\n\n", b"<event><headers><A>1</A></headers></event>")
+    json = (b"Content-Type: text/event-json\n\n", b'{"A":"1"')
+
+    def becomes_json(*_: object) -> None:
+        if busy:
+            busy.pop()
+            message.__init__(*json)
+            assert message.malformed is not None
+
+    busy: list[int] = []
+    message = esl.Message(*xml)
+    sys.setprofile(becomes_json)  # called whenever Python code is, such as what reads XML
+    try:
+        for number in range(30):
+            busy.append(number)
+            read = message.asdict()
+            message.__init__(*xml)
+            assert read in ({"A": "1"}, {})
+    finally:
+        sys.setprofile(None)
+    assert message.asdict() == {"A": "1"}
+
+
+def test_a_class_of_messages_may_have_a_body_of_its_own(esl):
+    class Mine(esl.Message):
+        @property
+        def body(self) -> bytes:
+            return b"mine"
+
+    assert Mine(b"A: 1\n\n").to_json() == b'{"A":"1","_body":"mine"}'
+    assert Mine(b"Content-Type: text/event-json\n\n", b'{"A":"1"}').to_json() == b'{"A":"1","_body":"mine"}'
+
+
+def test_what_only_a_decoder_makes_is_empty_when_somebody_else_makes_it(esl):
+    if esl.__impl__ != "c":
+        pytest.skip("needs the compiled core")
+    decoder = esl.Decoder()
+    with pytest.raises(StopIteration):
+        next(type(iter(decoder))())
+    with pytest.raises(BufferError, match=r"^get_buffer\(\) makes these$"):
+        memoryview(type(decoder.get_buffer().obj)())
