@@ -28,6 +28,7 @@ it does as the official one. But for crashes, leaks and truncation, which are in
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
 import socket
@@ -348,6 +349,20 @@ def _type_of(name: str | None) -> str | None:
     return next((known for known in (upper, upper[_PREFIX:]) if known in _TYPES), None)
 
 
+_LOCK = threading.RLock()
+"""Held by whatever makes an event another one: threads may share events. Asking for a header hardly ever needs it."""
+
+
+def _renew_lock() -> None:
+    """In a child process: whoever held it when it was forked is not there."""
+    global _LOCK
+    _LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class ESLevent(HeaderReader):
     """An event, received or made here (spec esl-api.md A3).
 
@@ -420,11 +435,12 @@ class ESLevent(HeaderReader):
         self._type = _type_of(self._list.get("Event-Name")) or "CUSTOM"
 
     def _move(self, source: ESLevent) -> None:
-        for name in ("_frame", "_outer", "_list", "_type", "_first_priority"):
-            setattr(self, name, getattr(source, name))
-        source._frame = source._list = source._index = source._first_priority = None
-        source._type = "invalid"
-        source._rewind([])
+        with _LOCK:
+            for name in ("_frame", "_outer", "_list", "_type", "_first_priority"):
+                setattr(self, name, getattr(source, name))
+            source._frame = source._list = source._index = source._first_priority = None
+            source._type = "invalid"
+            source._rewind([])
 
     @classmethod
     def _received(cls, frame: Message) -> ESLevent:
@@ -446,27 +462,32 @@ class ESLevent(HeaderReader):
 
     # What was received becomes a list when it is changed, or cannot be answered from its bytes
 
-    def _settle(self) -> None:
-        """Make the index of all headers, and the list if there must be one."""
-        frame = self._frame
-        if isinstance(frame, _PlainEvent) and not self._outer:
-            found = _simple_headers(frame)
-            if found is not None:
-                self._index, self._order = found
-                return
-        headers = self._headers() or HeaderList()
-        self._order = [name for name, _ in headers]
-        self._index = {name: self._text_of(headers, name) for name in dict.fromkeys(self._order)}
+    def _settle(self) -> list[str]:
+        """Make the index of all headers, and the list if there must be one. The names, in order."""
+        with _LOCK:
+            frame = self._frame
+            if isinstance(frame, _PlainEvent) and not self._outer:
+                found = _simple_headers(frame)
+                if found is not None:
+                    self._index, self._order = found
+                    return self._order
+            headers = self._headers() or HeaderList()
+            self._order = [name for name, _ in headers]
+            self._index = {name: self._text_of(headers, name) for name in dict.fromkeys(self._order)}
+            return self._order
 
     def _headers(self) -> HeaderList | None:
         """The list, made of what was received if need be. None if the event is invalid."""
-        frame = self._frame
-        if frame is not None:
-            self._list = headers = self._read(frame)
-            self._type = "SOCKET_DATA" if self._outer else _type_of(headers.get("Event-Name")) or "CUSTOM"
-            self._frame = None
-            self._index = None
-        return self._list
+        if self._frame is None:
+            return self._list
+        with _LOCK:
+            frame = self._frame
+            if frame is not None:
+                self._list = headers = self._read(frame)
+                self._type = "SOCKET_DATA" if self._outer else _type_of(headers.get("Event-Name")) or "CUSTOM"
+                self._frame = None
+                self._index = None
+            return self._list
 
     def _read(self, frame: Message) -> HeaderList:
         if isinstance(frame, _JsonEvent) and not self._outer:
@@ -479,7 +500,7 @@ class ESLevent(HeaderReader):
         return _added(HeaderList(), _one_event_name(_values(frame.raw, " ")), frame.body)
 
     def _changed(self) -> HeaderList | None:
-        """The list, to be changed."""
+        """The list, to be changed while `_LOCK` is held."""
         headers = self._headers()
         self._index = None
         return headers
@@ -491,25 +512,29 @@ class ESLevent(HeaderReader):
         name, idx = _text(name), _int(idx)
         if name is None:
             return None
-        if self._frame is not None and self._index is None:
-            if idx < 0 and not self._outer and self._frame._lone(name) is None:
+        frame = self._frame
+        if frame is not None and self._index is None:
+            if idx < 0 and not self._outer and frame._lone(name) is None:
                 return self.getBody() if name == "_body" else None
             self._settle()
-        if self._frame is not None:  # its headers mean what they say
-            value = index[name] if name in (index := self._index or {}) else self._frame.get(name)
+            frame = self._frame
+        if frame is not None:  # its headers mean what they say
+            value = index[name] if name in (index := self._index or {}) else frame.get(name)
             if idx < 0:
                 return self.getBody() if value is None and name == "_body" else value
             return _item(value[7:].split("|:"), idx) if value is not None and _is_array(value) else None
-        if self._list is None:
+        headers = self._list
+        if headers is None:
             return None
         if idx >= 0:
-            first = self._list.first(name)
+            first = headers.first(name)
             return _item(first, idx) if isinstance(first, list) else None
-        return self._text_of(self._list, name)
+        return self._text_of(headers, name)
 
     def _text_of(self, headers: HeaderList, name: str) -> str | None:
-        if self._first_priority is not None and name.lower() == "priority":
-            return self._first_priority
+        priority = self._first_priority
+        if priority is not None and name.lower() == "priority":
+            return priority
         return headers.get(name)
 
     def getBody(self) -> str | None:
@@ -529,8 +554,9 @@ class ESLevent(HeaderReader):
 
         A later change of headers does not change it.
         """
-        if self._type is None and self._frame is not None:
-            name = False if self._outer else self._frame._lone("Event-Name")
+        frame = self._frame
+        if self._type is None and frame is not None:
+            name = False if self._outer else frame._lone("Event-Name")
             if isinstance(name, str):
                 self._type = _type_of(name) or "CUSTOM"
             else:
@@ -539,9 +565,7 @@ class ESLevent(HeaderReader):
 
     def firstHeader(self) -> str | None:
         """The name of the first header, None if there is none; `nextHeader` goes on from here."""
-        if self._index is None:
-            self._settle()
-        return self._rewind(self._order)
+        return self._rewind(self._settle() if self._index is None else self._order)
 
     def serialize(self, format: str | None = None) -> str:
         """The event as text (spec A3.3, A3.4).
@@ -613,12 +637,13 @@ class ESLevent(HeaderReader):
 
     def _edit(self, edit: Callable[[HeaderList, str, str], None], name: Any, value: Any) -> bool:
         header, text = _text(name), _text(value)
-        headers = self._changed()
-        if headers is None or header is None or text is None:
-            return False
-        edit(headers, header, text)
-        if edit is not HeaderList.add or not text or _is_array(text) or "[" in header:
-            self._forget_priority(header)
+        with _LOCK:
+            headers = self._changed()
+            if headers is None or header is None or text is None:
+                return False
+            edit(headers, header, text)
+            if edit is not HeaderList.add or not text or _is_array(text) or "[" in header:
+                self._forget_priority(header)
         return True
 
     def _forget_priority(self, name: str) -> None:
@@ -628,20 +653,22 @@ class ESLevent(HeaderReader):
     def delHeader(self, name: str | None, /) -> bool:
         """Delete every header of a name. True even if there was none; False if the event is invalid."""
         header = _text(name)
-        headers = self._changed()
-        if headers is None or header is None:
-            return False
-        headers.delete(header)
-        self._forget_priority(header)
+        with _LOCK:
+            headers = self._changed()
+            if headers is None or header is None:
+                return False
+            headers.delete(header)
+            self._forget_priority(header)
         return True
 
     def addBody(self, text: str | None, /) -> bool:
         """Add to the body; `ESL.strict`: replace it. None is the text `(null)`. False if the event is invalid."""
         added = _bytes(_printed(text))
-        headers = self._changed()
-        if headers is None:
-            return False
-        headers.body = added if strict or headers.body is None else headers.body + added
+        with _LOCK:
+            headers = self._changed()
+            if headers is None:
+                return False
+            headers.body = added if strict or headers.body is None else headers.body + added
         return True
 
     def setPriority(self, *priority: int) -> bool:
@@ -653,16 +680,17 @@ class ESLevent(HeaderReader):
         if len(priority) > 1 or (priority and strict):
             raise TypeError("setPriority() takes no priority" if strict else "setPriority() takes one priority")
         text = _PRIORITIES.get(_int(priority[0]), "INVALID") if priority else "NORMAL"
-        headers = self._changed()
-        if headers is None:
-            return False
-        before = headers.first("priority")
-        if before is None:
-            headers.unshift("priority", text)
-        elif strict and isinstance(before, list) and before != [text]:
-            self._first_priority = text
-        else:
-            headers.replace("priority", text if isinstance(before, str) else [text])
+        with _LOCK:
+            headers = self._changed()
+            if headers is None:
+                return False
+            before = headers.first("priority")
+            if before is None:
+                headers.unshift("priority", text)
+            elif strict and isinstance(before, list) and before != [text]:
+                self._first_priority = text
+            else:
+                headers.replace("priority", text if isinstance(before, str) else [text])
         return True
 
     def __repr__(self) -> str:

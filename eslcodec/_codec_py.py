@@ -1131,12 +1131,13 @@ class HeaderReader:
                 of an array `ARRAY::a|:b`.
         """
         if idx == -1:
-            if self._index is not None:
-                found: Any = self._index.get(name)  # type: ignore[arg-type]
+            index, frame = self._index, self._frame  # whose event it is may change it meanwhile
+            if index is not None:
+                found: Any = index.get(name)  # type: ignore[arg-type]
                 if found is not None:
                     return found  # type: ignore[no-any-return]
-            elif self._frame is not None:
-                found = self._frame._lone(name)
+            elif frame is not None:
+                found = frame._lone(name)
                 if found is not False and found is not None:
                     return found  # type: ignore[no-any-return]
         return self._find(name, idx)

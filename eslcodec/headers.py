@@ -55,6 +55,8 @@ class HeaderList:
         >>> headers.add("A", "1"); headers.push("A", "2"); headers.add("B", "x")
         >>> headers.get("a"), headers.getlist("A"), headers.delete("b"), len(headers)
         ('ARRAY::1|:2', ['1', '2'], True, 2)
+
+    One thread at a time may change it. Others may read meanwhile: they get what stood there at some time.
     """
 
     __slots__ = ("_fields", "_named", "_next", "_room", "body")
@@ -76,11 +78,15 @@ class HeaderList:
 
     def fields(self) -> list[Field]:
         """(name, text or list) of each header, in order; the lists are copies."""
-        return [(name, value if isinstance(value, str) else list(value)) for name, value in self._fields.values()]
+        return [(name, value if isinstance(value, str) else list(value)) for name, value in self._all()]
 
     def pairs(self) -> list[tuple[str, str]]:
         """(name, text) of each header, in order, an array as `ARRAY::a|:b`."""
-        return [(name, joined(value)) for name, value in self._fields.values()]
+        return [(name, joined(value)) for name, value in self._all()]
+
+    def _all(self) -> list[tuple[str, str | list[str]]]:
+        """As they are at this moment: another thread may change them."""
+        return list(self._fields.values())
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -110,7 +116,7 @@ class HeaderList:
         if not first:
             self._append(name, value)
             return
-        others = list(self._fields.values())
+        others = self._all()
         self._fields.clear()
         self._named.clear()
         for field in [(name, value), *others]:
@@ -121,26 +127,29 @@ class HeaderList:
         numbers = self._named.get(_fold(name))
         return numbers[0] if numbers else None
 
+    def _first(self, name: str) -> str | list[str] | None:
+        """The first value of a name; None if there is none, or since just now none any more: threads may share it."""
+        at = self._find(name)
+        field = None if at is None else self._fields.get(at)
+        return None if field is None else field[1]
+
     @overload
     def get(self, name: str, default: None = None) -> str | None: ...
     @overload
     def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of a name as text; of `_body`, if no header has that name, the body."""
-        at = self._find(name)
-        if at is not None:
-            return joined(self._fields[at][1])
+        value = self._first(name)
+        if value is not None:
+            return joined(value)
         if name == "_body" and self.body is not None:
             return self.body.decode("utf-8", "surrogateescape")
         return default
 
     def first(self, name: str) -> str | list[str] | None:
         """The first value of a name as it stands: text, or an array as a list of its own. None if there is none."""
-        at = self._find(name)
-        if at is None:
-            return None
-        value = self._fields[at][1]
-        return value if isinstance(value, str) else list(value)
+        value = self._first(name)
+        return list(value) if isinstance(value, list) else value
 
     def getlist(self, name: str) -> list[str]:
         """The items of the first header of a name; [] if there is none."""

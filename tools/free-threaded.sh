@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run the tests on an interpreter without the GIL, with the compiled core: free-threaded.sh [--tsan] [PYTEST ARGS]
 # Without arguments it is the whole suite. PYTHON=python3.14t takes that interpreter; otherwise CPython 3.13t is built
-# from Debian's sources, which takes minutes. --tsan builds it and the core with ThreadSanitizer; every report that names
-# the core is an error, those about CPython itself are not ours. docs/portability.md has the results.
+# from Debian's sources, which takes minutes. With --tsan it and the core have ThreadSanitizer in them; every report that
+# names the core is an error, those about CPython itself are not ours. docs/portability.md has the results.
 #
 # To build it, on Debian and Ubuntu: apt install build-essential dpkg-dev debian-archive-keyring libssl-dev zlib1g-dev
 # libffi-dev libbz2-dev liblzma-dev libsqlite3-dev. Needs no root and changes nothing.
@@ -38,9 +38,14 @@ build_python() {
     ) >"$tmp/said" 2>&1 || { tail -30 "$tmp/said"; echo 'CPython cannot be built' >&2; exit 1; }
     PYTHON=$tmp/cpython/python
 }
-if [ -n "$tsan" ] || [ -z "${PYTHON:-}" ]; then build_python; fi
-"$PYTHON" -c 'import sys; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)())' ||
-    { echo "$PYTHON is not free-threaded, or was told to keep the GIL" >&2; exit 1; }
+[ -n "${PYTHON:-}" ] || build_python
+"$PYTHON" - "$tsan" <<'CHECK'
+import sys, sysconfig
+if getattr(sys, "_is_gil_enabled", lambda: True)():
+    sys.exit(f"{sys.executable} is not free-threaded, or was told to keep the GIL")
+if sys.argv[1] and "--with-thread-sanitizer" not in sysconfig.get_config_var("CONFIG_ARGS"):
+    sys.exit(f"{sys.executable} was built without ThreadSanitizer")
+CHECK
 
 echo 'installing'
 "$PYTHON" -m venv "$tmp/venv"
