@@ -73,8 +73,9 @@ $(VENV)/.wheel: $(VENV)/.made $(SOURCES)
 	@$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 
+# An older wheel of a tool is better than a newer source that wants a Rust compiler.
 $(VENV)/.cli $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.wheel
-	@$(PIP) install "$$(echo $(VENV)/wheel/*.whl)[$*]"
+	@$(PIP) install --prefer-binary "$$(echo $(VENV)/wheel/*.whl)[$*]"
 	@touch $@
 
 $(VENV)/.dist: $(VENV)/.made

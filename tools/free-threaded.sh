@@ -53,7 +53,7 @@ mkdir "$tmp/source" "$tmp/suite"
 cp -R LICENSE README.md pyproject.toml setup.py src eslcodec "$tmp/source"
 rm -f "$tmp"/source/eslcodec/_codec_c*
 # Some of what the tests need comes no longer as a wheel for 3.13t: an older one of it does.
-ESLCODEC_BUILD_EXTENSION=yes "$tmp/venv/bin/pip" install --only-binary :all: "$tmp/source[test]"
+ESLCODEC_BUILD_EXTENSION=yes "$tmp/venv/bin/pip" install --prefer-binary "$tmp/source[test]"
 cp -R tests examples README.md pyproject.toml "$tmp/suite"
 cd "$tmp/suite"
 echo "testing with $("$tmp/venv/bin/python" -c 'import sys; print(sys.version)')"
