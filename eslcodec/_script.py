@@ -27,9 +27,9 @@ def run(argv: list[str]) -> None:
         raise SystemExit(2) from None
     path = str(Path(argv[0]).absolute())
     main = ModuleType("__main__")
-    main.__dict__.update(
-        __builtins__=builtins, __file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path)
-    )
+    main.__dict__.update(__builtins__=builtins, __file__=path, __loader__=SourceFileLoader("__main__", path))
+    if sys.version_info < (3, 15):
+        main.__dict__["__cached__"] = None
     sys.modules["__main__"] = main
     sys.argv[:] = argv
     sys.path[0] = str(Path(argv[0]).resolve().parent)

@@ -156,8 +156,9 @@ class Wait(Generic[T]):
 class MessageQueue(deque[Message]):
     """Messages that wait for a reader, oldest first, and about how many bytes they are.
 
-    `popleft` is safe from any thread and costs nothing more than a deque's: bytes are counted for each read, and given
-    back when the last message of it is gone. So `size` is too large by up to one read, and 0 if nothing waits.
+    Whoever reads takes messages out as out of any deque, from any thread, at no further cost: bytes are counted for
+    each read, and given back when the last message of it is gone. So `size` is too large by up to one read, and 0 if
+    nothing waits.
 
     Example:
         >>> queue = MessageQueue([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])
