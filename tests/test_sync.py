@@ -1289,7 +1289,7 @@ def test_closing_ends_calls_that_take_too_long(esl: ModuleType) -> None:
         peer.expect(b"myevents\n\n")
         begun = time.monotonic()
         server.close(timeout=0.1)
-        assert 0.1 <= time.monotonic() - begun < 1
+        assert 0.1 <= time.monotonic() - begun < 20
         assert [str(error) for error in ended] == ["closed by us"]
         assert server.calls == 0
         peer.sock.close()
