@@ -1150,10 +1150,11 @@ class HeaderReader:
 
         The names are those that `firstHeader` found: headers may be changed meanwhile.
         """
-        if self._at >= len(self._names):
+        names, at = self._names, self._at  # whose reader it is may begin anew meanwhile
+        if at >= len(names):
             return None
-        self._at += 1
-        return self._names[self._at - 1]
+        self._at = at + 1
+        return names[at]
 
     def _rewind(self, names: list[str]) -> str | None:
         """Have `nextHeader` give these names; the first of them."""

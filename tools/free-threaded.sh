@@ -60,11 +60,13 @@ echo "testing with $("$tmp/venv/bin/python" -c 'import sys; print(sys.version)')
 export ESLCODEC_TEST_REQUIRE_C=1
 [ -z "$tsan" ] || export TSAN_OPTIONS="log_path=$tmp/tsan exitcode=0 history_size=4"
 # The tests' own tools may bring the GIL back; the core may not, which test_threads asks.
-PYTHON_GIL=0 "$tmp/venv/bin/pytest" -q -p no:cacheprovider "$@"
-[ -n "$tsan" ] || exit 0
+failed=0
+PYTHON_GIL=0 "$tmp/venv/bin/pytest" -q -p no:cacheprovider "$@" || failed=$?
+[ -n "$tsan" ] || exit "$failed"
 if grep -l _codec_c "$tmp"/tsan.* 2>/dev/null >"$tmp/reports"; then
     xargs cat <"$tmp/reports"
     echo 'ThreadSanitizer found a race in the compiled core' >&2
     exit 1
 fi
 echo 'ThreadSanitizer: nothing about the compiled core'
+exit "$failed"
