@@ -1328,7 +1328,7 @@ def test_pauses_grow_while_connections_do_not_last(esl, play):
                     pauses.append(pause)
                     yield pause
 
-        backoff = Counting(first=0.01, factor=2, longest=1, jitter=0, attempts=4)
+        backoff = Counting(first=0.25, factor=1.5, longest=1, jitter=0, attempts=4)
         async with Script() as switch:
             task = asyncio.create_task(aio.connect(port=switch.port, reconnect=backoff).__aenter__())
             peer = await switch.lets_in()
@@ -1338,7 +1338,7 @@ def test_pauses_grow_while_connections_do_not_last(esl, play):
                 peer = await switch.lets_in()
             await peer.close()
             assert await error_of(fs.run()) == ("ConnectionClosed", "the switch closed the connection")
-            assert pauses == [0.01, 0.02, 0.04, 0.08]
+            assert pauses == [0.25, 0.375, 0.5625, 0.84375]
             await fs.close()
 
     play(main())

@@ -840,11 +840,11 @@ def test_reconnection_storm(esl: ModuleType, caplog: pytest.LogCaptureFixture) -
 def test_pauses_grow_while_connections_do_not_last(esl: ModuleType) -> None:
     """A connection that ends at once starts no new series of attempts."""
     parts = [Peer.log_in] * 4
-    with scripted(esl, *parts, reconnect=esl.Backoff(first=0.03, jitter=0, attempts=3)) as fs:
+    with scripted(esl, *parts, reconnect=esl.Backoff(first=0.25, jitter=0, attempts=3)) as fs:
         seen: list[Any] = []
         with pytest.raises(esl.ConnectionClosed):
             collect(fs.events(), seen)
-        assert [gap.seconds >= pause for gap, pause in zip(seen, (0.03, 0.06, 0.12), strict=True)] == [True] * 3
+        assert [gap.seconds >= pause for gap, pause in zip(seen, (0.25, 0.5, 1.0), strict=True)] == [True] * 3
         assert fs.closed
 
 
