@@ -598,10 +598,11 @@ class ESLevent(HeaderReader):
         return b"".join([*lines, b"\n", body or b""])
 
     def _pairs(self, headers: HeaderList) -> list[tuple[str, str]]:
-        pairs = headers.pairs()
-        if self._first_priority is not None:
-            at = next(at for at, (name, _) in enumerate(pairs) if name.lower() == "priority")
-            pairs[at] = (pairs[at][0], self._first_priority)
+        with _LOCK:  # the two belong together
+            pairs = headers.pairs()
+            if self._first_priority is not None:
+                at = next(at for at, (name, _) in enumerate(pairs) if name.lower() == "priority")
+                pairs[at] = (pairs[at][0], self._first_priority)
         return pairs
 
     def _json(self, headers: HeaderList) -> str:

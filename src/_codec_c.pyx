@@ -599,7 +599,7 @@ cdef class Memo:
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
 
-    # Without the GIL the next three are called in its critical section only.
+    # `name`, `match` and `learn` are called in its critical section only.
 
     cdef object name(self, const char *p, Py_ssize_t size):
         """A header's name as text; the same object for the same name, mostly."""
@@ -1246,6 +1246,7 @@ cdef class FrameSplitter:
 
     @cython.critical_section
     cdef int take_in(self, const char *p, Py_ssize_t size) except -1:
+        """`append` for those who are in no critical section."""
         return self.append(p, size)
 
     cdef int append(self, const char *p, Py_ssize_t size) except -1:
@@ -1997,7 +1998,7 @@ cdef class Message:
         cdef bint replace = errors == "replace"
         if not replace and errors != "surrogateescape":
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
-        json = self.plain_json(replace)
+        json = self.plain_json(replace) if type(self).body is BODY else None
         return _to_json(self._fields(), self.body, replace) if json is None else json
 
     @cython.critical_section
@@ -2060,6 +2061,7 @@ cdef class Message:
 
 
 Mapping.register(Message)
+BODY = Message.body  # a subclass may have another
 
 
 cdef bint has_cut(const char *name, Py_ssize_t size) noexcept:

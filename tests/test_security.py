@@ -12,7 +12,7 @@ import sys
 import tracemalloc
 
 import pytest
-from support import AUTH, OK, decode, decode_every_way, frame, load_core, pieces, plain, receive, take
+from support import AUTH, OK, decode, decode_every_way, frame, load_core, part, pieces, plain, receive, take
 
 # A line break in a value never makes a header
 
@@ -474,6 +474,14 @@ def test_a_class_of_messages_may_have_a_body_of_its_own(esl):
         def body(self) -> bytes:
             return b"mine"
 
+    class MyEvent(esl.Event):
+        @property
+        def body(self) -> bytes:
+            return b"mine"
+
+    decoder = part(esl, "_codec").MessageDecoder({b"text/event-plain": MyEvent}, esl.Message)
+    decoder.feed(plain(b"A: 1\n\nbody"))
+    assert decoder.next_message().to_json() == b'{"A":"1","_body":"mine"}'
     assert Mine(b"A: 1\n\n").to_json() == b'{"A":"1","_body":"mine"}'
     assert Mine(b"Content-Type: text/event-json\n\n", b'{"A":"1"}').to_json() == b'{"A":"1","_body":"mine"}'
 

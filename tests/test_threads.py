@@ -164,6 +164,36 @@ def test_an_official_event_is_changed_while_it_is_read(esl):
     assert event.getHeader("a") == str(1000 * FACTOR - 1)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_process_changes_events_though_a_thread_was_at_it_when_it_was_forked(esl):
+    code = """
+import os, threading
+from eslcodec import ESL
+held = threading.Event()
+def hold():
+    with ESL._LOCK:
+        held.set()
+        threading.Event().wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if not child:
+    event = ESL.ESLevent("DTMF")
+    event.addHeader("A", "1")
+    os._exit(0 if event.getHeader("A") == "1" else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd="/",  # with -c the folder comes first where modules are looked for: not the checkout
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ESLCODEC_IMPL": esl.__impl__},
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
 # Many decoders, many threads
 
 
