@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import lzma
 from types import ModuleType
@@ -930,6 +931,7 @@ def test_large_messages_make_waiting_for_a_reply_vain_too(esl, way):
     error = peer.stuck_error(wait.what)
     size = 3 * len(BIG)
     assert (error.queued, error.limit, error.unit) == (size, size, "bytes")
+    assert vars(copy.copy(error)) == vars(error)
     assert str(error) == (
         f"waiting for the answer to 'api status': {size} bytes are queued, expected somebody to read them ({size})"
     )
