@@ -2061,7 +2061,7 @@ cdef class Message:
 
 
 Mapping.register(Message)
-BODY = Message.body  # a subclass may have another
+cdef object BODY = Message.body  # a subclass may have another
 
 
 cdef bint has_cut(const char *name, Py_ssize_t size) noexcept:
