@@ -17,9 +17,9 @@ demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, an
 	$(BIN)/eslcodec demo $(ARGS)
 
 test: $(VENV)/.test  ## the whole suite on the compiled core, if there is one, and on the Python core
-	$(BIN)/pytest $(ARGS)
 	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
-		echo 'ESLCODEC_IMPL=python $(BIN)/pytest $(ARGS)'; ESLCODEC_IMPL=python $(BIN)/pytest $(ARGS); fi
+		echo 'ESLCODEC_IMPL=c $(BIN)/pytest $(ARGS)'; ESLCODEC_IMPL=c $(BIN)/pytest $(ARGS); fi
+	ESLCODEC_IMPL=python $(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

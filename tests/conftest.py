@@ -1,4 +1,4 @@
-"""Every test that takes `esl` runs on both cores; `both` gives the pair, for tests that compare them.
+"""Every test that takes `esl` runs on both cores, or on that of ESLCODEC_IMPL; `both` gives the pair, to compare them.
 
 ESLCODEC_TEST_REQUIRE_C=1 makes a missing compiled core a failure instead of a skip. ESLCODEC_TEST_EXAMPLES=100 runs the
 random tests a hundred times as long; with CI set they are the same cases each time.

@@ -20,7 +20,8 @@ from typing import Any
 from hypothesis import settings
 
 DATA = Path(__file__).parent / "data"
-CORES = ("c", "python")
+CHOSEN = os.environ.get("ESLCODEC_IMPL")
+CORES = (CHOSEN,) if CHOSEN else ("c", "python")
 
 
 def examples(count: int) -> settings:
