@@ -42,14 +42,14 @@ def run(*args: Any, **kwargs: Any) -> Any:
     return testing.CliRunner().invoke(cli.command_line(), [str(arg) for arg in args], prog_name="eslcodec", **kwargs)
 
 
-def spawn(*args: Any, code: str = "", stdin: bytes = b"", cwd: Path | None = None, **env: str) -> Any:
+def spawn(*args: Any, code: str = "", stdin: bytes = b"", cwd: Path | str = "/", **env: str) -> Any:
     """The command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", f"{code}\nfrom eslcodec.cli import main; main()", *map(str, args)],
         input=stdin,
         capture_output=True,
         timeout=60,
-        cwd=cwd,
+        cwd=cwd,  # with -c the folder comes first where modules are looked for: not the checkout
         env={**os.environ, **env},
     )
 

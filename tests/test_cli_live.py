@@ -61,6 +61,7 @@ def spawned(*args: Any, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a process of its own, which is ended with the block."""
     with subprocess.Popen(
         [*COMMAND, *map(str, args)],
+        cwd="/",  # with -c the folder comes first where modules are looked for: not the checkout
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -332,6 +333,7 @@ def answered_prompt(switch: Emulator, answers: list[str], *arguments: str) -> st
     main, terminal = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, "api", "--port", str(switch.port), *arguments, "status"],
+        cwd="/",
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

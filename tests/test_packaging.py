@@ -67,6 +67,7 @@ def test_import_is_light():
     code = "import sys; before = set(sys.modules); import eslcodec; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd="/",  # with -c the folder comes first where modules are looked for: not the checkout
         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
         capture_output=True,
         text=True,

@@ -240,6 +240,7 @@ def test_the_command_lines(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in settings}
     with subprocess.Popen(
         [sys.executable, *SHELL, *shlex.split(emulate)[1:], "--port", "0"],
+        cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

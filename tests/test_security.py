@@ -389,7 +389,12 @@ for _ in range(10):
 print(hash(type(None)) is not None)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), timeout=60
+        [sys.executable, "-c", code],
+        cwd="/",  # with -c the folder comes first where modules are looked for: not the checkout
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
