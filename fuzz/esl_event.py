@@ -39,7 +39,8 @@ def modelled(name: str) -> str:
 
 def on_the_wire(name: str, format: str) -> str | None:
     """A name that a frame can carry as it is, None if it means something else to the frame or to the module."""
-    name = re.sub(r"[:\r\n\0]", "", modelled(name))
+    sent = re.sub(rb"[:\r\n\0]", b"", modelled(name).encode("utf-8", "surrogateescape"))
+    name = support.to_text(sent)  # bytes that come together may be a character
     plain = fold(name).partition("[")[0]
     taken = {"content-length", "content-type"} if format == "outer" else {"_body"} if format == "json" else set()
     return None if not name or plain in taken or fold(name).startswith("event-name[") else name
