@@ -520,14 +520,18 @@ class ESLevent(HeaderReader):
             frame = self._frame
         if frame is not None:  # its headers mean what they say
             value = index[name] if name in (index := self._index or {}) else frame.get(name)
+            if value is None:
+                return self.getBody() if name == "_body" else None
             if idx < 0:
-                return self.getBody() if value is None and name == "_body" else value
-            return _item(value[7:].split("|:"), idx) if value is not None and _is_array(value) else None
+                return value
+            return _item(value[7:].split("|:"), idx) if _is_array(value) else None
         headers = self._list
         if headers is None:
             return None
         if idx >= 0:
             first = headers.first(name)
+            if first is None:  # which leaves the body, whatever the index
+                return headers.get(name)
             return _item(first, idx) if isinstance(first, list) else None
         return self._text_of(headers, name)
 

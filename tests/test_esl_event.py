@@ -312,6 +312,21 @@ def test_underscore_body_is_the_body_where_no_header_is_so_called(ESL, strict, d
     assert dtmf.getHeader("_body") == "header"
 
 
+@pytest.mark.parametrize("format", ["built", "plain", "json", "outer"])
+@pytest.mark.parametrize("index", [-1, 0, 2])
+def test_underscore_body_is_the_body_whatever_the_index(ESL, strict, format, index):
+    """The index is that of a header's array, and there is no header."""
+    if format == "built":
+        event = ESL.ESLevent("DTMF")
+        event.addBody("B")
+    else:
+        with wires(ESL) as wire_of:
+            event = wire_of(framed(format, [], "B")).con.recvEvent()
+    assert (event.getHeader("_body", index), event.getHeader("_BODY", index)) == ("B", None)
+    event.addHeader("A", "1")  # and so when the event is a list of headers
+    assert (event.getHeader("_body", index), event.getHeader("_BODY", index)) == ("B", None)
+
+
 def test_header_named_underscore_body_is_the_body_too(ESL, strict, dtmf):
     dtmf.addBody("old")
     dtmf.addHeader("_body", "new")
@@ -647,7 +662,7 @@ VALUES = st.one_of(TEXT, st.just(""), ARRAYS, st.sampled_from(TEXTS))
 READS = st.one_of(
     st.tuples(st.just("getHeader"), NAMES),
     st.tuples(st.just("getHeader"), NAMES, st.integers(-2, 5)),
-    st.tuples(st.just("getHeader"), st.just("_body")),
+    st.tuples(st.just("getHeader"), st.just("_body"), st.integers(-2, 5)),
     st.tuples(st.just("names")),
     st.tuples(st.just("getBody")),
     st.tuples(st.just("serialize"), st.sampled_from([None, "plain", "json"])),
@@ -685,6 +700,7 @@ def test_event_is_a_list_of_headers(esl, strict, steps):
 
 FIRST_READS: list[tuple[Any, ...]] = [
     *(("getHeader", "A"), ("getHeader", "a"), ("getHeader", "A", 0), ("getHeader", "_body"), ("getBody",)),
+    ("getHeader", "_body", 1),
     *(("names",), ("serialize", "json"), ("delHeader", "absent")),
 ]
 SINGLE = [[(name, value)] for name in ("A", "A[0]", "A[2]", "A[]", "A[-1]", "A[4001]") for value in ["", *TEXTS]]
