@@ -26,13 +26,13 @@ HANG_SECONDS = 60  # an input takes milliseconds; a machine that is busy with ot
 SHOWN_LINES = 40
 
 
-def fuzz(target: str, seconds: int, corpus: Path, found: Path) -> tuple[bool, str]:
+def fuzz(target: str, seconds: int, seed: int, corpus: Path, found: Path) -> tuple[bool, str]:
     """Whether nothing was found, and what is to be told."""
     own = corpus / f"of_{target}"  # what this run adds, and earlier ones with the same folder
     own.mkdir(exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
     options = [
-        *(f"-max_total_time={seconds}", "-print_final_stats=1", f"-timeout={HANG_SECONDS}"),
+        *(f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", f"-timeout={HANG_SECONDS}"),
         f"-artifact_prefix={found / target}-",
     ]
     command = [sys.executable, str(FOLDER / f"{target}.py"), *options, str(own), str(corpus / TARGETS[target])]
@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("seconds", type=int)
     parser.add_argument("targets", nargs="*", default=[*TARGETS], metavar="target", help=", ".join(TARGETS))
     parser.add_argument("--jobs", type=int, default=1, help="targets that run at the same time")
+    parser.add_argument("--seed", type=int, default=0, help="the same inputs each time; 0, the default, is chance")
     parser.add_argument("--corpus", type=Path, help="where inputs are kept from run to run; by default nowhere")
     parser.add_argument("--found", type=Path, default=Path("fuzz-findings"), help="where findings go")
     options = parser.parse_args()
@@ -63,7 +64,7 @@ def main() -> int:
         subprocess.run([sys.executable, str(FOLDER / "seeds.py"), str(corpus)], check=True, stdout=subprocess.DEVNULL)
 
         def run(target: str) -> bool:
-            well, told = fuzz(target, options.seconds, corpus, options.found)
+            well, told = fuzz(target, options.seconds, options.seed, corpus, options.found)
             print(told, flush=True)
             return well
 

@@ -385,6 +385,7 @@ def lines(*texts: str) -> bytes:
     ("built", "wire"),
     [
         (sendmsg("hangup"), lines("sendmsg", "call-command: hangup")),
+        (sendmsg("ARRAY::a|:b"), lines("sendmsg", "call-command: ARRAY::a|:b")),  # joined where the switch asks for it
         (
             sendmsg("x", [("a", "1"), ("b", ["2", "3"])], uuid="u-1", event_lock=True),
             lines("sendmsg u-1", "call-command: x", "a: 1", "b: ARRAY::2|:3", "event-lock: true"),
@@ -1168,7 +1169,7 @@ def as_headers(headers: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
 def meant_message(name: str, parts: dict[str, Any]) -> Read:
     target = {"uuid": parts.pop("uuid")} if "uuid" in parts else {}
     body = parts.pop("body", b"")
-    headers = [("call-command", parts.pop("call_command", name)), *as_headers(parts.pop("headers", []))]
+    headers = [("call-command", as_read(parts.pop("call_command", name))), *as_headers(parts.pop("headers", []))]
     for application, data in parts.pop("applications", []):
         headers.append(("application", f"{application} {data}" if data else application))
     spelled = {part: header for header, part in (SENDMSG.get(name, {}) | OPTIONS).items()}

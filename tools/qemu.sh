@@ -66,5 +66,5 @@ echo "testing with $("${python[@]}" -c 'import sys; print(sys.version.split()[0]
 mkdir "$tmp/suite"
 cp -R tests examples README.md pyproject.toml "$tmp/suite"
 cd "$tmp/suite"
-export PYTHONPATH=$site ESLCODEC_TEST_REQUIRE_C=1 ESLCODEC_IMPL=c
+export PYTHONPATH=$site ESLCODEC_TEST_REQUIRE_C=1
 "${python[@]}" -u -m pytest -q -p no:cacheprovider --assert=plain --timeout=0 @"$OLDPWD/tools/core-tests.txt" "$@"
