@@ -290,6 +290,7 @@ class Connection:
         control: `Control` of an outbound connection: "full", or "single-channel" where most commands are refused.
         lingering: the notice that the channel is gone and the connection stays, None before.
         watched: how many wait for something at the moment.
+        asked: how many commands were begun; each may have been sent.
 
     Example:
         >>> connection = Connection.outbound()
@@ -327,6 +328,7 @@ class Connection:
         self.control: str | None = None
         self.lingering: DisconnectNotice | None = None
         self.watched = 0
+        self.asked = 0
         self.ready: Wait[CommandReply] = Wait(self, "the login")
         self._drops = when_full == "drop"
         self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
@@ -756,6 +758,7 @@ class Connection:
         refused: Callable[[Reply], None] | None = None,
     ) -> Wait[Any]:
         self._check_open(what)
+        self.asked += 1
         wait: Wait[Any] = Wait(self, f"the answer to {what}", patient=patient)
         self._line.append(_Sent(wait, is_api, checked, block.startswith(b"getvar"), granted, refused))
         self._out += block

@@ -85,13 +85,17 @@ class _Link:
     One lock guards everything; it is free while somebody waits for the kernel. Everybody who waits has a condition over
     it, so that only those concerned are woken. Reading and sending have a socket object each, of the same connection:
     reading waits, sending never does.
+
+    What an exception from outside (Ctrl-C, a signal's handler, `gevent.Timeout`) interrupts is a wait, at no cost for
+    others, or a step that must be whole: making and sending a command, sending, receiving and settling. If one of
+    these is not finished the connection ends, and says so.
     """
 
     def __init__(self, sock: socket.socket, connection: Connection, keepalive: float | None = None) -> None:
         self.connection = connection
         self.began = time.monotonic()
         self.gone = math.inf  # since when nothing is received
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may close what its own thread is at work on
         self._news = threading.Condition(self._lock)  # of those who wait for messages
         self._followers: list[threading.Condition] = []  # of those who wait while another reads
         self._reading = False
@@ -122,8 +126,14 @@ class _Link:
     def begin(self, command: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have the connection make a command, and send it."""
         with self._lock:
-            begun = command(self.connection, *args, **kwargs)
-            self._flush()
+            before = self.connection.asked
+            try:
+                begun = command(self.connection, *args, **kwargs)
+                self._flush()
+            except BaseException:
+                if self.connection.asked != before:
+                    self._give_up("while a command was sent")
+                raise
         return begun
 
     def outcome(self, wait: Wait[T], timeout: float, since: float | None = None) -> T:
@@ -148,12 +158,16 @@ class _Link:
                     left = deadline - time.monotonic()
                     if self.connection.stuck:
                         raise self.connection.stuck_error(wait.what)
+                    if self.connection.end is not None:  # it ended while the command was made, by a signal's handler
+                        raise self.connection.end.error()
                     if left <= 0:
                         raise self.connection.timeout_error(wait.what, timeout)
                     self._turn(mine, left)
             finally:
-                wait.unwatch(mine.notify)
-                self._pass_on()
+                try:
+                    wait.unwatch(mine.notify)
+                finally:
+                    self._pass_on()
         return wait.result()
 
     def more(self, deadline: float) -> bool:
@@ -201,11 +215,15 @@ class _Link:
         if not self._reading:
             self._read(seconds)
             return
-        self._followers.append(mine)
         try:
+            self._followers.append(mine)
             mine.wait(min(seconds, _LONGEST))
-        finally:
             self._followers.remove(mine)
+        except BaseException:
+            self._own()
+            if mine in self._followers:
+                self._followers.remove(mine)
+            raise
 
     def _pass_on(self) -> None:
         """Nobody may be left waiting with nobody reading."""
@@ -218,19 +236,30 @@ class _Link:
         room = connection.get_buffer()
         size, error = -1, None
         began = time.monotonic()
-        self._reading = True
-        self._lock.release()
+        taken: list[int] = []
+        whole = False
         try:
-            with room:
-                size = self._in.recv_into(room)
-        except OSError as failure:
-            if not _is_early(failure):
-                error = failure
+            try:
+                self._reading = True
+                self._lock.release()
+                with room:
+                    taken.extend(map(self._in.recv_into, (room,)))  # in C from end to end: what came is known
+                size = taken[0]
+            except OSError as failure:
+                if not _is_early(failure):
+                    error = failure
+            finally:
+                self._own()
+                self._reading = False
+            if connection.end is None:
+                self._received(size, error, began)
+            whole = True
         finally:
-            self._lock.acquire()
-            self._reading = False
-        if connection.end is None:
-            self._received(size, error, began)
+            if not whole:
+                self._own()
+                self._reading = False
+                if taken:
+                    self._give_up("while bytes were received")
         if connection.end is not None:
             self._over()
 
@@ -265,13 +294,36 @@ class _Link:
 
     def _flush(self) -> None:
         """Send what the switch takes now. That it cannot be reached is for the reader to find, who may read why."""
-        self._unsent += self.connection.data_to_send()
-        if self._unsent and self.connection.end is None:
+        whole = False
+        try:
+            self._unsent += self.connection.data_to_send()
+            if self._unsent and self.connection.end is None:
+                self._offer()
+            whole = True
+        finally:
+            if not whole:
+                self._give_up("while bytes were sent")
+
+    def _offer(self) -> None:
+        try:
+            sent = self._out.send(self._unsent)
+        except OSError as error:
+            sent = 0 if _is_early(error) else len(self._unsent)
+        del self._unsent[:sent]
+
+    def _own(self) -> None:
+        """Have the lock again. What was raised into waiting for it is raised once it is there."""
+        while not self._lock._is_owned():  # type: ignore[attr-defined]
             try:
-                sent = self._out.send(self._unsent)
-            except OSError as error:
-                sent = 0 if _is_early(error) else len(self._unsent)
-            del self._unsent[:sent]
+                self._lock.acquire()
+            except BaseException:
+                self._own()
+                raise
+
+    def _give_up(self, when: str) -> None:
+        """A step that must be whole was interrupted: what the other side has of it, or has sent, is not known."""
+        self.connection.abort(f"interrupted {when}")
+        self._over()
 
     def _over(self) -> None:
         """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
