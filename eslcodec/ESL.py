@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import dropwhile
-from typing import Any, Final, overload
+from typing import Any, Final, NoReturn, overload
 
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
@@ -697,6 +697,9 @@ class ESLevent(HeaderReader):
             else:
                 headers.replace("priority", text if isinstance(before, str) else [text])
         return True
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot pickle an ESLevent, as the official module cannot: keep what serialize() gives")
 
     def __repr__(self) -> str:
         return f"<ESL.ESLevent; {self._type or 'received'}>"

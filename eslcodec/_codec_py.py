@@ -21,7 +21,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
 from ._json import Field, joined
@@ -383,6 +383,9 @@ class FrameSplitter:
         self._last = b""  # the end of the frame that came out last
         self._offered: bytearray | None = None  # what get_buffer gave out
         self._heads: dict[bytes, tuple[bytes, int | None]] = {}
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     @property
     def buffered(self) -> int:
@@ -1114,6 +1117,9 @@ class HeaderReader:
     _index: Mapping[str, str | None] | None  # the value of each exact name, once it was made
     _names: list[str]
     _at: int
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __new__(cls, *args: Any, **names: Any) -> Self:
         reader = super().__new__(cls)

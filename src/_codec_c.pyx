@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True, auto_pickle=False
 """The compiled core: the twin of eslcodec/_codec_py.py, which says what everything here does and why.
 
 Same input, same chunking: same messages, same errors, same bytes left over. What differs is how:
@@ -493,6 +493,9 @@ cdef class Template:
     cdef Out json  # the headers as JSON without the closing brace; empty until wanted
     cdef bint no_json  # not for this one: bytes that are not UTF-8, a header `_body`, a value that stands elsewhere
 
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     def __dealloc__(self):
         PyMem_Free(self.lines)
         PyMem_RawFree(self.json.data)
@@ -590,6 +593,9 @@ cdef class Memo:
     cdef list templates
     cdef unsigned int victim
     cdef Out scratch  # for JSON on its way out
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __cinit__(self):
         self.templates = [None] * TEMPLATE_SLOTS
@@ -933,6 +939,9 @@ cdef class JsonPayload:
     cdef bint has_body
     cdef tuple fault  # what MalformedPayload takes; None if there is none
 
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     def __dealloc__(self):
         PyMem_RawFree(self.members)
 
@@ -1108,6 +1117,9 @@ cdef class Store:
     cdef Py_ssize_t exports  # memoryviews of windows that are not released
     cdef Py_ssize_t moves  # how often `data` has become another place
 
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     def __dealloc__(self):
         PyMem_RawFree(self.data)
 
@@ -1139,6 +1151,9 @@ cdef class Window:
     cdef char *data
     cdef Py_ssize_t size
     cdef Py_ssize_t moves  # of the store at the time
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.store is None:
@@ -1191,6 +1206,9 @@ cdef class FrameSplitter:
     cdef bint dead
     cdef bytes last  # the end of the frame that came out last
     cdef Window window
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __cinit__(self):
         self.store = new_store(RECEIVE_BYTES_MIN)
@@ -1557,6 +1575,9 @@ cdef class Messages:
     """Iterates over a decoder. A for loop calls it directly, and a Python subclass of a decoder through a look-up."""
 
     cdef MessageDecoder decoder
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __iter__(self):
         return self
@@ -2102,6 +2123,9 @@ cdef class HeaderReader:
     cdef public dict _index
     cdef public list _names
     cdef Py_ssize_t at
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def getHeader(self, name, idx=-1, /):
         """See eslcodec._codec_py.HeaderReader.getHeader."""
