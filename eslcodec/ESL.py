@@ -34,15 +34,18 @@ import select
 import socket
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from itertools import dropwhile
-from typing import Any, Final, NoReturn, overload
+from traceback import walk_tb
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar, overload
 
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
+from ._codec_py import split_array
 from ._json import Field
 from .enums import EventName
 from .errors import IncompleteFrame, InvalidCommand, ProtocolError
@@ -64,7 +67,12 @@ the smallest frames take ten times as much as their bytes."""
 _TYPES: Final = frozenset(name.value for name in EventName) - {"CERT_RELOAD"}  # which the official library has not
 _PREFIX: Final = len("SWITCH_EVENT_")
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
+_DECODER_FILE: Final = split_array.__code__.co_filename
 _TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 # Arguments, as SWIG takes them
@@ -730,42 +738,55 @@ def _server_disconnected() -> ESLevent:
 class _Turns:
     """A lock whose waiters come in turn, and that costs next to nothing while there are none.
 
-    A thread that calls `recvEvent` in a loop would overtake the others for ever. The token is taken and put back by
-    operations of a list that no other thread can interrupt; a lock costs several times as much, for each event.
+    A thread that calls `recvEvent` in a loop would overtake the others for ever. Who has the turn is the mark that is
+    in a dict, put there and taken away by operations that no other thread and no signal can divide: whoever is
+    interrupted, at any point, gives up what has its mark with `abandon`.
     """
 
     def __init__(self) -> None:
-        self._token = [None]
-        self._mutex = threading.Lock()
-        self._waiters: deque[threading.Lock] = deque()
+        self._holder: dict[int, object] = {}
+        self._mutex = threading.RLock()  # a signal handler may come here, too
+        self._waiters: deque[tuple[object, threading.Lock]] = deque()
 
-    def acquire(self, blocking: bool = True) -> bool:
-        if not self._waiters:
-            with suppress(IndexError):
-                self._token.pop()
-                return True
+    def acquire(self, mark: object, blocking: bool = True) -> bool:
+        if not self._waiters and self._holder.setdefault(0, mark) is mark:
+            return True
         if not blocking:
             return False
-        mine = threading.Lock()
-        mine.acquire()
+        wake = threading.Lock()
+        wake.acquire()
         with self._mutex:
-            self._waiters.append(mine)
+            self._waiters.append((mark, wake))
             self._hand_over()
-        mine.acquire()
+        wake.acquire()
         return True
 
-    def release(self) -> None:
-        self._token.append(None)
+    def release(self, mark: object) -> None:
+        if self._holder.get(0) is mark:
+            del self._holder[0]
         if self._waiters:
-            with self._mutex:
-                self._hand_over()
+            self.abandon(mark)
+
+    def abandon(self, mark: object) -> None:
+        """Neither wait with this mark any more nor have the turn."""
+        with self._mutex:
+            for waiter in [waiter for waiter in self._waiters if waiter[0] is mark]:
+                self._waiters.remove(waiter)
+            if self._holder.get(0) is mark:
+                del self._holder[0]
+            self._hand_over()
+
+    def holds(self, mark: object) -> bool:
+        return self._holder.get(0) is mark
 
     def _hand_over(self) -> None:
-        """Give the token, if it is there, to who waits longest; with the mutex."""
-        if self._waiters and self._token:
-            with suppress(IndexError):  # another thread may be quicker; it comes here, too
-                self._token.pop()
-                self._waiters.popleft().release()
+        """Give the turn, if nobody has it, to who waits longest; with the mutex. Goes on where it was interrupted."""
+        if self._waiters:
+            mark, wake = self._waiters[0]
+            if self._holder.setdefault(0, mark) is mark:
+                with suppress(RuntimeError):  # it was woken already
+                    wake.release()
+                self._waiters.popleft()
 
 
 class ESLconnection:
@@ -776,6 +797,9 @@ class ESLconnection:
 
     One thread may wait in `recvEvent` while others `send`; whoever waits for a reply waits for `recvEvent` to return.
     `disconnect` ends every wait.
+
+    An exception that a signal handler, a timeout of gevent or another thread raises into a call costs that call only:
+    its reply is dropped when it comes. Where it cannot be told what was sent or read, the connection ends.
 
     Raises:
         NotImplementedError: other arguments, as from the official module.
@@ -810,8 +834,12 @@ class ESLconnection:
         self._last: Message | None = None  # the frame that came last, replies to commands apart
         self._info: Message | None = None
         self._async = self._event_lock = 0
-        self._receiving = _Turns()
-        self._sending = threading.RLock()
+        self._asked = False  # whether a command was sent whose reply is still to come
+        self._seen = 0  # meanwhile: `consumed` of the decoder, for the frames that were dealt with
+        self._begun = -1  # `consumed` of the decoder where a frame's header block was seen
+        self._writing = False  # whether a command may have been sent in part
+        self._renew_locks()
+        _connections.add(self)
         if len(args) == 1 and isinstance(args[0], int):
             self._attach(args[0])
             return
@@ -824,6 +852,10 @@ class ESLconnection:
             raise NotImplementedError(f"{_overloaded('ESLconnection')}: {error}") from None
         self._log_in(host, atoi(port) if isinstance(port, str) else port, *names)
 
+    def _renew_locks(self) -> None:
+        self._receiving = _Turns()
+        self._sending = threading.RLock()
+
     def __del__(self) -> None:
         if self._had_socket:
             self.disconnect()
@@ -835,15 +867,17 @@ class ESLconnection:
         login = f"userauth {user}:{secret}" if user else f"auth {secret}"
         if not self._connect(host, port):
             return
-        with self._turn():
-            asked = self._read()
-            if asked is None or _type_read(asked).lower() != b"auth/request":
-                self._fail("the server does not ask for a password")
-            elif self._write(login):
-                reply = self._read()
-                if reply is None or (_outer_list(reply).get("Reply-Text") or "").lower() != "+ok accepted":
-                    self._fail("the server does not accept the login")
-                self._last = reply
+        self._in_turn(self._greet, login)
+
+    def _greet(self, login: str) -> None:
+        asked = self._read()
+        if asked is None or _type_read(asked).lower() != b"auth/request":
+            self._fail("the server does not ask for a password")
+        elif self._write(login):
+            reply = self._read()
+            if reply is None or (_outer_list(reply).get("Reply-Text") or "").lower() != "+ok accepted":
+                self._fail("the server does not accept the login")
+            self._last = reply
 
     def _connect(self, host: str | None, port: int | None) -> bool:
         if port is None:
@@ -867,8 +901,7 @@ class ESLconnection:
         except (OSError, ValueError, OverflowError) as error:
             _log(_ERROR, f"{fd} is no socket: {error}")
             return
-        with self._turn():
-            self._info = self._ask("connect\n\n")
+        self._info = self._in_turn(self._ask, "connect\n\n")
 
     def _use(self, sock: socket.socket) -> None:
         sock.settimeout(None)
@@ -898,8 +931,7 @@ class ESLconnection:
         self._connected = 0
         sock = self._socket
         if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _shut_down(sock)
             self._close_if_over()
         return 0 if self._had_socket else 1
 
@@ -910,33 +942,65 @@ class ESLconnection:
 
     def _close_if_over(self) -> None:
         """Close a socket that is not used any more. While one thread receives, it is the one that closes."""
-        if self._connected or self._socket is None or not self._receiving.acquire(blocking=False):
+        if self._connected or self._socket is None:
             return
+        mark = object()
         try:
-            with self._sending:
-                sock, self._socket = self._socket, None
-            if sock is not None:
-                with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-                sock.close()
-        finally:
-            self._receiving.release()
+            if self._receiving.acquire(mark, blocking=False):
+                with self._sending:
+                    sock, self._socket = self._socket, None
+                if sock is not None:
+                    _shut_down(sock)
+                    sock.close()
+                self._receiving.release(mark)
+        except BaseException:
+            self._receiving.abandon(mark)
+            raise
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Be the one that receives."""
-        self._receiving.acquire()
+    def _in_turn(self, work: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
+        """Do what only one thread at a time may: receive."""
+        mark, turns = object(), self._receiving
         try:
-            yield
-        finally:
-            self._receiving.release()
-            if not self._connected:
-                self._close_if_over()
+            turns.acquire(mark)
+            result = work(*args, **options)
+            turns.release(mark)
+        except BaseException as error:
+            self._interrupted(mark, turns, error)
+            raise
+        self._close_if_over()
+        return result
+
+    # Interruptions. Python raises them between any two steps, so what was done is read from what C code has counted.
+
+    def _interrupted(self, mark: object, turns: _Turns, error: BaseException) -> None:
+        """Give up the turn; if it was ours, end a connection that would not be understood any more."""
+        if turns.holds(mark) and (self._has_lost_a_frame() or _was_in_decoder(error)):
+            self._end("interrupted while it read")
+        turns.abandon(mark)
+        self._close_if_over()
+
+    def _has_lost_a_frame(self) -> bool:
+        """Whether a frame was taken from the decoder that may have been the reply to come."""
+        return self._asked and self._decoder.consumed != self._seen
+
+    def _end(self, why: str) -> None:
+        """End the connection for whoever uses it. Closing is for later."""
+        self._fail(why)
+        sock = self._socket
+        if sock is not None:
+            _shut_down(sock)
+
+    def _forget_socket(self) -> None:
+        """In a child process: the connection is the parent's, and so is whoever held a lock."""
+        sock, self._socket, self._connected = self._socket, None, 0
+        self._renew_locks()
+        if sock is not None:
+            sock.close()
 
     # Bytes
 
-    def _write(self, command: str | bytes) -> bool:
-        """Send a command, and the blank line that it may lack (spec A2.3)."""
+    def _write(self, command: str | bytes, asks: bool = False) -> bool:
+        """Send a command, and the blank line that it may lack (spec A2.3). `asks`: its reply is awaited."""
         data = _bytes(command) if isinstance(command, str) else command
         if not data.endswith(b"\n\n"):
             data += b"\n\n"
@@ -944,12 +1008,21 @@ class ESLconnection:
             _log(_DEBUG, f"SEND {'auth or userauth, with the password' if _is_login(data) else _str(data)}")
         with self._sending:
             sock = self._socket
+            if self._writing:
+                self._end("a command was sent in part")
             if sock is None or not self._connected:
                 return False
             try:
+                self._writing = True
                 sock.sendall(data)
-            except OSError as error:
-                self._fail(f"cannot send: {error}")
+                if asks:
+                    self._asked = True
+                self._writing = False
+            except BaseException as error:
+                if self._writing:
+                    self._end(f"cannot send: {error!r}")
+                if not _is_of_socket(error):
+                    raise
                 return False
         return True
 
@@ -958,14 +1031,32 @@ class ESLconnection:
         sock = self._socket
         if sock is None or not self._connected:
             return False
-        with self._decoder.get_buffer() as room:
-            try:
-                size = sock.recv_into(room)
-            except OSError as error:
+        before = self._fed()
+        sizes: list[int] = []
+        try:
+            with self._decoder.get_buffer() as room:
+                sizes.extend(map(sock.recv_into, (room,)))  # no signal comes between receiving and noting the size
+            self._decoder.buffer_updated(sizes[0])
+        except ProtocolError:
+            raise
+        except BaseException as error:
+            if _is_of_socket(error):
                 self._fail(f"cannot receive: {error}")
                 return False
-        self._decoder.buffer_updated(size)
-        return size > 0
+            self._keep(sum(sizes), before)
+            raise
+        return sizes[0] > 0
+
+    def _fed(self) -> int:
+        """The bytes that the decoder was given."""
+        return self._decoder.consumed + self._decoder.buffered
+
+    def _keep(self, size: int, before: int) -> None:
+        """Give the decoder what was received when an exception came, unless it has it."""
+        if size and self._fed() == before:
+            self._decoder.buffer_updated(size)
+        if self._fed() != before + size:
+            self._end("interrupted while it received")
 
     def _read(self, ms: int | None = None) -> Message | None:
         """The next frame from the wire. None if the connection has ended, or nothing has begun within `ms`."""
@@ -991,7 +1082,10 @@ class ESLconnection:
         if frame is None and self._queue:
             frame = self._queue.popleft()
             self._queued -= len(frame.frame)
-        frame = self._read(ms) if frame is None else _respelled(frame)
+        elif frame is None:
+            frame = self._read_on(ms)
+        else:
+            frame = _respelled(frame)
         if frame is None:
             return None
         self._last = frame
@@ -1000,23 +1094,46 @@ class ESLconnection:
             return None
         return frame
 
+    def _read_on(self, ms: int | None) -> Message | None:
+        """`_read`, but for the reply to a command that was interrupted."""
+        if not self._asked:
+            return self._read(ms)
+        if self._has_lost_a_frame():
+            self._end("interrupted while it read")
+            return None
+        frame = self._read(ms)
+        if frame is not None and _is_reply(frame):
+            self._asked = False
+            return self._read(ms)
+        self._seen = self._decoder.consumed
+        return frame
+
     def _ask(self, command: str | bytes) -> Message | None:
         """Send a command and wait for its reply: the next one that comes. Other frames wait in the queue (P7.3)."""
-        if not self._write(command):
+        if self._asked and self._reply() is None:  # that of a command that was interrupted
+            return None
+        self._seen = self._decoder.consumed
+        return self._reply() if self._write(command, asks=True) else None
+
+    def _reply(self) -> Message | None:
+        """The reply to what was asked."""
+        if self._has_lost_a_frame():
+            self._end("interrupted while it read")
             return None
         while (frame := self._read()) is not None and not _is_reply(frame):
             self._queue.append(frame)
             self._queued += len(frame.frame)
+            self._seen = self._decoder.consumed
             if self._queued > MAX_QUEUED_BYTES or len(self._queue) > MAX_QUEUED_FRAMES:
                 self._fail(f"{len(self._queue)} frames of {self._queued} bytes wait, and no reply has come")
                 return None
+        self._asked = False
         return frame
 
     def _command(self, command: str | bytes) -> ESLevent | None:
         if not self._connected:
             return None
-        with self._turn():
-            reply = self._ask(command)
+        reply = self._in_turn(self._ask, command)
         return None if reply is None else ESLevent._of_frame(reply)
 
     # Commands
@@ -1121,10 +1238,10 @@ class ESLconnection:
     def recvEvent(self) -> ESLevent:
         """Wait for the next event, or frame of another kind. SERVER_DISCONNECTED if there is none to come."""
         frame = None
-        receiving = self._receiving
-        receiving.acquire()
+        mark, turns = object(), self._receiving
         try:
-            if self._connected and not self._queue and _log_level < _DEBUG:
+            turns.acquire(mark)
+            if self._connected and not self._queue and not self._asked and _log_level < _DEBUG:
                 try:
                     frame = self._decoder.next_message()
                 except ProtocolError:
@@ -1133,8 +1250,10 @@ class ESLconnection:
                 self._last = frame
             else:
                 frame = self._next_frame(frame)
-        finally:
-            receiving.release()
+            turns.release(mark)
+        except BaseException as error:
+            self._interrupted(mark, turns, error)
+            raise
         if frame is not None:
             return ESLevent._received(frame)
         self._close_if_over()
@@ -1149,12 +1268,15 @@ class ESLconnection:
         limit: int | None = _int(ms)
         if limit is not None and (limit < 0 or (limit == 0 and strict)):
             limit = None
-        if not self._receiving.acquire(blocking=False):
-            return None
+        mark, turns = object(), self._receiving
         try:
+            if not turns.acquire(mark, blocking=False):
+                return None
             frame = self._next_frame(ms=limit)
-        finally:
-            self._receiving.release()
+            turns.release(mark)
+        except BaseException as error:
+            self._interrupted(mark, turns, error)
+            raise
         if frame is None:
             self._close_if_over()
             return None
@@ -1165,13 +1287,49 @@ class ESLconnection:
 
         With 0 milliseconds only the latter: what is whole is taken then, and nothing awaited.
         """
+        if ms and self._decoder.buffered and self._has_header_block():
+            return True
         sock = self._socket
-        try:
-            self._decoder.feed_eof()
-        except IncompleteFrame as error:
-            if ms and error.header_bytes is not None:
-                return True
         return sock is None or not self._connected or _is_readable(sock, ms)
+
+    def _has_header_block(self) -> bool:
+        """Whether that of the next frame is here. It stays, and asking the decoder copies what came of the frame."""
+        at = self._decoder.consumed
+        if self._begun != at:
+            try:
+                self._decoder.feed_eof()
+            except IncompleteFrame as error:
+                if error.header_bytes is not None:
+                    self._begun = at
+        return self._begun == at
+
+
+_connections: Final[weakref.WeakSet[ESLconnection]] = weakref.WeakSet()
+
+
+def _forget_connections() -> None:
+    """In a child process: leave the parent its connections."""
+    for connection in list(_connections):
+        connection._forget_socket()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _is_of_socket(error: BaseException) -> bool:
+    """Whether the system says so: a TimeoutError without a number is from somebody's signal handler."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _was_in_decoder(error: BaseException) -> bool:
+    """Whether the decoder of Python was interrupted, and may be left between two states."""
+    return any(frame.f_code.co_filename == _DECODER_FILE for frame, _ in walk_tb(error.__traceback__))
 
 
 def _is_login(command: bytes) -> bool:
