@@ -836,7 +836,6 @@ class ESLconnection:
         self._async = self._event_lock = 0
         self._asked = False  # whether a command was sent whose reply is still to come
         self._seen = 0  # meanwhile: `consumed` of the decoder, for the frames that were dealt with
-        self._begun = -1  # `consumed` of the decoder where a frame's header block was seen
         self._writing = False  # whether a command may have been sent in part
         self._renew_locks()
         _connections.add(self)
@@ -1054,7 +1053,8 @@ class ESLconnection:
     def _keep(self, size: int, before: int) -> None:
         """Give the decoder what was received when an exception came, unless it has it."""
         if size and self._fed() == before:
-            self._decoder.buffer_updated(size)
+            with suppress(ValueError, ProtocolError):  # the decoder of Python, between two states
+                self._decoder.buffer_updated(size)
         if self._fed() != before + size:
             self._end("interrupted while it received")
 
@@ -1293,15 +1293,12 @@ class ESLconnection:
         return sock is None or not self._connected or _is_readable(sock, ms)
 
     def _has_header_block(self) -> bool:
-        """Whether that of the next frame is here. It stays, and asking the decoder copies what came of the frame."""
-        at = self._decoder.consumed
-        if self._begun != at:
-            try:
-                self._decoder.feed_eof()
-            except IncompleteFrame as error:
-                if error.header_bytes is not None:
-                    self._begun = at
-        return self._begun == at
+        """Whether that of the next frame is here. Asking the decoder copies what came of the frame."""
+        try:
+            self._decoder.feed_eof()
+        except IncompleteFrame as error:
+            return error.header_bytes is not None
+        return False
 
 
 _connections: Final[weakref.WeakSet[ESLconnection]] = weakref.WeakSet()

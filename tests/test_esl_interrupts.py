@@ -1,0 +1,315 @@
+"""ESLconnection when an exception is raised into a call, and when the process forks."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
+from types import FrameType
+from typing import Any
+
+import pytest
+from esl_support import Wire, strictly
+from support import api_response, part, plain, until
+
+SECONDS = 8.0
+alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that signal")
+
+
+class Interrupted(BaseException):
+    """What is raised into a call."""
+
+
+@pytest.fixture
+def ESL(esl):
+    module = part(esl, "ESL")
+    with strictly(module, False):
+        yield module
+
+
+@pytest.fixture
+def switch(esl):
+    with part(esl, "emulator").Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def wire(ESL):
+    made = Wire(ESL, b"")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[float], None]]:
+    """Has `Interrupted` raised after so many seconds; 0: not any more."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield lambda seconds: (signal.setitimer(signal.ITIMER_REAL, seconds), None)[1]
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def within_time(call: Callable[[], Any]) -> Any:
+    """What a call gives in a thread of its own, which must not hang."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(call()), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert results, "it hangs, or has failed"
+    return results[0]
+
+
+def interrupted_at(line: int, file: str, call: Callable[[], Any]) -> bool:
+    """Call with an exception raised before so manieth line of a file; whether there is one."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != file:
+            return None
+        if event == "line":
+            left -= 1
+            if not left:
+                raise Interrupted
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def log_in(ESL: Any, switch: Any) -> Any:
+    con = ESL.ESLconnection(switch.host, switch.port, "ClueCon")
+    assert con.connected() == 1
+    assert con.events("plain", "CUSTOM a::b") == 0
+    return con
+
+
+def answers(con: Any, tag: str) -> bool:
+    """Whether the connection lives; if it does, it must give the right reply."""
+    reply = con.api("echo", tag)
+    assert (reply is None) == (con.connected() == 0)
+    assert reply is None or reply.getBody() == tag
+    return reply is not None
+
+
+def test_api_is_interrupted_at_each_line(ESL, switch):
+    def run() -> tuple[int, int]:
+        lived = 0
+        con = log_in(ESL, switch)
+        for line in count(1):
+            if not interrupted_at(line, ESL.__file__, lambda: con.api("echo", f"cut{line}")):  # noqa: B023
+                con.disconnect()
+                return line, lived
+            if answers(con, f"next{line}"):
+                lived += 1
+            else:
+                con = log_in(ESL, switch)
+
+    lines, lived = within_time(run)
+    assert lines > 30
+    assert lived > lines // 2
+    sent = [command for command in switch.commands if command.startswith("api ")]
+    assert len(sent) == len(set(sent))
+
+
+@pytest.mark.parametrize("timed", [True])
+def test_receiving_is_interrupted_at_each_line(ESL, switch, timed):
+    def run() -> tuple[int, int]:
+        lived = 0
+        con = log_in(ESL, switch)
+        for line in count(1):
+            switch.fire("CUSTOM", {"Tag": f"cut{line}"}, subclass="a::b")
+            receive = (lambda: con.recvEventTimed(5000)) if timed else con.recvEvent  # noqa: B023
+            if not interrupted_at(line, ESL.__file__, receive):
+                con.disconnect()
+                return line, lived
+            switch.fire("CUSTOM", {"Tag": f"next{line}"}, subclass="a::b")
+            if answers(con, f"next{line}"):
+                tag = con.recvEvent().getHeader("Tag")
+                assert tag in (f"cut{line}", f"next{line}")
+                assert tag == f"next{line}" or con.recvEvent().getHeader("Tag") == f"next{line}"
+                lived += 1
+            else:
+                con = log_in(ESL, switch)
+
+    lines, lived = within_time(run)
+    assert lines > 10
+    assert lived > lines // 2
+
+
+@alarms
+def test_reply_that_nobody_waited_for_is_dropped(wire, alarm):
+    alarm(0.05)
+    with pytest.raises(Interrupted):
+        wire.con.api("first")
+    wire.peer.sendall(plain(b"Event-Name: DTMF\n\n") + api_response(b"one") + api_response(b"two"))
+    assert wire.con.recvEvent().getType() == "DTMF"
+    assert wire.con.api("second").getBody() == "two"
+    assert wire.con.recvEventTimed(0) is None
+    assert wire.sent() == b"api first \n\napi second \n\n"
+
+
+@alarms
+def test_reply_that_nobody_waited_for_is_no_event(wire, alarm):
+    alarm(0.05)
+    with pytest.raises(Interrupted):
+        wire.con.api("first")
+    wire.peer.sendall(api_response(b"one"))
+    assert wire.con.recvEventTimed(0) is None
+    wire.peer.sendall(plain(b"Event-Name: DTMF\n\n"))
+    assert wire.con.recvEvent().getType() == "DTMF"
+
+
+@alarms
+@pytest.mark.parametrize("error", [TimeoutError, KeyboardInterrupt])
+def test_waiting_for_an_event_is_interrupted(wire, alarm, error):
+    def interrupt(*_: object) -> None:
+        raise error
+
+    signal.signal(signal.SIGALRM, interrupt)
+    wire.peer.sendall(b"Content-Type: api/")  # part of a frame, which is kept
+    alarm(0.05)
+    with pytest.raises(error):
+        wire.con.recvEvent()
+    wire.peer.sendall(b"response\nContent-Length: 1\n\n1")
+    assert wire.con.recvEvent().getBody() == "1"
+
+
+@alarms
+def test_command_that_was_sent_in_part_ends_the_connection(wire, alarm):
+    alarm(0.1)
+    with pytest.raises(Interrupted):
+        wire.con.api("echo", "x" * (16 << 20))
+    assert wire.con.connected() == 0
+    assert wire.con.api("echo", "next") is None
+
+
+@alarms
+def test_disconnect_in_a_signal_handler_ends_the_wait(wire, alarm):
+    signal.signal(signal.SIGALRM, lambda *_: wire.con.disconnect())
+    alarm(0.05)
+    assert wire.con.recvEvent().getType() == "SERVER_DISCONNECTED"
+    assert wire.con.connected() == 0
+
+
+@alarms
+def test_signals_at_random(ESL, switch, alarm):
+    chance = random.Random(7)
+    con = log_in(ESL, switch)
+    interrupted = 0
+    for step in count():
+        tag = f"step{step}"
+        try:
+            alarm(chance.uniform(1e-6, 0.002))
+            reply = con.api("echo", tag)
+            alarm(0)
+            assert reply is not None
+            assert reply.getBody() == tag
+        except Interrupted:
+            interrupted += 1
+        alarm(SECONDS)  # nothing hangs
+        if not answers(con, f"next{step}"):
+            con = log_in(ESL, switch)
+        alarm(0)
+        if interrupted == 100:
+            break
+    sent = [command for command in switch.commands if command.startswith("api ")]
+    assert len(sent) == len(set(sent))
+    con.disconnect()
+
+
+def test_waiter_is_interrupted_at_each_line(ESL):
+    for line in count(1):
+        turns, mine = ESL._Turns(), object()
+        turns.acquire(mine)
+        over: list[bool] = []
+
+        def wait(line: int = line, turns: Any = turns, over: list[bool] = over) -> None:
+            mark = object()
+            hit = interrupted_at(line, ESL.__file__, lambda: turns.acquire(mark))
+            turns.abandon(mark)
+            over.append(hit)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        until(lambda turns=turns, over=over: turns._waiters or over)
+        turns.release(mine)
+        until(lambda over=over: over)
+        other = object()
+        assert turns.acquire(other, blocking=False), line
+        turns.release(other)
+        thread.join(SECONDS)
+        if not over[0]:
+            break
+    assert line > 5
+
+
+def test_release_is_interrupted_at_each_line(ESL):
+    for line in count(1):
+        turns, mine, later = ESL._Turns(), object(), object()
+        turns.acquire(mine)
+
+        def wait(turns: Any = turns, later: object = later) -> None:
+            turns.acquire(later)
+            turns.release(later)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        until(lambda turns=turns: turns._waiters)
+        hit = interrupted_at(line, ESL.__file__, lambda turns=turns, mine=mine: turns.release(mine))
+        turns.abandon(mine)
+        thread.join(SECONDS)
+        assert not thread.is_alive(), line
+        assert turns.acquire(object(), blocking=False), line
+        if not hit:
+            break
+    assert line > 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_leaves_the_connection_to_the_parent(ESL, switch):
+    con = log_in(ESL, switch)
+    child = os.fork()
+    if not child:
+        try:
+            gone = (con.connected(), con.socketDescriptor(), con.api("echo", "child"), con.disconnect())
+            os._exit(0 if gone == (0, -1, None, 0) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert answers(con, "parent")
+    assert "api echo child" not in switch.commands
+    con.disconnect()
+
+
+def test_looking_for_a_long_frame_again_and_again_copies_nothing(ESL, wire):
+    class Counting(ESL.MessageDecoder):  # type: ignore[misc]
+        asked = 0
+
+        def feed_eof(self) -> None:
+            self.asked += 1
+            super().feed_eof()
+
+    wire.con._decoder = decoder = Counting(ESL._KINDS, ESL.Message)
+    whole = api_response(b"x" * 100)
+    for at in range(len(whole)):
+        assert wire.con.recvEventTimed(0) is None
+        wire.peer.sendall(whole[at : at + 1])
+    assert wire.con.recvEventTimed(0).getBody() == "x" * 100
+    assert decoder.asked == 0
