@@ -1242,15 +1242,15 @@ class ESLconnection:
         try:
             turns.acquire(mark)
             if self._connected and not self._queue and not self._asked and _log_level < _DEBUG:
-                try:
-                    frame = self._decoder.next_message()
-                except ProtocolError:
-                    frame = None  # it is raised again in the call below, which deals with it
+                frame = self._decoder.next_message()
             if type(frame) is _PlainEvent:  # the way that most take
                 self._last = frame
             else:
                 frame = self._next_frame(frame)
             turns.release(mark)
+        except ProtocolError as error:
+            self._fail(str(error))
+            turns.abandon(mark)
         except BaseException as error:
             self._interrupted(mark, turns, error)
             raise

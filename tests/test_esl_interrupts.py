@@ -127,7 +127,7 @@ def test_api_is_interrupted_at_each_line(ESL, switch):
     assert len(sent) == len(set(sent))
 
 
-@pytest.mark.parametrize("timed", [True])
+@pytest.mark.parametrize("timed", [False, True])
 def test_receiving_is_interrupted_at_each_line(ESL, switch, timed):
     def run() -> tuple[int, int]:
         lived = 0
