@@ -41,7 +41,7 @@ from contextlib import suppress
 from functools import lru_cache
 from itertools import dropwhile
 from traceback import walk_tb
-from typing import Any, Final, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
@@ -705,9 +705,6 @@ class ESLevent(HeaderReader):
             else:
                 headers.replace("priority", text if isinstance(before, str) else [text])
         return True
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("cannot pickle an ESLevent, as the official module cannot: keep what serialize() gives")
 
     def __repr__(self) -> str:
         return f"<ESL.ESLevent; {self._type or 'received'}>"

@@ -20,6 +20,7 @@ import operator
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copyreg import __newobj__ as _newobj  # type: ignore[attr-defined]
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
@@ -1118,9 +1119,6 @@ class HeaderReader:
     _names: list[str]
     _at: int
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __new__(cls, *args: Any, **names: Any) -> Self:
         reader = super().__new__(cls)
         reader._frame = reader._index = None
@@ -1167,3 +1165,13 @@ class HeaderReader:
         self._names = names
         self._at = 0
         return self.nextHeader()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = self._frame, self._index, self._names, self._at, getattr(self, "__dict__", None)
+        return _newobj, (type(self),), state
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._frame, self._index, self._names, at, others = state
+        self._at = max(at, 0)
+        if others:
+            self.__dict__.update(others)

@@ -33,6 +33,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 import operator
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
@@ -109,6 +110,11 @@ cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
 cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
+
+
+cdef object refuse_pickle(object instance):
+    """For `__reduce__` of a type that points into memory: a copy made of its fields would point there, too."""
+    raise TypeError(f"cannot pickle {type(instance).__name__!r} object")
 
 
 # Text
@@ -493,12 +499,12 @@ cdef class Template:
     cdef Out json  # the headers as JSON without the closing brace; empty until wanted
     cdef bint no_json  # not for this one: bytes that are not UTF-8, a header `_body`, a value that stands elsewhere
 
-    def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __dealloc__(self):
         PyMem_Free(self.lines)
         PyMem_RawFree(self.json.data)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
 
     cdef Py_ssize_t diff(self, const char *p, Py_ssize_t size, Change *changes) noexcept nogil:
         """The lines of [p, p + size) whose values are others: how many, or -1 if the names are not the same.
@@ -594,9 +600,6 @@ cdef class Memo:
     cdef unsigned int victim
     cdef Out scratch  # for JSON on its way out
 
-    def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __cinit__(self):
         self.templates = [None] * TEMPLATE_SLOTS
 
@@ -604,6 +607,9 @@ cdef class Memo:
         PyMem_RawFree(self.scratch.data)
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
+
+    def __reduce__(self):
+        return refuse_pickle(self)
 
     # `name`, `match` and `learn` are called in its critical section only.
 
@@ -939,11 +945,11 @@ cdef class JsonPayload:
     cdef bint has_body
     cdef tuple fault  # what MalformedPayload takes; None if there is none
 
-    def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __dealloc__(self):
         PyMem_RawFree(self.members)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
 
     cdef int read(self, bytes frame, Py_ssize_t start) except -1:
         cdef Scanner scanner
@@ -1117,11 +1123,11 @@ cdef class Store:
     cdef Py_ssize_t exports  # memoryviews of windows that are not released
     cdef Py_ssize_t moves  # how often `data` has become another place
 
-    def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __dealloc__(self):
         PyMem_RawFree(self.data)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
 
     cdef int resize(self, Py_ssize_t capacity) except -1:
         cdef char *data = <char *>PyMem_RawRealloc(self.data, capacity)
@@ -1153,7 +1159,7 @@ cdef class Window:
     cdef Py_ssize_t moves  # of the store at the time
 
     def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+        return refuse_pickle(self)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.store is None:
@@ -1207,9 +1213,6 @@ cdef class FrameSplitter:
     cdef bytes last  # the end of the frame that came out last
     cdef Window window
 
-    def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __cinit__(self):
         self.store = new_store(RECEIVE_BYTES_MIN)
         self.last = b""
@@ -1234,6 +1237,9 @@ cdef class FrameSplitter:
             self.max_header = min(max_header_bytes, PY_SSIZE_T_MAX)
             self.max_body = min(max_body_bytes, PY_SSIZE_T_MAX)
             self.max_buffered = min(max_buffered, PY_SSIZE_T_MAX)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
 
     @property
     @cython.critical_section
@@ -1577,7 +1583,7 @@ cdef class Messages:
     cdef MessageDecoder decoder
 
     def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+        return refuse_pickle(self)
 
     def __iter__(self):
         return self
@@ -2124,9 +2130,6 @@ cdef class HeaderReader:
     cdef public list _names
     cdef Py_ssize_t at
 
-    def __reduce__(self):
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def getHeader(self, name, idx=-1, /):
         """See eslcodec._codec_py.HeaderReader.getHeader."""
         cdef PyObject *known = NULL
@@ -2163,3 +2166,18 @@ cdef class HeaderReader:
             self._names = names
             self.at = 0
         return self.nextHeader()
+
+    @cython.critical_section
+    def __reduce__(self):
+        state = self._frame, self._index, self._names, self.at, getattr(self, "__dict__", None)
+        return _newobj, (type(self),), state
+
+    @cython.critical_section
+    def __setstate__(self, state):
+        frame, index, names, at, others = state
+        self._frame = frame
+        self._index = index
+        self._names = names
+        self.at = max(at, 0)
+        if others:
+            self.__dict__.update(others)
