@@ -7,19 +7,24 @@ VENV   ?= .venv
 ARGS   ?=
 
 BIN := $(VENV)/bin
+# A worker for each CPU; one that has nothing left to do takes tests from another.
+PYTEST := $(BIN)/pytest -q -n auto --dist worksteal
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
 
-.PHONY: demo test lint docs coverage measure bench bench-peers dist clean preflight
+.PHONY: demo test test-all lint docs coverage measure bench bench-peers dist clean preflight
 
 demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
 	$(BIN)/eslcodec demo $(ARGS)
 
-test: $(VENV)/.test  ## the whole suite on the compiled core, if there is one, and on the Python core
+test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on the Python core; heavy tests at a fifth
 	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
-		echo 'ESLCODEC_IMPL=c $(BIN)/pytest $(ARGS)'; ESLCODEC_IMPL=c $(BIN)/pytest $(ARGS); fi
-	ESLCODEC_IMPL=python $(BIN)/pytest $(ARGS)
+		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; ESLCODEC_IMPL=c $(PYTEST) $(ARGS); fi
+	ESLCODEC_IMPL=python $(PYTEST) $(ARGS)
+
+test-all: export ESLCODEC_TEST_FULL = 1
+test-all: test  ## the same with heavy tests at their whole size
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -36,7 +41,7 @@ measure: $(VENV)/.test
 	@$(PIP) install Cython
 	sed 's/^branch = true/&\nplugins = ["Cython.Coverage"]/' pyproject.toml >$(VENV)/coverage.toml
 	export COVERAGE_RCFILE=$(VENV)/coverage.toml; for core in c python; do \
-		ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode $(BIN)/pytest -q --timeout=0 $(ARGS) || exit; done; \
+		ESLCODEC_TEST_FULL=1 ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode $(BIN)/pytest -q --timeout=0 $(ARGS) || exit; done; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 bench: $(VENV)/.test $(VENV)/.bench  ## what our own calls cost, on both cores (bench/README.md)

@@ -1,7 +1,8 @@
 """Every test that takes `esl` runs on both cores, or on that of ESLCODEC_IMPL; `both` gives the pair, to compare them.
 
 ESLCODEC_TEST_REQUIRE_C=1 makes a missing compiled core a failure instead of a skip. ESLCODEC_TEST_EXAMPLES=100 runs the
-random tests a hundred times as long; with CI set they are the same cases each time.
+random tests a hundred times as long, ESLCODEC_TEST_FULL=1 the heavy ones at their whole size (sizes.py); with CI set
+they are the same cases each time.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ def pytest_report_header() -> str:
     import eslcodec
 
     return f"eslcodec core: {eslcodec.__impl__} ({os.path.dirname(eslcodec.__file__)})"
+
+
+@pytest.hookimpl(trylast=True)  # hypothesis marks its tests in this hook too
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Property tests have no time limit: on a slow machine they take long, and are right all the same."""
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker(pytest.mark.timeout(0))
 
 
 def core_or_skip(core: str) -> ModuleType:

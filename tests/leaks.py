@@ -9,7 +9,6 @@ import copy
 import gc
 import importlib
 import json
-import os
 import pickle
 import sys
 import time
@@ -18,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-FACTOR = int(os.environ.get("ESLCODEC_TEST_EXAMPLES", "1"))
+from sizes import HEAVY
+
 MESSAGES = 1_000_000
-SECONDS = {"c": 0.15 * FACTOR, "python": 0.03 * FACTOR}  # of a case
+SECONDS = {"c": 0.15 * HEAVY, "python": 0.03 * HEAVY}  # of a case
 LEAST = 500  # messages, however long they take
 GROWTH = 4 << 20  # bytes that memory may vary by: what the allocators keep, above all
 BLOCKS = 200  # of Python's allocator, and objects: caches and free lists of the interpreter

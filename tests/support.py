@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from hypothesis import settings
+from sizes import FACTOR, HEAVY
 
 DATA = Path(__file__).parent / "data"
 CHOSEN = os.environ.get("ESLCODEC_IMPL")
@@ -26,7 +27,12 @@ CORES = (CHOSEN,) if CHOSEN else ("c", "python")
 
 def examples(count: int) -> settings:
     """So many random cases; ESLCODEC_TEST_EXAMPLES=100 makes it a hundred times as many."""
-    return settings(max_examples=count * int(os.environ.get("ESLCODEC_TEST_EXAMPLES", "1")))
+    return settings(max_examples=count * FACTOR)
+
+
+def heavy_examples(count: int) -> settings:
+    """So many random cases at full size, and else a fifth (sizes.py)."""
+    return settings(max_examples=int(count * HEAVY))
 
 
 # Both cores

@@ -451,6 +451,7 @@ def terminal_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_LONG_FILE", 10)
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich: behave as on a terminal
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "300")  # the folders of pytest-xdist have long names
     monkeypatch.setattr(files, "is_terminal", lambda stream: stream is sys.stderr)
 
 

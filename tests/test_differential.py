@@ -16,7 +16,7 @@ from support import (
     OK,
     capture,
     decode,
-    examples,
+    heavy_examples,
     naive_dict,
     naive_frames,
     naive_get,
@@ -30,6 +30,8 @@ from support import (
     receive,
     snapshot,
 )
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(0)]
 
 # A grammar of streams
 
@@ -253,7 +255,7 @@ def trace(esl, decoder, data, cuts, feeds, reads):
 
 
 @given(data=st.data(), stream=streams(), bounds=BOUNDS, cuts=CUTS, feeds=FEEDS, reads=READS)
-@examples(400)
+@heavy_examples(400)
 def test_both_cores_agree_on_everything(both, data, stream, bounds, cuts, feeds, reads):
     stream, _ = data.draw(damaged(stream))
     c, python = both
@@ -270,7 +272,7 @@ def test_both_cores_agree_on_everything(both, data, stream, bounds, cuts, feeds,
 
 
 @given(st.binary(max_size=80), CUTS, BOUNDS)
-@examples(100)
+@heavy_examples(100)
 def test_both_cores_agree_on_any_bytes(both, data, cuts, bounds):
     c, python = both
     ours, _ = trace(c, c.Decoder(**bounds), data, cuts, ["feed"], ["all"])
@@ -289,7 +291,7 @@ def test_both_cores_agree_on_any_bytes(both, data, cuts, bounds):
     CUTS,
     BOUNDS,
 )
-@examples(300)
+@heavy_examples(300)
 def test_both_cores_agree_on_any_line_ends(both, data, cuts, bounds):
     c, python = both
     ours, _ = trace(c, c.Decoder(**bounds), data, cuts, ["feed"], ["all"])
@@ -306,7 +308,7 @@ def test_both_cores_agree_on_any_line_ends(both, data, cuts, bounds):
 @example(digits=b"%d" % (10**19 - 1), bound=100)
 @example(digits=b"%d" % 2**64, bound=100)
 @example(digits=b"%d" % 10**18, bound=10**18 - 1)
-@examples(100)
+@heavy_examples(100)
 def test_both_cores_agree_on_any_content_length(both, digits, bound):
     seen = []
     for esl in both:
@@ -324,7 +326,7 @@ def shown(result):
 
 
 @given(data=st.data(), stream=streams(), bounds=BOUNDS, cuts=CUTS)
-@examples(100)
+@heavy_examples(100)
 def test_pieces_do_not_matter(esl, data, stream, bounds, cuts):
     stream, _ = data.draw(damaged(stream))
     bounds.pop("max_buffered", None)
@@ -335,7 +337,7 @@ def test_pieces_do_not_matter(esl, data, stream, bounds, cuts):
 
 
 @given(data=st.data(), stream=streams(), cuts=CUTS)
-@examples(100)
+@heavy_examples(100)
 def test_good_frames_before_damage_come_out_first(esl, data, stream, cuts):
     broken, first = data.draw(damaged(stream))
     good = [block + (body or b"") for block, body in naive_frames(stream[:first])]
@@ -344,7 +346,7 @@ def test_good_frames_before_damage_come_out_first(esl, data, stream, cuts):
 
 
 @given(stream=streams(), cuts=CUTS)
-@examples(100)
+@heavy_examples(100)
 def test_frames_are_those_of_a_naive_splitter(esl, stream, cuts):
     splitter = esl.FrameSplitter()
     seen = []
@@ -356,7 +358,7 @@ def test_frames_are_those_of_a_naive_splitter(esl, stream, cuts):
 
 
 @given(payload=PAYLOADS, data=st.data())
-@examples(300)
+@heavy_examples(300)
 def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
     pairs, body = naive_payload(payload)
     (event,) = decode(esl, plain(payload))
@@ -407,7 +409,7 @@ def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
 
 
 @given(lines=header_lines(), data=st.data())
-@examples(100)
+@heavy_examples(100)
 def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
     lines = lines.lstrip(b"\r\n")
     assume(b"content-length" not in lines.lower() and b"text/event-" not in lines.lower())
@@ -421,7 +423,7 @@ def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
 
 
 @given(block=st.one_of(header_lines(), PAYLOADS, st.binary(max_size=60)), decode=st.booleans(), multiline=st.booleans())
-@examples(300)
+@heavy_examples(300)
 def test_parse_is_that_of_a_naive_reader(esl, block, decode, multiline):
     pairs = naive_pairs(block, decode, multiline)
     assert esl.parse_pairs(block, decode=decode, multiline=multiline) == pairs
@@ -440,13 +442,13 @@ ENCODED = st.one_of(
 
 
 @given(ENCODED)
-@examples(300)
+@heavy_examples(300)
 def test_unquote_is_that_of_a_naive_reader(esl, data):
     assert esl.unquote(data) == naive_unquote(data)
 
 
 @given(ENCODED | st.binary(min_size=200, max_size=600))
-@examples(100)
+@heavy_examples(100)
 def test_unquote_gives_back_what_quote_was_given(esl, data):
     quoted = esl.quote(data)
     assert esl.unquote(quoted) == data
@@ -496,7 +498,7 @@ READERS = {
 
 
 @given(payloads=similar_payloads(), order=st.permutations(list(READERS)))
-@examples(300)
+@heavy_examples(300)
 def test_similar_events_are_read_alike_warm_and_cold(esl, payloads, order):
     decoder = esl.Decoder()
     for payload in payloads * 2:

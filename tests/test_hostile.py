@@ -24,12 +24,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from sizes import FACTOR, HEAVY
 from support import ACCEPTED, AUTH, OK, REJECTED, api_response, frame, part, plain, reply, until
 
 from eslcodec.emulator import Emulator, User
 
 HOST = "127.0.0.1"
-FACTOR = int(os.environ.get("ESLCODEC_TEST_EXAMPLES", "1"))
 SECONDS = 30.0  # no act of a peer takes longer, and no client: what does hangs
 FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says nothing then
 EVENT = plain(b"Event-Name: HEARTBEAT\nvariable_x: y\n\n")
@@ -39,6 +39,8 @@ CONNECTED = (
     b"Event-Name: CHANNEL_DATA\nUnique-ID: u-1\nContent-Type: command/reply\n"
     b"Reply-Text: %2BOK%0A\nSocket-Mode: async\nControl: full\n\n"
 )
+
+pytestmark = pytest.mark.heavy
 
 # The peer
 
@@ -534,7 +536,7 @@ def test_memory_stays_small(esl, client, way):
     if client == "ESL" and result in ("CommandTimeout", "EventQueueFull"):
         pytest.skip("it has no time limits; its own bound is tested above")
     patience = "1" if result == "CommandTimeout" else "60"
-    count = min(1_000_000, MANY[client] // (1 if esl.__impl__ == "c" else 20) * FACTOR)
+    count = min(1_000_000, int(MANY[client] // (1 if esl.__impl__ == "c" else 20) * HEAVY))
     with Hostile(*LOGIN, *acts) as peer:
         done = subprocess.run(
             [sys.executable, "-c", CLIENT, client, str(peer.port), what, str(count), patience],

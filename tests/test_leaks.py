@@ -1,10 +1,10 @@
 """Nothing is kept that should be let go: memory, references, objects; for each public type and function, on both cores.
 
 Each case of leaks.py does one thing again and again. In a process of its own, one for each core, it goes on for a
-million messages or for as long as its time allows (a seventh of a second on the compiled core, less on the Python core:
-500 to 500 000 messages); then resident memory, the blocks of Python's allocator and the number of objects must be what
-they were. Blocks are exact: a leak at every other message is seen. In the test's own process it is repeated some
-hundred times, and the reference counts of what it shares must be as before.
+million messages or for as long as its time allows (a seventh of a second on the compiled core, less on the Python core,
+and a fifth of that in `make test`: 500 to 500 000 messages); then resident memory, the blocks of Python's allocator and
+the number of objects must be what they were. Blocks are exact: a leak at every other message is seen. In the test's own
+process it is repeated some hundred times, and the reference counts of what it shares must be as before.
 
 ESLCODEC_TEST_EXAMPLES=20 gives every case twenty times as long, and most of the compiled core their million messages.
 """
@@ -22,10 +22,13 @@ from typing import Any
 
 import leaks
 import pytest
-from leaks import CASES, FACTOR, LEAST, MESSAGES, OK, PLAIN, SHARED, STATUS, within_bounds
+from leaks import CASES, LEAST, MESSAGES, OK, PLAIN, SHARED, STATUS, within_bounds
+from sizes import FACTOR
 from support import part
 
 FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says nothing then
+
+pytestmark = pytest.mark.heavy
 
 
 @cache

@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import HEAVY
 from support import part, plain
 
 from eslcodec.emulator import Emulator
 
 ROUND = 1000  # events
-ROUNDS = 20 * int(os.environ.get("ESLCODEC_TEST_EXAMPLES", "1"))
+ROUNDS = int(20 * HEAVY)
 STREAM = b"".join(
     plain(b"Event-Name: HEARTBEAT\nEvent-Sequence: %d\nvariable_x: %b\n\n" % (number, b"x%20y" * 200))
     for number in range(ROUND)
 )
 TOTAL = ROUND * ROUNDS
+LOOK = min(5000, TOTAL // 4)  # events between two looks at the memory
+ASK = min(10_000, TOTAL // 2)  # events between two commands
 FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says nothing then
 GROWTH = 60 << 20  # bytes: what stands before a reply, buffers of both ends, and what Python keeps for itself
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the memory from"),
 ]
@@ -51,7 +55,7 @@ class Reader:
 
     def count(self) -> None:
         self.came += 1
-        if self.came % 5000 == 0:
+        if self.came % LOOK == 0:
             self.highest = max(self.highest, memory() - self._before)
 
 
@@ -69,7 +73,7 @@ def test_a_slow_blocking_reader_loses_nothing(esl, switch):
             reader.read(event)
             if reader.came == TOTAL:
                 break
-            if reader.came % 10_000 == 0:
+            if reader.came % ASK == 0:
                 assert client.api("echo", "slow").text == "slow"
     assert reader.came == TOTAL
     assert reader.highest < GROWTH or FOREIGN_MALLOC
@@ -87,7 +91,7 @@ def test_a_slow_asyncio_reader_loses_nothing(esl, switch):
                     await asyncio.sleep(0)
                 if reader.came == TOTAL:
                     break
-                if reader.came % 10_000 == 0:
+                if reader.came % ASK == 0:
                     assert (await client.api("echo", "slow")).text == "slow"
 
     asyncio.run(main())

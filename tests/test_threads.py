@@ -19,9 +19,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from sizes import FACTOR
 from support import OK, api_response, decode, frame, load_core, part, pieces, plain, receive, snapshot
 
-FACTOR = int(os.environ.get("ESLCODEC_TEST_EXAMPLES", "1"))
 JOIN = 100.0  # seconds: what takes longer hangs
 
 pytestmark = pytest.mark.timeout(120 * FACTOR)
