@@ -350,7 +350,7 @@ def test_the_official_module_waits_until_another_thread_ends_it(esl, act):
         seen: list[str] = []
         thread = threading.Thread(target=lambda: seen.append(con.recvEvent().getType()), daemon=True)
         thread.start()
-        until(lambda: con.recvEventTimed(0) is None and not con._receiving._token)  # the other thread receives
+        until(lambda: con.recvEventTimed(0) is None and con._receiving._holder)  # the other thread receives
         con.disconnect()
         thread.join(SECONDS)
         assert not thread.is_alive(), "hangs"

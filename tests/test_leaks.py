@@ -88,12 +88,16 @@ def test_references_are_given_back(esl, name):
     few = rounds // 2  # what was leaked each time would be more
     for _ in range(3):
         work()
-    before, objects_before = references(objects), len(gc.get_objects())
-    for _ in range(rounds):
-        work()
-    after, objects_after = references(objects), len(gc.get_objects())
-    changes = [late - early for early, late in zip(before, after, strict=True)]
-    assert [(f"{one!r:.80}", by) for one, by in zip(objects, changes, strict=True) if abs(by) >= few] == []
+    for _ in range(4):  # what earlier tests left in the memory of names and shapes may go meanwhile
+        before, objects_before = references(objects), len(gc.get_objects())
+        for _ in range(rounds):
+            work()
+        after, objects_after = references(objects), len(gc.get_objects())
+        changes = [late - early for early, late in zip(before, after, strict=True)]
+        leaked = [(f"{one!r:.80}", by) for one, by in zip(objects, changes, strict=True) if abs(by) >= few]
+        if not leaked and objects_after - objects_before < few:
+            break
+    assert leaked == []
     assert objects_after - objects_before < few
 
 
