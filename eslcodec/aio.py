@@ -54,7 +54,7 @@ from typing import (
     overload,
 )
 
-from . import commands, limits
+from . import _fork, commands, limits
 from ._codec import Message
 from .backoff import Backoff
 from .connection import Connection, End, Reply, Wait, variable
@@ -190,6 +190,7 @@ class _Link(asyncio.BufferedProtocol):
         self._blocked = False
         self._unblocked = _Bell(loop)
         self._timer: asyncio.TimerHandle | None = None
+        _fork.register(self)
 
     # What the event loop calls
 
@@ -270,6 +271,16 @@ class _Link(asyncio.BufferedProtocol):
         """End the connection because something is wrong."""
         self.connection.abort(reason)
         self.settle()
+
+    def leave(self) -> None:
+        """In a child process: the connection is the parent's (see `_fork`)."""
+        transport, self._transport = self._transport, None
+        self.connection.leave(_fork.FORKED)
+        self.gone = self._loop.time()
+        self.shut.set()
+        if transport is not None:
+            _fork.close_here(transport.get_extra_info("socket").fileno())
+        self.ended()
 
     async def outcome(self, wait: Wait[T], seconds: float, since: float | None = None) -> T:
         """What a wait comes to.

@@ -420,6 +420,11 @@ class Connection:
         """Given up by us, though nobody asked for it: a timeout, say."""
         self._finish(reason, clean=False)
 
+    def leave(self, reason: str) -> None:
+        """It is another process's: nothing is sent or received here any more, and it is not set up again."""
+        self._leaving = True
+        self._finish(reason, clean=False)
+
     def data_to_send(self) -> bytes:
         """What has to be sent now, once."""
         data = bytes(self._out)

@@ -24,11 +24,12 @@ import math
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypedDict, TypeVar, overload
 
-from . import limits
+from . import _fork, limits
 from ._codec import Message
 from .backoff import Backoff
 from .commands import Headers
@@ -74,30 +75,52 @@ H = TypeVar("H", bound=Handler)
 
 _LOG: Final = logging.getLogger("eslcodec")
 _LONGEST: Final = 60.0  # seconds of one turn of waiting: a socket without a timeout would be in another mode
+_LOOK_AGAIN: Final = 1.0  # seconds after which who waits to be woken looks for himself
 _RETRY: Final = 0.01  # seconds until the switch is offered again what it did not take
 _ACCEPT: Final = 0.5  # seconds after which a server looks whether it was closed, where nothing wakes it
 _GRACE: Final = 1.0  # seconds for the handlers of calls that the server closed
 
 
+class _Gate:
+    """Where a thread waits while another one reads."""
+
+    __slots__ = ("_bar", "_woken")
+
+    def __init__(self, woken: deque[_Gate]) -> None:
+        self._bar = threading.Lock()
+        self._bar.acquire()
+        self._woken = woken
+
+    def call(self) -> None:
+        """Have it opened as soon as the lock of the connection is free."""
+        self._woken.append(self)
+
+    def open(self) -> None:
+        with suppress(RuntimeError):  # it is open
+            self._bar.release()
+
+    def wait(self, seconds: float) -> None:
+        self._bar.acquire(timeout=seconds)
+
+
 class _Link:
     """One connection and its socket: who reads it, who waits, what is still to be sent. Owns both.
 
-    One lock guards everything; it is free while somebody waits for the kernel. Everybody who waits has a condition over
-    it, so that only those concerned are woken. Reading and sending have a socket object each, of the same connection:
-    reading waits, sending never does.
+    One lock guards everything; it is free while somebody waits for the kernel. Everybody who waits has a gate, so that
+    only those concerned are woken; gates are opened when the lock is free again, since under gevent that may let others
+    run. Reading and sending have a socket object each, of the same connection: reading waits, sending never does.
 
     What an exception from outside (Ctrl-C, a signal's handler, `gevent.Timeout`) interrupts is a wait, at no cost for
     others, or a step that must be whole: making and sending a command, sending, receiving and settling. If one of
-    these is not finished the connection ends, and says so.
+    these is not finished the connection ends, and says so. Who waits while another reads looks again after a moment, so
+    that a call that was interrupted before it opened a gate costs that moment.
     """
 
     def __init__(self, sock: socket.socket, connection: Connection, keepalive: float | None = None) -> None:
         self.connection = connection
         self.began = time.monotonic()
         self.gone = math.inf  # since when nothing is received
-        self._lock = threading.RLock()  # a signal's handler may close what its own thread is at work on
-        self._news = threading.Condition(self._lock)  # of those who wait for messages
-        self._followers: list[threading.Condition] = []  # of those who wait while another reads
+        self._new_lock()
         self._reading = False
         self._heard = self.began
         self._silent = 0.0  # seconds of reading since then
@@ -114,6 +137,13 @@ class _Link:
         self._out.setblocking(False)
         self._timeout = _LONGEST  # of `_in`
         self._in.settimeout(_LONGEST)
+        _fork.register(self)
+
+    def _new_lock(self) -> None:
+        self._lock = threading.RLock()  # a signal's handler may close what its own thread is at work on
+        self._woken: deque[_Gate] = deque()  # to be opened once the lock is free
+        self._readers: list[_Gate] = []  # of those who wait for messages
+        self._followers: list[_Gate] = []  # of those who wait while another reads
 
     def log_in(self, timeout: float) -> CommandReply:
         """Wait for the login, whatever it consists of; if it does not succeed, everything is closed."""
@@ -125,15 +155,18 @@ class _Link:
 
     def begin(self, command: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have the connection make a command, and send it."""
-        with self._lock:
-            before = self.connection.asked
-            try:
-                begun = command(self.connection, *args, **kwargs)
-                self._flush()
-            except BaseException:
-                if self.connection.asked != before:
-                    self._give_up("while a command was sent")
-                raise
+        try:
+            with self._lock:
+                before = self.connection.asked
+                try:
+                    begun = command(self.connection, *args, **kwargs)
+                    self._flush()
+                except BaseException:
+                    if self.connection.asked != before:
+                        self._give_up("while a command was sent")
+                    raise
+        finally:
+            self._open_gates()
         return begun
 
     def outcome(self, wait: Wait[T], timeout: float, since: float | None = None) -> T:
@@ -150,54 +183,81 @@ class _Link:
             ESLError: what the wait failed with.
         """
         deadline = (time.monotonic() if since is None else since) + timeout
-        mine = threading.Condition(self._lock)
-        with self._lock:
-            wait.watch(mine.notify)
-            try:
-                while not wait.done:
-                    left = deadline - time.monotonic()
-                    if self.connection.stuck:
-                        raise self.connection.stuck_error(wait.what)
-                    if self.connection.end is not None:  # it ended while the command was made, by a signal's handler
-                        raise self.connection.end.error()
-                    if left <= 0:
-                        raise self.connection.timeout_error(wait.what, timeout)
-                    self._turn(mine, left)
-            finally:
+        mine = _Gate(self._woken)
+        try:
+            with self._lock:
+                wait.watch(mine.call)
                 try:
-                    wait.unwatch(mine.notify)
+                    self._see_to(wait, mine, deadline, timeout)
                 finally:
-                    self._pass_on()
+                    try:
+                        wait.unwatch(mine.call)
+                    finally:
+                        self._pass_on()
+        finally:
+            self._open_gates()
         return wait.result()
+
+    def _see_to(self, wait: Wait[T], mine: _Gate, deadline: float, timeout: float) -> None:
+        while not wait.done:
+            left = deadline - time.monotonic()
+            if self.connection.stuck:
+                raise self.connection.stuck_error(wait.what)
+            if self.connection.end is not None:  # it ended while the command was made, by a signal's handler
+                raise self.connection.end.error()
+            if left <= 0:
+                raise self.connection.timeout_error(wait.what, timeout)
+            self._turn(mine, left)
 
     def more(self, deadline: float) -> bool:
         """Wait until a message is in the queue; False at the deadline, or if none will come on this connection."""
         queue = self.connection.queue
-        with self._lock:
-            looked = False
-            try:
-                while not queue and self.connection.end is None:
-                    left = deadline - time.monotonic()
-                    if left <= 0 and looked:
-                        break
-                    looked = True
-                    self._turn(self._news, max(left, 0))
-            finally:
-                self._pass_on()
+        mine = _Gate(self._woken)
+        try:
+            with self._lock:
+                looked = False
+                try:
+                    self._readers.append(mine)
+                    while not queue and self.connection.end is None:
+                        left = deadline - time.monotonic()
+                        if left <= 0 and looked:
+                            break
+                        looked = True
+                        self._turn(mine, max(left, 0))
+                finally:
+                    try:
+                        _drop(self._readers, mine)
+                    finally:
+                        self._pass_on()
+        finally:
+            self._open_gates()
         return bool(queue)
 
     def look(self) -> None:
         """Take in what has come already, unless somebody else does so, without waiting."""
-        with self._lock:
-            if self.connection.end is None and self.connection.wants_data and not self._reading:
-                self._turn(self._news, 0)
-                self._pass_on()
+        try:
+            with self._lock:
+                if self.connection.end is None and self.connection.wants_data and not self._reading:
+                    self._turn(_Gate(self._woken), 0)
+                    self._pass_on()
+        finally:
+            self._open_gates()
 
     def close(self, reason: str = "closed by us") -> None:
-        """End it: whoever waits is woken, the sockets are closed."""
-        with self._lock:
-            self.connection.close(reason)
-            self._over()
+        """End it: whoever waits is woken, the sockets are closed. A signal's handler may call it at any moment."""
+        try:
+            with self._lock:
+                self.connection.close(reason)
+                self._over()
+        finally:
+            self._open_gates()
+
+    def leave(self) -> None:
+        """In a child process: the connection is the parent's (see `_fork`)."""
+        self._new_lock()
+        self._reading = False
+        self.connection.leave(_fork.FORKED)
+        self._over()
 
     @property
     def end(self) -> End:
@@ -205,30 +265,43 @@ class _Link:
         assert self.connection.end is not None
         return self.connection.end
 
+    # Inside
+
+    def _open_gates(self) -> None:
+        """Wake whom it concerns; without the lock."""
+        while self._woken:
+            with suppress(IndexError):  # another thread was faster
+                self._woken.popleft().open()
+
     # Inside, with the lock
 
-    def _turn(self, mine: threading.Condition, seconds: float) -> None:
+    def _turn(self, mine: _Gate, seconds: float) -> None:
         """Read once; or, while another thread reads, wait to be woken."""
         if self._unsent:
             self._flush()
             seconds = min(seconds, _RETRY)
-        if not self._reading:
+        if self._reading:
+            self._follow(mine, seconds)
+        else:
             self._read(seconds)
-            return
+
+    def _follow(self, mine: _Gate, seconds: float) -> None:
         try:
             self._followers.append(mine)
-            mine.wait(min(seconds, _LONGEST))
-            self._followers.remove(mine)
+            self._lock.release()
+            self._open_gates()
+            mine.wait(min(seconds, _LOOK_AGAIN))
+            self._own()
+            _drop(self._followers, mine)
         except BaseException:
             self._own()
-            if mine in self._followers:
-                self._followers.remove(mine)
+            _drop(self._followers, mine)
             raise
 
     def _pass_on(self) -> None:
         """Nobody may be left waiting with nobody reading."""
         if self._followers and not self._reading:
-            self._followers[0].notify()
+            self._followers[0].call()
 
     def _read(self, seconds: float) -> None:
         connection = self.connection
@@ -242,6 +315,8 @@ class _Link:
             try:
                 self._reading = True
                 self._lock.release()
+                if self._woken:
+                    self._open_gates()
                 with room:
                     taken.extend(map(self._in.recv_into, (room,)))  # in C from end to end: what came is known
                 size = taken[0]
@@ -268,7 +343,8 @@ class _Link:
         if size > 0:
             self._heard, self._silent = time.monotonic(), 0.0
             connection.buffer_updated(size)
-            self._news.notify(len(connection.queue))
+            if self._readers:
+                self._tell(len(connection.queue))
         elif size == 0:
             connection.receive_eof()
         elif error is not None:
@@ -276,6 +352,11 @@ class _Link:
         elif self._keepalive is not None:
             self._quiet(self._keepalive, time.monotonic() - began)
         self._flush()
+
+    def _tell(self, count: int) -> None:
+        """There is something for so many readers."""
+        for gate in self._readers[:count]:
+            gate.call()
 
     def _quiet(self, keepalive: float, seconds: float) -> None:
         self._silent += seconds
@@ -329,13 +410,18 @@ class _Link:
         """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
         up and closes what it reads."""
         self.gone = min(self.gone, time.monotonic())
-        self._news.notify_all()
+        self._tell(len(self._readers))
         if self._reading:
             with suppress(OSError):
                 self._in.shutdown(socket.SHUT_RDWR)
         else:
             self._in.close()
         self._out.close()
+
+
+def _drop(gates: list[_Gate], gate: _Gate) -> None:
+    if gate in gates:
+        gates.remove(gate)
 
 
 def _left(deadline: float) -> float:
@@ -1154,6 +1240,15 @@ class Server:
         self._listener.settimeout(_ACCEPT)
         self._acceptor = threading.Thread(target=self._accept, name=f"eslcodec-serve-{self.port}", daemon=True)
         self._acceptor.start()
+        _fork.register(self)
+
+    def leave(self) -> None:
+        """In a child process: the calls, and whoever calls, are the parent's (see `_fork`)."""
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._closing.set()
+        self._running = {}
+        self._listener.close()
 
     def __enter__(self) -> Self:
         return self

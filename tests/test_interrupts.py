@@ -5,19 +5,25 @@ No reply reaches the wrong caller, no command goes out twice, nobody waits for e
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
 import support
 
-from eslcodec.emulator import Emulator
+from eslcodec.emulator import Emulator, Later
 
 
 class Interrupt(BaseException):
@@ -122,3 +128,200 @@ def test_a_signal_handler_may_close_what_its_own_thread_works_on(esl: ModuleType
         assert threading.current_thread() is main
         with pytest.raises(esl.ConnectionClosed, match="closed by us"):
             fs.api("status")
+
+
+# Forks
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_process_leaves_the_connection_to_its_parent(esl: ModuleType) -> None:
+    with Emulator() as switch, esl.connect(switch.host, switch.port, reconnect=True) as fs:
+        switch.api["slow"] = Later(0.5, "of the parent")
+        job = fs.bgapi("slow")
+        if not (child := os.fork()):
+            with suppress(BaseException):
+                os._exit(in_child(esl, fs, lambda: job.result(timeout=5)))
+            os._exit(99)
+        assert os.waitpid(child, 0)[1] == 0
+        assert fs.api("echo", "parent").text == "parent"
+        assert job.result(timeout=5).text == "of the parent"
+        assert "api echo child\n" not in "\n".join(switch.commands)
+
+
+def not_said(esl: ModuleType, uses: Sequence[Callable[[], object]]) -> int:
+    """How many of these do not raise, and say, what they should in a child."""
+    wrong = 0
+    for use in uses:
+        try:
+            use()
+        except esl.ConnectionClosed as error:
+            wrong += "made in another process: connect again after the fork" not in str(error)
+        else:
+            wrong += 1
+    return wrong
+
+
+def in_child(esl: ModuleType, fs: Any, *more: Callable[[], object]) -> int:
+    """How many uses of the parent's connection go wrong."""
+    uses: list[Callable[[], object]] = [
+        lambda: fs.api("echo", "child"),
+        lambda: fs.subscribe("DTMF"),
+        lambda: fs.next_event(timeout=5),
+        lambda: next(fs.events(timeout=5)),
+        *more,
+    ]
+    wrong = not_said(esl, uses)
+    fs.close()
+    return wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_waits_gives_the_child_nothing_of_it(esl: ModuleType) -> None:
+    with Emulator() as switch, esl.connect(switch.host, switch.port) as fs:
+        fs.subscribe("DTMF")
+        got: list[Any] = []
+        reader = threading.Thread(target=lambda: got.append(fs.next_event(timeout=30)))
+        reader.start()
+        support.until(lambda: fs._link._reading)
+        with fs._link._lock:  # as if another thread had it, which is not there in the child
+            if not (child := os.fork()):
+                with suppress(BaseException):
+                    os._exit(in_child(esl, fs))
+                os._exit(99)
+        assert os.waitpid(child, 0)[1] == 0
+        switch.fire("DTMF", {"DTMF-Digit": "7"})
+        reader.join(10)
+        assert got[0]["DTMF-Digit"] == "7"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_process_leaves_an_asyncio_connection_to_its_parent(esl: ModuleType) -> None:
+    async def main(port: int) -> None:
+        async with support.part(esl, "aio").connect("127.0.0.1", port, reconnect=True) as fs:
+            if not (child := os.fork()):
+                with suppress(BaseException):
+                    run = asyncio.new_event_loop().run_until_complete
+                    uses = [lambda: run(fs.api("echo", "child")), lambda: run(fs.next_event(timeout=5))]
+                    os._exit(not_said(esl, uses))
+                os._exit(99)
+            assert os.waitpid(child, 0)[1] == 0
+            assert (await fs.api("echo", "parent")).text == "parent"
+
+    with Emulator() as switch:
+        asyncio.run(main(switch.port))
+        assert echoes(switch) == {"api echo parent": 1}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_process_leaves_a_server_and_its_calls_to_its_parent(esl: ModuleType) -> None:
+    calls: list[Any] = []
+    go_on = threading.Event()
+
+    def handle(call: Any) -> None:
+        calls.append(call)
+        go_on.wait(10)
+        call.hangup("USER_BUSY")
+
+    with esl.serve(handle) as server, Emulator() as switch:
+        call = switch.dial(server.host, server.port)
+        support.until(lambda: calls)
+        if not (child := os.fork()):
+            with suppress(BaseException):
+                server.close()
+                os._exit(not_said(esl, [lambda: calls[0].hangup("NORMAL_CLEARING")]))
+            os._exit(99)
+        assert os.waitpid(child, 0)[1] == 0
+        go_on.set()
+        assert call.wait() == "USER_BUSY"
+        again = switch.dial(server.host, server.port)
+        assert again.wait() == "USER_BUSY"
+
+
+# gevent
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+from eslcodec import ConnectionClosed, connect
+from eslcodec.emulator import Emulator, Later
+
+with Emulator() as switch:
+    switch.api["echo"] = lambda text: Later(0.0005 * (len(switch.commands) % 4), text)
+    fs = connect("127.0.0.1", switch.port)
+    wrong = stopped = 0
+
+    def ask(who):
+        global fs, wrong, stopped
+        for number in range(150):
+            tag = f"{who}-{number}"
+            try:
+                with gevent.Timeout(0.001):
+                    wrong += fs.api("echo", tag).text != tag
+            except gevent.Timeout:
+                stopped += 1
+            except ConnectionClosed:
+                fs = connect("127.0.0.1", switch.port)
+
+    greenlets = [gevent.spawn(ask, who) for who in "ab"]
+    gevent.joinall(greenlets, timeout=60, raise_error=True)
+    with gevent.Timeout(10):
+        last = fs.api("echo", "last").text
+    fs.close()
+    sent = [command for command in switch.commands if "echo" in command]
+print(all(greenlet.dead for greenlet in greenlets), wrong, last, stopped > 10, len(sent) == len(set(sent)))
+"""
+
+
+def test_timeouts_of_gevent_give_no_wrong_reply(tmp_path: Path) -> None:
+    pytest.importorskip("gevent")
+    program = tmp_path / "with_gevent.py"
+    program.write_text(GEVENT)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", program], cwd=tmp_path, capture_output=True, text=True, timeout=110
+    )
+    assert (ran.stdout, ran.returncode) == ("True 0 last True True\n", 0), ran.stderr
+
+
+# Threads
+
+
+def test_an_exception_from_another_thread_costs_the_thread_that_it_hits_only(esl: ModuleType) -> None:
+    chance = random.Random(2)
+    with Emulator() as switch, esl.connect(switch.host, switch.port) as fs:
+        errors: list[str] = []
+        done = threading.Event()
+        hit = 0
+
+        def ask(who: str, number: int = 0) -> None:
+            while not done.is_set():
+                number += 1
+                try:
+                    text = fs.api("echo", f"{who}-{number}", timeout=10).text
+                except Interrupt:
+                    continue
+                except esl.ConnectionClosed as error:
+                    if "interrupted" not in str(error):
+                        errors.append(str(error))
+                    return
+                if text != f"{who}-{number}":
+                    errors.append(f"{who}-{number}: {text}")
+
+        threads = [threading.Thread(target=ask, args=(who,)) for who in "abc"]
+        for thread in threads:
+            thread.start()
+        while hit < 50 and threads[0].is_alive():
+            hit += ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(threads[0].ident or 0), ctypes.py_object(Interrupt)
+            )
+            done.wait(chance.uniform(0, 0.004))
+        done.set()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert errors == []

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is in th
 PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogues run all together
     "$ make demo": "test_make_is_what_ci_runs",
     "with eslcodec.connect(": "test_the_loop_over_events",
+    "def hang_up(uuid)": "test_the_connection_of_each_worker",
     "eslcodec.aio.connect(": "test_the_loop_with_asyncio",
     "def greet(call)": "test_the_handler_of_calls",
     "def test_my_program(esl_switch)": "test_the_tests_that_users_write",
@@ -129,6 +131,20 @@ def test_the_loop_over_events() -> None:
             switch.wait_for(lambda: subscribed(switch), 30)
             switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
             assert line(process) == "CHANNEL_ANSWER u-1"
+
+
+def test_the_connection_of_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator() as switch:
+        switch.api["uuid_kill"] = lambda uuid: f"+OK {uuid}"
+        names: dict[str, Any] = {}
+        exec(block("def hang_up(uuid)").replace("8021", str(switch.port)), names)
+        assert names["hang_up"]("u-1").text == "+OK u-1"
+        first = names["connection_of"](os.getpid())
+        monkeypatch.setattr(os, "getpid", lambda: 0)  # as in a worker that was forked
+        assert names["hang_up"]("u-2").text == "+OK u-2"
+        assert len(switch.listeners) == 2
+        for fs in (first, names["connection_of"](0)):
+            fs.close()
 
 
 def test_the_loop_with_asyncio() -> None:
