@@ -584,7 +584,8 @@ class FrameSplitter:
             block_end = self._block_end
             block = bytes(self._buffer[self._start : block_end])
             body = None if self._length is None else bytes(self._buffer[block_end:end])
-            self._last = body or block
+            last = body or block
+            self._last = last if len(last) <= limits.KEPT_FRAME_BYTES else last[-limits.NOTICE_BYTES :]
             self._advance(end)
             return block, body
 
@@ -633,7 +634,8 @@ class MessageDecoder(FrameSplitter):
             if end < 0:
                 return None
             start = self._start
-            self._last = frame = bytes(self._buffer[start:end])
+            frame = bytes(self._buffer[start:end])
+            self._last = frame if end - start <= limits.KEPT_FRAME_BYTES else frame[-limits.NOTICE_BYTES :]
             split, has_body, content_type = self._block_end - start, self._length is not None, self._content_type
             self._advance(end)
         kind = self._kinds.get(content_type, self._default)

@@ -25,11 +25,12 @@ from __future__ import annotations
 
 import re
 
+from .limits import NOTICE_BYTES
+
 _NOTICE = b"Content-Type: text/disconnect-notice"
 _LENGTH = re.compile(rb"\nContent-Length: ([0-9]{1,9})\r?\n")
 _BLANK = re.compile(rb"\n\r?\n")
 _SHOWN_BYTES = 60
-_NOTICE_BYTES = 1024  # more than any notice of a switch
 
 
 class ESLError(Exception):
@@ -148,7 +149,7 @@ class IncompleteFrame(ProtocolError):
         self.data = data
         self.header_bytes = header_bytes
         self.body_bytes = body_bytes
-        self._before = before[-_NOTICE_BYTES:]
+        self._before = before[-NOTICE_BYTES:]
         self.notice, self.reason = _find_notice(data, header_bytes or 0)
         where = "stands in it"
         if self.notice is None:

@@ -31,6 +31,15 @@ MEMO_LINE_BYTES: Final = 512
 """What a decoder remembers between messages: about 40 events' worth of distinct header lines, none longer than this.
 Successive events repeat nine lines in ten."""
 
+TEMPLATE_BYTES: Final = 32 << 10
+"""The compiled core's way to the same: up to 128 header blocks whole, none longer than this, each with its dict and its
+JSON. An event of a switch has 2 to 10 KB of them, a channel full of variables 30; bodies are never kept."""
+
+NOTICE_BYTES: Final = 1024
+KEPT_FRAME_BYTES: Final = 64 << 10
+"""What is kept of the frame that came out last, for `IncompleteFrame` to look in: no notice of a switch is longer than
+the first. A frame up to the second is kept whole, because that takes no copy."""
+
 
 EVENT_QUEUE: Final = 4096
 """Messages that may wait for the reader of a connection before its socket is left alone: half a second of a busy

@@ -95,7 +95,7 @@ cdef enum:
     XML = 4
     # Values longer than this are decoded in memory of their own, shorter ones on the stack.
     STACK_BYTES = 1024
-    # What a decoder remembers (see limits.MEMO_LINES for the size of it all): names seen, and templates by their
+    # What a decoder remembers (see limits.TEMPLATE_BYTES for the size of it all): names seen, and templates by their
     # event's shape. Larger events are read without one.
     NAME_SLOTS = 4096
     # A dict is made large enough for as many headers as a block has lines, but only up to here: lines may be anything.
@@ -104,11 +104,13 @@ cdef enum:
     TEMPLATE_SLOTS = 128
     TEMPLATE_PROBES = 4
     TEMPLATE_LINES = 512
-    TEMPLATE_BYTES = 32768
 
 cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
 cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
+cdef Py_ssize_t TEMPLATE_BYTES = limits.TEMPLATE_BYTES
+cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
+cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
 
 
@@ -489,7 +491,7 @@ cdef struct Change:
 cdef class Template:
     """The headers of an event, for events with the same names in the same order. Never changed once made."""
 
-    cdef bytes frame  # owns `text`
+    cdef bytes block  # owns `text`: a copy, so that no body is kept with it
     cdef const char *text
     cdef Py_ssize_t size
     cdef dict headers
@@ -633,8 +635,8 @@ cdef class Memo:
             Py_XDECREF(known)
         return name
 
-    cdef Template match(self, bytes frame, const char *p, Py_ssize_t size, Change *changes, Py_ssize_t *count):
-        """A template for the event payload block [p, p + size), which lies in `frame`, and what differs from it.
+    cdef Template match(self, const char *p, Py_ssize_t size, Change *changes, Py_ssize_t *count):
+        """A template for the event payload block [p, p + size), and what differs from it.
 
         None if the block can have none.
         """
@@ -652,11 +654,11 @@ cdef class Memo:
                 count[0] = template.diff(p, size, changes)
                 if count[0] >= 0:
                     return template
-        template = self.learn(frame, p, size, key)
+        template = self.learn(p, size, key)
         count[0] = 0
         return template
 
-    cdef Template learn(self, bytes frame, const char *p, Py_ssize_t size, uint64_t key):
+    cdef Template learn(self, const char *p, Py_ssize_t size, uint64_t key):
         """Read the block and keep it as a template."""
         cdef Shape shape
         shape.count = 0
@@ -664,13 +666,14 @@ cdef class Memo:
         cdef dict headers = headers_of(p, p + size, True, self, &shape)
         if shape.count < 1:
             return None
+        cdef bytes block = PyBytes_FromStringAndSize(p, size)
         cdef Template template = Template.__new__(Template)
         template.lines = <TemplateLine *>PyMem_Malloc(shape.count * sizeof(TemplateLine))
         if template.lines == NULL:
             raise MemoryError
         memcpy(template.lines, shape.lines, shape.count * sizeof(TemplateLine))
-        template.frame = frame
-        template.text = p
+        template.block = block
+        template.text = PyBytes_AS_STRING(block)
         template.size = size
         template.headers = headers
         template.key = key
@@ -692,7 +695,7 @@ cdef class Memo:
         """All headers of a payload block."""
         cdef Change changes[TEMPLATE_LINES]
         cdef Py_ssize_t count = 0
-        cdef Template template = self.match(frame, p, size, changes, &count)
+        cdef Template template = self.match(p, size, changes, &count)
         if template is None:
             return headers_of(p, p + size, True, self, NULL)
         return template.fill(changes, count)
@@ -707,7 +710,7 @@ cdef class Memo:
         """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way."""
         cdef Change changes[TEMPLATE_LINES]
         cdef Py_ssize_t count = 0, rest
-        cdef Template template = self.match(frame, p, size, changes, &count)
+        cdef Template template = self.match(p, size, changes, &count)
         cdef Out *out = &self.scratch
         cdef int invalid = 0
         if template is None:
@@ -1428,8 +1431,8 @@ cdef class FrameSplitter:
         cdef const char *data = self.store.data
         block = PyBytes_FromStringAndSize(data + self.at.start, self.at.block_end - self.at.start)
         body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
+        self.last = last_of(body or block)
         advance(&self.at, end)
-        self.last = body or block
         return block, body
 
     def __iter__(self):
@@ -1464,6 +1467,14 @@ cdef int64_t read_head(const char *p, const char *end, Place *at) except -2:
             elif number != length:
                 raise InvalidContentLength(first[:first_size], line.value[: line.value_size])
     return length
+
+
+cdef inline bytes last_of(bytes frame):
+    """What is kept of a frame that comes out: all of it, or the end of one that is large."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(frame)
+    if size <= KEPT_FRAME_BYTES:
+        return frame
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(frame) + size - NOTICE_BYTES, NOTICE_BYTES)
 
 
 cdef inline void advance(Place *at, Py_ssize_t end) noexcept nogil:
@@ -1553,8 +1564,8 @@ cdef class MessageDecoder(FrameSplitter):
         cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + at.start, end - at.start)
         cdef const char *written = PyBytes_AS_STRING(frame) + at.type_at
         cdef type kind = self.default if at.type_size < 0 else self.kind_of(written, at.type_size)
+        self.last = last_of(frame)
         advance(&self.at, end)
-        self.last = frame
         cdef Message message = <Message?>kind.__new__(kind)  # which may be anybody's code
         message.adopt(frame, self.memo, at.block_end - at.start, at.length >= 0, written, at.type_size)
         return message

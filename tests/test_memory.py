@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import importlib
 import pickle
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import OK, plain
+from support import OK, frame, plain
 
 EVENT = plain(b"Event-Name: CUSTOM\nA: 1%202\n\nbody")
 
@@ -101,3 +102,42 @@ def test_events_of_the_official_module_are_copied(esl):
         assert again.nextHeader() == "Event-Subclass"
     with pytest.raises((TypeError, ValueError)):
         event.__setstate__(())
+
+
+# What a decoder keeps
+
+
+@pytest.fixture
+def kept() -> Iterator[Any]:
+    """Says how many bytes Python's allocators have handed out since the test began."""
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+
+def test_a_decoder_keeps_no_bodies(esl, kept):
+    """It remembers events by the names in them: here 20 with other names each, and a body of 4 MB."""
+    decoder = esl.Decoder()
+    body = bytes(4_000_000)
+    for number in range(20):
+        decoder.feed(plain(b"Event-Name: CUSTOM\nName-%d: 1\n\n" % number + body))
+        event = decoder.next_message()
+        assert event.asdict() == {"Event-Name": "CUSTOM", f"Name-{number}": "1"}
+        assert len(event.to_json()) > len(body)
+    del event, body
+    decoder.feed(OK)
+    assert decoder.next_message()["Reply-Text"] == "+OK"
+    assert kept() < 2_000_000
+
+
+@pytest.mark.parametrize("framing", ["Decoder", "FrameSplitter"])
+def test_of_a_large_frame_the_end_is_kept(esl, kept, framing):
+    decoder = getattr(esl, framing)()
+    notice = b"Content-Type: text/disconnect-notice\nContent-Length: 21\n\nDisconnected, goodb"
+    decoder.feed(frame(b"Content-Type: api/response", bytes(4_000_000) + notice) + b"ye\n")
+    assert len(list(decoder)) == 1
+    decoder.feed(b"")
+    assert kept() < 2_000_000
+    with pytest.raises(esl.IncompleteFrame) as caught:
+        decoder.feed_eof()
+    assert caught.value.reason == "Disconnected, goodbye"
