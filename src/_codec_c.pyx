@@ -10,7 +10,8 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
 * `asdict` compares an event's bytes with those of an earlier event that had the same names in the same order, copies
   that one's dict and replaces what differs (`Template`). Nine lines in ten are alike, and equal bytes need no parsing.
 
-Functions that hold pointers into a message's bytes hold the bytes object as well.
+Functions that hold pointers into a message's bytes hold the bytes object as well. Lists are made by loops that append:
+what Cython makes of a list comprehension frees an item twice when the list cannot grow.
 
 Without the GIL every public method runs in a critical section of its object, and what messages share (`Memo`, `Store`)
 has one of its own; with the GIL these are nothing. One inside another of the same object is slow before Python 3.14, so
@@ -27,6 +28,7 @@ from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
@@ -538,24 +540,35 @@ cdef class Template:
 
     cdef int render(self) except -1:
         """Write the headers as JSON, once."""
+        cdef Out out
+        cdef int invalid = 0
+        memset(&out, 0, sizeof(Out))
+        try:
+            self.render_into(&out, &invalid)
+        except BaseException:
+            PyMem_RawFree(out.data)
+            raise
+        self.no_json |= invalid != 0
+        self.json = out
+        return 0
+
+    cdef int render_into(self, Out *out, int *invalid) except -1:
         cdef Py_ssize_t i
         cdef TemplateLine *line
         cdef const char *name
-        cdef int invalid = 0
         for i in range(self.count):
             line = &self.lines[i]
-            line.json_at = line.json_value_at = <uint32_t>self.json.size
+            line.json_at = line.json_value_at = <uint32_t>out.size
             if line.name == NULL:
                 continue
             name = self.text + line.at
             if line.value_at - line.at == 7 and memcmp(name, b"_body", 5) == 0:
-                invalid = 1
-            write_bytes(&self.json, b"," if self.json.size else b"{", 1)
-            write_string(&self.json, name, line.value_at - line.at - 2, False, &invalid)
-            write_bytes(&self.json, b":", 1)
-            line.json_value_at = <uint32_t>self.json.size
-            write_value(&self.json, self.text + line.value_at, self.line_stop(i) - line.value_at, False, &invalid)
-        self.no_json |= invalid != 0
+                invalid[0] = 1
+            write_bytes(out, b"," if out.size else b"{", 1)
+            write_string(out, name, line.value_at - line.at - 2, False, invalid)
+            write_bytes(out, b":", 1)
+            line.json_value_at = <uint32_t>out.size
+            write_value(out, self.text + line.value_at, self.line_stop(i) - line.value_at, False, invalid)
         return 0
 
     cdef Py_ssize_t line_stop(self, Py_ssize_t i) noexcept:
@@ -1538,7 +1551,9 @@ cdef class MessageDecoder(FrameSplitter):
         for kind in [*kinds.values(), default]:
             if not issubclass(kind, Message):
                 raise TypeError(f"{kind!r} is no subclass of Message")
-        names = [bytes(key) for key in kinds]
+        cdef list names = []
+        for key in kinds:
+            names.append(bytes(key))
         classes = list(kinds.values())
         memo = Memo()
         with cython.critical_section(self):
@@ -1867,7 +1882,7 @@ cdef class Message:
         if self.format == JSON:
             return self.json().headers(None) if self.memo is None else self.memo.json_headers(self.json())
         if self.format == XML:
-            return _first_wins([(name, joined(value)) for name, value in self.xml()[0]])
+            return _first_wins(joined_fields(self.xml()[0]))
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
@@ -1976,7 +1991,13 @@ cdef class Message:
     @cython.critical_section
     def select(self, *names):
         """See eslcodec._codec_py.Message.select."""
-        return tuple([self.find(name) for name in names])
+        cdef tuple values = PyTuple_New(len(names))
+        cdef Py_ssize_t i
+        for i in range(len(names)):
+            value = self.find(names[i])
+            Py_INCREF(value)
+            PyTuple_SET_ITEM(values, i, value)
+        return values
 
     @cython.critical_section
     def asdict(self):
@@ -1990,8 +2011,7 @@ cdef class Message:
 
     cdef list get_pairs(self):
         if self.format > PLAIN:
-            fields = self.json().fields() if self.format == JSON else self.xml()[0]
-            return [(name, joined(value)) for name, value in fields]
+            return joined_fields(self.json().fields() if self.format == JSON else self.xml()[0])
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
@@ -2029,7 +2049,10 @@ cdef class Message:
             fields = self.json().fields()
         else:
             fields = self.xml()[0] if self.format == XML else self.get_pairs()
-        return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
+        cdef list split = []
+        for name, value in fields:
+            split.append((name, split_array(value) if isinstance(value, str) else value))
+        return split
 
     def to_json(self, errors="replace"):
         """See eslcodec._codec_py.Message.to_json."""
@@ -2096,6 +2119,14 @@ cdef class Message:
 
     def __repr__(self):
         return f"<{type(self).__name__} of {len(self.frame)} bytes>"
+
+
+cdef list joined_fields(list fields):
+    """Headers with each array as its text."""
+    cdef list pairs = []
+    for name, value in fields:
+        pairs.append((name, joined(value)))
+    return pairs
 
 
 Mapping.register(Message)
