@@ -13,8 +13,8 @@ which core is in use: "c" (compiled) or "python" (its twin).
 
 Beside what stands here: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as
 bytes), `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client
-without sockets), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL` (FreeSWITCH's own module),
-`eslcodec.adapters` (our codec in other clients).
+without sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.emulator` (a switch to test against),
+`eslcodec.ESL` (FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from .events import (
 )
 
 if TYPE_CHECKING:
-    from . import ESL, aio, sync
+    from . import ESL, aio, presets, sync
     from .backoff import Backoff
     from .sync import connect, serve
 
@@ -109,6 +109,7 @@ __all__ = [
     "install_as_ESL",
     "parse_headers",
     "parse_pairs",
+    "presets",
     "quote",
     "serve",
     "sync",
@@ -117,7 +118,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ESL", "aio", "sync"):
+    if name in ("ESL", "aio", "presets", "sync"):
         return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, render, sync
+from eslcodec import ESL, aio, commands, presets, render, sync
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, Reply, Wait
@@ -258,7 +258,7 @@ def options() -> sync.ExecuteOptions:
 async def inbound_async() -> None:
     async with eslcodec.aio.connect("127.0.0.1", 8021, keepalive=30, when_full="drop", reconnect=True) as fs:
         assert_type(fs, aio.Client)
-        assert_type(await fs.subscribe("ALL"), eslcodec.CommandReply)
+        assert_type(await fs.subscribe(*eslcodec.presets.CALLS, custom=presets.GATEWAYS), eslcodec.CommandReply)
         assert_type(await fs.api("status"), eslcodec.CommandReply | eslcodec.ApiResponse)
         assert_type(await fs.pipeline(["api status"]), list[eslcodec.CommandReply | eslcodec.ApiResponse])
         job = await fs.bgapi("status")
