@@ -46,6 +46,7 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
 from ._codec_py import split_array
+from ._ctext import redacted
 from ._json import Field
 from .enums import EventName
 from .errors import IncompleteFrame, InvalidCommand, ProtocolError
@@ -84,12 +85,17 @@ def _text(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise TypeError(f"argument is {type(value).__name__}, expected str or None")
-    if not value.isascii():
-        try:
-            value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise TypeError("argument has a surrogate that stands for no byte") from None
+    if not value.isascii() and not _is_encodable(value):
+        raise TypeError("argument has a surrogate that stands for no byte")
     return value.partition("\0")[0] if "\0" in value else value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # which holds the text, and that perhaps a password
+        return False
+    return True
 
 
 def _int(value: Any) -> int:
@@ -1001,7 +1007,7 @@ class ESLconnection:
         if not data.endswith(b"\n\n"):
             data += b"\n\n"
         if _log_level >= _DEBUG:
-            _log(_DEBUG, f"SEND {'auth or userauth, with the password' if _is_login(data) else _str(data)}")
+            _log(_DEBUG, f"SEND {redacted(_str(data))}")
         with self._sending:
             sock = self._socket
             if self._writing:
@@ -1324,11 +1330,6 @@ def _is_of_socket(error: BaseException) -> bool:
 def _was_in_decoder(error: BaseException) -> bool:
     """Whether the decoder of Python was interrupted, and may be left between two states."""
     return any(frame.f_code.co_filename == _DECODER_FILE for frame, _ in walk_tb(error.__traceback__))
-
-
-def _is_login(command: bytes) -> bool:
-    """Whether a command has a password in it, which no log shall have."""
-    return command.lstrip()[:9].lower().startswith((b"auth ", b"userauth "))
 
 
 def _is_readable(sock: socket.socket, ms: int) -> bool:

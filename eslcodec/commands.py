@@ -28,6 +28,7 @@ import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from ._ctext import redacted
 from .enums import HangupCause, LogLevel
 from .errors import InvalidCommand
 from .limits import MAX_COMMAND_BODY_BYTES, MAX_COMMAND_BYTES, MAX_JOB_UUID_BYTES
@@ -79,6 +80,11 @@ class MessageOptions(TypedDict, total=False):
 # Parts. Each returns the text that goes on the wire, or raises.
 
 
+def _shown(text: str) -> str:
+    """A part in the text of an error: quoted, short, without what may be a password."""
+    return f"{redacted(text)!r:.80}"
+
+
 def _text(what: str, text: object) -> str:
     if not isinstance(text, str):
         raise TypeError(f"{what} is {type(text).__name__}, expected str")
@@ -90,7 +96,7 @@ def _line(what: str, text: object, *, secret: bool = False) -> str:
     line = _text(what, text)
     for breaker in _LINE_BREAKERS:
         if breaker in line:
-            shown = "" if secret else f" {line!r:.80}"
+            shown = "" if secret else f" {_shown(line)}"
             raise InvalidCommand(f"{what}{shown} has {breaker!r} in it, expected a single line")
     return line
 
@@ -99,7 +105,7 @@ def _word(what: str, text: object) -> str:
     """Text without blanks: one of several words on a line."""
     word = _line(what, text)
     if not word or " " in word:
-        raise InvalidCommand(f"{what} is {word!r:.80}, expected one word")
+        raise InvalidCommand(f"{what} is {_shown(word)}, expected one word")
     return word
 
 
@@ -107,7 +113,7 @@ def _rest(what: str, text: object) -> str:
     """The rest of a line, behind exactly one blank."""
     rest = _line(what, text)
     if not rest or rest.startswith(" "):
-        raise InvalidCommand(f"{what} is {rest!r:.80}, expected text that does not begin with a blank")
+        raise InvalidCommand(f"{what} is {_shown(rest)}, expected text that does not begin with a blank")
     return rest
 
 
@@ -117,7 +123,7 @@ def _value(what: str, text: object) -> str:
     if value.startswith(_ARRAY):
         items = value[len(_ARRAY) :].split(_BETWEEN_ITEMS)
         if len(items) == 1:
-            raise InvalidCommand(f"{what} is {value!r:.80}, which the switch reads as an array of one: give a list")
+            raise InvalidCommand(f"{what} is {_shown(value)}, which the switch reads as an array of one: give a list")
         return _joined(what, items)
     return value
 
@@ -128,7 +134,7 @@ def _joined(what: str, items: Sequence[str]) -> str:
         raise InvalidCommand(f"{what} is an array without a first item: the switch drops empty ones at the beginning")
     for text in texts:
         if _BETWEEN_ITEMS in text or text.startswith(_ARRAY):
-            raise InvalidCommand(f"an item of {what} is {text!r:.80}, expected no '|:' in it and no 'ARRAY::' first")
+            raise InvalidCommand(f"an item of {what} is {_shown(text)}, expected no '|:' in it and no 'ARRAY::' first")
     return _ARRAY + _BETWEEN_ITEMS.join(texts)
 
 
@@ -150,7 +156,7 @@ def _flag(what: str, flag: object) -> bool:
 def _format(format: object) -> str:
     name = _text("the format", format)
     if name not in FORMATS:
-        raise InvalidCommand(f"the format is {name!r:.80}, expected 'plain', 'json' or 'xml'")
+        raise InvalidCommand(f"the format is {_shown(name)}, expected 'plain', 'json' or 'xml'")
     return name
 
 
@@ -158,10 +164,10 @@ def _event_name(name: object) -> str:
     text = _line("an event name", name)
     if not _EVENT_NAME.fullmatch(text):
         raise InvalidCommand(
-            f"an event name is {text!r:.80}, expected letters, digits and '_' (subclasses: custom=...)"
+            f"an event name is {_shown(text)}, expected letters, digits and '_' (subclasses: custom=...)"
         )
     if text.lower() in FORMATS:
-        raise InvalidCommand(f"an event name is {text!r}, which the switch takes for a format (format=...)")
+        raise InvalidCommand(f"an event name is {_shown(text)}, which the switch takes for a format (format=...)")
     return text
 
 
@@ -177,7 +183,7 @@ def _pairs(headers: Headers) -> Iterable[tuple[str, Value]]:
 
 
 def _header_value(name: str, value: Value) -> str:
-    what = f"the value of {name!r:.80}"
+    what = f"the value of {_shown(name)}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -193,7 +199,7 @@ def _header_name(name: object) -> str:
     text = _line("a header name", name)
     if not text or text != text.strip(" \t") or ":" in text or "[" in text or text.lower() == "_body":
         raise InvalidCommand(
-            f"a header name is {text!r:.80}, expected one without ':', '[' and blanks around it, other than '_body'"
+            f"a header name is {_shown(text)}, expected one without ':', '[' and blanks around it, other than '_body'"
         )
     return text
 
@@ -207,10 +213,10 @@ def _lines(headers: Headers, body: bytes) -> Iterator[str]:
         key = name.lower()
         if key == "content-length":
             if text != str(len(body)):
-                raise InvalidCommand(f"{name} is {text!r:.80}, expected {len(body)}, the length of the body")
+                raise InvalidCommand(f"{name} is {_shown(text)}, expected {len(body)}, the length of the body")
             continue
         if text.startswith(_ARRAY) and key in written:
-            raise InvalidCommand(f"{name!r:.80} is there already: the switch would add the items of this array to it")
+            raise InvalidCommand(f"{_shown(name)} is there already: the switch would add the items of this array to it")
         written.add(key)
         yield f"{name}: {text}"
 
@@ -430,7 +436,7 @@ def myevents(uuid: str | None = None, *, format: str | None = None) -> bytes:
         raise InvalidCommand("the switch ignores a format behind a uuid: set it with event() before")
     word = _word("the uuid", uuid)
     if word.lower() in FORMATS:
-        raise InvalidCommand(f"the uuid is {word!r}, which the switch may take for a format (format=...)")
+        raise InvalidCommand(f"the uuid is {_shown(word)}, which the switch may take for a format (format=...)")
     return _command(f"myevents {word}")
 
 
@@ -479,7 +485,9 @@ def filter_delete(header: str = "all", value: str | None = None) -> bytes:
 def _filter_header(header: object) -> str:
     name = _word("the header to filter by", header)
     if "[" in name:
-        raise InvalidCommand(f"the header to filter by is {name!r:.80}, expected a name without '[', which is an index")
+        raise InvalidCommand(
+            f"the header to filter by is {_shown(name)}, expected a name without '[', which is an index"
+        )
     return name
 
 
@@ -502,7 +510,7 @@ def sendevent(name: str, headers: Headers = (), body: bytes | str = b"", *, subc
     event_name = _event_name(name)
     if subclass is not None:
         if not _is_custom(event_name):
-            raise InvalidCommand(f"{event_name!r:.80} has no subclasses, only CUSTOM has")
+            raise InvalidCommand(f"{_shown(event_name)} has no subclasses, only CUSTOM has")
         headers = [("Event-Subclass", _text("the subclass", subclass)), *_without("Event-Subclass", headers)]
     data = _body(body)
     return _command(f"sendevent {event_name}", _lines(headers, data), data)
@@ -586,7 +594,7 @@ def execute(
     headers: list[tuple[str, Value]] = [("execute-app-name", _word("the application", application))]
     text = _text("the argument", argument)
     if "\0" in text:
-        raise InvalidCommand(f"the argument {text!r:.80} has a NUL in it, where the switch would cut it")
+        raise InvalidCommand(f"the argument {_shown(text)} has a NUL in it, where the switch would cut it")
     by_body = text.startswith((" ", _ARRAY)) or "\n" in text or "\r" in text
     if text:
         headers.append(("content-type", "text/plain") if by_body else ("execute-app-arg", text))
@@ -661,7 +669,7 @@ def unicast(
         ['remote-ip: 127.0.0.1', 'remote-port: 9000', 'transport: tcp']
     """
     if _text("the transport", transport) not in ("udp", "tcp"):
-        raise InvalidCommand(f"the transport is {transport!r:.80}, expected 'udp' or 'tcp'")
+        raise InvalidCommand(f"the transport is {_shown(transport)}, expected 'udp' or 'tcp'")
     headers: list[tuple[str, Value]] = [
         ("local-ip", _word("the local address", local_ip)),
         ("local-port", _number("the local port", local_port, 0, 65535)),

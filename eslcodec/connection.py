@@ -38,6 +38,9 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from . import commands, limits
 from ._codec import Message
+from ._ctext import described as _described
+from ._ctext import redacted
+from .commands import _encoded
 from .enums import HangupCause, LogLevel
 from .errors import (
     AccessDenied,
@@ -366,7 +369,7 @@ class Connection:
             return cls(commands.auth(password), greeted=True, **options)
         name, at, domain = user.partition("@")
         if not at:
-            raise InvalidCommand(f"the user is {user!r:.80}, expected user@domain")
+            raise InvalidCommand("the user has no '@' in it, expected user@domain")
         return cls(commands.userauth(name, domain, password), greeted=True, **options)
 
     @classmethod
@@ -644,7 +647,7 @@ class Connection:
         block = commands.execute(application, argument, event_uuid=event_uuid, **options)
         what = _described(block)
         self._check_open(what)
-        ended: Wait[Event] = Wait(self, f"the end of {application}", patient=True)
+        ended: Wait[Event] = Wait(self, f"the end of {redacted(application)}", patient=True)
         execution = _Execution(ended)
         if self.lingering is not None:
             ended.fail(lambda: ChannelEnded("the channel has hung up"))
@@ -1043,20 +1046,13 @@ def variable(reply: CommandReply) -> str | None:
     return None if reply.text == "-ERR command not found" else reply.text
 
 
-def _described(block: bytes) -> str:
-    """A command for a message: its first word, and what is called for `api` and `bgapi`. Never a password."""
-    words = block.split(b"\n", 1)[0].split(b" ", 2)
-    shown = words[:2] if words[0].lower() in (b"api", b"bgapi", b"sendevent") else words[:1]
-    return repr(b" ".join(shown)[:80].decode("utf-8", "backslashreplace"))
-
-
 def _one_command(command: bytes | str) -> bytes:
     """A block as the switch reads it (spec commands.md 1), checked to be a single command.
 
     Raises:
         InvalidCommand: the switch would read none, or more than one.
     """
-    block = command.encode("utf-8", "surrogateescape") if isinstance(command, str) else bytes(command)
+    block = _encoded(command) if isinstance(command, str) else bytes(command)
     head, _, body = block.lstrip(b"\n").partition(b"\n\n")
     head = head.rstrip(b"\n")
     if not head or b"\r" in head or b"\0" in head:

@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from . import render
 from ._codec import FrameSplitter
+from ._ctext import redacted
 from ._json import Field
 from ._listener import SHUTDOWN, Listener, log_level
 from ._switch import QUEUE_LIMIT, Api, Application, Job, Later, Run, Session, Switch, User, new_uuid
@@ -348,7 +349,7 @@ class Emulator:
             if result:
                 return result
             if not self._changes(version, deadline - time.monotonic()):
-                last = "".join(f"\n  {_without_password(command)!r:.100}" for command in self.commands[-5:])
+                last = "".join(f"\n  {redacted(command)!r:.100}" for command in self.commands[-5:])
                 raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}")
 
     # What a test does
@@ -598,11 +599,6 @@ class Emulator:
             connection.listener.dismiss(SHUTDOWN)
             connection.flush()
             connection.close()
-
-
-def _without_password(command: str) -> str:
-    word, blank, _ = command.partition(" ")
-    return f"{word} ..." if blank and word.lower() in ("auth", "userauth") else command
 
 
 class _Recording:

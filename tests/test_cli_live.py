@@ -367,6 +367,15 @@ def test_nothing_typed_is_the_switchs_own_default(switch: Emulator) -> None:
     assert "is ready" in answered_prompt(switch, [""])
 
 
+def test_a_password_given_as_user_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "is_terminal", lambda stream: True)
+    with Emulator() as switch:
+        result = run("api", switch, "--user", f"1:{SECRET}", "x", input="x\n")
+    assert result.exit_code == 2
+    assert f"Password of 1:*** at 127.0.0.1:{switch.port}: " in result.stderr
+    assert SECRET not in result.output
+
+
 def test_a_user_has_no_default() -> None:
     with Emulator(users={"1@example.org": User(SECRET)}) as switch:
         shown = answered_prompt(switch, ["", SECRET], "--user", "1@example.org")

@@ -640,7 +640,7 @@ def test_a_login_of_ones_own_is_not_told_either(esl, capfd, monkeypatch, command
         assert con.sendRecv(command).getHeader("Reply-Text") == "-ERR no"
         con.disconnect()
     err = capfd.readouterr().err
-    assert "SEND auth or userauth, with the password" in err
+    assert f"SEND {re.match('[a-zA-Z]+', command)[0]} ***" in err
     assert SECRET not in err
     with Hostile(*LOGIN, stay) as peer, esl.connect(HOST, peer.port) as fs:
         with pytest.raises(esl.CommandTimeout) as caught:
@@ -687,5 +687,5 @@ def test_the_emulator_tells_no_password(esl):
         with pytest.raises(TimeoutError) as caught:
             switch.wait_for(lambda: False, 0.01)
         shown = [repr(switch), told(caught.value), repr(switch.listeners), repr(switch.add_session("u-1"))]
-    assert str(caught.value).splitlines()[1:] == ["  'auth ...'", "  'api status'", "  'userauth ...'"]
+    assert str(caught.value).splitlines()[1:] == ["  'auth ***'", "  'api status'", "  'userauth ***'"]
     assert SECRET not in "".join(shown)

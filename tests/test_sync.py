@@ -236,7 +236,7 @@ def test_logs_in_as_a_user(esl: ModuleType) -> None:
     [
         ({"password": "wr0ng"}, "AuthError", "-ERR invalid"),
         ({"password": "wr0ng\nx"}, "InvalidCommand", "the password has '\\n' in it, expected a single line"),
-        ({"user": "ops", "password": "wr0ng"}, "InvalidCommand", "the user is 'ops', expected user@domain"),
+        ({"user": "ops", "password": "wr0ng"}, "InvalidCommand", "the user has no '@' in it, expected user@domain"),
     ],
 )
 def test_a_login_that_fails_tells_no_password(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, cast
@@ -10,6 +9,7 @@ from typing import Any, Final, cast
 import click
 
 from .. import ProtocolError
+from .._ctext import redacted
 from ..emulator import Emulator, Listener
 from .files import label, reading, recording
 from .login import DEFAULT_PASSWORD, address, password_file_option, stored_password
@@ -17,7 +17,6 @@ from .text import escape, shortened
 
 _BUNDLED: Final = "demo"
 _LOOK_SECONDS: Final = 1.0  # each change wakes us; this is for none
-_LOGIN: Final = re.compile(r"\s*(?:user)?auth", re.IGNORECASE)
 
 
 @click.command(short_help="Run a switch for tests, without FreeSWITCH.")
@@ -112,12 +111,7 @@ def _news(switch: Emulator, shown: dict[Listener, int]) -> Iterator[str]:
             yield f"{who} connected"
         for command in listener.commands[shown[listener] :]:
             shown[listener] += 1
-            yield f"{who} {_without_password(command)}"
+            yield f"{who} {shortened(redacted(command))}"
         if ended:
             del shown[listener]
             yield f"{who} closed"
-
-
-def _without_password(command: str) -> str:
-    login = _LOGIN.match(command)
-    return f"{escape(login[0])} ***" if login else shortened(command)

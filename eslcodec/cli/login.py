@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from .._ctext import redacted_user
 from ..errors import AuthError, ESLError, InvalidCommand
 from ..sync import Client, connect
 from .text import escape, is_terminal
@@ -102,8 +103,10 @@ class Target:
 
     def _asked(self) -> str:
         default = None if self.user else DEFAULT_PASSWORD
-        question = f"Password of {escape(self.user)} at {self}" if self.user else f"Password of {self} [{default}]"
-        password: str = click.prompt(question, default=default, show_default=False, hide_input=True, err=True)
+        whose = f"{escape(redacted_user(self.user))} at {self}" if self.user else f"{self} [{default}]"
+        password: str = click.prompt(
+            f"Password of {whose}", default=default, show_default=False, hide_input=True, err=True
+        )
         return password
 
 
