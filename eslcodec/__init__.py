@@ -58,12 +58,12 @@ from .events import (
 
 if TYPE_CHECKING:
     from . import ESL, aio, presets, sync
-    from .backoff import Backoff
+    from .reconnect import Backoff
     from .sync import connect, serve
 
 __version__ = "0.1.0"
 
-_LAZY = {"Backoff": "backoff", "connect": "sync", "serve": "sync"}
+_LAZY = {"Backoff": "reconnect", "connect": "sync", "serve": "sync"}
 
 __all__ = [
     "ESL",

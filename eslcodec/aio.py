@@ -56,11 +56,11 @@ from typing import (
 
 from . import _fork, commands, limits
 from ._codec import Message
-from .backoff import Backoff
-from .connection import Connection, End, Reply, Wait, variable
+from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
-from .events import CommandReply, Event, Gap, JobResult
+from .events import CommandReply, Event, JobResult
+from .reconnect import Backoff, Reconnection
 from .subscriptions import Subscriptions, event_name
 
 if TYPE_CHECKING:
@@ -591,22 +591,17 @@ class Client:
         link: _Link,
         address: tuple[str, int],
         command_timeout: float,
+        books: Reconnection | None = None,
         route: _Route | None = None,
-        backoff: Backoff | None = None,
     ) -> None:
         self.host, self.port = address
         self._command_timeout = command_timeout
+        self._books = books or Reconnection(None)
         self._route = route
-        self._backoff = backoff  # None: no reconnection
-        self._pauses = iter(()) if backoff is None else backoff.delays()  # between the attempts
-        self._pause = 0.0
         self._loop = asyncio.get_running_loop()
         self._readers = _Bell(self._loop)
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
         self._dropped = 0
-        self._closing = False
-        self._away: End | None = None  # why we are connecting again
-        self._over: End | None = None
         self._task: asyncio.Task[None] | None = None
         self._link = link
         self._attach(link)
@@ -632,21 +627,20 @@ class Client:
     @property
     def closed(self) -> bool:
         """Whether it has ended for good. What was received before can still be read."""
-        return self._over is not None
+        return self._books.over is not None
 
     def __repr__(self) -> str:
-        state = f"closed: {self._over.reason}" if self._over else "connecting again" if self._away else "open"
+        over = self._books.over
+        state = f"closed: {over.reason}" if over else "connecting again" if self._books.away else "open"
         return f"<{type(self).__name__} {self.host}:{self.port} {state}>"
 
     async def close(self) -> None:
         """Close the connection: every wait ends with ConnectionClosed, and reading without an error. What was received
         can still be read. Twice is once."""
-        self._closing = True
         task, self._task = self._task, None
         self._link.close()
-        if self._over is None:
-            assert self.connection.end is not None
-            self._finish(self.connection.end)
+        self._books.close()
+        self._readers.ring()
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
@@ -682,17 +676,18 @@ class Client:
             return await self.events(timeout).__anext__()
         except StopAsyncIteration:
             pass
-        if self._over is not None:
-            raise self._over.error()
+        if self._books.over is not None:
+            raise self._books.over.error()
         return None
 
     async def _more(self, deadline: float) -> bool:
         """Wait until something may be in the queue; False if there is nothing in time, or the end was well."""
-        if self._over is None:
+        if self._books.over is None:
             return await self._readers.wait(deadline)
-        if self._over.clean or self._closing:
+        error = self._books.told(self._books.over)
+        if error is None:
             return False
-        raise self._over.error()
+        raise error
 
     # Handlers
 
@@ -945,8 +940,9 @@ class Client:
     ) -> tuple[_Link, T]:
         """Send a command once the socket takes it: the link that took it, and what the connection returned."""
         await self._link.writable(self._command_timeout if timeout is None else timeout)
-        if self._away is not None:
-            raise self._away.error()
+        away = self._books.over or self._books.away
+        if away is not None and away is not self.connection.end:
+            raise away.error()
         link = self._link
         result = verb(link.connection, *args, **kwargs)
         link.settle()
@@ -972,50 +968,45 @@ class Client:
             self._ended()
 
     def _ended(self) -> None:
-        end = self.connection.end
+        link, books = self._link, self._books
+        end = link.connection.end
         assert end is not None
-        if self._backoff is None or not end.worth_retrying:
-            self._finish(end)
+        books.lost(end, lasted=link.gone - link.began, since=link.gone, now=self._loop.time())
+        if books.away is None or books.over is not None:
+            self._readers.ring()
             return
         _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, end.reason)
-        self._away = end
-        self._task = self._loop.create_task(self._return(self._link, self._backoff))
+        self._task = self._loop.create_task(self._return())
 
-    def _finish(self, end: End) -> None:
-        self._over = end
-        self._away = None
-        self._readers.ring()
-
-    async def _return(self, lost: _Link, backoff: Backoff) -> None:
-        """Connect again after the loss of a link, as often as there are attempts. A connection that lasted no longer
-        than the pause before it has changed nothing: the pauses go on growing."""
-        if lost.gone - lost.began > self._pause:
-            self._pauses = backoff.delays()
-        for pause in self._pauses:
-            self._pause = pause
-            await asyncio.sleep(pause)
+    async def _return(self) -> None:
+        """Connect again, as often as there are attempts."""
+        books = self._books
+        while books.due is not None and books.over is None:
+            await asyncio.sleep(books.due - self._loop.time())
+            books.dialling()
+            lost = self._link
             try:
                 await self._attempt(lost)
             except (OSError, ESLError) as error:
                 _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
-                end = self.connection.end
-                if self._link is not lost and end is not None and not end.worth_retrying:
-                    self._finish(end)
-                    return
-                if self.connection.logged_in:  # and so the gap until then was told
-                    lost = self._link
+                self._failed(lost, error)
             else:
-                self._away = None
+                books.usable()
                 self._rely_on(self._link)
                 return
-        assert lost.connection.end is not None
-        self._finish(lost.connection.end)
+        self._readers.ring()
+
+    def _failed(self, lost: _Link, error: Exception) -> None:
+        link, now = self._link, self._loop.time()
+        if link is lost:
+            self._books.failed(error, None, now=now)
+        else:
+            told = link.connection.logged_in  # and so the gap until then was
+            self._books.failed(error, link.connection.end, now=now, since=link.gone if told else None)
 
     async def _attempt(self, lost: _Link) -> None:
         before = lost.connection
         assert self._route is not None
-        assert before.end is not None
-        reason = before.end.reason
 
         def attach(link: _Link) -> None:
             self._dropped += self.connection.dropped
@@ -1025,7 +1016,7 @@ class Client:
             attach,
             subscriptions=before.subscriptions,
             queue=before.queue,
-            gap=lambda: Gap.of(self._loop.time() - lost.gone, reason),
+            gap=lambda: self._books.gap(self._loop.time()),
         )
 
 
@@ -1117,8 +1108,8 @@ def connect(
 
     async def open() -> Client:
         route = _Route(host, port, make_connection, connect_timeout, keepalive)
-        backoff = Backoff() if reconnect is True else reconnect or None
-        return Client(await route.open(), (host, port), command_timeout, route, backoff)
+        books = Reconnection(Backoff() if reconnect is True else reconnect or None)
+        return Client(await route.open(), (host, port), command_timeout, books, route)
 
     return Opening(open)
 

@@ -66,6 +66,7 @@ from .events import (
     JobResult,
     RudeRejection,
 )
+from .reconnect import End as End
 from .render import FAREWELL
 from .subscriptions import MY_EVENTS, Subscriptions, event_name
 
@@ -216,34 +217,6 @@ class MessageQueue(deque[Message]):
         while self._reads and self._reads[0][0] <= gone:
             self._size -= self._reads.popleft()[1]
         return self._size
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Why a connection ended.
-
-    Attributes:
-        reason: in words, the switch's own where it gave any.
-        asked: whether we asked for it: `exit`, or closing our side.
-        clean: whether nothing went wrong: we asked, or the switch said good-bye.
-        error: makes the exception for those who still waited.
-
-    Example:
-        >>> connection = Connection.inbound("ClueCon")
-        >>> connection.receive_eof()
-        >>> connection.end.clean, connection.end.reason
-        (False, 'the switch closed the connection before the login was answered')
-    """
-
-    reason: str
-    asked: bool
-    clean: bool
-    error: Callable[[], ESLError]
-
-    @property
-    def worth_retrying(self) -> bool:
-        """Whether another connection may fare better: not if we left, nor if we were not let in."""
-        return not self.asked and not isinstance(self.error(), (AuthError, AccessDenied))
 
 
 @dataclass(slots=True)

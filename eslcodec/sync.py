@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, T
 
 from . import _fork, limits
 from ._codec import Message
-from .backoff import Backoff
 from .commands import Headers
-from .connection import Connection, End, Reply, Wait, variable
+from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import AccessDenied, AuthError, ChannelEnded, ConnectionClosed, ESLError
-from .events import CommandReply, Event, Gap, JobResult
+from .errors import ChannelEnded, ConnectionClosed, ESLError
+from .events import CommandReply, Event, JobResult
+from .reconnect import Backoff, End, Reconnection
 from .subscriptions import Subscriptions, event_name
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ class _Link:
         try:
             return self.outcome(self.begin(lambda connection: connection.ready), timeout)
         except BaseException:
-            self.close("the login did not succeed")
+            with self._lock:
+                self.connection.abort("the login did not succeed")
+                self._over()
             raise
 
     def begin(self, command: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -504,8 +506,8 @@ class Client:
         link: _Link,
         address: tuple[str, int],
         command_timeout: float,
+        books: Reconnection | None = None,
         redial: Callable[[_Link], _Link] | None = None,
-        backoff: Backoff | None = None,
         login_timeout: float = 0,
     ) -> None:
         self.host, self.port = address
@@ -515,19 +517,16 @@ class Client:
         self._closing = threading.Event()
         self._dropped = 0
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
+        self._books = books or Reconnection(None)
         self._redial = redial
         self._login_timeout = login_timeout
-        self._backoff = backoff  # None: no reconnection, or no more
-        self._dialling = threading.Lock()  # guards the rest
+        self._dialling = threading.Lock()  # guards the books and the rest
         self._next: _Link | None = None  # while it logs in
-        self._lost: _Link | None = None  # for which there are attempts
-        self._pauses: Iterator[float] = iter(())  # between them
-        self._pause = 0.0
-        self._due: float | None = None  # when the next attempt is
+        self._lost: _Link | None = None  # whose end is in the books
 
     def __repr__(self) -> str:
-        end = self.connection.end
-        state = "open" if end is None else f"closed: {end.reason}"
+        end = self._books.over or self.connection.end
+        state = "open" if end is None else "connecting again" if not self.closed else f"closed: {end.reason}"
         return f"<{type(self).__name__} {self.host}:{self.port} {state}>"
 
     def __enter__(self) -> Self:
@@ -562,6 +561,7 @@ class Client:
         """Close the connection, from any thread: every wait ends at once with ConnectionClosed, and reading without an
         error. What was received can still be read. Twice is once."""
         self._closing.set()
+        self._books.close()
         coming = self._next
         for link in (self._link, coming):
             if link is not None:
@@ -597,7 +597,7 @@ class Client:
             return event
         end = self.connection.end
         if end is not None and self.closed:
-            raise end.error()
+            raise (self._books.over or end).error()
         return None
 
     @overload
@@ -665,15 +665,16 @@ class Client:
             return False
         if self._comes_back():
             return self._reconnect(link, deadline)
-        if end.clean or self._closing.is_set():
+        error = self._books.told(end)
+        if error is None:
             return False
-        raise end.error()
+        raise error
 
     # Reconnection
 
     def _comes_back(self) -> bool:
         end = self.connection.end
-        return self._backoff is not None and not self._closing.is_set() and end is not None and end.worth_retrying
+        return end is not None and self._books.returns_from(end)
 
     def _reconnect(self, lost: _Link, deadline: float) -> bool:
         """Set the connection up again, or wait until another thread has; False at the deadline. An attempt that has
@@ -681,9 +682,9 @@ class Client:
         if not self._dialling.acquire(timeout=_left(deadline)):
             return time.monotonic() < deadline
         try:
-            if self._link is not lost or not self._comes_back():
+            due = self._due(lost)
+            if due is None:
                 return True
-            due = self._plan(lost)
             if not self._closing.wait(_left(min(due, deadline))) and time.monotonic() >= due:
                 self._attempt(lost)
                 return True
@@ -691,45 +692,57 @@ class Client:
         finally:
             self._dialling.release()
 
-    def _plan(self, lost: _Link) -> float:
-        """When the next attempt is. A connection that lasted no longer than the pause before it has changed nothing:
-        the pauses go on growing."""
-        assert self._backoff is not None
+    def _due(self, lost: _Link) -> float | None:
+        """When the next attempt is; None if there will be none, or is a connection already."""
+        if self._link is not lost or not self._comes_back():
+            return None
+        now = time.monotonic()
         if self._lost is not lost:
             self._lost = lost
-            if lost.gone - lost.began > self._pause:
-                self._pauses = self._backoff.delays()
-        if self._due is None:
-            pause = next(self._pauses, None)
-            if pause is None:
-                self._backoff = None
-                raise lost.end.error()
-            self._pause = pause
-            self._due = time.monotonic() + pause
-        return self._due
+            _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, lost.end.reason)
+            self._books.lost(lost.end, lasted=lost.gone - lost.began, since=lost.gone, now=now)
+        self._books.plan(now)
+        return self._books.due if self._books.over is None else None
 
     def _attempt(self, lost: _Link) -> None:
         assert self._redial is not None
-        self._due = None
+        self._books.dialling()
+        link = None
         try:
             link = self._next = self._redial(lost)
             if self._closing.is_set():
                 link.close()
             link.log_in(self._login_timeout)
-        except (AuthError, AccessDenied):
-            self._adopt(link)
         except (OSError, ESLError) as error:
             _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+            self._failed(link, error)
         else:
             self._adopt(link)
+            self._books.usable()
         finally:
             self._next = None
+
+    def _failed(self, link: _Link | None, error: Exception) -> None:
+        end, since = (None, None) if link is None else (link.end, link.gone)
+        if link is not None and link.connection.logged_in:  # and so the gap until then was told
+            self._lost = link
+            self._adopt(link)
+        else:
+            since = None
+        self._books.failed(error, end, now=time.monotonic(), since=since)
 
     def _adopt(self, link: _Link) -> None:
         self._dropped += self.connection.dropped
         self._link = link
 
     # Commands
+
+    def _for_command(self) -> _Link:
+        """The link that a command goes to."""
+        over = self._books.over
+        if over is not None and over is not self.connection.end:
+            raise over.error()
+        return self._link
 
     def _limit(self, wait: Wait[Any], timeout: float | None) -> float:
         if timeout is None:
@@ -743,7 +756,7 @@ class Client:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        link = self._link
+        link = self._for_command()
         wait = link.begin(command, *args, **kwargs)
         return link.outcome(wait, self._limit(wait, timeout))
 
@@ -760,7 +773,7 @@ class Client:
             commands: the commands.
             timeout: seconds for each reply after the one before.
         """
-        link = self._link
+        link = self._for_command()
         waits = link.begin(Connection.pipeline, commands)
         return [link.outcome(wait, self._limit(wait, timeout)) for wait in waits]
 
@@ -792,7 +805,7 @@ class Client:
         Raises:
             CommandError: the switch refused it.
         """
-        link = self._link
+        link = self._for_command()
         accepted, result = link.begin(Connection.bgapi, command, args, job_uuid=job_uuid)
         reply = link.outcome(accepted, self._limit(accepted, timeout))
         return Job(reply.job_uuid or job_uuid or "", link, result)
@@ -1188,20 +1201,20 @@ def connect(
         "max_body_bytes": max_body_bytes,
     }
     secret = "ClueCon" if password is None else password
+    books = Reconnection(Backoff() if reconnect is True else reconnect or None)
 
     def dial(lost: _Link | None = None) -> _Link:
         earlier: dict[str, Any] = {}
         if lost is not None:
             earlier["subscriptions"] = lost.connection.subscriptions
             earlier["queue"] = lost.connection.queue
-            earlier["gap"] = lambda: Gap.of(time.monotonic() - lost.gone, lost.end.reason)
+            earlier["gap"] = lambda: books.gap(time.monotonic())
         connection = Connection.inbound(secret, user, **options, **earlier)
         return _Link(socket.create_connection((host, port), connect_timeout), connection, keepalive)
 
     link = dial()
     link.log_in(connect_timeout)
-    backoff = Backoff() if reconnect is True else reconnect or None
-    return Client(link, (host, port), command_timeout, dial, backoff, connect_timeout)
+    return Client(link, (host, port), command_timeout, books, dial, connect_timeout)
 
 
 class Server:

@@ -1204,7 +1204,7 @@ def test_everything_is_set_up_again_once(esl, play):
                 assert (type(gap).__name__, gap.subclass) == ("Gap", "eslcodec::gap")
                 assert gap.reason == "the switch closed the connection"
                 assert 0.01 <= gap.seconds < 5
-                await until(lambda: not fs._away)
+                await until(lambda: not fs._books.away)
                 assert fs.connection is not before
                 assert switch.commands == [
                     "auth ClueCon",
@@ -1249,7 +1249,7 @@ def test_commands_raise_while_it_is_away_and_readers_wait(esl, play):
             second.sends(AUTH)
             await second.command()
             second.sends(ACCEPTED)
-            await until(lambda: not fs._away)
+            await until(lambda: not fs._books.away)
             again = asyncio.create_task(fs.api("status"))
             await second.answers((b"api status\n\n", api_response(b"UP\n")))
             assert (await again).text == "UP\n"
@@ -1276,7 +1276,7 @@ def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(esl, p
             monkeypatch.setattr(aio, "_within", late)
             await peer.close()
             second = await switch.lets_in(numbered(range(2)))
-            await until(lambda: not fs._away)
+            await until(lambda: not fs._books.away)
             second.sends(numbered(range(2, 4)))
             assert sequences(await asyncio.wait_for(reader, 5)) == [None, 0, 1, 2, 3]
 
@@ -1385,7 +1385,7 @@ def test_close_ends_a_reconnection(esl, play, stage):
         first = 60 if stage == "pause" else 0.01
         async with pair(esl, reconnect=quick(esl, first=first, longest=60)) as (fs, peer, switch):
             await peer.close()
-            await until(lambda: fs._away)
+            await until(lambda: fs._books.away)
             if stage != "pause":
                 second = await switch.accept()
             if stage == "greeted":

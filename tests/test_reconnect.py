@@ -1,0 +1,380 @@
+"""One policy, two shells: how a client comes back, the same for the blocking one and that of asyncio.
+
+`Shell` hides which of the two it is. Below are the unit tests of `eslcodec.reconnect`, which has neither I/O nor clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support import ACCEPTED, AUTH, FAREWELL, REJECTED, notice, part, plain, reply
+
+HOST = "127.0.0.1"
+ENABLED = reply(b"+OK event listener enabled plain")
+INVALID = reply(b"-ERR invalid")
+REFUSED = reply(b"-ERR permission denied")
+PATIENCE = 20.0  # seconds that nothing here should ever take
+
+
+def event(number: int, core: bytes = b"c-1") -> bytes:
+    lines = [b"Event-Name: DTMF", b"Core-UUID: " + core, b"Event-Date-Timestamp: %d" % (1_000_000 * number)]
+    return plain(b"\n".join([*lines, b"Event-Sequence: %d" % number, b"", b""]))
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for a condition that nothing announces."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "not so in time"
+        time.sleep(0.001)
+
+
+class Peer:
+    """The switch's end of a connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.read = b""
+        sock.settimeout(PATIENCE)
+
+    def command(self) -> bytes:
+        """The next command; b"" if the client closed instead."""
+        while b"\n\n" not in self.read:
+            chunk = self.sock.recv(1 << 16)
+            if not chunk:
+                return b""
+            self.read += chunk
+        block, _, self.read = self.read.partition(b"\n\n")
+        return block
+
+    def answers(self, command: bytes, *frames: bytes) -> None:
+        assert self.command() == command
+        self.sends(*frames)
+
+    def sends(self, *frames: bytes) -> None:
+        self.sock.sendall(b"".join(frames))
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+class Switch:
+    """A listener whose connections the test plays, one after the other."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self.listener = socket.create_server((HOST, 0))
+        self.listener.settimeout(PATIENCE)
+        self.port: int = self.listener.getsockname()[1]
+
+    def accept(self) -> Peer:
+        self.peers.append(Peer(self.listener.accept()[0]))
+        return self.peers[-1]
+
+    def lets_in(self, *frames: bytes, password: bytes = b"ClueCon") -> Peer:
+        """The next connection, logged in."""
+        peer = self.accept()
+        peer.sends(AUTH)
+        peer.answers(b"auth " + password, ACCEPTED, *frames)
+        return peer
+
+    def refuses(self, password: bytes = b"ClueCon") -> None:
+        peer = self.accept()
+        peer.sends(AUTH)
+        peer.answers(b"auth " + password, INVALID)
+        assert peer.command() == b""
+
+    def close(self) -> None:
+        self.listener.close()
+        for peer in self.peers:
+            peer.close()
+
+
+class Shell:
+    """A client behind blocking methods, whichever it is. `begin` does not wait; the future it gives does."""
+
+    def __init__(self, esl: ModuleType, kind: str) -> None:
+        self.esl = esl
+        self.kind = kind
+        self.client: Any = None
+        self._threads = ThreadPoolExecutor(8)
+        self._loop = asyncio.new_event_loop() if kind == "aio" else None
+        if self._loop is not None:
+            self._runner = threading.Thread(target=self._loop.run_forever)
+            self._runner.start()
+
+    def opening(self, port: int, **options: Any) -> Future[Any]:
+        """A connection that is being made."""
+        return self._start(self._module.connect, HOST, port, **options)
+
+    def connects(self, switch: Switch, **options: Any) -> Peer:
+        """Connected and logged in; the other side of it."""
+        opening = self.opening(switch.port, **options)
+        peer = switch.lets_in()
+        self.client = opening.result(PATIENCE)
+        return peer
+
+    def begin(self, verb: str, *arguments: Any, **options: Any) -> Future[Any]:
+        return self._start(getattr(self.client, verb), *arguments, **options)
+
+    def do(self, verb: str, *arguments: Any, **options: Any) -> Any:
+        return self.begin(verb, *arguments, **options).result(PATIENCE)
+
+    def subscribes(self, peer: Peer) -> None:
+        """To DTMF."""
+        begun = self.begin("subscribe", "DTMF")
+        peer.answers(b"event DTMF", ENABLED)
+        begun.result(PATIENCE)
+
+    def event(self) -> Any:
+        return self.do("next_event", PATIENCE)
+
+    def reads(self) -> Future[Any]:
+        """Events, until they end."""
+        return self._start(self._sync_read if self._loop is None else self._aio_read)
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.client.closed)
+
+    def close(self) -> None:
+        if self.client is not None:
+            self.do("close")
+        self._threads.shutdown()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._runner.join(PATIENCE)
+            self._loop.close()
+
+    @property
+    def _module(self) -> Any:
+        return part(self.esl, "aio") if self.kind == "aio" else self.esl
+
+    def _sync_read(self) -> list[Any]:
+        return list(self.client.events())
+
+    async def _aio_read(self) -> list[Any]:
+        return [event async for event in self.client.events()]
+
+    def _start(self, verb: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
+        if self._loop is None:
+            return self._threads.submit(verb, *arguments, **options)
+
+        async def whole() -> Any:
+            return await verb(*arguments, **options)
+
+        return asyncio.run_coroutine_threadsafe(whole(), self._loop)
+
+
+@pytest.fixture
+def switch() -> Iterator[Switch]:
+    switch = Switch()
+    yield switch
+    switch.close()
+
+
+@pytest.fixture(params=["sync", "aio"])
+def shell(esl: ModuleType, request: pytest.FixtureRequest) -> Iterator[Shell]:
+    shell = Shell(esl, request.param)
+    yield shell
+    shell.close()
+
+
+def quick(esl: ModuleType, **options: Any) -> Any:
+    return esl.Backoff(**{"first": 0.01, "jitter": 0, "longest": 0.05, **options})
+
+
+# The gap
+
+
+def test_seconds_of_gaps_do_not_overlap(shell: Shell, switch: Switch) -> None:
+    """Whatever fails in between: together they are no longer than the outage."""
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    begun = time.monotonic()
+    peer.close()
+    reader = shell.reads()
+    for _ in range(2):
+        switch.lets_in().answers(b"event DTMF", REFUSED)
+    switch.accept().close()
+    last = switch.lets_in()
+    last.answers(b"event DTMF", ENABLED, event(1))
+    last.sends(notice(b"gone for good\n"))
+    switch.lets_in().answers(b"event DTMF", ENABLED, event(2))
+    outage = time.monotonic() - begun
+    until(lambda: len(shell.client.connection.queue) == 0)
+    shell.do("close")
+    seen = reader.result(PATIENCE)
+    assert [one.sequence for one in seen if one.subclass is None] == [1, 2]
+    gaps = [one for one in seen if one.subclass]
+    assert gaps
+    assert sum(gap.seconds for gap in gaps) <= outage + 0.01  # they are rounded
+
+
+# The end
+
+
+def test_exhaustion_after_a_goodbye_is_an_error(shell: Shell, switch: Switch) -> None:
+    """Whoever asked for reconnection hears that it failed; the two clients used to differ."""
+    peer = shell.connects(switch, reconnect=quick(shell.esl, attempts=2))
+    switch.listener.close()
+    peer.sends(notice(FAREWELL))
+    peer.close()
+    for _ in range(2):
+        with pytest.raises(shell.esl.ConnectionClosed, match=r"^the switch said good-bye$") as caught:
+            shell.reads().result(PATIENCE)
+        assert isinstance(caught.value.__cause__, OSError)
+    with pytest.raises(shell.esl.ConnectionClosed):
+        shell.event()
+    assert shell.closed
+
+
+def test_without_reconnection_a_goodbye_is_no_error(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    peer.sends(event(1), notice(FAREWELL))
+    peer.close()
+    assert [one.sequence for one in shell.reads().result(PATIENCE)] == [1]
+    assert shell.closed
+
+
+def test_closing_while_it_is_away_is_silent(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl, first=60, longest=60))
+    peer.close()
+    reader = shell.reads()
+    until(lambda: "connecting again" in repr(shell.client))
+    assert not shell.closed
+    shell.do("close")
+    assert reader.result(PATIENCE) == []
+    assert shell.closed
+
+
+@pytest.mark.parametrize("way", ["refused", "rejected"])
+def test_who_is_not_let_in_again_hears_why(shell: Shell, switch: Switch, way: str) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    peer.close()
+    reader = shell.reads()
+    if way == "refused":
+        switch.refuses()
+    else:
+        switch.accept().sends(REJECTED)
+    error = shell.esl.AuthError if way == "refused" else shell.esl.AccessDenied
+    for _ in range(2):
+        with pytest.raises(error):
+            reader.result(PATIENCE)
+        with pytest.raises(error):
+            shell.do("api", "status")
+        reader = shell.reads()
+    assert shell.closed
+
+
+def test_a_login_that_hangs_is_not_the_end(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl), connect_timeout=1)
+    peer.close()
+    reader = shell.begin("next_event")
+    assert switch.accept().command() == b""  # it gives up
+    switch.lets_in()
+    assert reader.result(PATIENCE).reason == "the switch closed the connection"
+
+
+# The policy itself
+
+
+def ending(esl: ModuleType, reason: str = "gone", *, error: str = "ConnectionClosed", **options: bool) -> Any:
+    made = getattr(esl, error)
+    return part(esl, "reconnect").End(
+        reason, options.get("asked", False), options.get("clean", False), lambda: made(reason)
+    )
+
+
+def books_of(esl: ModuleType, **options: Any) -> Any:
+    return part(esl, "reconnect").Reconnection(esl.Backoff(**{"first": 1, "jitter": 0, **options}))
+
+
+def test_pauses_grow_until_a_connection_lasts(esl: ModuleType) -> None:
+    books = books_of(esl)
+    dues = []
+    for lasted in (0, 0.5, 2, 4.5, 100):
+        books.lost(ending(esl), lasted=lasted, since=0, now=0)
+        dues.append(books.due)
+        books.dialling()
+        books.usable()
+    assert dues == [1, 2, 4, 1, 1]
+
+
+def test_nothing_is_planned_twice(esl: ModuleType) -> None:
+    books = books_of(esl)
+    books.lost(ending(esl), lasted=9, since=9, now=10)
+    books.plan(50)
+    assert books.due == 11
+    books.dialling()
+    assert books.due is None
+    books.plan(50)  # the attempt was never heard of again
+    assert books.due == 52
+
+
+@pytest.mark.parametrize("options", [{"asked": True, "clean": True}, {"error": "AuthError"}, {"error": "AccessDenied"}])
+def test_what_is_final(esl: ModuleType, options: Any) -> None:
+    end = ending(esl, **options)
+    books = books_of(esl)
+    assert not books.returns_from(end)
+    books.lost(end, lasted=9, since=9, now=10)
+    assert (books.over, books.away, books.due) == (end, None, None)
+    books = books_of(esl)
+    books.lost(ending(esl), lasted=9, since=9, now=10)
+    books.dialling()
+    books.failed(end.error(), end, now=12)
+    assert (books.over, books.due) == (end, None)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_what_a_reader_is_told(esl: ModuleType, clean: bool) -> None:
+    reconnect = part(esl, "reconnect")
+    end = ending(esl, clean=clean)
+    alone = reconnect.Reconnection(None)
+    alone.lost(end, lasted=9, since=9, now=10)
+    assert (alone.told(end) is None) == clean
+    books = books_of(esl, attempts=1)
+    books.lost(end, lasted=9, since=9, now=10)
+    books.dialling()
+    failure = OSError("no route")
+    books.failed(failure, None, now=11)
+    told = books.told(end)
+    assert (type(told), str(told), told.__cause__) == (esl.ConnectionClosed, "gone", failure)
+    books.close()
+    assert books.told(end) is None
+
+
+def test_from_when_on_a_gap_counts(esl: ModuleType) -> None:
+    books = books_of(esl)
+    books.lost(ending(esl), lasted=9, since=93, now=100)
+    books.dialling()
+    books.failed(OSError(), None, now=101)
+    gap = books.gap(110)
+    assert (gap.seconds, gap.reason) == (17, "gone")
+    books.dialling()
+    books.failed(esl.ConnectionClosed("again"), ending(esl, "again"), now=112, since=111)  # that gap was told
+    gap = books.gap(115)
+    assert (gap.seconds, gap.reason) == (4, "again")
+
+
+def test_no_attempts_at_all(esl: ModuleType) -> None:
+    books = books_of(esl, attempts=0)
+    books.lost(ending(esl, clean=True), lasted=9, since=93, now=100)
+    assert not books.over.clean
+    assert books.due is None
