@@ -628,18 +628,26 @@ class MessageDecoder(FrameSplitter):
         self._memo = _Memo()
 
     def next_message(self) -> Message | None:
-        """The next message, None when more bytes are needed. Raises as iteration does."""
+        """The next message, None when more bytes are needed. Raises as iteration does.
+
+        If making the message raises, its frame still waits.
+        """
         with self._lock:
-            end = self._measure()
-            if end < 0:
-                return None
+            while True:
+                end = self._measure()
+                if end < 0:
+                    return None
+                start, consumed = self._start, self._consumed
+                kind = self._kinds.get(self._content_type, self._default)
+                message = kind.__new__(kind)  # which may be anybody's code
+                if self._consumed == consumed:
+                    break
+            end += self._start - start  # it may have moved
             start = self._start
             frame = bytes(self._buffer[start:end])
             self._last = frame if end - start <= limits.KEPT_FRAME_BYTES else frame[-limits.NOTICE_BYTES :]
             split, has_body, content_type = self._block_end - start, self._length is not None, self._content_type
             self._advance(end)
-        kind = self._kinds.get(content_type, self._default)
-        message = kind.__new__(kind)  # which may be anybody's code
         message._frame = frame
         message._init(split, has_body, content_type, self._memo)
         return message

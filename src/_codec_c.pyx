@@ -25,7 +25,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_SetItem
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
@@ -362,29 +362,28 @@ cdef struct Out:
     Py_ssize_t room
 
 
-cdef int make_room(Out *out, Py_ssize_t size) except -1 nogil:
+cdef int make_room(Out *out, Py_ssize_t size) except -1:
     cdef Py_ssize_t room = out.size + size
     cdef char *data
     if room <= out.room:
         return 0
     room += room // 2
-    data = <char *>PyMem_RawRealloc(out.data, room)
+    data = <char *>PyMem_Realloc(out.data, room)
     if data == NULL:
-        with gil:
-            raise MemoryError
+        raise MemoryError
     out.data = data
     out.room = room
     return 0
 
 
-cdef inline int write_bytes(Out *out, const char *p, Py_ssize_t size) except -1 nogil:
+cdef inline int write_bytes(Out *out, const char *p, Py_ssize_t size) except -1:
     make_room(out, size)
     memcpy(out.data + out.size, p, size)
     out.size += size
     return 0
 
 
-cdef inline int write_string(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1 nogil:
+cdef inline int write_string(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1:
     if size > (PY_SSIZE_T_MAX - 2) // 6:
         raise MemoryError
     make_room(out, 6 * size + 2)
@@ -404,7 +403,7 @@ cdef const char *item_end(const char *p, const char *end) noexcept nogil:
     return end
 
 
-cdef int write_text(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1 nogil:
+cdef int write_text(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1:
     """A decoded value as a JSON string, or as an array of strings if it is the text of one."""
     cdef const char *end = p + size
     cdef const char *stop
@@ -505,7 +504,7 @@ cdef class Template:
 
     def __dealloc__(self):
         PyMem_Free(self.lines)
-        PyMem_RawFree(self.json.data)
+        PyMem_Free(self.json.data)
 
     def __reduce__(self):
         return refuse_pickle(self)
@@ -546,7 +545,7 @@ cdef class Template:
         try:
             self.render_into(&out, &invalid)
         except BaseException:
-            PyMem_RawFree(out.data)
+            PyMem_Free(out.data)
             raise
         self.no_json |= invalid != 0
         self.json = out
@@ -619,7 +618,7 @@ cdef class Memo:
         self.templates = [None] * TEMPLATE_SLOTS
 
     def __dealloc__(self):
-        PyMem_RawFree(self.scratch.data)
+        PyMem_Free(self.scratch.data)
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
 
@@ -741,7 +740,7 @@ cdef class Memo:
         write_bytes(out, b"}", 1)
         json = PyBytes_FromStringAndSize(out.data, out.size)
         if out.room > IDLE_BYTES:
-            PyMem_RawFree(out.data)
+            PyMem_Free(out.data)
             memset(out, 0, sizeof(Out))
         return json
 
@@ -962,7 +961,7 @@ cdef class JsonPayload:
     cdef tuple fault  # what MalformedPayload takes; None if there is none
 
     def __dealloc__(self):
-        PyMem_RawFree(self.members)
+        PyMem_Free(self.members)
 
     def __reduce__(self):
         return refuse_pickle(self)
@@ -975,16 +974,14 @@ cdef class JsonPayload:
         scanner.fault = NO_FAULT
         self.frame = frame
         if not self.scan(&scanner):
-            if scanner.fault == NO_FAULT:
-                raise MemoryError
             fault = json_fault(frame[start:], scanner.at - p - start, EXPECTED[scanner.fault])
             self.fault = ("json", fault.offset, fault.why)
             self.count = 0
             self.has_body = False
         return 0
 
-    cdef bint scan(self, Scanner *scanner) noexcept nogil:
-        """Take down all members. False with a fault, or without memory."""
+    cdef bint scan(self, Scanner *scanner) except -1:
+        """Take down all members. False with a fault."""
         cdef Py_ssize_t room = 0
         cdef Member *more
         cdef int byte
@@ -995,9 +992,9 @@ cdef class JsonPayload:
         while byte != c"}":
             if self.count == room:
                 room = room * 2 if room else 160
-                more = <Member *>PyMem_RawRealloc(self.members, room * sizeof(Member))
+                more = <Member *>PyMem_Realloc(self.members, room * sizeof(Member))
                 if more == NULL:
-                    return False
+                    raise MemoryError
                 self.members = more
             if not scan_member(scanner, &self.members[self.count]):
                 return False
@@ -1140,13 +1137,13 @@ cdef class Store:
     cdef Py_ssize_t moves  # how often `data` has become another place
 
     def __dealloc__(self):
-        PyMem_RawFree(self.data)
+        PyMem_Free(self.data)
 
     def __reduce__(self):
         return refuse_pickle(self)
 
     cdef int resize(self, Py_ssize_t capacity) except -1:
-        cdef char *data = <char *>PyMem_RawRealloc(self.data, capacity)
+        cdef char *data = <char *>PyMem_Realloc(self.data, capacity)
         if data == NULL:
             raise MemoryError
         self.data = data
@@ -1361,8 +1358,12 @@ cdef class FrameSplitter:
         window.data = self.store.data + self.end
         window.size = size
         window.moves = self.store.moves
-        self.window = window
-        return memoryview(window)
+        self.window = window  # from here on its bytes stay where they are
+        try:
+            return memoryview(window)
+        except BaseException:
+            self.window = None
+            raise
 
     @cython.critical_section
     def buffer_updated(self, nbytes):
@@ -1401,7 +1402,7 @@ cdef class FrameSplitter:
             return -1
         if at.length > self.end - at.block_end:
             return -1
-        return at.block_end + (<Py_ssize_t>at.length if at.length > 0 else 0)
+        return frame_end(at)
 
     cdef bint find_block(self, Place *at) except -1:
         cdef const char *data = self.store.data
@@ -1480,6 +1481,10 @@ cdef int64_t read_head(const char *p, const char *end, Place *at) except -2:
             elif number != length:
                 raise InvalidContentLength(first[:first_size], line.value[: line.value_size])
     return length
+
+
+cdef inline Py_ssize_t frame_end(const Place *at) noexcept nogil:
+    return at.block_end + (<Py_ssize_t>at.length if at.length > 0 else 0)
 
 
 cdef inline bytes last_of(bytes frame):
@@ -1572,17 +1577,27 @@ cdef class MessageDecoder(FrameSplitter):
 
     @cython.critical_section
     cdef Message take(self):
-        cdef Py_ssize_t end = self.take_measure()
-        if end < 0:
-            return None
-        cdef Place at = self.at
-        cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + at.start, end - at.start)
-        cdef const char *written = PyBytes_AS_STRING(frame) + at.type_at
-        cdef type kind = self.default if at.type_size < 0 else self.kind_of(written, at.type_size)
+        """The next message. Whatever raises, nothing has been taken."""
+        cdef Message message
+        cdef Place at
+        cdef type kind
+        while True:
+            if self.take_measure() < 0:
+                return None
+            at = self.at
+            kind = self.default
+            if at.type_size >= 0:
+                kind = self.kind_of(self.store.data + at.start + at.type_at, at.type_size)
+            message = <Message?>kind.__new__(kind)  # which may be anybody's code
+            if self.at.taken == at.taken:
+                break
+        cdef Py_ssize_t end = frame_end(&self.at)  # it may have moved
+        cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + self.at.start, end - self.at.start)
         self.last = last_of(frame)
         advance(&self.at, end)
-        cdef Message message = <Message?>kind.__new__(kind)  # which may be anybody's code
-        message.adopt(frame, self.memo, at.block_end - at.start, at.length >= 0, written, at.type_size)
+        message.adopt(
+            frame, self.memo, at.block_end - at.start, at.length >= 0, PyBytes_AS_STRING(frame) + at.type_at, at.type_size
+        )
         return message
 
     def next_message(self):

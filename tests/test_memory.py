@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import importlib
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import OK, frame, plain
 
+NO_MEMORY = Path(__file__).with_name("nomemory.py")
 EVENT = plain(b"Event-Name: CUSTOM\nA: 1%202\n\nbody")
 
 
@@ -141,3 +145,20 @@ def test_of_a_large_frame_the_end_is_kept(esl, kept, framing):
     with pytest.raises(esl.IncompleteFrame) as caught:
         decoder.feed_eof()
     assert caught.value.reason == "Disconnected, goodbye"
+
+
+# When there is none
+
+
+def test_an_allocation_that_fails_costs_one_call(esl):
+    """The compiled core only: of the Python core every number and every call is an allocation, and CPython makes other
+    errors of one that fails, such as RuntimeError of a lock."""
+    if esl.__impl__ != "c":
+        pytest.skip("the compiled core's allocations")
+    pytest.importorskip("_testcapi", reason="this Python has no way to make an allocation fail")
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", str(NO_MEMORY)], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout[-100:] + done.stderr
+    assert done.stdout.endswith("done\n")
+    assert done.stderr == ""
