@@ -55,6 +55,8 @@ from typing import (
 )
 
 from . import _fork, commands, limits
+from ._address import address as _where
+from ._address import unreachable
 from ._codec import Message
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
@@ -143,7 +145,7 @@ async def _within(seconds: float, what: str, doing: Coroutine[Any, Any, T]) -> T
     """`asyncio.wait_for` without its races: neither a result nor a cancellation is lost."""
     task = asyncio.ensure_future(doing)
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        await asyncio.wait({task}, timeout=None if seconds == math.inf else seconds)
         if not task.done():
             raise TimeoutError(f"{what} took more than {seconds:g} s")
         return task.result()
@@ -388,6 +390,11 @@ class Opening(Generic[C]):
     ) -> None:
         assert self._opened is not None
         await self._opened.close()
+
+    if not TYPE_CHECKING:  # a type checker knows better
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}: await it, or use async with")
 
 
 # Reading
@@ -1036,9 +1043,11 @@ class _Route:
         link = _Link(loop, self.make_connection(**earlier), keepalive=self.keepalive)
         reaching = loop.create_connection(lambda: link, self.host, self.port)
         try:
-            await _within(self.timeout, f"connecting to {self.host}:{self.port}", reaching)
-        except BaseException:  # create_connection cleans up, and uvloop's says nothing then: do not wait for it
+            await _within(self.timeout, "connecting", reaching)
+        except BaseException as error:  # create_connection cleans up, and uvloop's says nothing then: do not wait
             link.abort("it was given up")
+            if isinstance(error, (OSError, UnicodeError)):
+                raise unreachable(error, self.host, self.port, self.timeout) from None
             raise
         attach(link)
         try:
@@ -1085,7 +1094,7 @@ def connect(
         max_header_bytes, max_body_bytes: bounds of a frame.
 
     Raises:
-        OSError: no connection; TimeoutError is one.
+        OSError: no connection (ConnectionRefusedError, socket.gaierror, TimeoutError, ...); it says where.
         AuthError: wrong password or user.
         AccessDenied: the switch's ACL.
         CommandTimeout: the login was not answered in time.
@@ -1103,6 +1112,7 @@ def connect(
             when_full=when_full,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
+            where=_where(host, port),
             **earlier,
         )
 

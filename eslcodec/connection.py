@@ -253,6 +253,7 @@ class Connection:
         queue_hard_limit: the same while somebody waits for a reply (`limits.EVENT_QUEUE_HARD`, and `_BYTES`).
         when_full: "pause" reading, or "drop" the oldest message and count it in `dropped`.
         max_header_bytes, max_body_bytes: bounds of the decoder.
+        where: host and port of the switch, for the errors of the login.
 
     Attributes:
         queue: events, log lines, linger notices and frames of unknown kind, oldest first. Whoever reads takes them out
@@ -287,6 +288,7 @@ class Connection:
         when_full: Literal["pause", "drop"] = "pause",
         max_header_bytes: int = limits.MAX_HEADER_BYTES,
         max_body_bytes: int = limits.MAX_BODY_BYTES,
+        where: str = "",
     ) -> None:
         if when_full not in ("pause", "drop"):
             raise ValueError(f"when_full is {when_full!r}, expected 'pause' or 'drop'")
@@ -305,7 +307,8 @@ class Connection:
         self.lingering: DisconnectNotice | None = None
         self.watched = 0
         self.asked = 0
-        self.ready: Wait[CommandReply] = Wait(self, "the login")
+        self.ready: Wait[CommandReply] = Wait(self, f"the login at {where}" if where else "the login")
+        self._where = where
         self._drops = when_full == "drop"
         self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
         self._taken = 0  # bytes of what came out of it
@@ -718,8 +721,14 @@ class Connection:
 
     def _login_refused(self, reply: Reply) -> None:
         text = reply.text.strip()
-        error = (lambda: AuthError(text)) if self._greeted else None
+        hint = " (wrong password?)" if text == "-ERR invalid" else ""
+        said = self._located("refused the login", text + hint)
+        error = (lambda: AuthError(said)) if self._greeted else None
         self._finish(f"the switch refused the login: {text}", error=error, clean=False)
+
+    def _located(self, refused: str, text: str) -> str:
+        """What the switch said about letting us in, with where it is, if that is known."""
+        return f"{self._where} {refused}: {text}" if self._where else text
 
     def _check_open(self, what: str) -> None:
         if self.end is not None:
@@ -880,7 +889,8 @@ class Connection:
             self._take_notice(message)
         elif isinstance(message, RudeRejection):
             text = message.text.strip()
-            self._finish(f"the switch refused our address: {text}", error=lambda: AccessDenied(text), clean=False)
+            said = self._located("refused our address", text)
+            self._finish(f"the switch refused our address: {text}", error=lambda: AccessDenied(said), clean=False)
         else:
             if isinstance(message, DisconnectNotice):
                 self.lingering = message

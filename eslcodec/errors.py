@@ -233,10 +233,10 @@ class AuthError(ESLError):
         >>> from eslcodec import connect
         >>> from eslcodec.emulator import Emulator
         >>> with Emulator(password="secret") as switch:
-        ...     connect(switch.host, switch.port, password="wrong")
+        ...     connect(switch.host, switch.port, password="wrong")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        eslcodec.errors.AuthError: -ERR invalid
+        eslcodec.errors.AuthError: 127.0.0.1:... refused the login: -ERR invalid (wrong password?)
     """
 
 
@@ -247,10 +247,10 @@ class AccessDenied(ESLError):
         >>> from eslcodec import connect
         >>> from eslcodec.emulator import Emulator
         >>> with Emulator(allow=False) as switch:
-        ...     connect(switch.host, switch.port)
+        ...     connect(switch.host, switch.port)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        eslcodec.errors.AccessDenied: Access Denied, go away.
+        eslcodec.errors.AccessDenied: 127.0.0.1:... refused our address: Access Denied, go away.
     """
 
 

@@ -30,6 +30,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from . import _fork, limits
+from ._address import address as _where
+from ._address import unreachable
 from ._codec import Message
 from .commands import Headers
 from .connection import Connection, Reply, Wait, variable
@@ -1186,7 +1188,7 @@ def connect(
         max_header_bytes, max_body_bytes: bounds of a frame.
 
     Raises:
-        OSError: no connection; TimeoutError is one.
+        OSError: no connection (ConnectionRefusedError, socket.gaierror, TimeoutError, ...); it says where.
         AuthError: wrong password or user.
         AccessDenied: the switch's ACL.
         CommandTimeout: the login was not answered in time.
@@ -1199,6 +1201,7 @@ def connect(
         "when_full": when_full,
         "max_header_bytes": max_header_bytes,
         "max_body_bytes": max_body_bytes,
+        "where": _where(host, port),
     }
     secret = "ClueCon" if password is None else password
     books = Reconnection(Backoff() if reconnect is True else reconnect or None)
@@ -1210,11 +1213,19 @@ def connect(
             earlier["queue"] = lost.connection.queue
             earlier["gap"] = lambda: books.gap(time.monotonic())
         connection = Connection.inbound(secret, user, **options, **earlier)
-        return _Link(socket.create_connection((host, port), connect_timeout), connection, keepalive)
+        return _Link(_reach(host, port, connect_timeout), connection, keepalive)
 
     link = dial()
     link.log_in(connect_timeout)
     return Client(link, (host, port), command_timeout, books, dial, connect_timeout)
+
+
+def _reach(host: str, port: int, seconds: float) -> socket.socket:
+    """A socket that is connected. What goes wrong says where."""
+    try:
+        return socket.create_connection((host, port), None if seconds == math.inf else seconds)
+    except (OSError, UnicodeError) as error:
+        raise unreachable(error, host, port, seconds) from None
 
 
 class Server:

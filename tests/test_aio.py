@@ -250,7 +250,7 @@ def test_the_password_is_never_shown(esl, play, caplog):
             assert "hunter2" not in repr(connecting)
             with pytest.raises(esl.AuthError) as caught:
                 await connecting
-            assert str(caught.value) == "-ERR invalid"
+            assert str(caught.value) == f"127.0.0.1:{switch.port} refused the login: -ERR invalid (wrong password?)"
             switch.drop()
         async with Script() as switch:
             task = asyncio.create_task(
@@ -272,7 +272,8 @@ def test_an_address_that_the_acl_refuses(esl, play):
         async with Script() as switch:
             task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
             (await switch.accept()).sends(REJECTED)
-            assert await error_of(task) == ("AccessDenied", "Access Denied, go away.")
+            text = f"127.0.0.1:{switch.port} refused our address: Access Denied, go away."
+            assert await error_of(task) == ("AccessDenied", text)
         with Emulator(allow=False) as emulator, pytest.raises(esl.AccessDenied):
             await part(esl, "aio").connect("127.0.0.1", emulator.port)
 
@@ -311,7 +312,8 @@ def test_a_switch_that_does_not_greet(esl, play):
     async def main():
         async with Script() as switch:
             connecting = part(esl, "aio").connect("127.0.0.1", switch.port, connect_timeout=0.05)
-            assert await error_of(connecting.__aenter__()) == ("CommandTimeout", "waited 0.05 s for the login")
+            wanted = ("CommandTimeout", f"waited 0.05 s for the login at 127.0.0.1:{switch.port}")
+            assert await error_of(connecting.__aenter__()) == wanted
             await switch.peers[0].ends()
 
     play(main())
@@ -1359,8 +1361,8 @@ def test_attempts_that_are_exhausted_end_it(esl, play):
 @pytest.mark.parametrize(
     ("answer", "wanted"),
     [
-        ([AUTH, reply(b"-ERR invalid")], ("AuthError", "-ERR invalid")),
-        ([REJECTED], ("AccessDenied", "Access Denied, go away.")),
+        ([AUTH, reply(b"-ERR invalid")], ("AuthError", "refused the login: -ERR invalid (wrong password?)")),
+        ([REJECTED], ("AccessDenied", "refused our address: Access Denied, go away.")),
     ],
 )
 def test_a_switch_that_does_not_let_us_in_again_ends_it(esl, play, answer, wanted):
@@ -1372,8 +1374,9 @@ def test_a_switch_that_does_not_let_us_in_again_ends_it(esl, play, answer, wante
             if len(answer) > 1:
                 await second.command()
                 second.sends(answer[1])
-            assert await error_of(fs.next_event()) == wanted
-            assert await error_of(fs.api("status")) == wanted
+            told = (wanted[0], f"127.0.0.1:{switch.port} {wanted[1]}")
+            assert await error_of(fs.next_event()) == told
+            assert await error_of(fs.api("status")) == told
             await second.ends()
 
     play(main())

@@ -6,6 +6,10 @@ Each test runs against the blocking shell and the asyncio one (`shell`), with th
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import math
+import socket
 from collections.abc import Callable, Iterator
 from inspect import isawaitable
 from types import ModuleType
@@ -14,6 +18,7 @@ from typing import Any
 import pytest
 from support import ACCEPTED, AUTH, part
 
+from eslcodec._address import unreachable
 from eslcodec._ctext import described, redacted, redacted_user
 from eslcodec.emulator import Emulator, Fault, User
 
@@ -177,3 +182,84 @@ def test_a_log_of_the_drop_in_has_no_login(
     out, err = capfd.readouterr()
     assert "SEND" in err
     assert SECRET not in out + err
+
+
+# Where an error happened
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_a_refused_connection_says_where(shell: Shell) -> None:
+    port = free_port()
+    with pytest.raises(ConnectionRefusedError) as caught:
+        shell.use(print, HOST, port)
+    assert str(caught.value) == f"[Errno {errno.ECONNREFUSED}] Connection refused: '{HOST}:{port}'"
+    assert caught.value.errno == errno.ECONNREFUSED
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "x" * 300 + ".example"])
+def test_a_name_that_cannot_be_resolved_says_which(shell: Shell, host: str) -> None:
+    with pytest.raises(socket.gaierror) as caught:
+        shell.use(print, host, 8021)
+    assert f"{host}:8021" in str(caught.value)
+    assert caught.value.errno in (socket.EAI_NONAME, socket.EAI_AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (OSError(errno.ENETUNREACH, "Connect call failed ('1', 2)"), OSError, "Network is unreachable: '[::1]:8021'"),
+        (TimeoutError(errno.ETIMEDOUT, "x"), TimeoutError, "Connection timed out: '[::1]:8021'"),
+        (BlockingIOError(errno.EINPROGRESS, "x"), TimeoutError, "connecting to [::1]:8021 took more than 0 s"),
+        (OSError("Multiple exceptions: a, b"), OSError, "cannot connect to [::1]:8021: Multiple exceptions: a, b"),
+    ],
+)
+def test_what_the_system_says_about_connecting_is_kept(error: OSError, kind: type[OSError], text: str) -> None:
+    located = unreachable(error, "::1", 8021, 0)
+    assert type(located) is kind
+    assert str(located).endswith(text)
+    assert located.errno == (None if isinstance(error, BlockingIOError) else error.errno)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05])
+def test_a_connection_that_takes_too_long_says_where(shell: Shell, seconds: float) -> None:
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind((HOST, 0))
+        full.listen(0)
+        for _ in range(4):  # from the second or third on, the kernel lets them wait
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        with pytest.raises(TimeoutError, match=rf"^connecting to {HOST}:{port} took more than {seconds} s$"):
+            shell.use(print, HOST, port, connect_timeout=seconds)
+
+
+def test_a_refused_login_says_where_and_why(shell: Shell, esl: ModuleType, switch: Emulator) -> None:
+    where = f"{HOST}:{switch.port}"
+    with pytest.raises(esl.AuthError) as caught:
+        shell.use(print, HOST, switch.port, password="x")
+    assert str(caught.value) == f"{where} refused the login: -ERR invalid (wrong password?)"
+    with Emulator(allow=False) as closed, pytest.raises(esl.AccessDenied) as denied:
+        shell.use(print, HOST, closed.port)
+    assert str(denied.value) == f"{HOST}:{closed.port} refused our address: Access Denied, go away."
+
+
+def test_a_login_without_an_answer_says_where(shell: Shell, esl: ModuleType) -> None:
+    with Emulator(fault=Fault.stall()) as switch, pytest.raises(esl.CommandTimeout) as caught:
+        shell.use(print, HOST, switch.port, connect_timeout=0.01)
+    assert str(caught.value) == f"waited 0.01 s for the login at {HOST}:{switch.port}"
+
+
+def test_no_limit_for_the_connection(shell: Shell, switch: Emulator) -> None:
+    assert shell.use(lambda fs: fs.api("status"), HOST, switch.port, connect_timeout=math.inf).ok
+
+
+def test_a_forgotten_await_says_so(esl: ModuleType) -> None:
+    for opening in (part(esl, "aio").connect(), part(esl, "aio").serve(print)):
+        with pytest.raises(AttributeError, match=r"has no attribute 'api': await it, or use async with$"):
+            opening.api("status")

@@ -219,7 +219,7 @@ def test_a_wrong_password_is_not_shown() -> None:
     with Emulator(password="another") as switch:
         result = run("tail", switch, env={"ESLCODEC_PASSWORD": SECRET})
     assert result.exit_code == 1
-    assert result.stderr == f"Error: 127.0.0.1:{switch.port} refused the login: -ERR invalid\n"
+    assert result.stderr == f"Error: 127.0.0.1:{switch.port} refused the login: -ERR invalid (wrong password?)\n"
 
 
 def test_an_address_that_is_not_let_in() -> None:

@@ -145,7 +145,7 @@ def test_a_login_that_would_inject_is_refused(esl, user, password):
 def test_a_wrong_password_is_an_auth_error(esl, way):
     peer = Peer(part(esl, "connection").Connection.inbound("x"), way)
     peer.comes(AUTH, reply(b"-ERR invalid"), notice(FAREWELL))
-    assert raised(peer.ready) == ("AuthError", "-ERR invalid")
+    assert raised(peer.ready) == ("AuthError", "-ERR invalid (wrong password?)")
     assert not peer.end.clean
     assert not peer.end.asked
 

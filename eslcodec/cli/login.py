@@ -16,8 +16,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from .. import _address
 from .._ctext import redacted_user
-from ..errors import AuthError, ESLError, InvalidCommand
+from ..errors import ESLError, InvalidCommand
 from ..sync import Client, connect
 from .text import escape, is_terminal
 
@@ -79,16 +80,16 @@ class Target:
             click.get_current_context().exit(_INTERRUPTED)
         except InvalidCommand as error:
             raise click.UsageError(escape(str(error))) from error
-        except AuthError as error:
-            raise click.ClickException(f"{self} refused the login: {escape(str(error))}") from error
         except ESLError as error:
-            raise click.ClickException(f"{self}: {escape(str(error).strip())}") from error
+            text = escape(str(error).strip())  # which says where, if it is about the login
+            raise click.ClickException(text if str(self) in text else f"{self}: {text}") from error
 
     def _opened(self, password: str, options: dict[str, Any]) -> Client:
         try:
             return connect(self.host, self.port, password=password, user=self.user, keepalive=_KEEPALIVE, **options)
         except OSError as error:  # later ones are not the connection's: that has errors of its own
-            raise click.ClickException(f"cannot connect to {self}: {escape(error.strerror or str(error))}") from error
+            why = f"cannot connect to {self}: {escape(error.strerror)}" if error.strerror else escape(str(error))
+            raise click.ClickException(why) from error
 
     def _password(self) -> str:
         """Asked for if it is stored nowhere and somebody sits at a terminal."""
@@ -144,7 +145,7 @@ def target_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def address(host: str, port: int) -> str:
     """host:port, escaped."""
-    return f"[{escape(host)}]:{port}" if ":" in host else f"{escape(host)}:{port}"
+    return escape(_address.address(host, port))
 
 
 def _first_line(path: str) -> str:
