@@ -58,6 +58,7 @@ from . import _fork, commands, limits
 from ._address import address as _where
 from ._address import unreachable
 from ._codec import Message
+from ._options import check_connect, check_serve
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
@@ -1100,7 +1101,16 @@ def connect(
         CommandTimeout: the login was not answered in time.
         ConnectionClosed: the connection ended before.
         InvalidCommand: password or user cannot be sent.
+        TypeError, ValueError: an option is wrong; this and InvalidCommand are raised at once, not when it is awaited.
     """
+    check_connect(
+        host,
+        port,
+        connect_timeout=connect_timeout,
+        command_timeout=command_timeout,
+        reconnect=reconnect,
+        keepalive=keepalive,
+    )
     secret = "ClueCon" if password is None else password
 
     def make_connection(**earlier: Any) -> Connection:
@@ -1115,6 +1125,8 @@ def connect(
             where=_where(host, port),
             **earlier,
         )
+
+    make_connection()  # wrong options are an error here
 
     async def open() -> Client:
         route = _Route(host, port, make_connection, connect_timeout, keepalive)
@@ -1537,7 +1549,16 @@ def serve(
 
     Raises:
         OSError: the address cannot be listened on.
+        TypeError, ValueError: an option is wrong; this is raised at once, not when it is awaited.
     """
+    check_serve(
+        host,
+        port,
+        max_calls=max_calls,
+        first_frame_timeout=first_frame_timeout,
+        command_timeout=command_timeout,
+        keepalive=keepalive,
+    )
 
     def make_connection() -> Connection:
         return Connection.outbound(
@@ -1548,8 +1569,9 @@ def serve(
             max_body_bytes=max_body_bytes,
         )
 
+    make_connection()  # wrong options are an error here, not with the first call
+
     async def open() -> Server:
-        make_connection()  # wrong options are an error here, not with the first call
         server = Server(handler, make_connection, max_calls, first_frame_timeout, command_timeout, keepalive)
         await server.listen(host, port)
         return server

@@ -33,6 +33,7 @@ from . import _fork, limits
 from ._address import address as _where
 from ._address import unreachable
 from ._codec import Message
+from ._options import check_connect, check_serve
 from .commands import Headers
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
@@ -1194,7 +1195,16 @@ def connect(
         CommandTimeout: the login was not answered in time.
         ConnectionClosed: the connection ended before.
         InvalidCommand: password or user cannot be sent.
+        TypeError, ValueError: an option is wrong.
     """
+    check_connect(
+        host,
+        port,
+        connect_timeout=connect_timeout,
+        command_timeout=command_timeout,
+        reconnect=reconnect,
+        keepalive=keepalive,
+    )
     options: dict[str, Any] = {
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,
@@ -1424,7 +1434,16 @@ def serve(
 
     Raises:
         OSError: the address cannot be listened on.
+        TypeError, ValueError: an option is wrong.
     """
+    check_serve(
+        host,
+        port,
+        max_calls=max_calls,
+        first_frame_timeout=first_frame_timeout,
+        command_timeout=command_timeout,
+        keepalive=keepalive,
+    )
     options: dict[str, Any] = {
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import math
+import re
 import socket
 from collections.abc import Callable, Iterator
 from inspect import isawaitable
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from support import ACCEPTED, AUTH, part
 
+from eslcodec import InvalidCommand, _options
 from eslcodec._address import unreachable
 from eslcodec._ctext import described, redacted, redacted_user
 from eslcodec.emulator import Emulator, Fault, User
@@ -43,6 +45,20 @@ class Shell:
             async with self.module.connect(*address, **options) as fs:
                 result = work(fs)
                 return await result if isawaitable(result) else result
+
+        return asyncio.run(main())
+
+    def listens(self, *address: Any, **options: Any) -> int:
+        """Serve, and close again; the port."""
+        if not self.is_aio:
+            with self.module.serve(print, *address, **options) as server:
+                port: int = server.port
+                return port
+
+        async def main() -> int:
+            async with self.module.serve(print, *address, **options) as server:
+                port: int = server.port
+                return port
 
         return asyncio.run(main())
 
@@ -263,3 +279,70 @@ def test_a_forgotten_await_says_so(esl: ModuleType) -> None:
     for opening in (part(esl, "aio").connect(), part(esl, "aio").serve(print)):
         with pytest.raises(AttributeError, match=r"has no attribute 'api': await it, or use async with$"):
             opening.api("status")
+
+
+# Options
+
+NAN = float("nan")
+SECONDS = [(-1, ValueError), (NAN, ValueError), ("5", TypeError), (True, TypeError), (None, TypeError)]
+HOSTS = [("127.0.0.1:8021", ValueError), ("[::1]:8021", ValueError), ("[::1]", ValueError), (b"x", TypeError)]
+PORTS = [(65536, ValueError), (-1, ValueError), ("8021", TypeError), (8021.0, TypeError), (True, TypeError)]
+BOTH = {
+    "host": HOSTS,
+    "port": PORTS,
+    "command_timeout": SECONDS,
+    "keepalive": [(0, ValueError), (-1, ValueError), (NAN, ValueError), (math.inf, ValueError), ("5", TypeError)],
+    "queue_limit": [(0, ValueError)],
+    "when_full": [("stop", ValueError)],
+}
+CONNECT = {
+    **BOTH,
+    "port": [*PORTS, (0, ValueError)],
+    "connect_timeout": SECONDS,
+    "reconnect": [(1, TypeError), ("yes", TypeError), (None, TypeError)],
+    "password": [(b"x", TypeError), ("a\n", InvalidCommand)],
+    "user": [("ops", InvalidCommand)],
+}
+SERVE = {
+    **BOTH,
+    "first_frame_timeout": SECONDS,
+    "max_calls": [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)],
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "value", "kind"),
+    [
+        (verb, name, *wrong)
+        for verb, options in (("connect", CONNECT), ("serve", SERVE))
+        for name, wrongs in options.items()
+        for wrong in wrongs
+    ],
+)
+def test_a_wrong_option_is_refused_where_it_is_given(
+    esl: ModuleType, shell: Shell, verb: str, name: str, value: Any, kind: type[Exception]
+) -> None:
+    arguments = (print,) if verb == "serve" else ()
+    with pytest.raises(esl.InvalidCommand if kind is InvalidCommand else kind) as caught:
+        getattr(shell.module, verb)(*arguments, **{name: value})
+    assert name in str(caught.value)
+    assert "expected" in str(caught.value)
+
+
+def test_a_port_within_the_host_is_explained(shell: Shell) -> None:
+    wanted = "host is '127.0.0.1:8021', expected a name or address: the port is an argument beside it"
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        shell.module.connect("127.0.0.1:8021")
+
+
+@pytest.mark.parametrize("host", ["::1", "::", "fe80::1%eth0", "switch.example.org", ""])
+def test_hosts_that_may_be_right(host: str) -> None:
+    _options.check_serve(host, 0, max_calls=1, first_frame_timeout=0, command_timeout=0, keepalive=None)
+
+
+def test_options_at_their_bounds(esl: ModuleType, shell: Shell, switch: Emulator) -> None:
+    options = {"connect_timeout": 5.5, "command_timeout": math.inf, "keepalive": 0.5, "reconnect": esl.Backoff()}
+    assert shell.use(lambda fs: fs.api("status"), HOST, switch.port, **options).ok
+    with pytest.raises(ConnectionRefusedError):
+        shell.use(print, HOST, free_port(), connect_timeout=math.inf)
+    assert shell.listens(first_frame_timeout=math.inf, command_timeout=0, max_calls=1) > 0

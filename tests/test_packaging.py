@@ -100,7 +100,7 @@ ORDER = [
     {"_codec"},
     {"events"},
     {"reconnect"},
-    {"headers", "render", "commands", "backoff"},
+    {"headers", "render", "commands", "backoff", "_options"},
     {"subscriptions"},
     {"connection"},
     {"sync", "aio"},

@@ -1,0 +1,91 @@
+"""The options of `connect` and `serve`, checked where they are given: both clients and servers take the same.
+
+A `TypeError` or `ValueError` says what was read and what is expected, before anything is opened.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+from .reconnect import Backoff
+
+
+def check_connect(
+    host: object,
+    port: object,
+    *,
+    connect_timeout: object,
+    command_timeout: object,
+    reconnect: object,
+    keepalive: object,
+) -> None:
+    """The options of `connect` that are not the connection's.
+
+    Example:
+        >>> check_connect(
+        ...     "::1", 8021, connect_timeout=5, command_timeout=math.inf, reconnect=Backoff(), keepalive=None
+        ... )
+    """
+    _check_host(host)
+    _check_int("port", port, 1, 65535)
+    _check_seconds("connect_timeout", connect_timeout)
+    _check_seconds("command_timeout", command_timeout)
+    if not isinstance(reconnect, (bool, Backoff)):
+        raise TypeError(f"reconnect is {reconnect!r:.80}, expected True, False or a Backoff")
+    _check_keepalive(keepalive)
+
+
+def check_serve(
+    host: object,
+    port: object,
+    *,
+    max_calls: object,
+    first_frame_timeout: object,
+    command_timeout: object,
+    keepalive: object,
+) -> None:
+    """The options of `serve` that are not the connections'.
+
+    Example:
+        >>> check_serve("", 0, max_calls=0, first_frame_timeout=10, command_timeout=30, keepalive=None)
+        Traceback (most recent call last):
+            ...
+        ValueError: max_calls is 0, expected 1 or more
+    """
+    _check_host(host)
+    _check_int("port", port, 0, 65535)
+    _check_int("max_calls", max_calls, 1)
+    _check_seconds("first_frame_timeout", first_frame_timeout)
+    _check_seconds("command_timeout", command_timeout)
+    _check_keepalive(keepalive)
+
+
+def _check_host(host: object) -> None:
+    if not isinstance(host, str):
+        raise TypeError(f"host is {host!r:.80}, expected str")
+    if host.startswith("[") or host.count(":") == 1:  # an IPv6 address has two colons at least, and no brackets here
+        raise ValueError(f"host is {host!r:.80}, expected a name or address: the port is an argument beside it")
+
+
+def _check_int(name: str, number: object, low: int, high: int | None = None) -> None:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{name} is {number!r:.80}, expected int")
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} is {number}, expected {low} {'or more' if high is None else f'to {high}'}")
+
+
+def _check_seconds(name: str, seconds: object) -> None:
+    if not _number(name, seconds) >= 0:  # nor is NaN
+        raise ValueError(f"{name} is {seconds}, expected seconds, 0 or more (math.inf: no limit)")
+
+
+def _check_keepalive(keepalive: object) -> None:
+    if keepalive is not None and not 0 < _number("keepalive", keepalive) < math.inf:
+        raise ValueError(f"keepalive is {keepalive}, expected seconds, more than 0, or None")
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r:.80}, expected a number of seconds")
+    return float(value)
