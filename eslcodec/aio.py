@@ -644,7 +644,16 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection: every wait ends with ConnectionClosed, and reading without an error. What was received
-        can still be read. Twice is once."""
+        can still be read. Twice is once.
+
+        Raises:
+            RuntimeError: this is not the event loop in which the connection was made.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"{self!r} belongs to another event loop, expected close() there: "
+                "asyncio.run_coroutine_threadsafe(client.close(), loop) does it"
+            )
         task, self._task = self._task, None
         self._link.close()
         self._books.close()

@@ -346,3 +346,21 @@ def test_options_at_their_bounds(esl: ModuleType, shell: Shell, switch: Emulator
     with pytest.raises(ConnectionRefusedError):
         shell.use(print, HOST, free_port(), connect_timeout=math.inf)
     assert shell.listens(first_frame_timeout=math.inf, command_timeout=0, max_calls=1) > 0
+
+
+# Other event loops
+
+
+def test_closing_in_another_event_loop_is_an_error(esl: ModuleType, switch: Emulator) -> None:
+    async def main() -> None:
+        fs = await part(esl, "aio").connect(HOST, switch.port)
+        with pytest.raises(RuntimeError, match=r"^<Client .* open> belongs to another event loop, expected close"):
+            await asyncio.to_thread(asyncio.run, fs.close())
+        assert (await fs.api("status")).ok
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(fs.close(), loop).result(10))
+        assert fs.closed
+        with pytest.raises(RuntimeError):  # closed or not
+            await asyncio.to_thread(asyncio.run, fs.close())
+
+    asyncio.run(main())
