@@ -64,7 +64,7 @@ from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
 from .reconnect import Backoff, Reconnection
-from .subscriptions import Subscriptions, event_name
+from .subscriptions import Subscriptions, handled_name
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -720,12 +720,14 @@ class Client:
                 then those of "ALL".
             handler: a function, or coroutine function, of the event. Left out, `on` is a decorator.
             subclass: of CUSTOM, if only one is meant.
+
+        Raises:
+            ValueError: `subclass` of something else than CUSTOM.
         """
-        if subclass is not None and event_name(name) != "CUSTOM":
-            raise ValueError(f"{name!r:.80} has no subclasses, only CUSTOM has")
+        handled = handled_name(name, subclass)
 
         def add(handler: H) -> H:
-            self._handlers.setdefault(event_name(name), []).append((subclass, handler))
+            self._handlers.setdefault(handled, []).append((subclass, handler))
             return handler
 
         return add if handler is None else add(handler)
@@ -772,7 +774,7 @@ class Client:
     async def pipeline(self, commands: Iterable[bytes | str], *, timeout: float | None = None) -> list[Reply]:
         """Several commands without waiting in between; their replies in the same order, as `send` gives them.
 
-        Nothing is sent if one of them is invalid.
+        Nothing is sent if one of them is invalid. `timeout` is for all of them together.
         """
         since = self._loop.time()
         link, waits = await self._issue(timeout, Connection.pipeline, commands)

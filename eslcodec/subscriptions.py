@@ -36,6 +36,22 @@ def event_name(name: str) -> str:
     return str(name).upper().removeprefix("SWITCH_EVENT_")
 
 
+def handled_name(name: str, subclass: str | None) -> str:
+    """The name of the events that a handler is for.
+
+    Raises:
+        ValueError: a subclass of something else than CUSTOM.
+
+    Example:
+        >>> handled_name("custom", "sofia::register"), handled_name("DTMF", None)
+        ('CUSTOM', 'DTMF')
+    """
+    compared = event_name(name)
+    if subclass is not None and compared != "CUSTOM":
+        raise ValueError(f"{name!r:.80} has no subclasses, only CUSTOM has")
+    return compared
+
+
 class Subscriptions:
     """What was asked for and granted. Changed by a `Connection`, read by whoever wants to know.
 

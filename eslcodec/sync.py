@@ -40,7 +40,7 @@ from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
 from .reconnect import Backoff, End, Reconnection
-from .subscriptions import Subscriptions, event_name
+from .subscriptions import Subscriptions, handled_name
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -614,10 +614,14 @@ class Client:
             name: such as "DTMF"; "ALL" for every event.
             handler: called with the event. Without one this is a decorator: `@fs.on("DTMF")`.
             subclass: of CUSTOM, only events of this subclass.
+
+        Raises:
+            ValueError: `subclass` of something else than CUSTOM.
         """
+        handled = handled_name(name, subclass)
 
         def add(handler: H) -> H:
-            self._handlers.setdefault(event_name(name), []).append((subclass, handler))
+            self._handlers.setdefault(handled, []).append((subclass, handler))
             return handler
 
         return add if handler is None else add(handler)
@@ -774,11 +778,12 @@ class Client:
 
         Args:
             commands: the commands.
-            timeout: seconds for each reply after the one before.
+            timeout: seconds for all of them together, counted from the call.
         """
+        since = time.monotonic()
         link = self._for_command()
         waits = link.begin(Connection.pipeline, commands)
-        return [link.outcome(wait, self._limit(wait, timeout)) for wait in waits]
+        return [link.outcome(wait, self._limit(wait, timeout), since) for wait in waits]
 
     def api(
         self, command: str, args: str = "", *, console_execute: bool = False, timeout: float | None = None

@@ -22,7 +22,7 @@ from support import ACCEPTED, AUTH, part
 from eslcodec import InvalidCommand, _options
 from eslcodec._address import unreachable
 from eslcodec._ctext import described, redacted, redacted_user
-from eslcodec.emulator import Emulator, Fault, User
+from eslcodec.emulator import Emulator, Fault, Later, User
 
 HOST = "127.0.0.1"
 SECRET = "hunter2"
@@ -364,3 +364,28 @@ def test_closing_in_another_event_loop_is_an_error(esl: ModuleType, switch: Emul
             await asyncio.to_thread(asyncio.run, fs.close())
 
     asyncio.run(main())
+
+
+# Handlers and deadlines
+
+
+def test_only_custom_events_have_subclasses(shell: Shell, switch: Emulator) -> None:
+    def work(fs: Any) -> None:
+        for arguments in (("DTMF", print), ("DTMF",), ("ALL", print)):
+            with pytest.raises(ValueError, match=rf"^'{arguments[0]}' has no subclasses, only CUSTOM has$"):
+                fs.on(*arguments, subclass="a::b")
+        assert fs.on("SWITCH_EVENT_CUSTOM", print, subclass="a::b") is print
+
+    shell.use(work, HOST, switch.port)
+
+
+def test_a_pipeline_has_one_deadline(shell: Shell, esl: ModuleType, switch: Emulator) -> None:
+    """Each reply comes within 0.2 s of the one before, and the last of them too late."""
+    switch.api["slow"] = Later(0.2, "+OK")
+    with pytest.raises(esl.CommandTimeout, match=r"^waited 0\.3 s for the answer to 'api slow'$"):
+        shell.use(lambda fs: fs.pipeline(["api slow"] * 20, timeout=0.3), HOST, switch.port)
+
+
+def test_a_pipeline_whose_timeout_is_long_enough(shell: Shell, switch: Emulator) -> None:
+    replies = shell.use(lambda fs: fs.pipeline(["api status"] * 20, timeout=30), HOST, switch.port)
+    assert [reply.ok for reply in replies] == [True] * 20
