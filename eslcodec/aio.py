@@ -163,7 +163,8 @@ class _Link(asyncio.BufferedProtocol):
         connection: decides.
         shut: set while there is no open socket.
         began, heard: when the connection was there, and when something was received last, by the loop's clock.
-        gone: since when nothing is received, once the connection has ended.
+        ended_at: when the connection had ended.
+        gone: from when on something may have been missed: when the socket had last been read empty.
         peer: host and port of the other side.
         paused: whether the socket is left alone, because the queue is full.
         came: called when there are messages in the queue.
@@ -181,7 +182,7 @@ class _Link(asyncio.BufferedProtocol):
         self.connection = connection
         self.shut = asyncio.Event()
         self.shut.set()
-        self.began = self.heard = self.gone = loop.time()
+        self.began = self.heard = self.gone = self.ended_at = loop.time()
         self.paused = False
         self.came: Callable[[], None] = lambda: None
         self.ended: Callable[[], None] = lambda: None
@@ -190,6 +191,7 @@ class _Link(asyncio.BufferedProtocol):
         self._arrived = arrived
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self._empty: float | None = None  # when the socket had last been read empty, while it may not be
         self._blocked = False
         self._unblocked = _Bell(loop)
         self._timer: asyncio.TimerHandle | None = None
@@ -212,6 +214,8 @@ class _Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = self._loop.time()
+        if self._empty is not None:
+            self._look_behind()
         self.connection.buffer_updated(nbytes)
         self.settle()
 
@@ -261,8 +265,10 @@ class _Link(asyncio.BufferedProtocol):
             self.paused = False
             self.heard = self._loop.time()  # nobody listened: what was silence until now means nothing
             transport.resume_reading()
+            self._look_behind()
         else:
             self.paused = True
+            self._empty = self._loop.time() if self._empty is None else self._empty
             transport.pause_reading()
 
     def close(self) -> None:
@@ -279,7 +285,7 @@ class _Link(asyncio.BufferedProtocol):
         """In a child process: the connection is the parent's (see `_fork`)."""
         transport, self._transport = self._transport, None
         self.connection.leave(_fork.FORKED)
-        self.gone = self._loop.time()
+        self.ended_at = self.gone = self._loop.time()
         self.shut.set()
         if transport is not None:
             _fork.close_here(transport.get_extra_info("socket").fileno())
@@ -329,20 +335,29 @@ class _Link(asyncio.BufferedProtocol):
 
     # Inside
 
+    def _look_behind(self) -> None:
+        """After a pause: if the loop looks at the socket once more and finds nothing, no end either, it is empty."""
+        self._loop.call_soon(self._loop.call_soon, self._caught_up, self.heard)
+
+    def _caught_up(self, heard: float) -> None:
+        if self.heard == heard and not self.paused and self.connection.end is None:
+            self._empty = None
+
     def _listened(self, seconds: float) -> None:
         left = seconds if self.paused else self.heard + seconds - self._loop.time()
         if left <= 0:
             left = seconds
             self.connection.silence(seconds)
             self.settle()
-            self.gone = self.heard
+            self.ended_at = self.gone = self.heard
         if self.connection.end is None:
             self._timer = self._loop.call_later(left, self._listened, seconds)
 
     def _shut(self, transport: asyncio.Transport) -> None:
         """The connection has ended: away with the socket, and with what the peer would not take."""
         self._transport = None
-        self.gone = self._loop.time()
+        self.ended_at = self._loop.time()
+        self.gone = self.ended_at if self._empty is None else self._empty
         if self._timer is not None:
             self._timer.cancel()
         self._unblocked.ring()
@@ -990,7 +1005,8 @@ class Client:
         link, books = self._link, self._books
         end = link.connection.end
         assert end is not None
-        books.lost(end, lasted=link.gone - link.began, since=link.gone, now=self._loop.time())
+        lasted, last = link.ended_at - link.began, link.connection.last_event
+        books.lost(end, lasted=lasted, since=link.gone, now=self._loop.time(), last=last)
         if books.away is None or books.over is not None:
             self._readers.ring()
             return
@@ -1019,9 +1035,11 @@ class Client:
         link, now = self._link, self._loop.time()
         if link is lost:
             self._books.failed(error, None, now=now)
+        elif link.connection.logged_in:  # and so the gap until then was told
+            last = link.connection.last_event
+            self._books.failed(error, link.connection.end, now=now, since=link.gone, last=last)
         else:
-            told = link.connection.logged_in  # and so the gap until then was
-            self._books.failed(error, link.connection.end, now=now, since=link.gone if told else None)
+            self._books.failed(error, link.connection.end, now=now)
 
     async def _attempt(self, lost: _Link) -> None:
         before = lost.connection

@@ -268,6 +268,7 @@ class Connection:
         lingering: the notice that the channel is gone and the connection stays, None before.
         watched: how many wait for something at the moment.
         asked: how many commands were begun; each may have been sent.
+        last_event: of what came, the last; None if there was none.
 
     Example:
         >>> connection = Connection.outbound()
@@ -307,6 +308,7 @@ class Connection:
         self.lingering: DisconnectNotice | None = None
         self.watched = 0
         self.asked = 0
+        self.last_event: Event | None = None
         self.ready: Wait[CommandReply] = Wait(self, f"the login at {where}" if where else "the login")
         self._where = where
         self._drops = when_full == "drop"
@@ -315,6 +317,7 @@ class Connection:
         self._login = login
         self._greeted = greeted
         self._gap = gap
+        self._told: Gap | None = None  # until an event came behind it
         self._out = bytearray()
         self._line: deque[_Sent] = deque()
         self._leaving = False
@@ -705,7 +708,8 @@ class Connection:
         self.mode = reply.get("Socket-Mode")
         self.control = reply.get("Control")
         if self._gap is not None:
-            self.queue.append(self._gap())
+            self._told = self._gap()
+            self.queue.append(self._told)
         wanted = self.subscriptions.commands()
         if not wanted:
             self.ready.finish(reply)
@@ -846,9 +850,13 @@ class Connection:
             broken = error
         if not self._needed and _ONLY_EVENTS.issuperset(map(type, batch)):
             self.queue.take_in(batch, self._decoder.consumed - self._taken)
+            self.last_event = cast("Event", batch[-1]) if batch else self.last_event
         else:
             for message in batch:
                 self._take(message)
+            self.last_event = next((one for one in reversed(batch) if isinstance(one, Event)), self.last_event)
+        if self._told is not None:
+            self._resume(self._told, batch)
         if broken is not None:
             self._broken(broken)
         self.queue.close_read()
@@ -857,6 +865,13 @@ class Connection:
             self._drop()
         elif self.stuck:
             self._wake_all()
+
+    def _resume(self, gap: Gap, batch: list[Message]) -> None:
+        for message in batch:
+            if isinstance(message, Event) and "Core-UUID" in message:
+                gap.resume(message)
+                self._told = None
+                return
 
     def _drop(self) -> None:
         while len(self.queue) > self.queue_limit or (

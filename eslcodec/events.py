@@ -1,14 +1,14 @@
 """The kinds of message, and the decoder that makes them.
 
-Thin classes over the core's `Message`: they keep nothing of their own (empty `__slots__`) and read what they are asked
-for from the frame's bytes.
+Thin classes over the core's `Message`: all but `Gap` keep nothing of their own (empty `__slots__`) and read what they
+are asked for from the frame's bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
@@ -237,26 +237,91 @@ class JobResult(Event):
 class Gap(Event):
     """Ours, from no switch: a connection was set up again, and what happened meanwhile was missed.
 
-    It is an event, CUSTOM with subclass `eslcodec::gap`, so that whatever handles events handles it too.
+    It is an event, CUSTOM with subclass `eslcodec::gap`, so that whatever handles events handles it too. What it knows
+    of the events on both sides of it counts neither in comparisons nor in its hash.
 
     Example:
-        >>> gap = Gap.of(2.5, "The system is being shut down.")
+        >>> last = Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": 7, "Event-Date-Timestamp": 10**15})
+        >>> gap = Gap.of(2.5, "The system is being shut down.", last)
         >>> gap.subclass, gap.seconds, gap.reason
         ('eslcodec::gap', 2.5, 'The system is being shut down.')
+        >>> gap.last_sequence, gap.last_timestamp.year, gap.same_core, gap.at_most
+        (7, 2001, None, None)
+        >>> gap.resume(Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": 10}))  # as the client does
+        >>> gap.same_core, gap.at_most
+        (True, 2)
     """
 
-    __slots__ = ()
+    __slots__ = ("_after", "_before")
+
+    _after: Event | None
+    _before: Event | None
 
     @classmethod
-    def of(cls, seconds: float, reason: str) -> Self:
-        """A gap of so many seconds; `reason` is why the connection before ended."""
+    def of(cls, seconds: float, reason: str, last: Event | None = None) -> Self:
+        """A gap of so many seconds.
+
+        Args:
+            seconds: how long.
+            reason: why the connection before ended.
+            last: the event before it.
+        """
         headers = {"Gap-Seconds": f"{seconds:.3f}", "Gap-Reason": " ".join(reason.split())}
-        return cls.build("CUSTOM", headers, subclass="eslcodec::gap")
+        gap = cls.build("CUSTOM", headers, subclass="eslcodec::gap")
+        gap._before = last
+        return gap
+
+    def resume(self, event: Event) -> None:
+        """Note the first event after the gap."""
+        self._after = event
 
     @property
     def seconds(self) -> float:
-        """How long nothing was received."""
+        """How long something may have been missed: since the socket was last read empty, until there was a connection
+        again."""
         return float(self["Gap-Seconds"])
+
+    @property
+    def last_sequence(self) -> int | None:
+        """`Event-Sequence` of the last event before it; None if there was none."""
+        before, _ = self._sides
+        return None if before is None else before.sequence
+
+    @property
+    def last_timestamp(self) -> datetime | None:
+        """`Event-Date-Timestamp` of the last event before it; None if there was none."""
+        before, _ = self._sides
+        return None if before is None else before.timestamp
+
+    @property
+    def same_core(self) -> bool | None:
+        """Whether the switch is the one from before, and did not start anew; None until an event was received since,
+        or if there was none before."""
+        before, after = self._sides
+        if before is None or after is None:
+            return None
+        cores = before.get("Core-UUID"), after.get("Core-UUID")
+        return None if None in cores else cores[0] == cores[1]
+
+    @property
+    def at_most(self) -> int | None:
+        """How many events the switch fired in between, of all kinds, subscribed to or not. None as `same_core` is, and
+        if that is False."""
+        before, after = self._sides
+        if before is None or after is None or not self.same_core:
+            return None
+        first, last = before.sequence, after.sequence
+        return None if first is None or last is None else max(last - first - 1, 0)
+
+    @property
+    def _sides(self) -> tuple[Event | None, Event | None]:
+        return getattr(self, "_before", None), getattr(self, "_after", None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return *super().__reduce__(), self._sides
+
+    def __setstate__(self, state: tuple[Event | None, Event | None]) -> None:
+        self._before, self._after = state
 
     @property
     def reason(self) -> str:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .errors import AccessDenied, AuthError, ESLError
-from .events import Gap
+from .events import Event, Gap
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class Reconnection:
         self._pauses = iter(()) if backoff is None else backoff.delays()
         self._pause = 0.0
         self._since = 0.0
+        self._last: Event | None = None
         self._closed = False
         self._failure: Exception | None = None
 
@@ -128,7 +129,7 @@ class Reconnection:
         """Whether a connection that ended so may be set up again."""
         return self._backoff is not None and self.over is None and not self._closed and end.worth_retrying
 
-    def lost(self, end: End, *, lasted: float, since: float, now: float) -> None:
+    def lost(self, end: End, *, lasted: float, since: float, now: float, last: Event | None = None) -> None:
         """The connection has ended.
 
         Args:
@@ -137,8 +138,9 @@ class Reconnection:
                 pauses go on growing.
             since: from when on something may have been missed.
             now: the time.
+            last: the last event on it.
         """
-        self._since = since
+        self._since, self._last = since, last or self._last
         if not self.returns_from(end):
             self.over = self.over or end
             return
@@ -164,7 +166,15 @@ class Reconnection:
         """An attempt begins. If it is never heard of again, `plan` plans the next."""
         self.due = None
 
-    def failed(self, error: Exception, end: End | None, *, now: float, since: float | None = None) -> None:
+    def failed(
+        self,
+        error: Exception,
+        end: End | None,
+        *,
+        now: float,
+        since: float | None = None,
+        last: Event | None = None,
+    ) -> None:
         """The attempt came to nothing.
 
         Args:
@@ -172,6 +182,7 @@ class Reconnection:
             end: of its connection, if it got so far.
             now: the time.
             since: if a gap was told on it: from when on something may have been missed since.
+            last: the last event on it.
         """
         self._failure = error
         if self.over is not None:
@@ -180,7 +191,7 @@ class Reconnection:
             self.over = end
             return
         if end is not None and since is not None:
-            self.away, self._since = end, since
+            self.away, self._since, self._last = end, since, last or self._last
         self.plan(now)
 
     def usable(self) -> None:
@@ -189,7 +200,7 @@ class Reconnection:
 
     def gap(self, now: float) -> Gap:
         """What a reader is told who goes on behind what was missed."""
-        return Gap.of(max(now - self._since, 0), "" if self.away is None else self.away.reason)
+        return Gap.of(max(now - self._since, 0), "" if self.away is None else self.away.reason, self._last)
 
     def close(self) -> None:
         """We do not want it any more. Any thread may say so."""

@@ -82,6 +82,7 @@ _LOOK_AGAIN: Final = 1.0  # seconds after which who waits to be woken looks for 
 _RETRY: Final = 0.01  # seconds until the switch is offered again what it did not take
 _ACCEPT: Final = 0.5  # seconds after which a server looks whether it was closed, where nothing wakes it
 _GRACE: Final = 1.0  # seconds for the handlers of calls that the server closed
+_STILL: Final = 0.1  # seconds without a read after which the switch may have got ahead of us
 
 
 class _Gate:
@@ -122,10 +123,12 @@ class _Link:
     def __init__(self, sock: socket.socket, connection: Connection, keepalive: float | None = None) -> None:
         self.connection = connection
         self.began = time.monotonic()
-        self.gone = math.inf  # since when nothing is received
+        self.ended = math.inf  # when it had ended
+        self.gone = math.inf  # from when on something may have been missed: when the socket had last been read empty
         self._new_lock()
         self._reading = False
-        self._heard = self.began
+        self._heard = self._looked = self._empty = self.began  # received; read; read empty
+        self._behind = False  # whether more waits than was read, since nobody read for a while
         self._silent = 0.0  # seconds of reading since then
         self._keepalive = keepalive
         self._unsent = bytearray()
@@ -314,6 +317,8 @@ class _Link:
         room = connection.get_buffer()
         size, error = -1, None
         began = time.monotonic()
+        if began - self._looked > _STILL:
+            self._behind = self._more_waits()
         taken: list[int] = []
         whole = False
         try:
@@ -345,8 +350,11 @@ class _Link:
 
     def _received(self, size: int, error: OSError | None, began: float) -> None:
         connection = self.connection
+        self._looked = time.monotonic()
+        self._behind = self._behind and (size >= 0 or error is not None) and self._more_waits()
+        self._empty = self._empty if self._behind else self._looked
         if size > 0:
-            self._heard, self._silent = time.monotonic(), 0.0
+            self._heard, self._silent = self._looked, 0.0
             connection.buffer_updated(size)
             if self._readers:
                 self._tell(len(connection.queue))
@@ -369,7 +377,15 @@ class _Link:
             self._silent = 0.0
             self.connection.silence(keepalive)
             if self.connection.end is not None:
-                self.gone = self._heard
+                self.ended = self.gone = self._heard
+
+    def _more_waits(self) -> bool:
+        """Whether a read would find something, be it the end."""
+        try:
+            self._out.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            return not _is_early(error)
+        return True
 
     def _set_timeout(self, seconds: float) -> None:
         """The next read may end earlier than this, not later; successive ones seldom need a call for it."""
@@ -414,7 +430,10 @@ class _Link:
     def _over(self) -> None:
         """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
         up and closes what it reads."""
-        self.gone = min(self.gone, time.monotonic())
+        now = time.monotonic()
+        behind = self._behind or (not self._reading and now - self._looked > _STILL)
+        self.gone = min(self.gone, self._empty if behind else now)
+        self.ended = min(self.ended, now)
         self._tell(len(self._readers))
         if self._reading:
             with suppress(OSError):
@@ -707,7 +726,8 @@ class Client:
         if self._lost is not lost:
             self._lost = lost
             _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, lost.end.reason)
-            self._books.lost(lost.end, lasted=lost.gone - lost.began, since=lost.gone, now=now)
+            lasted, last = lost.ended - lost.began, lost.connection.last_event
+            self._books.lost(lost.end, lasted=lasted, since=lost.gone, now=now, last=last)
         self._books.plan(now)
         return self._books.due if self._books.over is None else None
 
@@ -730,13 +750,13 @@ class Client:
             self._next = None
 
     def _failed(self, link: _Link | None, error: Exception) -> None:
-        end, since = (None, None) if link is None else (link.end, link.gone)
+        now = time.monotonic()
         if link is not None and link.connection.logged_in:  # and so the gap until then was told
             self._lost = link
             self._adopt(link)
+            self._books.failed(error, link.end, now=now, since=link.gone, last=link.connection.last_event)
         else:
-            since = None
-        self._books.failed(error, end, now=time.monotonic(), since=since)
+            self._books.failed(error, None if link is None else link.end, now=now)
 
     def _adopt(self, link: _Link) -> None:
         self._dropped += self.connection.dropped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from datetime import datetime, timedelta, timezone
 
@@ -346,3 +347,32 @@ def test_message_made_by_hand_obeys_the_rules_of_content_length(esl):
     for block in (b"Content-Length: x\n\n", b"Content-Length: 1\nContent-Length: 2\n\n"):
         with pytest.raises(esl.InvalidContentLength):
             esl.Message(block, b"x")
+
+
+def test_a_gap_keeps_both_sides_in_copies_and_compares_without_them(esl):
+    last = esl.Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": "7", "Event-Date-Timestamp": "1000000"})
+    gap, alone = esl.Gap.of(1.5, "gone", last), esl.Gap.of(1.5, "gone")
+    assert (gap == alone, hash(gap) == hash(alone)) == (True, True)
+    assert (alone.last_sequence, alone.last_timestamp, alone.same_core, alone.at_most) == (None,) * 4
+    assert (gap.same_core, gap.at_most) == (None, None)
+    gap.resume(esl.Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": "8"}))
+    for one in (gap, pickle.loads(pickle.dumps(gap)), copy.copy(gap), copy.deepcopy(gap)):
+        assert (one.seconds, one.last_sequence, one.last_timestamp.year) == (1.5, 7, 1970)
+        assert (one.same_core, one.at_most) == (True, 0)
+    alone.resume(last)
+    assert (alone.same_core, alone.at_most) == (None, None)
+    read = esl.Gap(gap.frame[: -len(gap.payload)], gap.payload)  # from its bytes alone
+    assert (read, read.last_sequence, read.at_most) == (gap, None, None)
+
+
+def test_a_gap_before_another_core_or_events_without_numbers(esl):
+    last = esl.Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": "7"})
+    sides = [
+        ({"Core-UUID": "d", "Event-Sequence": "9"}, (False, None)),
+        ({"Core-UUID": "c"}, (True, None)),
+        ({}, (None, None)),
+    ]
+    for headers, wanted in sides:
+        gap = esl.Gap.of(1, "gone", last)
+        gap.resume(esl.Event.build("DTMF", headers))
+        assert (gap.same_core, gap.at_most) == wanted

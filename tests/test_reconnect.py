@@ -146,7 +146,8 @@ class Shell:
         return self.do("next_event", PATIENCE)
 
     def reads(self) -> Future[Any]:
-        """Events, until they end."""
+        """Events, until they end; meanwhile they are in `seen`."""
+        self.seen: list[Any] = []
         return self._start(self._sync_read if self._loop is None else self._aio_read)
 
     @property
@@ -167,10 +168,14 @@ class Shell:
         return part(self.esl, "aio") if self.kind == "aio" else self.esl
 
     def _sync_read(self) -> list[Any]:
-        return list(self.client.events())
+        for event in self.client.events():
+            self.seen.append(event)
+        return self.seen
 
     async def _aio_read(self) -> list[Any]:
-        return [event async for event in self.client.events()]
+        async for event in self.client.events():
+            self.seen.append(event)
+        return self.seen
 
     def _start(self, verb: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
         if self._loop is None:
@@ -209,7 +214,7 @@ def test_seconds_of_gaps_do_not_overlap(shell: Shell, switch: Switch) -> None:
     shell.subscribes(peer)
     begun = time.monotonic()
     peer.close()
-    reader = shell.reads()
+    shell.reads()
     for _ in range(2):
         switch.lets_in().answers(b"event DTMF", REFUSED)
     switch.accept().close()
@@ -218,13 +223,81 @@ def test_seconds_of_gaps_do_not_overlap(shell: Shell, switch: Switch) -> None:
     last.sends(notice(b"gone for good\n"))
     switch.lets_in().answers(b"event DTMF", ENABLED, event(2))
     outage = time.monotonic() - begun
-    until(lambda: len(shell.client.connection.queue) == 0)
-    shell.do("close")
-    seen = reader.result(PATIENCE)
-    assert [one.sequence for one in seen if one.subclass is None] == [1, 2]
-    gaps = [one for one in seen if one.subclass]
+    until(lambda: shell.seen and shell.seen[-1].sequence == 2)
+    assert [one.sequence for one in shell.seen if one.subclass is None] == [1, 2]
+    gaps = [one for one in shell.seen if one.subclass]
     assert gaps
     assert sum(gap.seconds for gap in gaps) <= outage + 0.01  # they are rounded
+
+
+def test_what_a_gap_knows_of_both_sides(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    peer.sends(event(6), event(7))
+    assert [shell.event().sequence for _ in range(2)] == [6, 7]
+    peer.close()
+    reader = shell.begin("next_event")
+    peer = switch.lets_in()
+    peer.answers(b"event DTMF", ENABLED)
+    gap = reader.result(PATIENCE)
+    assert (gap.last_sequence, gap.last_timestamp.timestamp()) == (7, 7)
+    assert (gap.same_core, gap.at_most) == (None, None)
+    before = hash(gap)
+    peer.sends(event(12))
+    assert shell.event().sequence == 12
+    assert (gap.same_core, gap.at_most) == (True, 4)
+    assert hash(gap) == before
+    peer.close()
+    reader = shell.begin("next_event")
+    peer = switch.lets_in()
+    peer.answers(b"event DTMF", ENABLED, event(1, core=b"c-2"))
+    gap = reader.result(PATIENCE)
+    assert shell.event().sequence == 1
+    assert (gap.last_sequence, gap.same_core, gap.at_most) == (12, False, None)
+
+
+def test_a_gap_remembers_the_last_event_over_a_connection_without_one(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    peer.sends(event(3), notice(FAREWELL))
+    peer.close()
+    shell.reads()
+    switch.lets_in().close()
+    switch.lets_in(event(9))
+    until(lambda: shell.seen and shell.seen[-1].sequence == 9)
+    gaps = [one for one in shell.seen if one.subclass]
+    assert {gap.last_sequence for gap in gaps} == {3}
+    assert (gaps[-1].same_core, gaps[-1].at_most) == (True, 5)
+
+
+def test_a_gap_counts_from_when_the_socket_had_been_read_empty(shell: Shell, switch: Switch) -> None:
+    """The switch killed a reader that stood still: what waited in the socket says nothing of what was lost since."""
+    peer = shell.connects(switch, reconnect=quick(shell.esl), queue_limit=1)
+    shell.subscribes(peer)
+    if shell.kind == "aio":  # a full queue is what keeps this one from reading
+        peer.sends(event(0))
+        until(lambda: shell.client._link.paused)
+    begun = time.monotonic()
+    peer.sends(*map(event, range(1, 30)))
+    peer.close()
+    until(lambda: time.monotonic() > begun + 0.6)  # it reads nothing
+    shell.reads()
+    switch.lets_in().answers(b"event DTMF", ENABLED)
+    until(lambda: shell.seen and shell.seen[-1].subclass)
+    assert [one.sequence for one in shell.seen[-2:]] == [29, None]
+    assert shell.seen[-1].seconds >= 0.5
+
+
+def test_a_gap_of_a_reader_that_kept_up_counts_from_the_end(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    reader = shell.begin("next_event")
+    begun = time.monotonic()
+    until(lambda: time.monotonic() > begun + 0.6)
+    begun = time.monotonic()
+    peer.close()
+    switch.lets_in().answers(b"event DTMF", ENABLED)
+    gap = reader.result(PATIENCE)
+    assert gap.seconds <= time.monotonic() - begun + 0.01
 
 
 # The end
