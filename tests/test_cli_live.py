@@ -657,7 +657,7 @@ def test_emulate_says_who_connects_and_ends_with_ctrl_c() -> None:
         with eslcodec.connect(port=port, password=SECRET) as client:
             assert "is ready" in client.api("status").text
             client.send("sendmsg x\nname: \u202e\x1b")
-        me, what = line(process).split()
+            me, what = line(process).split()  # before it is gone: what comes and goes between two looks is not seen
         assert what == "connected"
         assert [line(process) for _ in range(4)] == [
             f"{me} auth ***",
