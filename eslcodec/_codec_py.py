@@ -462,17 +462,20 @@ class FrameSplitter:
         Raises:
             ValueError: more than was offered, negative, or nothing was offered since the last call.
             TypeError: it is no whole number; the buffer stays offered.
-            LimitExceeded: as for `feed`, if bytes were fed in between.
+            LimitExceeded: as for `feed`, if bytes were fed in between. The buffer stays offered, as it does if there is
+                no memory.
         """
         with self._lock:
             operator.index(nbytes)
-            offered, self._offered = self._offered, None
+            offered = self._offered
             if offered is None:
                 raise ValueError("buffer_updated() without get_buffer()")
             if not 0 <= nbytes <= len(offered):
+                self._offered = None
                 raise ValueError(f"buffer_updated({nbytes}), expected 0 to {len(offered)}")
             with memoryview(offered) as view:
                 self._store(view[:nbytes])
+            self._offered = None
 
     def feed_eof(self) -> None:
         """Say that the stream has ended. Whole frames that are waiting still come out; nothing else changes.

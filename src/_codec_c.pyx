@@ -4,7 +4,7 @@
 Same input, same chunking: same messages, same errors, same bytes left over. What differs is how:
 
 * Unread bytes lie in one piece of memory that `get_buffer` gives out a window of. While a window is out its bytes are
-  never moved; whoever keeps a window keeps its memory.
+  never moved: bytes that are fed meanwhile go to another piece. Whoever keeps a window keeps its memory.
 * A header is found by looking for a line feed and a colon at the distance of the name's length, 16 bytes at a time
   (scan.h). Absence costs one such pass, so look-ups need no index.
 * `asdict` compares an event's bytes with those of an earlier event that had the same names in the same order, copies
@@ -1225,6 +1225,7 @@ cdef class FrameSplitter:
     cdef bint dead
     cdef bytes last  # the end of the frame that came out last
     cdef Window window
+    cdef bint mixed  # bytes were fed while a window was out: where that copied much, windows get stores of their own
 
     def __cinit__(self):
         self.store = new_store(RECEIVE_BYTES_MIN)
@@ -1277,7 +1278,7 @@ cdef class FrameSplitter:
                 raise BufferError("feed() takes contiguous bytes")
             PyObject_GetBuffer(view, &raw, PyBUF_SIMPLE)
             try:
-                self.take_in(<const char *>raw.buf, raw.len)
+                self.take_view(<const char *>raw.buf, raw.len)
             finally:
                 PyBuffer_Release(&raw)
 
@@ -1285,6 +1286,16 @@ cdef class FrameSplitter:
     cdef int take_in(self, const char *p, Py_ssize_t size) except -1:
         """`append` for those who are in no critical section."""
         return self.append(p, size)
+
+    @cython.critical_section
+    cdef int take_view(self, const char *p, Py_ssize_t size) except -1:
+        """`take_in` of what may be a window of ours: making room would move what is in it."""
+        cdef bytes copied
+        if self.dead or not self.store.data <= p < self.store.data + self.store.capacity:
+            return self.append(p, size)
+        self.check_room(size)
+        copied = PyBytes_FromStringAndSize(p, size)
+        return self.append(PyBytes_AS_STRING(copied), size)
 
     cdef int append(self, const char *p, Py_ssize_t size) except -1:
         if self.dead:
@@ -1304,9 +1315,14 @@ cdef class FrameSplitter:
     cdef int reserve(self, Py_ssize_t size) except -1:
         """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
         self.rearrange(size)
-        while self.store.capacity - self.end < size:  # letting a store go can let another thread in, who feeds
+        # Letting a store go can let another thread in, who feeds or asks for a window.
+        while self.store.capacity - self.end < size or self.pinned():
             self.rearrange(size)
         return 0
+
+    cdef inline bint pinned(self) noexcept:
+        """Whether a window is out, behind the unread bytes: new ones need another store, once."""
+        return self.window is not None and self.window.store is self.store
 
     cdef int rearrange(self, Py_ssize_t size) except -1:
         cdef Store old = self.store
@@ -1315,7 +1331,7 @@ cdef class FrameSplitter:
         cdef bint oversized = old.capacity > IDLE_BYTES and wanted < old.capacity // 4
         if wanted > PY_SSIZE_T_MAX // 3 * 2:
             raise MemoryError
-        if self.window is None and not oversized:
+        if not self.pinned() and not oversized:
             if live == 0:
                 self.shift()
             if old.capacity - self.end >= size:
@@ -1330,6 +1346,8 @@ cdef class FrameSplitter:
                 self.shift()
                 old.resize(wanted + wanted // 2)
                 return 0
+        elif self.pinned():
+            self.mixed = True
         cdef Store store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
         memcpy(store.data, old.data + self.at.start, live)
         self.shift()
@@ -1352,12 +1370,16 @@ cdef class FrameSplitter:
             raise LimitExceeded(waiting + 1, self.max_buffered)
         cdef Py_ssize_t size = min(min(max(sizehint, RECEIVE_BYTES_MIN), RECEIVE_BYTES_MAX), room)
         self.window = None
-        self.reserve(size)
         cdef Window window = Window.__new__(Window)
-        window.store = self.store
-        window.data = self.store.data + self.end
+        if self.mixed and waiting > IDLE_BYTES:
+            window.store = new_store(size)
+            window.data = window.store.data
+        else:
+            self.reserve(size)
+            window.store = self.store
+            window.data = self.store.data + self.end
         window.size = size
-        window.moves = self.store.moves
+        window.moves = window.store.moves
         self.window = window  # from here on its bytes stay where they are
         try:
             return memoryview(window)
@@ -1370,15 +1392,16 @@ cdef class FrameSplitter:
         """See eslcodec._codec_py.FrameSplitter.buffer_updated."""
         cdef Py_ssize_t size = PyNumber_AsSsize_t(nbytes, NULL)  # which may be anybody's code
         cdef Window window = self.window
-        self.window = None
         if window is None:
             raise ValueError("buffer_updated() without get_buffer()")
         if not 0 <= size <= window.size:
+            self.window = None
             raise ValueError(f"buffer_updated({nbytes}), expected 0 to {window.size}")
         if window.store is not self.store:  # bytes were fed in between, and stand in another store
             self.append(window.data, size)
         elif not self.dead:
             self.end += size
+        self.window = None
 
     @cython.critical_section
     def feed_eof(self):

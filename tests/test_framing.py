@@ -324,3 +324,73 @@ def test_end_of_stream_takes_nothing_out(esl):
     decoder.feed_eof()
     assert (decoder.buffered, decoder.consumed) == before
     assert kinds(decoder) == ["Event"]
+
+
+# A window that is out while bytes are fed
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("windows", [1, 1 << 16])
+def test_feeding_while_a_window_is_out_takes_linear_time(esl, windows):
+    """64 MB in pieces of 1 KB, behind one window or a new one each time. Copied each time, they are two million MB."""
+    piece = bytes(1024)
+    decoder = esl.Decoder()
+    decoder.feed(b"Content-Type: api/response\nContent-Length: %d\n\n" % (len(piece) << 16))
+    views = []
+    for number in range(1 << 16):
+        if number < windows:
+            views[:] = [decoder.get_buffer(1)]
+        decoder.feed(piece)
+    assert decoder.next_message().body == piece * (1 << 16)
+    views[0][: len(OK)] = OK
+    decoder.buffer_updated(len(OK))
+    assert [message.frame for message in decoder] == [OK]
+
+
+NUMBERED = b"".join(b"Content-Type: command/reply\nReply-Text: +OK %d\n\n" % number for number in range(2000))
+
+
+@pytest.mark.parametrize("updated", [0, 1, 5_000, 50_000])
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("fed", [slice(0, 3_000), slice(2_000, 60_000), slice(30_000, None), slice(None)])
+def test_a_window_is_fed_to_its_own_decoder(esl, updated, taken, fed):
+    """What it says when it is fed counts, though it may overlap with where that goes."""
+    decoder, other = esl.Decoder(), esl.Decoder()
+    frames = []
+    view = decoder.get_buffer()
+    view[:] = NUMBERED[: len(view)]
+    if updated:
+        decoder.buffer_updated(updated)
+    if taken:
+        frames += [message.frame for message in decoder]
+    other.feed(NUMBERED[:updated] + view[fed])
+    decoder.feed(view[fed])
+    frames += [message.frame for message in decoder]
+    assert frames == [message.frame for message in other]
+    assert decoder.buffered == other.buffered
+
+
+def test_a_window_is_fed_while_half_a_frame_moves_over_it(esl):
+    decoder = esl.Decoder()
+    first, second = (frame(b"Content-Type: api/response", NUMBERED[:size]) for size in (30_000, 50_000))
+    view = decoder.get_buffer()
+    view[:55_000] = (first + second)[:55_000]
+    decoder.buffer_updated(55_000)
+    assert decoder.next_message().frame == first
+    fed = bytes(view[:35_000])
+    decoder.feed(view[:35_000])
+    assert decoder.next_message().frame == ((first + second)[:55_000] + fed)[len(first) :][: len(second)]
+
+
+def test_what_is_too_much_stays_offered(esl):
+    decoder = esl.Decoder(max_buffered=100)
+    view = decoder.get_buffer(100)
+    view[: len(OK)] = OK
+    decoder.feed(AUTH * 3)
+    with pytest.raises(esl.LimitExceeded):
+        decoder.buffer_updated(len(OK))
+    assert kinds(decoder) == ["AuthRequest"] * 3
+    decoder.buffer_updated(len(OK))
+    assert [message.frame for message in decoder] == [OK]
+    with pytest.raises(ValueError, match="without get_buffer"):
+        decoder.buffer_updated(0)
