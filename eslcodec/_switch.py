@@ -334,6 +334,8 @@ class Switch:
         self.jobs: list[Job] = []
         self.errors: list[BaseException] = []
         self.hold_jobs = False
+        self.frozen = False
+        self.held: deque[Callable[[], None]] = deque()
         self.api: dict[str, Api] = _default_api(self)
         self.applications: dict[str, Application] = dict.fromkeys(_SILENT_APPLICATIONS.split(), 0.0)
         self.applications |= {
@@ -395,13 +397,31 @@ class Switch:
 
     def fire(self, event: SwitchEvent) -> None:
         """Give an event to every connection that wants it."""
-        for listener in list(self.listeners):
-            listener.offer(event)
+        self._give(lambda listener: listener.offer(event))
 
     def log(self, level: int, line: bytes) -> None:
         """Give a `log/data` frame to every connection that wants log lines of its level."""
-        for listener in list(self.listeners):
-            listener.offer_log(level, line)
+        self._give(lambda listener: listener.offer_log(level, line))
+
+    def _give(self, offer: Callable[[Listener], None]) -> None:
+        def give() -> None:
+            for listener in list(self.listeners):
+                offer(listener)
+
+        self._in_turn(give)
+
+    def _in_turn(self, call: Callable[[], None]) -> None:
+        """Do something that connections see: now, or after what is held because the switch stands still."""
+        if self.frozen or self.held:
+            self.held.append(call)
+        else:
+            call()
+
+    def give_held(self) -> bool:
+        """Do the first of what was held; whether there is more. Not while the switch stands still."""
+        if self.held and not self.frozen:
+            self.held.popleft()()
+        return bool(self.held) and not self.frozen
 
     # API commands and jobs
 
@@ -590,14 +610,14 @@ class Switch:
         # after CHANNEL_HANGUP_COMPLETE.
         for listener in bound:
             if listener.static:
-                listener.channel_gone()
+                self._in_turn(listener.channel_gone)
         session.hangup_cause = cause
         session.variables["hangup_cause"] = cause
         self.sessions.pop(session.uuid, None)
         self.channel_event("CHANNEL_HANGUP", session, function="switch_channel_perform_hangup")
         for listener in bound:
             if listener.inbound:
-                listener.channel_gone()
+                self._in_turn(listener.channel_gone)
         session.pending.clear()
         while session.running:
             running = session.running.pop()
@@ -606,7 +626,7 @@ class Switch:
             self._report(session)
         for listener in bound:
             if not listener.static and not listener.inbound:
-                listener.channel_gone()
+                self._in_turn(listener.channel_gone)
         self._destroy(session)
 
     def _report(self, session: Session) -> None:

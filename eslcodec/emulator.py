@@ -70,6 +70,8 @@ _TICK_SECONDS: Final = 0.01
 _GRACE_SECONDS: Final = 1.0
 """How long a connection that has said goodbye waits for the client to close: what it still sends must not reset it."""
 _FOREVER: Final = 1 << 62
+FREEZE_SECONDS: Final = 600.0
+"""After so long a switch gives up telling a slow reader that it is killed: 60 000 tries, 10 ms apart."""
 
 T = TypeVar("T")
 
@@ -78,16 +80,19 @@ T = TypeVar("T")
 class Fault:
     """Something that goes wrong with a connection once `after` bytes have been sent on it, the greeting included.
 
+    `freeze` is another matter: it happens when the connection is killed, and goes wrong with all the others.
+
     Example:
-        >>> Fault.cut(after=100), Fault.drip(1, every=0.01).size
-        (Fault(kind='cut', after=100, data=b'', size=1, every=0.0), 1)
+        >>> Fault.cut(after=100).kind, Fault.drip(1, every=0.01).size
+        ('cut', 1)
     """
 
-    kind: Literal["cut", "close", "stall", "drip", "garbage"]
+    kind: Literal["cut", "close", "stall", "drip", "garbage", "freeze"]
     after: int = 0
     data: bytes = b""
     size: int = 1
     every: float = 0.0
+    seconds: float = FREEZE_SECONDS
 
     @classmethod
     def cut(cls, after: int = 0) -> Fault:
@@ -113,6 +118,33 @@ class Fault:
     def garbage(cls, data: bytes, after: int = 0) -> Fault:
         """These bytes are sent in between."""
         return cls("garbage", after, data)
+
+    @classmethod
+    def freeze(cls, seconds: float = FREEZE_SECONDS) -> Fault:
+        """The whole switch stands still while it kills this connection for being too slow, as FreeSWITCH does.
+
+        It tells a reader whose queue ran over that it is killed, and holds the lock of all connections until the full
+        socket has taken the notice or is closed. No other connection gets an event, a reply or a login meanwhile;
+        events that are fired, and log lines, are given out afterwards. Without this fault the emulator kills a slow
+        reader and nobody else notices.
+
+        Args:
+            seconds: after which the switch gives up and closes the connection.
+
+        Example:
+            >>> from eslcodec import connect
+            >>> with Emulator(queue_limit=10, faults=[Fault.freeze()]) as switch:
+            ...     slow = socket.create_connection((switch.host, switch.port))
+            ...     slow.sendall(b"auth ClueCon\\n\\nevent plain ALL\\n\\n")
+            ...     _ = switch.wait_for(lambda: "event plain ALL" in switch.commands)
+            ...     while not switch.frozen:
+            ...         switch.fire("CUSTOM", body="x" * 200_000)
+            ...     slow.close()  # or read
+            ...     with connect(switch.host, switch.port) as fs:
+            ...         fs.api("echo", "at last").text
+            'at last'
+        """
+        return cls("freeze", seconds=seconds)
 
 
 class EmulatedCall:
@@ -267,6 +299,7 @@ class Emulator:
         self._thread: threading.Thread | None = None
         self._server: socket.socket | None = None
         self._connections: set[_Connection] = set()
+        self._freezing: _Connection | None = None
         self._calls: set[Future[Any]] = set()
         self._changed = threading.Condition()
         self._version = 0
@@ -283,7 +316,7 @@ class Emulator:
         self._stopped.clear()
         self._loop = loop = asyncio.new_event_loop()
         loop.set_exception_handler(self._failed)
-        loop.add_reader(self._server, self._accept)
+        self._watch()
         self._thread = threading.Thread(target=loop.run_forever, name="eslcodec-emulator", daemon=True)
         self._thread.start()
         return self
@@ -326,6 +359,11 @@ class Emulator:
     def listeners(self) -> list[Listener]:
         """The connections that are open, oldest first."""
         return list(self._switch.listeners)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still because it kills a slow reader: see `Fault.freeze`."""
+        return self._freezing is not None
 
     def wait_for(self, condition: Callable[[], T], timeout: float = 5.0) -> T:
         """Wait until a condition holds; give what it returned.
@@ -567,6 +605,50 @@ class Emulator:
             self._version += 1
             self._changed.notify_all()
 
+    # Standing still
+
+    def _freeze(self, connection: _Connection) -> None:
+        """Nothing is accepted, read, written or fired until this connection has taken its notice."""
+        self._freezing = connection
+        self._switch.frozen = True
+        self._watch_all()
+        self._notify()
+
+    def _thaw(self, connection: _Connection) -> None:
+        """This connection has taken its notice, or is gone: go on, if that is what all waited for."""
+        if self._freezing is not connection:
+            return
+        self._freezing = None
+        self._switch.frozen = False
+        self._watch_all()
+        for other in list(self._connections):
+            other.flush()  # and another killed one may be among them
+        self._catch_up()
+        self._notify()
+
+    def _catch_up(self) -> None:
+        """What was fired meanwhile, one at a time: it must not overrun the queues of those who do read."""
+        if self._loop is not None and self._switch.give_held():
+            self._loop.call_soon(self._catch_up)
+
+    def _watch_all(self) -> None:
+        self._watch()
+        for connection in self._connections:
+            connection.watch()
+
+    def _watch(self) -> None:
+        """Wait for connections unless all stands still."""
+        assert self._loop is not None
+        assert self._server is not None
+        if self._server.fileno() < 0:
+            return
+        if self.frozen:
+            self._loop.remove_reader(self._server)
+        else:
+            self._loop.add_reader(self._server, self._accept)
+
+    # Connections
+
     def _accept(self) -> None:
         assert self._server is not None
         while True:
@@ -595,6 +677,9 @@ class Emulator:
         if self._server is not None:
             self._loop.remove_reader(self._server)
             self._server.close()
+        while self._freezing is not None:  # one after the other, if several are being killed
+            self._freezing.close()
+        self._switch.held.clear()
         for connection in list(self._connections):
             connection.listener.dismiss(SHUTDOWN)
             connection.flush()
@@ -699,7 +784,8 @@ class _Connection:
         self.loop = emulator._loop
         self.sock = sock
         self.listener = listener
-        self.fault = fault
+        self.freeze = fault if fault is not None and fault.kind == "freeze" else None
+        self.fault = None if self.freeze else fault
         self.replay = replay
         self.unsent = memoryview(b"")
         self.sent = 0
@@ -717,7 +803,7 @@ class _Connection:
     def open(self, refused: bool) -> None:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.listener.wake = self.wake
-        self.loop.add_reader(self.sock, self._readable)
+        self.watch()
         self.timer = self.loop.call_later(self.emulator.login_timeout, self._too_late)
         greeting = self.listener.refuse() if refused else self.listener.start()
         self.unsent = memoryview(greeting)
@@ -737,6 +823,7 @@ class _Connection:
         self.sock.close()
         self.emulator._connections.discard(self)
         self.listener.end()
+        self.emulator._thaw(self)
         self.emulator._notify()
 
     def wake(self) -> None:
@@ -744,6 +831,22 @@ class _Connection:
         if not self.woken and not self.closed:
             self.woken = True
             self.loop.call_soon(self._awake)
+
+    @property
+    def still(self) -> bool:
+        """Another connection is being killed, and the switch does nothing else."""
+        return self.emulator._freezing not in (None, self)
+
+    def watch(self) -> None:
+        """Wait for what happens next on the socket. A switch that cannot write does not read either."""
+        if self.closed:
+            return
+        self.loop.remove_reader(self.sock)
+        self.loop.remove_writer(self.sock)
+        if self.blocked and not self.still:
+            self.loop.add_writer(self.sock, self._writable)
+        elif not self.still:
+            self.loop.add_reader(self.sock, self._readable)
 
     def _awake(self) -> None:
         self.woken = False
@@ -773,9 +876,11 @@ class _Connection:
     def flush(self) -> None:
         """Send what there is until the socket takes no more."""
         turn = _TURN_BYTES
-        while not self.closed:
+        while not self.closed and not self.still:
             if self.listener.killed and not self.killed:
                 self._kill()
+                if self.emulator._freezing is self:  # its socket is full
+                    return
             if not self.unsent:
                 self.unsent = self._next()
             if not self.unsent:
@@ -798,7 +903,7 @@ class _Connection:
             if turn <= 0:
                 self.wake()
                 return
-        if not self.closed:
+        if not self.closed and not self.still:
             self._block(False)
             if self.listener.closing:
                 self._finish()
@@ -814,6 +919,9 @@ class _Connection:
         self.killed = True
         self.unsent = memoryview(b"")
         self.listener.end()
+        if self.freeze is not None and self.blocked:
+            self._close_in(self.freeze.seconds)
+            self.emulator._freeze(self)
         self.emulator._notify()
 
     def _next(self) -> memoryview:
@@ -830,16 +938,13 @@ class _Connection:
         return chunk
 
     def _block(self, blocked: bool) -> None:
-        """A switch that cannot write does not read either."""
+        """Whether the socket takes no more."""
         if blocked == self.blocked:
             return
         self.blocked = blocked
-        if blocked:
-            self.loop.remove_reader(self.sock)
-            self.loop.add_writer(self.sock, self._writable)
-        else:
-            self.loop.remove_writer(self.sock)
-            self.loop.add_reader(self.sock, self._readable)
+        self.watch()
+        if not blocked:
+            self.emulator._thaw(self)
 
     def _finish(self) -> None:
         """Everything is said: close, but leave the client time to read it."""
@@ -847,14 +952,17 @@ class _Connection:
             return
         self.drained = True
         self.listener.end()
-        if self.timer is not None:
-            self.timer.cancel()
-        self.timer = self.loop.call_later(_GRACE_SECONDS, self.close)
+        self._close_in(_GRACE_SECONDS)
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self.close()
         self.emulator._notify()
+
+    def _close_in(self, seconds: float) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = self.loop.call_later(seconds, self.close)
 
     # Faults
 
@@ -908,6 +1016,9 @@ class _Connection:
         if self.closed or self.listener.closing or not self.listener.listening or replay.produced == replay.total:
             self.producing = False
             self.flush()
+            return
+        if self.still:
+            self.loop.call_later(_TICK_SECONDS, self._produce, since, before)
             return
         due = _BURST if rate is None else before + int((self.loop.time() - since) * rate) - replay.produced
         limit = _FOREVER if self.emulator._lossless else self.emulator._switch.queue_limit

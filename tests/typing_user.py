@@ -386,6 +386,8 @@ def test_my_program(esl_switch: Emulator) -> None:
 def emulated() -> None:
     with Emulator(users={"a@b": User("secret")}, fault=Fault.cut(after=500), allow=lambda host: False) as switch:
         assert_type(switch, Emulator)
+        assert_type(switch.frozen, bool)
+        switch.faults.append(Fault.freeze(seconds=30))
         call = switch.dial("127.0.0.1", 8084, mode="async full")
         assert_type(call, EmulatedCall)
         assert_type(call.executed, list[tuple[str, str]])
