@@ -14,7 +14,7 @@ from typing import Final
 
 from . import render
 from ._json import joined
-from ._switch import Job, Session, Switch, SwitchEvent, User, atoi, is_true, to_bytes, to_text
+from ._switch import Job, Session, Switch, SwitchEvent, User, atoi, is_true, keep, to_bytes, to_text
 from .enums import EventName, LogLevel
 from .headers import HeaderList
 
@@ -109,6 +109,9 @@ class Listener:
         switch: what all connections share.
         session: the channel that the connection controls; the switch dialled out for it.
         mode: "async full", "full", "async" or "" of such a connection, as in the dialplan.
+
+    Attributes:
+        commands: the newest 10,000 command blocks that it received, as text without the final blank line.
 
     Example:
         >>> listener = Listener(Switch())
@@ -368,8 +371,9 @@ class Listener:
         del self._buffer[:end]
         self._command, self._searched = None, 0
         headers.body = body if body is not None else headers.body
-        self.commands.append(text if body is None else f"{text}\n\n{to_text(body)}")
-        self.switch.commands.append(self.commands[-1])
+        command = text if body is None else f"{text}\n\n{to_text(body)}"
+        keep(self.commands, command)
+        keep(self.switch.commands, command)
         return text, headers
 
     def _read_block(self) -> bool:

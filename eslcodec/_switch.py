@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 QUEUE_LIMIT: Final = 100_000
 """Events, and log lines, that wait for a connection before they are lost."""
+COMMANDS_KEPT: Final = 10_000
+"""Commands that are remembered, of one connection and of all: more than a test looks through, and a switch that serves
+a demo or a soak for weeks does not fill the memory with them."""
 
 # Where the real switch fires its events; clients look at the function at most.
 _ORIGINS: Final = {
@@ -671,6 +674,12 @@ class Switch:
 
     def _app_hangup(self, session: Session, data: str) -> None:
         self.hangup(session, _cause(data))
+
+
+def keep(commands: list[str], command: str) -> None:
+    """Remember a command, and no more than the newest `COMMANDS_KEPT`. A list, since tests slice and compare it."""
+    commands.append(command)
+    del commands[:-COMMANDS_KEPT]
 
 
 def _running(switch: Switch, message: HeaderList) -> _Running:

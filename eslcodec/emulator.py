@@ -182,7 +182,7 @@ class EmulatedCall:
 
     @property
     def commands(self) -> list[str]:
-        """The command blocks that the server sent."""
+        """The command blocks that the server sent, the newest 10,000 of them."""
         return list(self.listener.commands)
 
     @property
@@ -243,7 +243,8 @@ class Emulator:
             function is the command's failure. Runs in the emulator's thread.
         applications: dialplan applications by name: how many seconds they take, `Run`, or a function of the `Session`
             and the data that returns one of these. One that is not in here hangs up the channel, as in the switch.
-        commands: the command blocks received on all connections, as text without the final blank line.
+        commands: the newest 10,000 command blocks received on all connections, as text without the final blank line. A
+            list, that of the emulator itself: `del switch.commands[:]` forgets them.
         sessions: live channels by uuid.
         jobs: background jobs that `hold_jobs` keeps.
         errors: what API functions and applications raised.

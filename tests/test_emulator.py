@@ -22,7 +22,7 @@ import pytest
 from support import DATA, capture, plugin_option
 
 import eslcodec
-from eslcodec._switch import Field, Switch, SwitchEvent
+from eslcodec._switch import COMMANDS_KEPT, Field, Switch, SwitchEvent
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 
 VECTORS = [
@@ -954,6 +954,36 @@ def test_lost_log_lines_kill_too() -> None:
     for _ in range(502):
         switch.log(7, b"x")
     assert listener.pull().endswith(b"killed listener because of lost log lines\n")
+
+
+# What is remembered
+
+
+@pytest.mark.parametrize("count", [COMMANDS_KEPT - 1, COMMANDS_KEPT, COMMANDS_KEPT + 1, 2 * COMMANDS_KEPT])
+def test_the_newest_commands_are_remembered(count: int) -> None:
+    switch = Switch()
+    listener = Listener(switch)
+    sent = [f"api echo {number}" for number in range(count)]
+    listener.receive("".join(f"{command}\n\n" for command in sent).encode())
+    assert listener.commands == switch.commands == sent[-COMMANDS_KEPT:]
+    assert (sent[0] in switch.commands) == (count <= COMMANDS_KEPT)
+
+
+def test_commands_of_all_connections_are_bounded_together() -> None:
+    switch = Switch()
+    one, two = Listener(switch), Listener(switch)
+    one.receive(b"a\n\n" * COMMANDS_KEPT)
+    two.receive(b"b\n\n")
+    assert (len(one.commands), two.commands) == (COMMANDS_KEPT, ["b"])
+    assert switch.commands == one.commands[1:] + two.commands
+
+
+def test_commands_are_a_list_that_a_test_may_empty(switch: Emulator) -> None:
+    with connected(switch, "api echo 1") as client:
+        assert switch.commands[1:] == ["api echo 1"]
+        del switch.commands[:]
+        client.ask("api echo 2")
+    assert switch.commands == ["api echo 2"]
 
 
 # A slow reader freezes all
