@@ -1016,45 +1016,41 @@ class Client:
     async def _return(self) -> None:
         """Connect again, as often as there are attempts."""
         books = self._books
+        assert self._route is not None
         while books.due is not None and books.over is None:
             await asyncio.sleep(books.due - self._loop.time())
             books.dialling()
-            lost = self._link
+            link = self._next(self._route)
             try:
-                await self._attempt(lost)
+                await self._route.reach(link)
             except (OSError, ESLError) as error:
                 _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
-                self._failed(lost, error)
+                self._failed(link, error)
             else:
+                self._adopt(link)
                 books.usable()
-                self._rely_on(self._link)
+                self._rely_on(link)
                 return
         self._readers.ring()
 
-    def _failed(self, lost: _Link, error: Exception) -> None:
-        link, now = self._link, self._loop.time()
-        if link is lost:
-            self._books.failed(error, None, now=now)
-        elif link.connection.logged_in:  # and so the gap until then was told
-            last = link.connection.last_event
-            self._books.failed(error, link.connection.end, now=now, since=link.gone, last=last)
-        else:
-            self._books.failed(error, link.connection.end, now=now)
-
-    async def _attempt(self, lost: _Link) -> None:
-        before = lost.connection
-        assert self._route is not None
-
-        def attach(link: _Link) -> None:
-            self._dropped += self.connection.dropped
-            self._attach(link)
-
-        await self._route.open(
-            attach,
-            subscriptions=before.subscriptions,
-            queue=before.queue,
-            gap=lambda: self._books.gap(self._loop.time()),
+    def _next(self, route: _Route) -> _Link:
+        """A link to go on with."""
+        before = self.connection
+        return route.make(
+            subscriptions=before.subscriptions, queue=before.queue, gap=lambda: self._books.gap(self._loop.time())
         )
+
+    def _failed(self, link: _Link, error: Exception) -> None:
+        connection, now = link.connection, self._loop.time()
+        if connection.gap_told:
+            self._adopt(link)
+            self._books.failed(error, connection.end, now=now, since=link.gone, last=connection.last_event)
+        else:
+            self._books.failed(error, connection.end, now=now)
+
+    def _adopt(self, link: _Link) -> None:
+        self._dropped += self.connection.dropped
+        self._attach(link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1067,10 +1063,13 @@ class _Route:
     timeout: float
     keepalive: float | None
 
-    async def open(self, attach: Callable[[_Link], None] = lambda link: None, **earlier: Any) -> _Link:
-        """Connect and log in; `attach` is told as soon as there is a socket."""
+    def make(self, **earlier: Any) -> _Link:
+        """What `reach` is to connect; `earlier` is what it goes on with."""
+        return _Link(asyncio.get_running_loop(), self.make_connection(**earlier), keepalive=self.keepalive)
+
+    async def reach(self, link: _Link) -> None:
+        """Connect and log in."""
         loop = asyncio.get_running_loop()
-        link = _Link(loop, self.make_connection(**earlier), keepalive=self.keepalive)
         reaching = loop.create_connection(lambda: link, self.host, self.port)
         try:
             await _within(self.timeout, "connecting", reaching)
@@ -1079,14 +1078,12 @@ class _Route:
             if isinstance(error, (OSError, UnicodeError)):
                 raise unreachable(error, self.host, self.port, self.timeout) from None
             raise
-        attach(link)
         try:
             await link.outcome(link.connection.ready, self.timeout)
         except BaseException as error:
             link.abort(f"the login did not succeed: {error}")
             await link.shut.wait()
             raise
-        return link
 
 
 def connect(
@@ -1160,7 +1157,9 @@ def connect(
     async def open() -> Client:
         route = _Route(host, port, make_connection, connect_timeout, keepalive)
         books = Reconnection(Backoff() if reconnect is True else reconnect or None)
-        return Client(await route.open(), (host, port), command_timeout, books, route)
+        link = route.make()
+        await route.reach(link)
+        return Client(link, (host, port), command_timeout, books, route)
 
     return Opening(open)
 

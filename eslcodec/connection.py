@@ -246,7 +246,8 @@ class Connection:
         login: the command that begins it.
         greeted: whether the switch speaks first.
         subscriptions: what to ask for after login, such as an earlier connection's; it is kept up to date.
-        gap: makes the notice of what was missed, which goes into `queue` at login, before anything new.
+        gap: makes the notice of what was missed. It goes into `queue` before anything new, and both not before
+            everything in `subscriptions` is asked for; or when the connection ends, if something came until then.
         queue: where messages go; an earlier connection's, to go on in it.
         queue_limit: messages that may wait in `queue` before `wants_data` says stop (`limits.EVENT_QUEUE`). However
             few they are, `limits.EVENT_QUEUE_BYTES` stops it as well.
@@ -257,7 +258,8 @@ class Connection:
 
     Attributes:
         queue: events, log lines, linger notices and frames of unknown kind, oldest first. Whoever reads takes them out
-            with `popleft` (safe from any thread).
+            with `popleft` (safe from any thread). With `gap` it is another one until `ready`.
+        gap_told: whether the notice of what was missed went into `queue`.
         dropped: messages dropped from `queue`.
         ready: settled with the reply to the login, once everything in `subscriptions` is asked for too.
         logged_in: whether the login was accepted.
@@ -296,6 +298,7 @@ class Connection:
         if not 0 < queue_limit <= queue_hard_limit:
             raise ValueError(f"read queue_limit {queue_limit}, expected 1 to queue_hard_limit ({queue_hard_limit})")
         self.queue = MessageQueue() if queue is None else queue
+        self.gap_told = False
         self.queue_limit = queue_limit
         self.queue_hard_limit = queue_hard_limit
         self.dropped = 0
@@ -316,8 +319,12 @@ class Connection:
         self._taken = 0  # bytes of what came out of it
         self._login = login
         self._greeted = greeted
-        self._gap = gap
-        self._told: Gap | None = None  # until an event came behind it
+        self._make_gap = gap
+        self._gap: Gap | None = None
+        self._gap_open = False  # until an event came behind it
+        self._readers = self.queue  # what they read
+        if gap is not None:
+            self.queue = MessageQueue()
         self._out = bytearray()
         self._line: deque[_Sent] = deque()
         self._leaving = False
@@ -707,12 +714,9 @@ class Connection:
         self.channel = reply.get("Unique-ID")
         self.mode = reply.get("Socket-Mode")
         self.control = reply.get("Control")
-        if self._gap is not None:
-            self._told = self._gap()
-            self.queue.append(self._told)
         wanted = self.subscriptions.commands()
         if not wanted:
-            self.ready.finish(reply)
+            self._usable(reply)
             return
 
         def failed(refusal: Reply) -> None:
@@ -720,8 +724,27 @@ class Connection:
 
         for number, block in enumerate(wanted, 1):
             last = number == len(wanted)
-            granted = (lambda _: self.ready.finish(reply)) if last else None
+            granted = (lambda _: self._usable(reply)) if last else None
             self._send(block, _described(block), granted=granted, refused=failed)
+
+    def _usable(self, reply: CommandReply) -> None:
+        self._tell_gap()
+        self.ready.finish(reply)
+
+    def _tell_gap(self) -> None:
+        """Let readers have what was held back from them, behind the notice of what they missed."""
+        if self.queue is self._readers:
+            return
+        held, self.queue = self.queue, self._readers
+        self.queue.append(self._gap_now())
+        self.queue.extend(held)
+        self.gap_told = True
+
+    def _gap_now(self) -> Gap:
+        if self._gap is None:
+            assert self._make_gap is not None
+            self._gap, self._gap_open = self._make_gap(), True
+        return self._gap
 
     def _login_refused(self, reply: Reply) -> None:
         text = reply.text.strip()
@@ -855,8 +878,10 @@ class Connection:
             for message in batch:
                 self._take(message)
             self.last_event = next((one for one in reversed(batch) if isinstance(one, Event)), self.last_event)
-        if self._told is not None:
-            self._resume(self._told, batch)
+        if self.queue is not self._readers and self.queue:
+            self._gap_now()  # which ends here
+        if self._gap_open:
+            self._resume(batch)
         if broken is not None:
             self._broken(broken)
         self.queue.close_read()
@@ -866,11 +891,11 @@ class Connection:
         elif self.stuck:
             self._wake_all()
 
-    def _resume(self, gap: Gap, batch: list[Message]) -> None:
+    def _resume(self, batch: list[Message]) -> None:
         for message in batch:
             if isinstance(message, Event) and "Core-UUID" in message:
-                gap.resume(message)
-                self._told = None
+                self._gap_now().resume(message)
+                self._gap_open = False
                 return
 
     def _drop(self) -> None:
@@ -1023,6 +1048,8 @@ class Connection:
             return closing
 
         self.end = End(reason, self._leaving, clean, error or closed)
+        if self.queue:
+            self._tell_gap()
         for wait in self._waits():
             wait.fail(self.end.error)
         self._line.clear()

@@ -751,7 +751,7 @@ class Client:
 
     def _failed(self, link: _Link | None, error: Exception) -> None:
         now = time.monotonic()
-        if link is not None and link.connection.logged_in:  # and so the gap until then was told
+        if link is not None and link.connection.gap_told:
             self._lost = link
             self._adopt(link)
             self._books.failed(error, link.end, now=now, since=link.gone, last=link.connection.last_event)

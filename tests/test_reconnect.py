@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support import ACCEPTED, AUTH, FAREWELL, REJECTED, notice, part, plain, reply
+from support import ACCEPTED, AUTH, FAREWELL, REJECTED, api_response, notice, part, plain, reply
 
 HOST = "127.0.0.1"
 ENABLED = reply(b"+OK event listener enabled plain")
@@ -298,6 +298,39 @@ def test_a_gap_of_a_reader_that_kept_up_counts_from_the_end(shell: Shell, switch
     switch.lets_in().answers(b"event DTMF", ENABLED)
     gap = reader.result(PATIENCE)
     assert gap.seconds <= time.monotonic() - begun + 0.01
+
+
+def test_whoever_reads_a_gap_may_send_commands_at_once(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    for number in range(20):
+        peer.close()
+        reader = shell.begin("next_event")
+        peer = switch.lets_in()
+        assert peer.command() == b"event DTMF"
+        peer.sends(event(number))  # comes before the reply, as it may
+        assert not reader.done()
+        peer.sends(ENABLED)
+        assert reader.result(PATIENCE).subclass == "eslcodec::gap"
+        asked = shell.begin("api", "status")
+        peer.answers(b"api status", api_response(b"UP\n"))
+        assert asked.result(PATIENCE).text == "UP\n"
+        assert shell.event().sequence == number
+
+
+def test_what_came_on_a_connection_that_ended_too_soon_stands_behind_its_own_gap(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    peer.close()
+    shell.reads()
+    peer = switch.lets_in()
+    peer.command()
+    peer.sends(event(1))
+    peer.close()
+    switch.lets_in().answers(b"event DTMF", ENABLED, event(5))
+    until(lambda: shell.seen and shell.seen[-1].sequence == 5)
+    assert [one.sequence for one in shell.seen] == [None, 1, None, 5]
+    assert [(gap.last_sequence, gap.at_most) for gap in shell.seen[::2]] == [(None, None), (1, 3)]
 
 
 # The end
