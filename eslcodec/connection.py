@@ -134,6 +134,11 @@ class Wait(Generic[T]):
         self._wakers.remove(waker)
         self._connection.watched -= 1
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for it, or may do so for long."""
+        return self.patient or bool(self._wakers)
+
     def wake(self) -> None:
         """Make whoever waits look again."""
         for waker in list(self._wakers):
@@ -454,12 +459,12 @@ class Connection:
     def silence(self, seconds: float) -> None:
         """Nothing was received for `seconds`: ask the switch for a sign of life; if it gave none since, give up.
 
-        While commands are unanswered there is nothing to ask: the switch may be busy with them, and they have
-        their own timeouts.
+        While somebody waits for a command there is nothing to ask: the switch may be busy with it, and it has a
+        timeout of its own. So with one that may take as long as its application. What was given up counts no more.
         """
         if self._probing and not self._heard:
             self.abort(f"nothing was received for {2 * seconds:g} s, though the switch was asked")
-        elif self.end is None and self.logged_in and not self._line:
+        elif self.end is None and self.logged_in and not any(sent.wait.awaited for sent in self._line):
             self._probing = True
             self._heard = False
             self._send(_PROBE, "a sign of life", checked=False)

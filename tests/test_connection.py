@@ -1061,12 +1061,29 @@ def test_a_switch_that_gives_no_sign_of_life_is_given_up(inbound):
 
 
 def test_a_switch_that_is_busy_with_a_command_is_left_alone(inbound):
-    inbound.api("originate", "user/1 &park")
+    wait = inbound.api("originate", "user/1 &park")
+    wait.watch(print)
     inbound.data_to_send()
     inbound.silence(20)
     inbound.silence(20)
     assert inbound.sent == b""
     assert inbound.end is None
+    wait.unwatch(print)  # who waited gave up, and the switch has no excuse any more
+    inbound.silence(20)
+    assert inbound.sent == b"filter delete Eslcodec-Probe\n\n"
+    inbound.silence(20)
+    assert inbound.end is not None
+
+
+def test_a_command_that_takes_as_long_as_its_application_holds_the_question_back(esl, way):
+    peer = Peer(part(esl, "connection").Connection.outbound(), way)
+    peer.data_to_send()
+    peer.comes(CONNECTED.replace(b"{mode}", b"static"))
+    peer.execute("playback", "long.wav")
+    peer.data_to_send()
+    peer.silence(20)
+    peer.silence(20)
+    assert (peer.sent, peer.end) == (b"", None)
 
 
 # Set up again

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support import ACCEPTED, AUTH, FAREWELL, REJECTED, api_response, notice, part, plain, reply
+from support import ACCEPTED, AUTH, FAREWELL, OK, REJECTED, api_response, notice, part, plain, reply
 
 HOST = "127.0.0.1"
 ENABLED = reply(b"+OK event listener enabled plain")
@@ -331,6 +331,35 @@ def test_what_came_on_a_connection_that_ended_too_soon_stands_behind_its_own_gap
     until(lambda: shell.seen and shell.seen[-1].sequence == 5)
     assert [one.sequence for one in shell.seen] == [None, 1, None, 5]
     assert [(gap.last_sequence, gap.at_most) for gap in shell.seen[::2]] == [(None, None), (1, 3)]
+
+
+# Keepalive
+
+
+def test_a_command_that_was_given_up_does_not_switch_keepalive_off(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, keepalive=0.5)
+    with pytest.raises(shell.esl.CommandTimeout):
+        shell.do("api", "status", timeout=0.01)
+    assert peer.command() == b"api status"
+    reader = shell.begin("next_event")
+    assert peer.command() == b"filter delete Eslcodec-Probe"
+    peer.sends(api_response(b"UP\n"), OK)  # late, and in order
+    assert peer.command() == b"filter delete Eslcodec-Probe"
+    with pytest.raises(shell.esl.ConnectionClosed, match=r"^nothing was received for 1 s"):
+        reader.result(PATIENCE)
+
+
+def test_a_command_that_somebody_waits_for_holds_keepalive_back(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, keepalive=0.1)
+    begun = time.monotonic()
+    asked = shell.begin("api", "slow")
+    while (command := peer.command()) == b"filter delete Eslcodec-Probe":
+        peer.sends(OK)  # a slow machine is silent before
+    assert command == b"api slow"
+    until(lambda: time.monotonic() > begun + 0.5)
+    peer.sends(api_response(b"done"))
+    assert asked.result(PATIENCE).text == "done"
+    assert peer.read == b""
 
 
 # The end
