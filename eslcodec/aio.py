@@ -220,6 +220,7 @@ class _Link(asyncio.BufferedProtocol):
         self.settle()
 
     def eof_received(self) -> None:
+        self._note_unsent()
         self.connection.receive_eof()
         self.settle()
 
@@ -273,11 +274,13 @@ class _Link(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """End the connection because we want to."""
+        self._note_unsent()
         self.connection.close()
         self.settle()
 
     def abort(self, reason: str) -> None:
         """End the connection because something is wrong."""
+        self._note_unsent()
         self.connection.abort(reason)
         self.settle()
 
@@ -334,6 +337,10 @@ class _Link(asyncio.BufferedProtocol):
                 raise self.connection.timeout_error("the switch to read what was sent before", seconds)
 
     # Inside
+
+    def _note_unsent(self) -> None:
+        if self._transport is not None:
+            self.connection.unsent = self._transport.get_write_buffer_size()
 
     def _look_behind(self) -> None:
         """After a pause: if the loop looks at the socket once more and finds nothing, no end either, it is empty."""

@@ -234,6 +234,7 @@ class _Sent:
     is_getvar: bool
     granted: Callable[[Reply], None] | None  # what an +OK changes on our side
     refused: Callable[[Reply], None] | None
+    begins: int = 0  # how many bytes were sent before it
 
 
 @dataclass(slots=True)
@@ -276,6 +277,7 @@ class Connection:
         watched: how many wait for something at the moment.
         asked: how many commands were begun; each may have been sent.
         last_event: of what came, the last; None if there was none.
+        unsent: how many bytes of what `data_to_send` gave were not sent yet; its owner says so.
 
     Example:
         >>> connection = Connection.outbound()
@@ -317,6 +319,7 @@ class Connection:
         self.watched = 0
         self.asked = 0
         self.last_event: Event | None = None
+        self.unsent = 0
         self.ready: Wait[CommandReply] = Wait(self, f"the login at {where}" if where else "the login")
         self._where = where
         self._drops = when_full == "drop"
@@ -331,6 +334,7 @@ class Connection:
         if gap is not None:
             self.queue = MessageQueue()
         self._out = bytearray()
+        self._given = 0  # bytes that were in it before
         self._line: deque[_Sent] = deque()
         self._leaving = False
         self._probing = False
@@ -423,6 +427,7 @@ class Connection:
         """What has to be sent now, once."""
         data = bytes(self._out)
         self._out.clear()
+        self._given += len(data)
         return data
 
     # Reading on
@@ -782,7 +787,8 @@ class Connection:
         self._check_open(what)
         self.asked += 1
         wait: Wait[Any] = Wait(self, f"the answer to {what}", patient=patient)
-        self._line.append(_Sent(wait, is_api, checked, block.startswith(b"getvar"), granted, refused))
+        begins = self._given + len(self._out)
+        self._line.append(_Sent(wait, is_api, checked, block.startswith(b"getvar"), granted, refused, begins))
         self._out += block
         return wait
 
@@ -1055,12 +1061,27 @@ class Connection:
         self.end = End(reason, self._leaving, clean, error or closed)
         if self.queue:
             self._tell_gap()
-        for wait in self._waits():
-            wait.fail(self.end.error)
+        sent = self._given - self.unsent
+        for entry in self._line:
+            entry.wait.fail(_maybe_done(self.end.error) if entry.begins < sent else self.end.error)
+        for wait in self._waits():  # a job that was accepted goes on
+            wait.fail(self.end.error if wait is self.ready else _maybe_done(self.end.error))
         self._line.clear()
         self._jobs.clear()
         self._executions.clear()
         self._out.clear()
+
+
+def _maybe_done(error: Callable[[], ESLError]) -> Callable[[], ESLError]:
+    """The same error, for somebody whose command was sent."""
+
+    def made() -> ESLError:
+        failure = error()
+        if isinstance(failure, ConnectionClosed):
+            failure.maybe_done = True
+        return failure
+
+    return made
 
 
 # Texts

@@ -266,7 +266,13 @@ class ConnectionClosed(ESLError):
         Traceback (most recent call last):
             ...
         eslcodec.errors.ConnectionClosed: the switch closed the connection
+
+    Attributes:
+        maybe_done: of a command that got no answer: True if a byte of it was sent, so that the switch may have done it;
+            False if it never left, and can be given again without harm.
     """
+
+    maybe_done: bool = False
 
 
 class ChannelEnded(ConnectionClosed):

@@ -132,6 +132,7 @@ class _Link:
         self._silent = 0.0  # seconds of reading since then
         self._keepalive = keepalive
         self._unsent = bytearray()
+        self._undeliverable = 0  # bytes that there is no way to send any more
         with suppress(OSError):  # a matter of speed, and not every kind of socket has it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._in = sock
@@ -411,7 +412,9 @@ class _Link:
             sent = self._out.send(self._unsent)
         except OSError as error:
             sent = 0 if _is_early(error) else len(self._unsent)
+            self._undeliverable += sent
         del self._unsent[:sent]
+        self.connection.unsent = len(self._unsent) + self._undeliverable
 
     def _own(self) -> None:
         """Have the lock again. What was raised into waiting for it is raised once it is there."""

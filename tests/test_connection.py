@@ -1086,6 +1086,37 @@ def test_a_command_that_takes_as_long_as_its_application_holds_the_question_back
     assert (peer.sent, peer.end) == (b"", None)
 
 
+# What was sent, and what was not
+
+
+@pytest.mark.parametrize(
+    ("unsent", "wanted"), [(0, [True, True]), (1, [True, True]), (9, [True, False]), (20, [False] * 2)]
+)
+def test_an_end_says_whether_a_byte_of_a_command_was_sent(inbound, unsent, wanted):
+    waits = [inbound.api("one"), inbound.api("two")]  # nine bytes each
+    assert len(inbound.data_to_send()) == 18
+    inbound.connection.unsent = unsent
+    never = inbound.api("three")
+    inbound.receive_eof()
+    found = []
+    for wait in [*waits, never]:
+        with pytest.raises(Exception, match="closed the connection") as caught:
+            wait.result()
+        found.append(caught.value.maybe_done)
+    assert found == [*wanted, False]
+
+
+def test_a_job_that_was_accepted_may_be_done(inbound):
+    accepted, result = inbound.bgapi("work", job_uuid="j-1")
+    inbound.data_to_send()
+    inbound.comes(ENABLED, reply(b"+OK Job-UUID: j-1", b"Job-UUID: j-1\n"))
+    assert accepted.done
+    inbound.receive_eof()
+    with pytest.raises(Exception, match="closed the connection") as caught:
+        result.result()
+    assert caught.value.maybe_done
+
+
 # Set up again
 
 

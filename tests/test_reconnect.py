@@ -362,6 +362,38 @@ def test_a_command_that_somebody_waits_for_holds_keepalive_back(shell: Shell, sw
     assert peer.read == b""
 
 
+# Commands
+
+
+def test_whether_a_command_may_have_been_done(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    asked = shell.begin("api", "status")
+    assert peer.command() == b"api status"
+    peer.close()
+    with pytest.raises(shell.esl.ConnectionClosed, match=r"^the switch closed the connection$") as caught:
+        asked.result(PATIENCE)
+    assert caught.value.maybe_done
+    with pytest.raises(shell.esl.ConnectionClosed) as caught:
+        shell.do("api", "status")
+    assert not caught.value.maybe_done
+
+
+def test_a_command_behind_what_the_switch_does_not_read_was_not_done(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    body = b"x" * (8 << 20)  # more than the kernel takes
+    first = shell.begin("send", b"sendevent DTMF\nContent-Length: %d\n\n%b" % (len(body), body))
+    assert peer.sock.recv(10) == b"sendevent "
+    second = shell.begin("api", "status")
+    until(lambda: shell.kind == "aio" or shell.client.connection.asked == 2)
+    shell.begin("close").result(PATIENCE)
+    found = []
+    for waiting in (first, second):
+        with pytest.raises(shell.esl.ConnectionClosed) as caught:
+            waiting.result(PATIENCE)
+        found.append(caught.value.maybe_done)
+    assert found == [True, False]
+
+
 # The end
 
 
