@@ -325,13 +325,17 @@ class _Link(asyncio.BufferedProtocol):
             wait.unwatch(bell.ring)
             self.flow()
 
-    async def writable(self, seconds: float) -> None:
+    async def writable(self, seconds: float, since: float) -> None:
         """Wait until the socket takes more, or the connection has ended.
+
+        Args:
+            seconds: how long at most.
+            since: from when on they count.
 
         Raises:
             CommandTimeout: it takes nothing for so long.
         """
-        deadline = self._loop.time() + seconds
+        deadline = since + seconds
         while self._blocked and self.connection.end is None:
             if not await self._unblocked.wait(deadline) and self._blocked:
                 raise self.connection.timeout_error("the switch to read what was sent before", seconds)
@@ -630,6 +634,7 @@ class Client:
         self._route = route
         self._loop = asyncio.get_running_loop()
         self._readers = _Bell(self._loop)
+        self._turned = _Bell(self._loop)  # for commands: there is a connection again, or news of it
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
         self._dropped = 0
         self._task: asyncio.Task[None] | None = None
@@ -679,7 +684,7 @@ class Client:
         task, self._task = self._task, None
         self._link.close()
         self._books.close()
-        self._readers.ring()
+        self._ring()
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
@@ -800,7 +805,14 @@ class Client:
         """
         since = self._loop.time()
         link, waits = await self._issue(timeout, Connection.pipeline, commands)
-        return [await link.outcome(wait, self._limit(wait, timeout), since) for wait in waits]
+        replies: list[Reply] = []
+        try:
+            for wait in waits:
+                replies.append(await link.outcome(wait, self._limit(wait, timeout), since))
+        except ConnectionClosed as error:
+            error.maybe_done = error.maybe_done or bool(replies)
+            raise
+        return replies
 
     async def api(
         self, command: str, args: str = "", *, console_execute: bool = False, timeout: float | None = None
@@ -979,15 +991,27 @@ class Client:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> tuple[_Link, T]:
-        """Send a command once the socket takes it: the link that took it, and what the connection returned."""
-        await self._link.writable(self._command_timeout if timeout is None else timeout)
-        away = self._books.over or self._books.away
-        if away is not None and away is not self.connection.end:
-            raise away.error()
-        link = self._link
+        """Send a command once the socket takes it: the link that took it, and what the connection returned. If the
+        connection is gone, the attempt to set it up again that is due in time is waited for first."""
+        limit, since = self._command_timeout if timeout is None else timeout, self._loop.time()
+        while True:
+            link = await self._for_command(since + limit)
+            await link.writable(limit, since)
+            if self._books.away is None or self._books.over is not None:
+                break
         result = verb(link.connection, *args, **kwargs)
         link.settle()
         return link, result
+
+    async def _for_command(self, deadline: float) -> _Link:
+        """The link that a command goes to."""
+        books = self._books
+        while books.away is not None and books.over is None:
+            if (books.due or 0) > deadline or not await self._turned.wait(deadline):
+                raise books.away.error()
+        if books.over is not None and books.over is not self.connection.end:
+            raise books.over.error()
+        return self._link
 
     def _limit(self, wait: Wait[Any], timeout: float | None) -> float:
         if timeout is None:
@@ -1015,7 +1039,7 @@ class Client:
         lasted, last = link.ended_at - link.began, link.connection.last_event
         books.lost(end, lasted=lasted, since=link.gone, now=self._loop.time(), last=last)
         if books.away is None or books.over is not None:
-            self._readers.ring()
+            self._ring()
             return
         _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, end.reason)
         self._task = self._loop.create_task(self._return())
@@ -1033,12 +1057,18 @@ class Client:
             except (OSError, ESLError) as error:
                 _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
                 self._failed(link, error)
+                self._turned.ring()
             else:
                 self._adopt(link)
                 books.usable()
                 self._rely_on(link)
+                self._turned.ring()
                 return
+        self._ring()
+
+    def _ring(self) -> None:
         self._readers.ring()
+        self._turned.ring()
 
     def _next(self, route: _Route) -> _Link:
         """A link to go on with."""
@@ -1118,8 +1148,10 @@ def connect(
         connect_timeout: seconds for the connection, and once more for the login.
         command_timeout: seconds within which a reply must come.
         reconnect: whether to connect again when the connection ended unasked. Everything subscribed to, filters and log
-            level are set up again, and a `Gap` tells readers how long nothing came; commands raise ConnectionClosed
-            meanwhile. A `Backoff` says when; a switch that does not let us in any more ends it.
+            level are set up again, and a `Gap` tells readers how long nothing came. A command waits meanwhile, if an
+            attempt is due within its timeout, else it raises ConnectionClosed; one of which a byte was sent is never
+            sent again (`ConnectionClosed.maybe_done`). A `Backoff` says when; a switch that does not let us in any more
+            ends it.
         keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
             connection is given up. None: never. While reading stands still because the queue is full this does too.
         queue_limit: messages that may wait for a reader.

@@ -82,6 +82,7 @@ _LOOK_AGAIN: Final = 1.0  # seconds after which who waits to be woken looks for 
 _RETRY: Final = 0.01  # seconds until the switch is offered again what it did not take
 _ACCEPT: Final = 0.5  # seconds after which a server looks whether it was closed, where nothing wakes it
 _GRACE: Final = 1.0  # seconds for the handlers of calls that the server closed
+_LOOKS: Final = 16  # reads after which the end of a connection need not be looked for further behind what waits
 _STILL: Final = 0.1  # seconds without a read after which the switch may have got ahead of us
 
 
@@ -105,6 +106,10 @@ class _Gate:
 
     def wait(self, seconds: float) -> None:
         self._bar.acquire(timeout=seconds)
+
+
+class _Gone(Exception):
+    """A command was not made, because the connection has ended."""
 
 
 class _Link:
@@ -251,6 +256,15 @@ class _Link:
                     self._pass_on()
         finally:
             self._open_gates()
+
+    def has_ended(self) -> bool:
+        """Whether it has, as far as can be known without waiting: the end may have come with nobody reading."""
+        for _ in range(_LOOKS):
+            connection = self.connection
+            if connection.end is not None or self._reading or not self._more_waits():
+                break
+            self.look()
+        return self.connection.end is not None
 
     def close(self, reason: str = "closed by us") -> None:
         """End it: whoever waits is woken, the sockets are closed. A signal's handler may call it at any moment."""
@@ -532,7 +546,7 @@ class Client:
         address: tuple[str, int],
         command_timeout: float,
         books: Reconnection | None = None,
-        redial: Callable[[_Link], _Link] | None = None,
+        redial: Callable[[_Link, float], _Link] | None = None,
         login_timeout: float = 0,
     ) -> None:
         self.host, self.port = address
@@ -705,17 +719,24 @@ class Client:
         end = self.connection.end
         return end is not None and self._books.returns_from(end)
 
-    def _reconnect(self, lost: _Link, deadline: float) -> bool:
-        """Set the connection up again, or wait until another thread has; False at the deadline. An attempt that has
-        begun is finished."""
+    def _reconnect(self, lost: _Link, deadline: float, *, command: bool = False) -> bool:
+        """Set the connection up again, or wait until another thread has; False at the deadline.
+
+        For a reader an attempt that has begun is finished. For a command nothing lasts beyond its deadline, and there
+        is no point in waiting for an attempt that is due after it.
+        """
+        if command and self._lost is lost and (self._books.due or 0) > deadline:
+            return False
         if not self._dialling.acquire(timeout=_left(deadline)):
             return time.monotonic() < deadline
         try:
             due = self._due(lost)
             if due is None:
                 return True
+            if command and due > deadline:
+                return False
             if not self._closing.wait(_left(min(due, deadline))) and time.monotonic() >= due:
-                self._attempt(lost)
+                self._attempt(lost, deadline if command else math.inf)
                 return True
             return time.monotonic() < deadline
         finally:
@@ -734,15 +755,16 @@ class Client:
         self._books.plan(now)
         return self._books.due if self._books.over is None else None
 
-    def _attempt(self, lost: _Link) -> None:
+    def _attempt(self, lost: _Link, deadline: float) -> None:
         assert self._redial is not None
+        seconds = min(self._login_timeout, max(deadline - time.monotonic(), _RETRY))
         self._books.dialling()
         link = None
         try:
-            link = self._next = self._redial(lost)
+            link = self._next = self._redial(lost, seconds)
             if self._closing.is_set():
                 link.close()
-            link.log_in(self._login_timeout)
+            link.log_in(min(seconds, max(deadline - time.monotonic(), _RETRY)))
         except (OSError, ESLError) as error:
             _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
             self._failed(link, error)
@@ -767,12 +789,41 @@ class Client:
 
     # Commands
 
-    def _for_command(self) -> _Link:
+    def _issue(
+        self,
+        timeout: float | None,
+        command: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[_Link, T]:
+        """Send a command: the link that took it, and what the connection returned. If the connection is gone, the
+        attempt to set it up again that is due in time is made first, or waited for."""
+        deadline = time.monotonic() + (self._command_timeout if timeout is None else timeout)
+
+        def make(connection: Connection) -> T:
+            if connection.end is not None and self._redial is not None:
+                raise _Gone
+            return command(connection, *args, **kwargs)
+
+        while True:
+            link = self._for_command(deadline)
+            try:
+                return link, link.begin(make)
+            except _Gone:
+                if self._link is link and not self._comes_back():
+                    raise (self._books.over or link.end).error() from None
+
+    def _for_command(self, deadline: float) -> _Link:
         """The link that a command goes to."""
+        link = self._link
+        while self._redial is not None and link.has_ended() and self._comes_back():
+            if not self._reconnect(link, deadline, command=True):
+                raise link.end.error()
+            link = self._link
         over = self._books.over
-        if over is not None and over is not self.connection.end:
+        if over is not None and over is not link.connection.end:
             raise over.error()
-        return self._link
+        return link
 
     def _limit(self, wait: Wait[Any], timeout: float | None) -> float:
         if timeout is None:
@@ -786,9 +837,9 @@ class Client:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        link = self._for_command()
-        wait = link.begin(command, *args, **kwargs)
-        return link.outcome(wait, self._limit(wait, timeout))
+        since = time.monotonic()
+        link, wait = self._issue(timeout, command, *args, **kwargs)
+        return link.outcome(wait, self._limit(wait, timeout), since)
 
     def send(self, command: bytes | str, *, timeout: float | None = None) -> Reply:
         """One command as it goes over the wire, its blank line may be missing; its reply, whatever it says."""
@@ -804,9 +855,15 @@ class Client:
             timeout: seconds for all of them together, counted from the call.
         """
         since = time.monotonic()
-        link = self._for_command()
-        waits = link.begin(Connection.pipeline, commands)
-        return [link.outcome(wait, self._limit(wait, timeout), since) for wait in waits]
+        link, waits = self._issue(timeout, Connection.pipeline, commands)
+        replies: list[Reply] = []
+        try:
+            for wait in waits:
+                replies.append(link.outcome(wait, self._limit(wait, timeout), since))
+        except ConnectionClosed as error:
+            error.maybe_done = error.maybe_done or bool(replies)
+            raise
+        return replies
 
     def api(
         self, command: str, args: str = "", *, console_execute: bool = False, timeout: float | None = None
@@ -836,9 +893,9 @@ class Client:
         Raises:
             CommandError: the switch refused it.
         """
-        link = self._for_command()
-        accepted, result = link.begin(Connection.bgapi, command, args, job_uuid=job_uuid)
-        reply = link.outcome(accepted, self._limit(accepted, timeout))
+        since = time.monotonic()
+        link, (accepted, result) = self._issue(timeout, Connection.bgapi, command, args, job_uuid=job_uuid)
+        reply = link.outcome(accepted, self._limit(accepted, timeout), since)
         return Job(reply.job_uuid or job_uuid or "", link, result)
 
     def subscribe(
@@ -1205,10 +1262,13 @@ def connect(
         user: "user@domain" for a directory user.
         connect_timeout: seconds for the connection, and once more for the login.
         command_timeout: seconds within which a reply must come.
-        reconnect: whether whoever reads events connects again when the connection ended unasked, with these pauses.
+        reconnect: whether whoever reads or commands connects again when the connection ended unasked, with these
+            pauses.
             Everything subscribed to, filters and log level are set up again, and a `Gap` tells how long nothing came.
-            Meanwhile commands raise ConnectionClosed. An attempt that has begun is finished, whatever the timeout of
-            the reader. A switch that does not let us in any more ends it; the first connection is not tried again.
+            An attempt that has begun is finished, whatever the timeout of the reader. A command that finds the
+            connection gone makes the attempt itself, or waits for it, if one is due within its timeout; else it raises
+            ConnectionClosed. A command of which a byte was sent is never sent again (`ConnectionClosed.maybe_done`).
+            A switch that does not let us in any more ends it; the first connection is not tried again.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
@@ -1244,16 +1304,16 @@ def connect(
     secret = "ClueCon" if password is None else password
     books = Reconnection(Backoff() if reconnect is True else reconnect or None)
 
-    def dial(lost: _Link | None = None) -> _Link:
+    def dial(lost: _Link | None, seconds: float) -> _Link:
         earlier: dict[str, Any] = {}
         if lost is not None:
             earlier["subscriptions"] = lost.connection.subscriptions
             earlier["queue"] = lost.connection.queue
             earlier["gap"] = lambda: books.gap(time.monotonic())
         connection = Connection.inbound(secret, user, **options, **earlier)
-        return _Link(_reach(host, port, connect_timeout), connection, keepalive)
+        return _Link(_reach(host, port, seconds), connection, keepalive)
 
-    link = dial()
+    link = dial(None, connect_timeout)
     link.log_in(connect_timeout)
     return Client(link, (host, port), command_timeout, books, dial, connect_timeout)
 

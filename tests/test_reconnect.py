@@ -394,6 +394,98 @@ def test_a_command_behind_what_the_switch_does_not_read_was_not_done(shell: Shel
     assert found == [True, False]
 
 
+def gone(shell: Shell, peer: Peer) -> None:
+    """The switch closes; who reads in the background knows."""
+    peer.close()
+    until(lambda: shell.kind == "sync" or "connecting again" in repr(shell.client))
+
+
+def test_a_program_that_only_sends_commands_comes_back(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    for number in range(5):
+        gone(shell, peer)
+        asked = shell.begin("api", "status", str(number))
+        switch.accept().close()  # an attempt may fail: the next is due in time too
+        peer = switch.lets_in()
+        peer.answers(b"api status %d" % number, api_response(b"UP\n"))
+        assert asked.result(PATIENCE).text == "UP\n"
+
+
+def test_several_commands_wait_for_one_attempt(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    gone(shell, peer)
+    asked = [shell.begin("pipeline", [f"api {number}"]) for number in range(4)]
+    peer = switch.lets_in()
+    commands = set()
+    for _ in asked:
+        commands.add(peer.command())
+        peer.sends(api_response(b"UP\n"))
+    assert commands == {b"api 0", b"api 1", b"api 2", b"api 3"}
+    assert {one.result(PATIENCE)[0].text for one in asked} == {"UP\n"}
+
+
+def test_a_command_does_not_wait_for_an_attempt_beyond_its_timeout(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl, first=300, longest=300))
+    gone(shell, peer)
+    for timeout in (None, 0.01, 5):
+        with pytest.raises(shell.esl.ConnectionClosed, match=r"^the switch closed the connection$") as caught:
+            shell.do("api", "status", timeout=timeout)
+        assert not caught.value.maybe_done
+    assert not shell.closed
+
+
+def test_a_command_waits_no_longer_for_a_login_than_its_timeout(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl), connect_timeout=300)
+    gone(shell, peer)
+    asked = shell.begin("api", "status", timeout=0.5)
+    hanging = switch.accept()
+    with pytest.raises(shell.esl.ConnectionClosed) as caught:
+        asked.result(PATIENCE)
+    assert not caught.value.maybe_done
+    hanging.close()
+    asked = shell.begin("api", "status")
+    switch.lets_in().answers(b"api status", api_response(b"UP\n"))
+    assert asked.result(PATIENCE).text == "UP\n"
+
+
+def test_a_command_that_was_sent_is_not_sent_again(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    asked = shell.begin("api", "originate")
+    assert peer.command() == b"api originate"
+    peer.close()
+    with pytest.raises(shell.esl.ConnectionClosed) as caught:
+        asked.result(PATIENCE)
+    assert caught.value.maybe_done
+    until(lambda: shell.kind == "sync" or "connecting again" in repr(shell.client))
+    asked = shell.begin("api", "status")
+    switch.lets_in().answers(b"api status", api_response(b"UP\n"))
+    asked.result(PATIENCE)
+
+
+def test_a_pipeline_of_which_a_part_was_answered_may_be_done(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    asked = shell.begin("pipeline", ["api one", "api two"])
+    peer.answers(b"api one", api_response(b"1"))
+    peer.command()
+    peer.close()
+    with pytest.raises(shell.esl.ConnectionClosed) as caught:
+        asked.result(PATIENCE)
+    assert caught.value.maybe_done
+
+
+def test_a_timeout_of_a_pipeline_is_for_all_of_it(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    asked = shell.begin("pipeline", ["api 0"] * 40, timeout=0.5)
+    begun = time.monotonic()
+    with suppress(OSError):
+        while not asked.done() and time.monotonic() < begun + PATIENCE:
+            with suppress(TimeoutError):
+                asked.exception(0.1)
+            peer.sends(api_response(b"1"))
+    with pytest.raises(shell.esl.CommandTimeout, match=r"waited 0\.5 s"):
+        asked.result(PATIENCE)
+
+
 # The end
 
 

@@ -966,8 +966,8 @@ def test_closing_in_the_middle_of_an_attempt(
     with esl.connect(HOST, switch.port, reconnect=esl.Backoff(**FAST)) as fs:
         dial = fs._redial
 
-        def dial_and_close(lost: Any) -> Any:
-            link = dial(lost)
+        def dial_and_close(*arguments: Any) -> Any:
+            link = dial(*arguments)
             fs.close()
             return link
 
