@@ -57,10 +57,27 @@ class Backoff:
 
     def delays(self) -> Iterator[float]:
         """The pauses of one series of attempts, in seconds."""
-        pause, number = self.first, 0
-        while self.attempts is None or number < self.attempts:
-            yield pause if not self.jitter else pause * (1 - self.jitter * random.random())
-            pause, number = min(pause * self.factor, self.longest), number + 1
+        number = 0
+        while (pause := self.pause(number)) is not None:
+            yield pause
+            number += 1
+
+    def pause(self, number: int) -> float | None:
+        """The pause before an attempt.
+
+        Args:
+            number: which attempt of a series, from 0.
+
+        Returns:
+            Seconds; None if there is no such attempt any more.
+        """
+        if self.attempts is not None and number >= self.attempts:
+            return None
+        try:
+            pause = min(self.first * self.factor**number if number else self.first, self.longest)
+        except OverflowError:
+            pause = self.longest
+        return pause if not self.jitter else pause * (1 - self.jitter * random.random())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +135,7 @@ class Reconnection:
         self.due: float | None = None
         self.over: End | None = None
         self._backoff = backoff
-        self._pauses = iter(()) if backoff is None else backoff.delays()
+        self._number = 0  # of the next attempt; not an iterator, which an exception from outside would exhaust
         self._pause = 0.0
         self._since = 0.0
         self._last: Event | None = None
@@ -148,17 +165,18 @@ class Reconnection:
         self._failure = None
         assert self._backoff is not None
         if lasted > self._pause:
-            self._pauses = self._backoff.delays()
+            self._number = 0
         self.plan(now)
 
     def plan(self, now: float) -> None:
         """See to it that the next attempt is `due`, or that it is `over`: no attempt is left."""
         if self.due is not None or self.over is not None:
             return
-        pause = next(self._pauses, None)
+        pause = None if self._backoff is None else self._backoff.pause(self._number)
         if pause is None:
             self.over = self._exhausted()
         else:
+            self._number += 1
             self._pause = pause
             self.due = now + pause
 

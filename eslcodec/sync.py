@@ -559,7 +559,7 @@ class Client:
         self._books = books or Reconnection(None)
         self._redial = redial
         self._login_timeout = login_timeout
-        self._dialling = threading.Lock()  # guards the books and the rest
+        self._dialling = threading.RLock()  # guards the books and the rest; it knows whether it is ours
         self._next: _Link | None = None  # while it logs in
         self._lost: _Link | None = None  # whose end is in the books
 
@@ -727,9 +727,9 @@ class Client:
         """
         if command and self._lost is lost and (self._books.due or 0) > deadline:
             return False
-        if not self._dialling.acquire(timeout=_left(deadline)):
-            return time.monotonic() < deadline
         try:
+            if not self._dialling.acquire(timeout=_left(deadline)):
+                return time.monotonic() < deadline
             due = self._due(lost)
             if due is None:
                 return True
@@ -740,7 +740,8 @@ class Client:
                 return True
             return time.monotonic() < deadline
         finally:
-            self._dialling.release()
+            if self._dialling._is_owned():  # type: ignore[attr-defined]
+                self._dialling.release()
 
     def _due(self, lost: _Link) -> float | None:
         """When the next attempt is; None if there will be none, or is a connection already."""
@@ -748,10 +749,10 @@ class Client:
             return None
         now = time.monotonic()
         if self._lost is not lost:
-            self._lost = lost
             _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, lost.end.reason)
             lasted, last = lost.ended - lost.began, lost.connection.last_event
             self._books.lost(lost.end, lasted=lasted, since=lost.gone, now=now, last=last)
+            self._lost = lost
         self._books.plan(now)
         return self._books.due if self._books.over is None else None
 

@@ -84,6 +84,37 @@ def test_an_exception_at_any_line_of_a_command_gives_no_wrong_reply(esl: ModuleT
         assert set(echoes(switch).values()) == {1}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a socket that nobody had yet closes so
+@pytest.mark.parametrize("part", ["sync", "reconnect"])
+def test_an_exception_at_any_line_of_a_reconnection_leaves_no_lock_held(esl: ModuleType, part: str) -> None:
+    file = str(support.part(esl, part).__file__)
+    before = sys.gettrace()
+    with Emulator() as switch:
+        step, more = 0, True
+        pauses = esl.Backoff(first=0.001, longest=0.001)
+        while more:
+            step += 1
+            with esl.connect(switch.host, switch.port, reconnect=pauses) as fs:
+                switch.wait_for(lambda: switch.listeners)
+                switch.drop()
+                support.until(fs._link.has_ended)
+                trace, where = raise_at(step, file)
+                sys.settrace(trace)
+                try:
+                    fs.api("echo", f"a{step}", timeout=5)
+                except Interrupt:
+                    pass
+                finally:
+                    sys.settrace(before)
+                more = bool(where)
+                for tag in (f"b{step}", f"c{step}"):
+                    with suppress(esl.ConnectionClosed):  # interrupted half-way; then there is another one
+                        assert fs.api("echo", tag, timeout=5).text == tag
+                assert fs.api("echo", f"d{step}", timeout=5).text == f"d{step}"
+        assert step > 10
+        assert set(echoes(switch).values()) == {1}
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no setitimer here")
 def test_signals_at_random_moments_give_no_wrong_reply_and_no_second_copy(esl: ModuleType) -> None:
     def interrupt(*_: object) -> None:
