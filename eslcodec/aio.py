@@ -63,7 +63,7 @@ from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
-from .reconnect import Backoff, Reconnection
+from .reconnect import Backoff, Password, Reconnection, password_now
 from .subscriptions import Subscriptions, handled_name
 
 if TYPE_CHECKING:
@@ -1051,10 +1051,11 @@ class Client:
         while books.due is not None and books.over is None:
             await asyncio.sleep(books.due - self._loop.time())
             books.dialling()
-            link = self._next(self._route)
+            link: _Link | None = None
             try:
+                link = self._next(self._route)
                 await self._route.reach(link)
-            except (OSError, ESLError) as error:
+            except Exception as error:
                 _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
                 self._failed(link, error)
                 self._turned.ring()
@@ -1077,13 +1078,14 @@ class Client:
             subscriptions=before.subscriptions, queue=before.queue, gap=lambda: self._books.gap(self._loop.time())
         )
 
-    def _failed(self, link: _Link, error: Exception) -> None:
-        connection, now = link.connection, self._loop.time()
-        if connection.gap_told:
+    def _failed(self, link: _Link | None, error: Exception) -> None:
+        now = self._loop.time()
+        if link is not None and link.connection.gap_told:
             self._adopt(link)
-            self._books.failed(error, connection.end, now=now, since=link.gone, last=connection.last_event)
+            last = link.connection.last_event
+            self._books.failed(error, link.connection.end, now=now, since=link.gone, last=last)
         else:
-            self._books.failed(error, connection.end, now=now)
+            self._books.failed(error, None if link is None else link.connection.end, now=now)
 
     def _adopt(self, link: _Link) -> None:
         self._dropped += self.connection.dropped
@@ -1123,15 +1125,39 @@ class _Route:
             raise
 
 
+async def _first(books: Reconnection | None, route: _Route) -> _Link:
+    """The first connection, logged in; with books after as many attempts as it takes."""
+    loop = asyncio.get_running_loop()
+    while True:
+        link: _Link | None = None
+        try:
+            link = route.make()
+            await route.reach(link)
+        except (OSError, ESLError) as error:
+            if books is None:
+                raise
+            books.failed(error, None if link is None else link.connection.end, now=loop.time())
+            if books.due is None:
+                raise
+            _LOG.info("cannot connect yet: %s", error)
+            await asyncio.sleep(books.due - loop.time())
+            books.dialling()
+        else:
+            if books is not None:
+                books.usable()
+            return link
+
+
 def connect(
     host: str = "127.0.0.1",
     port: int = 8021,
     *,
-    password: str | None = None,
+    password: Password | None = None,
     user: str | None = None,
     connect_timeout: float = 5,
     command_timeout: float = 30,
     reconnect: bool | Backoff = False,
+    connect_first: bool = False,
     keepalive: float | None = None,
     queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
@@ -1143,7 +1169,9 @@ def connect(
 
     Args:
         host, port: of the switch's event_socket.conf.
-        password: None is the switch's own default, ClueCon.
+        password: None is the switch's own default, ClueCon. A function that returns it (and does not block), or the
+            path of the file that it stands in, is asked again at each attempt; a refused login is tried again then,
+            slowly.
         user: "user@domain" for a directory user.
         connect_timeout: seconds for the connection, and once more for the login.
         command_timeout: seconds within which a reply must come.
@@ -1151,7 +1179,9 @@ def connect(
             level are set up again, and a `Gap` tells readers how long nothing came. A command waits meanwhile, if an
             attempt is due within its timeout, else it raises ConnectionClosed; one of which a byte was sent is never
             sent again (`ConnectionClosed.maybe_done`). A `Backoff` says when; a switch that does not let us in any more
-            ends it.
+            ends it, or one that refuses what was subscribed to three times.
+        connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
+            when no attempt is left.
         keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
             connection is given up. None: never. While reading stands still because the queue is full this does too.
         queue_limit: messages that may wait for a reader.
@@ -1176,9 +1206,9 @@ def connect(
         reconnect=reconnect,
         keepalive=keepalive,
     )
-    secret = "ClueCon" if password is None else password
+    Reconnection.of(reconnect, password, connect_first)  # which may object
 
-    def make_connection(**earlier: Any) -> Connection:
+    def make_with(secret: str, **earlier: Any) -> Connection:
         return Connection.inbound(
             secret,
             user,
@@ -1191,13 +1221,15 @@ def connect(
             **earlier,
         )
 
-    make_connection()  # wrong options are an error here
+    def make_connection(**earlier: Any) -> Connection:
+        return make_with(password_now(password), **earlier)
+
+    make_with(password if isinstance(password, str) else "ClueCon")  # wrong options are an error here
 
     async def open() -> Client:
         route = _Route(host, port, make_connection, connect_timeout, keepalive)
-        books = Reconnection(Backoff() if reconnect is True else reconnect or None)
-        link = route.make()
-        await route.reach(link)
+        books = Reconnection.of(reconnect, password, connect_first)
+        link = await _first(books if connect_first else None, route)
         return Client(link, (host, port), command_timeout, books, route)
 
     return Opening(open)

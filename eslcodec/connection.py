@@ -730,7 +730,7 @@ class Connection:
             return
 
         def failed(refusal: Reply) -> None:
-            self._finish(f"what was subscribed to is refused now: {refusal.text}", clean=False)
+            self._finish(f"what was subscribed to is refused now: {refusal.text}", clean=False, refused=True)
 
         for number, block in enumerate(wanted, 1):
             last = number == len(wanted)
@@ -1046,6 +1046,7 @@ class Connection:
         clean: bool,
         error: Callable[[], ESLError] | None = None,
         cause: BaseException | None = None,
+        refused: bool = False,
     ) -> None:
         if self.end is not None:
             return
@@ -1058,7 +1059,7 @@ class Connection:
             closing.__cause__ = cause
             return closing
 
-        self.end = End(reason, self._leaving, clean, error or closed)
+        self.end = End(reason, self._leaving, clean, error or closed, refused)
         if self.queue:
             self._tell_gap()
         sent = self._given - self.unsent

@@ -60,6 +60,10 @@ MAX_JOB_UUID_BYTES: Final = 256
 """What the switch takes: of a command with its headers and blank line (it cuts there), of its body (it closes the
 connection), and of a Job-UUID. A builder that goes beyond raises `InvalidCommand`."""
 
+RESUBSCRIBE_TRIES: Final = 3
+"""So often in a row a switch may refuse what was subscribed to before the connection was lost: one whose permissions
+changed would otherwise be asked for ever, and its reader never told."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 

@@ -21,12 +21,34 @@ time in, in seconds of a clock of theirs.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from .errors import AccessDenied, AuthError, ESLError
+from . import limits
+from .errors import AccessDenied, AuthError, ConnectionClosed, ESLError, InvalidCommand
 from .events import Event, Gap
+
+Password = str | Callable[[], str] | os.PathLike[str]
+"""What `connect` takes: the password, or what gives it anew at each attempt: a function, or the path of a file."""
+
+
+def password_now(password: Password | None) -> str:
+    """The password as it is now: what a function returns, or what stands in a file, without blanks around it.
+
+    Example:
+        >>> password_now(None), password_now("secret"), password_now(lambda: "new secret")
+        ('ClueCon', 'secret', 'new secret')
+    """
+    if password is None:
+        return "ClueCon"
+    if isinstance(password, str):
+        return password
+    if isinstance(password, os.PathLike):
+        return Path(password).read_text(encoding="utf-8", errors="surrogateescape").strip()
+    return password()
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,7 @@ class End:
         asked: whether we asked for it: `exit`, or closing our side.
         clean: whether nothing went wrong: we asked, or the switch said good-bye.
         error: makes the exception for those who still waited.
+        refused: whether the switch refused what had been subscribed to before.
 
     Example:
         >>> from eslcodec.connection import Connection
@@ -102,6 +125,7 @@ class End:
     asked: bool
     clean: bool
     error: Callable[[], ESLError]
+    refused: bool = False
 
     @property
     def worth_retrying(self) -> bool:
@@ -116,6 +140,8 @@ class Reconnection:
 
     Args:
         backoff: the pauses before the attempts; None: nothing is set up again.
+        renews: whether the password is read again for each attempt. A refused login is tried again then, slowly: after
+            the longest pause.
 
     Attributes:
         away: why there is no connection, while one may come back; None while there is one.
@@ -130,7 +156,7 @@ class Reconnection:
         'gone'
     """
 
-    def __init__(self, backoff: Backoff | None) -> None:
+    def __init__(self, backoff: Backoff | None, *, renews: bool = False) -> None:
         self.away: End | None = None
         self.due: float | None = None
         self.over: End | None = None
@@ -141,6 +167,21 @@ class Reconnection:
         self._last: Event | None = None
         self._closed = False
         self._failure: Exception | None = None
+        self._said: End | None = None  # what the switch had against the last attempt
+        self._renews = renews
+        self._refusals = 0  # of what was subscribed to, in a row
+
+    @classmethod
+    def of(cls, reconnect: bool | Backoff, password: Password | None, connect_first: bool) -> Reconnection:
+        """The books of a client with these options.
+
+        Raises:
+            ValueError: `connect_first` without `reconnect`.
+        """
+        if connect_first and not reconnect:
+            raise ValueError("connect_first lets reconnect cover the first connection too: give reconnect as well")
+        backoff = Backoff() if reconnect is True else reconnect or None
+        return cls(backoff, renews=not isinstance(password, str | None))
 
     def returns_from(self, end: End) -> bool:
         """Whether a connection that ended so may be set up again."""
@@ -162,13 +203,13 @@ class Reconnection:
             self.over = self.over or end
             return
         self.away = end
-        self._failure = None
+        self._failure = self._said = None
         assert self._backoff is not None
         if lasted > self._pause:
             self._number = 0
         self.plan(now)
 
-    def plan(self, now: float) -> None:
+    def plan(self, now: float, *, slowly: bool = False) -> None:
         """See to it that the next attempt is `due`, or that it is `over`: no attempt is left."""
         if self.due is not None or self.over is not None:
             return
@@ -176,9 +217,10 @@ class Reconnection:
         if pause is None:
             self.over = self._exhausted()
         else:
+            assert self._backoff is not None
             self._number += 1
-            self._pause = pause
-            self.due = now + pause
+            self._pause = self._backoff.longest if slowly else pause
+            self.due = now + self._pause
 
     def dialling(self) -> None:
         """An attempt begins. If it is never heard of again, `plan` plans the next."""
@@ -205,16 +247,30 @@ class Reconnection:
         self._failure = error
         if self.over is not None:
             return
-        if end is not None and not end.worth_retrying:
-            self.over = end
+        self.over = self._final(error, end)
+        if self.over is not None:
             return
         if end is not None and since is not None:
             self.away, self._since, self._last = end, since, last or self._last
-        self.plan(now)
+        self.plan(now, slowly=isinstance(error, AuthError))
+
+    def _final(self, error: Exception, end: End | None) -> End | None:
+        """The end for good, if an attempt that failed so means that."""
+        self._said = None
+        if isinstance(error, InvalidCommand) and not self._renews:  # who we are cannot be said
+            return End(str(error), False, False, lambda: InvalidCommand(str(error)))
+        if end is None or (end.worth_retrying and not end.refused):
+            return None
+        self._said = end
+        if end.refused:
+            self._refusals += 1
+            return end if self._refusals >= limits.RESUBSCRIBE_TRIES else None
+        return None if self._renews and isinstance(error, AuthError) else end
 
     def usable(self) -> None:
         """The attempt succeeded: there is a connection again."""
-        self.away = self.due = self._failure = None
+        self.away = self.due = self._failure = self._said = None
+        self._refusals = 0
 
     def gap(self, now: float) -> Gap:
         """What a reader is told who goes on behind what was missed."""
@@ -238,11 +294,12 @@ class Reconnection:
     def _exhausted(self) -> End:
         """Whoever asked for reconnection hears that it failed, even if the switch had said good-bye."""
         away, failure = self.away, self._failure
-        assert away is not None
+        if self._said is not None:
+            return self._said
 
         def error() -> ESLError:
-            made = away.error()
+            made = ConnectionClosed(str(failure)) if away is None else away.error()
             made.__cause__ = made.__cause__ or (failure and failure.with_traceback(None))
             return made
 
-        return End(away.reason, False, False, error)
+        return End(str(failure) if away is None else away.reason, False, False, error)

@@ -39,7 +39,7 @@ from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
-from .reconnect import Backoff, End, Reconnection
+from .reconnect import Backoff, End, Password, Reconnection, password_now
 from .subscriptions import Subscriptions, handled_name
 
 if TYPE_CHECKING:
@@ -766,7 +766,7 @@ class Client:
             if self._closing.is_set():
                 link.close()
             link.log_in(min(seconds, max(deadline - time.monotonic(), _RETRY)))
-        except (OSError, ESLError) as error:
+        except Exception as error:  # what a function raises that gives the password is no end either
             _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
             self._failed(link, error)
         else:
@@ -1239,15 +1239,38 @@ class Call(Client):
         return self.execute("transfer", destination, wait=wait, timeout=timeout)
 
 
+def _first(books: Reconnection | None, dial: Callable[[], _Link], seconds: float) -> _Link:
+    """The first connection, logged in; with books after as many attempts as it takes."""
+    while True:
+        link = None
+        try:
+            link = dial()
+            link.log_in(seconds)
+        except (OSError, ESLError) as error:
+            if books is None:
+                raise
+            books.failed(error, None if link is None else link.end, now=time.monotonic())
+            if books.due is None:
+                raise
+            _LOG.info("cannot connect yet: %s", error)
+            time.sleep(max(books.due - time.monotonic(), 0))
+            books.dialling()
+        else:
+            if books is not None:
+                books.usable()
+            return link
+
+
 def connect(
     host: str = "127.0.0.1",
     port: int = 8021,
     *,
-    password: str | None = None,
+    password: Password | None = None,
     user: str | None = None,
     connect_timeout: float = 5,
     command_timeout: float = 30,
     reconnect: bool | Backoff = False,
+    connect_first: bool = False,
     keepalive: float | None = None,
     queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
@@ -1259,7 +1282,8 @@ def connect(
 
     Args:
         host, port: of the switch's event_socket.conf.
-        password: None is the switch's own default, ClueCon.
+        password: None is the switch's own default, ClueCon. A function that returns it, or the path of the file that it
+            stands in, is asked again at each attempt; a refused login is tried again then, slowly.
         user: "user@domain" for a directory user.
         connect_timeout: seconds for the connection, and once more for the login.
         command_timeout: seconds within which a reply must come.
@@ -1269,7 +1293,9 @@ def connect(
             An attempt that has begun is finished, whatever the timeout of the reader. A command that finds the
             connection gone makes the attempt itself, or waits for it, if one is due within its timeout; else it raises
             ConnectionClosed. A command of which a byte was sent is never sent again (`ConnectionClosed.maybe_done`).
-            A switch that does not let us in any more ends it; the first connection is not tried again.
+            A switch that does not let us in any more ends it, or one that refuses what was subscribed to three times.
+        connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
+            when no attempt is left.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
@@ -1302,8 +1328,7 @@ def connect(
         "max_body_bytes": max_body_bytes,
         "where": _where(host, port),
     }
-    secret = "ClueCon" if password is None else password
-    books = Reconnection(Backoff() if reconnect is True else reconnect or None)
+    books = Reconnection.of(reconnect, password, connect_first)
 
     def dial(lost: _Link | None, seconds: float) -> _Link:
         earlier: dict[str, Any] = {}
@@ -1311,11 +1336,10 @@ def connect(
             earlier["subscriptions"] = lost.connection.subscriptions
             earlier["queue"] = lost.connection.queue
             earlier["gap"] = lambda: books.gap(time.monotonic())
-        connection = Connection.inbound(secret, user, **options, **earlier)
+        connection = Connection.inbound(password_now(password), user, **options, **earlier)
         return _Link(_reach(host, port, seconds), connection, keepalive)
 
-    link = dial(None, connect_timeout)
-    link.log_in(connect_timeout)
+    link = _first(books if connect_first else None, lambda: dial(None, connect_timeout), connect_timeout)
     return Client(link, (host, port), command_timeout, books, dial, connect_timeout)
 
 

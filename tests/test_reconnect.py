@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -551,6 +552,115 @@ def test_a_login_that_hangs_is_not_the_end(shell: Shell, switch: Switch) -> None
     assert reader.result(PATIENCE).reason == "the switch closed the connection"
 
 
+def test_what_was_subscribed_to_is_refused_three_times(shell: Shell, switch: Switch) -> None:
+    """The reader gets the switch's words, and no gaps before."""
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    peer.close()
+    reader = shell.reads()
+    for _ in range(part(shell.esl, "limits").RESUBSCRIBE_TRIES):
+        switch.lets_in().answers(b"event DTMF", REFUSED)
+    with pytest.raises(
+        shell.esl.ConnectionClosed, match=r"^what was subscribed to is refused now: -ERR permission denied$"
+    ):
+        reader.result(PATIENCE)
+    assert shell.seen == []
+    with pytest.raises(shell.esl.ConnectionClosed, match="refused now"):
+        shell.do("api", "status")
+
+
+# Passwords, and the first connection
+
+
+@pytest.mark.parametrize("kind", ["function", "file"])
+def test_a_password_is_read_again_at_each_attempt(shell: Shell, switch: Switch, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    password = file if kind == "file" else lambda: file.read_text().strip()
+    opening = shell.opening(switch.port, password=password, reconnect=quick(shell.esl))
+    peer = switch.lets_in(password=b"first")
+    shell.client = opening.result(PATIENCE)
+    peer.close()
+    reader = shell.begin("next_event")
+    switch.refuses(b"first")
+    switch.refuses(b"first")
+    file.unlink()
+    file.write_text("second\n")
+    peer = switch.accept()
+    peer.sends(AUTH)
+    while peer.command() == b"auth first":  # read before the file was new
+        peer.sends(INVALID)
+        peer = switch.accept()
+        peer.sends(AUTH)
+    peer.sends(ACCEPTED)
+    assert reader.result(PATIENCE).subclass == "eslcodec::gap"
+
+
+def test_a_function_that_cannot_give_the_password_now_is_asked_again(shell: Shell, switch: Switch) -> None:
+    answers = iter(["ClueCon", ValueError("not now"), OSError("nor now"), "ClueCon"])
+
+    def password() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    peer = shell.connects(switch, password=password, reconnect=quick(shell.esl))
+    peer.close()
+    reader = shell.begin("next_event")
+    switch.lets_in()
+    assert reader.result(PATIENCE).subclass == "eslcodec::gap"
+
+
+def test_a_function_that_cannot_give_the_password_at_first(shell: Shell, switch: Switch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        shell.opening(switch.port, password=lambda: str(1 // 0), reconnect=True).result(PATIENCE)
+    with pytest.raises(FileNotFoundError):
+        shell.opening(switch.port, password=Path("/nowhere/at/all")).result(PATIENCE)
+
+
+def test_the_first_connection_too(shell: Shell, switch: Switch) -> None:
+    opening = shell.opening(switch.port, reconnect=quick(shell.esl), connect_first=True)
+    switch.accept().close()
+    switch.accept().reset()
+    peer = switch.lets_in()
+    shell.client = opening.result(PATIENCE)
+    asked = shell.begin("api", "status")
+    peer.answers(b"api status", api_response(b"UP\n"))
+    assert asked.result(PATIENCE).text == "UP\n"
+    peer.close()  # and it comes back as any
+    reader = shell.begin("next_event")
+    switch.lets_in()
+    assert reader.result(PATIENCE).subclass == "eslcodec::gap"
+
+
+def test_the_first_connection_is_not_tried_for_ever(shell: Shell, switch: Switch) -> None:
+    opening = shell.opening(switch.port, reconnect=quick(shell.esl, attempts=2), connect_first=True)
+    for _ in range(3):
+        switch.accept().close()
+    with pytest.raises((shell.esl.ConnectionClosed, ConnectionResetError)):
+        opening.result(PATIENCE)
+    opening = shell.opening(switch.port, reconnect=quick(shell.esl), connect_first=True)
+    switch.refuses()
+    with pytest.raises(shell.esl.AuthError):
+        opening.result(PATIENCE)
+    opening = shell.opening(switch.port, password="a\nb", reconnect=quick(shell.esl), connect_first=True)
+    with pytest.raises(shell.esl.InvalidCommand):
+        opening.result(PATIENCE)
+    with pytest.raises(ValueError, match="connect_first"):
+        shell.opening(switch.port, connect_first=True).result(PATIENCE)
+
+
+def test_a_refused_first_login_is_tried_again_with_another_password(shell: Shell, switch: Switch) -> None:
+    passwords = iter(["old", "new"])
+    opening = shell.opening(
+        switch.port, password=lambda: next(passwords), reconnect=quick(shell.esl), connect_first=True
+    )
+    switch.refuses(b"old")
+    switch.lets_in(password=b"new")
+    shell.client = opening.result(PATIENCE)
+
+
 # The policy itself
 
 
@@ -637,3 +747,40 @@ def test_no_attempts_at_all(esl: ModuleType) -> None:
     books.lost(ending(esl, clean=True), lasted=9, since=93, now=100)
     assert not books.over.clean
     assert books.due is None
+
+
+def test_a_refused_login_is_tried_again_slowly_if_the_password_is_read_again(esl: ModuleType) -> None:
+    reconnect = part(esl, "reconnect")
+    refused = ending(esl, "-ERR invalid", error="AuthError")
+    books = reconnect.Reconnection(esl.Backoff(first=1, longest=50, attempts=3, jitter=0), renews=True)
+    books.lost(ending(esl), lasted=9, since=9, now=10)
+    dues = [books.due]
+    for now in (100, 200, 300):
+        books.dialling()
+        books.failed(refused.error(), refused, now=now)
+        dues.append(books.due)
+    assert dues == [11, 150, 250, None]
+    assert books.over is refused
+
+
+def test_refusals_of_what_was_subscribed_to_count_in_a_row(esl: ModuleType) -> None:
+    refused = part(esl, "reconnect").End("refused", False, False, lambda: esl.ConnectionClosed("refused"), True)
+    books = books_of(esl)
+    for refusals in (2, 2, 3):
+        books.lost(ending(esl), lasted=9, since=9, now=10)
+        for _ in range(refusals):
+            books.dialling()
+            books.failed(refused.error(), refused, now=20)
+        if refusals == 2:
+            assert books.over is None
+            books.usable()
+    assert books.over is refused
+
+
+def test_exhaustion_tells_what_the_switch_said_last(esl: ModuleType) -> None:
+    refused = part(esl, "reconnect").End("refused", False, False, lambda: esl.ConnectionClosed("refused"), True)
+    books = books_of(esl, attempts=1)
+    books.lost(ending(esl, clean=True), lasted=9, since=9, now=10)
+    books.dialling()
+    books.failed(refused.error(), refused, now=20)
+    assert books.over is refused

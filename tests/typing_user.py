@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from typing_extensions import assert_never, assert_type
 
@@ -92,6 +93,8 @@ def read(message: eslcodec.Message) -> str | None:
 
 def kind(message: eslcodec.Message) -> object:
     if isinstance(message, eslcodec.Gap):
+        assert_type((message.same_core, message.at_most), tuple[bool | None, int | None])
+        assert_type((message.last_sequence, message.last_timestamp), tuple[int | None, datetime | None])
         return assert_type((message.seconds, message.reason), tuple[float, str])
     if isinstance(message, eslcodec.JobResult):
         return assert_type((message.ok, message.job_uuid), tuple[bool, str | None])
@@ -178,6 +181,15 @@ def failures(error: eslcodec.ESLError) -> object:
 
 
 # Blocking
+
+
+def first(secret: Path) -> bool:
+    try:
+        eslcodec.connect(password=secret, reconnect=True, connect_first=True).close()
+        eslcodec.connect(password=secret.read_text).close()
+    except eslcodec.ConnectionClosed as error:
+        return assert_type(error.maybe_done, bool)
+    return False
 
 
 def inbound(secret: str) -> None:
