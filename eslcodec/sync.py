@@ -260,11 +260,27 @@ class _Link:
     def has_ended(self) -> bool:
         """Whether it has, as far as can be known without waiting: the end may have come with nobody reading."""
         for _ in range(_LOOKS):
-            connection = self.connection
-            if connection.end is not None or self._reading or not self._more_waits():
+            head = self._head()
+            if self.connection.end is not None or head is None:
                 break
-            self.look()
+            if not head:
+                self._take_end()
+            elif self._reading:
+                break
+            else:
+                self.look()
         return self.connection.end is not None
+
+    def _take_end(self) -> None:
+        """Nothing but the end is left to be read: read it, or wait until the thread has that reads."""
+        gate = _Gate(self._woken)
+        try:
+            with self._lock:
+                while self.connection.end is None:
+                    self._turn(gate, _RETRY)
+                self._pass_on()
+        finally:
+            self._open_gates()
 
     def close(self, reason: str = "closed by us") -> None:
         """End it: whoever waits is woken, the sockets are closed. A signal's handler may call it at any moment."""
@@ -396,11 +412,14 @@ class _Link:
 
     def _more_waits(self) -> bool:
         """Whether a read would find something, be it the end."""
+        return self._head() is not None
+
+    def _head(self) -> bytes | None:
+        """The next byte; b"" if the end is next, None if there is nothing yet."""
         try:
-            self._out.recv(1, socket.MSG_PEEK)
+            return self._out.recv(1, socket.MSG_PEEK)
         except OSError as error:
-            return not _is_early(error)
-        return True
+            return None if _is_early(error) else b""
 
     def _set_timeout(self, seconds: float) -> None:
         """The next read may end earlier than this, not later; successive ones seldom need a call for it."""
