@@ -181,6 +181,10 @@ class Reconnection:
         if connect_first and not reconnect:
             raise ValueError("connect_first lets reconnect cover the first connection too: give reconnect as well")
         backoff = Backoff() if reconnect is True else reconnect or None
+        if not (password is None or isinstance(password, str | os.PathLike) or callable(password)):
+            raise TypeError(
+                f"password is of type {type(password).__name__}, expected text, a path, or a function that returns it"
+            )
         return cls(backoff, renews=not isinstance(password, str | None))
 
     def returns_from(self, end: End) -> bool:

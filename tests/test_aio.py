@@ -1323,10 +1323,10 @@ def test_pauses_grow_while_connections_do_not_last(esl, play):
         pauses: list[float] = []
 
         class Counting(esl.Backoff):  # type: ignore[name-defined,misc]
-            def delays(self):
-                for pause in super().delays():
-                    pauses.append(pause)
-                    yield pause
+            def pause(self, number):
+                pause = super().pause(number)
+                pauses.append(pause)
+                return pause
 
         backoff = Counting(first=0.25, factor=1.5, longest=1, jitter=0, attempts=4)
         async with Script() as switch:
@@ -1338,7 +1338,7 @@ def test_pauses_grow_while_connections_do_not_last(esl, play):
                 peer = await switch.lets_in()
             await peer.close()
             assert await error_of(fs.run()) == ("ConnectionClosed", "the switch closed the connection")
-            assert pauses == [0.25, 0.375, 0.5625, 0.84375]
+            assert pauses == [0.25, 0.375, 0.5625, 0.84375, None]
             await fs.close()
 
     play(main())
