@@ -799,7 +799,8 @@ class ESLconnection:
     a call that came in on this socket. Whether that worked is what `connected()` says.
 
     One thread may wait in `recvEvent` while others `send`; whoever waits for a reply waits for `recvEvent` to return.
-    `disconnect` ends every wait.
+    `disconnect` ends every wait. Nothing is read while nobody waits, and nothing watches over that: a program that
+    subscribes and then does not read is killed by the switch, which holds up all its other connections meanwhile.
 
     An exception that a signal handler, a timeout of gevent or another thread raises into a call costs that call only:
     its reply is dropped when it comes. Where it cannot be told what was sent or read, the connection ends.

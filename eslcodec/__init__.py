@@ -42,6 +42,7 @@ from .errors import (
     LimitExceeded,
     MalformedPayload,
     ProtocolError,
+    ReaderTooSlow,
 )
 from .events import (
     ApiResponse,
@@ -101,6 +102,7 @@ __all__ = [
     "MalformedPayload",
     "Message",
     "ProtocolError",
+    "ReaderTooSlow",
     "RudeRejection",
     "__impl__",
     "__version__",

@@ -17,7 +17,7 @@ FORKED: Final = "made in another process: connect again after the fork"
 class Leaves(Protocol):
     """Something that a child process must not use."""
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """In a child: end it here, without a sign to the other side; locks are made anew."""
 
 
@@ -40,7 +40,7 @@ def close_here(descriptor: int) -> None:
 
 def _leave_all() -> None:
     for thing in list(_made):
-        thing.leave()
+        thing._leave()
     _made.clear()
 
 

@@ -16,9 +16,10 @@ What the protocol asks for is decided in `connection.Connection`; here are socke
 of `eslcodec.sync`.
 
 **Backpressure.** What comes waits in one bounded queue until somebody takes it: `events`, `messages`, `next_event`, or
-`run` for handlers. At `queue_limit` messages, or `limits.EVENT_QUEUE_BYTES`, the socket is left alone, so that the
-switch has to wait (it queues 100 000 events, drops more, and then closes); with `when_full="drop"` the oldest message
-makes room, and `dropped` counts. While a command or a job is waited for, reading goes on to `queue_hard_limit`, since
+`run` for handlers. At `queue_limit` messages, or `limits.EVENT_QUEUE_BYTES`, the socket is left alone, and
+what comes is queued by the switch; for so long as that endangers nobody else: then the connection is ended by us, with
+`ReaderTooSlow` (`limits.SWITCH_QUEUE`, `limits.PAUSE_SECONDS`). With `when_full="drop"` the oldest message makes room,
+and `dropped` counts. While a command or a job is waited for, reading goes on to `queue_hard_limit`, since
 the reply stands behind the events, and whoever should read them may be the one who waits: a handler may send commands.
 At the hard limit waiting is in vain and ends with `EventQueueFull`; the connection goes on once the queue is read.
 
@@ -35,6 +36,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import select
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -57,12 +59,14 @@ from typing import (
 from . import _fork, commands, limits
 from ._address import address as _where
 from ._address import unreachable
+from ._caretaker import is_wanted
 from ._codec import Message
 from ._options import check_connect, check_serve
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
+from .flow import Stats, Totals
 from .reconnect import Backoff, Password, Reconnection, password_now
 from .subscriptions import Subscriptions, handled_name
 
@@ -177,6 +181,7 @@ class _Link(asyncio.BufferedProtocol):
         connection: Connection,
         *,
         keepalive: float | None = None,
+        caretaker: bool = True,
         arrived: Callable[[_Link], None] = lambda link: None,
     ) -> None:
         self.connection = connection
@@ -191,6 +196,9 @@ class _Link(asyncio.BufferedProtocol):
         self._arrived = arrived
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self.caretaker = caretaker
+        self._looking: asyncio.TimerHandle | None = None  # for how far the reader is behind
+        self._paused_at = 0.0
         self._empty: float | None = None  # when the socket had last been read empty, while it may not be
         self._blocked = False
         self._unblocked = _Bell(loop)
@@ -252,6 +260,8 @@ class _Link(asyncio.BufferedProtocol):
             transport.write(data)
         if connection.queue:
             self.came()
+        if connection.listens and self.caretaker and self._looking is None:
+            self._looking = self._loop.call_later(connection.flow.look_again, self._look)
         if connection.end is None:
             self.flow()
         else:
@@ -269,6 +279,7 @@ class _Link(asyncio.BufferedProtocol):
             self._look_behind()
         else:
             self.paused = True
+            self._paused_at = self._loop.time()
             self._empty = self._loop.time() if self._empty is None else self._empty
             transport.pause_reading()
 
@@ -284,7 +295,7 @@ class _Link(asyncio.BufferedProtocol):
         self.connection.abort(reason)
         self.settle()
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """In a child process: the connection is the parent's (see `_fork`)."""
         transport, self._transport = self._transport, None
         self.connection.leave(_fork.FORKED)
@@ -346,6 +357,27 @@ class _Link(asyncio.BufferedProtocol):
         if self._transport is not None:
             self.connection.unsent = self._transport.get_write_buffer_size()
 
+    def measure(self) -> None:
+        """See how far behind the reader is by now (`Connection.flow`)."""
+        self.connection.flow.note(self._loop.time(), self.connection.received_events, self._unread_since())
+
+    def _unread_since(self) -> float | None:
+        transport = self._transport
+        if not self.paused or transport is None or not _has_more(transport.get_extra_info("socket")):
+            return None
+        return self._paused_at
+
+    def _look(self) -> None:
+        """See how far the reader is behind the switch, again and again."""
+        connection = self.connection
+        warning = connection.heed(self._loop.time(), self._unread_since())
+        if warning:
+            _LOG.warning("%s", warning)
+        if connection.end is None:
+            self._looking = self._loop.call_later(connection.flow.look_again, self._look)
+        else:
+            self.settle()
+
     def _look_behind(self) -> None:
         """After a pause: if the loop looks at the socket once more and finds nothing, no end either, it is empty."""
         self._loop.call_soon(self._loop.call_soon, self._caught_up, self.heard)
@@ -369,8 +401,9 @@ class _Link(asyncio.BufferedProtocol):
         self._transport = None
         self.ended_at = self._loop.time()
         self.gone = self.ended_at if self._empty is None else self._empty
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._looking):
+            if timer is not None:
+                timer.cancel()
         self._unblocked.ring()
         if transport.is_closing():
             self.shut.set()  # uvloop closes what a cancelled connect had reached, and never calls connection_lost
@@ -379,6 +412,15 @@ class _Link(asyncio.BufferedProtocol):
         else:
             transport.close()
         self.ended()
+
+
+def _has_more(sock: Any) -> bool:
+    """Whether a read would find something, be it the end."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _address(address: Any) -> tuple[str, int]:
@@ -636,7 +678,7 @@ class Client:
         self._readers = _Bell(self._loop)
         self._turned = _Bell(self._loop)  # for commands: there is a connection again, or news of it
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
-        self._dropped = 0
+        self._totals = Totals()
         self._task: asyncio.Task[None] | None = None
         self._link = link
         self._attach(link)
@@ -657,7 +699,12 @@ class Client:
     @property
     def dropped(self) -> int:
         """Messages that made room for newer ones, with `when_full="drop"`."""
-        return self._dropped + self.connection.dropped
+        return self._totals.dropped + self.connection.dropped
+
+    def stats(self) -> Stats:
+        """Numbers over all connections of this client: what is queued, was received, is left unread."""
+        self._link.measure()
+        return self._totals.stats(self.connection, caretaker=self._link.caretaker)
 
     @property
     def closed(self) -> bool:
@@ -1088,7 +1135,7 @@ class Client:
             self._books.failed(error, None if link is None else link.connection.end, now=now)
 
     def _adopt(self, link: _Link) -> None:
-        self._dropped += self.connection.dropped
+        self._totals.add(self.connection)
         self._attach(link)
 
 
@@ -1101,10 +1148,12 @@ class _Route:
     make_connection: Callable[..., Connection]
     timeout: float
     keepalive: float | None
+    caretaker: bool
 
     def make(self, **earlier: Any) -> _Link:
         """What `reach` is to connect; `earlier` is what it goes on with."""
-        return _Link(asyncio.get_running_loop(), self.make_connection(**earlier), keepalive=self.keepalive)
+        loop, connection = asyncio.get_running_loop(), self.make_connection(**earlier)
+        return _Link(loop, connection, keepalive=self.keepalive, caretaker=self.caretaker)
 
     async def reach(self, link: _Link) -> None:
         """Connect and log in."""
@@ -1162,6 +1211,9 @@ def connect(
     queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
     when_full: Literal["pause", "drop"] = "pause",
+    switch_queue_limit: int | None = limits.SWITCH_QUEUE,
+    pause_limit: float | None = limits.PAUSE_SECONDS,
+    caretaker: bool = True,
     max_header_bytes: int = limits.MAX_HEADER_BYTES,
     max_body_bytes: int = limits.MAX_BODY_BYTES,
 ) -> Opening[Client]:
@@ -1186,6 +1238,10 @@ def connect(
             connection is given up. None: never. While reading stands still because the queue is full this does too.
         queue_limit: messages that may wait for a reader.
         queue_hard_limit: the same while a reply is waited for; then waiting ends with EventQueueFull.
+        switch_queue_limit: how many events may be thought to wait in the switch, because the queue is full and nobody
+            takes them: then the connection ends, with ReaderTooSlow, before the switch kills it. None: no limit.
+        pause_limit: the same for the seconds that it may be unread with something to read.
+        caretaker: whether a timer looks at these two. ESLCODEC_CARETAKER=0 is False for all.
         when_full: what happens at `queue_limit`: "pause" reading, or "drop" the oldest and count in `dropped`.
         max_header_bytes, max_body_bytes: bounds of a frame.
 
@@ -1215,6 +1271,8 @@ def connect(
             queue_limit=queue_limit,
             queue_hard_limit=queue_hard_limit,
             when_full=when_full,
+            switch_queue_limit=switch_queue_limit,
+            pause_limit=pause_limit,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
             where=_where(host, port),
@@ -1227,7 +1285,7 @@ def connect(
     make_with(password if isinstance(password, str) else "ClueCon")  # wrong options are an error here
 
     async def open() -> Client:
-        route = _Route(host, port, make_connection, connect_timeout, keepalive)
+        route = _Route(host, port, make_connection, connect_timeout, keepalive, is_wanted(caretaker))
         books = Reconnection.of(reconnect, password, connect_first)
         link = await _first(books if connect_first else None, route)
         return Client(link, (host, port), command_timeout, books, route)
@@ -1514,6 +1572,7 @@ class Server:
         first_frame_timeout: float,
         command_timeout: float,
         keepalive: float | None,
+        caretaker: bool,
     ) -> None:
         self.host, self.port = "", 0
         self.refused = 0
@@ -1523,6 +1582,7 @@ class Server:
         self._first_frame_timeout = first_frame_timeout
         self._command_timeout = command_timeout
         self._keepalive = keepalive
+        self._caretaker = caretaker
         self._running: dict[asyncio.Task[None], _Link] = {}
         self._closing = False
         self._closed = asyncio.Event()
@@ -1568,7 +1628,13 @@ class Server:
         loop = asyncio.get_running_loop()
 
         def make_link() -> _Link:
-            return _Link(loop, self._make_connection(), keepalive=self._keepalive, arrived=self._take)
+            return _Link(
+                loop,
+                self._make_connection(),
+                keepalive=self._keepalive,
+                caretaker=self._caretaker,
+                arrived=self._take,
+            )
 
         self._listener = await loop.create_server(make_link, host, port, backlog=_BACKLOG)
         self.host, self.port = _address(self._listener.sockets[0].getsockname())
@@ -1629,6 +1695,9 @@ def serve(
     queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
     when_full: Literal["pause", "drop"] = "pause",
+    switch_queue_limit: int | None = limits.SWITCH_QUEUE,
+    pause_limit: float | None = limits.PAUSE_SECONDS,
+    caretaker: bool = True,
     max_header_bytes: int = limits.MAX_HEADER_BYTES,
     max_body_bytes: int = limits.MAX_BODY_BYTES,
 ) -> Opening[Server]:
@@ -1644,7 +1713,8 @@ def serve(
         max_calls: calls at once; those beyond are closed at once, so that the switch can try its next host.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
-        keepalive, queue_limit, queue_hard_limit, when_full, max_header_bytes, max_body_bytes: as `connect` has them.
+        keepalive, queue_limit, queue_hard_limit, when_full, switch_queue_limit, pause_limit, caretaker,
+            max_header_bytes, max_body_bytes: as `connect` has them.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -1664,6 +1734,8 @@ def serve(
             queue_limit=queue_limit,
             queue_hard_limit=queue_hard_limit,
             when_full=when_full,
+            switch_queue_limit=switch_queue_limit,
+            pause_limit=pause_limit,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
         )
@@ -1671,7 +1743,9 @@ def serve(
     make_connection()  # wrong options are an error here, not with the first call
 
     async def open() -> Server:
-        server = Server(handler, make_connection, max_calls, first_frame_timeout, command_timeout, keepalive)
+        server = Server(
+            handler, make_connection, max_calls, first_frame_timeout, command_timeout, keepalive, is_wanted(caretaker)
+        )
         await server.listen(host, port)
         return server
 

@@ -54,6 +54,7 @@ from .errors import (
     IncompleteFrame,
     InvalidCommand,
     ProtocolError,
+    ReaderTooSlow,
 )
 from .events import (
     ApiResponse,
@@ -66,6 +67,7 @@ from .events import (
     JobResult,
     RudeRejection,
 )
+from .flow import Flow
 from .reconnect import End as End
 from .render import FAREWELL
 from .subscriptions import MY_EVENTS, Subscriptions, event_name
@@ -79,6 +81,7 @@ _EXECUTION_EVENTS = frozenset(
     ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
 )
 _GETVAR_REPLY = re.compile(rb"Content-Type: command/reply\r?\nReply-Text: ?[^\n]*\n\r?\n")
+_LISTENING = (b"event", b"myevents", b"log")  # as the switch compares them: by how the command begins
 _PROBE = commands.filter_delete("Eslcodec-Probe")  # answered in every mode, permitted to everybody, and changes nothing
 
 
@@ -259,6 +262,7 @@ class Connection:
             few they are, `limits.EVENT_QUEUE_BYTES` stops it as well.
         queue_hard_limit: the same while somebody waits for a reply (`limits.EVENT_QUEUE_HARD`, and `_BYTES`).
         when_full: "pause" reading, or "drop" the oldest message and count it in `dropped`.
+        switch_queue_limit, pause_limit: see `Flow`; `heed` ends the connection beyond them.
         max_header_bytes, max_body_bytes: bounds of the decoder.
         where: host and port of the switch, for the errors of the login.
 
@@ -278,6 +282,9 @@ class Connection:
         asked: how many commands were begun; each may have been sent.
         last_event: of what came, the last; None if there was none.
         unsent: how many bytes of what `data_to_send` gave were not sent yet; its owner says so.
+        received_events: how many came.
+        flow: how far the reader is behind the switch.
+        listens: whether something was asked for that makes events or log lines come.
 
     Example:
         >>> connection = Connection.outbound()
@@ -296,6 +303,8 @@ class Connection:
         queue_limit: int = limits.EVENT_QUEUE,
         queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
         when_full: Literal["pause", "drop"] = "pause",
+        switch_queue_limit: int | None = limits.SWITCH_QUEUE,
+        pause_limit: float | None = limits.PAUSE_SECONDS,
         max_header_bytes: int = limits.MAX_HEADER_BYTES,
         max_body_bytes: int = limits.MAX_BODY_BYTES,
         where: str = "",
@@ -320,6 +329,10 @@ class Connection:
         self.asked = 0
         self.last_event: Event | None = None
         self.unsent = 0
+        self.received_events = 0
+        self.flow = Flow(switch_queue_limit, pause_limit)
+        self.listens = False
+        self._warned = False
         self.ready: Wait[CommandReply] = Wait(self, f"the login at {where}" if where else "the login")
         self._where = where
         self._drops = when_full == "drop"
@@ -473,6 +486,38 @@ class Connection:
             self._probing = True
             self._heard = False
             self._send(_PROBE, "a sign of life", checked=False)
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes received, those of an unfinished frame included."""
+        return self._decoder.consumed + self._decoder.buffered
+
+    def heed(self, now: float, since: float | None) -> str | None:
+        """See how far the reader is behind the switch; beyond the limits the connection ends (`ReaderTooSlow`).
+
+        Args:
+            now, since: as `Flow.note` takes them.
+
+        Returns:
+            A warning for the log, once, when it is half as far as it may be.
+        """
+        flow = self.flow
+        flow.note(now, self.received_events, since)
+        if self.end is not None or not self.listens:
+            return None
+        if flow.is_over():
+            arguments = flow.unread_seconds, flow.estimated, flow.limits, self.last_event
+            self._finish(str(ReaderTooSlow(*arguments)), error=lambda: ReaderTooSlow(*arguments), clean=False)
+        elif flow.is_half() and not self._warned:
+            self._warned = True
+            where = f"{self._where}: " if self._where else ""
+            return (
+                f"{where}events have not been read for {flow.unread_seconds:.1f} s, and about {flow.estimated} wait in "
+                f"the switch: at twice as much the connection ends"
+            )
+        elif since is None:
+            self._warned = False
+        return None
 
     # Commands
 
@@ -786,6 +831,8 @@ class Connection:
     ) -> Wait[Any]:
         self._check_open(what)
         self.asked += 1
+        if not self.listens:
+            self.listens = block.startswith(_LISTENING)
         wait: Wait[Any] = Wait(self, f"the answer to {what}", patient=patient)
         begins = self._given + len(self._out)
         self._line.append(_Sent(wait, is_api, checked, block.startswith(b"getvar"), granted, refused, begins))
@@ -884,6 +931,7 @@ class Connection:
             broken = error
         if not self._needed and _ONLY_EVENTS.issuperset(map(type, batch)):
             self.queue.take_in(batch, self._decoder.consumed - self._taken)
+            self.received_events += len(batch)
             self.last_event = cast("Event", batch[-1]) if batch else self.last_event
         else:
             for message in batch:
@@ -990,6 +1038,7 @@ class Connection:
             sent.wait.finish(reply)
 
     def _take_event(self, event: Event) -> None:
+        self.received_events += 1
         name = event.name or ""
         if name == "BACKGROUND_JOB":
             result = self._jobs.pop(event.get("Job-UUID", ""), None)

@@ -13,6 +13,7 @@
     ├── AuthError                 the switch refused the login
     ├── AccessDenied              the switch's ACL refused the address
     ├── ConnectionClosed          the connection ended, and why
+    │   ├── ReaderTooSlow             events were read so slowly that the switch would have been endangered
     │   └── ChannelEnded              the channel of the connection hung up, so what was asked of it cannot happen
     ├── EventQueueFull            a reply is waited for, but nobody takes the events that stand before it
     └── CommandTimeout            no answer in time
@@ -273,6 +274,49 @@ class ConnectionClosed(ESLError):
     """
 
     maybe_done: bool = False
+
+
+class ReaderTooSlow(ConnectionClosed):
+    """We ended the connection ourselves, because what was not read would have piled up in the switch.
+
+    A switch that kills a slow reader holds the lock of all its Event Socket connections while it does so: none of them
+    gets an event, a reply or a login. What was received can still be read.
+
+    Attributes:
+        unread_seconds: how long the socket was not read though something was in it.
+        estimated: about how many events waited in the switch: the rate before, times those seconds.
+        limits: (`switch_queue_limit`, `pause_limit`) of the connection; None is no limit.
+        last_event: the last `Event` that was received; None if there was none.
+
+    Example:
+        >>> error = ReaderTooSlow(61.2, 12_000, (25_000, 60.0))
+        >>> error.unread_seconds, error.estimated, error.last_event
+        (61.2, 12000, None)
+        >>> print(error)
+        events were not read for 61.2 s, and about 12000 wait in the switch, expected no more than 60 s and 25000
+    """
+
+    def __init__(
+        self,
+        unread_seconds: float,
+        estimated: int,
+        limits: tuple[int | None, float | None],
+        last_event: object = None,
+    ) -> None:
+        self.unread_seconds = unread_seconds
+        self.estimated = estimated
+        self.limits = limits
+        self.last_event = last_event
+        queue, pause = limits
+        expected = [f"{pause:g} s"] if pause is not None else []
+        expected += [f"{queue}"] if queue is not None else []
+        super().__init__(
+            f"events were not read for {unread_seconds:.1f} s, and about {estimated} wait in the switch, "
+            f"expected no more than {' and '.join(expected)}"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.unread_seconds, self.estimated, self.limits, self.last_event)
 
 
 class ChannelEnded(ConnectionClosed):

@@ -43,7 +43,7 @@ the first. A frame up to the second is kept whole, because that takes no copy.""
 
 EVENT_QUEUE: Final = 4096
 """Messages that may wait for the reader of a connection before its socket is left alone: half a second of a busy
-switch, about 20 MB. Then the switch queues, 100 000 of them, and drops the rest."""
+switch, about 20 MB. Then the switch queues them, and `SWITCH_QUEUE` counts."""
 
 EVENT_QUEUE_HARD: Final = 65_536
 """The same while somebody waits for a reply, which stands behind the events on the wire: the reader may be the one who
@@ -53,6 +53,24 @@ EVENT_QUEUE_BYTES: Final = 64 << 20
 EVENT_QUEUE_HARD_BYTES: Final = 512 << 20
 """The two bounds in bytes, for events that are larger than a busy switch's 5 KB: a hostile one could send each with a
 body of `MAX_BODY_BYTES`. They are looked at after each read, so that one frame of the largest size may go beyond."""
+
+SWITCH_QUEUE: Final = 25_000
+PAUSE_SECONDS: Final = 60.0
+"""How many events may be thought to wait in the switch, and how long a socket with something in it may stay unread,
+before we end the connection ourselves. The switch queues 100 000 events for a connection; when it kills one it holds
+the lock of all others for as long as ten minutes, so we go well before."""
+
+RATE_SECONDS: Final = 60.0
+RATE_LEAST_SECONDS: Final = 5.0
+"""Over how much time of reading the rate of events is taken, and how much it is at least: a first burst is no rate."""
+
+UNREAD_SECONDS: Final = 2.0
+"""After so long without a read by anybody the caretaker of the blocking client reads into the queue. Shorter pauses are
+common and harmless: the kernel's buffers and the switch's queue take them."""
+
+CARETAKER_SECONDS: Final = 0.5
+CARETAKER_BYTES: Final = 4 << 20
+"""How often the caretaker looks at each connection, and what it reads of one at most before the next has its turn."""
 
 MAX_COMMAND_BYTES: Final = 10 << 20
 MAX_COMMAND_BODY_BYTES: Final = 16 << 20

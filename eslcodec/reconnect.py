@@ -187,6 +187,11 @@ class Reconnection:
             )
         return cls(backoff, renews=not isinstance(password, str | None))
 
+    @property
+    def reconnects(self) -> bool:
+        """Whether connections are set up again at all."""
+        return self._backoff is not None
+
     def returns_from(self, end: End) -> bool:
         """Whether a connection that ended so may be set up again."""
         return self._backoff is not None and self.over is None and not self._closed and end.worth_retrying

@@ -5,10 +5,12 @@
     ...     fs.api("status").text[:2], fs.bgapi("version").result(timeout=5).ok
     ('UP', True)
 
-Nobody reads in the background. Whoever waits, for a reply, a job or an event, reads the socket: the first to wait
-becomes the reader, wakes those whose reply or event came, and passes the reading on once it has its own. Between waits
-nothing is read: the kernel's buffers fill, then the switch queues (100 000 events, then it drops and closes), and a
-closed connection is noticed when somebody waits next.
+Whoever waits, for a reply, a job or an event, reads the socket: the first to wait becomes the reader, wakes those whose
+reply or event came, and passes the reading on once it has its own. Between waits, once events were asked for, a
+caretaker does it: one thread for the whole process, which reads into the queue when nobody else has for two seconds,
+and ends a connection that is left unread so long that the switch would be endangered (`ReaderTooSlow`). It runs no
+handler. Without it (`caretaker=False`, or ESLCODEC_CARETAKER=0) what is not read piles up in the kernel and then in the
+switch, which queues 100 000 events and then kills the connection, holding up all its others for as long as it takes.
 
 Any number of threads may use a client: commands go out whole, in the order in which they were asked for, and each event
 goes to exactly one of the threads that read events. Under gevent's monkey patching threads are greenlets and all of
@@ -32,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, T
 from . import _fork, limits
 from ._address import address as _where
 from ._address import unreachable
+from ._caretaker import CARETAKER, is_wanted
 from ._codec import Message
 from ._options import check_connect, check_serve
 from .commands import Headers
@@ -39,6 +42,7 @@ from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
 from .errors import ChannelEnded, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
+from .flow import Stats, Totals
 from .reconnect import Backoff, End, Password, Reconnection, password_now
 from .subscriptions import Subscriptions, handled_name
 
@@ -125,14 +129,19 @@ class _Link:
     that a call that was interrupted before it opened a gate costs that moment.
     """
 
-    def __init__(self, sock: socket.socket, connection: Connection, keepalive: float | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, connection: Connection, keepalive: float | None = None, caretaker: bool = False
+    ) -> None:
         self.connection = connection
+        self.caretaker = caretaker
+        self._tended = False
         self.began = time.monotonic()
         self.ended = math.inf  # when it had ended
         self.gone = math.inf  # from when on something may have been missed: when the socket had last been read empty
         self._new_lock()
         self._reading = False
         self._heard = self._looked = self._empty = self.began  # received; read; read empty
+        self._read_by_hand = self._tended_at = self.began  # read by somebody who waits; looked at by the caretaker
         self._behind = False  # whether more waits than was read, since nobody read for a while
         self._silent = 0.0  # seconds of reading since then
         self._keepalive = keepalive
@@ -210,6 +219,9 @@ class _Link:
                         self._pass_on()
         finally:
             self._open_gates()
+        if self.connection.listens and self.caretaker and not self._tended:
+            self._tended = True
+            CARETAKER.take_on(self)
         return wait.result()
 
     def _see_to(self, wait: Wait[T], mine: _Gate, deadline: float, timeout: float) -> None:
@@ -291,12 +303,29 @@ class _Link:
         finally:
             self._open_gates()
 
-    def leave(self) -> None:
+    def _tend(self) -> float | None:
+        """The caretaker's look: read for those who do not, and see how far behind they are."""
+        if not self._lock.acquire(blocking=False):
+            return limits.CARETAKER_SECONDS
+        try:
+            return self._tend_now(time.monotonic())
+        finally:
+            self._lock.release()
+            self._open_gates()
+
+    def _leave(self) -> None:
         """In a child process: the connection is the parent's (see `_fork`)."""
         self._new_lock()
         self._reading = False
         self.connection.leave(_fork.FORKED)
         self._over()
+
+    def measure(self) -> None:
+        """See how far behind the reader is by now (`Connection.flow`)."""
+        with self._lock:
+            unread = self.connection.end is None and not self._reading and self._more_waits()
+            received = self.connection.received_events
+            self.connection.flow.note(time.monotonic(), received, self._looked if unread else None)
 
     @property
     def end(self) -> End:
@@ -369,6 +398,7 @@ class _Link:
                 self._reading = False
             if connection.end is None:
                 self._received(size, error, began)
+                self._read_by_hand = self._looked
             whole = True
         finally:
             if not whole:
@@ -420,6 +450,50 @@ class _Link:
             return self._out.recv(1, socket.MSG_PEEK)
         except OSError as error:
             return None if _is_early(error) else b""
+
+    def _tend_now(self, now: float) -> float | None:
+        connection = self.connection
+        if connection.end is not None:
+            return None
+        since, more = None, False
+        idle = not self._reading and now - self._read_by_hand >= limits.UNREAD_SECONDS
+        if idle and connection.wants_data:
+            more = self._read_ahead()
+        elif idle and self._more_waits():
+            since = self._looked
+        self._tended_at = now
+        if idle or self._reading:
+            self._heed(now, since)
+        return 0 if more else connection.flow.look_again
+
+    def _heed(self, now: float, since: float | None) -> None:
+        warning = self.connection.heed(now, since)
+        if warning:
+            _LOG.warning("%s", warning)
+        if self.connection.end is not None:
+            self._over()
+
+    def _read_ahead(self) -> bool:
+        """Take in what is there, up to the caretaker's bound; whether there may be more."""
+        connection = self.connection
+        left = limits.CARETAKER_BYTES
+        self._behind = self._behind or self._more_waits()
+        while connection.end is None and connection.wants_data:
+            if left <= 0:
+                return True
+            size, error = -1, None
+            try:
+                with connection.get_buffer() as room:
+                    size = self._out.recv_into(room)
+            except OSError as failure:
+                if not _is_early(failure):
+                    error = failure
+            self._received(size, error, self._tended_at)
+            self._tended_at = time.monotonic()
+            if size <= 0:
+                return False
+            left -= size
+        return False
 
     def _set_timeout(self, seconds: float) -> None:
         """The next read may end earlier than this, not later; successive ones seldom need a call for it."""
@@ -573,7 +647,7 @@ class Client:
         self._queue = link.connection.queue
         self._command_timeout = command_timeout
         self._closing = threading.Event()
-        self._dropped = 0
+        self._totals = Totals()
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
         self._books = books or Reconnection(None)
         self._redial = redial
@@ -581,6 +655,8 @@ class Client:
         self._dialling = threading.RLock()  # guards the books and the rest; it knows whether it is ours
         self._next: _Link | None = None  # while it logs in
         self._lost: _Link | None = None  # whose end is in the books
+        if link.caretaker and self._books.reconnects:
+            CARETAKER.note(self)
 
     def __repr__(self) -> str:
         end = self._books.over or self.connection.end
@@ -608,7 +684,13 @@ class Client:
     @property
     def dropped(self) -> int:
         """Messages dropped because the queue was full (`when_full="drop"`)."""
-        return self._dropped + self.connection.dropped
+        return self._totals.dropped + self.connection.dropped
+
+    def stats(self) -> Stats:
+        """Numbers over all connections of this client: what is queued, was received, is left unread."""
+        link = self._link
+        link.measure()
+        return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
 
     @property
     def closed(self) -> bool:
@@ -804,8 +886,28 @@ class Client:
             self._books.failed(error, None if link is None else link.end, now=now)
 
     def _adopt(self, link: _Link) -> None:
-        self._dropped += self.connection.dropped
+        self._totals.add(self.connection)
         self._link = link
+
+    def _tend(self) -> float | None:
+        """For the caretaker: have a reconnection tried that is due."""
+        link = self._link
+        if link.connection.end is None:
+            return limits.CARETAKER_SECONDS
+        if not self._comes_back():
+            return None
+        if self._dialling.acquire(blocking=False):
+            try:
+                due = self._due(link)
+            finally:
+                self._dialling.release()
+            if due is not None and time.monotonic() >= due:
+                threading.Thread(target=self._try_again, args=(link,), name="eslcodec-reconnect", daemon=True).start()
+        return limits.CARETAKER_SECONDS
+
+    def _try_again(self, lost: _Link) -> None:
+        with suppress(ESLError):  # the books keep it, for whoever reads next
+            self._reconnect(lost, time.monotonic())
 
     # Commands
 
@@ -1294,6 +1396,9 @@ def connect(
     queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
     when_full: Literal["pause", "drop"] = "pause",
+    switch_queue_limit: int | None = limits.SWITCH_QUEUE,
+    pause_limit: float | None = limits.PAUSE_SECONDS,
+    caretaker: bool = True,
     max_header_bytes: int = limits.MAX_HEADER_BYTES,
     max_body_bytes: int = limits.MAX_BODY_BYTES,
 ) -> Client:
@@ -1319,6 +1424,11 @@ def connect(
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
         queue_hard_limit: events that may come before a reply; more is EventQueueFull.
+        switch_queue_limit: how many events may be thought to wait in the switch, because the queue is full and nobody
+            takes them: then the connection ends, with ReaderTooSlow, before the switch kills it. None: no limit.
+        pause_limit: the same for the seconds that it may be unread with something to read.
+        caretaker: whether, once events were asked for, a thread of the process reads while nobody else does, which
+            also sends keepalive probes and has due reconnections tried. ESLCODEC_CARETAKER=0 is False for all.
         when_full: "drop": while a reply is waited for, only the newest `queue_limit` events are kept, `dropped` counts.
         max_header_bytes, max_body_bytes: bounds of a frame.
 
@@ -1343,6 +1453,8 @@ def connect(
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,
         "when_full": when_full,
+        "switch_queue_limit": switch_queue_limit,
+        "pause_limit": pause_limit,
         "max_header_bytes": max_header_bytes,
         "max_body_bytes": max_body_bytes,
         "where": _where(host, port),
@@ -1356,7 +1468,7 @@ def connect(
             earlier["queue"] = lost.connection.queue
             earlier["gap"] = lambda: books.gap(time.monotonic())
         connection = Connection.inbound(password_now(password), user, **options, **earlier)
-        return _Link(_reach(host, port, seconds), connection, keepalive)
+        return _Link(_reach(host, port, seconds), connection, keepalive, is_wanted(caretaker))
 
     link = _first(books if connect_first else None, lambda: dial(None, connect_timeout), connect_timeout)
     return Client(link, (host, port), command_timeout, books, dial, connect_timeout)
@@ -1408,7 +1520,7 @@ class Server:
         self._acceptor.start()
         _fork.register(self)
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """In a child process: the calls, and whoever calls, are the parent's (see `_fork`)."""
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -1547,6 +1659,9 @@ def serve(
     queue_limit: int = limits.EVENT_QUEUE,
     queue_hard_limit: int = limits.EVENT_QUEUE_HARD,
     when_full: Literal["pause", "drop"] = "pause",
+    switch_queue_limit: int | None = limits.SWITCH_QUEUE,
+    pause_limit: float | None = limits.PAUSE_SECONDS,
+    caretaker: bool = True,
     max_header_bytes: int = limits.MAX_HEADER_BYTES,
     max_body_bytes: int = limits.MAX_BODY_BYTES,
 ) -> Server:
@@ -1562,7 +1677,8 @@ def serve(
         max_calls: calls at once; those beyond are closed at once, so that the switch can try its next host.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
-        keepalive, queue_limit, queue_hard_limit, when_full, max_header_bytes, max_body_bytes: as `connect` has them.
+        keepalive, queue_limit, queue_hard_limit, when_full, switch_queue_limit, pause_limit, caretaker,
+            max_header_bytes, max_body_bytes: as `connect` has them.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -1580,13 +1696,17 @@ def serve(
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,
         "when_full": when_full,
+        "switch_queue_limit": switch_queue_limit,
+        "pause_limit": pause_limit,
         "max_header_bytes": max_header_bytes,
         "max_body_bytes": max_body_bytes,
     }
     Connection.outbound(**options)  # wrong options are an error here, not with the first call
 
     def make_call(sock: socket.socket, address: tuple[str, int]) -> Call:
-        return Call(_Link(sock, Connection.outbound(**options), keepalive), address, command_timeout)
+        return Call(
+            _Link(sock, Connection.outbound(**options), keepalive, is_wanted(caretaker)), address, command_timeout
+        )
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=1024)

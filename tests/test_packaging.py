@@ -94,7 +94,8 @@ def test_import_is_light():
 
 # Each module imports only what stands before it: design.md section 1. Foundations, core, events, then what writes.
 ORDER = [
-    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_address"},
+    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_address", "flow"},
+    {"_caretaker"},
     {"_json", "_xml"},
     {"_codec_py"},
     {"_codec"},

@@ -166,6 +166,8 @@ def failures(error: eslcodec.ESLError) -> object:
         return assert_type(error.text, str)
     if isinstance(error, eslcodec.EventQueueFull):
         return assert_type((error.what, error.queued, error.limit), tuple[str, int, int])
+    if isinstance(error, eslcodec.ReaderTooSlow):
+        return assert_type((error.unread_seconds, error.estimated), tuple[float, int])
     if isinstance(error, UnknownClient):
         return assert_type((error.client, error.found, error.known, error.why), tuple[str, str, str, str])
     closed: type[eslcodec.ConnectionClosed] = eslcodec.ChannelEnded

@@ -4,7 +4,8 @@
     eslcodec.adapters.greenswitch.install()
 
 `greenswitch`, `genesis` and `switchio` each have `install` and `uninstall`; nothing is imported before they are called.
-What changes for the client's user stands in each module's docstring, and nothing else does.
+What changes for the client's user stands in each module's docstring, and nothing else does. So the client reads when it
+always did: nothing watches over events that it leaves unread.
 """
 
 from __future__ import annotations
