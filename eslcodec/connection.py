@@ -53,6 +53,7 @@ from .errors import (
     EventQueueFull,
     IncompleteFrame,
     InvalidCommand,
+    LoginTooLarge,
     ProtocolError,
     ReaderTooSlow,
 )
@@ -337,6 +338,7 @@ class Connection:
         self._where = where
         self._drops = when_full == "drop"
         self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
+        self._login_bytes = max_header_bytes + limits.LOGIN_BYTES  # that may come before the login is answered
         self._taken = 0  # bytes of what came out of it
         self._login = login
         self._greeted = greeted
@@ -563,6 +565,8 @@ class Connection:
         self._check_open(what)
         self._need("BACKGROUND_JOB", lambda: self._send(commands.event("BACKGROUND_JOB"), what, refused=self._no_jobs))
         result: Wait[JobResult] = Wait(self, f"the result of {what}")
+        if len(self._jobs) >= limits.JOBS:
+            self._forget_oldest_job()
         self._jobs[job_uuid] = result
 
         def refused(reply: Reply) -> None:
@@ -571,6 +575,11 @@ class Connection:
             result.fail(lambda: CommandError(reply.text))
 
         return self._send(block, what, refused=refused), result
+
+    def _forget_oldest_job(self) -> None:
+        oldest = self._jobs.pop(next(iter(self._jobs)))
+        text = f"{oldest.what} has not come, and {limits.JOBS} jobs began after it: no more are kept"
+        oldest.fail(lambda: CommandTimeout(text))
 
     def subscribe(self, *names: str, custom: Sequence[str] = (), format: str | None = None) -> Wait[CommandReply]:
         """`event`, in addition to what is subscribed to."""
@@ -945,10 +954,16 @@ class Connection:
             self._broken(broken)
         self.queue.close_read()
         self._taken = self._decoder.consumed
+        if not self.logged_in:
+            self._bound_login()
         if self._drops:
             self._drop()
         elif self.stuck:
             self._wake_all()
+
+    def _bound_login(self) -> None:
+        if self.received_bytes > self._login_bytes:
+            self._finish_with(LoginTooLarge(self.received_bytes, self._login_bytes))
 
     def _resume(self, batch: list[Message]) -> None:
         for message in batch:

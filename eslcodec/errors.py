@@ -5,7 +5,8 @@
     │   ├── InvalidContentLength      a frame's Content-Length is not a number, or repeated with another value
     │   ├── LimitExceeded             a bound was crossed (also: more fed than max_buffered allows)
     │   │   ├── HeaderTooLarge
-    │   │   └── BodyTooLarge
+    │   │   ├── BodyTooLarge
+    │   │   └── LoginTooLarge             before the login was answered
     │   ├── IncompleteFrame           the stream ended inside a frame
     │   └── MalformedPayload          an event's payload cannot be read in its format
     ├── InvalidCommand            ours: would inject a second command, or cannot be expressed
@@ -119,6 +120,17 @@ class BodyTooLarge(LimitExceeded):
     """
 
     _text = "read a Content-Length of {read} bytes, expected no more than {limit} (max_body_bytes)"
+
+
+class LoginTooLarge(LimitExceeded):
+    """More has come before the login was answered than a switch sends then.
+
+    Example:
+        >>> str(LoginTooLarge(3000, 2000))
+        'read 3000 bytes before the login was answered, expected no more than 2000'
+    """
+
+    _text = "read {read} bytes before the login was answered, expected no more than {limit}"
 
 
 class IncompleteFrame(ProtocolError):

@@ -72,6 +72,18 @@ CARETAKER_SECONDS: Final = 0.5
 CARETAKER_BYTES: Final = 4 << 20
 """How often the caretaker looks at each connection, and what it reads of one at most before the next has its turn."""
 
+LOGIN_BYTES: Final = 1 << 20
+"""What may arrive before the login is answered, beside one header block of the largest size: a greeting or a channel's
+data is all that a switch sends then. Whoever connects to `serve` could fill the memory otherwise."""
+
+UNSENT_BYTES: Final = 1 << 20
+"""What a peer has not taken yet of what was sent. While it is more, the next command waits, within its timeout: a peer
+that stopped reading would fill the memory. One command may go beyond."""
+
+JOBS: Final = 65_536
+"""Background jobs whose results are awaited. The result of an earlier one will hardly come any more (a filter keeps it
+back, say), so with one more job the oldest fails."""
+
 MAX_COMMAND_BYTES: Final = 10 << 20
 MAX_COMMAND_BODY_BYTES: Final = 16 << 20
 MAX_JOB_UUID_BYTES: Final = 256

@@ -235,6 +235,30 @@ class _Link:
                 raise self.connection.timeout_error(wait.what, timeout)
             self._turn(mine, left)
 
+    def writable(self, deadline: float) -> None:
+        """Wait until the peer has taken most of what was sent before, or the connection has ended.
+
+        Raises:
+            CommandTimeout: it does not until then.
+            EventQueueFull: it waits for its events to be read, and they may not be more.
+        """
+        if len(self._unsent) <= limits.UNSENT_BYTES:
+            return
+        began, what = time.monotonic(), "the switch to read what was sent before"
+        mine = _Gate(self._woken)
+        try:
+            with self._lock:
+                while len(self._unsent) > limits.UNSENT_BYTES and self.connection.end is None:
+                    if self.connection.stuck:
+                        raise self.connection.stuck_error(what)
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        raise self.connection.timeout_error(what, max(deadline - began, 0))
+                    self._turn(mine, left)
+                self._pass_on()
+        finally:
+            self._open_gates()
+
     def more(self, deadline: float) -> bool:
         """Wait until a message is in the queue; False at the deadline, or if none will come on this connection."""
         queue = self.connection.queue
@@ -929,6 +953,7 @@ class Client:
 
         while True:
             link = self._for_command(deadline)
+            link.writable(deadline)
             try:
                 return link, link.begin(make)
             except _Gone:

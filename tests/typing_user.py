@@ -173,6 +173,7 @@ def failures(error: eslcodec.ESLError) -> object:
     closed: type[eslcodec.ConnectionClosed] = eslcodec.ChannelEnded
     ours: list[type[eslcodec.ESLError]] = [
         eslcodec.ProtocolError,
+        eslcodec.LoginTooLarge,
         eslcodec.InvalidCommand,
         eslcodec.AuthError,
         eslcodec.AccessDenied,
