@@ -280,7 +280,7 @@ class Connection:
         control: `Control` of an outbound connection: "full", or "single-channel" where most commands are refused.
         lingering: the notice that the channel is gone and the connection stays, None before.
         watched: how many wait for something at the moment.
-        asked: how many commands were begun; each may have been sent.
+        asked: how many commands were begun: what is raised into one of them leaves it in part.
         last_event: of what came, the last; None if there was none.
         unsent: how many bytes of what `data_to_send` gave were not sent yet; its owner says so.
         received_events: how many came.
@@ -567,6 +567,7 @@ class Connection:
         result: Wait[JobResult] = Wait(self, f"the result of {what}")
         if len(self._jobs) >= limits.JOBS:
             self._forget_oldest_job()
+        self.asked += 1
         self._jobs[job_uuid] = result
 
         def refused(reply: Reply) -> None:
@@ -598,6 +599,7 @@ class Connection:
         """`nixevent`. What jobs and executions need goes on coming, but no longer reaches `queue`."""
         commands.nixevent(*names, custom=custom)  # checks them all
         told = [name for name in names if event_name(name) not in self._needed]
+        self.asked += 1
         self._private |= self._needed
 
         def granted(reply: Reply) -> None:
@@ -640,6 +642,7 @@ class Connection:
         """`filter add`."""
         block = commands.filter(header, value)
         self._check_open(_described(block))
+        self.asked += 1
         self.subscriptions.filters.append((header, value))
         self._filter_ours()
         return self._command(block)
@@ -702,6 +705,7 @@ class Connection:
         if self.lingering is not None:
             ended.fail(lambda: ChannelEnded("the channel has hung up"))
         else:
+            self.asked += 1
             self._need_executions()
             self._executions[event_uuid] = execution
 
@@ -864,6 +868,7 @@ class Connection:
         """From now on events of this name must come: `ask` for them unless the user did."""
         if name in self._needed:
             return
+        self.asked += 1
         self._needed.add(name)
         self._filter_ours()
         if not self.subscriptions.wants(name):

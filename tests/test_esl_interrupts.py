@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 from esl_support import Wire, strictly
 from support import api_response, part, plain, until
+
+pytestmark = pytest.mark.heavy
 
 SECONDS = 8.0
 alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that signal")
@@ -313,3 +317,49 @@ def test_looking_for_a_long_frame_again_and_again_copies_nothing(ESL, wire):
         wire.peer.sendall(whole[at : at + 1])
     assert wire.con.recvEventTimed(0).getBody() == "x" * 100
     assert decoder.asked == 0
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from eslcodec import ESL
+from eslcodec.emulator import Emulator, Later
+
+with Emulator() as switch:
+    switch.api["echo"] = lambda text: Later(0.0005 * (len(switch.commands) % 4), text)
+    log_in = lambda: ESL.ESLconnection("127.0.0.1", str(switch.port), "ClueCon")
+    con = log_in()
+    wrong = stopped = 0
+
+    def ask(who):
+        global con, wrong, stopped
+        for number in range(150):
+            tag = f"{who}-{number}"
+            try:
+                with gevent.Timeout(0.001):
+                    reply = con.api("echo", tag)
+                    wrong += reply is not None and reply.getBody() != tag
+            except gevent.Timeout:
+                stopped += 1
+            if not con.connected():
+                con = log_in()
+
+    greenlets = [gevent.spawn(ask, who) for who in "ab"]
+    gevent.joinall(greenlets, timeout=60, raise_error=True)
+    with gevent.Timeout(10):
+        last = con.api("echo", "last").getBody()
+    con.disconnect()
+    sent = [command for command in switch.commands if "echo" in command]
+print(all(greenlet.dead for greenlet in greenlets), wrong, last, stopped > 10, len(sent) == len(set(sent)))
+"""
+
+
+def test_timeouts_of_gevent_give_no_wrong_reply(tmp_path: Path) -> None:
+    pytest.importorskip("gevent")
+    program = tmp_path / "with_gevent.py"
+    program.write_text(GEVENT)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", program], cwd=tmp_path, capture_output=True, text=True, timeout=110
+    )
+    assert (ran.stdout, ran.returncode) == ("True 0 last True True\n", 0), ran.stderr

@@ -25,6 +25,8 @@ import support
 
 from eslcodec.emulator import Emulator, Later
 
+pytestmark = pytest.mark.heavy
+
 
 class Interrupt(BaseException):
     """What no code catches by name."""
@@ -61,25 +63,48 @@ def raise_at(step: int, file: str) -> tuple[Callable[[FrameType, str, Any], Any]
     return trace, where
 
 
+def one_command(fs: Any, tag: str) -> None:
+    fs.api("echo", tag, timeout=5)
+
+
+def a_job(fs: Any, tag: str) -> None:
+    fs.bgapi("echo", tag, timeout=5).result(timeout=5)
+
+
+def many_commands(fs: Any, tag: str) -> None:
+    fs.pipeline([f"api echo {tag}-{number}" for number in range(3)], timeout=5)
+
+
+def an_event(fs: Any, tag: str) -> None:
+    fs.subscribe("DTMF", timeout=5)
+    fs.api("fire", tag, timeout=5)
+    fs.next_event(timeout=5)
+
+
+@pytest.mark.parametrize("use", [one_command, a_job, many_commands, an_event])
 @pytest.mark.parametrize("part", ["sync", "connection"])
-def test_an_exception_at_any_line_of_a_command_gives_no_wrong_reply(esl: ModuleType, part: str) -> None:
+def test_an_exception_at_any_line_of_a_call_gives_no_wrong_reply(
+    esl: ModuleType, part: str, use: Callable[[Any, str], None]
+) -> None:
     file = str(support.part(esl, part).__file__)
     before = sys.gettrace()
     with Emulator() as switch:
+        switch.api["fire"] = lambda tag: switch.fire("DTMF", {"Tag": tag or ""}) or "+OK"
         step, more = 0, True
         while more:
             step += 1
-            with esl.connect(switch.host, switch.port) as fs:
+            with esl.connect(switch.host, switch.port, caretaker=False) as fs:
                 trace, where = raise_at(step, file)
                 sys.settrace(trace)
                 try:
-                    fs.api("echo", f"a{step}", timeout=5)
+                    use(fs, f"a{step}")
                 except Interrupt:
                     pass
                 finally:
                     sys.settrace(before)
                 more = bool(where)
-                check_next(esl, fs, f"b{step}")
+                if check_next(esl, fs, f"b{step}"):
+                    assert fs.bgapi("echo", f"c{step}").result(timeout=5).text == f"c{step}"
         assert step > 30
         assert set(echoes(switch).values()) == {1}
 
