@@ -20,6 +20,7 @@ ENABLED = reply(b"+OK event listener enabled plain")
 INVALID = reply(b"-ERR invalid")
 REFUSED = reply(b"-ERR permission denied")
 PATIENCE = 20.0  # seconds that nothing here should ever take
+SMALL = 1 << 16  # bytes that a socket keeps; some machines let it grow to tens of megabytes
 
 
 def event(number: int, core: bytes = b"c-1") -> bytes:
@@ -77,6 +78,7 @@ class Switch:
         self.peers: list[Peer] = []
         self.listener = socket.create_server((HOST, 0))
         self.listener.settimeout(PATIENCE)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         self.port: int = self.listener.getsockname()[1]
 
     def accept(self) -> Peer:
@@ -124,6 +126,9 @@ class Shell:
         opening = self.opening(switch.port, **options)
         peer = switch.lets_in()
         self.client = opening.result(PATIENCE)
+        link = self.client._link
+        sock = link._out if self.kind == "sync" else link._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         return peer
 
     def begin(self, verb: str, *arguments: Any, **options: Any) -> Future[Any]:

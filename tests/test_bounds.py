@@ -94,7 +94,7 @@ def test_commands_wait_for_a_peer_that_takes_nothing(shell: Shell, switch: Switc
     peer = shell.connects(switch)
     body = b"x" * (4 << 20)
     large = b"sendevent CUSTOM\nContent-Length: %d\n\n%b" % (len(body), body)
-    first = [shell.begin("send", large) for _ in range(3)]  # more than the kernel takes
+    first = [shell.begin("send", large) for _ in range(3)]  # more than the two sockets take
     until(lambda: waits(shell))
     with pytest.raises(shell.esl.CommandTimeout, match="the switch to read what was sent before"):
         shell.do("api", "status", timeout=0.05)
