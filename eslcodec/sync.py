@@ -248,14 +248,16 @@ class _Link:
         mine = _Gate(self._woken)
         try:
             with self._lock:
-                while len(self._unsent) > limits.UNSENT_BYTES and self.connection.end is None:
-                    if self.connection.stuck:
-                        raise self.connection.stuck_error(what)
-                    left = deadline - time.monotonic()
-                    if left <= 0:
-                        raise self.connection.timeout_error(what, max(deadline - began, 0))
-                    self._turn(mine, left)
-                self._pass_on()
+                try:
+                    while len(self._unsent) > limits.UNSENT_BYTES and self.connection.end is None:
+                        if self.connection.stuck:
+                            raise self.connection.stuck_error(what)
+                        left = deadline - time.monotonic()
+                        if left <= 0:
+                            raise self.connection.timeout_error(what, max(deadline - began, 0))
+                        self._turn(mine, left)
+                finally:
+                    self._pass_on()
         finally:
             self._open_gates()
 
