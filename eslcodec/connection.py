@@ -440,6 +440,8 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """What has to be sent now, once."""
+        if not self._out:
+            return b""
         data = bytes(self._out)
         self._out.clear()
         self._given += len(data)
@@ -946,7 +948,8 @@ class Connection:
         if not self._needed and _ONLY_EVENTS.issuperset(map(type, batch)):
             self.queue.take_in(batch, self._decoder.consumed - self._taken)
             self.received_events += len(batch)
-            self.last_event = cast("Event", batch[-1]) if batch else self.last_event
+            if batch:
+                self.last_event = batch[-1]  # type: ignore[assignment]  # of events only
         else:
             for message in batch:
                 self._take(message)

@@ -91,25 +91,38 @@ _STILL: Final = 0.1  # seconds without a read after which the switch may have go
 
 
 class _Gate:
-    """Where a thread waits while another one reads."""
+    """Where a thread waits while another one reads. Most who might have to wait never do: the bar is made for it."""
 
-    __slots__ = ("_bar", "_woken")
+    __slots__ = ("_bar", "_called", "_woken")
 
     def __init__(self, woken: deque[_Gate]) -> None:
-        self._bar = threading.Lock()
-        self._bar.acquire()
+        self._bar: threading.Lock | None = None
+        self._called = False  # before it was shut
         self._woken = woken
 
     def call(self) -> None:
         """Have it opened as soon as the lock of the connection is free."""
-        self._woken.append(self)
+        if self._bar is None:
+            self._called = True
+        else:
+            self._woken.append(self)
+
+    def shut(self) -> None:
+        """Before a wait, with the lock."""
+        if self._bar is None:
+            bar = threading.Lock()
+            if not self._called:
+                bar.acquire()
+            self._bar = bar
 
     def open(self) -> None:
-        with suppress(RuntimeError):  # it is open
-            self._bar.release()
+        if self._bar is not None:
+            with suppress(RuntimeError):  # it is open
+                self._bar.release()
 
     def wait(self, seconds: float) -> None:
-        self._bar.acquire(timeout=seconds)
+        if self._bar is not None:
+            self._bar.acquire(timeout=seconds)
 
 
 class _Gone(Exception):
@@ -280,9 +293,11 @@ class _Link:
                     try:
                         _drop(self._readers, mine)
                     finally:
-                        self._pass_on()
+                        if self._followers:
+                            self._pass_on()
         finally:
-            self._open_gates()
+            if self._woken:
+                self._open_gates()
         return bool(queue)
 
     def look(self) -> None:
@@ -364,8 +379,11 @@ class _Link:
     def _open_gates(self) -> None:
         """Wake whom it concerns; without the lock."""
         while self._woken:
-            with suppress(IndexError):  # another thread was faster
-                self._woken.popleft().open()
+            try:
+                gate = self._woken.popleft()
+            except IndexError:  # another thread was faster
+                return
+            gate.open()
 
     # Inside, with the lock
 
@@ -381,6 +399,7 @@ class _Link:
 
     def _follow(self, mine: _Gate, seconds: float) -> None:
         try:
+            mine.shut()
             self._followers.append(mine)
             self._lock.release()
             self._open_gates()
@@ -443,7 +462,7 @@ class _Link:
         if size > 0:
             self._heard, self._silent = self._looked, 0.0
             connection.buffer_updated(size)
-            if self._readers:
+            if self._readers and self._followers:  # who does not follow looks by himself
                 self._tell(len(connection.queue))
         elif size == 0:
             connection.receive_eof()
