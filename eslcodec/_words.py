@@ -24,6 +24,7 @@ NEAR: Final = 2
 
 _LOG: Final = logging.getLogger("eslcodec")
 _LONGEST: Final = max(map(len, EventName.__members__)) + NEAR
+_SHOWN: Final = 80
 
 
 # Names of events
@@ -122,7 +123,7 @@ def _check(name: str, unknown: bool) -> None:
     known = nearest(name)
     if known is not None:
         raise InvalidCommand(f"no event is named {name!r}, expected {known!r} (unknown=True: it is meant)")
-    _tell(event_name(name)[:_LONGEST])
+    _tell(event_name(name)[:_SHOWN])
 
 
 @lru_cache(limits.UNKNOWN_NAMES)

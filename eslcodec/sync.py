@@ -1831,6 +1831,7 @@ def serve(
         command_timeout=command_timeout,
         keepalive=keepalive,
     )
+    check_handler(handler)
     options: dict[str, Any] = {
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,
