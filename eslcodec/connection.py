@@ -712,7 +712,7 @@ class Connection:
             ended.fail(lambda: ChannelEnded("the channel has hung up"))
         else:
             self.asked += 1
-            self._need_channel(_EXECUTION_EVENTS)
+            self._need_executions()
             self._executions[event_uuid] = execution
 
         def refused(reply: Reply) -> None:
@@ -735,7 +735,7 @@ class Connection:
         if self.channel is None:
             raise InvalidCommand("digits are those of a channel, and the connection controls none")
         if self.end is None and not self._typed_all:
-            self._need_channel(_DIGIT_EVENTS)
+            self._need_digits()
 
     def digit(self) -> Wait[bool]:
         """`dtmf`, and wait: True once there is something in `digits`, False if none will come, because the channel has
@@ -917,18 +917,24 @@ class Connection:
         for result in jobs.values():
             result.fail(lambda: CommandError(reply.text))
 
-    def _need_channel(self, names: frozenset[str]) -> None:
-        """From now on events of these names of our own channel must come."""
-        if names <= self._needed:
+    def _need_executions(self) -> None:
+        if "CHANNEL_EXECUTE" in self._needed:
             return
-        self.asked += 1
         if self._my_events is None and self.subscriptions.channel is None:
             self._private |= MY_EVENTS
-            self._my_events = self._send(commands.myevents(), "the channel's events", refused=self._no_channel)
-        self._needed |= names
+            self._my_events = self._send(commands.myevents(), "the channel's events", refused=self._no_executions)
+        self._needed |= _EXECUTION_EVENTS
         self._filter_ours()
 
-    def _no_channel(self, reply: Reply) -> None:
+    def _need_digits(self) -> None:
+        if "DTMF" in self._needed:
+            return
+        self.asked += 1
+        self._need_executions()  # the channel's events, and those of its end
+        self._needed.add("DTMF")
+        self._filter_ours()
+
+    def _no_executions(self, reply: Reply) -> None:
         """The switch does not let us have the channel's events."""
         self._need_no_more(MY_EVENTS)
         self._my_events = None

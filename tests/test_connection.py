@@ -721,6 +721,27 @@ def test_digits_and_executions_share_the_channels_events(outbound):
     assert outbound.names == []
 
 
+@pytest.mark.parametrize("format", ["plain", "json"])
+def test_digits_of_a_call_as_a_real_switch_sends_them(esl, way, format):
+    data = support.capture(f"out_myevents_{format}")
+    sent = json.loads((DATA / "captures" / f"out_myevents_{format}.tx.json").read_text())
+    peer = Peer(part(esl, "connection").Connection.outbound(), way)
+    assert peer.sent == b"connect\n\n"
+    peer.comes(data[: sent[1]["at"]])
+    for written, following in zip(sent[1:], [*sent[2:], {"at": len(data)}], strict=True):
+        if written["bytes"].startswith("myevents"):
+            peer.myevents(format=format)
+            peer.dtmf()
+        else:
+            peer.send(written["bytes"].encode("latin-1"))
+        assert peer.sent == written["bytes"].encode("latin-1")  # nothing of our own in between
+        peer.comes(data[written["at"] : following["at"]])
+    assert list(peer.digits) == ["1", "2"]
+    peer.digits.clear()
+    assert peer.digit().result() is False
+    assert peer.names.count("DTMF") == 2
+
+
 def test_digits_before_anybody_asked_are_none(outbound):
     outbound.subscribe("DTMF")
     outbound.comes(ENABLED, digit("1"))
