@@ -568,7 +568,6 @@ class Listener:
         if subclass is not None:
             fields = [item for item in fields if item[0].lower() != "event-subclass"]
             fields.insert(0, ("Event-Subclass", subclass))
-            self.switch.subclasses.add(subclass)
         fields.insert(0 if subclass is None else 1, ("Command", line))
         fields += [("Event-UUID", event_uuid), *self.switch.core_headers(name, "parse_command")]
         event = SwitchEvent(name, HeaderList(fields, headers.body), subclass)

@@ -35,6 +35,7 @@ _ORIGINS: Final = {
     "parse_command": ("mod_event_socket.c", "2283"),
     "api_exec": ("mod_event_socket.c", "1580"),
     "switch_core_session_exec": ("switch_core_session.c", "2949"),
+    "switch_channel_dequeue_dtmf": ("switch_channel.c", "678"),
     "switch_channel_perform_hangup": ("switch_channel.c", "3447"),
     "switch_channel_perform_mark_answered": ("switch_channel.c", "3881"),
     "switch_core_session_reporting_state": ("switch_core_state_machine.c", "943"),
@@ -493,8 +494,15 @@ class Switch:
         self, name: str, session: Session, extra: Iterable[Field] = (), *, function: str = "fire"
     ) -> None:
         """Fire an event of a channel."""
-        fields = session.fields(variables=name != "CHANNEL_STATE")
+        fields = session.fields(variables=name not in ("CHANNEL_STATE", "DTMF"))
         self.fire(self.event(name, [*fields, *extra], function=function))
+
+    def dtmf(self, session: Session, digit: str) -> None:
+        """A key is pressed on a channel."""
+        if session.hangup_cause is not None:
+            return
+        typed = [("DTMF-Digit", digit), ("DTMF-Duration", "2000"), ("DTMF-Source", "RTP")]
+        self.channel_event("DTMF", session, typed, function="switch_channel_dequeue_dtmf")
 
     def start_socket(self, session: Session, data: str, parked: bool) -> None:
         """The dialplan application `socket` begins on a channel."""

@@ -81,6 +81,7 @@ _ONLY_EVENTS = frozenset([Event])
 _EXECUTION_EVENTS = frozenset(
     ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
 )
+_DIGIT_EVENTS = frozenset(["DTMF", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"])
 _GETVAR_REPLY = re.compile(rb"Content-Type: command/reply\r?\nReply-Text: ?[^\n]*\n\r?\n")
 _LISTENING = (b"event", b"myevents", b"log")  # as the switch compares them: by how the command begins
 _PROBE = commands.filter_delete("Eslcodec-Probe")  # answered in every mode, permitted to everybody, and changes nothing
@@ -279,6 +280,8 @@ class Connection:
         mode: `Socket-Mode` of an outbound connection: "async", or "static" where an application ends before its reply.
         control: `Control` of an outbound connection: "full", or "single-channel" where most commands are refused.
         lingering: the notice that the channel is gone and the connection stays, None before.
+        digits: what the channel's caller has typed since `dtmf`, oldest first (`limits.DIGITS` at most). Whoever reads
+            takes them out with `popleft`.
         watched: how many wait for something at the moment.
         asked: how many commands were begun: what is raised into one of them leaves it in part.
         last_event: of what came, the last; None if there was none.
@@ -326,6 +329,7 @@ class Connection:
         self.mode: str | None = None
         self.control: str | None = None
         self.lingering: DisconnectNotice | None = None
+        self.digits: deque[str] = deque(maxlen=limits.DIGITS)
         self.watched = 0
         self.asked = 0
         self.last_event: Event | None = None
@@ -356,6 +360,8 @@ class Connection:
         self._heard = False
         self._jobs: dict[str, Wait[JobResult]] = {}
         self._executions: dict[str, _Execution] = {}
+        self._digit: Wait[bool] | None = None
+        self._typed_all = False  # whether the channel has hung up
         self._needed: set[str] = set()  # names of events that we need ourselves, from the first job or execution on
         self._private: set[str] = set()  # names of events that come because we asked, whether the user did or not
         self._own_filters: set[str] = set()  # needed names for which there is a filter of ours
@@ -719,6 +725,29 @@ class Connection:
         patient = self._is_static(None) and not options.get("run_async")
         return self._send(block, what, refused=refused, patient=patient), ended
 
+    def dtmf(self) -> None:
+        """From now on collect the digits of the connection's own channel in `digits`.
+
+        The channel's events are enabled (`myevents`) if they are not yet; they reach `queue` only if the user asked for
+        them too.
+
+        Raises:
+            InvalidCommand: the connection controls no channel.
+        """
+        if self.channel is None:
+            raise InvalidCommand("digits are those of a channel, and the connection controls none")
+        if self.end is None and not self._typed_all:
+            self._need_digits()
+
+    def digit(self) -> Wait[bool]:
+        """`dtmf`, and wait: True once there is something in `digits`, False if none will come, because the channel has
+        hung up or the connection has ended well."""
+        self.dtmf()
+        if self._digit is None or self._digit.done:
+            self._digit = Wait(self, "a digit of the caller")
+        self._tell_digit()
+        return self._digit
+
     def hangup(
         self, cause: str | HangupCause = HangupCause.NORMAL_CLEARING, *, uuid: str | None = None
     ) -> Wait[CommandReply]:
@@ -899,6 +928,14 @@ class Connection:
         self._needed |= _EXECUTION_EVENTS
         self._filter_ours()
 
+    def _need_digits(self) -> None:
+        if "DTMF" in self._needed:
+            return
+        self.asked += 1
+        self._need_executions()  # the channel's events, and those of its end
+        self._needed.add("DTMF")
+        self._filter_ours()
+
     def _no_executions(self, reply: Reply) -> None:
         """The switch does not let us have the channel's events."""
         self._need_no_more(MY_EVENTS)
@@ -906,6 +943,8 @@ class Connection:
         executions, self._executions = self._executions, {}
         for execution in executions.values():
             execution.wait.fail(lambda: CommandError(reply.text))
+        if self._digit is not None:
+            self._digit.fail(lambda: CommandError(reply.text))
 
     def _ask_again(self) -> None:
         """After a command that took every event away."""
@@ -996,7 +1035,8 @@ class Connection:
 
     def _waits(self) -> list[Wait[Any]]:
         executions = [execution.wait for execution in self._executions.values()]
-        return [self.ready, *(sent.wait for sent in self._line), *self._jobs.values(), *executions]
+        digit = [] if self._digit is None else [self._digit]
+        return [self.ready, *(sent.wait for sent in self._line), *self._jobs.values(), *executions, *digit]
 
     def _take(self, message: Message) -> None:
         if self.end is not None:
@@ -1016,6 +1056,7 @@ class Connection:
         else:
             if isinstance(message, DisconnectNotice):
                 self.lingering = message
+                self._no_more_digits()
             self.queue.append(message)
 
     def _take_notice(self, notice: DisconnectNotice) -> None:
@@ -1069,6 +1110,8 @@ class Connection:
                 result.finish(JobResult.of(event))
         elif self._executions and name in _EXECUTION_EVENTS:
             self._take_execution(name, event)
+        if name in _DIGIT_EVENTS and event.uuid == self.channel and "DTMF" in self._needed:
+            self._take_digit(name, event)
         if self._for_user(name, event):
             self.queue.append(event)
 
@@ -1076,6 +1119,30 @@ class Connection:
         if name in self._private and not self.subscriptions.wants(name):
             return False
         return name not in self._own_filters or self.subscriptions.passes(event)
+
+    def _take_digit(self, name: str, event: Event) -> None:
+        if name != "DTMF":
+            self._no_more_digits()
+            return
+        digit = event.get("DTMF-Digit")
+        if digit:
+            self.digits.append(digit)
+            self._tell_digit()
+
+    def _no_more_digits(self) -> None:
+        self._typed_all = True
+        self._tell_digit()
+
+    def _tell_digit(self) -> None:
+        """Whoever waits for a digit is told that there is one, or none."""
+        if self._digit is None:
+            return
+        if self.digits:
+            self._digit.finish(True)
+        elif self._typed_all or (self.end is not None and self.end.clean):
+            self._digit.finish(False)
+        elif self.end is not None:
+            self._digit.fail(self.end.error)
 
     def _take_execution(self, name: str, event: Event) -> None:
         if name.startswith("CHANNEL_HANGUP"):
@@ -1134,6 +1201,7 @@ class Connection:
         self.end = End(reason, self._leaving, clean, error or closed, refused)
         if self.queue:
             self._tell_gap()
+        self._tell_digit()
         sent = self._given - self.unsent
         for entry in self._line:
             entry.wait.fail(_maybe_done(self.end.error) if entry.begins < sent else self.end.error)

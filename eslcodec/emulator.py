@@ -199,6 +199,15 @@ class EmulatedCall:
         """Hang the channel up, as the caller would."""
         self._emulator._run(lambda: self._emulator._switch.hangup(self.session, cause))
 
+    def dtmf(self, digits: str) -> None:
+        """Type digits, as the caller would: a DTMF event for each."""
+
+        def type_all() -> None:
+            for digit in digits:
+                self._emulator._switch.dtmf(self.session, digit)
+
+        self._emulator._run(type_all)
+
     def wait(self, timeout: float = 5.0) -> str | None:
         """Wait until the connection to the server has ended; give the cause if the channel was hung up.
 

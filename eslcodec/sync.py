@@ -37,14 +37,15 @@ from ._address import unreachable
 from ._caretaker import CARETAKER, is_wanted
 from ._codec import Message
 from ._options import check_connect, check_serve
+from ._words import check_handled, check_handler, check_names, tell_silence
 from .commands import Headers
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import ChannelEnded, ConnectionClosed, ESLError
+from .errors import ChannelEnded, CommandTimeout, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
 from .flow import Stats, Totals
 from .reconnect import Backoff, End, Password, Reconnection, password_now
-from .subscriptions import Subscriptions, handled_name
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -786,23 +787,31 @@ class Client:
         return None
 
     @overload
-    def on(self, name: str, handler: None = None, *, subclass: str | None = None) -> Callable[[H], H]: ...
+    def on(
+        self, name: str, handler: None = None, *, subclass: str | None = None, unknown: bool = False
+    ) -> Callable[[H], H]: ...
     @overload
-    def on(self, name: str, handler: H, *, subclass: str | None = None) -> H: ...
-    def on(self, name: str, handler: H | None = None, *, subclass: str | None = None) -> H | Callable[[H], H]:
+    def on(self, name: str, handler: H, *, subclass: str | None = None, unknown: bool = False) -> H: ...
+    def on(
+        self, name: str, handler: H | None = None, *, subclass: str | None = None, unknown: bool = False
+    ) -> H | Callable[[H], H]:
         """Have `run` call a handler for events of this name; there may be several.
 
         Args:
             name: such as "DTMF"; "ALL" for every event.
             handler: called with the event. Without one this is a decorator: `@fs.on("DTMF")`.
             subclass: of CUSTOM, only events of this subclass.
+            unknown: whether a name that FreeSWITCH 1.11 does not have is meant: nothing is said about it then.
 
         Raises:
+            InvalidCommand: what no event can match: a subclass or a pattern for a name, a known name misspelt.
+            TypeError: no function, an async def, which nothing here awaits, or one with a `yield`.
             ValueError: `subclass` of something else than CUSTOM.
         """
-        handled = handled_name(name, subclass)
+        handled = check_handled(name, subclass, unknown)
 
         def add(handler: H) -> H:
+            check_handler(handler)
             self._handlers.setdefault(handled, []).append((subclass, handler))
             return handler
 
@@ -1067,13 +1076,39 @@ class Client:
         return Job(reply.job_uuid or job_uuid or "", link, result)
 
     def subscribe(
-        self, *names: str, custom: Sequence[str] = (), format: str | None = None, timeout: float | None = None
+        self,
+        *names: str,
+        custom: Sequence[str] = (),
+        format: str | None = None,
+        unknown: bool = False,
+        timeout: float | None = None,
     ) -> CommandReply:
-        """`event`: events of these names too; `custom` are subclasses, `format` is for all events from now."""
+        """`event`: subscribe, in addition to what is subscribed to.
+
+        On a call's connection too this is for the whole switch: `subscribe("DTMF")` brings the digits of every call.
+        For its own channel there are `myevents`, `Call.dtmf`, or a filter: `filter("Unique-ID", call.uuid)`.
+
+        Args:
+            names: of events, such as "CHANNEL_ANSWER" or "ALL".
+            custom: subclasses of CUSTOM.
+            format: "plain", "json" or "xml" for all events from now on; None leaves it.
+            unknown: whether names that FreeSWITCH 1.11 does not have are meant. Else one that is a known name misspelt
+                raises, and any other is sent and logged once.
+            timeout: seconds.
+
+        Raises:
+            InvalidCommand: no name of an event, or a known one misspelt.
+        """
+        check_names(names, unknown)
         return self._ask(timeout, Connection.subscribe, *names, custom=custom, format=format)
 
     def unsubscribe(self, *names: str, custom: Sequence[str] = (), timeout: float | None = None) -> CommandReply:
-        """`nixevent`: these no more."""
+        """`nixevent`: these no more.
+
+        After `subscribe("ALL")` this is more than it says: CUSTOM events with a subclass stop coming, whatever name is
+        taken out, but for those whose subclass a module of the switch had registered when ALL was asked for (not those
+        of `sendevent`, nor of modules loaded later). What has to stay must be named: `subscribe(custom=[...])`.
+        """
         return self._ask(timeout, Connection.unsubscribe, *names, custom=custom)
 
     def noevents(self, *, timeout: float | None = None) -> CommandReply:
@@ -1091,14 +1126,25 @@ class Client:
         return self._ask(timeout, Connection.divert_events, on)
 
     def filter(self, header: str, value: str, *, timeout: float | None = None) -> CommandReply:
-        """`filter add`: of the events subscribed to, only those that match a filter; see `commands.filter`."""
-        return self._ask(timeout, Connection.filter, header, value)
+        """`filter add`: of the events subscribed to, only those that match a filter, any of them.
+
+        Args:
+            header: the header that is compared.
+            value: its value ignoring case, `/regex/`, or `-value` for what must not come. With only such ones nothing
+                comes at all, which is logged once.
+            timeout: seconds.
+        """
+        reply = self._ask(timeout, Connection.filter, header, value)
+        tell_silence(self.subscriptions)
+        return reply
 
     def filter_delete(
         self, header: str = "all", value: str | None = None, *, timeout: float | None = None
     ) -> CommandReply:
         """`filter delete`."""
-        return self._ask(timeout, Connection.filter_delete, header, value)
+        reply = self._ask(timeout, Connection.filter_delete, header, value)
+        tell_silence(self.subscriptions)
+        return reply
 
     def sendevent(
         self,
@@ -1107,9 +1153,22 @@ class Client:
         body: bytes | str = b"",
         *,
         subclass: str | None = None,
+        unknown: bool = False,
         timeout: float | None = None,
     ) -> CommandReply:
-        """`sendevent`: fire an event in the switch; see `commands.sendevent`."""
+        """`sendevent`: fire an event in the switch.
+
+        Args:
+            name: of the event. One that the switch does not know reaches whoever listens to CUSTOM, without a subclass.
+            headers, body, subclass: see `commands.sendevent`.
+            unknown: whether a name that FreeSWITCH 1.11 does not have is meant. Else one that is a known name misspelt
+                raises, and any other is sent and logged once.
+            timeout: seconds.
+
+        Raises:
+            InvalidCommand: what cannot be sent, or a known name misspelt.
+        """
+        check_names([name], unknown)
         return self._ask(timeout, Connection.sendevent, name, headers, body, subclass=subclass)
 
     def sendmsg(
@@ -1286,6 +1345,61 @@ class Call(Client):
         accepted, ended = link.begin(lambda connection: connection.run(application, argument, uuid=uuid, **options))
         link.outcome(accepted, self._limit(accepted, timeout), since)
         return link.outcome(ended, self._limit(ended, timeout), since)
+
+    def dtmf(self, timeout: float | None = None) -> Iterator[str]:
+        """The digits that the caller types from now on, one by one: `0` to `9`, `*`, `#`, `A` to `D`.
+
+        Those of this call only. It ends when the call does: when the channel has hung up, or the connection has ended
+        well; what was typed until then is given first. What comes while nobody iterates waits for the next `dtmf`
+        (`dtmf(timeout=0)` takes what is there). Each digit is given once, and is among `events` only if you asked for
+        DTMF too. The first `dtmf` enables the channel's events, `myevents`, as `wait=True` does: from then on the
+        switch sends no events of other channels on this connection.
+
+        Args:
+            timeout: seconds without a digit after which it ends too.
+
+        Raises:
+            CommandError: while iterating: the switch refuses the channel's events.
+            ConnectionClosed: while iterating: the connection did not end well. Or the error that ended it.
+            EventQueueFull: while iterating: events stand before the next digit that nobody reads.
+
+        Example:
+            >>> from eslcodec.emulator import Emulator
+            >>> typed = []
+            >>> with serve(lambda call: typed.extend(call.dtmf())) as server, Emulator() as switch:
+            ...     call = switch.dial("127.0.0.1", server.port)
+            ...     _ = switch.wait_for(lambda: "myevents" in call.commands)
+            ...     call.dtmf("12#")
+            ...     call.hangup()
+            ...     _ = call.wait()
+            >>> typed
+            ['1', '2', '#']
+        """
+        self._link.begin(Connection.dtmf)
+        return self._typed(math.inf if timeout is None else timeout)
+
+    def _typed(self, seconds: float) -> Iterator[str]:
+        link, digits = self._link, self.connection.digits
+        since: float | None = None
+        while True:
+            try:
+                digit = digits.popleft()
+            except IndexError:
+                if since is None:
+                    since = time.monotonic()
+                    link.look()
+                if not self._types_on(link.begin(Connection.digit), seconds, since):
+                    return
+            else:
+                since = None
+                yield digit
+
+    def _types_on(self, wait: Wait[bool], seconds: float, since: float) -> bool:
+        """Whether to look for a digit again."""
+        try:
+            return self._link.outcome(wait, seconds, since)
+        except CommandTimeout:
+            return False
 
     @overload
     def answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
@@ -1738,6 +1852,7 @@ def serve(
         command_timeout=command_timeout,
         keepalive=keepalive,
     )
+    check_handler(handler)
     options: dict[str, Any] = {
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,

@@ -309,6 +309,8 @@ EVENTS = (
         (["--event", "DTMF"], [3, 4]),
         (["--event", "dtmf", "--event", "HEARTBEAT"], [2, 3, 4]),
         (["--event", "NONE"], []),
+        (["--event", "SWITCH_EVENT_DTMF"], [3, 4]),
+        (["--event", "all"], [2, 3, 4]),
         (["--header", "Up"], [2, 3]),
         (["--header", "up"], [2, 3]),
         (["--header", "Up=a=b"], [2]),
@@ -322,8 +324,30 @@ EVENTS = (
     ],
 )
 def test_filters_keep_the_numbers_of_the_stream(filters: list[str], numbers: list[int], written: Any) -> None:
-    output = run("decode", *filters, written(EVENTS)).output
+    output = run("decode", *filters, written(EVENTS)).stdout
     assert [int(line.split()[0]) for line in output.splitlines()] == numbers
+
+
+def test_names_that_no_event_has_are_told(written: Any) -> None:
+    stream = written(EVENTS + support.plain(b"Event-Name: NOPE\n\n"))
+    result = run("decode", "--event", "NOPE", "--event", "nope\x1b", "--event", "DTMF", stream)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stderr.splitlines() == [
+        f"eslcodec: FreeSWITCH 1.11 has no event {name}: none will be shown unless it is in there all the same"
+        for name in ("NOPE", "nope\\x1b")
+    ]
+    result = run("decode", "--event", "NOPE", "--unknown", stream)
+    assert (len(result.stdout.splitlines()), result.stderr) == (1, "")
+
+
+def test_a_name_that_is_misspelt_is_an_error(written: Any) -> None:
+    stream = written(EVENTS)
+    result = run("decode", "--event", "DMTF", stream)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("Error: no event is named 'DMTF', expected DTMF (--unknown: it is meant)\n")
+    result = run("decode", "--event", "DMTF", "--unknown", stream)
+    assert (result.exit_code, result.output) == (0, "")
 
 
 # Decode: another format

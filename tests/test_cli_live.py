@@ -490,19 +490,41 @@ def test_names_and_subclasses_are_subscribed_to(switch: Emulator) -> None:
 
 def test_a_name_that_the_switch_does_not_have_is_told(switch: Emulator) -> None:
     with firing(switch, build("DTMF")):
-        result = run("tail", switch, "dtmf", "SWITCH_EVENT_TALK", "ALL", "CHANEL_ANSWER", "--count", 1)
+        result = run("tail", switch, "dtmf", "SWITCH_EVENT_TALK", "ALL", "NOPE", "NOPE", "--count", 1)
     assert result.exit_code == 0
-    assert result.stderr == "eslcodec: FreeSWITCH has no event CHANEL_ANSWER, and does not mind being asked for it\n"
-    result = run("tail", switch, "CHANEL_ANSWER")
+    assert result.stderr == "eslcodec: FreeSWITCH 1.11 has no event NOPE: it does not mind being asked for it\n"
+    result = run("tail", switch, "NOPE")
     assert result.exit_code == 1
     assert result.stderr.endswith(": -ERR no keywords supplied\n")
+    assert "event dtmf SWITCH_EVENT_TALK ALL NOPE NOPE" in switch.commands
+
+
+def test_a_name_that_is_misspelt_is_an_error(switch: Emulator) -> None:
+    result = run("tail", switch, "DTMF", "CHANEL_ANSWER")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        "Error: no event is named 'CHANEL_ANSWER', expected CHANNEL_ANSWER (--unknown: it is meant)\n"
+    )
+    assert switch.commands == []  # it is told before anything is connected
+    with firing(switch, build("DTMF")):
+        result = run("tail", switch, "DTMF", "CHANEL_ANSWER", "NOPE", "--unknown", "--count", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_filter_that_keeps_everything_back_is_told(switch: Emulator) -> None:
+    thread = threading.Thread(target=lambda: (subscribed(switch), switch.drop()))
+    thread.start()
+    result = run("tail", switch, "DTMF", "--no-reconnect", "--filter", "Side=-b")
+    thread.join()
+    assert "eslcodec: no event comes until one more filter lets it: there is only Side -b" in result.stderr
 
 
 def test_filters_are_the_switchs(switch: Emulator) -> None:
     events = [build("DTMF", {"Digit": digit, "Side": side}) for digit, side in ("1a", "2a", "2b", "3b", "4c")]
-    options = [part for value in ("Digit=2", "Side=/^[bc]$/", "Digit=-3") for part in ("--filter", value)]
+    options = [part for value in ("Digit=-3", "Digit=2", "Side=/^[bc]$/") for part in ("--filter", value)]
     with firing(switch, *events):
         result = run("tail", switch, *options, "--full", "--count", 3)
+    assert result.stderr == ""  # the one with the sign goes last: it would let nothing through
     assert re.findall(r"Digit: (.)\n *Side: (.)", result.stdout) == [("2", "a"), ("2", "b"), ("4", "c")]
     commands = [command.split()[0] for command in switch.commands]
     assert commands == ["auth", "filter", "filter", "filter", "event"]  # nothing comes unfiltered

@@ -659,6 +659,124 @@ def test_on_a_static_socket_the_reply_may_take_as_long_as_the_application(esl, m
     assert peer.run("playback")[1].patient
 
 
+# Digits
+
+
+def digit(text: str, uuid: bytes = b"u-1") -> bytes:
+    return event(b"DTMF", b"Unique-ID: " + uuid, b"DTMF-Digit: " + text.encode())
+
+
+MINE = reply(b"+OK Events Enabled")
+
+
+def test_digits_are_those_of_the_channel_and_no_events(outbound):
+    outbound.dtmf()
+    assert outbound.sent == b"myevents\n\n"
+    first = outbound.digit()
+    assert outbound.digit() is first
+    assert outbound.sent == b""
+    outbound.comes(MINE, digit("9", b"another"), event(b"DTMF", b"Unique-ID: u-1"), digit(""))
+    assert not first.done
+    outbound.comes(digit("%23"), digit("1"))
+    assert first.result() is True
+    assert list(outbound.digits) == ["#", "1"]
+    assert outbound.names == []
+    assert outbound.digit().result() is True
+    outbound.digits.clear()
+    assert not outbound.digit().done
+
+
+@pytest.mark.parametrize("last", [b"CHANNEL_HANGUP", b"CHANNEL_HANGUP_COMPLETE", None])
+def test_digits_end_with_the_channel(outbound, last):
+    wait = outbound.digit()
+    outbound.comes(MINE, event(b"CHANNEL_HANGUP", b"Unique-ID: another"))
+    assert not wait.done
+    outbound.comes(LINGER if last is None else event(last, b"Unique-ID: u-1"))
+    assert wait.result() is False
+    assert outbound.digit().result() is False
+    outbound.digits.append("1")  # typed before
+    assert outbound.digit().result() is True
+
+
+def test_digits_that_nobody_may_see_are_asked_for_again(outbound):
+    wait = outbound.digit()
+    outbound.comes(reply(b"-ERR no"))
+    assert raised(wait) == ("CommandError", "-ERR no")
+    outbound.data_to_send()
+    again = outbound.digit()
+    assert outbound.sent == b"myevents\n\n"
+    outbound.comes(MINE, digit("1"))
+    assert again.result() is True
+
+
+def test_digits_and_executions_share_the_channels_events(outbound):
+    _, ended = outbound.run("playback", event_uuid="e1")
+    outbound.comes(MINE, OK)
+    outbound.data_to_send()
+    wait = outbound.digit()
+    assert outbound.sent == b""
+    outbound.comes(digit("1"), execution(b"CHANNEL_EXECUTE_COMPLETE", "e1"))
+    assert wait.done
+    assert ended.done
+    assert outbound.names == []
+
+
+@pytest.mark.parametrize("format", ["plain", "json"])
+def test_digits_of_a_call_as_a_real_switch_sends_them(esl, way, format):
+    data = support.capture(f"out_myevents_{format}")
+    sent = json.loads((DATA / "captures" / f"out_myevents_{format}.tx.json").read_text())
+    peer = Peer(part(esl, "connection").Connection.outbound(), way)
+    assert peer.sent == b"connect\n\n"
+    peer.comes(data[: sent[1]["at"]])
+    for written, following in zip(sent[1:], [*sent[2:], {"at": len(data)}], strict=True):
+        if written["bytes"].startswith("myevents"):
+            peer.myevents(format=format)
+            peer.dtmf()
+        else:
+            peer.send(written["bytes"].encode("latin-1"))
+        assert peer.sent == written["bytes"].encode("latin-1")  # nothing of our own in between
+        peer.comes(data[written["at"] : following["at"]])
+    assert list(peer.digits) == ["1", "2"]
+    peer.digits.clear()
+    assert peer.digit().result() is False
+    assert peer.names.count("DTMF") == 2
+
+
+def test_digits_before_anybody_asked_are_none(outbound):
+    outbound.subscribe("DTMF")
+    outbound.comes(ENABLED, digit("1"))
+    assert outbound.names == ["DTMF"]
+    assert list(outbound.digits) == []
+
+
+def test_digits_need_a_channel(esl, inbound):
+    with pytest.raises(esl.InvalidCommand, match="digits are those of a channel, and the conn"):
+        inbound.dtmf()
+    inbound.myevents("u-7")
+    inbound.comes(MINE)
+    wait = inbound.digit()
+    inbound.comes(digit("1", b"u-7"))
+    assert wait.result() is True
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_the_end_of_the_connection_ends_digits(outbound, waiting):
+    outbound.dtmf()
+    wait = outbound.digit() if waiting else None
+    outbound.comes(MINE)
+    outbound.close()
+    assert (wait or outbound.digit()).result() is False
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_a_bad_end_of_the_connection_fails_them(outbound, waiting):
+    outbound.dtmf()
+    wait = outbound.digit() if waiting else None
+    outbound.comes(MINE)
+    outbound.receive_eof()
+    assert raised(wait or outbound.digit()) == ("ConnectionClosed", "the switch closed the connection")
+
+
 # The end
 
 

@@ -599,6 +599,28 @@ def test_all_means_the_subclasses_known_by_then_once_a_name_is_nixed(switch: Emu
         assert len(client.events) == 1
 
 
+def test_a_subclass_of_sendevent_is_not_registered(switch: Emulator) -> None:
+    with connected(switch, "event plain ALL") as other:
+        other.text("sendevent CUSTOM\nEvent-Subclass: mine::own")
+        with connected(switch, "event plain ALL", "nixevent DTMF") as client:
+            other.text("sendevent CUSTOM\nEvent-Subclass: mine::own")
+            switch.fire("TALK")
+            assert client.next_event().name == "TALK"
+
+
+def test_keys_are_pressed_as_long_as_the_call_lasts(switch: Emulator) -> None:
+    with eslcodec.serve(lambda call: call.exit()) as server, connected(switch, "event plain DTMF") as client:
+        call = switch.dial("127.0.0.1", server.port)
+        call.dtmf("1#")
+        call.hangup()
+        call.dtmf("2")
+        call.wait()
+        fence(switch, client)
+        events = client.events
+    assert [(event["DTMF-Digit"], event.uuid) for event in events] == [("1", call.uuid), ("#", call.uuid)]
+    assert "variable_uuid" not in events[0]  # as in captures
+
+
 def test_nixevent_of_a_subclass_keeps_the_others(switch: Emulator) -> None:
     with connected(switch, "event plain CUSTOM a b", "nixevent CUSTOM a") as client:
         switch.fire("CUSTOM", subclass="a")

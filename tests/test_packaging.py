@@ -103,6 +103,7 @@ ORDER = [
     {"reconnect"},
     {"headers", "render", "commands", "backoff", "_options"},
     {"subscriptions"},
+    {"_words"},
     {"connection"},
     {"sync", "aio"},
     {"_switch"},

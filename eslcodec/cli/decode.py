@@ -11,7 +11,9 @@ from typing import Final
 import click
 
 from .. import Decoder, Event, InvalidCommand, MalformedPayload, Message, ProtocolError, render
+from ..subscriptions import event_name
 from .files import label, reading
+from .names import check_names, unknown_option
 from .text import listing
 
 _FORMATS: Final = ("plain", "json", "xml")
@@ -35,8 +37,15 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
 )
+@unknown_option
 def decode(
-    file: str, ndjson: bool, to: str | None, full: bool, events: tuple[str, ...], headers: tuple[str, ...]
+    file: str,
+    ndjson: bool,
+    to: str | None,
+    full: bool,
+    events: tuple[str, ...],
+    headers: tuple[str, ...],
+    unknown: bool,
 ) -> None:
     """List the messages of a recorded stream: FILE as the server sent it, or that in .gz or .xz; - is stdin."""
     if ndjson and to not in (None, "ndjson"):
@@ -44,7 +53,8 @@ def decode(
     to = "ndjson" if ndjson else to
     if to and full:
         raise click.UsageError(f"--{'ndjson' if ndjson else 'to'} has all headers already; leave out --full")
-    wanted = {name.upper() for name in events}
+    check_names(events, unknown, "none will be shown unless it is in there all the same")
+    wanted = set(map(event_name, events))
     out = sys.stdout
     malformed = kept = 0
 
@@ -86,7 +96,9 @@ def has_headers(message: Message, wanted: Sequence[str]) -> bool:
 
 def _is_event_of(message: Message, names: set[str]) -> bool:
     """Whether it is an event of one of these names, or anything if there are none."""
-    return not names or (isinstance(message, Event) and (message.name or "").upper() in names)
+    if not names:
+        return True
+    return isinstance(message, Event) and ("ALL" in names or (message.name or "").upper() in names)
 
 
 def _converted(message: Message, format: str) -> bytes | None:

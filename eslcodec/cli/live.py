@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 import click
 
-from .. import ConnectionClosed, Event, EventName, Gap, LogLevel, LogLine, Message
-from ..subscriptions import event_name
+from .. import ConnectionClosed, Event, Gap, LogLevel, LogLine, Message
+from ..subscriptions import is_negative
 from ..sync import Client
 from .decode import has_headers
 from .login import Target, target_options
+from .names import check_names, note, unknown_option
 from .text import escape, escape_lines, is_terminal, json_line, listing
 
 _API_SECONDS: Final = 30.0
@@ -130,6 +131,7 @@ def _print(body: bytes) -> None:
     type=click.Choice(["plain", "json"]),
     help="How the switch sends events; what is shown is the same.",
 )
+@unknown_option
 @click.option("--no-reconnect", is_flag=True, help="End when the connection ends.")
 def tail(
     target: Target,
@@ -142,6 +144,7 @@ def tail(
     log_level: str | None,
     count: int | None,
     wire_format: str | None,
+    unknown: bool,
     no_reconnect: bool,
 ) -> None:
     """Show events as they come, until Ctrl-C: all, or those of the NAMEs.
@@ -153,13 +156,13 @@ def tail(
         raise click.UsageError("--ndjson has all headers already; leave out --full")
     if not (names or custom):
         names = ("ALL",)
-    _warn_of_unknown(names)
+    check_names(names, unknown, "it does not mind being asked for it")
     with _notes_on_stderr(), target.connected(reconnect=not no_reconnect) as switch:
-        for header, value in filters:
+        for header, value in sorted(filters, key=lambda pair: is_negative(pair[1])):  # none is the first without need
             switch.filter(header, value)
         if log_level is not None:
             switch.log(log_level)
-        switch.subscribe(*names, custom=custom, format=wire_format)
+        switch.subscribe(*names, custom=custom, format=wire_format, unknown=True)  # they were looked at
         printer = _show_json if ndjson else _text_printer(full)
         if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
             end = switch.connection.end
@@ -194,9 +197,7 @@ def _text_printer(full: bool) -> Callable[[Message], None]:
     def show(message: Message) -> None:
         if isinstance(message, Gap):
             sys.stdout.flush()
-            _note(
-                f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}"
-            )
+            note(f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}")
             return
         now = f"{datetime.now():%H:%M:%S.%f}"[:-3]
         for line in listing(now, message, full):
@@ -230,15 +231,11 @@ def _style(message: Message) -> str:
     return "bold"
 
 
-def _note(text: str) -> None:
-    click.echo(f"eslcodec: {escape(text)}", err=True)
-
-
 class _Notes(logging.Handler):
     """What the client has to say about its connection, on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _note(record.getMessage())
+        note(record.getMessage())
 
 
 @contextmanager
@@ -252,12 +249,6 @@ def _notes_on_stderr() -> Iterator[None]:
     finally:
         log.removeHandler(notes)
         log.setLevel(before)
-
-
-def _warn_of_unknown(names: Iterable[str]) -> None:
-    for name in names:
-        if event_name(name) not in EventName.__members__:
-            _note(f"FreeSWITCH has no event {name}, and does not mind being asked for it")
 
 
 def _pair(text: str) -> tuple[str, str]:
