@@ -580,7 +580,7 @@ def test_a_hangup_ends_what_has_not_begun_and_what_runs_says_so_itself(outbound)
     assert raised(queued) == ("ChannelEnded", "the channel hung up: USER_BUSY")
     assert not running.done
     outbound.comes(execution(b"CHANNEL_EXECUTE_COMPLETE", "e1"))
-    assert running.result()["Application-UUID"] == "e1"
+    assert raised(running) == ("ChannelEnded", "the channel hung up: USER_BUSY")
 
 
 def test_nothing_runs_after_the_end_of_a_hangup(outbound):
@@ -590,14 +590,6 @@ def test_nothing_runs_after_the_end_of_a_hangup(outbound):
     assert not running.done
     outbound.comes(event(b"CHANNEL_HANGUP_COMPLETE", b"Unique-ID: u-1", b"Hangup-Cause: NORMAL_CLEARING"))
     assert raised(running) == ("ChannelEnded", "the channel hung up: NORMAL_CLEARING")
-
-
-def test_an_execution_after_the_hangup_ends_at_once(outbound):
-    outbound.comes(LINGER)
-    accepted, ended = outbound.run("playback", event_uuid="e1")
-    assert raised(ended) == ("ChannelEnded", "the channel has hung up")
-    outbound.comes(OK)
-    assert accepted.result().ok
 
 
 def test_an_execution_that_is_refused_does_not_end(outbound):
