@@ -1077,14 +1077,21 @@ class Client:
         return await self._ask(timeout, Connection.nolinger)
 
     async def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
-        """`getvar`: a variable of the connection's channel, None if it is unset.
+        """A variable of the connection's own channel, None if it is unset.
 
-        The switch cuts values at 511 bytes, and cannot send those with line ends: `api("uuid_getvar", ...)` can.
+        Where all commands are permitted it is asked for by `uuid_getvar`, so that any value arrives whole. On a
+        single-channel socket, and after the hang-up, `getvar` itself has to do: the switch cuts its values at 511
+        bytes, and one with line ends, or with `~` in front, breaks its reply; see `Connection.getvar`.
         """
         return variable(await self._ask(timeout, Connection.getvar, name))
 
     async def resume(self, *, timeout: float | None = None) -> CommandReply:
-        """`resume`: the dialplan goes on when the connection closes."""
+        """`resume`: go on in the dialplan when this connection closes. An answered call does so without being told.
+
+        Raises:
+            InvalidCommand: on a static socket, where the dialplan goes on anyhow, and this would hold the channel for
+                ever.
+        """
         return await self._ask(timeout, Connection.resume)
 
     async def exit(self, *, timeout: float | None = None) -> CommandReply:
@@ -1372,8 +1379,12 @@ class Call(Client):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
-    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket, and raises ChannelEnded when the
-    channel hangs up before; `timeout` is for that, None for as long as it takes.
+    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket; `timeout` is for that, None for as
+    long as it takes.
+
+    When the channel hangs up, what is waited for raises ChannelEnded, and so does from then on whatever acts on the
+    channel: `sendmsg`, `execute` and its shorthands, `hangup`. All the rest goes on as long as the connection does:
+    after `linger` that is beyond the hang-up.
 
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
@@ -1411,6 +1422,15 @@ class Call(Client):
     def control(self) -> str | None:
         """`Control`: "full", or "single-channel" where `event`, `api`, `bgapi`, `log`, `linger` are refused."""
         return self.connection.control
+
+    @property
+    def hung_up(self) -> str | None:
+        """Why the channel hung up, as in `Hangup-Cause`; None as long as nothing that came says that it did.
+
+        Nothing is sent for it. Its events say why: those come after `myevents`, or once an application was waited for.
+        Else the cause is "UNKNOWN".
+        """
+        return self.connection.hung_up
 
     async def connect(self, *, timeout: float | None = None) -> Event:
         """The channel's data as it is now; in `data` too."""
@@ -1470,7 +1490,8 @@ class Call(Client):
 
         Raises:
             CommandError: the switch refused it.
-            ChannelEnded: with `wait`, the channel hung up before it began or without its end being told.
+            ChannelEnded: the channel has hung up, or with `wait` does so before it ends; then `complete` is its
+                CHANNEL_EXECUTE_COMPLETE, if that came. A hang-up by the application `hangup` itself is no error.
         """
         if not wait:
             return await super().execute(application, argument, uuid=uuid, timeout=timeout, **options)

@@ -600,7 +600,12 @@ class Emulator:
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         assert self._loop is not None
-        self._loop.call_later(seconds, call)
+
+        def due() -> None:
+            call()
+            self._notify()
+
+        self._loop.call_later(seconds, due)
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.errors.append(context.get("exception") or RuntimeError(context["message"]))

@@ -1210,11 +1210,21 @@ class Client:
         return self._ask(timeout, Connection.nolinger)
 
     def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
-        """`getvar`: a variable of the connection's own channel, None if it is unset; see `Connection.getvar`."""
+        """A variable of the connection's own channel, None if it is unset.
+
+        Where all commands are permitted it is asked for by `uuid_getvar`, so that any value arrives whole. On a
+        single-channel socket, and after the hang-up, `getvar` itself has to do: the switch cuts its values at 511
+        bytes, and one with line ends, or with `~` in front, breaks its reply; see `Connection.getvar`.
+        """
         return variable(self._ask(timeout, Connection.getvar, name))
 
     def resume(self, *, timeout: float | None = None) -> CommandReply:
-        """`resume`: go on in the dialplan when this connection closes."""
+        """`resume`: go on in the dialplan when this connection closes. An answered call does so without being told.
+
+        Raises:
+            InvalidCommand: on a static socket, where the dialplan goes on anyhow, and this would hold the channel for
+                ever.
+        """
         return self._ask(timeout, Connection.resume)
 
     def exit(self, *, timeout: float | None = None) -> CommandReply:
@@ -1238,8 +1248,12 @@ class Call(Client):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
-    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket, and raises ChannelEnded when the
-    channel hangs up before; `timeout` is for that, None for as long as it takes.
+    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket; `timeout` is for that, None for as
+    long as it takes.
+
+    When the channel hangs up, what is waited for raises ChannelEnded, and so does from then on whatever acts on the
+    channel: `sendmsg`, `execute` and its shorthands, `hangup`. All the rest goes on as long as the connection does:
+    after `linger` that is beyond the hang-up.
 
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
@@ -1277,6 +1291,20 @@ class Call(Client):
     def control(self) -> str | None:
         """`Control`: "full", or "single-channel" where `event`, `api`, `bgapi`, `log`, `linger` are refused."""
         return self.connection.control
+
+    @property
+    def hung_up(self) -> str | None:
+        """Why the channel hung up, as in `Hangup-Cause`; None as long as nothing that came says that it did.
+
+        Nothing is sent for it. Its events say why: those come after `myevents`, or once an application was waited for.
+        Else the cause is "UNKNOWN".
+        """
+        self._link.has_ended()
+        return self.connection.hung_up
+
+    def _for_command(self, deadline: float) -> _Link:
+        self._link.has_ended()  # take in what came while nobody read: the channel may have hung up
+        return super()._for_command(deadline)
 
     def connect(self, *, timeout: float | None = None) -> Event:
         """The channel's data as it is now; in `data` too."""
@@ -1337,12 +1365,15 @@ class Call(Client):
 
         Raises:
             CommandError: the switch refused it.
-            ChannelEnded: with `wait`, the channel hung up before it began or without its end being told.
+            ChannelEnded: the channel has hung up, or with `wait` does so before it ends; then `complete` is its
+                CHANNEL_EXECUTE_COMPLETE, if that came. A hang-up by the application `hangup` itself is no error.
         """
         if not wait:
             return super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
-        link, since = self._link, time.monotonic()
-        accepted, ended = link.begin(lambda connection: connection.run(application, argument, uuid=uuid, **options))
+        since = time.monotonic()
+        link, (accepted, ended) = self._issue(
+            timeout, lambda connection: connection.run(application, argument, uuid=uuid, **options)
+        )
         link.outcome(accepted, self._limit(accepted, timeout), since)
         return link.outcome(ended, self._limit(ended, timeout), since)
 

@@ -112,8 +112,8 @@ ORDER = [
     {"pytest_plugin", "cli"},
 ]
 # Written where it is used, not at the top: `Event.build` and `Event.serialize` are the door to what render.py does.
-# A switch knows its listeners, as a type only.
-LATE = {("events", "render"), ("_switch", "_listener")}
+# A switch knows its listeners, and an error the event it carries, as a type only.
+LATE = {("events", "render"), ("_switch", "_listener"), ("errors", "events")}
 
 
 def imported(name):

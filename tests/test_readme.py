@@ -175,7 +175,7 @@ def test_the_pin_that_is_typed(typed: str, cause: str, mode: str) -> None:
     exec(block("def read_pin(call)"), names)
     with eslcodec.serve(names["read_pin"]) as server, Emulator() as switch:
         call = switch.dial("127.0.0.1", server.port, mode=mode)
-        switch.wait_for(lambda: "myevents" in call.commands)
+        switch.wait_for(lambda: ("playback", "ivr/ivr-please_enter_pin_followed_by_pound.wav") in call.executed)
         call.dtmf(typed)
         assert call.wait() == cause
         assert [application for application, _ in call.executed] == ["answer", "playback"]

@@ -171,6 +171,8 @@ def failures(error: eslcodec.ESLError) -> object:
     if isinstance(error, UnknownClient):
         return assert_type((error.client, error.found, error.known, error.why), tuple[str, str, str, str])
     closed: type[eslcodec.ConnectionClosed] = eslcodec.ChannelEnded
+    if isinstance(error, eslcodec.ChannelEnded):
+        return assert_type((error.cause, error.complete), tuple[str, eslcodec.Event | None])
     ours: list[type[eslcodec.ESLError]] = [
         eslcodec.ProtocolError,
         eslcodec.LoginTooLarge,
@@ -238,6 +240,7 @@ def inbound(secret: str) -> None:
 def greet(call: sync.Call) -> None:
     assert_type(call.data, eslcodec.Event)
     assert_type((call.uuid, call.mode, call.control), tuple[str | None, str | None, str | None])
+    assert_type(call.hung_up, str | None)
     assert_type(call.connect(), eslcodec.Event)
     assert_type(call.answer(), eslcodec.CommandReply)
     assert_type(call.answer(wait=True), eslcodec.Event)
@@ -305,6 +308,7 @@ async def inbound_async() -> None:
 
 async def greet_async(call: aio.Call) -> None:
     assert_type(await call.answer(), eslcodec.CommandReply)
+    assert_type(call.hung_up, str | None)
     assert_type(await call.playback("a.wav", wait=True), eslcodec.Event)
     assert_type(await call.execute("sleep", "1", wait=True), eslcodec.Event)
     assert_type(await call.set("a", "b", wait=bool(call.uuid)), eslcodec.CommandReply | eslcodec.Event)
