@@ -315,7 +315,7 @@ class Emulator:
         self._server.setblocking(False)
         self.port = self._server.getsockname()[1]
         self._stopped.clear()
-        self._loop = loop = asyncio.new_event_loop()
+        self._loop = loop = asyncio.SelectorEventLoop()  # the one that Windows has by default has no add_reader
         loop.set_exception_handler(self._failed)
         self._watch()
         self._thread = threading.Thread(target=loop.run_forever, name="eslcodec-emulator", daemon=True)

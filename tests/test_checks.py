@@ -379,7 +379,7 @@ def test_closing_a_server_in_another_event_loop_is_an_error(esl: ModuleType, swi
         serving = asyncio.create_task(server.serve_forever())
         ringing = await asyncio.to_thread(switch.dial, HOST, server.port)
         await asyncio.to_thread(switch.wait_for, lambda: ringing.commands)
-        with pytest.raises(RuntimeError, match=r"^<Server on .* 1 calls> belongs to another event loop, expected close"):
+        with pytest.raises(RuntimeError, match=r"^<Server on .* 1 calls> belongs to another event loop"):
             await asyncio.to_thread(asyncio.run, server.close())
         assert server.calls == 1
         next_one = await asyncio.to_thread(switch.dial, HOST, server.port)  # it takes calls as before
