@@ -670,6 +670,7 @@ class Emulator:
             replay = _Replay(self._recording, listener, self._repeat, self._lossless and self._rate is None)
         connection = _Connection(self, sock, listener, fault, replay)
         self._connections.add(connection)
+        self._switch.tell(listener, "connected")
         connection.open(refused)
         self._notify()
 

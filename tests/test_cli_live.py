@@ -657,7 +657,7 @@ def test_emulate_says_who_connects_and_ends_with_ctrl_c() -> None:
         with eslcodec.connect(port=port, password=SECRET) as client:
             assert "is ready" in client.api("status").text
             client.send("sendmsg x\nname: \u202e\x1b")
-            me, what = line(process).split()  # before it is gone: what comes and goes between two looks is not seen
+        me, what = line(process).split()
         assert what == "connected"
         assert [line(process) for _ in range(4)] == [
             f"{me} auth ***",
@@ -666,6 +666,55 @@ def test_emulate_says_who_connects_and_ends_with_ctrl_c() -> None:
             f"{me} closed",
         ]
         assert interrupted(process) == (0, b"")
+
+
+def test_emulate_shows_connections_that_come_and_go_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks until all twenty are gone."""
+    names: list[str] = []
+
+    def visit(switch: Emulator) -> None:
+        for number in range(20):
+            with socket.create_connection((switch.host, switch.port)) as sock:
+                sock.sendall(f"auth ClueCon\n\napi echo {number}\n\nexit\n\n".encode())
+                while sock.recv(1000):
+                    pass
+                names.append("{}:{}".format(*sock.getsockname()))
+            Emulator.wait_for(switch, lambda: not switch.listeners)
+
+    class Late(Watched):
+        def wait_for(self, condition: Callable[[], Any], timeout: float = 5.0) -> Any:
+            self.visitor.join()
+            result = condition()
+            if result:
+                return result
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulate, "Emulator", Late)
+    monkeypatch.setattr(Watched, "visit", staticmethod(visit))
+    _, *lines = run("emulate", None, "--port", 0).stdout.splitlines()
+    assert lines == [
+        f"{name} {what}"
+        for number, name in enumerate(names)
+        for what in ("connected", "auth ***", f"api echo {number}", "exit", "closed")
+    ]
+
+
+def test_emulate_shows_every_command_of_a_client_that_says_much() -> None:
+    """The emulator itself remembers the newest 10,000."""
+    with emulated() as (process, port), eslcodec.connect(port=port) as client:
+        for first in range(0, 12_000, 1000):
+            client.pipeline([f"api echo {number}" for number in range(first, first + 1000)])
+        lines = [line(process) for _ in range(12_002)]
+        assert [text.split()[-1] for text in lines[2:]] == [str(number) for number in range(12_000)]
+
+
+def test_emulate_says_how_much_it_did_not_show() -> None:
+    news = emulate._News(3)
+    for number in range(5):
+        news.tell(("127.0.0.1", 5), f"\x1b{number}")
+    assert news.take() == [*(f"127.0.0.1:5 \\x1b{number}" for number in range(3)), "2 more lines were not kept"]
+    news.tell(("::1", 5, 0, 0), "connected")
+    assert (news.take(), news.take()) == (["[::1]:5 connected"], [])
 
 
 def test_emulate_replays_what_comes_with_the_package() -> None:
