@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -625,6 +626,48 @@ def test_tail_is_live_and_ends_with_ctrl_c(switch: Emulator) -> None:
             switch.fire("HEARTBEAT")
             assert line(process).split()[1:3] == ["Event", "DTMF"]
         assert interrupted(process) == (130, b"")
+
+
+def test_tail_reads_the_password_file_again_when_it_connects_again(password_file: Any) -> None:
+    path = password_file(b"first")
+    with Emulator(password="first") as switch, spawned("tail", "--port", switch.port, "--password-file", path) as tail:
+        subscribed(switch)
+        switch._switch.password = SECRET
+        path.chmod(0o640)
+        switch.drop()
+        assert tail.stderr is not None
+        assert b"lost the connection" in tail.stderr.readline()
+        refused = tail.stderr.readline().decode()
+        assert re.fullmatch(r"eslcodec: cannot connect to \S+ again: \S+secret has mode 0640: .*\n", refused)
+        new = path.with_name("new")
+        new.write_bytes(SECRET.encode())
+        new.chmod(0o600)
+        new.replace(path)
+        subscribed(switch, 2)
+        switch.fire("DTMF")
+        assert "DTMF" in line(tail)
+        assert SECRET.encode() not in interrupted(tail)[1]
+
+
+def test_what_the_client_has_to_say_does_not_control_the_terminal(
+    switch: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def api(args: str) -> str:
+        logging.getLogger("eslcodec").warning("a \x1b[2J")
+        return "+OK"
+
+    switch.api["x"] = api
+    assert run("api", switch, "x").stderr == "eslcodec: a \\x1b[2J\n"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", [["api", "status"], ["tail"], ["tail", "--ndjson"]])
+def test_a_full_disk_is_one_line(command: list[str], switch: Emulator) -> None:
+    with firing(switch, "DTMF") if "tail" in command else nullcontext(), open("/dev/full", "w") as full:
+        main = [*COMMAND, command[0], "--port", str(switch.port), *command[1:]]
+        done = subprocess.run(main, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=60, cwd="/")
+    assert (done.returncode, done.stderr) == (1, b"Error: cannot write: No space left on device\n")
 
 
 def test_tail_into_a_closed_pipe_ends_quietly(switch: Emulator) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -16,7 +14,7 @@ from ..subscriptions import event_name
 from ..sync import Client
 from .decode import has_headers
 from .login import Target, target_options
-from .text import escape, escape_lines, is_terminal, json_line, listing
+from .text import escape, is_terminal, json_line, listing, note, write_bytes
 
 _API_SECONDS: Final = 30.0
 _LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
@@ -74,19 +72,9 @@ def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout
         else:
             reply = switch.api(line, console_execute=console, timeout=timeout)
             ok, body = reply.ok, reply.body if reply.body is not None else reply.text.encode("utf-8", "surrogateescape")
-    _print(body or b"")
+    write_bytes(sys.stdout, body or b"", is_terminal(sys.stdout))
     if not ok:
         click.get_current_context().exit(1)
-
-
-def _print(body: bytes) -> None:
-    """As it is; what a terminal would obey is escaped if there is one."""
-    out = sys.stdout
-    if is_terminal(out):
-        out.write(escape_lines(body.decode("utf-8", "surrogateescape")))
-    else:
-        out.buffer.write(body)
-    out.flush()
 
 
 # tail
@@ -154,7 +142,7 @@ def tail(
     if not (names or custom):
         names = ("ALL",)
     _warn_of_unknown(names)
-    with _notes_on_stderr(), target.connected(reconnect=not no_reconnect) as switch:
+    with target.connected(reconnect=not no_reconnect) as switch:
         for header, value in filters:
             switch.filter(header, value)
         if log_level is not None:
@@ -194,9 +182,7 @@ def _text_printer(full: bool) -> Callable[[Message], None]:
     def show(message: Message) -> None:
         if isinstance(message, Gap):
             sys.stdout.flush()
-            _note(
-                f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}"
-            )
+            note(f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}")
             return
         now = f"{datetime.now():%H:%M:%S.%f}"[:-3]
         for line in listing(now, message, full):
@@ -230,34 +216,10 @@ def _style(message: Message) -> str:
     return "bold"
 
 
-def _note(text: str) -> None:
-    click.echo(f"eslcodec: {escape(text)}", err=True)
-
-
-class _Notes(logging.Handler):
-    """What the client has to say about its connection, on standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _note(record.getMessage())
-
-
-@contextmanager
-def _notes_on_stderr() -> Iterator[None]:
-    log, notes = logging.getLogger("eslcodec"), _Notes()
-    before = log.level
-    log.addHandler(notes)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(notes)
-        log.setLevel(before)
-
-
 def _warn_of_unknown(names: Iterable[str]) -> None:
     for name in names:
         if event_name(name) not in EventName.__members__:
-            _note(f"FreeSWITCH has no event {name}, and does not mind being asked for it")
+            note(f"FreeSWITCH has no event {name}, and does not mind being asked for it")
 
 
 def _pair(text: str) -> tuple[str, str]:
