@@ -111,7 +111,8 @@ def genesis(task: Task) -> Seen:
         sending = [asyncio.ensure_future(client.send(command)) for command in task["together"]]
         replies = [shown(reply) for reply in await asyncio.gather(*sending)]
         replies += [shown(await client.send(command)) for command in task["commands"]]
-        ended = await waiting(client._closed.is_set, events, task)
+        closed = getattr(client, "_closed", None)  # since 2026.10.18
+        ended = await waiting(closed.is_set if closed else lambda: not client.is_connected, events, task)
         await client.stop()
         assert all(event in events for event in handled)
         return {"events": events, "replies": replies, "ended": ended, "handled": len(handled)}
@@ -193,7 +194,7 @@ def checked(task: Task) -> Seen:
     client: _client.Client = adapter._CLIENT
 
     def inside() -> list[Any]:
-        return [client._find(point)[2] for point in client.points]
+        return [original for _, _, _, original in client.found()]
 
     def same(one: list[Any], other: list[Any]) -> list[bool]:
         return [a is b for a, b in zip(one, other, strict=True)]
@@ -201,7 +202,7 @@ def checked(task: Task) -> Seen:
     before = inside()
     adapter.install()
     installed = inside()
-    replaced = [point.ours is None and point.wrap is None for point in client.points]
+    replaced = [point.ours is None and point.wrap is None for point, *_ in client.found()]
     result = {"replaced": same(before, installed) == replaced}
     adapter.install()
     result["again"] = all(same(installed, inside()))

@@ -632,6 +632,15 @@ def like_genesis() -> dict[str, ModuleType]:
     )
 
 
+def like_genesis_before_2026_10() -> dict[str, ModuleType]:
+    """It tells nobody that a connection has ended, and `parse_headers` is bound elsewhere."""
+    modules = like_genesis()
+    base, channel = vars(modules["genesis.protocol.base"]), vars(modules["genesis.channel"])
+    base["parse_headers"] = channel.pop("parse_headers")
+    del base["Protocol"]._signal_reader_done, base["Protocol"]._pending_loss_reason
+    return modules
+
+
 def like_switchio() -> dict[str, ModuleType]:
     class InboundProtocol:
         transport: object = None
@@ -818,6 +827,48 @@ def test_what_looks_like_genesis_gets_its_events(monkeypatch):
     assert items[1] == [("Event-Name", "Z"), ("C", ["é", "2", "3"])]
     assert [event.body for event in events[:-2]] == [None, "B: 2\n", None, None, None, "line\n", '{"D":"1"}', '{"D']
     assert (dump, attribute) == ({"A": ["1", "2"]}, "x")
+
+
+def test_what_looks_like_the_genesis_before_gets_its_events(monkeypatch):
+    monkeypatch.setitem(LIKE, "genesis", like_genesis_before_2026_10)
+    modules = pretend("genesis", monkeypatch)
+    before = inside("genesis")
+    adapter("genesis").install()
+
+    async def handle(data: bytes) -> list[Any]:
+        protocol = modules["genesis.protocol.base"].Protocol()
+        await protocol.handler()  # without a reader
+        protocol.reader = asyncio.StreamReader()
+        protocol.reader.feed_data(data)
+        protocol.reader.feed_eof()
+        await protocol.handler()
+        assert not protocol.is_connected
+        assert "_pending_loss_reason" not in vars(protocol)
+        return [protocol.events.get_nowait() for _ in range(protocol.events.qsize())]
+
+    events = asyncio.run(handle(STREAM))
+    broken = asyncio.run(handle(END + b"Content-Length: x\n\n"))
+    dump = modules["genesis.protocol.base"].parse_headers("A: 1\nA: 2\n")
+    adapter("genesis").uninstall()
+    assert [event.body for event in events] == [None, "B: 2\n", None, None, None, "line\n", '{"D":"1"}', '{"D']
+    assert [event.data["Event-Subclass"] for event in broken] == ["test::end"]
+    assert dump == {"A": ["1", "2"]}
+    restored = inside("genesis")
+    assert restored.keys() == before.keys()
+    assert all(before[where] is value for where, value in restored.items())
+
+
+def test_a_genesis_between_two_that_are_known_is_refused(monkeypatch):
+    """It has what the older one has, and signals the end, which the newer one does."""
+    monkeypatch.setitem(LIKE, "genesis", like_genesis_before_2026_10)
+    protocol = pretend("genesis", monkeypatch)["genesis.protocol.base"].Protocol
+    protocol._signal_reader_done = lambda self: None
+    before = inside("genesis")
+    with pytest.raises(
+        UnknownClient, match=r"2026\.7\.1 and 2026\.10\.18.*there is no genesis\.channel\.parse_headers"
+    ):
+        adapter("genesis").install()
+    assert inside("genesis") == before
 
 
 def test_what_looks_like_switchio_gets_its_events(monkeypatch):

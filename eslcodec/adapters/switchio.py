@@ -91,7 +91,9 @@ _CLIENT = Client(
     "switchio",
     "0.1.0a1",
     [
-        Point("switchio.protocol", "InboundProtocol.data_received", "self, data", _data_received),
-        Point("switchio.protocol", "InboundProtocol.process_events", "self, events, parsed"),
+        [
+            Point("switchio.protocol", "InboundProtocol.data_received", "self, data", _data_received),
+            Point("switchio.protocol", "InboundProtocol.process_events", "self, events, parsed"),
+        ]
     ],
 )
