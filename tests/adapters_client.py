@@ -13,6 +13,7 @@ import asyncio
 import importlib
 import json
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable, Mapping
@@ -183,6 +184,37 @@ def switchio(task: Task) -> Seen:
     return loop.run_until_complete(run())
 
 
+def switchio_listener(task: Task) -> Seen:
+    """`get_listener` of a switchio that runs on this Python without help: a handler, a coroutine, a command."""
+    task["client"] = "switchio"
+    install(task)
+    from switchio import get_listener, utils
+
+    handled, resumed = threading.Event(), threading.Event()
+
+    def handle(event: dict[str, str]) -> tuple[bool, None]:
+        handled.set()
+        return True, None
+
+    async def follow(session: Any) -> None:
+        await session.recv("CHANNEL_ANSWER", timeout=task["patience"])
+        resumed.set()
+
+    listener = get_listener("127.0.0.1", str(task["port"]), "ClueCon")
+    listener.event_loop.add_handler("HEARTBEAT", handle)
+    listener.event_loop.add_coroutine("CHANNEL_CREATE", "default", follow)
+    listener.connect()
+    listener.start()
+    told = {
+        "handled": handled.wait(task["patience"]),
+        "resumed": resumed.wait(task["patience"]),
+        "replied": "Body" in listener.event_loop._con.api("status").result(task["patience"]),
+        "arguments": utils.get_args(lambda a, b=1: None),
+    }
+    listener.disconnect()
+    return told
+
+
 def checked(task: Task) -> Seen:
     """What `install`, again, and `uninstall` did to every point at which the client is entered."""
     from eslcodec.adapters import _client
@@ -229,6 +261,7 @@ CLIENTS: Mapping[str, Callable[[Task], Seen]] = {
     "genesis": genesis,
     "genesis consumer": genesis_consumer,
     "switchio": switchio,
+    "switchio listener": switchio_listener,
 }
 
 if __name__ == "__main__":

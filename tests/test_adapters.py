@@ -15,6 +15,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -75,12 +76,15 @@ def need(name: str) -> str:
     return name
 
 
-def started(client: str, port: int, *, install: bool = True, until: int | None = None, **task: Any) -> Any:
-    """A process in which the client does a task at this port."""
+def started(
+    client: str, port: int, *, install: bool = True, until: int | None = None, path: Path | None = None, **task: Any
+) -> Any:
+    """A process in which the client does a task at this port; it is looked for in `path` first."""
+    environment = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
     task = {"together": [], "commands": [], "patience": 20, "stop": False} | task
     task |= {"client": client, "port": port, "install": install, "until": until}
     arguments = [sys.executable, str(PROGRAM), json.dumps(task)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def result(process: Any) -> dict[str, Any]:
@@ -532,6 +536,62 @@ def test_genesis_hands_events_to_handlers():
     need("genesis")
     with Wire(END * 3) as server:
         assert run("genesis", server.port, until=3, commands=["event plain ALL"])["handled"] >= 2
+
+
+def changes_that_switchio_needs() -> list[list[str]]:
+    """File, what stands there, what has to stand there: from the table in the docstring of the adapter."""
+    _, table = adapter("switchio").__doc__.split("what has to stand there\n")
+    return [re.split(r" {2,}", line.strip()) for line in table.strip().splitlines()]
+
+
+@pytest.mark.parametrize("install", [False, True])
+def test_switchio_runs_on_this_python_with_the_changes_that_the_adapter_names(install, tmp_path):
+    need("switchio")
+    spec = importlib.util.find_spec("switchio")
+    assert spec is not None
+    assert spec.origin is not None
+    shutil.copytree(Path(spec.origin).parent, tmp_path / "switchio")
+    for name, old, new in changes_that_switchio_needs():
+        file = tmp_path / "switchio" / name
+        text = file.read_text()
+        assert text.count(old) == 1
+        file.write_text(text.replace(old, new))
+    call = {"Unique-ID": "u1", "Call-Direction": "inbound"}
+    with Emulator() as switch:
+        process = started("switchio listener", switch.port, install=install, path=tmp_path)
+        switch.wait_for(lambda: any(command.startswith("event") for command in switch.commands), 30)
+        for name in ("HEARTBEAT", "CHANNEL_CREATE", "CHANNEL_ANSWER"):
+            switch.fire(name, call)
+        told = result(process)
+    assert told == {"handled": True, "resumed": True, "replied": True, "arguments": [["a"], ["b"]]}
+
+
+def test_switchio_does_not_run_on_this_python_as_it_is():
+    need("switchio")
+    connect = "import switchio.protocol as p; p.InboundProtocol('h', 'p', None)"
+    install = "from eslcodec.adapters import switchio; switchio.install(); "
+    for code in (connect, install + connect):
+        done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True)
+        error = "AttributeError: module 'asyncio'" if sys.version_info >= (3, 11) else "TypeError: "
+        assert f"\n{error}" in done.stderr
+    hint = (
+        "\nswitchio 0.1.0a1 itself needs changes on Python 3.10 and later: help(eslcodec.adapters.switchio) lists them"
+    )
+    assert (hint in done.stderr) is (sys.version_info >= (3, 11))
+
+
+def test_a_client_that_cannot_be_imported_says_why(tmp_path):
+    """As switchio since Python 3.11; with a hint if there is one, which notes need 3.11 for."""
+    from eslcodec.adapters._client import Client
+
+    (tmp_path / "eslcodec_test_broken.py").write_text("import asyncio\nasyncio.nothing\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        for hint in ("", "see there"):
+            with pytest.raises(AttributeError, match="nothing") as caught:
+                Client("eslcodec_test_broken", "1", [], hint).install()
+            notes = [hint] if hint and sys.version_info >= (3, 11) else []
+            assert getattr(caught.value, "__notes__", []) == notes
 
 
 @pytest.mark.parametrize("imported", ["before", "after"])

@@ -52,13 +52,14 @@ class Client:
     name: str
     known: str
     layouts: Sequence[Sequence[Point]]
+    hint: str = ""  # if importing it fails with another error than ImportError
     _replaced: list[tuple[Any, str, Any]] = field(default_factory=list)
 
     def install(self) -> None:
         """Look at every point, then replace those that are to be replaced. Does nothing if that was done before."""
         if self._replaced:
             return
-        import_module(self.name)  # if it is not installed, its own ImportError says so
+        self._import()
         for point, owner, attribute, original in self.found():
             ours = point.wrap(original) if point.wrap else point.ours
             if ours is not None:
@@ -73,6 +74,16 @@ class Client:
                 delattr(owner, attribute)
             else:
                 setattr(owner, attribute, original)
+
+    def _import(self) -> None:
+        try:
+            import_module(self.name)
+        except ImportError:  # which says so itself
+            raise
+        except Exception as error:
+            if self.hint and hasattr(error, "add_note"):  # since Python 3.11
+                error.add_note(self.hint)
+            raise
 
     def found(self) -> list[Found]:
         """The points of the version that is installed, without those that must not be there."""
