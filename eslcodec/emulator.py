@@ -21,6 +21,7 @@
 It logs clients in, answers every command with the switch's own words, fires events, runs background jobs in any order,
 replays captures, dials outbound servers and plays a call, and breaks connections on request (`Fault`). One thread of
 its own serves all connections; every method may be called from any thread, from API functions and applications too.
+It has an event loop of its own, a selector's, whichever the program uses: on Windows that serves some 500 connections.
 """
 
 from __future__ import annotations
