@@ -258,6 +258,7 @@ class Listener:
             self.switch.listeners.remove(self)
         if self.session is not None and self in self.session.listeners:
             self.switch.released(self.session, self)
+        self.switch.tell(self, "closed")
 
     # What goes out
 
@@ -377,6 +378,7 @@ class Listener:
         command = text if body is None else f"{text}\n\n{to_text(body)}"
         keep(self.commands, command)
         keep(self.switch.commands, command)
+        self.switch.tell(self, command)
         return text, headers
 
     def _read_block(self) -> bool:

@@ -344,6 +344,7 @@ class Switch:
         self.hold_jobs = False
         self.frozen = False
         self.modules = set(_MODULES.split())
+        self.witness: Callable[[Listener, str], None] | None = None
         self.held: deque[Callable[[], None]] = deque()
         self.api: dict[str, Api] = _default_api(self)
         self.applications: dict[str, Application] = dict.fromkeys(_SILENT_APPLICATIONS.split(), 0.0)
@@ -411,6 +412,11 @@ class Switch:
     def log(self, level: int, line: bytes) -> None:
         """Give a `log/data` frame to every connection that wants log lines of its level."""
         self._give(lambda listener: listener.offer_log(level, line))
+
+    def tell(self, listener: Listener, what: str) -> None:
+        """Something happened on a connection: "connected", "closed", or a command."""
+        if self.witness is not None:
+            self.witness(listener, what)
 
     def _give(self, offer: Callable[[Listener], None]) -> None:
         def give() -> None:

@@ -1692,6 +1692,7 @@ class Server:
     """
 
     _listener: asyncio.Server
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -1740,7 +1741,15 @@ class Server:
 
         Args:
             timeout: seconds that running calls are given.
+
+        Raises:
+            RuntimeError: this is not the event loop in which the server was made.
         """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"{self!r} belongs to another event loop, expected close() there: "
+                "asyncio.run_coroutine_threadsafe(server.close(), loop) does it"
+            )
         self._closing = True
         self._listener.close()
         await self._wait(timeout)
@@ -1754,7 +1763,7 @@ class Server:
 
     async def listen(self, host: str, port: int) -> None:
         """Begin; `serve` does it."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
 
         def make_link() -> _Link:
             return _Link(

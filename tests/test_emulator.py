@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import gzip
 import json
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -1836,6 +1838,52 @@ def test_it_listens_on_ipv6() -> None:
         pytest.skip("this machine has no IPv6")
     with Emulator(host="::1") as switch, connected(switch) as client:
         assert client.text("api echo six") == "six"
+
+
+class WithoutReaders(asyncio.SelectorEventLoop):
+    """A loop that can do what the one that Windows has by default can do, and no more."""
+
+    def _missing(self, *_: object) -> Any:
+        raise NotImplementedError
+
+    add_reader = add_writer = _missing
+
+
+@pytest.fixture
+def no_readers() -> Iterator[None]:
+    """Whoever makes an event loop, and does not say which, gets one without `add_reader`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # since Python 3.14
+
+        class Policy(asyncio.DefaultEventLoopPolicy):
+            def new_event_loop(self) -> asyncio.AbstractEventLoop:
+                return WithoutReaders()
+
+        before = asyncio.get_event_loop_policy()
+        asyncio.set_event_loop_policy(Policy())
+        yield
+        asyncio.set_event_loop_policy(before)
+
+
+def test_it_needs_no_particular_event_loop_of_the_program(no_readers: None) -> None:
+    """Windows' own has no `add_reader`."""
+
+    async def answer(call: Any) -> None:
+        await call.answer()
+        await call.hangup("USER_BUSY")
+
+    async def main() -> None:
+        assert isinstance(asyncio.get_running_loop(), WithoutReaders)
+        with Emulator(queue_limit=10, faults=[None, None, Fault.freeze()]) as switch:
+            async with eslcodec.aio.connect(switch.host, switch.port) as fs, eslcodec.aio.serve(answer) as server:
+                assert (await fs.api("echo", "one")).text == "one"
+                call = await asyncio.to_thread(switch.dial, "127.0.0.1", server.port)
+                assert await asyncio.to_thread(call.wait) == "USER_BUSY"
+                with connected(switch, "event plain ALL"):
+                    await asyncio.to_thread(overrun, switch)
+                assert (await fs.api("echo", "two")).text == "two"
+
+    asyncio.run(main())
 
 
 def test_channels_may_be_set_up_before_it_starts() -> None:

@@ -14,7 +14,7 @@ from .. import Decoder, Event, InvalidCommand, MalformedPayload, Message, Protoc
 from ..subscriptions import event_name
 from .files import label, reading
 from .names import check_names, unknown_option
-from .text import listing
+from .text import is_terminal, listing, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -26,7 +26,8 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 @click.option(
     "--to",
     type=click.Choice(["ndjson", *_FORMATS]),
-    help="ndjson: as --ndjson. The others: a stream again, as a server would send it, with its events in this format.",
+    help="ndjson: as --ndjson. The others: a stream again, as a server would send it, with its events in this format; "
+    "on a terminal escaped, as everything is.",
 )
 @click.option("--full", is_flag=True, help="All headers and the body of each message.")
 @click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name.")
@@ -56,6 +57,7 @@ def decode(
     check_names(events, unknown, "none will be shown unless it is in there all the same")
     wanted = set(map(event_name, events))
     out = sys.stdout
+    watched = is_terminal(out)
     malformed = kept = 0
 
     def show(number: int, message: Message) -> None:
@@ -66,7 +68,7 @@ def decode(
         if to in _FORMATS:
             frame = _converted(message, to)
             kept += frame is None and message.malformed is None
-            out.buffer.write(message.frame if frame is None else frame)
+            write_bytes(out, message.frame if frame is None else frame, watched)
         else:
             lines = [_as_json(message)] if to else listing(f"{number:>7}", message, full)
             out.writelines(f"{line}\n" for line in lines)

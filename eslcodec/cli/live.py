@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -16,8 +14,8 @@ from ..subscriptions import is_negative
 from ..sync import Client
 from .decode import has_headers
 from .login import Target, target_options
-from .names import check_names, note, unknown_option
-from .text import escape, escape_lines, is_terminal, json_line, listing
+from .names import check_names, unknown_option
+from .text import escape, is_terminal, json_line, listing, note, write_bytes
 
 _API_SECONDS: Final = 30.0
 _LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
@@ -75,19 +73,9 @@ def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout
         else:
             reply = switch.api(line, console_execute=console, timeout=timeout)
             ok, body = reply.ok, reply.body if reply.body is not None else reply.text.encode("utf-8", "surrogateescape")
-    _print(body or b"")
+    write_bytes(sys.stdout, body or b"", is_terminal(sys.stdout))
     if not ok:
         click.get_current_context().exit(1)
-
-
-def _print(body: bytes) -> None:
-    """As it is; what a terminal would obey is escaped if there is one."""
-    out = sys.stdout
-    if is_terminal(out):
-        out.write(escape_lines(body.decode("utf-8", "surrogateescape")))
-    else:
-        out.buffer.write(body)
-    out.flush()
 
 
 # tail
@@ -157,7 +145,7 @@ def tail(
     if not (names or custom):
         names = ("ALL",)
     check_names(names, unknown, "it does not mind being asked for it")
-    with _notes_on_stderr(), target.connected(reconnect=not no_reconnect) as switch:
+    with target.connected(reconnect=not no_reconnect) as switch:
         for header, value in sorted(filters, key=lambda pair: is_negative(pair[1])):  # none is the first without need
             switch.filter(header, value)
         if log_level is not None:
@@ -229,26 +217,6 @@ def _style(message: Message) -> str:
         level = message.level
         return _LOG_STYLES.get(level, "dim") if isinstance(level, LogLevel) else "dim"
     return "bold"
-
-
-class _Notes(logging.Handler):
-    """What the client has to say about its connection, on standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
-
-
-@contextmanager
-def _notes_on_stderr() -> Iterator[None]:
-    log, notes = logging.getLogger("eslcodec"), _Notes()
-    before = log.level
-    log.addHandler(notes)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(notes)
-        log.setLevel(before)
 
 
 def _pair(text: str) -> tuple[str, str]:

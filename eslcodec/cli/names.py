@@ -7,16 +7,11 @@ from collections.abc import Callable, Iterable
 import click
 
 from .._words import is_known, nearest
-from .text import escape
+from .text import escape, note
 
 unknown_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
     "--unknown", is_flag=True, help="Names that FreeSWITCH 1.11 does not have are meant: say nothing about them."
 )
-
-
-def note(text: str) -> None:
-    """A line on standard error."""
-    click.echo(f"eslcodec: {escape(text)}", err=True)
 
 
 def check_names(names: Iterable[str], unknown: bool, consequence: str) -> None:
