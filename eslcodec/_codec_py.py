@@ -25,6 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
+from ._ctext import word
 from ._json import Field, joined
 from .errors import (
     BodyTooLarge,
@@ -1116,7 +1117,14 @@ class Message(Mapping[str, str]):
         return type(self), (self._frame[: self._split], self._frame[self._split :] if self._has_body else None)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self._frame)} bytes>"
+        """What it is, on one short line: `str` and `print` show the same. `text` has what was written."""
+        told = self._told() if getattr(self, "_frame", b"") else "not made yet"
+        return f"<{type(self).__name__} {told}>" if told else f"<{type(self).__name__}>"
+
+    def _told(self) -> str:
+        """What `repr` says behind the kind. Never a header's value that may be a secret."""
+        kind = self.content_type
+        return f"{'' if kind is None else word(kind) + ' '}of {len(self.frame)} bytes"
 
 
 class HeaderReader:

@@ -41,6 +41,7 @@ from . import _codec_py as _twin
 from . import limits
 from ._codec_py import _first_wins, _read_head, read_payload, split_array
 from ._codec_py import to_json as _to_json
+from ._ctext import word
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
@@ -2156,7 +2157,14 @@ cdef class Message:
         return type(self), (self.frame_[: self.split], self.frame_[self.split :] if self.has_body else None)
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {len(self.frame)} bytes>"
+        """See eslcodec._codec_py.Message.__repr__."""
+        told = self._told() if self.frame_ else "not made yet"
+        return f"<{type(self).__name__} {told}>" if told else f"<{type(self).__name__}>"
+
+    def _told(self):
+        """See eslcodec._codec_py.Message._told."""
+        kind = self.content_type
+        return f"{'' if kind is None else word(kind) + ' '}of {len(self.frame)} bytes"
 
 
 cdef list joined_fields(list fields):

@@ -288,12 +288,11 @@ def test_copies_are_equal(esl):
 
 
 def test_repr_is_short_and_names_the_kind(esl):
-    large = decode(esl, frame(b"Content-Type: api/response", b"secret" * 100_000))[0]
-    assert repr(large) == f"<ApiResponse of {len(large.frame)} bytes>"
-    assert repr(event(esl)) == f"<Event of {len(plain(PAYLOAD))} bytes>"
-    assert repr(esl.Message(b"\n\n")) == "<Message of 2 bytes>"
+    large = decode(esl, frame(b"Content-Type: api/response", b"long" * 100_000))[0]
+    assert repr(large) == f"<ApiResponse ok '{'long' * 25}...'>"
     for message in every_kind(esl):
         assert repr(message) == str(message)
+        assert repr(message).startswith(f"<{type(message).__name__}")
         assert len(repr(message)) < 100
 
 
@@ -307,7 +306,7 @@ def test_kinds_can_be_subclassed(esl):
 
     reply = MyReply(OK)
     assert (reply.text, reply.ok, reply.extra) == ("+OK", True, 1)
-    assert repr(reply) == f"<MyReply of {len(OK)} bytes>"
+    assert repr(reply) == "<MyReply ok '+OK'>"
     assert reply != esl.CommandReply(OK)
     assert reply == MyReply(OK)
 
