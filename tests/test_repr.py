@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import decode, frame, plain
+from support import decode, frame, plain, plugin_option
+
+import eslcodec
 
 UUID = "8f08a03a-7c5e-4b8e-9d2b-0c7a9f3b1e11"
 LONGEST = 400  # characters of any of them
@@ -238,3 +244,84 @@ def test_any_message_is_shown_alike_on_one_short_printable_line(both, content_ty
     for text in shown:
         assert text.isprintable()
         assert len(text) < 2 * LONGEST
+
+
+# What pytest shows of two messages that are not equal
+
+
+def compared(esl, left, right):
+    assert left != right
+    plugin = importlib.import_module(f"{esl.__name__}.pytest_plugin")
+    first, *lines = plugin.pytest_assertrepr_compare("==", left, right)
+    assert first == f"{left!r} == {right!r}"
+    return lines
+
+
+def test_headers_and_bodies_that_differ(esl):
+    build = esl.Event.build
+    ours = build("DTMF", {"Unique-ID": "a1", "A": "x", "Only": "o", "R": ["1", "2"]}, "body")
+    theirs = build("DTMF", [("Unique-ID", "a1"), ("A", "\x1by"), ("R", "1"), ("R", "2"), ("More", "")], "bodY")
+    assert compared(esl, ours, theirs) == [
+        "equal headers: 3; these are not:",
+        r"A: 'x' != '\x1by'",
+        "Only: 'o' != (absent)",
+        "R: 'ARRAY::1|:2' != ['1', '2']",
+        "More: (absent) != ''",
+        "body: b'body' != b'bodY'",
+    ]
+    assert compared(esl, build("A"), build("B")) == ["Event-Name: 'A' != 'B'"]
+    assert compared(esl, build("A", (), "x"), build("A")) == [
+        "equal headers: 1; these are not:",
+        "Content-Length: '1' != (absent)",
+        "body: b'x' != (absent)",
+    ]
+
+
+def test_long_values_are_shown_from_where_they_differ(esl):
+    ours, theirs = (esl.Event.build("A", {"Name": "v=0" * 50 + end}, "b" * 90 + end) for end in ("x" * 200, "y"))
+    assert compared(esl, ours, theirs)[1:] == [
+        f"Name: '{'x' * 80}'... != 'y' from 150 on",
+        "Content-Length: '290' != '91'",
+        f"body: b'{'x' * 80}'... != b'y' from 90 on",
+    ]
+    ours, theirs = (esl.Event.build("A", {"Name": "v" * size}) for size in (100, 101))
+    assert compared(esl, ours, theirs)[1] == "Name: '' != 'v' from 100 on"
+
+
+def test_messages_that_differ_in_how_they_are_written(esl):
+    read = esl.Event.from_payload
+    assert compared(esl, esl.Event.build("A", {"x": 1, "y": 2}), esl.Event.build("A", {"y": 2, "x": 1})) == [
+        "the same headers in another order: 'x' != 'y' at 1"
+    ]
+    assert compared(esl, read(b"A: %2b\n\n", "plain"), read(b"A: %2B\n\n", "plain")) == [
+        r"the same headers, written in another way: b'A: %2b\n\n' != b'A: %2B\n\n'"
+    ]
+    assert compared(esl, read(b"A: 1\n\n", "plain"), read(b'{"A":"1"}', "json")) == [
+        "Content-Type of the frame: 'text/event-plain' != 'text/event-json'"
+    ]
+    assert compared(esl, read(b"{", "json"), read(b'{"A":"1"}', "json"))[0].startswith("malformed: ")
+    job = esl.JobResult.of(read(b"A: 1\n\n", "plain"))
+    assert compared(esl, job, read(b"A: 1\n\n", "plain")) == ["kind: JobResult != Event"]
+
+
+def test_pytest_has_its_own_way_with_everything_else(esl):
+    plugin = importlib.import_module(f"{esl.__name__}.pytest_plugin")
+    event = esl.Event.build("A")
+    for op, left, right in (("!=", event, event), ("==", event, {}), ("==", 1, event), ("in", event, [])):
+        assert plugin.pytest_assertrepr_compare(op, left, right) is None
+
+
+def test_pytest_shows_it(tmp_path):
+    (tmp_path / "test_user.py").write_text(
+        "from eslcodec import Event\n"
+        "def test_events():\n"
+        "    assert Event.build('DTMF', {'DTMF-Digit': '1'}) == Event.build('DTMF', {'DTMF-Digit': '#'})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugin_option(), "-p", "no:cacheprovider", "test_user.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(eslcodec.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert "DTMF-Digit: '1' != '#'" in done.stdout, done.stdout + done.stderr
