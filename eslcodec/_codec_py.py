@@ -948,7 +948,17 @@ class Message(Mapping[str, str]):
     @overload
     def get(self, name: str, default: str | _T) -> str | _T: ...
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of `name`, or `default`."""
+        """The value of a header, or `default`.
+
+        Args:
+            name: its exact spelling; if no header has that, the first that matches ignoring ASCII case.
+            default: returned if there is no such header.
+
+        Example:
+            >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
+            >>> message.get("reply-text"), message.get("Job-UUID"), message.get("Job-UUID", "none")
+            ('+OK', None, 'none')
+        """
         # A search for its line in the exact spelling, as far as that decides it. One flat function: all look-ups come
         # through here, and a call costs a tenth of one.
         needles = self._needles

@@ -1213,11 +1213,10 @@ cdef struct Place:
 
 @cython.no_gc_clear  # part of a cycle that is collected, it may still be asked; others break the cycle
 cdef class FrameSplitter:
-    """See eslcodec._codec_py.FrameSplitter.
+    """See eslcodec._codec_py.FrameSplitter."""
 
-    No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole. (Without
-    the GIL critical sections have the same effect.)
-    """
+    # No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole.
+    # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
     cdef Place at
@@ -1942,12 +1941,15 @@ cdef class Message:
         return iter(self.get_index())
 
     def keys(self):
+        """D.keys() -> a set-like object providing a view on D's keys"""
         return KeysView(self)
 
     def values(self):
+        """D.values() -> an object providing a view on D's values"""
         return ValuesView(self)
 
     def items(self):
+        """D.items() -> a set-like object providing a view on D's items"""
         return ItemsView(self)
 
     __reversed__ = None
