@@ -52,6 +52,15 @@ def test_version_is_that_of_the_distribution():
     assert version == eslcodec.__version__
 
 
+def test_distribution_says_where_its_source_is():
+    try:
+        urls = dict(url.split(", ") for url in importlib.metadata.metadata("eslcodec").get_all("Project-URL") or ())
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("eslcodec is imported from a folder, not installed")
+    assert {"Source", "Documentation", "Changes", "Issues", "Security"} <= urls.keys()
+    assert all(url.startswith("https://") for url in urls.values())
+
+
 def test_package_says_that_it_is_typed():
     assert (PACKAGE / "py.typed").exists()
 
