@@ -128,7 +128,7 @@ core = Extension(
     sources=["src/_codec_c.pyx"],
     depends=glob("src/*.h"),
     include_dirs=["src"],
-    define_macros=[("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [],
+    define_macros=[("ESL_BUILD", mode), *([("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [])],
     extra_compile_args=COMPILE[mode],
     extra_link_args=LINK.get(mode, []),
     optional=wanted == "try",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
 __impl__: Final = "python"
+__build__: Final = "pure Python"
 
 _T = TypeVar("_T")
 

@@ -83,11 +83,28 @@ cdef extern from *:
     #else
     #define ESL_HAS_GIL 1
     #endif
+    #ifdef ESL_SIMD
+    #define ESL_HAS_SIMD 1
+    #else
+    #define ESL_HAS_SIMD 0
+    #endif
+    #ifndef ESL_BUILD /* which kind, setup.py says */
+    #define ESL_BUILD other
+    #endif
+    #define ESL_TEXT_OF(name) #name
+    #define ESL_TEXT(name) ESL_TEXT_OF(name)
     """
     const bint HAS_GIL "ESL_HAS_GIL"
+    const bint HAS_SIMD "ESL_HAS_SIMD"
+    const char *BUILD "ESL_TEXT(ESL_BUILD)"
+    const unsigned long CYTHON_HEX_VERSION
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
 __impl__ = "c"
+__build__ = (
+    f"{BUILD.decode()} build, {'' if HAS_SIMD else 'no '}SIMD, "
+    f"Cython {CYTHON_HEX_VERSION >> 24}.{CYTHON_HEX_VERSION >> 16 & 255}.{CYTHON_HEX_VERSION >> 8 & 255}"
+)
 
 cdef enum:
     # As in the twin: how the block that look-ups read is written.
