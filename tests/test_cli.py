@@ -13,6 +13,7 @@ import os
 import pkgutil
 import platform
 import re
+import runpy
 import subprocess
 import sys
 import threading
@@ -98,6 +99,14 @@ def test_the_package_can_be_run(tmp_path: Path) -> None:
     assert shown.stdout == run("--version").output
     assert "Usage: eslcodec" in run_module("--help", cwd=tmp_path).stdout
     assert run_module("decod", cwd=tmp_path).returncode == 2
+
+
+def test_the_package_that_is_run_in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["anything", "--version"])
+    with pytest.raises(SystemExit) as exit:
+        runpy.run_module("eslcodec", run_name="__main__")
+    assert exit.value.code == 0
+    assert capsys.readouterr().out == run("--version").output
 
 
 @pytest.mark.parametrize("module", ["click", "rich"])
