@@ -10,8 +10,9 @@ ARGS   ?=
 BIN := $(VENV)/bin
 CACHE := $(abspath $(VENV))/cache
 RUN := PYTHONPYCACHEPREFIX=$(CACHE)/python HYPOTHESIS_STORAGE_DIRECTORY=$(CACHE)/hypothesis
+CACHED := -o cache_dir=$(CACHE)/pytest
 # A worker for each CPU; one that has nothing left to do takes tests from another.
-PYTEST := $(BIN)/pytest -q -o cache_dir=$(CACHE)/pytest -n auto --dist worksteal
+PYTEST := $(BIN)/pytest -q -n auto --dist worksteal
 PIP := $(BIN)/python -I tools/install.py --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
@@ -23,8 +24,8 @@ demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, an
 
 test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on the Python core; heavy tests at a fifth
 	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
-		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=c $(PYTEST) $(ARGS); fi
-	@echo 'ESLCODEC_IMPL=python $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=python $(PYTEST) $(ARGS)
+		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=c $(PYTEST) $(CACHED) $(ARGS); fi
+	@echo 'ESLCODEC_IMPL=python $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=python $(PYTEST) $(CACHED) $(ARGS)
 
 test-all: export ESLCODEC_TEST_FULL = 1
 test-all: test  ## the same with heavy tests at their whole size
@@ -49,11 +50,11 @@ measure: $(VENV)/.test
 	@trap 'rm -f src/*.c' EXIT; export COVERAGE_RCFILE=$(VENV)/coverage.toml COVERAGE_FILE=$(CACHE)/coverage; \
 	mkdir -p $(CACHE); for core in c python; do \
 		$(RUN) ESLCODEC_TEST_FULL=1 ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode \
-			$(BIN)/pytest -q -o cache_dir=$(CACHE)/pytest --timeout=0 $(ARGS) || exit; done; \
+			$(BIN)/pytest -q $(CACHED) --timeout=0 $(ARGS) || exit; done; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 bench: $(VENV)/.test $(VENV)/.bench  ## what our own calls cost, on both cores (bench/README.md)
-	$(RUN) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest bench $(ARGS)
+	$(RUN) $(BIN)/pytest $(CACHED) bench $(ARGS)
 
 bench-peers: $(VENV)/.bench  ## ours beside other clients and the machine's limits: table, chart and marks in bench/results/
 	$(RUN) $(BIN)/python bench/peers.py --wheel $(VENV)/wheel/*.whl --envs $(VENV)-peers $(ARGS)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
 __impl__: Final = "python"
-__build__: Final = "pure Python"
+__build__: Final = "pure Python"  # the compiled core says how it was compiled
 
 _T = TypeVar("_T")
 
