@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import commands
+from ._ctext import quoted, word
 from .enums import LogLevel
 from .events import Event
 
@@ -24,6 +25,8 @@ MY_EVENTS: Final = frozenset(
     ]
 )
 """The names that `myevents` enables."""
+
+_SHOWN: Final = 300  # characters of a `repr`
 
 
 def event_name(name: str) -> str:
@@ -51,6 +54,8 @@ class Subscriptions:
     Example:
         >>> wanted = Subscriptions()
         >>> wanted.add(["CHANNEL_ANSWER"], ["sofia::register"], "json")
+        >>> wanted
+        <Subscriptions json CHANNEL_ANSWER sofia::register>
         >>> wanted.commands()
         [b'event json CHANNEL_ANSWER CUSTOM sofia::register\\n\\n']
     """
@@ -64,6 +69,27 @@ class Subscriptions:
         self.log_level: str | int | LogLevel | None = None
         self.channel: str | None = None
         self._silence_told = False
+
+    def __repr__(self) -> str:
+        shown = ""
+        parts = self._parts()
+        for at, part in enumerate(parts):
+            if len(shown) + len(part) > _SHOWN:
+                return f"<Subscriptions{shown} and {len(parts) - at} more>"
+            shown += f" {part}"
+        return f"<Subscriptions{shown or ' nothing'}>"
+
+    def _parts(self) -> list[str]:
+        """What was asked for, for a `repr`. Each list is copied whole: others may be changing it."""
+        parts = [word(self.format)] if self.format else []
+        parts += map(word, [*list(self.names), *list(self.subclasses)])
+        parts += [f"-{word(name)}" for name in list(self.without)]
+        if self.channel is not None:
+            parts.append(f"myevents {word(self.channel)}" if self.channel else "myevents")
+        parts += [f"filter {word(header)}: {quoted(value, 60)}" for header, value in list(self.filters)]
+        if self.log_level is not None:
+            parts.append(f"log {word(str(self.log_level))}")
+        return parts
 
     def add(self, names: Iterable[str], subclasses: Iterable[str] = (), format: str | None = None) -> None:
         """`event` was granted."""

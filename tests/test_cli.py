@@ -12,6 +12,7 @@ import json
 import lzma
 import os
 import pkgutil
+import platform
 import re
 import subprocess
 import sys
@@ -81,8 +82,56 @@ def short(monkeypatch: pytest.MonkeyPatch) -> bytes:
 # The command
 
 
-def test_version_shows_the_core() -> None:
-    assert run("--version").output == f"eslcodec {eslcodec.__version__}, core: {eslcodec.__impl__}\n"
+def test_version_shows_the_core_and_how_it_was_built() -> None:
+    shown = run("--version").output
+    assert shown.startswith(f"eslcodec {eslcodec.__version__}, core: {eslcodec.__impl__} (")
+    if eslcodec.__impl__ == "python":
+        assert "(pure Python), " in shown
+    else:
+        assert re.search(
+            r"\((release|debug|sanitize|coverage|other) build, (no )?SIMD, Cython \d+\.\d+\.\d+\), ", shown
+        )
+    assert f", {platform.python_implementation()} {platform.python_version()}, " in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_the_package_can_be_run(tmp_path: Path) -> None:
+    shown = run_module("--version", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == run("--version").output
+    assert "Usage: eslcodec" in run_module("--help", cwd=tmp_path).stdout
+    assert run_module("decod", cwd=tmp_path).returncode == 2
+
+
+def test_the_package_that_is_run_in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["anything", "--version"])
+    path = Path(eslcodec.__file__).with_name("__main__.py")
+    with pytest.raises(SystemExit) as exit:  # runpy cannot: pytest has its own importer for plugins
+        exec(compile(path.read_text(), path, "exec"), {"__name__": "__main__", "__package__": "eslcodec"})
+    assert exit.value.code == 0
+    assert capsys.readouterr().out == run("--version").output
+
+
+@pytest.mark.parametrize("module", ["click", "rich"])
+def test_the_package_that_is_run_without_the_extra_says_what_to_install(module: str, tmp_path: Path) -> None:
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "missing" / f"{module}.py").write_text("raise ImportError")
+    shown = run_module("--version", cwd=tmp_path, first=tmp_path / "missing")
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr == "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'\n"
+
+
+def run_module(*args: str, cwd: Path, first: Path | None = None) -> Any:
+    """`python -m eslcodec`, with a folder that comes first where modules are looked for."""
+    folders = [*([str(first)] if first else []), str(Path(eslcodec.__file__).parents[1])]
+    return subprocess.run(
+        [sys.executable, "-m", "eslcodec", *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+    )
 
 
 def test_help_names_the_commands() -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import platform
 import sys
+import sysconfig
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +55,7 @@ def command_line() -> click.Group:
     import rich  # noqa: F401  # only some commands need it, and only then: a missing one is to be noticed here
 
     from .. import __impl__, __version__
+    from .._codec import __build__
 
     class Commands(click.Group):
         """Loads the module of the command that is called: those of the others may take a tenth of a second each."""
@@ -86,7 +89,9 @@ def command_line() -> click.Group:
         help="Talk to FreeSWITCH, and read what it sends: the Event Socket protocol.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    return click.version_option(__version__, message=f"eslcodec %(version)s, core: {__impl__}")(group)
+    python = f"{platform.python_implementation()} {platform.python_version()}, {sysconfig.get_platform()}"
+    message = f"eslcodec %(version)s, core: {__impl__} ({__build__}), {python}"
+    return click.version_option(__version__, message=message)(group)
 
 
 def _why(error: OSError) -> str:
