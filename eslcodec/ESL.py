@@ -36,10 +36,9 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
-from itertools import dropwhile
 from traceback import walk_tb
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
@@ -65,7 +64,9 @@ MAX_QUEUED_FRAMES: Final = 1 << 22
 """Of what came while a reply was waited for. A switch that sends events and never the reply would fill the memory; and
 the smallest frames take ten times as much as their bytes."""
 
-_TYPES: Final = frozenset(name.value for name in EventName) - {"CERT_RELOAD"}  # which the official library has not
+_TYPES: Final = {name.value.encode(): name.value for name in EventName if name.value != "CERT_RELOAD"}
+"""What the official library knows: of the switch's names all but one."""
+
 _PREFIX: Final = len("SWITCH_EVENT_")
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
 _DECODER_FILE: Final = split_array.__code__.co_filename
@@ -232,35 +233,43 @@ def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
 def _outer_list(frame: Message) -> HeaderList:
     """The frame itself as the official library has it: what it makes of the frame's own header block, and the body."""
     headers = HeaderList([("Event-Name", "SOCKET_DATA")])
-    return _added(headers, _values(_block_of(frame), " \t"), frame.payload)
+    for name, value in _values(_block_of(frame), " \t"):
+        _receive(headers, name, value)
+    return _copied(headers, frame.payload)
 
 
-def _added(headers: HeaderList, pairs: Iterable[tuple[str, str | list[str]]], body: bytes | None) -> HeaderList:
-    """A copy of the list with these headers added, as the official module hands out a received event (spec A3.2)."""
-    for name, value in pairs:
+def _plain_event(frame: Message) -> tuple[HeaderList, str | None]:
+    """The list of a plain event, and its type: None if no name that is known came."""
+    headers = HeaderList()
+    type_ = None
+    for name, value in _values(frame.raw, " "):
+        if _is_event_name(name):
+            headers.delete(name)
+            type_ = _type_of(value) or type_
+        _receive(headers, name, value)
+    return _copied(headers, frame.body), type_
+
+
+def _receive(headers: HeaderList, name: str, value: str) -> None:
+    """Add a header of a block that came: an array item by item, whatever the name."""
+    if not _is_array(value):
+        headers.add(name, value)
+        return
+    for item in split_array(value) if value != "ARRAY::" else ():
+        headers.push(name, item)
+
+
+def _copied(headers: HeaderList, body: bytes | None) -> HeaderList:
+    """A copy, as the official module hands out what was received: each item pushed anew (spec A3.2)."""
+    copy = HeaderList()
+    for name, value in headers.fields():
         if isinstance(value, str):
-            headers.add(name, value)
+            copy.add(name, value)
         else:
             for item in value:
-                headers.push(name, item)
-    if body is not None:
-        headers.body = body
-    copied = (
-        (name, value if isinstance(value, str) else list(dropwhile(_is_empty, value)))
-        for name, value in headers.fields()
-    )
-    return HeaderList([(name, value) for name, value in copied if value], headers.body)
-
-
-def _is_empty(text: str) -> bool:
-    return not text
-
-
-def _one_event_name(pairs: Iterable[Field]) -> Iterator[Field]:
-    """Of several Event-Name, in any spelling, the last one (spec P4.1)."""
-    fields = list(pairs)
-    last = max((at for at, (name, _) in enumerate(fields) if _is_event_name(name)), default=0)
-    return (field for at, field in enumerate(fields) if at == last or not _is_event_name(field[0]))
+                copy.push(name, item)
+    copy.body = headers.body if body is None else body
+    return copy
 
 
 def _is_event_name(name: str) -> bool:
@@ -271,7 +280,7 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
     """The first value of each exact name, and all names in order, of a plain event that has nothing special.
 
     Special are items `name[i]`, empty values, blanks before a value, arrays of less than two items, that begin with an
-    empty one, or of a name that repeats, several Event-Name, and a header `_body`.
+    empty one or another array, or of a name that repeats, several Event-Name, and a header `_body`.
     """
     found = event._survey()
     if found is None:
@@ -285,7 +294,7 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
         return None
     if repeats:
         names = [name for name, _ in event.pairs()]
-        if names.count("Event-Name") > 1:
+        if sum(map(_is_event_name, names)) > 1:
             return None
     for name, first in aliases:
         if _is_event_name(first):
@@ -313,31 +322,43 @@ class _Members(list[tuple[str, Any]]):
     """The members of a JSON object, in order, repeats kept."""
 
 
-_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False)
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
-def _read_json(text: str) -> tuple[list[Field], bytes | None] | None:
-    """The headers and the body of a JSON event, None if it is malformed (spec P4.2)."""
+_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False, parse_constant=_no_number)
+
+
+def _read_json(text: str) -> tuple[HeaderList, str | None] | None:
+    """The list of a JSON event, and its type: None if no name that is known came. None if it is malformed (P4.2)."""
     try:
         members, _ = _json_reader.raw_decode(text.lstrip(" \t\r\n"))
-    except (ValueError, RecursionError):
+        fields = [_encodable(field) for field in _fields_of(members)]
+    except (ValueError, RecursionError):  # an escaped surrogate without its partner among them
         return None
-    if isinstance(members, (bool, type(None))):
-        return None
-    fields: list[Field] = []
-    body = None
+    headers = HeaderList()
+    type_ = None
+    for name, value in fields:
+        if not isinstance(value, str):
+            for item in value:
+                headers.push(name, item)
+        elif len(name) == 5 and name.lower() == "_body":
+            headers.body = _bytes(value)
+        else:
+            if _is_event_name(name):
+                headers.delete(name)
+                type_ = _type_of(value) or type_
+            headers.add(name, value)
+    return headers, type_
+
+
+def _fields_of(members: Any) -> Iterator[Field]:
+    """The members that are text, or arrays, of which the texts."""
     for name, value in members if isinstance(members, _Members) else ():
         if isinstance(value, str):
-            if name.isascii() and name.lower() == "_body":
-                body = value
-            else:
-                fields.append((name, value))
+            yield name, value
         elif isinstance(value, list) and not isinstance(value, _Members):
-            fields.append((name, [item for item in value if isinstance(item, str)]))
-    try:
-        return [_encodable(field) for field in fields], None if body is None else _bytes(body)
-    except UnicodeEncodeError:
-        return None  # an escaped surrogate without its partner
+            yield name, [item for item in value if isinstance(item, str)]
 
 
 def _encodable(field: Field) -> Field:
@@ -359,8 +380,8 @@ def _type_of(name: str | None) -> str | None:
     """The type that a name stands for, None if it is unknown (spec P7.2)."""
     if name is None:
         return None
-    upper = name.upper()
-    return next((known for known in (upper, upper[_PREFIX:]) if known in _TYPES), None)
+    upper = _bytes(name).upper()
+    return _TYPES.get(upper) or _TYPES.get(upper[_PREFIX:])
 
 
 _LOCK = threading.RLock()
@@ -426,7 +447,7 @@ class ESLevent(HeaderReader):
         kind = (name or "").upper()
         if kind == "JSON" and detail is not None:
             self._make_from_json(detail)
-        elif detail != "" or kind == "CUSTOM" or not strict:
+        elif detail != "" or not strict or _type_of(name) in ("CUSTOM", "CLONE"):
             self._make(name, detail)
 
     def _make(self, name: str | None, subclass: str | None) -> None:
@@ -445,8 +466,8 @@ class ESLevent(HeaderReader):
         read = _read_json(text)
         if read is None:
             return
-        self._list = _added(HeaderList(), _one_event_name(read[0]), read[1])
-        self._type = _type_of(self._list.get("Event-Name")) or "CUSTOM"
+        self._list, type_ = read
+        self._type = type_ or "CUSTOM"
 
     def _move(self, source: ESLevent) -> None:
         with _LOCK:
@@ -459,18 +480,19 @@ class ESLevent(HeaderReader):
     @classmethod
     def _received(cls, frame: Message) -> ESLevent:
         """What the library hands out for a frame: the event in it, else the frame itself."""
+        if frame.payload is None or (type(frame) is not _PlainEvent and type(frame) is not _JsonEvent):
+            return cls._of_frame(frame)
         event = cls.__new__(cls)
         event._frame = frame
-        if type(frame) is not _PlainEvent and type(frame) is not _JsonEvent:
-            event._outer = True
         return event
 
     @classmethod
     def _of_frame(cls, frame: Message) -> ESLevent:
         """The frame itself."""
-        event = cls._received(frame)
-        if not event._outer:
-            event._outer = True
+        event = cls.__new__(cls)
+        event._frame = frame
+        event._outer = True
+        if isinstance(frame, (_PlainEvent, _JsonEvent)):
             event._headers()  # at once: the frame's own headers are not what is looked up in such a frame
         return event
 
@@ -497,21 +519,22 @@ class ESLevent(HeaderReader):
         with _LOCK:
             frame = self._frame
             if frame is not None:
-                self._list = headers = self._read(frame)
-                self._type = "SOCKET_DATA" if self._outer else _type_of(headers.get("Event-Name")) or "CUSTOM"
+                self._list, self._type = self._read(frame)
                 self._frame = None
                 self._index = None
             return self._list
 
-    def _read(self, frame: Message) -> HeaderList:
-        if isinstance(frame, _JsonEvent) and not self._outer:
-            read = _read_json(_str(frame.payload or b""))
-            if read is not None:
-                return _added(HeaderList(), _one_event_name(read[0]), read[1])
-            self._outer = True  # the library hands out what it cannot read as it came
-        if self._outer:
-            return _outer_list(frame)
-        return _added(HeaderList(), _one_event_name(_values(frame.raw, " ")), frame.body)
+    def _read(self, frame: Message) -> tuple[HeaderList, str]:
+        """The list and the type: of the event in the frame, else of the frame itself."""
+        if not self._outer and isinstance(frame, _PlainEvent):
+            headers, type_ = _plain_event(frame)
+            return headers, type_ or "CUSTOM"
+        read = None if self._outer else _read_json(_str(frame.payload or b""))
+        if read is not None:
+            headers, type_ = read
+            return _copied(headers, None), type_ or "CUSTOM"
+        self._outer = True  # the library hands out what it cannot read as it came
+        return _outer_list(frame), "SOCKET_DATA"
 
     def _changed(self) -> HeaderList | None:
         """The list, to be changed while `_LOCK` is held."""
@@ -721,7 +744,7 @@ def _item(items: list[str], at: int) -> str | None:
 
 
 def _unshift_as_official(headers: HeaderList, name: str, value: str) -> None:
-    if name in headers:
+    if name in headers or (_is_array(value) and "[" not in name):
         headers.push(name, value)
     else:
         headers.unshift(name, value)
