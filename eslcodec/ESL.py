@@ -28,6 +28,7 @@ it does as the official one. But for crashes, leaks and truncation, which are in
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import select
@@ -36,17 +37,18 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from traceback import walk_tb
-from typing import Any, Final, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeGuard, TypeVar, overload
 
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
 from ._codec_py import split_array
 from ._ctext import redacted
 from ._json import Field
+from .commands import _command as command_block
 from .enums import EventName
 from .errors import IncompleteFrame, InvalidCommand, ProtocolError
 from .headers import HeaderList, atoi
@@ -72,6 +74,8 @@ _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
 _DECODER_FILE: Final = split_array.__code__.co_filename
 _TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
 
+
+_LOG: Final = logging.getLogger("eslcodec")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -103,12 +107,6 @@ def _int(value: Any) -> int:
     if not isinstance(value, int):
         raise TypeError(f"argument is {type(value).__name__}, expected int")
     return value
-
-
-def _printed(value: Any) -> str:
-    """A text as C prints it."""
-    text = _text(value)
-    return "(null)" if text is None else text
 
 
 def _bytes(text: str) -> bytes:
@@ -373,6 +371,117 @@ def _json_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+# Commands, as bytes. By default no text becomes another header or command: what would is refused with InvalidCommand.
+
+
+_RELOADS: Final = frozenset(
+    f"{through}{verb} mod_event_socket".encode()
+    for through in ("api ", "api bgapi ", "bgapi ")
+    for verb in ("reload", "unload")
+)
+"""Commands that the switch reads as they are meant, though it replaces every block with these words."""
+
+_BREAKERS: Final = re.compile("[\n\r\0]")
+
+
+def _line(what: str, text: str) -> str:
+    """Text that stays on its line: line ends behind it are dropped, they would end the command too early."""
+    if strict:
+        return text
+    line = text.rstrip("\r\n")
+    if _BREAKERS.search(line):
+        raise InvalidCommand(f"{what} has a line end in it, which would begin another header")
+    return line
+
+
+def _named(what: str, text: str | None) -> str:
+    """Text that must be there. The official library prints NULL as C does."""
+    if text is not None:
+        return _line(what, text)
+    if not strict:
+        raise InvalidCommand(f"{what} is None")
+    return "(null)"
+
+
+def _block(line: str, headers: Iterable[str] = (), body: bytes = b"", end: str = "\n\n") -> bytes:
+    """A command, refused if the switch would cut it, close the connection, or read another one.
+
+    Strict, it is what it is, and ends with `end`.
+    """
+    if strict:
+        return _bytes("\n".join([line, *headers]) + end)
+    if _bytes(line).rstrip(b" ").lower() in _RELOADS:
+        return _bytes(line)
+    return command_block(line, headers, body)
+
+
+def _api(command: str, argument: str | None) -> bytes:
+    return _block(f"api {_line('the command', command)} {_line('the argument', argument or '')}", end="")
+
+
+def _bgapi(command: str, argument: str | None, job: str | None) -> bytes:
+    tail = "" if argument is None else f" {_line('the argument', argument)}"
+    headers = [] if job is None else [f"Job-UUID: {_line('the Job-UUID', job)}"]
+    return _block(f"bgapi {_line('the command', command)}{tail}", headers, end="")
+
+
+def _filter(header: str | None, value: str | None) -> bytes:
+    return _block(f"filter {_named('the header', header)} {_named('the value', value)}")
+
+
+def _subscription(format: str, names: str | None) -> bytes:
+    known = format if format in ("json", "xml") else "plain"
+    return _block(f"event {known} {_named('the value', names)}")
+
+
+def _message_line(uuid: str | None) -> str:
+    return "sendmsg" if uuid is None else f"sendmsg {_line('the uuid', uuid)}"
+
+
+def _execution(app: str | None, arg: str | None, uuid: str | None, flags: Iterable[str]) -> bytes:
+    headers = ["call-command: execute"]
+    if app is not None:
+        headers.append(f"execute-app-name: {_line('the application', app)}")
+    if arg is not None:
+        headers.append(f"execute-app-arg: {_line('the argument', arg)}")
+    return _block(_message_line(uuid), [*headers, *flags])
+
+
+def _firing(event: ESLevent) -> bytes:
+    return event._in_command(f"sendevent {event.getType()}")
+
+
+def _message(event: ESLevent, uuid: str | None) -> bytes:
+    return event._in_command(_message_line(uuid))
+
+
+def _with_event(line: str, pairs: list[tuple[str, str]], body: bytes) -> bytes:
+    """A command with the headers and the body of an event. It has one Content-Length: the body's."""
+    headers = []
+    has_length = False
+    for name, value in pairs:
+        shown = f"{name!r:.80}"
+        if ":" in name or _BREAKERS.search(name):
+            raise InvalidCommand(f"the header name {shown} has a colon or a line end in it")
+        if _BREAKERS.search(value):
+            raise InvalidCommand(f"the value of {shown} has a line end or a NUL in it, which would end the header")
+        if name.lower() == "content-length":
+            has_length = True
+        else:
+            headers.append(f"{name}: {value or '_undef_'}")
+    if has_length and not body:
+        headers.append("Content-Length: 0")
+    return _block(line, headers, body)
+
+
+def _refused(error: InvalidCommand) -> ESLevent:
+    """What stands for the reply to a command that was not sent."""
+    text = f"not sent: {error}"
+    _LOG.warning("ESL: %s", text)
+    _log(_ERROR, text)
+    return ESLevent._refusal(f"-ERR {text}")
+
+
 # Events
 
 
@@ -494,6 +603,15 @@ class ESLevent(HeaderReader):
         event._outer = True
         if isinstance(frame, (_PlainEvent, _JsonEvent)):
             event._headers()  # at once: the frame's own headers are not what is looked up in such a frame
+        return event
+
+    @classmethod
+    def _refusal(cls, text: str) -> ESLevent:
+        """A reply that no switch has sent."""
+        event = cls.__new__(cls)
+        event._type = "SOCKET_DATA"
+        pairs = [("Event-Name", event._type), ("Content-Type", "command/reply"), ("Reply-Text", text)]
+        event._list = HeaderList(pairs)
         return event
 
     # What was received becomes a list when it is changed, or cannot be answered from its bytes
@@ -638,6 +756,15 @@ class ESLevent(HeaderReader):
             lines.append(b"Content-Length: %d\n" % len(body))
         return b"".join([*lines, b"\n", body or b""])
 
+    def _in_command(self, line: str) -> bytes:
+        """A command that sends the event."""
+        if strict:
+            return _bytes(line) + b"\n" + self._plain()
+        with _LOCK:
+            headers = self._headers()
+            pairs, body = ([], b"") if headers is None else (self._pairs(headers), headers.body or b"")
+        return _with_event(line, pairs, body)
+
     def _pairs(self, headers: HeaderList) -> list[tuple[str, str]]:
         with _LOCK:  # the two belong together
             pairs = headers.pairs()
@@ -705,7 +832,8 @@ class ESLevent(HeaderReader):
 
     def addBody(self, text: str | None, /) -> bool:
         """Add to the body; `ESL.strict`: replace it. None is the text `(null)`. False if the event is invalid."""
-        added = _bytes(_printed(text))
+        value = _text(text)
+        added = _bytes("(null)" if value is None else value)
         with _LOCK:
             headers = self._changed()
             if headers is None:
@@ -889,13 +1017,16 @@ class ESLconnection:
     def _log_in(self, host: str | None, port: int | None, *names: str | None) -> None:
         *users, password = names
         user = users[0] if users else None
-        secret = "(null)" if password is None else password
-        login = f"userauth {user}:{secret}" if user else f"auth {secret}"
-        if not self._connect(host, port):
+        try:
+            secret = "(null)" if password is None else _line("the password", password)
+            login = _block(f"userauth {_line('the user', user)}:{secret}" if user else f"auth {secret}", end="")
+        except InvalidCommand as error:
+            _refused(error)
             return
-        self._in_turn(self._greet, login)
+        if self._connect(host, port):
+            self._in_turn(self._greet, login)
 
-    def _greet(self, login: str) -> None:
+    def _greet(self, login: bytes) -> None:
         asked = self._read()
         if asked is None or _type_read(asked).lower() != b"auth/request":
             self._fail("the server does not ask for a password")
@@ -1163,6 +1294,16 @@ class ESLconnection:
         reply = self._in_turn(self._ask, command)
         return None if reply is None else ESLevent._of_frame(reply)
 
+    def _built(self, build: Callable[_P, bytes], *args: _P.args, **options: _P.kwargs) -> tuple[ESLevent | None, bool]:
+        """The reply to a command that is built now, and whether it was sent: what is refused has a reply of ours."""
+        if not self._connected:
+            return None, False
+        try:
+            command = build(*args, **options)
+        except InvalidCommand as error:
+            return _refused(error), False
+        return self._command(command), True
+
     # Commands
 
     def send(self, cmd: str | None, /) -> int:
@@ -1181,50 +1322,42 @@ class ESLconnection:
     def api(self, cmd: str | None, arg: str | None = None, /) -> ESLevent | None:
         """Run an API command; the switch does nothing else for us meanwhile. The result is the reply's body."""
         command, argument = _text(cmd), _text(arg)
-        return None if command is None else self._command(f"api {command} {argument or ''}")
+        return None if command is None else self._built(_api, command, argument)[0]
 
     def bgapi(self, cmd: str | None, arg: str | None = None, job_uuid: str | None = None, /) -> ESLevent | None:
         """Run an API command in the background: the reply has a Job-UUID, as has the BACKGROUND_JOB with the result."""
         command, argument, job = _text(cmd), _text(arg), _text(job_uuid)
-        if command is None:
-            return None
-        tail = "" if argument is None else f" {argument}"
-        return self._command(f"bgapi {command}{tail}" + ("" if job is None else f"\nJob-UUID: {job}"))
+        return None if command is None else self._built(_bgapi, command, argument, job)[0]
 
     def sendEvent(self, event: ESLevent | None, /) -> ESLevent:
         """Fire an event in the switch. The reply; `ESL.strict`: the last frame received.
 
-        An event SERVER_DISCONNECTED if there is none. Values are sent as they are, line feeds included.
+        An event SERVER_DISCONNECTED if there is none. Values are sent as they are: one with a line end in it is
+        refused. The Content-Length is that of the body, whatever the event says.
         """
-        reply = self._send_event(f"sendevent {_event(event).getType()}" if event is not None else "", event)
-        if reply is None or not strict:
+        if not _is_valid(event):
+            return _server_disconnected()
+        reply, sent = self._built(_firing, event)
+        if reply is None or not sent or not strict:
             return reply or _server_disconnected()
         return _server_disconnected() if self._last is None else ESLevent._of_frame(self._last)
 
     def sendMSG(self, event: ESLevent | None, uuid: str | None = None, /) -> int:
         """Send a message to a channel, by default the connection's own: the event's headers. 0, or 1 if it failed.
 
-        Values are sent as they are, line feeds included.
+        As in `sendEvent`, a value with a line end in it is refused.
         """
         channel = _text(uuid)
-        reply = self._send_event("sendmsg" if channel is None else f"sendmsg {channel}", event)
-        return 1 if reply is None else 0
-
-    def _send_event(self, line: str, event: ESLevent | None) -> ESLevent | None:
-        data = b"" if event is None else _event(event)._plain()
-        return self._command(_bytes(line) + b"\n" + data) if data else None
+        return _status(*self._built(_message, event, channel)) if _is_valid(event) else 1
 
     def filter(self, header: str | None, value: str | None, /) -> ESLevent | None:
         """Have only events that match sent; the reply."""
-        return self._command(f"filter {_printed(header)} {_printed(value)}\n\n")
+        return self._built(_filter, _text(header), _text(value))[0]
 
     def events(self, etype: str | None, value: str | None, /) -> int:
         """Subscribe to events, named in `value`, in the format "plain", "json" or "xml". 0 if a reply came, else 1."""
-        format, names = _text(etype), _printed(value)
-        if format is None:
-            return 1
-        known = format if format in ("json", "xml") else "plain"
-        return 1 if self._command(f"event {known} {names}\n\n") is None else 0
+        format, names = _text(etype), _text(value)
+        return 1 if format is None else _status(*self._built(_subscription, format, names))
 
     def execute(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:
         """Run an application on a channel, by default the connection's own; the reply (spec A2.4)."""
@@ -1235,17 +1368,8 @@ class ESLconnection:
         return self._execute(app, arg, uuid, 1)
 
     def _execute(self, app: Any, arg: Any, uuid: Any, is_async: int) -> ESLevent | None:
-        name, argument, channel = _text(app), _text(arg), _text(uuid)
-        lines = ["sendmsg" if channel is None else f"sendmsg {channel}", "call-command: execute"]
-        if name is not None:
-            lines.append(f"execute-app-name: {name}")
-        if argument is not None:
-            lines.append(f"execute-app-arg: {argument}")
-        if self._event_lock:
-            lines.append("event-lock: true")
-        if is_async:
-            lines.append("async: true")
-        return self._command("\n".join(lines) + "\n\n")
+        flags = ["event-lock: true"] * bool(self._event_lock) + ["async: true"] * bool(is_async)
+        return self._built(_execution, _text(app), _text(arg), _text(uuid), flags)[0]
 
     def setAsyncExecute(self, val: str | int | None, /) -> int:
         """Whether `execute` says `async: true`, from now on: a word (yes, true, on, ...) or a number; None: unchanged.
@@ -1368,10 +1492,15 @@ def _is_readable(sock: socket.socket, ms: int) -> bool:
         return True  # closed meanwhile: receiving will tell
 
 
-def _event(event: Any) -> ESLevent:
-    if not isinstance(event, ESLevent):
+def _is_valid(event: Any) -> TypeGuard[ESLevent]:
+    """Whether there is an event to be sent."""
+    if event is not None and not isinstance(event, ESLevent):
         raise TypeError(f"argument is {type(event).__name__}, expected ESLevent")
-    return event
+    return event is not None and event._headers() is not None
+
+
+def _status(reply: ESLevent | None, sent: bool) -> int:
+    return 0 if sent and reply is not None else 1
 
 
 def _main(argv: list[str]) -> None:
