@@ -2,7 +2,7 @@
 
     from eslcodec import ESL                # in the place of `import ESL`
     eslcodec.install_as_ESL()               # or once, before whatever says `import ESL` or `from ESL import *`
-    python -m eslcodec.ESL script.py        # or with a script that is left as it is
+    python -m eslcodec.ESL script.py        # or with a script that is left as it is; -m module likewise
 
 Network errors raise nothing: a method returns what the official module returns. Text is UTF-8 with surrogateescape.
 What a server sends is read as everywhere in eslcodec (no truncated frames, no forged headers) and then treated as by
@@ -1503,13 +1503,32 @@ def _status(reply: ESLevent | None, sent: bool) -> int:
     return 0 if sent and reply is not None else 1
 
 
+_USAGE: Final = """\
+usage: python -m eslcodec.ESL script.py [args]
+       python -m eslcodec.ESL -m module [args]
+"""
+_HELP: Final = f"""{_USAGE}
+Runs a program that was written for FreeSWITCH's own Python module, as it is: `import ESL` finds eslcodec.ESL in it.
+The script or module sees everything else as `python script.py` or `python -m module` would show it.
+"""
+
+
 def _main(argv: list[str]) -> None:
-    """`python -m eslcodec.ESL script.py [args]`."""
-    if not argv:
-        print("usage: python -m eslcodec.ESL script.py [args]", file=sys.stderr)
-        raise SystemExit(2)
+    """`python -m eslcodec.ESL script.py [args]`, or `-m module [args]`."""
     from . import _script, install_as_ESL
 
+    first = argv[0] if argv else ""
+    if first in ("-h", "--help"):
+        print(_HELP, end="")
+        return
+    if first == "-m" and argv[1:]:
+        install_as_ESL()
+        _script.run_module(argv[1:])
+        return
+    if not first or first.startswith("-"):
+        why = {"": "no script", "-m": "no module behind -m"}.get(first, f"no such option: {first}")
+        print(f"{_USAGE}{why}", file=sys.stderr)
+        raise SystemExit(2)
     install_as_ESL()
     _script.run(argv)
 
