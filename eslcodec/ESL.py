@@ -9,8 +9,8 @@ What a server sends is read as everywhere in eslcodec (no truncated frames, no f
 the official library: header names in any case, `ARRAY::`, `name[i]`, empty values (spec P6). Received events are read
 when they are asked; the first change makes a list of their headers.
 
-Where the official module departs from its documentation, this one follows the documentation; with `ESL.strict = True`
-it does as the official one. But for crashes, leaks and truncation, which are in neither, this is all that differs:
+Where the official module departs from its documentation, or would send something else than was meant, this one does
+not; with `ESL.strict = True` it does as the official one:
 
 | point | default | `ESL.strict = True` |
 |---|---|---|
@@ -20,9 +20,43 @@ it does as the official one. But for crashes, leaks and truncation, which are in
 | `setPriority(n)` | accepted | TypeError |
 | `addBody` called again | adds to the body | replaces it |
 | `serialize("xml")` | the XML of the switch (spec P4.3) | plain |
-| `unshiftHeader` | puts the item first | appends it |
+| `unshiftHeader` | the item first, a new header before all others | appends it, a new `ARRAY::` behind all others |
 | `ESLevent("DTMF", "")` | as without the empty text | an invalid event |
 | the fd of `ESLconnection(fd)` | duplicated; yours is yours to close | taken over |
+| a value that would become another header or command | refused | sent |
+| None as an argument of `filter`, `events` | refused | sent as `(null)` |
+| line ends behind an argument | dropped | sent |
+| an event's own Content-Length | sent once, the body's | sent, and the body's behind it |
+| more than the switch reads as one command | refused | sent; it takes the rest for another command |
+
+Refused: nothing is sent, the logger `eslcodec` has a warning, and what is returned is an event with the Reply-Text
+`-ERR not sent: ...`, or 1 where a number is. `sendEvent` and `sendMSG` refuse an event whose header has a line end or a
+NUL in its value, or a colon in its name. `send` and `sendRecv` send what they are given.
+
+In both modes this is otherwise than in the official module:
+
+| point | here | there | why |
+|---|---|---|---|
+| crashes, leaks, descriptors closed twice | none | some | |
+| long arguments, 64 KiB of headers, long arrays | whole | cut, or glued to the next line | nothing may be lost |
+| CR at the end of a line; line ends before a frame | dropped | kept, or a frame | as everywhere here |
+| a line without a colon | skipped | takes the next line, or the rest, into its name | it would forge headers |
+| a line with several colons | cut at its first `: ` | at its first `:` | names with a colon are sent raw |
+| TABs before a value of an event | dropped | kept | as everywhere here |
+| `%` without two hexadecimal digits behind it | stays | decoded by `scanf` | it would change values |
+| NUL in a header or a body | a character | ends the value, the block or the body | nothing may be lost |
+| a Content-Length that is no number, or two that differ | ends the connection | read in part | it would forge frames |
+| an event's body without a Content-Length in the event | is the body | lost | nothing may be lost |
+| the last line of an event without a line end | a header | lost, or the body | as everywhere here |
+| a header `_body` of the frame itself | a header | makes an event of it | it would forge events |
+| `ARRAY::` in the middle of a value | text | an array that begins 7 characters into the value | it would forge items |
+| JSON that is none (`01`, control characters as blanks) | malformed | read | as everywhere here |
+| an escaped surrogate inside of what is no header | not looked at | malformed | it is not read |
+| `_body` of a JSON event with `%` in it | as it is | given to `printf` | it would change or crash |
+| `name[i]` of an item that is there | `getHeader(name)` shows it | shows the old one at first | it is wrong |
+| `name[i]` that would fill more than 65,536 gaps | dropped | filled | memory: `headers.MAX_GAP_ITEMS` |
+| a lone surrogate in an argument | TypeError | a crash | |
+| non-ASCII text in `serialize()` | encoded | encoded wrongly | |
 """
 
 from __future__ import annotations
@@ -259,15 +293,20 @@ def _receive(headers: HeaderList, name: str, value: str) -> None:
 
 def _copied(headers: HeaderList, body: bytes | None) -> HeaderList:
     """A copy, as the official module hands out what was received: each item pushed anew (spec A3.2)."""
-    copy = HeaderList()
+    fields: list[Field] = []
     for name, value in headers.fields():
-        if isinstance(value, str):
-            copy.add(name, value)
-        else:
-            for item in value:
-                copy.push(name, item)
-    copy.body = headers.body if body is None else body
-    return copy
+        kept = value if isinstance(value, str) else _pushed(value)
+        if kept:
+            fields.append((name, kept))
+    return HeaderList(fields, headers.body if body is None else body)
+
+
+def _pushed(items: list[str]) -> list[str]:
+    """What becomes of the items of an array that are pushed one by one."""
+    headers = HeaderList()
+    for item in items:
+        headers.push("", item)
+    return headers.getlist("")
 
 
 def _is_event_name(name: str) -> bool:
@@ -329,10 +368,12 @@ _json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False,
 
 def _read_json(text: str) -> tuple[HeaderList, str | None] | None:
     """The list of a JSON event, and its type: None if no name that is known came. None if it is malformed (P4.2)."""
+    members = _members_of(text)
     try:
-        members, _ = _json_reader.raw_decode(text.lstrip(" \t\r\n"))
-        fields = [_encodable(field) for field in _fields_of(members)]
-    except (ValueError, RecursionError):  # an escaped surrogate without its partner among them
+        fields = None if members is None else [_encodable(field) for field in _fields_of(members[0])]
+    except ValueError:  # an escaped surrogate without its partner
+        return None
+    if fields is None:
         return None
     headers = HeaderList()
     type_ = None
@@ -350,13 +391,66 @@ def _read_json(text: str) -> tuple[HeaderList, str | None] | None:
     return headers, type_
 
 
+def _members_of(text: str) -> tuple[Any] | None:
+    """What the text stands for, in a tuple; None if it is no JSON."""
+    try:
+        return (_json_reader.raw_decode(text.lstrip(" \t\r\n"))[0],)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _fields_of(members: Any) -> Iterator[Field]:
-    """The members that are text, or arrays, of which the texts."""
+    """The members as texts and lists of texts. What else is there is left out, but for its name."""
     for name, value in members if isinstance(members, _Members) else ():
         if isinstance(value, str):
             yield name, value
-        elif isinstance(value, list) and not isinstance(value, _Members):
-            yield name, [item for item in value if isinstance(item, str)]
+        else:
+            yield name, [item for item in value if isinstance(item, str)] if type(value) is list else []
+
+
+_ARRAYS: Final = re.compile(rb'":(\[(?:"[^"\\]*(?:\\.[^"\\]*)*",?)+\])', re.DOTALL)
+
+
+def _simple_json(event: Message) -> tuple[dict[str, str], list[str], str | None] | None:
+    """The first value of each exact name, all names in order, and the body of a JSON event that has nothing special.
+
+    Special is besides what is for `_simple_headers`: what is not text or an array of texts, an escape by number, blanks
+    between members, and `_body` in another spelling. Seen in the bytes: in a text a quote is escaped, so that two with
+    a colon between them part a name from its value.
+    """
+    payload = event.payload or b""
+    texts, lists = payload.count(b'":"'), payload.count(b'":[')
+    if payload.count(b'":') != texts + lists or b"\\u" in payload or b':""' in payload or b':"ARRAY::' in payload:
+        return None
+    headers = event.asdict()
+    names = list(headers)
+    body = event.body
+    if not names or (body is not None) != (b'"_body":"' in payload):
+        return None
+    if texts + lists != len(names) + (body is not None):
+        names = [name for name, _ in event.pairs()]
+        if lists or texts != len(names) + (body is not None) or sum(map(_is_event_name, names)) > 1:
+            return None
+    arrays: list[bytes] = _ARRAYS.findall(payload) if lists else []
+    if len(arrays) < lists or not all(map(_is_simple_array, arrays)):
+        return None
+    if payload.count(b"[") > lists and any("[" in name for name in names):
+        return None
+    aliases = _aliases(tuple(headers))
+    if aliases and (arrays or any(_is_event_name(first) for _, first in aliases)):
+        return None
+    for name, first in aliases:
+        headers[name] = headers[first]
+    return headers, names, None if body is None else _str(body)
+
+
+def _is_simple_array(text: bytes) -> bool:
+    """Whether an array stays what it is when its items are pushed one by one, or joined and cut again."""
+    try:
+        items = json.loads(_str(text), strict=False)
+    except ValueError:
+        return False
+    return len(items) > 1 and items[0] != "" and not _is_array(items[0]) and not any("|:" in item for item in items)
 
 
 def _encodable(field: Field) -> Field:
@@ -536,6 +630,7 @@ class ESLevent(HeaderReader):
     _outer = False  # the frame itself and not the event in it
     _list: HeaderList | None = None
     _order: list[str]  # with `_index`: all names
+    _json_body: str | None = None  # with `_index` of a JSON event
     _type: str | None = None  # None while it was not asked for
     _first_priority: str | None = None  # strict: its text while its items say something else (spec A3.2)
 
@@ -625,6 +720,13 @@ class ESLevent(HeaderReader):
                 if found is not None:
                     self._index, self._order = found
                     return self._order
+            elif isinstance(frame, _JsonEvent) and not self._outer:
+                read = _simple_json(frame)
+                if read is not None:
+                    self._index, self._order, self._json_body = read
+                    name = frame.get("Event-Name")
+                    self._type = (None if name is None or _is_array(name) else _type_of(name)) or "CUSTOM"
+                    return self._order
             headers = self._headers() or HeaderList()
             self._order = [name for name, _ in headers]
             self._index = {name: self._text_of(headers, name) for name in dict.fromkeys(self._order)}
@@ -699,7 +801,14 @@ class ESLevent(HeaderReader):
     def getBody(self) -> str | None:
         """The body as text, None if there is none."""
         frame = self._frame
-        if frame is None or isinstance(frame, _JsonEvent):
+        if isinstance(frame, _JsonEvent):
+            if self._index is None:
+                self._settle()
+            with _LOCK:
+                if self._frame is not None:
+                    return self._json_body
+            frame = None
+        if frame is None:
             headers = self._headers()
             return None if headers is None or headers.body is None else _str(headers.body)
         body = frame.payload if self._outer else frame.body
@@ -718,6 +827,8 @@ class ESLevent(HeaderReader):
             name = False if self._outer else frame._lone("Event-Name")
             if isinstance(name, str):
                 self._type = _type_of(name) or "CUSTOM"
+            elif isinstance(frame, _JsonEvent):
+                self._settle()
             else:
                 self._headers()
         return self._type or "invalid"
