@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import lzma
 from typing import Any
 
 import pytest
 from esl_model import Model
-from esl_support import DONE, OTHERWISE, RECORDED, VECTORS, names_of, outcome, strictly, vectors, wires
+from esl_support import DONE, OTHERWISE, RECORDED, VECTORS, names_of, outcome, saying, strictly, vectors, wires
 from hypothesis import given
 from hypothesis import strategies as st
-from support import examples, frame, part, plain
+from support import DATA, examples, frame, part, plain
 
 GIVEN = [kind for kind in RECORDED if kind.startswith("serialize")]
 
@@ -960,3 +961,63 @@ def test_json_event_that_is_no_object_is_an_event_without_headers(ESL, strict, t
 @pytest.mark.parametrize("text", ["NaN", '{"A":NaN}', '{"A":-Infinity}'])
 def test_what_only_python_takes_for_json_is_malformed(ESL, strict, text):
     assert_invalid(ESL.ESLevent("json", text))
+
+
+# JSON events that have nothing special are not made into a list; what is read from them is the same
+
+JSON_NAMES = st.sampled_from(
+    ["Event-Name", "event-name", "A", "a", "B-long-enough-name", "C[1]", "_body", "_BODY", "_"]
+)
+JSON_ITEMS = st.sampled_from(
+    ["x", "", "y z", "ARRAY::a|:b", "ARRAY::", "a|:b", "a]b", 'q"', '":"', '":[', "\\u", "DTMF"]
+)
+JSON_VALUES = st.one_of(
+    st.sampled_from(["DTMF", "TALK", "1", "\u00e9\udcff", "\x01", "a[b", '"', '","', '":"x', '":["x"', "\\"]),
+    st.sampled_from(["", "ARRAY::", "ARRAY::a|:b", None, 1, True, {"k": "v"}]),
+    st.lists(JSON_ITEMS | st.sampled_from([1, None, ["x"]]), max_size=3),
+)
+
+
+def reading(event: Any, asked: list[str]) -> Any:
+    """All that can be read of an event without changing it."""
+    names = names_of(event)
+    everything = [event.getHeader(name, i) for name in [*names, *asked] for i in (-1, 0, 1, 2, 3)]
+    return names, everything, event.getBody(), event.getType(), event.serialize("json"), event.serialize()
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
+@given(
+    members=st.lists(st.tuples(JSON_NAMES, JSON_VALUES), max_size=6),
+    escaped=st.booleans(),
+    between=st.sampled_from([(":", ","), (":", ","), (": ", ", "), (" : ", ",\n")]),
+    first=st.sampled_from(["getType", "getBody", "firstHeader", "getHeader"]),
+)
+@examples(200)
+def test_json_event_reads_as_its_list_does(esl, strict, members, escaped, between, first):
+    colon, comma = between
+    texts = [f"{json.dumps(n)}{colon}{json.dumps(v, ensure_ascii=escaped and n < '_')}" for n, v in members]
+    payload = ("{" + comma.join(texts) + "}").encode("utf-8", "surrogateescape")
+    said = b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(payload), payload)
+    ESL = part(esl, "ESL")
+    with strictly(ESL, strict), wires(ESL) as wire_of:
+        con = wire_of(said * 2).con
+        event, listed = con.recvEvent(), con.recvEvent()
+    listed.delHeader("absent")
+    asked = ["a", "A", "EVENT-NAME", "_body", "_Body", "b-LONG-enough-name", "c", "absent"]
+    getattr(event, first)(*["A"][: first == "getHeader"])
+    assert reading(event, asked) == reading(listed, asked)
+
+
+def test_captured_json_events_read_as_their_lists_do(ESL, strict):
+    for name in ("sip_json", "churn_json"):
+        data = lzma.decompress((DATA / "captures" / f"{name}.esl.xz").read_bytes())
+        data = data[data.index(b"Content-Length") :]
+        with wires(ESL) as wire_of:
+            wire, other = wire_of(), wire_of()
+            with saying(wire.peer, data), saying(other.peer, data):
+                for _ in range(400):
+                    event, listed = wire.con.recvEvent(), other.con.recvEvent()
+                    listed.delHeader("absent")
+                    assert reading(event, ["event-NAME", "_body"]) == reading(listed, ["event-NAME", "_body"])
+                wire.con.disconnect()
+                other.con.disconnect()
