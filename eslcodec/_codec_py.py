@@ -1035,7 +1035,7 @@ class Message(Mapping[str, str]):
         """How many header lines a plain payload has, and whether one is an array.
 
         None for another format, and where a line is not cut at its first colon, a value is empty or begins with a
-        blank, an array has less than two items or an empty one first, or a `[` stands anywhere.
+        blank, an array has less than two items or first an empty one or an array's text, or a `[` stands anywhere.
         """
         if self._format != PLAIN:
             return None
@@ -1045,7 +1045,7 @@ class Message(Mapping[str, str]):
         if _SIMPLE_LINES.fullmatch(block) is None:
             return None
         arrays = [value for _, value in self._pairs_of(block) if value.startswith("ARRAY::")]
-        if any("|:" not in array or array.startswith("ARRAY::|:") for array in arrays):
+        if any("|:" not in array or array.startswith(("ARRAY::|:", "ARRAY::ARRAY::")) for array in arrays):
             return None
         return block.count(b"\n") + 1, bool(arrays)
 

@@ -2040,7 +2040,7 @@ cdef class Message:
             if (colon[2] == c"A" or colon[2] == c"%") and is_array(colon + 2, stop - colon - 2):
                 arrays = True
                 text = <str>value_text(colon + 2, stop - colon - 2)
-                if "|:" not in text or text.startswith("ARRAY::|:"):
+                if "|:" not in text or text.startswith(("ARRAY::|:", "ARRAY::ARRAY::")):
                     return None
             lines += 1
             p = stop + 1
