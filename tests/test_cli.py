@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import errno
 import functools
 import gzip
 import importlib
@@ -165,7 +166,7 @@ def test_a_command_that_does_not_exist_is_reported() -> None:
     assert "No such command 'decod'" in result.stderr
 
 
-@pytest.mark.parametrize("stdout", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO())])
+@pytest.mark.parametrize("stdout", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO()), lambda: None])
 def test_main_runs_whatever_stdout_is(stdout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["eslcodec", "--version"])
     monkeypatch.setattr(sys, "stdout", stdout())
@@ -651,6 +652,8 @@ def test_another_trouble_of_the_system_is_one_line_too(monkeypatch: pytest.Monke
         return result.stderr
 
     assert fail(OSError(24, "Too many open files")) == "Error: Too many open files\n"
+    assert fail(OSError(errno.ENOSPC, "No space")) == "Error: cannot write: No space\n"
+    assert fail(BrokenPipeError(errno.EPIPE, "Broken pipe")) == ""
     assert fail(OSError("\x1b")) == "Error: \\x1b\n"
     assert fail(FileNotFoundError(2, "No such file", "\x1b")) == "Error: \\x1b: No such file\n"
 

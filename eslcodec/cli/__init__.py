@@ -69,8 +69,7 @@ def command_line() -> click.Group:
                 try:
                     return super().main(*args, **options)
                 finally:
-                    if sys.stdout is not None:
-                        sys.stdout.flush()
+                    sys.stdout.flush()
             except OSError as error:
                 with suppress(OSError):
                     if error.errno != errno.EPIPE:  # whoever read us has enough
@@ -106,6 +105,6 @@ def _why(error: OSError) -> str:
 def _forget_output() -> None:
     """What could not be written would be tried again, and complained about, when the interpreter ends."""
     with suppress(OSError), open(os.devnull, "wb") as nowhere:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):  # no file, closed, none
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # none if it was closed
+            with suppress(OSError, ValueError):  # no file
                 os.dup2(nowhere.fileno(), stream.fileno())
