@@ -278,16 +278,17 @@ def parse_headers(block: Buffer | str, *, decode: bool = True, multiline: bool =
     return _first_wins(parse_pairs(block, decode=decode, multiline=multiline))
 
 
-def _read_head(block: bytes) -> tuple[bytes | None, int | None]:
+def _read_head(block: bytes, max_body: int | None = None) -> tuple[bytes | None, int | None]:
     """What framing needs of a frame's header block: its Content-Type as written, and its Content-Length.
 
     Raises:
         InvalidContentLength: not ASCII digits with blanks around, or repeated with another value.
+        BodyTooLarge: more than `max_body`.
     """
     content_type: bytes | None = None
     exact = False
     first_length: bytes | None = None
-    length: int | None = None
+    digits = b""
     for name, value in _raw_pairs(block):
         folded = name.lower()
         if folded == b"content-type":
@@ -295,20 +296,29 @@ def _read_head(block: bytes) -> tuple[bytes | None, int | None]:
             if content_type is None or (not exact and name == b"Content-Type"):
                 content_type, exact = value, name == b"Content-Type"
         elif folded == b"content-length":
-            number = _read_length(value)
-            if first_length is not None and number != length:
+            read = _read_digits(value)
+            if first_length is not None and read != digits:
                 raise InvalidContentLength(first_length, value)
             if first_length is None:
-                first_length, length = value, number
+                first_length, digits = value, read
+    if first_length is None:
+        return content_type, None
+    length = int(digits) if len(digits) < 19 else limits.BOUND_CEILING
+    if max_body is not None and length > max_body:
+        raise BodyTooLarge(digits, max_body)
     return content_type, length
 
 
-def _read_length(value: bytes) -> int:
+def _read_digits(value: bytes) -> bytes:
     match = _DIGITS.fullmatch(value)
     if match is None:
         raise InvalidContentLength(value)
-    digits = match[1].lstrip(b"0") or b"0"
-    return min(int(digits), limits.BOUND_CEILING) if len(digits) < 20 else limits.BOUND_CEILING
+    return match[1].lstrip(b"0") or b"0"
+
+
+def _needs_length(content_type: bytes) -> bool:
+    """Whether frames of a kind, in lower case, always have a Content-Length: without one the stream was shifted."""
+    return _PAYLOAD_FORMATS.get(content_type, FRAME) > PLAIN
 
 
 # Framing
@@ -554,10 +564,10 @@ class FrameSplitter:
 
     def _read_head(self, block: bytes) -> tuple[bytes, int | None]:
         """What framing needs of a block that was not met before."""
-        content_type, length = _read_head(block)
-        if length is not None and length > self._max_body:
-            raise BodyTooLarge(length, self._max_body)
+        content_type, length = _read_head(block, self._max_body)
         head = (content_type or b"").lower(), length
+        if length is None and _needs_length(head[0]):
+            raise InvalidContentLength()
         if len(block) <= limits.MEMO_LINE_BYTES:
             if len(self._heads) >= limits.MEMO_LINES:
                 self._heads.clear()
@@ -753,7 +763,7 @@ class Message(Mapping[str, str]):
 
     Raises:
         ValueError: `block` does not end with its first blank line.
-        InvalidContentLength: as in a stream.
+        InvalidContentLength: as in a stream. An event in JSON or XML may have a body without one, but not neither.
 
     Example:
         >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
@@ -793,8 +803,11 @@ class Message(Mapping[str, str]):
         if blank is None or blank.end() != len(block):
             raise ValueError("a header block ends with its first blank line")
         self._frame = block if body is None else block + body
-        content_type, _ = _read_head(block)
-        self._init(len(block), body is not None, (content_type or b"").lower(), _Memo())
+        written, _ = _read_head(block)
+        content_type = (written or b"").lower()
+        if body is None and _needs_length(content_type):
+            raise InvalidContentLength()
+        self._init(len(block), body is not None, content_type, _Memo())
 
     def _init(self, split: int, has_body: bool, content_type: bytes, memo: _Memo) -> None:
         """Set all but the frame; the Content-Type in lower case."""

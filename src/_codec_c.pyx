@@ -44,7 +44,6 @@ from ._codec_py import to_json as _to_json
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
-    BodyTooLarge,
     HeaderTooLarge,
     IncompleteFrame,
     InvalidContentLength,
@@ -1447,7 +1446,9 @@ cdef class FrameSplitter:
         stop = at.searched + (2 if blank[1] == c"\n" else 3)
         at.length = read_head(data + start, blank, at)
         if at.length > self.max_body:
-            raise BodyTooLarge(at.length, self.max_body)
+            _read_head(PyBytes_FromStringAndSize(data + start, blank - data - start), self.max_body)  # which raises
+        if at.length < 0 and at.type_size >= 0 and format_of(data + start + at.type_at, at.type_size) > PLAIN:
+            raise InvalidContentLength()
         at.block_end = stop
         return True
 
@@ -1690,6 +1691,8 @@ cdef class Message:
         cdef bytes frame = head if body is None else head + body
         if written is None:
             self.adopt(frame, None, size, body is not None, NULL, -1)
+        elif body is None and format_of(written, len(written)) > PLAIN:
+            raise InvalidContentLength()
         else:
             self.adopt(frame, None, size, body is not None, written, len(written))
 

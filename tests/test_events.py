@@ -347,6 +347,13 @@ def test_message_made_by_hand_obeys_the_rules_of_content_length(esl):
     for block in (b"Content-Length: x\n\n", b"Content-Length: 1\nContent-Length: 2\n\n"):
         with pytest.raises(esl.InvalidContentLength):
             esl.Message(block, b"x")
+    for content_type in (b"text/event-json", b"TEXT/event-xml"):
+        head = b"Content-Type: " + content_type + b"\n\n"
+        for kind in (esl.Message, esl.Event):
+            with pytest.raises(esl.InvalidContentLength, match=r"^read no Content-Length in the frame of a JSON"):
+                kind(head)
+            assert kind(head, b"{}").payload == b"{}"  # what its length is need not be said by hand
+    assert esl.Event(b"Content-Type: text/event-plain\n\n").payload is None
 
 
 def test_a_gap_keeps_both_sides_in_copies_and_compares_without_them(esl):

@@ -742,9 +742,18 @@ def test_row_content_length_of_the_frame_frames_and_that_of_the_payload_does_not
 
 
 @JSON_XML
-def test_row_frame_without_a_length_has_no_payload(esl, format):
-    message, reply = decode_every_way(esl, b"Content-Type: text/event-%b\n\n" % format.encode() + OK)
-    assert (type(message), message.payload, message.raw) == (esl.Event, None, b"")
+def test_row_frame_without_a_length_is_refused(esl, format):
+    decoder = esl.Decoder()
+    decoder.feed(OK + b"Content-Type: text/event-%b\n\n" % format.encode() + OK)
+    assert next(decoder).text == "+OK"
+    with pytest.raises(esl.InvalidContentLength):
+        next(decoder)
+
+
+@JSON_XML
+def test_row_frame_of_length_zero_has_an_empty_payload(esl, format):
+    message, reply = decode_every_way(esl, support.frame(b"Content-Type: text/event-%b" % format.encode(), b"") + OK)
+    assert (type(message), message.payload, message.raw) == (esl.Event, b"", b"")
     assert message.malformed.offset == 0
     assert (message.pairs(), message.body, message.name) == ([], None, None)
     assert message.serialize(format) == b""
