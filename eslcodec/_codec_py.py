@@ -992,6 +992,31 @@ class Message(Mapping[str, str]):
 
     _get = get  # for the other look-ups, whatever a subclass makes of `get`
 
+    def _last(self, name: str) -> str | None:
+        """The value of a look-up, but the last of a repeated spelling.
+
+        Somebody's headers may stand before those that the switch wrote itself (observed.md 33, 34).
+        """
+        needle = self._memo.needles[name] if self._format == PLAIN else b""
+        if needle:
+            frame = self._frame
+            first = self._split - 1
+            at = frame.rfind(needle, first)
+            if at > self._checked and not self._in_head(at):
+                at = frame.rfind(needle, first, self._head_stop)
+            start = at + len(needle)
+            if at >= 0 and frame[start : start + 1] == b" ":
+                end = frame.find(b"\n", start)
+                raw = frame[start + 1 : end if end >= 0 else len(frame)]
+                return _value(raw[:-1] if raw.endswith(b"\r") else raw)
+            if at < 0 and not self._may_have(name):
+                return None
+        key = self._spelling(name)
+        if key is None:
+            return None
+        fields = self._load()[0] if self._format > PLAIN else self.pairs()
+        return next(joined(value) for other, value in reversed(fields) if other == key)
+
     def __getitem__(self, name: str) -> str:
         value = self._get(name)
         if value is None:

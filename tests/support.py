@@ -152,6 +152,8 @@ def snapshot(message: Any) -> Any:
         "text": message.text,
         "select": message.select(*names, *map(str.swapcase, names)),
         "getlist": [message.getlist(name) for name in names[:14]],
+        "last": [message._last(name) for name in [*names, *map(str.swapcase, names), "", "a\nb", "A:b", "é"]],
+        "own": [getattr(message, name, None) for name in ("name", "id", "sequence", "timestamp")],
         "lone": [message._lone(name) for name in [*names, *map(str.swapcase, names), "A:b", "a\nb", "", "é", 5]],
         "survey": message._survey(),
         "malformed": None if malformed is None else (type(malformed).__name__, str(malformed)),
@@ -299,6 +301,11 @@ def naive_spelling(pairs: list[tuple[str, str]], name: str) -> str | None:
 def naive_get(pairs: list[tuple[str, str]], name: str) -> str | None:
     key = naive_spelling(pairs, name)
     return None if key is None else naive_dict(pairs)[key]
+
+
+def naive_last(pairs: list[tuple[str, str]], name: str) -> str | None:
+    key = naive_spelling(pairs, name)
+    return [value for other, value in pairs if other == key][-1] if key is not None else None
 
 
 def naive_getlist(pairs: list[tuple[str, str]], name: str) -> list[str]:

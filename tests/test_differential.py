@@ -21,6 +21,7 @@ from support import (
     naive_frames,
     naive_get,
     naive_getlist,
+    naive_last,
     naive_pairs,
     naive_payload,
     naive_unquote,
@@ -375,7 +376,7 @@ def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
         st.lists(
             st.tuples(
                 st.sampled_from(
-                    ["[]", "get", "in", "select", "getlist", "asdict", "len", "iter", "pairs", "body", "raw"]
+                    ["[]", "get", "in", "select", "getlist", "last", "asdict", "len", "iter", "pairs", "body", "raw"]
                 ),
                 names | st.text(max_size=4),
             ),
@@ -398,6 +399,8 @@ def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
             assert event.select(name, "absent", name) == (wanted, naive_get(pairs, "absent"), wanted)
         elif ask == "getlist":
             assert event.getlist(name) == naive_getlist(pairs, name)
+        elif ask == "last":
+            assert event._last(name) == naive_last(pairs, name)
         elif ask == "asdict":
             assert list(event.asdict().items()) == list(naive_dict(pairs).items())
         elif ask == "len":
@@ -423,6 +426,7 @@ def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
     for name in data.draw(st.lists(st.sampled_from([name for name, _ in pairs]), max_size=4)):
         assert message.get(name.swapcase()) == naive_get(pairs, name.swapcase())
         assert message[name] == naive_get(pairs, name)
+        assert message._last(name) == naive_last(pairs, name)
         assert message.getlist(name) == naive_getlist(pairs, name)
 
 

@@ -372,6 +372,14 @@ def test_a_gap_keeps_both_sides_in_copies_and_compares_without_them(esl):
     assert (read, read.last_sequence, read.at_most) == (gap, None, None)
 
 
+def test_a_gap_is_told_by_the_switchs_own_heads(esl):
+    copied = [("Core-UUID", "old"), ("Event-Sequence", "1"), ("Event-Date-Timestamp", "0")]
+    last = esl.Event.build("CUSTOM", [*copied, ("Core-UUID", "c"), ("Event-Sequence", "7")])
+    gap = esl.Gap.of(1, "gone", last)
+    gap.resume(esl.Event.build("CUSTOM", [*copied, ("Core-UUID", "c"), ("Event-Sequence", "10")]))
+    assert (gap.last_sequence, gap.same_core, gap.at_most) == (7, True, 2)
+
+
 def test_a_gap_before_another_core_or_events_without_numbers(esl):
     last = esl.Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": "7"})
     sides = [
