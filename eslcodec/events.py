@@ -198,7 +198,7 @@ class Event(Message):
 
         The numbers are not in order on the wire, and have holes: an event gets its number when the switch begins to
         make it, is sent when it is done, and some are never sent. One number in fifty may be missing though nothing was
-        lost, and an event may come hundreds of numbers late. The counter begins anew with the switch (see `id`).
+        lost, and an event may come behind hundreds of later ones. The counter begins anew with the switch (see `id`).
 
         Example:
             >>> event = Event.from_payload(b"Event-Sequence: 7\\nEvent-Name: DTMF\\nEvent-Sequence: 525\\n\\n", "plain")
