@@ -246,8 +246,9 @@ def parse_pairs(block: Buffer | str, *, decode: bool = True, multiline: bool = F
     Args:
         block: the header lines, with or without the blank line that ends them; nothing after it is read.
         decode: percent-decode the values, as in event payloads. False for the plain text of other frames.
-        multiline: join a line without a colon to the value before it, with a line feed. For dumps that were not
-            percent-encoded; otherwise such a line is skipped.
+        multiline: join a line without a colon to the value before it, with a line feed; otherwise it is skipped. A line
+            with a colon is a header in any case. So it serves dumps whose values have no colons in their further lines,
+            and not SDP, which has: `a=rtpmap:0 PCMU/8000`.
 
     Returns:
         (name, value) for each header line; text is UTF-8 with surrogateescape.
@@ -255,6 +256,8 @@ def parse_pairs(block: Buffer | str, *, decode: bool = True, multiline: bool = F
     Example:
         >>> parse_pairs(b"A: 1%2B1\\nB:2\\nA: x\\n\\nnot: read")
         [('A', '1+1'), ('B', '2'), ('A', 'x')]
+        >>> parse_pairs("Note: two\\nlines\\nNext: 1", multiline=True)
+        [('Note', 'two\\nlines'), ('Next', '1')]
     """
     text = _value if decode else _text
     return [(_text(name), text(value)) for name, value in _raw_pairs(_block_bytes(block), multiline)]
@@ -322,6 +325,14 @@ def _needs_length(content_type: bytes) -> bool:
 
 
 # Framing
+
+
+def _view(data: object) -> memoryview:
+    """What `feed` takes, as bytes."""
+    try:
+        return memoryview(data)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"feed() takes bytes, not {type(data).__name__}") from None
 
 
 class FrameSplitter:
@@ -421,7 +432,7 @@ class FrameSplitter:
             TypeError: not bytes-like.
             BufferError: not contiguous.
         """
-        with memoryview(data) as view:
+        with _view(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
             with self._lock:

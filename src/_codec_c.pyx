@@ -39,7 +39,7 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, read_payload, split_array
+from ._codec_py import _first_wins, _read_head, _view, read_payload, split_array
 from ._codec_py import to_json as _to_json
 from ._json import fault as json_fault
 from ._json import joined
@@ -1273,7 +1273,7 @@ cdef class FrameSplitter:
         if type(data) is bytes:
             self.take_in(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
             return
-        with memoryview(data) as view:
+        with _view(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
             PyObject_GetBuffer(view, &raw, PyBUF_SIMPLE)

@@ -20,7 +20,7 @@ from losses import written
 from sizes import FULL
 from support import DATA, LONG, captured, to_text
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(0)]
 
 # name: how often a number is smaller than the one before it, and how many events have two heads
 NUMBERS = {
@@ -121,7 +121,6 @@ def test_an_event_sent_with_the_head_of_another_is_known_by_its_own(esl):
 # Both cores, and two listeners of one switch
 
 
-@pytest.mark.timeout(0)
 @pytest.mark.parametrize("name", NUMBERS)
 def test_both_cores_read_a_day_alike(both, name):
     for at, (ours, theirs) in enumerate(zip(*(captured(package, name) for package in both), strict=True)):
