@@ -1337,12 +1337,12 @@ class ESLconnection:
                 if not self._receive():
                     self._fail("the connection has ended")
                     return None
+            if _log_level >= _DEBUG:
+                _log(_DEBUG, f"RECV {_str(frame.frame)}")
+            return _respelled(frame)
         except ProtocolError as error:
             self._fail(str(error))
             return None
-        if _log_level >= _DEBUG:
-            _log(_DEBUG, f"RECV {_str(frame.frame)}")
-        return _respelled(frame)
 
     def _next_frame(self, frame: Message | None = None, ms: int | None = None) -> Message | None:
         """The next frame for `recvEvent`, this one if it was read already; None as for `_read`."""
@@ -1511,6 +1511,7 @@ class ESLconnection:
                 frame = self._next_frame(frame)
             turns.release(mark)
         except ProtocolError as error:
+            frame = None
             self._fail(str(error))
             turns.abandon(mark)
         except BaseException as error:

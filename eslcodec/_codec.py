@@ -20,7 +20,12 @@ else:
         from . import _codec_c as _core
     except ImportError as error:
         if _wanted == "c":
-            raise ImportError(f"ESLCODEC_IMPL=c, but the compiled core is not there: {error}") from error
+            from importlib.util import find_spec
+
+            text = f"ESLCODEC_IMPL=c, but the compiled core is not there: {error}"
+            if find_spec(f"{__package__}._codec_c") is None:
+                text += ". In a checkout `ESLCODEC_BUILD_EXTENSION=yes pip install .` builds it, or says why it cannot"
+            raise ImportError(text) from error
         from . import _codec_py as _core
 
 FrameSplitter = _core.FrameSplitter

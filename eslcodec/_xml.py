@@ -12,10 +12,12 @@ with blanks, or a body with `<!` in it, come out of the switch malformed; nothin
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 from xml.parsers import expat
 
 from ._json import Fault, Field
+
+_HEAD: Final = frozenset(["Event-Name", "Core-UUID", "Event-Date-Timestamp", "Event-Sequence"])
 
 
 def read(payload: bytes) -> tuple[list[Field], bytes | None]:
@@ -70,8 +72,8 @@ class _Reader:
     def end(self, name: str) -> None:
         text = "".join(self.text)
         if len(self.path) == 3 and self.path[1] == "headers":
-            # Two Event-Name are one event fired as another, never an array: its last name counts.
-            if self.headers and self.headers[-1][0] == name != "Event-Name":
+            # Of what the switch writes itself two are one event fired as another, never an array: the last counts.
+            if self.headers and self.headers[-1][0] == name and name not in _HEAD:
                 self.headers[-1][1].append(text)
             else:
                 self.headers.append((name, [text]))

@@ -37,7 +37,8 @@ import uuid as uuids
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from functools import wraps
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
 
 from . import commands, limits
 from ._codec import Message
@@ -76,6 +77,7 @@ from .reconnect import End as End
 from .render import FAREWELL
 from .subscriptions import MY_EVENTS, Subscriptions, event_name
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Reply = CommandReply | ApiResponse
 """What answers a command."""
@@ -257,6 +259,18 @@ class _Execution:
     complete: Event | None = None  # it came; whether a hang-up is why is being asked
 
 
+def _by_classmethod(init: Callable[P, None]) -> Callable[P, None]:
+    """Say how a connection is made to who calls the class as if it were a client."""
+
+    @wraps(init)
+    def checked(*args: P.args, **options: P.kwargs) -> None:
+        if "greeted" not in options:
+            raise TypeError("a Connection is made by Connection.inbound(password) or Connection.outbound()")
+        init(*args, **options)
+
+    return checked
+
+
 class Connection:
     """The state of one connection. Not safe for several threads at once: its owner locks.
 
@@ -308,6 +322,7 @@ class Connection:
         b'connect\\n\\n'
     """
 
+    @_by_classmethod
     def __init__(
         self,
         login: bytes,

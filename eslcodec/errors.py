@@ -2,7 +2,7 @@
 
     ESLError
     ├── ProtocolError             the peer's bytes are not Event Socket protocol
-    │   ├── InvalidContentLength      a frame's Content-Length is not a number, or repeated with another value
+    │   ├── InvalidContentLength      a frame's Content-Length is not a number, repeated with another value, or missing
     │   ├── LimitExceeded             a bound was crossed (also: more fed than max_buffered allows)
     │   │   ├── HeaderTooLarge
     │   │   ├── BodyTooLarge
@@ -37,6 +37,7 @@ _NOTICE = b"Content-Type: text/disconnect-notice"
 _LENGTH = re.compile(rb"\nContent-Length: ([0-9]{1,9})\r?\n")
 _BLANK = re.compile(rb"\n\r?\n")
 _SHOWN_BYTES = 60
+_NUMBER_DIGITS = 600  # Python may be told to refuse numbers of 640
 
 
 class ESLError(Exception):
@@ -60,8 +61,10 @@ class ProtocolError(ESLError):
 class InvalidContentLength(ProtocolError):
     """A frame's Content-Length is not ASCII digits, or is repeated with another value.
 
+    Or there is none in the frame of a JSON or XML event, where a switch always writes one: the stream was shifted.
+
     Attributes:
-        values: the raw values as read (bytes), one or two.
+        values: the raw values as read (bytes), one or two; none if it is missing.
 
     Example:
         >>> InvalidContentLength(b"5", b"6")
@@ -70,7 +73,9 @@ class InvalidContentLength(ProtocolError):
 
     def __init__(self, *values: bytes) -> None:
         self.values = values
-        if len(values) == 1:
+        if not values:
+            text = "read no Content-Length in the frame of a JSON or XML event, expected one"
+        elif len(values) == 1:
             text = f"read Content-Length {_shown(values[0])}, expected ASCII digits"
         else:
             text = f"read Content-Length {' and '.join(map(_shown, values))} in one frame, expected one value"
@@ -98,7 +103,10 @@ class LimitExceeded(ProtocolError):
     def __init__(self, read: int, limit: int) -> None:
         self.read = read
         self.limit = limit
-        super().__init__(self._text.format(read=read, limit=limit))
+        super().__init__(self._text.format(read=self._shown_read(), limit=limit))
+
+    def _shown_read(self) -> str:
+        return str(self.read)
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.read, self.limit)
@@ -118,12 +126,33 @@ class HeaderTooLarge(LimitExceeded):
 class BodyTooLarge(LimitExceeded):
     """A frame announces a body beyond the bound. Nothing was allocated for it.
 
+    Args:
+        read: the number, or its digits as they were read.
+        limit: the bound.
+
+    Attributes:
+        read: the number. Of more than 600 digits it is 10**600, which is at most what was announced.
+
     Example:
         >>> str(BodyTooLarge(5000, 1000))
         'read a Content-Length of 5000 bytes, expected no more than 1000 (max_body_bytes)'
     """
 
     _text = "read a Content-Length of {read} bytes, expected no more than {limit} (max_body_bytes)"
+
+    def __init__(self, read: int | bytes, limit: int) -> None:
+        self._digits = read if isinstance(read, bytes) else b"%d" % read
+        exact = len(self._digits) <= _NUMBER_DIGITS
+        super().__init__(int(self._digits) if exact else 10**_NUMBER_DIGITS, limit)
+
+    def _shown_read(self) -> str:
+        digits = self._digits.decode()
+        if len(digits) <= _SHOWN_BYTES:
+            return digits
+        return f"{digits[:_SHOWN_BYTES]}... ({len(digits)} digits)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._digits, self.limit)
 
 
 class LoginTooLarge(LimitExceeded):

@@ -83,6 +83,10 @@ class Event(Message):
 
     The mapping is the payload's headers, `body` what follows them.
 
+    Some events have two heads: of a copy that somebody sent, or of an event that the switch fired as another. What the
+    switch wrote itself stands last, so `name`, `sequence`, `timestamp` and `id` are of the last of each name. Look-ups
+    take the first of a repeated name, but for `Event-Name`.
+
     Example:
         >>> event = Event.from_payload(b"Event-Name: HEARTBEAT\\nEvent-Sequence: 525\\nUp-Time: 0%20s\\n\\n", "plain")
         >>> event.name, event.sequence, event["Up-Time"], event.body
@@ -192,8 +196,21 @@ class Event(Message):
 
     @property
     def name(self) -> str | None:
-        """`Event-Name`, None if absent."""
+        """`Event-Name`, the last of several; None if absent."""
         return self.get("Event-Name")
+
+    @property
+    def id(self) -> str | None:
+        """What names this event among all of a switch's: `<Core-UUID>:<Event-Sequence>`, the last of each.
+
+        None if one is absent.
+
+        Example:
+            >>> Event.build("DTMF", {"Core-UUID": "8f08a03a", "Event-Sequence": 525}).id
+            '8f08a03a:525'
+        """
+        core, sequence = self._last("Core-UUID"), self._last("Event-Sequence")
+        return None if core is None or sequence is None else f"{core}:{sequence}"
 
     @property
     def subclass(self) -> str | None:
@@ -207,13 +224,26 @@ class Event(Message):
 
     @property
     def sequence(self) -> int | None:
-        """`Event-Sequence`: the switch's event counter, None if absent or not a number."""
-        return _number(self.get("Event-Sequence"))
+        """`Event-Sequence`: the switch's event counter, the last of several; None if absent or not a number.
+
+        The numbers are not in order on the wire, and have holes: an event gets its number when the switch begins to
+        make it, is sent when it is done, and some are never sent. One number in fifty may be missing though nothing was
+        lost, and an event may come behind hundreds of later ones. The counter begins anew with the switch (see `id`).
+
+        Example:
+            >>> event = Event.from_payload(b"Event-Sequence: 7\\nEvent-Name: DTMF\\nEvent-Sequence: 525\\n\\n", "plain")
+            >>> event.sequence, event["Event-Sequence"]
+            (525, '7')
+        """
+        return _number(self._last("Event-Sequence"))
 
     @property
     def timestamp(self) -> datetime | None:
-        """`Event-Date-Timestamp` as an aware UTC datetime of microseconds, None if absent or out of range."""
-        microseconds = _number(self.get("Event-Date-Timestamp"))
+        """`Event-Date-Timestamp` as an aware UTC datetime of microseconds, the last of several.
+
+        None if absent or out of range.
+        """
+        microseconds = _number(self._last("Event-Date-Timestamp"))
         if microseconds is None:
             return None
         try:
@@ -344,13 +374,13 @@ class Gap(Event):
         before, after = self._sides
         if before is None or after is None:
             return None
-        cores = before.get("Core-UUID"), after.get("Core-UUID")
+        cores = before._last("Core-UUID"), after._last("Core-UUID")
         return None if None in cores else cores[0] == cores[1]
 
     @property
     def at_most(self) -> int | None:
-        """How many events the switch fired in between, of all kinds, subscribed to or not. None as `same_core` is, and
-        if that is False."""
+        """How many events the switch fired in between, of all kinds, subscribed to or not, by their numbers (which are
+        not quite in order, see `Event.sequence`). None as `same_core` is, and if that is False."""
         before, after = self._sides
         if before is None or after is None or not self.same_core:
             return None

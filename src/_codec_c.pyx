@@ -39,13 +39,12 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, read_payload, split_array
+from ._codec_py import _first_wins, _read_head, _view, read_payload, split_array
 from ._codec_py import to_json as _to_json
 from ._ctext import word
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
-    BodyTooLarge,
     HeaderTooLarge,
     IncompleteFrame,
     InvalidContentLength,
@@ -1040,11 +1039,11 @@ cdef class JsonPayload:
             self.has_body = True
             self.body = member.value
 
-    cdef bint find(self, const char *name, Py_ssize_t size, Token *found) except -1:
+    cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
         """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
         cdef Py_ssize_t i, exact = -1, folded = -1
         cdef const Token *token
-        cdef bint last = is_event_name(name, size)
+        cdef bint to_end = last or is_event_name(name, size)
         cdef bytes unescaped
         cdef const char *text
         for i in range(self.count):
@@ -1059,12 +1058,13 @@ cdef class JsonPayload:
                 continue
             if memcmp(text, name, size) == 0:
                 exact = i
-                if not last:
+                if not to_end:
                     break
             elif folded < 0 and folded_equal(text, name, size):
                 folded = i
-        if exact < 0 and folded >= 0 and token_is_event_name(&self.members[folded].name):
-            return self.find(b"Event-Name", 10, found)  # of several, the last counts
+        if exact < 0 and folded >= 0 and (last or token_is_event_name(&self.members[folded].name)):
+            unescaped = token_text(&self.members[folded].name).encode("utf-8", "surrogateescape")
+            return self.find(PyBytes_AS_STRING(unescaped), size, found, True)  # of several, the last counts
         return self.take(exact if exact >= 0 else folded, found)
 
     cdef bint take(self, Py_ssize_t i, Token *found) noexcept:
@@ -1290,7 +1290,7 @@ cdef class FrameSplitter:
         if type(data) is bytes:
             self.take_in(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
             return
-        with memoryview(data) as view:
+        with _view(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
             PyObject_GetBuffer(view, &raw, PyBUF_SIMPLE)
@@ -1464,7 +1464,9 @@ cdef class FrameSplitter:
         stop = at.searched + (2 if blank[1] == c"\n" else 3)
         at.length = read_head(data + start, blank, at)
         if at.length > self.max_body:
-            raise BodyTooLarge(at.length, self.max_body)
+            _read_head(PyBytes_FromStringAndSize(data + start, blank - data - start), self.max_body)  # which raises
+        if at.length < 0 and at.type_size >= 0 and format_of(data + start + at.type_at, at.type_size) > PLAIN:
+            raise InvalidContentLength()
         at.block_end = stop
         return True
 
@@ -1707,6 +1709,8 @@ cdef class Message:
         cdef bytes frame = head if body is None else head + body
         if written is None:
             self.adopt(frame, None, size, body is not None, NULL, -1)
+        elif body is None and format_of(written, len(written)) > PLAIN:
+            raise InvalidContentLength()
         else:
             self.adopt(frame, None, size, body is not None, written, len(written))
 
@@ -1850,54 +1854,58 @@ cdef class Message:
             value = <object>known
             Py_DECREF(value)
             return value
+        return self.find_text(name, False)
+
+    cdef inline object find_text(self, object name, bint last):
+        """The same from the bytes; `last` of a repeated spelling."""
         if PyUnicode_IS_COMPACT_ASCII(name):
-            return self.find_bytes(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
+            return self.find_bytes(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), last)
         cdef bytes encoded = name_bytes(name)
         if encoded is None:
             return None
-        return self.find_bytes(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded))
+        return self.find_bytes(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), last)
 
-    cdef object find_bytes(self, const char *name, Py_ssize_t size):
+    cdef object find_bytes(self, const char *name, Py_ssize_t size, bint last):
         cdef Line line
         cdef Token token
         cdef bytes frame = self.frame_
         cdef JsonPayload payload
         if self.format == JSON:
             payload = self.json()
-            return token_text(&token) if payload.find(name, size, &token) else None
-        if not self.find_line(name, size, &line):
+            return token_text(&token) if payload.find(name, size, &token, last) else None
+        if not self.find_line(name, size, &line, last):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
 
-    cdef bint find_line(self, const char *name, Py_ssize_t size, Line *found) noexcept:
+    cdef bint find_line(self, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
         """The line that a look-up takes: the exact spelling, else the first that matches ignoring ASCII case."""
         cdef const char *p = PyBytes_AS_STRING(self.frame_)
         cdef Py_ssize_t begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if begin == 0 or self.head_stop < begin:
-            return walk_lines(p + begin, end, name, size, found)
+            return walk_lines(p + begin, end, name, size, found, last)
         cdef const char *at = p + begin - 1  # the frame's own block ends with a line feed
         cdef const char *hit
         cdef const char *folded = NULL
-        cdef bint last = is_event_name(name, size), seen = False
+        cdef bint to_end = last or is_event_name(name, size), seen = False
         while True:
             hit = find_name(at, end, name, size, &folded)
             if hit == NULL:
                 break
             if not (end - hit >= size + 3 and hit[size + 2] == c" "):
-                return walk_lines(p + begin, end, name, size, found)  # cut elsewhere, perhaps
+                return walk_lines(p + begin, end, name, size, found, last)  # cut elsewhere, perhaps
             found.name = hit + 1
             found.name_size = size
             found.value = hit + size + 3
             seen = True
-            if not last:
+            if not to_end:
                 break
             at = hit + 1
         if not seen:
             if folded == NULL:
                 return False
             # The first that matches may be cut elsewhere, or be the first of several Event-Name in another spelling.
-            return walk_lines(p + begin, end, name, size, found)
+            return walk_lines(p + begin, end, name, size, found, last)
         if (size and memchr(name, c"\n", size) != NULL) or has_cut(name, size):
             return False  # no line can have this name
         hit = line_end(found.value, end)
@@ -1918,6 +1926,18 @@ cdef class Message:
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
         return default if value is None else value
+
+    @cython.critical_section
+    def _last(self, name):
+        """See eslcodec._codec_py.Message._last."""
+        if self.format != XML:
+            return self.find_text(name, True)
+        key = self.spelling(name, self.get_index())
+        value = None
+        for other, written in self.xml()[0]:
+            if other == key:
+                value = joined(written)
+        return value
 
     @cython.critical_section
     def __contains__(self, name):
@@ -2084,7 +2104,7 @@ cdef class Message:
         cdef str value
         if self.format == PLAIN and isinstance(name, str) and self.index is None:
             raw = name_bytes(name)
-            if raw is None or not self.find_line(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), &line):
+            if raw is None or not self.find_line(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), &line, False):
                 return values
             if self.stands_once(&line, raw):
                 value = value_text(line.value, line.value_size)
@@ -2205,24 +2225,26 @@ cdef bint has_cut(const char *name, Py_ssize_t size) noexcept:
     return cut != NULL and end - cut >= 2 and cut[1] == c" "
 
 
-cdef bint walk_lines(const char *p, const char *end, const char *name, Py_ssize_t size, Line *found) noexcept:
-    """Find the line that a look-up takes by cutting one after another."""
+cdef bint walk_lines(
+    const char *p, const char *end, const char *name, Py_ssize_t size, Line *found, bint last
+) noexcept:
+    """Find the line that a look-up takes by cutting one after another; `last` of a repeated spelling."""
     cdef Line line
     cdef const char *begin = p
-    cdef bint exact = False, folded = False
+    cdef bint to_end = last or is_event_name(name, size), exact = False, folded = False
     while next_line(&p, end, &line):
         if line.name_size != size:
             continue
         if memcmp(line.name, name, size) == 0:
             found[0] = line
             exact = True
-            if not is_event_name(name, size):
+            if not to_end:
                 return True
         elif not exact and not folded and folded_equal(line.name, name, size):
             found[0] = line
             folded = True
-    if folded and not exact and is_event_name(found.name, found.name_size):
-        return walk_lines(begin, end, b"Event-Name", 10, found)  # of several, the last counts
+    if folded and not exact and (last or is_event_name(found.name, found.name_size)):
+        return walk_lines(begin, end, found.name, found.name_size, found, True)  # of several, the last counts
     return exact or folded
 
 

@@ -97,7 +97,7 @@ def case(make: Case) -> Case:
 
 ATTRIBUTES = (
     *("body", "text", "payload", "content_type", "raw", "frame", "malformed"),
-    *("name", "subclass", "uuid", "sequence", "timestamp", "envelope", "ok", "job_uuid", "final"),
+    *("name", "subclass", "uuid", "id", "sequence", "timestamp", "envelope", "ok", "job_uuid", "final"),
 )
 
 

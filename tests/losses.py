@@ -3,8 +3,8 @@
 `written` is a naive model of `serialize(format)` followed by `from_payload`. Whatever it does to an event is one of:
 
 * plain: an array of one is text, an empty array is an empty text; an empty body is none.
-* XML: an array of one is text, neighbours of one name are one array (but two Event-Name stay two), an empty array is
-  nothing; an empty body is none; what is not UTF-8 in a body is left out.
+* XML: an array of one is text, neighbours of one name are one array (but two Event-Name stay two, as do the others in
+  HEAD), an empty array is nothing; an empty body is none; what is not UTF-8 in a body is left out.
 * All: Content-Length of the body stands last, once.
 
 `refused` says what the formats cannot express: `serialize` raises InvalidCommand for these, and for nothing else.
@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 Fields = list[tuple[str, "str | list[str]"]]
 
 FORMATS = ("plain", "json", "xml")
+HEAD = ("Event-Name", "Core-UUID", "Event-Date-Timestamp", "Event-Sequence")
 
 
 def is_xml_name(name: str) -> bool:
@@ -87,11 +88,11 @@ def one_is_text(value: str | list[str]) -> str | list[str]:
 
 
 def merged(fields: Fields) -> Fields:
-    """Neighbours of one name as one array, but for Event-Name."""
+    """Neighbours of one name as one array, but for those of an event's head."""
     result: Fields = []
     for name, value in fields:
         items = [value] if isinstance(value, str) else value
-        if name == "Event-Name":
+        if name in HEAD:
             result += [(name, [item]) for item in items]
         elif items and result and result[-1][0] == name:
             result[-1] = (name, [*result[-1][1], *items])

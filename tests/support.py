@@ -11,14 +11,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from hypothesis import settings
-from sizes import FACTOR, HEAVY
+from sizes import FACTOR, FULL, HEAVY
 
 DATA = Path(__file__).parent / "data"
 CHOSEN = os.environ.get("ESLCODEC_IMPL")
@@ -152,6 +152,8 @@ def snapshot(message: Any) -> Any:
         "text": message.text,
         "select": message.select(*names, *map(str.swapcase, names)),
         "getlist": [message.getlist(name) for name in names[:14]],
+        "last": [message._last(name) for name in [*names, *map(str.swapcase, names), "", "a\nb", "A:b", "é"]],
+        "own": [getattr(message, name, None) for name in ("name", "id", "sequence", "timestamp")],
         "lone": [message._lone(name) for name in [*names, *map(str.swapcase, names), "A:b", "a\nb", "", "é", 5]],
         "survey": message._survey(),
         "malformed": None if malformed is None else (type(malformed).__name__, str(malformed)),
@@ -301,6 +303,11 @@ def naive_get(pairs: list[tuple[str, str]], name: str) -> str | None:
     return None if key is None else naive_dict(pairs)[key]
 
 
+def naive_last(pairs: list[tuple[str, str]], name: str) -> str | None:
+    key = naive_spelling(pairs, name)
+    return [value for other, value in pairs if other == key][-1] if key is not None else None
+
+
 def naive_getlist(pairs: list[tuple[str, str]], name: str) -> list[str]:
     key = naive_spelling(pairs, name)
     values = [value for other, value in pairs if other == key]
@@ -337,10 +344,33 @@ def naive_frames(data: bytes) -> list[tuple[bytes, bytes | None]]:
 # Captures
 
 
+LONG = ("callcenter", "calls_sip", "calls_sip_json", "lowlevel", "transfer_hold", "transfer_hold_json")  # 7 to 41 MB
+BEGINNING = 5_000_000 if FULL else 1_000_000
+
+
 def capture(name: str) -> bytes:
-    """What a real FreeSWITCH sent (tests/data/captures/README.md)."""
+    """What a real FreeSWITCH sent (tests/data/captures/README.md); of a long one the beginning, whole frames."""
+    with open_capture(name) as stream:
+        if name not in LONG:
+            return stream.read()
+        data = stream.read(BEGINNING)
+    return data[: sum(len(block) + len(body or b"") for block, body in naive_frames(data))]
+
+
+def open_capture(name: str) -> IO[bytes]:
+    """A capture as a file of bytes, all of it, however long: nobody needs to have it in memory."""
     path = DATA / "captures" / f"{name}.esl"
-    return path.read_bytes() if path.exists() else lzma.decompress(path.with_suffix(".esl.xz").read_bytes())
+    return path.open("rb") if path.exists() else lzma.open(path.with_suffix(".esl.xz"))
+
+
+def captured(esl: Any, name: str, size: int = 1 << 18) -> Iterator[Any]:
+    """The messages of a whole capture, decoded in pieces of `size` while it is read."""
+    decoder = esl.Decoder()
+    with open_capture(name) as stream:
+        while piece := stream.read(size):
+            decoder.feed(piece)
+            yield from decoder
+    decoder.feed_eof()
 
 
 # Processes

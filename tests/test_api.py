@@ -825,7 +825,11 @@ def test_core_asked_for_is_the_core_in_use(esl, request):
     ("wanted", "error"),
     [
         ("bogus", "^ESLCODEC_IMPL is 'bogus', expected 'c' or 'python'$"),
-        ("c", "^ESLCODEC_IMPL=c, but the compiled core is not there: "),
+        (
+            "c",
+            r"^ESLCODEC_IMPL=c, but the compiled core is not there: .*\. "
+            r"In a checkout `ESLCODEC_BUILD_EXTENSION=yes pip install \.` builds it, or says why it cannot$",
+        ),
     ],
 )
 def test_wrong_core_is_an_import_error(monkeypatch, wanted, error):
@@ -864,6 +868,14 @@ def test_percent_coding_takes_bytes_like_objects_alone(esl, coding):
     for data in (3, None, "a"):
         with pytest.raises(TypeError):
             code(data)
+
+
+@pytest.mark.parametrize(("data", "kind"), [("text", "str"), (3, "int"), (None, "NoneType"), ([b"a"], "list")])
+def test_feed_says_that_it_takes_bytes(esl, data, kind):
+    for decoder in (esl.FrameSplitter(), esl.Decoder()):
+        with pytest.raises(TypeError, match=rf"^feed\(\) takes bytes, not {kind}$"):
+            decoder.feed(data)
+        assert decoder.buffered == 0
 
 
 def test_decoder_core_takes_subclasses_of_message_alone(both):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import lzma
 from types import ModuleType
@@ -41,6 +42,17 @@ def job(uuid: str, output: bytes = b"+OK\n") -> bytes:
 
 def execution(name: bytes, uuid: str) -> bytes:
     return event(name, b"Unique-ID: u-1", b"Application: playback", b"Application-UUID: " + uuid.encode())
+
+
+def test_a_connection_made_as_if_it_were_a_client_says_how_it_is_made(esl):
+    connection = part(esl, "connection").Connection
+    for arguments, options in (((), {"password": "x"}), (("ClueCon",), {}), ((), {}), ((), {"queue_limit": 1})):
+        with pytest.raises(TypeError) as caught:
+            connection(*arguments, **options)
+        assert str(caught.value) == "a Connection is made by Connection.inbound(password) or Connection.outbound()"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'passwd'"):
+        connection.inbound(passwd="x")
+    assert list(inspect.signature(connection).parameters)[:2] == ["login", "greeted"]
 
 
 class Peer:

@@ -21,6 +21,7 @@ from support import (
     naive_frames,
     naive_get,
     naive_getlist,
+    naive_last,
     naive_pairs,
     naive_payload,
     naive_unquote,
@@ -184,7 +185,9 @@ def damaged(draw, data):
             data = data[:at]
         else:
             found = data.find(b"Content-Length: ", at)
-            if found >= 0:
+            if found >= 0 and draw(st.booleans()):  # another name: a frame without one
+                data = data[:found] + b"X" + data[found + 1 :]
+            elif found >= 0:
                 wrong = draw(st.sampled_from([b"-", b"9", b"0x", b" ", b"99999999999999999999", b"\0", b"%31"]))
                 data = data[: found + 16] + wrong + data[found + 16 :]
     return data, first
@@ -301,6 +304,8 @@ def test_both_cores_agree_on_any_line_ends(both, data, cuts, bounds):
 
 @given(
     digits=st.integers(0, 10**21).map(lambda number: b"%d" % number)
+    | st.integers(0, 10**20).map(lambda number: b"%d\nContent-Length: %d" % (number, number + number % 2))
+    | st.integers(590, 610).map(lambda size: b"9" * size)
     | st.binary(max_size=6).filter(lambda x: b"\n" not in x),
     bound=st.sampled_from([1, 100, 2**31, 2**32 + 5, 2**62 % 10**18, 10**18 - 1]),
 )
@@ -371,7 +376,7 @@ def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
         st.lists(
             st.tuples(
                 st.sampled_from(
-                    ["[]", "get", "in", "select", "getlist", "asdict", "len", "iter", "pairs", "body", "raw"]
+                    ["[]", "get", "in", "select", "getlist", "last", "asdict", "len", "iter", "pairs", "body", "raw"]
                 ),
                 names | st.text(max_size=4),
             ),
@@ -394,6 +399,8 @@ def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
             assert event.select(name, "absent", name) == (wanted, naive_get(pairs, "absent"), wanted)
         elif ask == "getlist":
             assert event.getlist(name) == naive_getlist(pairs, name)
+        elif ask == "last":
+            assert event._last(name) == naive_last(pairs, name)
         elif ask == "asdict":
             assert list(event.asdict().items()) == list(naive_dict(pairs).items())
         elif ask == "len":
@@ -419,6 +426,7 @@ def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
     for name in data.draw(st.lists(st.sampled_from([name for name, _ in pairs]), max_size=4)):
         assert message.get(name.swapcase()) == naive_get(pairs, name.swapcase())
         assert message[name] == naive_get(pairs, name)
+        assert message._last(name) == naive_last(pairs, name)
         assert message.getlist(name) == naive_getlist(pairs, name)
 
 

@@ -15,13 +15,16 @@ import sys
 import threading
 import time
 import warnings
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DATA, capture, plugin_option
+from sizes import FULL
+from support import DATA, capture, open_capture, plugin_option
 
 import eslcodec
 from eslcodec._switch import COMMANDS_KEPT, Field, Switch, SwitchEvent
@@ -233,8 +236,49 @@ def messages_of(data: bytes) -> list[eslcodec.Message]:
     return list(decoder)
 
 
+def messages_at(data: bytes) -> Callable[[int], list[eslcodec.Message]]:
+    """What tells the messages that were whole after so many bytes."""
+    messages, ends = [], []
+    decoder = eslcodec.Decoder()
+    decoder.feed(data)
+    for message in decoder:
+        messages.append(message)
+        ends.append(decoder.consumed)
+    return lambda at: messages[: bisect_right(ends, at)]
+
+
+def whole(name: str) -> bytes:
+    """A capture with its end, which has the last replies."""
+    with open_capture(name) as stream:
+        return stream.read()
+
+
 def replies_in(messages: Iterable[eslcodec.Message]) -> list[eslcodec.Message]:
     return [message for message in messages if not isinstance(message, (eslcodec.Event, eslcodec.LogLine))]
+
+
+def writes_of(name: str) -> list[dict[str, Any]]:
+    """What the client of a capture wrote."""
+    writes: list[dict[str, Any]] = json.loads((DATA / "captures" / f"{name}.tx.json").read_text("utf-8"))
+    return writes
+
+
+def script(switch: Emulator, name: str, messages: Iterable[eslcodec.Message]) -> None:
+    """Have a switch answer API commands that it does not know as in a capture, and run its applications."""
+    outputs: dict[str, deque[str]] = {}
+    bodies = (message.text for message in messages if isinstance(message, eslcodec.ApiResponse))
+    for write in writes_of(name):
+        kind, _, command = write["bytes"].rstrip("\n").partition(" ")
+        if kind == "sendmsg":
+            uuid, _, headers = command.partition("\n")
+            if uuid not in switch.sessions:
+                switch.add_session(uuid)
+            switch.applications[eslcodec.parse_headers(headers)["execute-app-name"]] = 0.0
+        elif kind in ("api", "bgapi"):
+            answers = outputs.setdefault(command.partition(" ")[0], deque())
+            answers.append(next(bodies) if kind == "api" else "+OK\n")
+    for word, answers in outputs.items():
+        switch.api[word] = lambda _args, answers=answers: answers.popleft().removesuffix("-ERR no reply\n")
 
 
 def converse(
@@ -244,10 +288,11 @@ def converse(
     counts: Callable[[Iterable[eslcodec.Message]], tuple[int, ...]] = lambda messages: (len(replies_in(messages)),),
 ) -> None:
     """Write what the client of a capture wrote, each piece after as many replies (or whatever counts) as there were."""
-    data = capture(name)
-    replies = replies_in(messages_of(data))
-    for write in json.loads((DATA / "captures" / f"{name}.tx.json").read_text("utf-8")):
-        due = counts(messages_of(data[: write["at"]]))
+    data = whole(name)
+    before = messages_at(data)
+    replies = replies_in(before(len(data)))
+    for write in writes_of(name):
+        due = counts(before(write["at"]))
         while not client.ended and any(got < wanted for got, wanted in zip(counts(client.messages), due, strict=True)):
             client.read()
         try:
@@ -282,8 +327,13 @@ INBOUND_CAPTURES = [
     "bgapi_json",
     "bgapi_nonsubscribed",
     "bgapi_plain",
+    "callcenter",
+    "calls_sip",
+    "calls_sip_json",
     "commands_inbound",
     "concurrent_commands",
+    "conference",
+    "conference_xml",
     "crlf_json",
     "event_commands",
     "exit_variants",
@@ -293,8 +343,12 @@ INBOUND_CAPTURES = [
     "log_and_events",
     "log_events",
     "log_only",
+    "lowlevel",
     "malformed",
     "myevents_inbound",
+    "registrations",
+    "restart_recover_after",
+    "restart_recover_before",
     "rude_rejection",
     "sendevent",
     "sendevent_xml",
@@ -303,6 +357,8 @@ INBOUND_CAPTURES = [
     "special_json",
     "special_plain",
     "special_xml",
+    "transfer_hold",
+    "transfer_hold_json",
     "unauthed_commands",
     "userauth",
     "userauth_longlist",
@@ -312,6 +368,10 @@ INBOUND_CAPTURES = [
     "userauth_variant_2",
     "userauth_variant_3",
 ]
+DAY = (  # like a production day
+    *("callcenter", "calls_sip", "calls_sip_json", "conference", "conference_xml", "lowlevel", "registrations"),
+    *("restart_recover_after", "restart_recover_before", "transfer_hold", "transfer_hold_json"),
+)
 ODD_VARIABLES = {
     "v_utf8_zh": "你好\uff0c世界 呼叫中心",
     "v_percent": "100% sure, 50%off",
@@ -327,18 +387,21 @@ ODD_VARIABLES = {
 
 @pytest.mark.parametrize("name", INBOUND_CAPTURES)
 def test_replies_of_an_inbound_capture(name: str) -> None:
-    data = capture(name)
+    data = whole(name)
+    messages = messages_of(data)
     users = dict(USERS)
     if name == "userauth_longlist":
-        allowed = messages_of(data)[1]["Allowed-API"].partition("Content-Type")[0]
+        allowed = messages[1]["Allowed-API"].partition("Content-Type")[0]
         users["longlist@test.local"] = User("longpw", api=allowed + "7" * 400)
     with Emulator(users=users, allow=name != "rude_rejection") as switch:
         switch.api["show"] = "type,name,ikey,filename\n"
         switch.api["originate"] = lambda _args: f"+OK {switch.add_session().uuid}\n"
         switch.api["msleep"] = lambda args: Later(int(args) / 100_000, "+OK\n")
+        if name in DAY:
+            script(switch, name, messages)
         bound = re.search(rb"Unique-ID: (\S+)", data)
         hangup = None
-        if bound and "sendevent" not in name:
+        if bound and "sendevent" not in name and name not in DAY:
             session = switch.add_session(bound[1].decode(), ODD_VARIABLES)
             if b"Controlled-Session-UUID" in data:
                 hangup = lambda: switch.hangup(session.uuid)  # noqa: E731
@@ -346,7 +409,7 @@ def test_replies_of_an_inbound_capture(name: str) -> None:
             switch.add_session("aa28a1f7-d336-4d7c-87ef-e72da0db6198")
         with connected(switch, login=False) as client:
             converse(name, client, hangup)
-    assert_same(*[[summary(message) for message in found] for found in (replies_in(messages_of(data)), client.replies)])
+    assert_same(*[[summary(message) for message in found] for found in (replies_in(messages), client.replies)])
     if hangup is not None:
         assert client.events[-1].name == "CHANNEL_HANGUP"
 
@@ -1247,6 +1310,22 @@ def test_a_replay_comes_from_a_file(tmp_path: Path, suffix: str) -> None:
         client.until(lambda: len(client.events) == 3)
         assert client.text("api echo open") == "open"
     assert [event.frame for event in client.events] == events
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", DAY)
+def test_a_production_day_is_replayed_verbatim(name: str) -> None:
+    """Whole in make test-all; else of the long ones the beginning."""
+    data = whole(name) if FULL else capture(name)
+    kept = (eslcodec.Event, eslcodec.LogLine)
+    frames = [message.frame for message in messages_of(data) if isinstance(message, kept)]
+    with (
+        Emulator(replay=data, lossless=True, then="close") as switch,
+        connected(switch, "event plain ALL") as client,
+    ):
+        client.to_the_end()
+    assert [message.frame for message in client.messages if isinstance(message, kept)] == frames
+    assert len(frames) > 150
 
 
 def test_a_capture_without_events_cannot_be_replayed() -> None:

@@ -456,6 +456,12 @@ MADE = [
     ("InvalidContentLength", (b"x",), {"values": (b"x",)}, BAD_TEXT),
     (
         "InvalidContentLength",
+        (),
+        {"values": ()},
+        "read no Content-Length in the frame of a JSON or XML event, expected one",
+    ),
+    (
+        "InvalidContentLength",
         (b"1", b"2"),
         {"values": (b"1", b"2")},
         "read Content-Length '1' and '2' in one frame, expected one value",
@@ -477,6 +483,12 @@ MADE = [
         (6, 5),
         {"read": 6, "limit": 5},
         "read a Content-Length of 6 bytes, expected no more than 5 (max_body_bytes)",
+    ),
+    (
+        "BodyTooLarge",
+        (b"99999999999999999999", 5),
+        {"read": 99999999999999999999, "limit": 5},
+        "read a Content-Length of 99999999999999999999 bytes, expected no more than 5 (max_body_bytes)",
     ),
     (
         "IncompleteFrame",

@@ -1053,6 +1053,8 @@ BROKEN = {
     "length too large": b"Content-Length: 99999999999999999999\n\n",
     "length negative": b"Content-Length: -1\n\n",
     "lengths that differ": b"Content-Length: 1\nContent-Length: 2\n\nab",
+    "length of a JSON event missing": b"Content-Type: text/event-json\n\n",
+    "length of a JSON event missing, spelled oddly": b"Content-Type: text/event%2Djson\n\n",
 }
 
 

@@ -347,6 +347,13 @@ def test_message_made_by_hand_obeys_the_rules_of_content_length(esl):
     for block in (b"Content-Length: x\n\n", b"Content-Length: 1\nContent-Length: 2\n\n"):
         with pytest.raises(esl.InvalidContentLength):
             esl.Message(block, b"x")
+    for content_type in (b"text/event-json", b"TEXT/event-xml"):
+        head = b"Content-Type: " + content_type + b"\n\n"
+        for kind in (esl.Message, esl.Event):
+            with pytest.raises(esl.InvalidContentLength, match=r"^read no Content-Length in the frame of a JSON"):
+                kind(head)
+            assert kind(head, b"{}").payload == b"{}"  # what its length is need not be said by hand
+    assert esl.Event(b"Content-Type: text/event-plain\n\n").payload is None
 
 
 def test_a_gap_keeps_both_sides_in_copies_and_compares_without_them(esl):
@@ -363,6 +370,14 @@ def test_a_gap_keeps_both_sides_in_copies_and_compares_without_them(esl):
     assert (alone.same_core, alone.at_most) == (None, None)
     read = esl.Gap(gap.frame[: -len(gap.payload)], gap.payload)  # from its bytes alone
     assert (read, read.last_sequence, read.at_most) == (gap, None, None)
+
+
+def test_a_gap_is_told_by_the_switchs_own_heads(esl):
+    copied = [("Core-UUID", "old"), ("Event-Sequence", "1"), ("Event-Date-Timestamp", "0")]
+    last = esl.Event.build("CUSTOM", [*copied, ("Core-UUID", "c"), ("Event-Sequence", "7")])
+    gap = esl.Gap.of(1, "gone", last)
+    gap.resume(esl.Event.build("CUSTOM", [*copied, ("Core-UUID", "c"), ("Event-Sequence", "10")]))
+    assert (gap.last_sequence, gap.same_core, gap.at_most) == (7, True, 2)
 
 
 def test_a_gap_before_another_core_or_events_without_numbers(esl):

@@ -586,6 +586,9 @@ def payload_of(format, fields, body=None):
         members = [b'"%b":"%b"' % field for field in fields]
         members += [] if body is None else [b'"Content-Length":"%d","_body":"%b"' % (len(body), body)]
         return b"{" + b",".join(members) + b"}"
+    if format == "plain":
+        fields = fields if body is None else [*fields, (b"Content-Length", b"%d" % len(body))]
+        return b"".join(b"%b: %b\n" % field for field in fields) + b"\n" + (body or b"")
     lines = b"".join(b"    <%b>%b</%b>\n" % (name, value, name) for name, value in fields)
     rest = b"" if body is None else b"  <Content-Length>%d</Content-Length>\n  <body>%b</body>\n" % (len(body), body)
     return b"<event>\n  <headers>\n%b  </headers>\n%b</event>\n" % (lines, rest)
@@ -686,12 +689,105 @@ def test_row_last_of_several_event_names_counts(esl, format, first):
     elif first != "name":
         getattr(message, first)()
     assert message.name == message["Event-Name"] == message["event-NAME"] == "PRIVATE_COMMAND"
-    assert (message["EVENT-NAME"], message.sequence) == ("X", 1)
+    assert (message["EVENT-NAME"], message.sequence, message["Event-Sequence"]) == ("X", 2, "1")
     assert list(message.asdict().items()) == [
         *(("Event-Name", "PRIVATE_COMMAND"), ("Event-Sequence", "1"), ("EVENT-NAME", "X")),
     ]
     assert message.getlist("event-name") == ["COMMAND", "PRIVATE_COMMAND"]
     assert message.to_dict()["Event-Name"] == "PRIVATE_COMMAND"
+
+
+SENDERS_HEAD = [
+    *((b"Event-Subclass", b"my"), (b"Event-Name", b"DTMF"), (b"Core-UUID", b"old"), (b"Unique-ID", b"u")),
+    *((b"Event-Date-Timestamp", b"1000000"), (b"Event-Sequence", b"7"), (b"Event-UUID", b"e")),
+]
+OWN_HEAD = [
+    *((b"Event-Name", b"CUSTOM"), (b"Core-UUID", b"new"), (b"Event-Date-Timestamp", b"2000000")),
+    *((b"Event-Sequence", b"525"), (b"A", b"1")),
+]
+
+
+def own(event):
+    return event.name, event.sequence, event.timestamp and event.timestamp.timestamp(), event.id
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("first", [None, "asdict", "pairs", "to_dict", "to_json", "__len__", "body", "absent"])
+@pytest.mark.parametrize("body", [None, b"Event-Name: B\nEvent-Sequence: 9\nCore-UUID: b\n"])
+def test_row_of_two_heads_the_last_is_the_switchs_own(esl, format, first, body):
+    message = event(esl, format, *SENDERS_HEAD, *OWN_HEAD, body=body)
+    if first == "absent":
+        assert message.get("absent") is None
+    elif first == "body":
+        assert message.body == body
+    elif first is not None:
+        getattr(message, first)()
+    for _ in range(2):
+        assert own(message) == ("CUSTOM", 525, 2.0, "new:525")
+    assert message.select("Event-Sequence", "Event-Date-Timestamp", "core-uuid") == ("7", "1000000", "old")
+    assert (message["Event-Sequence"], message["Event-Name"], message.asdict()["Core-UUID"]) == ("7", "CUSTOM", "old")
+    for other in FORMATS:
+        again = esl.Event.from_payload(message.serialize(other), other)
+        assert own(again) == own(message)
+        assert again["Event-Sequence"] == "7"
+
+
+def test_of_two_heads_of_an_event_of_our_own_the_last_counts(esl):
+    head = [("Core-UUID", "old"), ("Event-Sequence", 7), ("Core-UUID", "new"), ("Event-Sequence", 525)]
+    built = esl.Event.build("DTMF", head)
+    assert (built.id, built.sequence, built["Core-UUID"]) == ("new:525", 525, "old")
+    assert pickle.loads(pickle.dumps(built)).id == "new:525"
+    assert esl.JobResult.of(built).id == "new:525"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_names_of_two_heads_side_by_side_are_no_array(esl, format):
+    names = (b"Event-Name", b"Core-UUID", b"Event-Date-Timestamp", b"Event-Sequence")
+    fields = [(name, value) for name in names for value in (b"1", b"2")]
+    message = event(esl, format, *fields)
+    assert message.pairs() == [(name.decode(), value.decode()) for name, value in fields]
+    assert own(message) == ("2", 2, 0.000002, "2:2")
+    assert message["Event-Sequence"] == "1"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_last_of_a_name_is_of_the_spelling_that_a_look_up_takes(esl, format):
+    lower = [(name.lower(), value) for name, value in [*OWN_HEAD, *SENDERS_HEAD]]
+    assert event(esl, format, *lower).id == "old:7"
+    assert event(esl, format, *lower, *OWN_HEAD, *lower).id == "new:525"
+    assert event(esl, format, *SENDERS_HEAD, *lower).id == "old:7"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_id_is_none_without_both_of_its_parts(esl, format):
+    assert event(esl, format, (b"A", b"1"), (b"Event-Sequence", b"7")).id is None
+    assert event(esl, format, (b"A", b"1"), (b"Core-UUID", b"c")).id is None
+    assert event(esl, format, (b"A", b"1")).id is None
+    assert event(esl, format, (b"Event-Sequence", b"x"), (b"Core-UUID", b"c")).id == "c:x"
+    assert event(esl, format, (b"Event-Sequence", b"x"), (b"Core-UUID", b"c")).sequence is None
+
+
+def test_the_last_of_a_name_in_odd_lines(esl):
+    def sequence_of(payload):
+        (message,) = decode_every_way(esl, support.plain(payload))
+        return message._last("Event-Sequence")
+
+    assert sequence_of(b"Event-Sequence: 1\nEvent-Sequence:2\n\n") == "2"
+    assert sequence_of(b"Event-Sequence: 1\nEvent-Sequence:b: 2\n\n") == "1"
+    assert sequence_of(b"Event-Sequence:b: 2\n\n") is None
+    assert sequence_of(b"Event-Sequence: 1\r\nEvent-Sequence: %32\r\n\r\nEvent-Sequence: 3\n") == "2"
+    assert sequence_of(b"Event-Sequence: 1\nX-Event-Sequence: 2\nEvent-Sequence: ") == ""
+    assert sequence_of(b"A: 1\n\nEvent-Sequence: 3\n") is None
+    assert sequence_of(b"\nEvent-Sequence: 3\n") is None
+    assert sequence_of(b"") is None
+
+
+def test_the_last_of_a_name_in_json_with_escapes(esl):
+    payload = b'{"Event-Sequence":"1","Event-\\u0053equence":"2","event-sequence":"3","\\u0065vent-sequence":"4"}'
+    assert esl.Event.from_payload(payload, "json").sequence == 2
+    assert esl.Event.from_payload(payload, "json")._last("event-sequence") == "4"
+    assert esl.Event.from_payload(payload.replace(b'"E', b'"e'), "json").sequence == 2  # of event-Sequence
+    assert esl.Event.from_payload(b'{"event-sequence":"3","\\u0065vent-sequence":"4"}', "json").sequence == 4
 
 
 @pytest.mark.parametrize(
@@ -742,9 +838,18 @@ def test_row_content_length_of_the_frame_frames_and_that_of_the_payload_does_not
 
 
 @JSON_XML
-def test_row_frame_without_a_length_has_no_payload(esl, format):
-    message, reply = decode_every_way(esl, b"Content-Type: text/event-%b\n\n" % format.encode() + OK)
-    assert (type(message), message.payload, message.raw) == (esl.Event, None, b"")
+def test_row_frame_without_a_length_is_refused(esl, format):
+    decoder = esl.Decoder()
+    decoder.feed(OK + b"Content-Type: text/event-%b\n\n" % format.encode() + OK)
+    assert next(decoder).text == "+OK"
+    with pytest.raises(esl.InvalidContentLength):
+        next(decoder)
+
+
+@JSON_XML
+def test_row_frame_of_length_zero_has_an_empty_payload(esl, format):
+    message, reply = decode_every_way(esl, support.frame(b"Content-Type: text/event-%b" % format.encode(), b"") + OK)
+    assert (type(message), message.payload, message.raw) == (esl.Event, b"", b"")
     assert message.malformed.offset == 0
     assert (message.pairs(), message.body, message.name) == ([], None, None)
     assert message.serialize(format) == b""

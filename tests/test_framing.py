@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from support import AUTH, OK, decode, decode_every_way, frame, pieces, plain, receive
+from support import AUTH, OK, decode, decode_every_way, frame, pieces, plain, receive, take
 
 
 def kinds(messages):
@@ -31,6 +33,8 @@ def kinds(messages):
 )
 @pytest.mark.parametrize("body", [None, b"", b"A: 1\n\nbody\n\n"])
 def test_every_content_type_of_the_protocol_has_its_kind(esl, content_type, kind, body):
+    if body is None and content_type.endswith((b"json", b"xml")):
+        body = b"{}"  # a switch always writes its length
     message, reply = decode_every_way(esl, frame(b"Content-Type: " + content_type, body) + OK)
     assert type(message) is getattr(esl, kind)
     assert message.content_type == content_type.decode()
@@ -58,6 +62,40 @@ def test_content_type_of_an_event_is_its_frames_and_not_its_payloads(esl):
     (event,) = decode_every_way(esl, plain(b"Event-Name: MESSAGE\nContent-Type: text/html\n\n"))
     assert event.content_type == "text/event-plain"
     assert event["Content-Type"] == "text/html"
+
+
+@pytest.mark.parametrize("content_type", [b"text/event-json", b"text/event-xml", b"Text/Event-JSON"])
+@pytest.mark.parametrize("lines", [b"", b"X: 1\n", b"Content-Length : 2\n", b"X-Content-Length: 2\n"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_json_or_xml_event_without_a_length_is_refused_behind_what_came_before(esl, content_type, lines, end):
+    data = OK + lines + b"Content-Type: " + content_type + end + end + b"{}"
+    for make in (esl.Decoder, esl.FrameSplitter):
+        for sizes in ((1,), (7, 2), (1000,)):
+            decoder, came = make(), []
+            with pytest.raises(esl.InvalidContentLength) as caught:
+                take(decoder, pieces(data + OK, *sizes), came)
+            assert len(came) == 1
+            assert caught.value.values == ()
+            assert str(caught.value) == "read no Content-Length in the frame of a JSON or XML event, expected one"
+            for ask in (lambda decoder=decoder: next(decoder), decoder.feed_eof):
+                with pytest.raises(esl.InvalidContentLength, match=f"^{re.escape(str(caught.value))}$"):
+                    ask()
+            assert decoder.consumed == len(OK)
+
+
+def test_which_content_type_needs_a_length_is_told_as_its_kind_is(esl):
+    decoder = esl.Decoder()
+    decoder.feed(b"content-type: text/event-json\nContent-Type: command/reply\n\n")
+    assert type(decoder.next_message()) is esl.CommandReply
+    decoder.feed(b"content-type: command/reply\nContent-Type: text/event-json\n\n")
+    with pytest.raises(esl.InvalidContentLength):
+        decoder.next_message()
+
+
+def test_json_or_xml_event_with_an_empty_payload_is_malformed_only(esl):
+    for format in ("json", "xml"):
+        event, reply = decode_every_way(esl, frame(b"Content-Type: text/event-" + format.encode(), b"") + OK)
+        assert (event.name, event.malformed.format, type(reply)) == (None, format, esl.CommandReply)
 
 
 def test_frame_without_content_type_is_a_plain_message(esl):
@@ -149,11 +187,10 @@ def test_content_length_absent_is_no_body_and_zero_is_an_empty_one(esl):
     assert (absent.body, zero.body) == (None, b"")
 
 
-@pytest.mark.parametrize("kind", [b"plain", b"json", b"xml"])
-def test_event_without_content_length_is_an_event_without_payload(esl, kind):
-    event, reply = decode_every_way(esl, b"Content-Type: text/event-" + kind + b"\n\n" + OK)
+def test_plain_event_without_content_length_is_an_event_without_payload(esl):
+    event, reply = decode_every_way(esl, b"Content-Type: text/event-plain\n\n" + OK)
     assert type(event) is esl.Event
-    assert event.raw == b""
+    assert (event.raw, event.payload) == (b"", None)
     assert reply.frame == OK
 
 

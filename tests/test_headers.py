@@ -373,7 +373,7 @@ def test_last_of_several_event_names_counts(esl):
         result = getattr(message, first, None)
         result() if callable(result) else len(message)
         assert message.name == message["Event-Name"] == message["event-name"] == "PRIVATE_COMMAND"
-        assert message.sequence == 1
+        assert (message.sequence, message["Event-Sequence"], message["event-sequence"]) == (2, "1", "1")
         assert message.asdict() == {"Event-Name": "PRIVATE_COMMAND", "Event-Sequence": "1"}
         assert list(message) == ["Event-Name", "Event-Sequence"]
         assert message.select("Event-Name", "Event-Sequence") == ("PRIVATE_COMMAND", "1")

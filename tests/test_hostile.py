@@ -207,7 +207,12 @@ ENDS: dict[str, Row] = {
     "length of thirty digits": exactly(
         [b"Content-Length: %b\n\n" % (b"9" * 30), flood(b"x")],
         "BodyTooLarge",
-        f"read a Content-Length of {10**18} bytes, expected no more than 67108864 (max_body_bytes)",
+        f"read a Content-Length of {'9' * 30} bytes, expected no more than 67108864 (max_body_bytes)",
+    ),
+    "JSON event without a length": exactly(
+        [b"Content-Type: text/event-json\n\n{}", stay],
+        "InvalidContentLength",
+        "read no Content-Length in the frame of a JSON or XML event, expected one",
     ),
     "negative length": exactly(
         [b"Content-Type: auth/request\nContent-Length: -1\n\n", stay],

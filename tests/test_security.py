@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -186,14 +187,50 @@ def test_content_length_that_is_no_number_is_refused(esl, value):
 
 @pytest.mark.parametrize(
     "digits",
-    [b"67108865", b"4294967296", b"9223372036854775808", b"18446744073709551616", b"9" * 500, b"0" * 500 + b"9" * 18],
+    [
+        *(b"67108865", b"4294967296", b"9223372036854775808", b"18446744073709551616", b"99999999999999999999"),
+        *(b"%d" % (10**18 - 1), b"%d" % 10**18, b"%d" % (10**18 + 1), b"%d" % (10**19 - 1)),
+        *(b"9" * 60, b"9" * 61, b"12345" * 100, b"0" * 500 + b"9" * 18, b"0" * 5000 + b"9" * 600),
+    ],
 )
 def test_huge_content_length_is_refused_with_its_number(esl, digits):
-    decoder = esl.Decoder()
-    decoder.feed(b"Content-Length: " + digits + b"\n\n")
-    with pytest.raises(esl.BodyTooLarge) as caught:
-        decoder.next_message()
-    assert (caught.value.read, caught.value.limit) == (min(int(digits), 10**18), 64 << 20)
+    written = digits.lstrip(b"0").decode()
+    shown = written if len(written) <= 60 else f"{written[:60]}... ({len(written)} digits)"
+    for value in (digits, b" \t" + digits + b" "):
+        decoder = esl.Decoder()
+        decoder.feed(b"Content-Length: " + value + b"\n\n")
+        for ask in (decoder.feed_eof, decoder.next_message, decoder.feed_eof):
+            with pytest.raises(esl.BodyTooLarge) as caught:
+                ask()
+            assert (caught.value.read, caught.value.limit) == (int(written), 64 << 20)
+            assert str(caught.value) == (
+                f"read a Content-Length of {shown} bytes, expected no more than 67108864 (max_body_bytes)"
+            )
+
+
+def test_content_length_with_more_digits_than_a_number_may_have(esl):
+    for count in (601, 1_000_000):
+        decoder = esl.Decoder()
+        decoder.feed(b"Content-Length: " + b"7" * count + b"\n\n")
+        with pytest.raises(esl.BodyTooLarge) as caught:
+            decoder.next_message()
+        assert caught.value.read == 10**600
+        assert str(caught.value) == (
+            f"read a Content-Length of {'7' * 60}... ({count} digits) bytes, "
+            "expected no more than 67108864 (max_body_bytes)"
+        )
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (again.read, again.limit, str(again)) == (10**600, 64 << 20, str(caught.value))
+
+
+def test_repeats_of_a_huge_content_length_are_compared_to_the_last_digit(esl):
+    digits = b"9" * 40
+    for second, error in ((b"0" + digits, "BodyTooLarge"), (digits[:-1] + b"8", "InvalidContentLength")):
+        decoder = esl.Decoder()
+        decoder.feed(b"Content-Length: " + digits + b"\nContent-Length: " + second + b"\n\n")
+        for _ in range(2):
+            with pytest.raises(getattr(esl, error)):
+                decoder.next_message()
 
 
 def test_longer_digits_than_any_bound_are_no_overflow(esl):

@@ -101,6 +101,7 @@ def kind(message: eslcodec.Message) -> object:
     if isinstance(message, eslcodec.Event):
         assert_type((message.name, message.subclass, message.uuid), tuple[str | None, str | None, str | None])
         assert_type((message.sequence, message.timestamp), tuple[int | None, datetime | None])
+        assert_type(message.id, str | None)
         assert_type(message.to_dict(), dict[str, str | list[str]])
         return assert_type(message.envelope, dict[str, str])
     if isinstance(message, eslcodec.CommandReply):

@@ -112,9 +112,10 @@ def _summary(message: Message) -> Iterator[str]:
         return
     match message:
         case Event():
-            name, subclass, uuid, job, channel, sequence = message.select(
-                "Event-Name", "Event-Subclass", "Unique-ID", "Job-UUID", "Channel-Name", "Event-Sequence"
+            name, subclass, uuid, job, channel = message.select(
+                "Event-Name", "Event-Subclass", "Unique-ID", "Job-UUID", "Channel-Name"
             )
+            sequence = message._last("Event-Sequence")
             yield f"{shortened(name or '(no name)'):<24}"
             yield from (shortened(part) for part in (sequence and f"#{sequence}", subclass, uuid, job, channel) if part)
             if message.body is not None:
