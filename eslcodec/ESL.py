@@ -46,7 +46,7 @@ In both modes this is otherwise than in the official module:
 | `%` without two hexadecimal digits behind it | stays | decoded by `scanf` | it would change values |
 | NUL in a header or a body | a character | ends the value, the block or the body | nothing may be lost |
 | a Content-Length that is no number, or two that differ | ends the connection | read in part | it would forge frames |
-| a JSON or XML event without a Content-Length | ends the connection | its text is read as frames | none comes of a switch |
+| a JSON or XML event without Content-Length | ends the connection | its text is read as frames | no switch sends it |
 | an event's body without a Content-Length in the event | is the body | lost | nothing may be lost |
 | the last line of an event without a line end | a header | lost, or the body | as everywhere here |
 | a header `_body` of the frame itself | a header | makes an event of it | it would forge events |
