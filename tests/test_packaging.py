@@ -104,6 +104,7 @@ ORDER = [
     {"headers", "render", "commands", "backoff", "_options"},
     {"subscriptions"},
     {"connection"},
+    {"_door"},
     {"sync", "aio"},
     {"_switch"},
     {"_listener"},
