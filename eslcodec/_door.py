@@ -83,10 +83,10 @@ class Door:
     def stop(self) -> None:
         """Take no connections any more. If the socket is our own, the kernel refuses them from now on, where it can be
         told so while the socket is open."""
-        self.listening = False
         if self.own:
             with suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)  # for all who have it: a child of a fork may
+        self.listening = False
 
     def shut(self) -> None:
         """The same, with the socket closed."""

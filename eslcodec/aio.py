@@ -1760,13 +1760,16 @@ class Server:
     async def _refuse(self, sock: socket.socket, address: tuple[str, int]) -> None:
         """`connect`, and what lets the channel go on in the dialplan."""
         link = _Link(self._loop, self._make_connection())
-        end = self._loop.time() + limits.REFUSAL_SECONDS
-        try:
+
+        async def send_on() -> None:
             await self._loop.connect_accepted_socket(lambda: link, sock)
-            await link.outcome(link.connection.ready, limits.REFUSAL_SECONDS)
-            await _part(link, "resume", max(end - self._loop.time(), 0))
+            await link.outcome(link.connection.ready, math.inf)
+            await _part(link, "resume")
+
+        try:
+            await _within(limits.REFUSAL_SECONDS, "sending it on", send_on())
         except (ESLError, OSError) as error:
-            _LOG.warning("a call from %s:%s was refused without a word: %s", *address, error)
+            _LOG.warning("a call from %s:%s was refused without being sent on: %s", *address, error)
         finally:
             link.close()
             await link.shut.wait()
@@ -1792,8 +1795,8 @@ class Server:
         if running.parted:
             return
         running.parted = True
-        with suppress(ESLError, OSError):
-            await _part(running.link, running.calls, _GRACE)
+        with suppress(ESLError, TimeoutError):
+            await _within(_GRACE, "the end of the connection", _part(running.link, running.calls))
 
     async def _handle(self, call: Call) -> None:
         try:
@@ -1805,23 +1808,17 @@ class Server:
                 _LOG.exception("the handler of the call %s failed", call.uuid)
 
 
-async def _part(link: _Link, calls: Calls, seconds: float) -> None:
+async def _part(link: _Link, calls: Calls) -> None:
     """Say to a call what becomes of it, and wait until the switch has answered that and closed the connection.
 
     Raises:
-        ESLError: nothing can be said, or there is no answer.
-        TimeoutError: it closes nothing.
+        ESLError: nothing can be said, or it is refused.
     """
     last = farewell(link.connection, calls)
-    if last is None:
-        return
-
-    async def over() -> None:
+    link.settle()
+    if last is not None:
         await link.outcome(last, math.inf)
         await link.shut.wait()
-
-    link.settle()
-    await _within(seconds, "the end of the connection", over())
 
 
 def serve(

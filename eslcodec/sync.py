@@ -1622,7 +1622,7 @@ class _Porter:
         now = time.monotonic()
         for refusal in list(self.refusals):
             if refusal.deadline <= now:
-                refusal.give_up(f"it took more than {limits.REFUSAL_SECONDS:g} s")
+                refusal.give_up(f"sending it on took more than {limits.REFUSAL_SECONDS:g} s")
             elif self._until <= now:
                 refusal.give_up("the server was closed")
             else:
@@ -1647,7 +1647,7 @@ class _Porter:
         self._watch(self._door.sock if waits else None)
 
     def _take_in(self) -> None:
-        while self._door.listening and len(self.refusals) < limits.REFUSALS:
+        while self._door.listening and not self._server._closing.is_set() and len(self.refusals) < limits.REFUSALS:
             found = self._door.accept()
             if found is None:
                 if self._server._full and self._door.own:
@@ -1710,7 +1710,7 @@ class _Porter:
     def _dismiss(self, refusal: _Refusal) -> None:
         end = refusal.connection.end
         if end is not None and not end.clean:
-            _LOG.warning("a call from %s:%s was refused without a word: %s", *refusal.address, end.reason)
+            _LOG.warning("a call from %s:%s was refused without being sent on: %s", *refusal.address, end.reason)
         self.refusals.discard(refusal)
         self._selector.unregister(refusal.sock)
         refusal.sock.close()
