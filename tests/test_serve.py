@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -102,8 +103,7 @@ class House:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._runner.join(PATIENCE)
                 self._loop.close()
-        names = [thread.name for thread in threading.enumerate() if thread.name.startswith("eslcodec-")]
-        assert [name for name in names if name != "eslcodec-caretaker"] == []
+        until(lambda: not [one for one in threading.enumerate() if re.match("eslcodec-(serve|call)-", one.name)])
 
     async def _nothing_left(self) -> None:
         while asyncio.all_tasks() != {asyncio.current_task()}:
@@ -878,3 +878,60 @@ def works(esl: ModuleType, listener: socket.socket, cause: str, go: int, went: i
             os.read(go, 1)
         status = 0
     os._exit(status)
+
+
+# gevent
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import socket
+import subprocess
+import threading
+import eslcodec
+
+gate = threading.Event()
+
+def handle(call):
+    gate.wait(20)
+    call.hangup("USER_BUSY")
+
+listener = socket.create_server(("127.0.0.1", 0))
+with eslcodec.serve(handle, max_calls=1) as own, eslcodec.serve(handle, max_calls=1, sock=listener) as given:
+    print(own.port, given.port, flush=True)
+    while own.listening or not given.refused:
+        gate.wait(0.001)
+    print("full", flush=True)
+    gate_of = given._porter.refusals
+    while gate_of:
+        gate.wait(0.001)
+    gate.set()
+    while own.calls or not own.listening:
+        threading.Event().wait(0.001)
+    print("free", flush=True)
+    while not own.calls:
+        threading.Event().wait(0.001)
+    own.close(calls="hangup")
+print(sorted(one.name for one in threading.enumerate() if one.name.startswith("eslcodec-serve")), flush=True)
+"""
+
+
+def test_under_gevent(esl: ModuleType) -> None:
+    """The server runs in a process of its own, whose threads are greenlets."""
+    pytest.importorskip("gevent")
+    environment = {**os.environ, "ESLCODEC_IMPL": esl.__impl__}
+    command = [sys.executable, "-c", GEVENT]
+    with (
+        Emulator() as switch,
+        subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        own, given = map(int, process.stdout.readline().split())
+        calls = [rings(switch, port) for port in (own, given)]
+        is_sent_on(rings(switch, given), "async")
+        assert process.stdout.readline() == "full\n"
+        assert [call.wait(PATIENCE) for call in calls] == ["USER_BUSY"] * 2
+        assert process.stdout.readline() == "free\n"
+        assert rings(switch, own).wait(PATIENCE) == "USER_BUSY"
+        assert process.stdout.readline() == "[]\n"
+        assert process.wait(PATIENCE) == 0
