@@ -1,32 +1,38 @@
-# `make demo` and `make test` need Python 3.10+ and nothing else; everything goes into $(VENV).
+# `make demo` and `make test` need Python 3.10+ and a network; everything goes into $(VENV), and nothing else is left here.
 # What is tested is the installed package, as users get it. Nothing here runs `python -m` in this folder after the
 # install, because that would put the checkout's eslcodec/, which has no compiled core, before the installed one.
+# Whatever is said of a target behind ## is its line in `make help`.
 
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 
 BIN := $(VENV)/bin
+CACHE := $(abspath $(VENV))/cache
+RUN := PYTHONPYCACHEPREFIX=$(CACHE)/python HYPOTHESIS_STORAGE_DIRECTORY=$(CACHE)/hypothesis
+CACHED := -o cache_dir=$(CACHE)/pytest
 # A worker for each CPU; one that has nothing left to do takes tests from another.
 PYTEST := $(BIN)/pytest -q -n auto --dist worksteal
-PIP := $(BIN)/pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -I tools/install.py --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
 
-.PHONY: demo test test-all lint docs coverage measure bench bench-peers dist clean preflight
+.PHONY: demo test test-all lint docs coverage measure bench bench-peers dist clean help preflight
 
 demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
 	$(BIN)/eslcodec demo $(ARGS)
 
 test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on the Python core; heavy tests at a fifth
 	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
-		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; ESLCODEC_IMPL=c $(PYTEST) $(ARGS); fi
-	ESLCODEC_IMPL=python $(PYTEST) $(ARGS)
+		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=c $(PYTEST) $(CACHED) $(ARGS); fi
+	@echo 'ESLCODEC_IMPL=python $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=python $(PYTEST) $(CACHED) $(ARGS)
 
 test-all: export ESLCODEC_TEST_FULL = 1
 test-all: test  ## the same with heavy tests at their whole size
 
-lint: $(VENV)/.lint
+lint: export RUFF_CACHE_DIR = $(CACHE)/ruff
+lint: export MYPY_CACHE_DIR = $(CACHE)/mypy
+lint: $(VENV)/.lint  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
@@ -40,26 +46,35 @@ coverage:  ## branches of eslcodec/ over both cores, and lines of the .pyx (a sl
 measure: $(VENV)/.test
 	@$(PIP) install Cython
 	sed 's/^branch = true/&\nplugins = ["Cython.Coverage"]/' pyproject.toml >$(VENV)/coverage.toml
-	export COVERAGE_RCFILE=$(VENV)/coverage.toml; for core in c python; do \
-		ESLCODEC_TEST_FULL=1 ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode $(BIN)/pytest -q --timeout=0 $(ARGS) || exit; done; \
+	@cp $(VENV)/source/src/*.c src/  # where Cython.Coverage looks for it
+	@trap 'rm -f src/*.c' EXIT; export COVERAGE_RCFILE=$(VENV)/coverage.toml COVERAGE_FILE=$(CACHE)/coverage; \
+	mkdir -p $(CACHE); for core in c python; do \
+		$(RUN) ESLCODEC_TEST_FULL=1 ESLCODEC_IMPL=$$core $(BIN)/coverage run --parallel-mode \
+			$(BIN)/pytest -q $(CACHED) --timeout=0 $(ARGS) || exit; done; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 bench: $(VENV)/.test $(VENV)/.bench  ## what our own calls cost, on both cores (bench/README.md)
-	$(BIN)/pytest bench $(ARGS)
+	$(RUN) $(BIN)/pytest $(CACHED) bench $(ARGS)
 
 bench-peers: $(VENV)/.bench  ## ours beside other clients and the machine's limits: table, chart and marks in bench/results/
-	$(BIN)/python bench/peers.py --wheel $(VENV)/wheel/*.whl --envs $(VENV)-peers $(ARGS)
+	$(RUN) $(BIN)/python bench/peers.py --wheel $(VENV)/wheel/*.whl --envs $(VENV)-peers $(ARGS)
 
 dist: $(VENV)/.dist  ## sdist, a wheel for this platform and a pure one, both built from the sdist
 	rm -rf build dist *.egg-info
 	$(BIN)/pyproject-build --sdist
 	ESLCODEC_BUILD_EXTENSION=yes $(PIP) wheel --no-deps --wheel-dir dist dist/*.tar.gz
 	ESLCODEC_BUILD_EXTENSION=no $(PIP) wheel --no-deps --wheel-dir dist dist/*.tar.gz
+	rm -rf *.egg-info
 	$(BIN)/python tools/check_dist.py dist
 
-clean:
+clean:  ## remove all that was made here
 	rm -rf $(VENV) $(VENV)-coverage $(VENV)-peers build dist *.egg-info .coverage* .benchmarks .hypothesis .*_cache src/_codec_c.c
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\(VENV\)/, "$(VENV)"); printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'PYTHON=$(PYTHON)  the interpreter; VENV=$(VENV)  where everything goes; ARGS=...  for the program that is run'
 
 preflight:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -70,11 +85,13 @@ $(VENV)/.made: | preflight
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-# Compiled once for all extras. Old build/ and egg-info go first: setuptools would ship what is left in them.
+# Compiled once for all extras, in a copy: setuptools leaves build/ and egg-info behind, and ships what it finds in them.
 $(VENV)/.wheel: $(VENV)/.made $(SOURCES)
 	@echo 'building eslcodec and installing it into $(VENV)'
-	@rm -rf build $(VENV)/wheel *.egg-info
-	@$(PIP) wheel --no-deps --wheel-dir $(VENV)/wheel .
+	@rm -rf $(VENV)/wheel $(VENV)/source
+	@mkdir $(VENV)/source
+	@cp -R LICENSE README.md pyproject.toml setup.py eslcodec src $(VENV)/source
+	@$(PIP) wheel --no-deps --wheel-dir $(VENV)/wheel $(abspath $(VENV))/source
 	@$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 

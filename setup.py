@@ -4,10 +4,17 @@ ESLCODEC_BUILD_EXTENSION   yes: a failure is an error; no: a pure-Python wheel; 
 ESLCODEC_BUILD_MODE        release (default), debug, sanitize (ASan and UBSan), coverage (line tracing of the .pyx)
 """
 
+import ast
 import os
 import platform
+import re
+import runpy
+import shutil
 import sys
+from functools import cache
 from glob import glob
+from pathlib import Path
+from sysconfig import get_config_var, get_platform
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -28,35 +35,91 @@ mode = switch("ESLCODEC_BUILD_MODE", "debug", "sanitize", "coverage", unset="rel
 tracing = mode == "coverage"
 
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+# A release has no debug info and no symbols: 1.8 MB of 2.1. Unless CFLAGS ask for them, or a sanitizer is to show them.
+flags = f"{get_config_var('CFLAGS')} {os.getenv('CFLAGS', '')}"
+wants_symbols = "-fsanitize" in flags or "-g" in os.getenv("CFLAGS", "").split()
+stripped = get_platform().startswith("linux") and not wants_symbols
 COMPILE = {  # come behind the interpreter's own flags, so these win; -UNDEBUG brings assert() back
-    "release": ["/O2" if sys.platform == "win32" else "-O3"],
+    "release": ["/O2"] if sys.platform == "win32" else ["-O3", "-g0"] if stripped else ["-O3"],
     "debug": ["-O0", "-g3", "-UNDEBUG"],
     "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-UNDEBUG", *SANITIZERS],
     "coverage": ["-O0"],
 }
+LINK = {"release": ["-Wl,-s"] if stripped else [], "sanitize": SANITIZERS}
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
     "wraparound": False,
-    "embedsignature": True,
+    "binding": True,  # functions that inspect.signature() understands
+    "embedsignature": False,  # so no docstring needs to begin with it
     "linetrace": tracing,
 }
+
+# What a function of the compiled core does is written once, in the Python core. In the .pyx stands where; what is
+# translated has the docstring itself there, on that one line, so that every line keeps its number.
+SEE = re.compile(r'"""See (eslcodec(?:\.\w+)+)\."""')
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def docstring(name: str) -> str:
+    """Of a module, class, function or property by its full name; of a class with what `__text_signature__` shows."""
+    parts = name.split(".")
+    at = next(at for at in range(len(parts), 0, -1) if Path(*parts[:at]).with_suffix(".py").is_file())
+    node: ast.Module | ast.ClassDef | ast.FunctionDef = parsed(Path(*parts[:at]).with_suffix(".py"))
+    for part in parts[at:]:
+        node = [inner for inner in node.body if getattr(inner, "name", None) == part][-1]  # behind its overloads
+    doc = ast.get_docstring(node)
+    if doc is None:
+        raise LookupError(f"{name} has no docstring")
+    return f"{node.name}({parameters(node)})\n--\n\n{doc}" if isinstance(node, ast.ClassDef) else doc
+
+
+def parameters(kind: ast.ClassDef) -> str:
+    """What its constructor takes, without types, and with numbers for the names in limits.py."""
+    functions = [node for node in kind.body if getattr(node, "name", None) in ("__init__", "__new__")]
+    arguments = ast.parse(ast.unparse(functions[-1])).body[0].args
+    del arguments.args[0]
+    for argument in ast.walk(arguments):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    limits = runpy.run_path("eslcodec/limits.py")
+    return re.sub(r"\blimits\.(\w+)", lambda match: repr(limits[match[1]]), ast.unparse(arguments))
+
+
+def write_documented(folder: Path) -> None:
+    """A copy of src/ in which every docstring is the one that it points to."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree("src", folder / "src")
+    for source in folder.rglob("*.p[yx][xdi]"):
+        text = source.read_text(encoding="utf-8")
+        source.write_text(SEE.sub(lambda match: repr(docstring(match[1])), text), encoding="utf-8")
 
 
 class BuildExt(build_ext):
     """Runs Cython when the extension is built, not each time setup.py is read (pip reads it three times)."""
 
     def build_extension(self, ext: Extension) -> None:
-        # The C goes to build/, but for line tracing beside the .pyx, where Cython.Coverage looks for it.
-        # `force`: another ESLCODEC_BUILD_MODE gives other C from the same files.
-        build_dir = None if tracing else "build/cython"
+        folder, root = Path("build", "cython"), Path.cwd()
         try:
             from Cython.Build import cythonize
 
-            (translated,) = cythonize([ext], build_dir=build_dir, force=True, compiler_directives=DIRECTIVES)
+            write_documented(folder)
+            os.chdir(folder)  # so that tracebacks and coverage say src/_codec_c.pyx
+            try:
+                (translated,) = cythonize([ext], compiler_directives=DIRECTIVES)
+            finally:
+                os.chdir(root)
         except Exception as error:  # no Cython, or Cython's CompileError: to us the same as no C compiler
             raise CompileError(f"Cython could not translate {ext.sources[0]}: {error!r}") from error
-        ext.sources = translated.sources  # and nothing else of it: cythonize() returns a copy without `optional`
+        # Nothing else is taken of what cythonize() returns: it is a copy without `optional`.
+        ext.sources = [str(folder / source) for source in translated.sources]
+        if tracing:  # Cython.Coverage looks for the C beside the .pyx
+            for source in translated.sources:
+                shutil.copy(folder / source, source)
         super().build_extension(ext)
 
 
@@ -65,9 +128,9 @@ core = Extension(
     sources=["src/_codec_c.pyx"],
     depends=glob("src/*.h"),
     include_dirs=["src"],
-    define_macros=[("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [],
+    define_macros=[("ESL_BUILD", mode), *([("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [])],
     extra_compile_args=COMPILE[mode],
-    extra_link_args=SANITIZERS if mode == "sanitize" else [],
+    extra_link_args=LINK.get(mode, []),
     optional=wanted == "try",
 )
 setup(ext_modules=[] if wanted == "no" else [core], cmdclass={"build_ext": BuildExt})

@@ -42,6 +42,9 @@ def all_cases() -> list[tuple[str, str]]:
     for kind in ("sip", "churn"):
         cases += [(task, f"{kind}_plain") for task in OVERALL]
         cases += [(task, f"{kind}_json") for task in ("five", "asdict", "orjson_loads")]
+        cases += [
+            (f"{module}_{read}", f"{kind}_json") for module in ("official", "esl") for read in ("name", "five", "all")
+        ]
         cases += [(task, f"{kind}_plain/shuffled") for task in ("asdict", "five")]
         cases += [(task, f"{kind}_plain@{size}") for size in (1460, 16) for task in ("five", "asdict", "greenswitch")]
         cases += [(task, f"{kind}_plain") for task in ("keep_events", "keep_dicts")]

@@ -2,15 +2,15 @@
 
     from eslcodec import ESL                # in the place of `import ESL`
     eslcodec.install_as_ESL()               # or once, before whatever says `import ESL` or `from ESL import *`
-    python -m eslcodec.ESL script.py        # or with a script that is left as it is
+    python -m eslcodec.ESL script.py        # or with a script that is left as it is; -m module likewise
 
 Network errors raise nothing: a method returns what the official module returns. Text is UTF-8 with surrogateescape.
 What a server sends is read as everywhere in eslcodec (no truncated frames, no forged headers) and then treated as by
 the official library: header names in any case, `ARRAY::`, `name[i]`, empty values (spec P6). Received events are read
 when they are asked; the first change makes a list of their headers.
 
-Where the official module departs from its documentation, this one follows the documentation; with `ESL.strict = True`
-it does as the official one. But for crashes, leaks and truncation, which are in neither, this is all that differs:
+Where the official module departs from its documentation, or would send something else than was meant, this one does
+not; with `ESL.strict = True` it does as the official one:
 
 | point | default | `ESL.strict = True` |
 |---|---|---|
@@ -20,14 +20,49 @@ it does as the official one. But for crashes, leaks and truncation, which are in
 | `setPriority(n)` | accepted | TypeError |
 | `addBody` called again | adds to the body | replaces it |
 | `serialize("xml")` | the XML of the switch (spec P4.3) | plain |
-| `unshiftHeader` | puts the item first | appends it |
+| `unshiftHeader` | the item first, a new header before all others | appends it, a new `ARRAY::` behind all others |
 | `ESLevent("DTMF", "")` | as without the empty text | an invalid event |
 | the fd of `ESLconnection(fd)` | duplicated; yours is yours to close | taken over |
+| a value that would become another header or command | refused | sent |
+| None as an argument of `filter`, `events` | refused | sent as `(null)` |
+| line ends behind an argument | dropped | sent |
+| an event's own Content-Length | sent once, the body's | sent, and the body's behind it |
+| more than the switch reads as one command | refused | sent; it takes the rest for another command |
+
+Refused: nothing is sent, the logger `eslcodec` has a warning, and what is returned is an event with the Reply-Text
+`-ERR not sent: ...`, or 1 where a number is. `sendEvent` and `sendMSG` refuse an event whose header has a line end or a
+NUL in its value, or a colon in its name. `send` and `sendRecv` send what they are given.
+
+In both modes this is otherwise than in the official module:
+
+| point | here | there | why |
+|---|---|---|---|
+| crashes, leaks, descriptors closed twice | none | some | |
+| long arguments, 64 KiB of headers, long arrays | whole | cut, or glued to the next line | nothing may be lost |
+| CR at the end of a line; line ends before a frame | dropped | kept, or a frame | as everywhere here |
+| a line without a colon | skipped | takes the next line, or the rest, into its name | it would forge headers |
+| a line with several colons | cut at its first `: ` | at its first `:` | names with a colon are sent raw |
+| TABs before a value of an event | dropped | kept | as everywhere here |
+| `%` without two hexadecimal digits behind it | stays | decoded by `scanf` | it would change values |
+| NUL in a header or a body | a character | ends the value, the block or the body | nothing may be lost |
+| a Content-Length that is no number, or two that differ | ends the connection | read in part | it would forge frames |
+| an event's body without a Content-Length in the event | is the body | lost | nothing may be lost |
+| the last line of an event without a line end | a header | lost, or the body | as everywhere here |
+| a header `_body` of the frame itself | a header | makes an event of it | it would forge events |
+| `ARRAY::` in the middle of a value | text | an array that begins 7 characters into the value | it would forge items |
+| JSON that is none (`01`, control characters as blanks) | malformed | read | as everywhere here |
+| an escaped surrogate inside of what is no header | not looked at | malformed | it is not read |
+| `_body` of a JSON event with `%` in it | as it is | given to `printf` | it would change or crash |
+| `name[i]` of an item that is there | `getHeader(name)` shows it | shows the old one at first | it is wrong |
+| `name[i]` that would fill more than 65,536 gaps | dropped | filled | memory: `headers.MAX_GAP_ITEMS` |
+| a lone surrogate in an argument | TypeError | a crash | |
+| non-ASCII text in `serialize()` | encoded | encoded wrongly | |
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import select
@@ -39,15 +74,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
-from itertools import dropwhile
 from traceback import walk_tb
-from typing import Any, Final, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeGuard, TypeVar, overload
 
 from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
 from ._codec_py import split_array
 from ._ctext import redacted
 from ._json import Field
+from .commands import _command as command_block
 from .enums import EventName
 from .errors import IncompleteFrame, InvalidCommand, ProtocolError
 from .headers import HeaderList, atoi
@@ -65,12 +100,16 @@ MAX_QUEUED_FRAMES: Final = 1 << 22
 """Of what came while a reply was waited for. A switch that sends events and never the reply would fill the memory; and
 the smallest frames take ten times as much as their bytes."""
 
-_TYPES: Final = frozenset(name.value for name in EventName) - {"CERT_RELOAD"}  # which the official library has not
+_TYPES: Final = {name.value.encode(): name.value for name in EventName if name.value != "CERT_RELOAD"}
+"""What the official library knows: of the switch's names all but one."""
+
 _PREFIX: Final = len("SWITCH_EVENT_")
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
 _DECODER_FILE: Final = split_array.__code__.co_filename
 _TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
 
+
+_LOG: Final = logging.getLogger("eslcodec")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -102,12 +141,6 @@ def _int(value: Any) -> int:
     if not isinstance(value, int):
         raise TypeError(f"argument is {type(value).__name__}, expected int")
     return value
-
-
-def _printed(value: Any) -> str:
-    """A text as C prints it."""
-    text = _text(value)
-    return "(null)" if text is None else text
 
 
 def _bytes(text: str) -> bytes:
@@ -232,35 +265,48 @@ def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
 def _outer_list(frame: Message) -> HeaderList:
     """The frame itself as the official library has it: what it makes of the frame's own header block, and the body."""
     headers = HeaderList([("Event-Name", "SOCKET_DATA")])
-    return _added(headers, _values(_block_of(frame), " \t"), frame.payload)
+    for name, value in _values(_block_of(frame), " \t"):
+        _receive(headers, name, value)
+    return _copied(headers, frame.payload)
 
 
-def _added(headers: HeaderList, pairs: Iterable[tuple[str, str | list[str]]], body: bytes | None) -> HeaderList:
-    """A copy of the list with these headers added, as the official module hands out a received event (spec A3.2)."""
-    for name, value in pairs:
-        if isinstance(value, str):
-            headers.add(name, value)
-        else:
-            for item in value:
-                headers.push(name, item)
-    if body is not None:
-        headers.body = body
-    copied = (
-        (name, value if isinstance(value, str) else list(dropwhile(_is_empty, value)))
-        for name, value in headers.fields()
-    )
-    return HeaderList([(name, value) for name, value in copied if value], headers.body)
+def _plain_event(frame: Message) -> tuple[HeaderList, str | None]:
+    """The list of a plain event, and its type: None if no name that is known came."""
+    headers = HeaderList()
+    type_ = None
+    for name, value in _values(frame.raw, " "):
+        if _is_event_name(name):
+            headers.delete(name)
+            type_ = _type_of(value) or type_
+        _receive(headers, name, value)
+    return _copied(headers, frame.body), type_
 
 
-def _is_empty(text: str) -> bool:
-    return not text
+def _receive(headers: HeaderList, name: str, value: str) -> None:
+    """Add a header of a block that came: an array item by item, whatever the name."""
+    if not _is_array(value):
+        headers.add(name, value)
+        return
+    for item in split_array(value) if value != "ARRAY::" else ():
+        headers.push(name, item)
 
 
-def _one_event_name(pairs: Iterable[Field]) -> Iterator[Field]:
-    """Of several Event-Name, in any spelling, the last one (spec P4.1)."""
-    fields = list(pairs)
-    last = max((at for at, (name, _) in enumerate(fields) if _is_event_name(name)), default=0)
-    return (field for at, field in enumerate(fields) if at == last or not _is_event_name(field[0]))
+def _copied(headers: HeaderList, body: bytes | None) -> HeaderList:
+    """A copy, as the official module hands out what was received: each item pushed anew (spec A3.2)."""
+    fields: list[Field] = []
+    for name, value in headers.fields():
+        kept = value if isinstance(value, str) else _pushed(value)
+        if kept:
+            fields.append((name, kept))
+    return HeaderList(fields, headers.body if body is None else body)
+
+
+def _pushed(items: list[str]) -> list[str]:
+    """What becomes of the items of an array that are pushed one by one."""
+    headers = HeaderList()
+    for item in items:
+        headers.push("", item)
+    return headers.getlist("")
 
 
 def _is_event_name(name: str) -> bool:
@@ -271,7 +317,7 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
     """The first value of each exact name, and all names in order, of a plain event that has nothing special.
 
     Special are items `name[i]`, empty values, blanks before a value, arrays of less than two items, that begin with an
-    empty one, or of a name that repeats, several Event-Name, and a header `_body`.
+    empty one or another array, or of a name that repeats, several Event-Name, and a header `_body`.
     """
     found = event._survey()
     if found is None:
@@ -285,7 +331,7 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
         return None
     if repeats:
         names = [name for name, _ in event.pairs()]
-        if names.count("Event-Name") > 1:
+        if sum(map(_is_event_name, names)) > 1:
             return None
     for name, first in aliases:
         if _is_event_name(first):
@@ -313,31 +359,98 @@ class _Members(list[tuple[str, Any]]):
     """The members of a JSON object, in order, repeats kept."""
 
 
-_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False)
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
-def _read_json(text: str) -> tuple[list[Field], bytes | None] | None:
-    """The headers and the body of a JSON event, None if it is malformed (spec P4.2)."""
+_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False, parse_constant=_no_number)
+
+
+def _read_json(text: str) -> tuple[HeaderList, str | None] | None:
+    """The list of a JSON event, and its type: None if no name that is known came. None if it is malformed (P4.2)."""
+    members = _members_of(text)
     try:
-        members, _ = _json_reader.raw_decode(text.lstrip(" \t\r\n"))
+        fields = None if members is None else [_encodable(field) for field in _fields_of(members[0])]
+    except ValueError:  # an escaped surrogate without its partner
+        return None
+    if fields is None:
+        return None
+    headers = HeaderList()
+    type_ = None
+    for name, value in fields:
+        if not isinstance(value, str):
+            for item in value:
+                headers.push(name, item)
+        elif len(name) == 5 and name.lower() == "_body":
+            headers.body = _bytes(value)
+        else:
+            if _is_event_name(name):
+                headers.delete(name)
+                type_ = _type_of(value) or type_
+            headers.add(name, value)
+    return headers, type_
+
+
+def _members_of(text: str) -> tuple[Any] | None:
+    """What the text stands for, in a tuple; None if it is no JSON."""
+    try:
+        return (_json_reader.raw_decode(text.lstrip(" \t\r\n"))[0],)
     except (ValueError, RecursionError):
         return None
-    if isinstance(members, (bool, type(None))):
-        return None
-    fields: list[Field] = []
-    body = None
+
+
+def _fields_of(members: Any) -> Iterator[Field]:
+    """The members as texts and lists of texts. What else is there is left out, but for its name."""
     for name, value in members if isinstance(members, _Members) else ():
         if isinstance(value, str):
-            if name.isascii() and name.lower() == "_body":
-                body = value
-            else:
-                fields.append((name, value))
-        elif isinstance(value, list) and not isinstance(value, _Members):
-            fields.append((name, [item for item in value if isinstance(item, str)]))
+            yield name, value
+        else:
+            yield name, [item for item in value if isinstance(item, str)] if type(value) is list else []
+
+
+_ARRAYS: Final = re.compile(rb'":(\[(?:"[^"\\]*(?:\\.[^"\\]*)*",?)+\])', re.DOTALL)
+
+
+def _simple_json(event: Message) -> tuple[dict[str, str], list[str], str | None] | None:
+    """The first value of each exact name, all names in order, and the body of a JSON event that has nothing special.
+
+    Special is besides what is for `_simple_headers`: what is not text or an array of texts, an escape by number, blanks
+    between members, and `_body` in another spelling. Seen in the bytes: in a text a quote is escaped, so that two with
+    a colon between them part a name from its value.
+    """
+    payload = event.payload or b""
+    texts, lists = payload.count(b'":"'), payload.count(b'":[')
+    if payload.count(b'":') != texts + lists or b"\\u" in payload or b':""' in payload or b':"ARRAY::' in payload:
+        return None
+    headers = event.asdict()
+    names = list(headers)
+    body = event.body
+    if not names or (body is not None) != (b'"_body":"' in payload):
+        return None
+    if texts + lists != len(names) + (body is not None):
+        names = [name for name, _ in event.pairs()]
+        if lists or texts != len(names) + (body is not None) or sum(map(_is_event_name, names)) > 1:
+            return None
+    arrays: list[bytes] = _ARRAYS.findall(payload) if lists else []
+    if len(arrays) < lists or not all(map(_is_simple_array, arrays)):
+        return None
+    if payload.count(b"[") > lists and any("[" in name for name in names):
+        return None
+    aliases = _aliases(tuple(headers))
+    if aliases and (arrays or any(_is_event_name(first) for _, first in aliases)):
+        return None
+    for name, first in aliases:
+        headers[name] = headers[first]
+    return headers, names, None if body is None else _str(body)
+
+
+def _is_simple_array(text: bytes) -> bool:
+    """Whether an array stays what it is when its items are pushed one by one, or joined and cut again."""
     try:
-        return [_encodable(field) for field in fields], None if body is None else _bytes(body)
-    except UnicodeEncodeError:
-        return None  # an escaped surrogate without its partner
+        items = json.loads(_str(text), strict=False)
+    except ValueError:
+        return False
+    return len(items) > 1 and items[0] != "" and not _is_array(items[0]) and not any("|:" in item for item in items)
 
 
 def _encodable(field: Field) -> Field:
@@ -352,6 +465,117 @@ def _json_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+# Commands, as bytes. By default no text becomes another header or command: what would is refused with InvalidCommand.
+
+
+_RELOADS: Final = frozenset(
+    f"{through}{verb} mod_event_socket".encode()
+    for through in ("api ", "api bgapi ", "bgapi ")
+    for verb in ("reload", "unload")
+)
+"""Commands that the switch reads as they are meant, though it replaces every block with these words."""
+
+_BREAKERS: Final = re.compile("[\n\r\0]")
+
+
+def _line(what: str, text: str) -> str:
+    """Text that stays on its line: line ends behind it are dropped, they would end the command too early."""
+    if strict:
+        return text
+    line = text.rstrip("\r\n")
+    if _BREAKERS.search(line):
+        raise InvalidCommand(f"{what} has a line end in it, which would begin another header")
+    return line
+
+
+def _named(what: str, text: str | None) -> str:
+    """Text that must be there. The official library prints NULL as C does."""
+    if text is not None:
+        return _line(what, text)
+    if not strict:
+        raise InvalidCommand(f"{what} is None")
+    return "(null)"
+
+
+def _block(line: str, headers: Iterable[str] = (), body: bytes = b"", end: str = "\n\n") -> bytes:
+    """A command, refused if the switch would cut it, close the connection, or read another one.
+
+    Strict, it is what it is, and ends with `end`.
+    """
+    if strict:
+        return _bytes("\n".join([line, *headers]) + end)
+    if _bytes(line).rstrip(b" ").lower() in _RELOADS:
+        return _bytes(line)
+    return command_block(line, headers, body)
+
+
+def _api(command: str, argument: str | None) -> bytes:
+    return _block(f"api {_line('the command', command)} {_line('the argument', argument or '')}", end="")
+
+
+def _bgapi(command: str, argument: str | None, job: str | None) -> bytes:
+    tail = "" if argument is None else f" {_line('the argument', argument)}"
+    headers = [] if job is None else [f"Job-UUID: {_line('the Job-UUID', job)}"]
+    return _block(f"bgapi {_line('the command', command)}{tail}", headers, end="")
+
+
+def _filter(header: str | None, value: str | None) -> bytes:
+    return _block(f"filter {_named('the header', header)} {_named('the value', value)}")
+
+
+def _subscription(format: str, names: str | None) -> bytes:
+    known = format if format in ("json", "xml") else "plain"
+    return _block(f"event {known} {_named('the value', names)}")
+
+
+def _message_line(uuid: str | None) -> str:
+    return "sendmsg" if uuid is None else f"sendmsg {_line('the uuid', uuid)}"
+
+
+def _execution(app: str | None, arg: str | None, uuid: str | None, flags: Iterable[str]) -> bytes:
+    headers = ["call-command: execute"]
+    if app is not None:
+        headers.append(f"execute-app-name: {_line('the application', app)}")
+    if arg is not None:
+        headers.append(f"execute-app-arg: {_line('the argument', arg)}")
+    return _block(_message_line(uuid), [*headers, *flags])
+
+
+def _firing(event: ESLevent) -> bytes:
+    return event._in_command(f"sendevent {event.getType()}")
+
+
+def _message(event: ESLevent, uuid: str | None) -> bytes:
+    return event._in_command(_message_line(uuid))
+
+
+def _with_event(line: str, pairs: list[tuple[str, str]], body: bytes) -> bytes:
+    """A command with the headers and the body of an event. It has one Content-Length: the body's."""
+    headers = []
+    has_length = False
+    for name, value in pairs:
+        shown = f"{name!r:.80}"
+        if ":" in name or _BREAKERS.search(name):
+            raise InvalidCommand(f"the header name {shown} has a colon or a line end in it")
+        if _BREAKERS.search(value):
+            raise InvalidCommand(f"the value of {shown} has a line end or a NUL in it, which would end the header")
+        if name.lower() == "content-length":
+            has_length = True
+        else:
+            headers.append(f"{name}: {value or '_undef_'}")
+    if has_length and not body:
+        headers.append("Content-Length: 0")
+    return _block(line, headers, body)
+
+
+def _refused(error: InvalidCommand) -> ESLevent:
+    """What stands for the reply to a command that was not sent."""
+    text = f"not sent: {error}"
+    _LOG.warning("ESL: %s", text)
+    _log(_ERROR, text)
+    return ESLevent._refusal(f"-ERR {text}")
+
+
 # Events
 
 
@@ -359,8 +583,8 @@ def _type_of(name: str | None) -> str | None:
     """The type that a name stands for, None if it is unknown (spec P7.2)."""
     if name is None:
         return None
-    upper = name.upper()
-    return next((known for known in (upper, upper[_PREFIX:]) if known in _TYPES), None)
+    upper = _bytes(name).upper()
+    return _TYPES.get(upper) or _TYPES.get(upper[_PREFIX:])
 
 
 _LOCK = threading.RLock()
@@ -406,6 +630,7 @@ class ESLevent(HeaderReader):
     _outer = False  # the frame itself and not the event in it
     _list: HeaderList | None = None
     _order: list[str]  # with `_index`: all names
+    _json_body: str | None = None  # with `_index` of a JSON event
     _type: str | None = None  # None while it was not asked for
     _first_priority: str | None = None  # strict: its text while its items say something else (spec A3.2)
 
@@ -426,7 +651,7 @@ class ESLevent(HeaderReader):
         kind = (name or "").upper()
         if kind == "JSON" and detail is not None:
             self._make_from_json(detail)
-        elif detail != "" or kind == "CUSTOM" or not strict:
+        elif detail != "" or not strict or _type_of(name) in ("CUSTOM", "CLONE"):
             self._make(name, detail)
 
     def _make(self, name: str | None, subclass: str | None) -> None:
@@ -445,8 +670,8 @@ class ESLevent(HeaderReader):
         read = _read_json(text)
         if read is None:
             return
-        self._list = _added(HeaderList(), _one_event_name(read[0]), read[1])
-        self._type = _type_of(self._list.get("Event-Name")) or "CUSTOM"
+        self._list, type_ = read
+        self._type = type_ or "CUSTOM"
 
     def _move(self, source: ESLevent) -> None:
         with _LOCK:
@@ -459,19 +684,29 @@ class ESLevent(HeaderReader):
     @classmethod
     def _received(cls, frame: Message) -> ESLevent:
         """What the library hands out for a frame: the event in it, else the frame itself."""
+        if frame.payload is None or (type(frame) is not _PlainEvent and type(frame) is not _JsonEvent):
+            return cls._of_frame(frame)
         event = cls.__new__(cls)
         event._frame = frame
-        if type(frame) is not _PlainEvent and type(frame) is not _JsonEvent:
-            event._outer = True
         return event
 
     @classmethod
     def _of_frame(cls, frame: Message) -> ESLevent:
         """The frame itself."""
-        event = cls._received(frame)
-        if not event._outer:
-            event._outer = True
+        event = cls.__new__(cls)
+        event._frame = frame
+        event._outer = True
+        if isinstance(frame, (_PlainEvent, _JsonEvent)):
             event._headers()  # at once: the frame's own headers are not what is looked up in such a frame
+        return event
+
+    @classmethod
+    def _refusal(cls, text: str) -> ESLevent:
+        """A reply that no switch has sent."""
+        event = cls.__new__(cls)
+        event._type = "SOCKET_DATA"
+        pairs = [("Event-Name", event._type), ("Content-Type", "command/reply"), ("Reply-Text", text)]
+        event._list = HeaderList(pairs)
         return event
 
     # What was received becomes a list when it is changed, or cannot be answered from its bytes
@@ -485,6 +720,13 @@ class ESLevent(HeaderReader):
                 if found is not None:
                     self._index, self._order = found
                     return self._order
+            elif isinstance(frame, _JsonEvent) and not self._outer:
+                read = _simple_json(frame)
+                if read is not None:
+                    self._index, self._order, self._json_body = read
+                    name = frame.get("Event-Name")
+                    self._type = (None if name is None or _is_array(name) else _type_of(name)) or "CUSTOM"
+                    return self._order
             headers = self._headers() or HeaderList()
             self._order = [name for name, _ in headers]
             self._index = {name: self._text_of(headers, name) for name in dict.fromkeys(self._order)}
@@ -497,21 +739,22 @@ class ESLevent(HeaderReader):
         with _LOCK:
             frame = self._frame
             if frame is not None:
-                self._list = headers = self._read(frame)
-                self._type = "SOCKET_DATA" if self._outer else _type_of(headers.get("Event-Name")) or "CUSTOM"
+                self._list, self._type = self._read(frame)
                 self._frame = None
                 self._index = None
             return self._list
 
-    def _read(self, frame: Message) -> HeaderList:
-        if isinstance(frame, _JsonEvent) and not self._outer:
-            read = _read_json(_str(frame.payload or b""))
-            if read is not None:
-                return _added(HeaderList(), _one_event_name(read[0]), read[1])
-            self._outer = True  # the library hands out what it cannot read as it came
-        if self._outer:
-            return _outer_list(frame)
-        return _added(HeaderList(), _one_event_name(_values(frame.raw, " ")), frame.body)
+    def _read(self, frame: Message) -> tuple[HeaderList, str]:
+        """The list and the type: of the event in the frame, else of the frame itself."""
+        if not self._outer and isinstance(frame, _PlainEvent):
+            headers, type_ = _plain_event(frame)
+            return headers, type_ or "CUSTOM"
+        read = None if self._outer else _read_json(_str(frame.payload or b""))
+        if read is not None:
+            headers, type_ = read
+            return _copied(headers, None), type_ or "CUSTOM"
+        self._outer = True  # the library hands out what it cannot read as it came
+        return _outer_list(frame), "SOCKET_DATA"
 
     def _changed(self) -> HeaderList | None:
         """The list, to be changed while `_LOCK` is held."""
@@ -558,7 +801,14 @@ class ESLevent(HeaderReader):
     def getBody(self) -> str | None:
         """The body as text, None if there is none."""
         frame = self._frame
-        if frame is None or isinstance(frame, _JsonEvent):
+        if isinstance(frame, _JsonEvent):
+            if self._index is None:
+                self._settle()
+            with _LOCK:
+                if self._frame is not None:
+                    return self._json_body
+            frame = None
+        if frame is None:
             headers = self._headers()
             return None if headers is None or headers.body is None else _str(headers.body)
         body = frame.payload if self._outer else frame.body
@@ -577,6 +827,8 @@ class ESLevent(HeaderReader):
             name = False if self._outer else frame._lone("Event-Name")
             if isinstance(name, str):
                 self._type = _type_of(name) or "CUSTOM"
+            elif isinstance(frame, _JsonEvent):
+                self._settle()
             else:
                 self._headers()
         return self._type or "invalid"
@@ -614,6 +866,15 @@ class ESLevent(HeaderReader):
         if body:
             lines.append(b"Content-Length: %d\n" % len(body))
         return b"".join([*lines, b"\n", body or b""])
+
+    def _in_command(self, line: str) -> bytes:
+        """A command that sends the event."""
+        if strict:
+            return _bytes(line) + b"\n" + self._plain()
+        with _LOCK:
+            headers = self._headers()
+            pairs, body = ([], b"") if headers is None else (self._pairs(headers), headers.body or b"")
+        return _with_event(line, pairs, body)
 
     def _pairs(self, headers: HeaderList) -> list[tuple[str, str]]:
         with _LOCK:  # the two belong together
@@ -682,7 +943,8 @@ class ESLevent(HeaderReader):
 
     def addBody(self, text: str | None, /) -> bool:
         """Add to the body; `ESL.strict`: replace it. None is the text `(null)`. False if the event is invalid."""
-        added = _bytes(_printed(text))
+        value = _text(text)
+        added = _bytes("(null)" if value is None else value)
         with _LOCK:
             headers = self._changed()
             if headers is None:
@@ -721,7 +983,7 @@ def _item(items: list[str], at: int) -> str | None:
 
 
 def _unshift_as_official(headers: HeaderList, name: str, value: str) -> None:
-    if name in headers:
+    if name in headers or (_is_array(value) and "[" not in name):
         headers.push(name, value)
     else:
         headers.unshift(name, value)
@@ -866,13 +1128,16 @@ class ESLconnection:
     def _log_in(self, host: str | None, port: int | None, *names: str | None) -> None:
         *users, password = names
         user = users[0] if users else None
-        secret = "(null)" if password is None else password
-        login = f"userauth {user}:{secret}" if user else f"auth {secret}"
-        if not self._connect(host, port):
+        try:
+            secret = "(null)" if password is None else _line("the password", password)
+            login = _block(f"userauth {_line('the user', user)}:{secret}" if user else f"auth {secret}", end="")
+        except InvalidCommand as error:
+            _refused(error)
             return
-        self._in_turn(self._greet, login)
+        if self._connect(host, port):
+            self._in_turn(self._greet, login)
 
-    def _greet(self, login: str) -> None:
+    def _greet(self, login: bytes) -> None:
         asked = self._read()
         if asked is None or _type_read(asked).lower() != b"auth/request":
             self._fail("the server does not ask for a password")
@@ -1140,6 +1405,16 @@ class ESLconnection:
         reply = self._in_turn(self._ask, command)
         return None if reply is None else ESLevent._of_frame(reply)
 
+    def _built(self, build: Callable[_P, bytes], *args: _P.args, **options: _P.kwargs) -> tuple[ESLevent | None, bool]:
+        """The reply to a command that is built now, and whether it was sent: what is refused has a reply of ours."""
+        if not self._connected:
+            return None, False
+        try:
+            command = build(*args, **options)
+        except InvalidCommand as error:
+            return _refused(error), False
+        return self._command(command), True
+
     # Commands
 
     def send(self, cmd: str | None, /) -> int:
@@ -1158,50 +1433,42 @@ class ESLconnection:
     def api(self, cmd: str | None, arg: str | None = None, /) -> ESLevent | None:
         """Run an API command; the switch does nothing else for us meanwhile. The result is the reply's body."""
         command, argument = _text(cmd), _text(arg)
-        return None if command is None else self._command(f"api {command} {argument or ''}")
+        return None if command is None else self._built(_api, command, argument)[0]
 
     def bgapi(self, cmd: str | None, arg: str | None = None, job_uuid: str | None = None, /) -> ESLevent | None:
         """Run an API command in the background: the reply has a Job-UUID, as has the BACKGROUND_JOB with the result."""
         command, argument, job = _text(cmd), _text(arg), _text(job_uuid)
-        if command is None:
-            return None
-        tail = "" if argument is None else f" {argument}"
-        return self._command(f"bgapi {command}{tail}" + ("" if job is None else f"\nJob-UUID: {job}"))
+        return None if command is None else self._built(_bgapi, command, argument, job)[0]
 
     def sendEvent(self, event: ESLevent | None, /) -> ESLevent:
         """Fire an event in the switch. The reply; `ESL.strict`: the last frame received.
 
-        An event SERVER_DISCONNECTED if there is none. Values are sent as they are, line feeds included.
+        An event SERVER_DISCONNECTED if there is none. Values are sent as they are: one with a line end in it is
+        refused. The Content-Length is that of the body, whatever the event says.
         """
-        reply = self._send_event(f"sendevent {_event(event).getType()}" if event is not None else "", event)
-        if reply is None or not strict:
+        if not _is_valid(event):
+            return _server_disconnected()
+        reply, sent = self._built(_firing, event)
+        if reply is None or not sent or not strict:
             return reply or _server_disconnected()
         return _server_disconnected() if self._last is None else ESLevent._of_frame(self._last)
 
     def sendMSG(self, event: ESLevent | None, uuid: str | None = None, /) -> int:
         """Send a message to a channel, by default the connection's own: the event's headers. 0, or 1 if it failed.
 
-        Values are sent as they are, line feeds included.
+        As in `sendEvent`, a value with a line end in it is refused.
         """
         channel = _text(uuid)
-        reply = self._send_event("sendmsg" if channel is None else f"sendmsg {channel}", event)
-        return 1 if reply is None else 0
-
-    def _send_event(self, line: str, event: ESLevent | None) -> ESLevent | None:
-        data = b"" if event is None else _event(event)._plain()
-        return self._command(_bytes(line) + b"\n" + data) if data else None
+        return _status(*self._built(_message, event, channel)) if _is_valid(event) else 1
 
     def filter(self, header: str | None, value: str | None, /) -> ESLevent | None:
         """Have only events that match sent; the reply."""
-        return self._command(f"filter {_printed(header)} {_printed(value)}\n\n")
+        return self._built(_filter, _text(header), _text(value))[0]
 
     def events(self, etype: str | None, value: str | None, /) -> int:
         """Subscribe to events, named in `value`, in the format "plain", "json" or "xml". 0 if a reply came, else 1."""
-        format, names = _text(etype), _printed(value)
-        if format is None:
-            return 1
-        known = format if format in ("json", "xml") else "plain"
-        return 1 if self._command(f"event {known} {names}\n\n") is None else 0
+        format, names = _text(etype), _text(value)
+        return 1 if format is None else _status(*self._built(_subscription, format, names))
 
     def execute(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:
         """Run an application on a channel, by default the connection's own; the reply (spec A2.4)."""
@@ -1212,17 +1479,8 @@ class ESLconnection:
         return self._execute(app, arg, uuid, 1)
 
     def _execute(self, app: Any, arg: Any, uuid: Any, is_async: int) -> ESLevent | None:
-        name, argument, channel = _text(app), _text(arg), _text(uuid)
-        lines = ["sendmsg" if channel is None else f"sendmsg {channel}", "call-command: execute"]
-        if name is not None:
-            lines.append(f"execute-app-name: {name}")
-        if argument is not None:
-            lines.append(f"execute-app-arg: {argument}")
-        if self._event_lock:
-            lines.append("event-lock: true")
-        if is_async:
-            lines.append("async: true")
-        return self._command("\n".join(lines) + "\n\n")
+        flags = ["event-lock: true"] * bool(self._event_lock) + ["async: true"] * bool(is_async)
+        return self._built(_execution, _text(app), _text(arg), _text(uuid), flags)[0]
 
     def setAsyncExecute(self, val: str | int | None, /) -> int:
         """Whether `execute` says `async: true`, from now on: a word (yes, true, on, ...) or a number; None: unchanged.
@@ -1345,19 +1603,43 @@ def _is_readable(sock: socket.socket, ms: int) -> bool:
         return True  # closed meanwhile: receiving will tell
 
 
-def _event(event: Any) -> ESLevent:
-    if not isinstance(event, ESLevent):
+def _is_valid(event: Any) -> TypeGuard[ESLevent]:
+    """Whether there is an event to be sent."""
+    if event is not None and not isinstance(event, ESLevent):
         raise TypeError(f"argument is {type(event).__name__}, expected ESLevent")
-    return event
+    return event is not None and event._headers() is not None
+
+
+def _status(reply: ESLevent | None, sent: bool) -> int:
+    return 0 if sent and reply is not None else 1
+
+
+_USAGE: Final = """\
+usage: python -m eslcodec.ESL script.py [args]
+       python -m eslcodec.ESL -m module [args]
+"""
+_HELP: Final = f"""{_USAGE}
+Runs a program that was written for FreeSWITCH's own Python module, as it is: `import ESL` finds eslcodec.ESL in it.
+The script or module sees everything else as `python script.py` or `python -m module` would show it.
+"""
 
 
 def _main(argv: list[str]) -> None:
-    """`python -m eslcodec.ESL script.py [args]`."""
-    if not argv:
-        print("usage: python -m eslcodec.ESL script.py [args]", file=sys.stderr)
-        raise SystemExit(2)
+    """`python -m eslcodec.ESL script.py [args]`, or `-m module [args]`."""
     from . import _script, install_as_ESL
 
+    first = argv[0] if argv else ""
+    if first in ("-h", "--help"):
+        print(_HELP, end="")
+        return
+    if first == "-m" and argv[1:]:
+        install_as_ESL()
+        _script.run_module(argv[1:])
+        return
+    if not first or first.startswith("-"):
+        why = {"": "no script", "-m": "no module behind -m"}.get(first, f"no such option: {first}")
+        print(f"{_USAGE}{why}", file=sys.stderr)
+        raise SystemExit(2)
     install_as_ESL()
     _script.run(argv)
 

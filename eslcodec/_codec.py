@@ -32,3 +32,4 @@ parse_pairs = _core.parse_pairs
 quote = _core.quote
 unquote = _core.unquote
 __impl__ = _core.__impl__
+__build__ = _core.__build__

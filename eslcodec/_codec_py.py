@@ -25,6 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
+from ._ctext import word
 from ._json import Field, joined
 from .errors import (
     BodyTooLarge,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
 __impl__: Final = "python"
+__build__: Final = "pure Python"  # the compiled core says how it was compiled
 
 _T = TypeVar("_T")
 
@@ -947,7 +949,17 @@ class Message(Mapping[str, str]):
     @overload
     def get(self, name: str, default: str | _T) -> str | _T: ...
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of `name`, or `default`."""
+        """The value of a header, or `default`.
+
+        Args:
+            name: its exact spelling; if no header has that, the first that matches ignoring ASCII case.
+            default: returned if there is no such header.
+
+        Example:
+            >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
+            >>> message.get("reply-text"), message.get("Job-UUID"), message.get("Job-UUID", "none")
+            ('+OK', None, 'none')
+        """
         # A search for its line in the exact spelling, as far as that decides it. One flat function: all look-ups come
         # through here, and a call costs a tenth of one.
         needles = self._needles
@@ -1023,7 +1035,7 @@ class Message(Mapping[str, str]):
         """How many header lines a plain payload has, and whether one is an array.
 
         None for another format, and where a line is not cut at its first colon, a value is empty or begins with a
-        blank, an array has less than two items or an empty one first, or a `[` stands anywhere.
+        blank, an array has less than two items or first an empty one or an array's text, or a `[` stands anywhere.
         """
         if self._format != PLAIN:
             return None
@@ -1033,7 +1045,7 @@ class Message(Mapping[str, str]):
         if _SIMPLE_LINES.fullmatch(block) is None:
             return None
         arrays = [value for _, value in self._pairs_of(block) if value.startswith("ARRAY::")]
-        if any("|:" not in array or array.startswith("ARRAY::|:") for array in arrays):
+        if any("|:" not in array or array.startswith(("ARRAY::|:", "ARRAY::ARRAY::")) for array in arrays):
             return None
         return block.count(b"\n") + 1, bool(arrays)
 
@@ -1116,7 +1128,14 @@ class Message(Mapping[str, str]):
         return type(self), (self._frame[: self._split], self._frame[self._split :] if self._has_body else None)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self._frame)} bytes>"
+        """What it is, on one short line: `str` and `print` show the same. `text` has what was written."""
+        told = self._told() if getattr(self, "_frame", b"") else "not made yet"
+        return f"<{type(self).__name__} {told}>" if told else f"<{type(self).__name__}>"
+
+    def _told(self) -> str:
+        """What `repr` says behind the kind. Never a header's value that may be a secret."""
+        kind = self.content_type
+        return f"{'' if kind is None else word(kind) + ' '}of {len(self.frame)} bytes"
 
 
 class HeaderReader:

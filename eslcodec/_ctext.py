@@ -1,4 +1,4 @@
-"""Text for people: a command without the password that may be in it.
+"""Text for people: a command without the password that may be in it, and what a peer chose, on one short line.
 
 Errors, logs, `repr` and the command line show commands; whoever reads them need not know how to log in. What is a
 password is known by what stands before it only, so everything behind a word that may begin a login is left out, however
@@ -15,6 +15,7 @@ HIDDEN: Final = "***"
 
 _LOGIN: Final = re.compile(r"((?:\A|[\n\r\0])[\W_]*(?:user)?auth)(?=.).*", re.DOTALL | re.IGNORECASE)
 _BLANKS: Final = re.compile(rb"[\0- ]+")
+_WORD: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
 _NAMED: Final = (b"api", b"bgapi", b"sendevent")  # commands whose second word says what they are about
 
 
@@ -50,3 +51,35 @@ def described(block: bytes) -> str:
     shown = words[:2] if words[0].lower() in _NAMED else words[:1]
     text = b" ".join(shown)[:80].decode("utf-8", "backslashreplace")
     return repr(redacted(text).removesuffix(f" {HIDDEN}"))
+
+
+def quoted(text: str, most: int = 100) -> str:
+    """The beginning of a text for a `repr`: its first line that is not blank, quoted.
+
+    Whatever is not printable is written as a Python escape: control characters, bidi overrides, surrogates. "..." says
+    that there is more.
+
+    Args:
+        text: anything.
+        most: how many characters are shown.
+
+    Example:
+        >>> quoted("UP 0 years, 0 days\\nFreeSWITCH is ready\\n"), quoted("\\x1b[2J"), quoted("abc", 2)
+        ("'UP 0 years, 0 days...'", "'\\\\x1b[2J'", "'ab...'")
+    """
+    line, _, rest = text.strip().partition("\n")
+    line = line.rstrip()
+    kept = line[:most]
+    while len(shown := repr(kept)) > most + 2:  # its escapes are longer than what they stand for
+        kept = kept[:-1]
+    return shown if kept == line and not rest else f"{shown[:-1]}...{shown[-1]}"
+
+
+def word(text: str, most: int = 60) -> str:
+    """A name for a `repr`: as it is if it is a plain word of at most so many characters, else `quoted`.
+
+    Example:
+        >>> word("sofia::register"), word("a b"), word("x" * 9, 4)
+        ('sofia::register', "'a b'", "'xxxx...'")
+    """
+    return text if len(text) <= most and _WORD.fullmatch(text) else quoted(text, most)

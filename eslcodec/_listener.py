@@ -38,6 +38,7 @@ _MYEVENTS: Final = """
 """
 _NAMES: Final = frozenset(name.value for name in EventName)
 _WRAPPERS: Final = frozenset({"bgapi", "sched_api", "eval", "expand", "xml_wrap"})
+_NUMBER: Final = re.compile(r"[+-]?[0-9.]*")  # as the switch recognizes one, and then reads what it can
 _BLOCK_END: Final = re.compile(rb"\n\r*\n")
 
 
@@ -50,9 +51,11 @@ def _event_type(word: str) -> str | None:
 
 def log_level(text: str) -> int | None:
     """The level that a word of `log` names, None if it names none."""
-    if text.isascii() and text.isdigit():
-        number = int(text[:9])
-        return None if number == 64 else min(number, 63)  # the switch has 64 for "invalid" and one less for "more"
+    if _NUMBER.fullmatch(text):
+        number = atoi(text)
+        return None if number == 64 else max(0, min(number, 63))  # 64 is "invalid", and one less stands for "more"
+    if text.upper() == "DISABLE":
+        return -1
     names = [level.name for level in LogLevel if level <= LogLevel.DEBUG]
     return names.index(text.upper()) if text.upper() in names else None
 
@@ -255,6 +258,7 @@ class Listener:
             self.switch.listeners.remove(self)
         if self.session is not None and self in self.session.listeners:
             self.switch.released(self.session, self)
+        self.switch.tell(self, "closed")
 
     # What goes out
 
@@ -374,6 +378,7 @@ class Listener:
         command = text if body is None else f"{text}\n\n{to_text(body)}"
         keep(self.commands, command)
         keep(self.switch.commands, command)
+        self.switch.tell(self, command)
         return text, headers
 
     def _read_block(self) -> bool:
@@ -568,7 +573,6 @@ class Listener:
         if subclass is not None:
             fields = [item for item in fields if item[0].lower() != "event-subclass"]
             fields.insert(0, ("Event-Subclass", subclass))
-            self.switch.subclasses.add(subclass)
         fields.insert(0 if subclass is None else 1, ("Command", line))
         fields += [("Event-UUID", event_uuid), *self.switch.core_headers(name, "parse_command")]
         event = SwitchEvent(name, HeaderList(fields, headers.body), subclass)

@@ -35,6 +35,7 @@ _ORIGINS: Final = {
     "parse_command": ("mod_event_socket.c", "2283"),
     "api_exec": ("mod_event_socket.c", "1580"),
     "switch_core_session_exec": ("switch_core_session.c", "2949"),
+    "switch_channel_dequeue_dtmf": ("switch_channel.c", "678"),
     "switch_channel_perform_hangup": ("switch_channel.c", "3447"),
     "switch_channel_perform_mark_answered": ("switch_channel.c", "3881"),
     "switch_core_session_reporting_state": ("switch_core_state_machine.c", "943"),
@@ -114,6 +115,7 @@ Api = str | bytes | Later | Callable[[str], ApiOutput]
 Application = float | Run | Callable[["Session", str], "float | Run | None"]
 
 _PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")
+_MODULES: Final = "mod_commands mod_dptools mod_event_socket mod_loopback mod_sofia"
 _SILENT_APPLICATIONS: Final = """
     park sleep echo bridge record info log export unset read wait_for_silence ring_ready pre_answer start_dtmf
     stop_dtmf set_user transfer deflect respond conference socket break detect_speech speak say
@@ -178,6 +180,8 @@ class Session:
         variables: channel variables by name; a list is an array.
         name: its `Channel-Name`.
         answered: whether it has been answered.
+        state: its `Channel-State`: CS_RESET, for ever, after `resume` on a static socket.
+        parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
         hangup_cause: None while it lives.
         executed: (application, data) of everything executed on it, in order.
         events: what `sendevent` sent to it by its `Unique-ID`.
@@ -216,6 +220,7 @@ class Session:
         self.state = "CS_EXECUTE"
         self.parent: _Running | None = None
         self.parked = False
+        self.leaving = False
         self.pending: deque[HeaderList] = deque()
         self.running: list[_Running] = []
 
@@ -338,6 +343,8 @@ class Switch:
         self.errors: list[BaseException] = []
         self.hold_jobs = False
         self.frozen = False
+        self.modules = set(_MODULES.split())
+        self.witness: Callable[[Listener, str], None] | None = None
         self.held: deque[Callable[[], None]] = deque()
         self.api: dict[str, Api] = _default_api(self)
         self.applications: dict[str, Application] = dict.fromkeys(_SILENT_APPLICATIONS.split(), 0.0)
@@ -405,6 +412,11 @@ class Switch:
     def log(self, level: int, line: bytes) -> None:
         """Give a `log/data` frame to every connection that wants log lines of its level."""
         self._give(lambda listener: listener.offer_log(level, line))
+
+    def tell(self, listener: Listener, what: str) -> None:
+        """Something happened on a connection: "connected", "closed", or a command."""
+        if self.witness is not None:
+            self.witness(listener, what)
 
     def _give(self, offer: Callable[[Listener], None]) -> None:
         def give() -> None:
@@ -493,8 +505,15 @@ class Switch:
         self, name: str, session: Session, extra: Iterable[Field] = (), *, function: str = "fire"
     ) -> None:
         """Fire an event of a channel."""
-        fields = session.fields(variables=name != "CHANNEL_STATE")
+        fields = session.fields(variables=name not in ("CHANNEL_STATE", "DTMF"))
         self.fire(self.event(name, [*fields, *extra], function=function))
+
+    def dtmf(self, session: Session, digit: str) -> None:
+        """A key is pressed on a channel."""
+        if session.hangup_cause is not None:
+            return
+        typed = [("DTMF-Digit", digit), ("DTMF-Duration", "2000"), ("DTMF-Source", "RTP")]
+        self.channel_event("DTMF", session, typed, function="switch_channel_dequeue_dtmf")
 
     def start_socket(self, session: Session, data: str, parked: bool) -> None:
         """The dialplan application `socket` begins on a channel."""
@@ -524,7 +543,7 @@ class Switch:
         elif command == "execute":
             self._execute(session, _running(self, message), done)
         elif command == "hangup":
-            self.hangup(session, _cause(message.get("hangup-cause", "")))
+            self.hangup(session, _cause(message.get("hangup-cause", "")), by_command=True)
             done()
         elif command == "xferext":
             wanted = [value for name, value in message.pairs() if name.lower() == "application"]
@@ -542,7 +561,7 @@ class Switch:
 
     def _execute(self, session: Session, running: _Running, done: Callable[[], None]) -> None:
         if running.application not in self.applications:
-            self.hangup(session, "DESTINATION_OUT_OF_ORDER")
+            self.hangup(session, "DESTINATION_OUT_OF_ORDER", by_command=True)
             done()
             return
         running.done = done
@@ -584,6 +603,7 @@ class Switch:
             last = session.running.pop()
             self._complete(session, last, last.run.response)
         self._pump(session)
+        self._go_on(session)
 
     def _complete(self, session: Session, running: _Running, response: str) -> None:
         self._execute_event("CHANNEL_EXECUTE_COMPLETE", session, running, [("Application-Response", response)])
@@ -604,42 +624,58 @@ class Switch:
         fields += [*response, ("Application-UUID", running.uuid), *running.extra]
         self.channel_event(name, session, fields, function="switch_core_session_exec")
 
-    def hangup(self, session: Session, cause: str = "NORMAL_CLEARING") -> None:
-        """Hang a channel up: its events, and what becomes of the connections that are bound to it."""
+    def hangup(self, session: Session, cause: str = "NORMAL_CLEARING", *, by_command: bool = False) -> None:
+        """Hang a channel up: its events, and what becomes of the connections that are bound to it.
+
+        Args:
+            session: the channel.
+            cause: its `Hangup-Cause`.
+            by_command: a command of a bound connection does so itself.
+        """
         if session.hangup_cause is not None:
             return
         bound = list(session.listeners)
-        # Seen in captures: a static connection is told before CHANNEL_HANGUP, an inbound one after it, an async one
-        # after CHANNEL_HANGUP_COMPLETE.
-        for listener in bound:
-            if listener.static:
-                self._in_turn(listener.channel_gone)
+        early = [listener for listener in bound if listener.static and self._tells_first(listener, by_command)]
+        self._tell(early)
         session.hangup_cause = cause
         session.variables["hangup_cause"] = cause
         self.sessions.pop(session.uuid, None)
         self.channel_event("CHANNEL_HANGUP", session, function="switch_channel_perform_hangup")
-        for listener in bound:
-            if listener.inbound:
-                self._in_turn(listener.channel_gone)
+        self._tell(listener for listener in bound if listener.inbound)
         session.pending.clear()
+        static = [listener for listener in bound if listener.static and listener not in early]
+        waiting: list[Callable[[], None]] = []
         while session.running:
             running = session.running.pop()
+            done, running.done = running.done, lambda: None
             self._complete(session, running, running.run.interrupted)
+            waiting.append(done)
+        self._tell(static)
+        for done in waiting:
+            done()
         if not any(listener.static for listener in bound):
             self._report(session)
-        for listener in bound:
-            if not listener.static and not listener.inbound:
-                self._in_turn(listener.channel_gone)
+        self._tell(listener for listener in bound if not listener.static and not listener.inbound)
         self._destroy(session)
+
+    def _tells_first(self, listener: Listener, by_command: bool) -> bool:
+        """Whether a static connection is told of a hang-up before its events come.
+
+        It is while events cannot come, and if the hang-up ends its command, for then the switch looks at the channel
+        before it looks for events; both seen in captures. Without linger that is the end, and what the caller
+        interrupted would never be told; so much the switch waits for, mostly.
+        """
+        assert listener.session is not None
+        return by_command or self.frozen or (bool(listener.session.running) and listener.linger is not None)
+
+    def _tell(self, listeners: Iterable[Listener]) -> None:
+        """Connections come to know that their channel has hung up, behind the events that they have got by now."""
+        for listener in listeners:
+            self._in_turn(listener.channel_gone)
 
     def _report(self, session: Session) -> None:
         """A dead channel leaves the dialplan and writes its record."""
-        if session.parent is not None:
-            if session.parked:
-                self.channel_event("CHANNEL_UNPARK", session)
-            self._execute_event(
-                "CHANNEL_EXECUTE_COMPLETE", session, session.parent, [("Application-Response", "_none_")]
-            )
+        self._leave_socket(session)
         session.state = "CS_HANGUP"
         self.channel_event("CHANNEL_STATE", session)
         session.state = "CS_REPORTING"
@@ -652,15 +688,39 @@ class Switch:
         if session.hangup_cause is not None and not session.listeners:
             self.channel_event("CHANNEL_DESTROY", session)
 
+    def _leave_socket(self, session: Session) -> None:
+        """The application `socket` has ended."""
+        if session.parked:
+            session.parked = False
+            self.channel_event("CHANNEL_UNPARK", session)
+        if session.parent is not None:
+            parent, session.parent = session.parent, None
+            self._execute_event("CHANNEL_EXECUTE_COMPLETE", session, parent, [("Application-Response", "_none_")])
+
     def released(self, session: Session, listener: Listener) -> None:
-        """A connection that was bound to a channel has ended; the dialplan of a static channel goes on, to its end."""
+        """A connection that was bound to a channel has ended.
+
+        Seen on a real switch: a static channel goes on in the dialplan, but for one that said `resume`, which is reset
+        and stays so; an async one goes on if it was answered or said `resume`, and stays parked else.
+        """
         session.listeners.remove(listener)
-        if listener.static and session.hangup_cause is not None:
-            self._report(session)
+        resumed = is_true(joined(session.variables.get("socket_resume", "")))
+        if session.hangup_cause is not None:
+            if listener.static:
+                self._report(session)
             self._destroy(session)
-        elif session.hangup_cause is not None or listener.inbound:
-            self._destroy(session)
-        elif listener.static or "socket_resume" in session.variables:
+        elif listener.static and resumed:
+            session.state = "CS_RESET"
+            self._leave_socket(session)
+            self.channel_event("CHANNEL_STATE", session)
+        elif not listener.inbound and (listener.static or session.answered or resumed):
+            session.leaving = True
+            self._go_on(session)
+
+    def _go_on(self, session: Session) -> None:
+        """The dialplan goes on behind `socket` once all that was sent to the channel is done; there it ends."""
+        if session.leaving and session.hangup_cause is None and not session.running and not session.pending:
+            self._leave_socket(session)
             self.hangup(session)
 
     def _app_answer(self, session: Session, _data: str) -> None:
@@ -788,6 +848,16 @@ def _default_api(switch: Switch) -> dict[str, Api]:
                 listener.dismiss()
         return "+OK\n"
 
+    def unload(args: str) -> str:
+        module = args.rpartition(" ")[2]  # behind -f
+        if not module:
+            return "-USAGE: [-f] <mod_name>\n"
+        if module not in switch.modules:
+            return "-ERR [No such module!]\n"
+        if module != "mod_event_socket":
+            switch.modules.discard(module)
+        return reload(module)
+
     return {
         "bgapi": bgapi,
         "create_uuid": lambda _args: switch.make_uuid("channel"),
@@ -798,7 +868,7 @@ def _default_api(switch: Switch) -> dict[str, Api]:
         "hupall": hupall,
         "reload": reload,
         "status": status,
-        "unload": reload,
+        "unload": unload,
         "uptime": lambda _args: f"{int(switch.clock() - switch.started)}\n",
         "uuid_exists": lambda args: "true" if args in switch.sessions else "false",
         "uuid_getvar": uuid_getvar,

@@ -62,7 +62,8 @@ class _Reader:
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         if not self.path and name != "event":
-            raise Fault(self.parser.CurrentByteIndex, f"read <{name[:60]}>, expected <event>")
+            shown = repr(name[:60])[1:-1]  # a name may have characters that are not printable
+            raise Fault(self.parser.CurrentByteIndex, f"read <{shown}>, expected <event>")
         self.path.append(name)
         self.text.clear()
 

@@ -65,13 +65,14 @@ from ._caretaker import is_wanted
 from ._codec import Message
 from ._door import Calls, Door, addresses, farewell, lookup_flags, of_socket
 from ._options import check_calls, check_connect, check_serve
+from ._words import check_handled, check_handler, check_names, tell_silence
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import ChannelEnded, ConnectionClosed, ESLError
+from .errors import ChannelEnded, CommandTimeout, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
 from .flow import Stats, Totals
 from .reconnect import Backoff, Password, Reconnection, password_now
-from .subscriptions import Subscriptions, handled_name
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -514,6 +515,32 @@ class _Reader(Generic[M]):
                 return message
 
 
+class _Digits:
+    """A call's digits, as an asynchronous iterator; see `Call.dtmf`."""
+
+    __slots__ = ("_link", "_seconds")
+
+    def __init__(self, link: _Link, timeout: float | None) -> None:
+        self._link = link
+        self._seconds = math.inf if timeout is None else timeout
+
+    def __aiter__(self) -> _Digits:
+        return self
+
+    async def __anext__(self) -> str:
+        link, since = self._link, asyncio.get_running_loop().time()
+        digits = link.connection.digits
+        while not digits:
+            wait = link.connection.digit()
+            link.settle()
+            try:
+                if not await link.outcome(wait, self._seconds, since):
+                    raise StopAsyncIteration
+            except CommandTimeout:
+                raise StopAsyncIteration from None
+        return digits.popleft()
+
+
 class _Lanes:
     """Handlers at work: one after the other for the events of a channel, side by side for those of several."""
 
@@ -777,10 +804,14 @@ class Client:
     # Handlers
 
     @overload
-    def on(self, name: str, handler: None = None, *, subclass: str | None = None) -> Callable[[H], H]: ...
+    def on(
+        self, name: str, handler: None = None, *, subclass: str | None = None, unknown: bool = False
+    ) -> Callable[[H], H]: ...
     @overload
-    def on(self, name: str, handler: H, *, subclass: str | None = None) -> H: ...
-    def on(self, name: str, handler: H | None = None, *, subclass: str | None = None) -> H | Callable[[H], H]:
+    def on(self, name: str, handler: H, *, subclass: str | None = None, unknown: bool = False) -> H: ...
+    def on(
+        self, name: str, handler: H | None = None, *, subclass: str | None = None, unknown: bool = False
+    ) -> H | Callable[[H], H]:
         """Have events handled by a function while `run` runs. It does not subscribe to them.
 
         Args:
@@ -788,13 +819,17 @@ class Client:
                 then those of "ALL".
             handler: a function, or coroutine function, of the event. Left out, `on` is a decorator.
             subclass: of CUSTOM, if only one is meant.
+            unknown: whether a name that FreeSWITCH 1.11 does not have is meant: nothing is said about it then.
 
         Raises:
+            InvalidCommand: what no event can match: a subclass or a pattern for a name, a known name misspelt.
+            TypeError: no function, or one with a `yield`, of which nothing would run.
             ValueError: `subclass` of something else than CUSTOM.
         """
-        handled = handled_name(name, subclass)
+        handled = check_handled(name, subclass, unknown)
 
         def add(handler: H) -> H:
+            check_handler(handler, awaits=True)
             self._handlers.setdefault(handled, []).append((subclass, handler))
             return handler
 
@@ -888,20 +923,39 @@ class Client:
         return Job(reply.job_uuid or job_uuid or "", link, result)
 
     async def subscribe(
-        self, *names: str, custom: Sequence[str] = (), format: str | None = None, timeout: float | None = None
+        self,
+        *names: str,
+        custom: Sequence[str] = (),
+        format: str | None = None,
+        unknown: bool = False,
+        timeout: float | None = None,
     ) -> CommandReply:
         """`event`: subscribe, in addition to what is subscribed to.
+
+        On a call's connection too this is for the whole switch: `subscribe("DTMF")` brings the digits of every call.
+        For its own channel there are `myevents`, `Call.dtmf`, or a filter: `filter("Unique-ID", call.uuid)`.
 
         Args:
             names: of events, such as "CHANNEL_ANSWER" or "ALL".
             custom: subclasses of CUSTOM.
             format: "plain", "json" or "xml" for all events from now on; None leaves it.
+            unknown: whether names that FreeSWITCH 1.11 does not have are meant. Else one that is a known name misspelt
+                raises, and any other is sent and logged once.
             timeout: see the class.
+
+        Raises:
+            InvalidCommand: no name of an event, or a known one misspelt.
         """
+        check_names(names, unknown)
         return await self._ask(timeout, Connection.subscribe, *names, custom=custom, format=format)
 
     async def unsubscribe(self, *names: str, custom: Sequence[str] = (), timeout: float | None = None) -> CommandReply:
-        """`nixevent`: take event names, and subclasses of CUSTOM, out of what is subscribed to."""
+        """`nixevent`: these no more.
+
+        After `subscribe("ALL")` this is more than it says: CUSTOM events with a subclass stop coming, whatever name is
+        taken out, but for those whose subclass a module of the switch had registered when ALL was asked for (not those
+        of `sendevent`, nor of modules loaded later). What has to stay must be named: `subscribe(custom=[...])`.
+        """
         return await self._ask(timeout, Connection.unsubscribe, *names, custom=custom)
 
     async def noevents(self, *, timeout: float | None = None) -> CommandReply:
@@ -923,16 +977,21 @@ class Client:
 
         Args:
             header: the header that is compared.
-            value: its value ignoring case, `/regex/`, or `-value` for what must not come.
+            value: its value ignoring case, `/regex/`, or `-value` for what must not come. With only such ones nothing
+                comes at all, which is logged once.
             timeout: see the class.
         """
-        return await self._ask(timeout, Connection.filter, header, value)
+        reply = await self._ask(timeout, Connection.filter, header, value)
+        tell_silence(self.subscriptions)
+        return reply
 
     async def filter_delete(
         self, header: str = "all", value: str | None = None, *, timeout: float | None = None
     ) -> CommandReply:
         """`filter delete`: remove the filters on a header, one of them, or all."""
-        return await self._ask(timeout, Connection.filter_delete, header, value)
+        reply = await self._ask(timeout, Connection.filter_delete, header, value)
+        tell_silence(self.subscriptions)
+        return reply
 
     async def sendevent(
         self,
@@ -941,9 +1000,22 @@ class Client:
         body: bytes | str = b"",
         *,
         subclass: str | None = None,
+        unknown: bool = False,
         timeout: float | None = None,
     ) -> CommandReply:
-        """`sendevent`: fire an event in the switch; arguments as of `commands.sendevent`."""
+        """`sendevent`: fire an event in the switch.
+
+        Args:
+            name: of the event. One that the switch does not know reaches whoever listens to CUSTOM, without a subclass.
+            headers, body, subclass: see `commands.sendevent`.
+            unknown: whether a name that FreeSWITCH 1.11 does not have is meant. Else one that is a known name misspelt
+                raises, and any other is sent and logged once.
+            timeout: see the class.
+
+        Raises:
+            InvalidCommand: what cannot be sent, or a known name misspelt.
+        """
+        check_names([name], unknown)
         return await self._ask(timeout, Connection.sendevent, name, headers, body, subclass=subclass)
 
     async def sendmsg(
@@ -999,14 +1071,21 @@ class Client:
         return await self._ask(timeout, Connection.nolinger)
 
     async def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
-        """`getvar`: a variable of the connection's channel, None if it is unset.
+        """A variable of the connection's own channel, None if it is unset.
 
-        The switch cuts values at 511 bytes, and cannot send those with line ends: `api("uuid_getvar", ...)` can.
+        Where all commands are permitted it is asked for by `uuid_getvar`, so that any value arrives whole. On a
+        single-channel socket, and after the hang-up, `getvar` itself has to do: the switch cuts its values at 511
+        bytes, and one with line ends, or with `~` in front, breaks its reply; see `Connection.getvar`.
         """
         return variable(await self._ask(timeout, Connection.getvar, name))
 
     async def resume(self, *, timeout: float | None = None) -> CommandReply:
-        """`resume`: the dialplan goes on when the connection closes."""
+        """`resume`: go on in the dialplan when this connection closes. An answered call does so without being told.
+
+        Raises:
+            InvalidCommand: on a static socket, where the dialplan goes on anyhow, and this would hold the channel for
+                ever.
+        """
         return await self._ask(timeout, Connection.resume)
 
     async def exit(self, *, timeout: float | None = None) -> CommandReply:
@@ -1294,8 +1373,12 @@ class Call(Client):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
-    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket, and raises ChannelEnded when the
-    channel hangs up before; `timeout` is for that, None for as long as it takes.
+    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket; `timeout` is for that, None for as
+    long as it takes.
+
+    When the channel hangs up, what is waited for raises ChannelEnded, and so does from then on whatever acts on the
+    channel: `sendmsg`, `execute` and its shorthands, `hangup`. All the rest goes on as long as the connection does:
+    after `linger` that is beyond the hang-up.
 
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
@@ -1333,6 +1416,15 @@ class Call(Client):
     def control(self) -> str | None:
         """`Control`: "full", or "single-channel" where `event`, `api`, `bgapi`, `log`, `linger` are refused."""
         return self.connection.control
+
+    @property
+    def hung_up(self) -> str | None:
+        """Why the channel hung up, as in `Hangup-Cause`; None as long as nothing that came says that it did.
+
+        Nothing is sent for it. Its events say why: those come after `myevents`, or once an application was waited for.
+        Else the cause is "UNKNOWN".
+        """
+        return self.connection.hung_up
 
     async def connect(self, *, timeout: float | None = None) -> Event:
         """The channel's data as it is now; in `data` too."""
@@ -1392,7 +1484,8 @@ class Call(Client):
 
         Raises:
             CommandError: the switch refused it.
-            ChannelEnded: with `wait`, the channel hung up before it began or without its end being told.
+            ChannelEnded: the channel has hung up, or with `wait` does so before it ends; then `complete` is its
+                CHANNEL_EXECUTE_COMPLETE, if that came. A hang-up by the application `hangup` itself is no error.
         """
         if not wait:
             return await super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
@@ -1402,6 +1495,42 @@ class Call(Client):
         )
         await link.outcome(accepted, self._limit(accepted, timeout), since)
         return await link.outcome(ended, self._limit(ended, timeout), since)
+
+    def dtmf(self, timeout: float | None = None) -> AsyncIterator[str]:
+        """The digits that the caller types from now on, one by one: `0` to `9`, `*`, `#`, `A` to `D`.
+
+        Those of this call only. It ends when the call does: when the channel has hung up, or the connection has ended
+        well; what was typed until then is given first. What comes while nobody iterates waits for the next `dtmf`
+        (`dtmf(timeout=0)` takes what is there). Each digit is given once, and is among `events` only if you asked for
+        DTMF too. The first `dtmf` enables the channel's events, `myevents`, as `wait=True` does: from then on the
+        switch sends no events of other channels on this connection.
+
+        Args:
+            timeout: seconds without a digit after which it ends too.
+
+        Raises:
+            CommandError: while iterating: the switch refuses the channel's events.
+            ConnectionClosed: while iterating: the connection did not end well. Or the error that ended it.
+            EventQueueFull: while iterating: events stand before the next digit that nobody reads.
+
+        Example:
+            >>> from eslcodec.emulator import Emulator
+            >>> async def listen(call):
+            ...     print([digit async for digit in call.dtmf()])
+            >>> async def main(switch):
+            ...     async with serve(listen) as server:
+            ...         call = await asyncio.to_thread(switch.dial, "127.0.0.1", server.port)
+            ...         await asyncio.to_thread(switch.wait_for, lambda: "myevents" in call.commands)
+            ...         call.dtmf("12#")
+            ...         call.hangup()
+            ...         await asyncio.to_thread(call.wait)
+            >>> with Emulator() as switch:
+            ...     asyncio.run(main(switch))
+            ['1', '2', '#']
+        """
+        self.connection.dtmf()
+        self._link.settle()
+        return _Digits(self._link, timeout)
 
     @overload
     async def answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...

@@ -160,11 +160,11 @@ def _format(format: object) -> str:
     return name
 
 
-def _event_name(name: object) -> str:
+def _event_name(name: object, subclasses: str = "custom=...") -> str:
     text = _line("an event name", name)
     if not _EVENT_NAME.fullmatch(text):
         raise InvalidCommand(
-            f"an event name is {_shown(text)}, expected letters, digits and '_' (subclasses: custom=...)"
+            f"an event name is {_shown(text)}, expected letters, digits and '_' (subclasses: {subclasses})"
         )
     if text.lower() in FORMATS:
         raise InvalidCommand(f"an event name is {_shown(text)}, which the switch takes for a format (format=...)")

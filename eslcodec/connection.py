@@ -22,6 +22,9 @@ How it works:
 * A background job's result is an event, BACKGROUND_JOB, matched by a Job-UUID of our own. The event is subscribed to
   with the first job, without naming a format. It reaches `queue` only if the user subscribed to it too. The same holds
   for the completion of an application, CHANNEL_EXECUTE_COMPLETE, matched by Application-UUID.
+* That the channel hung up is told by its own events, by the linger notice or by the good-bye, whichever comes first,
+  and kept in `hung_up`. From then on nothing that acts on the channel is sent: ChannelEnded. On the wire it would be
+  answered with +OK and never done.
 * A connection ends once, for one reason, kept in `end`; every `Wait` that is still open fails with that.
 * Whether more should be read is said here (`wants_data`), since it depends on who waits: the queue's bound is soft
   while somebody waits for a reply, because the reply stands behind the events on the wire.
@@ -34,7 +37,7 @@ import uuid as uuids
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 from . import commands, limits
 from ._codec import Message
@@ -81,6 +84,9 @@ _ONLY_EVENTS = frozenset([Event])
 _EXECUTION_EVENTS = frozenset(
     ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
 )
+_UNKNOWN_CAUSE: Final = "UNKNOWN"  # as the switch itself calls a cause that it has no name for
+_NO_CHANNEL: Final = "-ERR No such channel!\n"
+_ONE_WORD: Final = re.compile(r"[^\s'\"\\\[]+")  # that an API command takes as it is
 _GETVAR_REPLY = re.compile(rb"Content-Type: command/reply\r?\nReply-Text: ?[^\n]*\n\r?\n")
 _LISTENING = (b"event", b"myevents", b"log")  # as the switch compares them: by how the command begins
 _PROBE = commands.filter_delete("Eslcodec-Probe")  # answered in every mode, permitted to everybody, and changes nothing
@@ -238,13 +244,17 @@ class _Sent:
     is_getvar: bool
     granted: Callable[[Reply], None] | None  # what an +OK changes on our side
     refused: Callable[[Reply], None] | None
-    begins: int = 0  # how many bytes were sent before it
+    begins: int  # how many bytes were sent before it
+    acts: bool = False  # whether it acts on the connection's own channel
+    instead: bytes = b""  # what is asked if the reply is of no use
 
 
 @dataclass(slots=True)
 class _Execution:
     wait: Wait[Event]
+    hangs_up: bool  # whether a hang-up is what it is for
     started: bool = False
+    complete: Event | None = None  # it came; whether a hang-up is why is being asked
 
 
 class Connection:
@@ -279,6 +289,11 @@ class Connection:
         mode: `Socket-Mode` of an outbound connection: "async", or "static" where an application ends before its reply.
         control: `Control` of an outbound connection: "full", or "single-channel" where most commands are refused.
         lingering: the notice that the channel is gone and the connection stays, None before.
+        digits: what the channel's caller has typed since `dtmf`, oldest first (`limits.DIGITS` at most). Whoever reads
+            takes them out with `popleft`.
+        hung_up: why the channel hung up, as in `Hangup-Cause`, None as long as nothing that was received says that it
+            did. "UNKNOWN" if it did and its events do not come here (`myevents`, or an awaited execution, enables
+            them), until one says why.
         watched: how many wait for something at the moment.
         asked: how many commands were begun: what is raised into one of them leaves it in part.
         last_event: of what came, the last; None if there was none.
@@ -326,6 +341,8 @@ class Connection:
         self.mode: str | None = None
         self.control: str | None = None
         self.lingering: DisconnectNotice | None = None
+        self.digits: deque[str] = deque(maxlen=limits.DIGITS)
+        self.hung_up: str | None = None
         self.watched = 0
         self.asked = 0
         self.last_event: Event | None = None
@@ -356,6 +373,7 @@ class Connection:
         self._heard = False
         self._jobs: dict[str, Wait[JobResult]] = {}
         self._executions: dict[str, _Execution] = {}
+        self._digit: Wait[bool] | None = None
         self._needed: set[str] = set()  # names of events that we need ourselves, from the first job or execution on
         self._private: set[str] = set()  # names of events that come because we asked, whether the user did or not
         self._own_filters: set[str] = set()  # needed names for which there is a filter of ours
@@ -440,6 +458,8 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """What has to be sent now, once."""
+        if not self._out:
+            return b""
         data = bytes(self._out)
         self._out.clear()
         self._given += len(data)
@@ -670,16 +690,19 @@ class Connection:
     def sendmsg(
         self, call_command: str, headers: commands.Headers = (), body: bytes | str = b"", *, uuid: str | None = None
     ) -> Wait[CommandReply]:
-        """`sendmsg`."""
-        return self._command(commands.sendmsg(call_command, headers, body, uuid=uuid), patient=self._is_static(uuid))
+        """`sendmsg`.
+
+        Raises:
+            ChannelEnded: it is for the connection's own channel, and that has hung up (`execute`, `run`, `hangup` too).
+        """
+        return self._message(commands.sendmsg(call_command, headers, body, uuid=uuid))
 
     def execute(self, application: str, argument: str = "", **options: Any) -> Wait[CommandReply]:
         """`sendmsg` / `execute`; options as `commands.execute` takes them.
 
         The reply says that the application was accepted; on a static socket it comes when the application has ended.
         """
-        patient = self._is_static(options.get("uuid")) and not options.get("run_async")
-        return self._command(commands.execute(application, argument, **options), patient=patient)
+        return self._message(commands.execute(application, argument, **options), waits=not options.get("run_async"))
 
     def run(self, application: str, argument: str = "", **options: Any) -> tuple[Wait[CommandReply], Wait[Event]]:
         """`execute` on the connection's own channel, and its CHANNEL_EXECUTE_COMPLETE.
@@ -687,7 +710,11 @@ class Connection:
         The channel's events are enabled with the first one (`myevents`) if they are not yet; they reach `queue` only
         if the user asked for them too. With `loops` it is the end of the first round.
 
+        If the channel hangs up first, or meanwhile, the second fails with ChannelEnded, which has the completion if it
+        came. Of the application `hangup` it is the completion.
+
         Raises:
+            ChannelEnded: the channel has hung up.
             InvalidCommand: the connection controls no channel.
         """
         if self.channel is None:
@@ -699,29 +726,50 @@ class Connection:
             raise InvalidCommand(f"the Event-UUID {event_uuid!r:.80} is in use")
         block = commands.execute(application, argument, event_uuid=event_uuid, **options)
         what = _described(block)
+        self._check_channel()
         self._check_open(what)
         ended: Wait[Event] = Wait(self, f"the end of {redacted(application)}", patient=True)
-        execution = _Execution(ended)
-        if self.lingering is not None:
-            ended.fail(lambda: ChannelEnded("the channel has hung up"))
-        else:
-            self.asked += 1
-            self._need_executions()
-            self._executions[event_uuid] = execution
+        execution = _Execution(ended, hangs_up=application.lower() == "hangup")
+        self.asked += 1
+        self._need_executions()
+        self._executions[event_uuid] = execution
 
         def refused(reply: Reply) -> None:
             if self._executions.get(event_uuid) is execution:  # and not a later one, after this one's end failed
                 del self._executions[event_uuid]
             ended.fail(lambda: CommandError(reply.text))
 
-        patient = self._is_static(None) and not options.get("run_async")
-        return self._send(block, what, refused=refused, patient=patient), ended
+        patient = self.mode == "static" and not options.get("run_async")
+        return self._send(block, what, refused=refused, patient=patient, acts=True), ended
+
+    def dtmf(self) -> None:
+        """From now on collect the digits of the connection's own channel in `digits`.
+
+        The channel's events are enabled (`myevents`) if they are not yet; they reach `queue` only if the user asked for
+        them too.
+
+        Raises:
+            InvalidCommand: the connection controls no channel.
+        """
+        if self.channel is None:
+            raise InvalidCommand("digits are those of a channel, and the connection controls none")
+        if self.end is None and self.hung_up is None:
+            self._need_digits()
+
+    def digit(self) -> Wait[bool]:
+        """`dtmf`, and wait: True once there is something in `digits`, False if none will come, because the channel has
+        hung up or the connection has ended well."""
+        self.dtmf()
+        if self._digit is None or self._digit.done:
+            self._digit = Wait(self, "a digit of the caller")
+        self._tell_digit()
+        return self._digit
 
     def hangup(
         self, cause: str | HangupCause = HangupCause.NORMAL_CLEARING, *, uuid: str | None = None
     ) -> Wait[CommandReply]:
         """`sendmsg` / `hangup`."""
-        return self._command(commands.hangup(cause, uuid=uuid))
+        return self._message(commands.hangup(cause, uuid=uuid), waits=False)
 
     def log(self, level: str | int | LogLevel | None = None) -> Wait[CommandReply]:
         """`log`: the switch's log lines, into `queue`."""
@@ -749,17 +797,41 @@ class Connection:
 
     def connect(self) -> Wait[CommandReply]:
         """`connect`, once more: the channel's data as it is now."""
-        return self._command(commands.connect())
+        return self._command(commands.connect(), self._look_at_channel)
 
-    def getvar(self, name: str) -> Wait[CommandReply]:
-        """`getvar`: the reply's text is the value, cut at 511 bytes; `-ERR command not found` if it is unset, which is
-        no failure. A value with line ends, or that begins with `~`, breaks the reply and ends this with a ProtocolError
-        (if other replies are due, the connection too): `api uuid_getvar` has no such trouble."""
+    def getvar(self, name: str) -> Wait[Reply]:
+        """A variable of the connection's own channel; `variable` takes the value from the reply.
+
+        The switch sends what `getvar` asks for as it is: cut at 511 bytes, broken by line ends, and a value that begins
+        with `~`, which a caller may choose, has no end (spec observed.md 27). So where all commands are permitted the
+        value comes by `api uuid_getvar`, whatever it is. What remains for `getvar` itself is a single-channel socket, a
+        channel that has hung up, and a name that is not a word: there such a value ends this with a ProtocolError (if
+        other replies are due, the connection too), and one that begins with `~` not before something more is sent.
+        """
         block = commands.getvar(name)
-        return cast("Wait[CommandReply]", self._send(block, _described(block), checked=False))
+        what = _described(block)
+        if not self._asks_api(name):
+            return self._send(block, what, checked=False)
+        api = commands.api("uuid_getvar", f"{self.channel} {name}")
+        return self._send(api, what, checked=False, is_api=True, instead=block)
+
+    def _asks_api(self, name: str) -> bool:
+        if self.channel is None or self.control == "single-channel" or self.hung_up is not None:
+            return False  # the API knows no channel that has hung up
+        return all(map(_ONE_WORD.fullmatch, (self.channel, name)))
 
     def resume(self) -> Wait[CommandReply]:
-        """`resume`."""
+        """`resume`: the dialplan goes on when the connection closes.
+
+        Raises:
+            InvalidCommand: the socket is static. Its dialplan goes on anyhow, and the switch would put the channel into
+                CS_RESET when the connection closes, and leave it there for ever.
+        """
+        if self.mode == "static":
+            raise InvalidCommand(
+                "resume on a static socket would leave the channel in CS_RESET for ever, expected an async one: "
+                "after a static socket the dialplan goes on when the connection closes"
+            )
         return self._command(commands.resume())
 
     def exit(self) -> Wait[CommandReply]:
@@ -774,7 +846,7 @@ class Connection:
         self._out += self._login
         self._login = b""  # it may hold a password
         login: Wait[CommandReply] = Wait(self, "the login")
-        self._line.append(_Sent(login, False, False, False, self._logged_in, self._login_refused))
+        self._line.append(_Sent(login, False, False, False, self._logged_in, self._login_refused, 0))
 
     def _logged_in(self, reply: Reply) -> None:
         assert isinstance(reply, CommandReply)
@@ -782,6 +854,7 @@ class Connection:
         self.channel = reply.get("Unique-ID")
         self.mode = reply.get("Socket-Mode")
         self.control = reply.get("Control")
+        self._look_at_channel(reply)
         wanted = self.subscriptions.commands()
         if not wanted:
             self._usable(reply)
@@ -831,6 +904,17 @@ class Connection:
         if not self.logged_in:
             raise InvalidCommand(f"{what} before the login was answered, when the switch would refuse it")
 
+    def _check_channel(self) -> None:
+        if self.hung_up is not None:
+            raise self._channel_ended()
+
+    def _message(self, block: bytes, *, waits: bool = True) -> Wait[CommandReply]:
+        """A `sendmsg`; whether on a static socket its reply waits for what it begins."""
+        own = self.channel is not None and _target(block) in (None, self.channel)
+        if own:
+            self._check_channel()
+        return self._command(block, patient=own and waits and self.mode == "static", acts=own)
+
     def _send(
         self,
         block: bytes,
@@ -841,14 +925,17 @@ class Connection:
         patient: bool = False,
         granted: Callable[[Reply], None] | None = None,
         refused: Callable[[Reply], None] | None = None,
+        acts: bool = False,
+        instead: bytes = b"",
+        wait: Wait[Any] | None = None,
     ) -> Wait[Any]:
         self._check_open(what)
         self.asked += 1
         if not self.listens:
             self.listens = block.startswith(_LISTENING)
-        wait: Wait[Any] = Wait(self, f"the answer to {what}", patient=patient)
-        begins = self._given + len(self._out)
-        self._line.append(_Sent(wait, is_api, checked, block.startswith(b"getvar"), granted, refused, begins))
+        wait = wait or Wait(self, f"the answer to {what}", patient=patient)
+        begins, is_getvar = self._given + len(self._out), block.startswith(b"getvar")
+        self._line.append(_Sent(wait, is_api, checked, is_getvar, granted, refused, begins, acts, instead))
         self._out += block
         return wait
 
@@ -859,8 +946,9 @@ class Connection:
         refused: Callable[[Reply], None] | None = None,
         *,
         patient: bool = False,
+        acts: bool = False,
     ) -> Wait[CommandReply]:
-        return self._send(block, _described(block), granted=granted, refused=refused, patient=patient)
+        return self._send(block, _described(block), granted=granted, refused=refused, patient=patient, acts=acts)
 
     # Inside: what we need ourselves
 
@@ -893,9 +981,26 @@ class Connection:
             return
         if self._my_events is None and self.subscriptions.channel is None:
             self._private |= MY_EVENTS
-            self._my_events = self._send(commands.myevents(), "the channel's events", refused=self._no_executions)
+            self._my_events = self._send(
+                commands.myevents(),
+                "the channel's events",
+                granted=self._has_executions,
+                refused=self._no_executions,
+            )
         self._needed |= _EXECUTION_EVENTS
         self._filter_ours()
+
+    def _need_digits(self) -> None:
+        if "DTMF" in self._needed:
+            return
+        self.asked += 1
+        self._need_executions()  # the channel's events, and those of its end
+        self._needed.add("DTMF")
+        self._filter_ours()
+
+    def _has_executions(self, reply: Reply) -> None:
+        if self.lingering is not None:  # no events come any more of a channel that had hung up before
+            self._end_executions(lambda execution: not execution.started)
 
     def _no_executions(self, reply: Reply) -> None:
         """The switch does not let us have the channel's events."""
@@ -904,6 +1009,8 @@ class Connection:
         executions, self._executions = self._executions, {}
         for execution in executions.values():
             execution.wait.fail(lambda: CommandError(reply.text))
+        if self._digit is not None:
+            self._digit.fail(lambda: CommandError(reply.text))
 
     def _ask_again(self) -> None:
         """After a command that took every event away."""
@@ -928,10 +1035,6 @@ class Connection:
         self.subscriptions.channel = ""
         return wait
 
-    def _is_static(self, uuid: str | None) -> bool:
-        """Whether a sendmsg runs inside the switch's command loop, so that its reply waits for the application."""
-        return self.mode == "static" and uuid in (None, self.channel)
-
     # Inside: what comes
 
     def _pump(self) -> None:
@@ -943,10 +1046,12 @@ class Connection:
             batch.extend(self._decoder)  # what came before the damage stays in it
         except ProtocolError as error:
             broken = error
-        if not self._needed and _ONLY_EVENTS.issuperset(map(type, batch)):
+        watches = self.channel is not None and self.hung_up in (None, _UNKNOWN_CAUSE)
+        if not self._needed and not watches and _ONLY_EVENTS.issuperset(map(type, batch)):
             self.queue.take_in(batch, self._decoder.consumed - self._taken)
             self.received_events += len(batch)
-            self.last_event = cast("Event", batch[-1]) if batch else self.last_event
+            if batch:
+                self.last_event = batch[-1]  # type: ignore[assignment]  # of events only
         else:
             for message in batch:
                 self._take(message)
@@ -993,7 +1098,8 @@ class Connection:
 
     def _waits(self) -> list[Wait[Any]]:
         executions = [execution.wait for execution in self._executions.values()]
-        return [self.ready, *(sent.wait for sent in self._line), *self._jobs.values(), *executions]
+        digit = [] if self._digit is None else [self._digit]
+        return [self.ready, *(sent.wait for sent in self._line), *self._jobs.values(), *executions, *digit]
 
     def _take(self, message: Message) -> None:
         if self.end is not None:
@@ -1013,11 +1119,14 @@ class Connection:
         else:
             if isinstance(message, DisconnectNotice):
                 self.lingering = message
+                self._hang_up(None)
             self.queue.append(message)
 
     def _take_notice(self, notice: DisconnectNotice) -> None:
         body = notice.body or b""
         farewell = body == FAREWELL
+        if farewell and not self._leaving and notice.get("Controlled-Session-UUID") == (self.channel or ""):
+            self._hang_up(None)
         reason = "the switch said good-bye" if farewell else notice.text.strip() or "the switch disconnected us"
         self._finish(reason, clean=self._leaving or (farewell and self.logged_in))
 
@@ -1048,12 +1157,17 @@ class Connection:
             sent.wait.fail(lambda: ProtocolError(text))
 
     def _settle(self, sent: _Sent, reply: Reply) -> None:
+        if sent.instead and (not isinstance(reply, ApiResponse) or reply.text == _NO_CHANNEL):
+            self._send(sent.instead, sent.wait.what, checked=sent.checked, wait=sent.wait)
+            return
         if not reply.ok and sent.refused is not None:
             sent.refused(reply)
         elif reply.ok and sent.granted is not None:
             sent.granted(reply)
         if sent.checked and not reply.ok:
             sent.wait.fail(lambda: CommandError(reply.text))
+        elif sent.acts and self.hung_up is not None:  # +OK says that it was queued
+            sent.wait.fail(_maybe_done(self._channel_ended))
         else:
             sent.wait.finish(reply)
 
@@ -1064,8 +1178,10 @@ class Connection:
             result = self._jobs.pop(event.get("Job-UUID", ""), None)
             if result is not None:
                 result.finish(JobResult.of(event))
-        elif self._executions and name in _EXECUTION_EVENTS:
-            self._take_execution(name, event)
+        elif self.channel is not None and name.startswith("CHANNEL_"):
+            self._take_channel(name, event)
+        elif name == "DTMF" and event.uuid == self.channel and "DTMF" in self._needed:
+            self._take_digit(event)
         if self._for_user(name, event):
             self.queue.append(event)
 
@@ -1074,26 +1190,93 @@ class Connection:
             return False
         return name not in self._own_filters or self.subscriptions.passes(event)
 
-    def _take_execution(self, name: str, event: Event) -> None:
-        if name.startswith("CHANNEL_HANGUP"):
-            if event.uuid == self.channel:
-                self._hung_up(event, everything=name == "CHANNEL_HANGUP_COMPLETE")
+    # Inside: the channel
+
+    def _take_digit(self, event: Event) -> None:
+        digit = event.get("DTMF-Digit")
+        if digit:
+            self.digits.append(digit)
+            self._tell_digit()
+
+    def _tell_digit(self) -> None:
+        """Whoever waits for a digit is told that there is one, or none."""
+        if self._digit is None:
             return
-        execution = self._executions.get(event.get("Application-UUID", ""))
+        if self.digits:
+            self._digit.finish(True)
+        elif self.hung_up is not None or (self.end is not None and self.end.clean):
+            self._digit.finish(False)
+        elif self.end is not None:
+            self._digit.fail(self.end.error)
+
+    def _take_channel(self, name: str, event: Event) -> None:
+        key = event.get("Application-UUID", "") if name.startswith("CHANNEL_EXECUTE") else ""
+        execution = self._executions.get(key)
+        if execution is not None and name == "CHANNEL_EXECUTE_COMPLETE":
+            del self._executions[key]
+        if event.uuid == self.channel and ("HANGUP" in name or event.get("Answer-State") == "hangup"):
+            self._hang_up(event.get("Hangup-Cause"))
+            if name == "CHANNEL_HANGUP":  # whatever begins is told before it
+                self._end_executions(lambda execution: not execution.started)
+            elif name == "CHANNEL_HANGUP_COMPLETE":
+                self._end_executions(lambda execution: True)
         if execution is None:
             return
         execution.started = True
         if name == "CHANNEL_EXECUTE_COMPLETE":
-            del self._executions[event["Application-UUID"]]
+            self._completed(execution, key, event)
+
+    def _hang_up(self, cause: str | None) -> None:
+        """The channel has hung up: what has not begun never will.
+
+        But for a hang-up of our own, whose events may still come; CHANNEL_HANGUP, which is one of them, decides.
+        """
+        if self.hung_up in (None, _UNKNOWN_CAUSE):
+            self.hung_up = cause or _UNKNOWN_CAUSE
+        self._tell_digit()
+        self._end_executions(lambda execution: not execution.started and not execution.hangs_up)
+        self._end_executions(lambda execution: execution.complete is not None)
+
+    def _completed(self, execution: _Execution, key: str, event: Event) -> None:
+        """An application's end came: was it the application's own, or the caller's?
+
+        One that the caller ended says so in its `Answer-State`, mostly. But a file may stop being played just before
+        the channel is seen to hang up, and CHANNEL_HANGUP follows later; so it is asked how the channel is.
+        """
+        if execution.hangs_up:
+            execution.wait.finish(event)
+        elif self.hung_up is not None:
+            self._end_execution(execution, event)
+        elif event.get("Application-Response") == "PLAYBACK ERROR":
+            execution.complete = event
+            self._executions[key] = execution
+
+            def known(reply: Reply) -> None:
+                self._look_at_channel(reply)
+                if self._executions.get(key) is execution:
+                    del self._executions[key]
+                    execution.wait.finish(event)
+
+            self._send(commands.connect(), "the channel's state", checked=False, granted=known, refused=known)
+        else:
             execution.wait.finish(event)
 
-    def _hung_up(self, event: Event, *, everything: bool) -> None:
-        """What runs still says that it ended; what had not begun never will."""
-        cause = event.get("Hangup-Cause", "unknown cause")
+    def _look_at_channel(self, reply: Reply) -> None:
+        """The answer to `connect` says whether the channel has hung up."""
+        if isinstance(reply, CommandReply) and reply.get("Answer-State") == "hangup":
+            self._hang_up(reply.get("Hangup-Cause"))
+
+    def _end_executions(self, which: Callable[[_Execution], bool]) -> None:
         for key, execution in list(self._executions.items()):
-            if everything or not execution.started:
+            if which(execution):
                 del self._executions[key]
-                execution.wait.fail(lambda: ChannelEnded(f"the channel hung up: {cause}"))
+                self._end_execution(execution, execution.complete)
+
+    def _end_execution(self, execution: _Execution, complete: Event | None) -> None:
+        execution.wait.fail(_maybe_done(lambda: self._channel_ended(complete)))
+
+    def _channel_ended(self, complete: Event | None = None) -> ChannelEnded:
+        return ChannelEnded(self.hung_up or _UNKNOWN_CAUSE, complete)
 
     # Inside: the end
 
@@ -1131,15 +1314,27 @@ class Connection:
         self.end = End(reason, self._leaving, clean, error or closed, refused)
         if self.queue:
             self._tell_gap()
-        sent = self._given - self.unsent
-        for entry in self._line:
-            entry.wait.fail(_maybe_done(self.end.error) if entry.begins < sent else self.end.error)
-        for wait in self._waits():  # a job that was accepted goes on
-            wait.fail(self.end.error if wait is self.ready else _maybe_done(self.end.error))
+        self._tell_digit()
+        self._end_waits(self.end.error)
         self._line.clear()
         self._jobs.clear()
         self._executions.clear()
         self._out.clear()
+
+    def _end_waits(self, error: Callable[[], ESLError]) -> None:
+        """What is waited for does not come: what acts on the channel fails for its end, if that has come."""
+        hung_up = self.hung_up is not None
+        sent = self._given - self.unsent
+        for entry in self._line:
+            why = self._channel_ended if entry.acts and hung_up else error
+            entry.wait.fail(_maybe_done(why) if entry.begins < sent else why)
+        for execution in self._executions.values():
+            if execution.complete is not None:  # and no hang-up is known of
+                execution.wait.finish(execution.complete)
+            elif hung_up:
+                self._end_execution(execution, None)
+        for wait in self._waits():  # a job that was accepted goes on
+            wait.fail(error if wait is self.ready else _maybe_done(error))
 
 
 def _maybe_done(error: Callable[[], ESLError]) -> Callable[[], ESLError]:
@@ -1157,14 +1352,27 @@ def _maybe_done(error: Callable[[], ESLError]) -> Callable[[], ESLError]:
 # Texts
 
 
-def variable(reply: CommandReply) -> str | None:
-    """The value that a reply to `getvar` gives; None if the variable is unset.
+def variable(reply: Reply) -> str | None:
+    """The value that a reply to `Connection.getvar` gives; None if the variable is unset.
 
     Example:
         >>> variable(CommandReply(b"Content-Type: command/reply\\nReply-Text: yes\\n\\n"))
         'yes'
+        >>> variable(ApiResponse(b"Content-Type: api/response\\nContent-Length: 7\\n\\n", b"_undef_")) is None
+        True
     """
-    return None if reply.text == "-ERR command not found" else reply.text
+    unset = ("_undef_", "-ERR no reply\n") if isinstance(reply, ApiResponse) else ("-ERR command not found",)
+    return None if reply.text in unset else reply.text
+
+
+def _target(block: bytes) -> str | None:
+    """The channel that a `sendmsg` names, on its first line or as session-id; None is the connection's own."""
+    first, *lines = block.partition(b"\n\n")[0].split(b"\n")
+    named = first[len(b"sendmsg") :].strip(b" ")
+    for name, _, value in (line.partition(b":") for line in lines):
+        if not named and name.lower() == b"session-id":
+            named = value.strip(b" ")
+    return named.decode("utf-8", "surrogateescape") or None
 
 
 def _one_command(command: bytes | str) -> bytes:

@@ -26,8 +26,12 @@ cores say the same.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from .limits import NOTICE_BYTES
+
+if TYPE_CHECKING:
+    from .events import Event
 
 _NOTICE = b"Content-Type: text/disconnect-notice"
 _LENGTH = re.compile(rb"\nContent-Length: ([0-9]{1,9})\r?\n")
@@ -332,12 +336,30 @@ class ReaderTooSlow(ConnectionClosed):
 
 
 class ChannelEnded(ConnectionClosed):
-    """The channel that the connection controls has hung up; the text says with which cause.
+    """The channel that the connection controls has hung up, so what was asked of it cannot happen, or was cut short.
+
+    The connection itself may go on for a while (`linger`): what does not act on the channel still works then.
+
+    Attributes:
+        cause: why it hung up, as in `Hangup-Cause`; "UNKNOWN" if the switch did not say.
+        complete: of an application that was waited for and that the hang-up ended: its CHANNEL_EXECUTE_COMPLETE, if
+            that came.
 
     Example:
-        >>> issubclass(ChannelEnded, ConnectionClosed)  # so whoever expects an end need not know of channels
+        >>> error = ChannelEnded("ORIGINATOR_CANCEL")
+        >>> error.cause, error.complete, str(error)
+        ('ORIGINATOR_CANCEL', None, 'the channel hung up: ORIGINATOR_CANCEL')
+        >>> isinstance(error, ConnectionClosed)  # so whoever expects an end need not know of channels
         True
     """
+
+    def __init__(self, cause: str, complete: Event | None = None) -> None:
+        self.cause = cause
+        self.complete = complete
+        super().__init__(f"the channel hung up: {cause}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.cause, self.complete), self.__dict__
 
 
 class EventQueueFull(ESLError):

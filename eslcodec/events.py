@@ -2,6 +2,10 @@
 
 Thin classes over the core's `Message`: all but `Gap` keep nothing of their own (empty `__slots__`) and read what they
 are asked for from the frame's bytes.
+
+`repr`, `str` and `print` say what each is, on one short line that a terminal can show: `<Event DTMF #525 8f08a03a>`,
+`<ApiResponse ok 'UP 0 years...'>`, `<CommandReply -ERR 'no reply'>`. Of an event's headers they show name, subclass,
+number and uuid only. All that was written is in `text`, `body` and the headers.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
 from ._codec_py import replaces, to_mapping
+from ._ctext import quoted, word
 from ._json import Field
 from .enums import LogLevel
 from .errors import CommandError, InvalidCommand
@@ -26,6 +31,7 @@ _PAYLOAD_HEADS: Final = {
     "json": b"Content-Length: %d\nContent-Type: text/event-json\n\n",
     "xml": b"Content-Length: %d\nContent-Type: text/event-xml\n\n",
 }
+_OPENING: Final = 1024  # bytes
 _FORMATS: Final = {"text/event-plain": "plain", "text/event-json": "json", "text/event-xml": "xml"}
 
 HeaderValue = str | int | Sequence[str]
@@ -46,6 +52,30 @@ def _number(text: str | None) -> int | None:
         return None
     digits = text[1:] if text.startswith("-") else text
     return int(text) if digits.isascii() and digits.isdigit() else None
+
+
+def _line(*parts: str | None) -> str:
+    """What of this is there, for a `repr`."""
+    return " ".join(part for part in parts if part)
+
+
+def _named(name: str | None) -> str | None:
+    """A name, if it is there, for a `repr`."""
+    return word(name) if name else None
+
+
+def _status(ok: bool, text: str) -> str:
+    """How a text begins, for a `repr`, and whether it is ok; of a failure the switch's own word."""
+    if not ok:
+        for sign in ("-ERR", "-USAGE"):
+            if text.startswith(sign):
+                return f"{sign} {quoted(text.removeprefix(sign).lstrip(': '))}"
+    return f"{'ok' if ok else 'failed'} {quoted(text)}"
+
+
+def _opening(message: Message) -> str:
+    """The beginning of its text, which may be long: what a `repr` can show, and more."""
+    return (message.body or b"")[:_OPENING].decode("utf-8", "surrogateescape")
 
 
 class Event(Message):
@@ -196,6 +226,17 @@ class Event(Message):
         """The headers of the frame around the payload (Content-Length, Content-Type)."""
         return parse_headers(self.frame, decode=False)
 
+    def _told(self) -> str:
+        if self.malformed is not None:
+            return f"malformed {super()._told()}"
+        sequence = self.sequence
+        return _line(
+            _named(self.name) or "(no name)",
+            _named(self.subclass),
+            None if sequence is None else f"#{sequence}",
+            _named(self.uuid or self.get("Job-UUID")),
+        )
+
 
 class JobResult(Event):
     """The BACKGROUND_JOB event of a `bgapi`: what its command wrote is `text`, `body` in bytes.
@@ -232,6 +273,9 @@ class JobResult(Event):
         if not self.ok:
             raise CommandError(self.text)
         return self
+
+    def _told(self) -> str:
+        return _line(_named(self.job_uuid), _status(self.ok, _opening(self)))
 
 
 class Gap(Event):
@@ -328,6 +372,9 @@ class Gap(Event):
         """Why the connection before ended."""
         return self["Gap-Reason"]
 
+    def _told(self) -> str:
+        return f"{quoted(self.get('Gap-Seconds', '?'))[1:-1]} s: {quoted(self.get('Gap-Reason', '?'))[1:-1]}"
+
 
 class AuthRequest(Message):
     """`auth/request`: the first frame of an inbound connection (spec P3.1).
@@ -340,6 +387,9 @@ class AuthRequest(Message):
     """
 
     __slots__ = ()
+
+    def _told(self) -> str:
+        return ""
 
 
 class CommandReply(Message):
@@ -378,13 +428,21 @@ class CommandReply(Message):
             raise CommandError(self.text)
         return self
 
+    def _told(self) -> str:
+        return _line(_status(self.ok, self.text), _named(self.get("Event-Name")), _named(self.get("Unique-ID")))
+
 
 class ApiResponse(Message):
     """`api/response`: the output of an API command (spec P3.3). Success or failure stands in the text alone.
 
+    `print(response)` shows how it begins, on one line without control characters; `print(response.text)` all of it.
+
     Example:
-        >>> ApiResponse(b"Content-Type: api/response\\nContent-Length: 4\\n\\n", b"+OK\\n").check().text
-        '+OK\\n'
+        >>> response = ApiResponse(b"Content-Type: api/response\\nContent-Length: 16\\n\\n", b"+OK\\nUP 0 years\\n")
+        >>> print(response)
+        <ApiResponse ok '+OK...'>
+        >>> response.check().text
+        '+OK\\nUP 0 years\\n'
     """
 
     __slots__ = ()
@@ -403,6 +461,9 @@ class ApiResponse(Message):
         if not self.ok:
             raise CommandError(self.text)
         return self
+
+    def _told(self) -> str:
+        return _status(self.ok, _opening(self))
 
 
 class LogLine(Message):
@@ -448,6 +509,12 @@ class LogLine(Message):
         """`User-Data`: the channel concerned, None if there is none."""
         return self.get("User-Data") or None
 
+    def _told(self) -> str:
+        level = self.level
+        place = self.file and f"{self.file}{'' if self.line is None else f':{self.line}'}"
+        shown = level.name if isinstance(level, LogLevel) else "?" if level is None else str(level)
+        return _line(shown, _named(place), quoted(_opening(self)), _named(self.uuid))
+
 
 class DisconnectNotice(Message):
     """`text/disconnect-notice`: the channel is gone or the connection is about to end (spec P3.6).
@@ -486,6 +553,9 @@ class DisconnectNotice(Message):
         """`Linger-Time` in seconds, -1 for ever, None if this is no linger notice."""
         return _number(self.get("Linger-Time"))
 
+    def _told(self) -> str:
+        return _line("linger" if self.linger else "final", quoted(_opening(self)), _named(self.controlled_uuid))
+
 
 class RudeRejection(Message):
     """`text/rude-rejection`: the switch's ACL refused our address (spec P3.7); `text` says so.
@@ -497,6 +567,9 @@ class RudeRejection(Message):
     """
 
     __slots__ = ()
+
+    def _told(self) -> str:
+        return quoted(_opening(self))
 
 
 _KINDS: Final[Mapping[bytes, type[Message]]] = {

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, overload
 
-from ._codec_py import split_array
 from ._json import Field, joined
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ MAX_GAP_ITEMS: Final = 1 << 16
 """How many items the `name[i]` of one list make together, further ones are dropped: seven bytes from a peer would stand
 for 4 000 items each time."""
 
+_ARRAY: Final = "ARRAY::"
+_ARRAYS: Final = re.compile(r"\A(?:ARRAY::)+")
 _NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
 _DIGITS: Final = 19  # more make a number that is beyond every use of it, whatever they are
 
@@ -176,8 +177,8 @@ class HeaderList:
     def add(self, name: str, value: str, *, first: bool = False) -> None:
         """Add a header behind the others, or before them.
 
-        `ARRAY::a|:b` is pushed item by item; `name[i]` sets item `i` of an array; an empty value deletes every header
-        of the name. A header named `_body` is the body as well.
+        `ARRAY::a|:b` is pushed item by item, `ARRAY::` alone adds nothing; `name[i]` sets item `i` of an array; an
+        empty value deletes every header of the name. A header named `_body` is the body as well.
 
         Args:
             name: the header's name, or `name[i]` with `i` from 0 to 4000; others are dropped, and what goes beyond
@@ -185,46 +186,64 @@ class HeaderList:
             value: its text.
             first: before the others.
         """
-        if name == "_body":
-            self.body = value.encode("utf-8", "surrogateescape")
+        self._be_body(name, value)
         base, bracket, index = name.partition("[")
         if bracket:
-            self._set_item(base, index, value)
+            self._set_item(base, index, value, first)
         elif not value:
             self.delete(name)
+        elif value.startswith(_ARRAY):
+            self._push_items(name, value, first)
         else:
-            self._push_split(name, split_array(value), first)
+            self._insert(name, value, first)
 
     def push(self, name: str, value: str) -> None:
-        """Append an item to the first header of a name, which becomes an array; make one if there is none."""
+        """Append an item to the first header of a name, which becomes an array; make one if there is none.
+
+        A header named `_body` is the body as well: the item that came last.
+        """
         self._extend(name, value, front=False)
 
     def unshift(self, name: str, value: str) -> None:
-        """Put an item before those of the first header of a name; make one, before all others, if there is none."""
+        """Put an item before those of the first header of a name; make one, before all others, if there is none.
+
+        A header named `_body` is the body as well: the item that came last.
+        """
         self._extend(name, value, front=True)
+
+    def _be_body(self, name: str, value: str) -> None:
+        if name == "_body":
+            self.body = value.encode("utf-8", "surrogateescape")
 
     def _extend(self, name: str, value: str, *, front: bool) -> None:
         if "[" in name:
-            self.add(name, value)
+            self.add(name, value, first=front)
             return
+        self._be_body(name, value)
         at = self._find(name)
         if at is not None:
             items = self._items(at)
             items.insert(0 if front else len(items), value)
+        elif value.startswith(_ARRAY):
+            self._push_items(name, value, front)
         elif value:
-            split = split_array(value)
-            self._push_split(name, [split] if isinstance(split, str) else split, front)
+            self._insert(name, [value], front)
 
-    def _push_split(self, name: str, value: str | list[str], first: bool) -> None:
-        if isinstance(value, str):
-            self._insert(name, value, first)
+    def _push_items(self, name: str, text: str, first: bool) -> None:
+        """Push the items of an array's text one by one: empty ones before the first are lost, an existing header is
+        extended. Where there is none yet, an item that is an array's text is cut again."""
+        if text == _ARRAY:
             return
-        for item in value:  # pushed one by one: empty ones before the first are lost, an existing header is extended
+        for item in text.removeprefix(_ARRAY).split("|:"):
             at = self._find(name)
             if at is not None:
+                self._be_body(name, item)
                 self._items(at).append(item)
-            elif item:
-                self._insert(name, [item], first)
+                continue
+            inner = _ARRAYS.sub("", item)
+            self._be_body(name, inner or item[-len(_ARRAY) :])
+            if inner:
+                self._insert(name, [inner], first)
 
     def _items(self, at: int) -> list[str]:
         """The items of a header, which becomes an array if it is none."""
@@ -234,7 +253,7 @@ class HeaderList:
             self._fields[at] = (name, value)
         return value
 
-    def _set_item(self, name: str, index: str, value: str) -> None:
+    def _set_item(self, name: str, index: str, value: str, first: bool) -> None:
         i = atoi(index)
         if not 0 <= i <= MAX_ARRAY_INDEX:
             return
@@ -248,6 +267,6 @@ class HeaderList:
         items += [""] * more
         items[i] = value
         if at is None:
-            self._append(name, items)
+            self._insert(name, items, first)
         else:
             self._fields[at] = (self._fields[at][0], items)

@@ -103,6 +103,13 @@ MAX_JOB_UUID_BYTES: Final = 256
 """What the switch takes: of a command with its headers and blank line (it cuts there), of its body (it closes the
 connection), and of a Job-UUID. A builder that goes beyond raises `InvalidCommand`."""
 
+DIGITS: Final = 4096
+"""Digits of a call that wait for whoever iterates `dtmf`. A caller may press keys for hours with nobody there: beyond
+it the oldest go."""
+
+UNKNOWN_NAMES: Final = 256
+"""Event names unknown to us of which it is remembered that the log has them; programs use a few."""
+
 RESUBSCRIBE_TRIES: Final = 3
 """So often in a row a switch may refuse what was subscribed to before the connection was lost: one whose permissions
 changed would otherwise be asked for ever, and its reader never told."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import commands
+from ._ctext import quoted, word
 from .enums import LogLevel
 from .events import Event
 
@@ -25,6 +26,8 @@ MY_EVENTS: Final = frozenset(
 )
 """The names that `myevents` enables."""
 
+_SHOWN: Final = 300  # characters of a `repr`
+
 
 def event_name(name: str) -> str:
     """A name as the switch compares it: upper case, without `SWITCH_EVENT_`.
@@ -34,22 +37,6 @@ def event_name(name: str) -> str:
         'CHANNEL_ANSWER'
     """
     return str(name).upper().removeprefix("SWITCH_EVENT_")
-
-
-def handled_name(name: str, subclass: str | None) -> str:
-    """The name of the events that a handler is for.
-
-    Raises:
-        ValueError: a subclass of something else than CUSTOM.
-
-    Example:
-        >>> handled_name("custom", "sofia::register"), handled_name("DTMF", None)
-        ('CUSTOM', 'DTMF')
-    """
-    compared = event_name(name)
-    if subclass is not None and compared != "CUSTOM":
-        raise ValueError(f"{name!r:.80} has no subclasses, only CUSTOM has")
-    return compared
 
 
 class Subscriptions:
@@ -67,6 +54,8 @@ class Subscriptions:
     Example:
         >>> wanted = Subscriptions()
         >>> wanted.add(["CHANNEL_ANSWER"], ["sofia::register"], "json")
+        >>> wanted
+        <Subscriptions json CHANNEL_ANSWER sofia::register>
         >>> wanted.commands()
         [b'event json CHANNEL_ANSWER CUSTOM sofia::register\\n\\n']
     """
@@ -79,6 +68,28 @@ class Subscriptions:
         self.filters: list[tuple[str, str]] = []
         self.log_level: str | int | LogLevel | None = None
         self.channel: str | None = None
+        self._silence_told = False
+
+    def __repr__(self) -> str:
+        shown = ""
+        parts = self._parts()
+        for at, part in enumerate(parts):
+            if len(shown) + len(part) > _SHOWN:
+                return f"<Subscriptions{shown} and {len(parts) - at} more>"
+            shown += f" {part}"
+        return f"<Subscriptions{shown or ' nothing'}>"
+
+    def _parts(self) -> list[str]:
+        """What was asked for, for a `repr`. Each list is copied whole: others may be changing it."""
+        parts = [word(self.format)] if self.format else []
+        parts += map(word, [*list(self.names), *list(self.subclasses)])
+        parts += [f"-{word(name)}" for name in list(self.without)]
+        if self.channel is not None:
+            parts.append(f"myevents {word(self.channel)}" if self.channel else "myevents")
+        parts += [f"filter {word(header)}: {quoted(value, 60)}" for header, value in list(self.filters)]
+        if self.log_level is not None:
+            parts.append(f"log {word(str(self.log_level))}")
+        return parts
 
     def add(self, names: Iterable[str], subclasses: Iterable[str] = (), format: str | None = None) -> None:
         """`event` was granted."""
@@ -126,6 +137,23 @@ class Subscriptions:
             return True
         return self.channel is not None and name in MY_EVENTS
 
+    def silence(self) -> str | None:
+        """A warning for the log, once, when there are only filters that keep events back: then the switch sends none.
+
+        Example:
+            >>> wanted = Subscriptions()
+            >>> wanted.filters.append(("Unique-ID", "-8f08a03a"))
+            >>> wanted.silence(), wanted.silence()
+            ('no event comes until one more filter lets it: there is only Unique-ID -8f08a03a, which keeps events back', None)
+        """  # noqa: E501
+        silent = bool(self.filters) and all(is_negative(value) for _, value in self.filters)
+        told, self._silence_told = self._silence_told, silent
+        if told or not silent:
+            return None
+        header, value = self.filters[0]
+        shown = f"{header} {value}".encode("unicode_escape").decode()
+        return f"no event comes until one more filter lets it: there is only {shown:.80}, which keeps events back"
+
     def passes(self, event: Event) -> bool:
         """Whether the switch's filters, without those of our own, let an event through: one that matches is enough,
         a negative one that matches forbids it."""
@@ -134,7 +162,7 @@ class Subscriptions:
             value = event.get(header)
             if value is None or not _matches(wanted, value):
                 continue
-            if wanted.lstrip(" +").startswith("-"):
+            if is_negative(wanted):
                 return False
             passed = True
         return passed
@@ -151,6 +179,17 @@ class Subscriptions:
         if self.log_level is not None:
             wanted.append(commands.log(self.log_level))
         return wanted
+
+
+def is_negative(value: str) -> bool:
+    """Whether a filter with this value keeps events back: the last of the signs in front of it counts.
+
+    Example:
+        >>> is_negative("-8f08a03a"), is_negative("+1555"), is_negative("/-/")
+        (True, False, False)
+    """
+    signs = value[: len(value) - len(value.lstrip(" +-"))]
+    return signs.replace(" ", "").endswith("-")
 
 
 def _matches(wanted: str, value: str) -> bool:

@@ -39,14 +39,15 @@ from ._caretaker import CARETAKER, is_wanted
 from ._codec import Message
 from ._door import Calls, Door, addresses, farewell
 from ._options import check_calls, check_connect, check_serve
+from ._words import check_handled, check_handler, check_names, tell_silence
 from .commands import Headers
 from .connection import Connection, Reply, Wait, variable
 from .enums import HangupCause, LogLevel
-from .errors import ChannelEnded, ConnectionClosed, ESLError
+from .errors import ChannelEnded, CommandTimeout, ConnectionClosed, ESLError
 from .events import CommandReply, Event, JobResult
 from .flow import Stats, Totals
 from .reconnect import Backoff, End, Password, Reconnection, password_now
-from .subscriptions import Subscriptions, handled_name
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -93,25 +94,38 @@ _STILL: Final = 0.1  # seconds without a read after which the switch may have go
 
 
 class _Gate:
-    """Where a thread waits while another one reads."""
+    """Where a thread waits while another one reads. Most who might have to wait never do: the bar is made for it."""
 
-    __slots__ = ("_bar", "_woken")
+    __slots__ = ("_bar", "_called", "_woken")
 
     def __init__(self, woken: deque[_Gate]) -> None:
-        self._bar = threading.Lock()
-        self._bar.acquire()
+        self._bar: threading.Lock | None = None
+        self._called = False  # before it was shut
         self._woken = woken
 
     def call(self) -> None:
         """Have it opened as soon as the lock of the connection is free."""
-        self._woken.append(self)
+        if self._bar is None:
+            self._called = True
+        else:
+            self._woken.append(self)
+
+    def shut(self) -> None:
+        """Before a wait, with the lock."""
+        if self._bar is None:
+            bar = threading.Lock()
+            if not self._called:
+                bar.acquire()
+            self._bar = bar
 
     def open(self) -> None:
-        with suppress(RuntimeError):  # it is open
-            self._bar.release()
+        if self._bar is not None:
+            with suppress(RuntimeError):  # it is open
+                self._bar.release()
 
     def wait(self, seconds: float) -> None:
-        self._bar.acquire(timeout=seconds)
+        if self._bar is not None:
+            self._bar.acquire(timeout=seconds)
 
 
 class _Gone(Exception):
@@ -250,14 +264,16 @@ class _Link:
         mine = _Gate(self._woken)
         try:
             with self._lock:
-                while len(self._unsent) > limits.UNSENT_BYTES and self.connection.end is None:
-                    if self.connection.stuck:
-                        raise self.connection.stuck_error(what)
-                    left = deadline - time.monotonic()
-                    if left <= 0:
-                        raise self.connection.timeout_error(what, max(deadline - began, 0))
-                    self._turn(mine, left)
-                self._pass_on()
+                try:
+                    while len(self._unsent) > limits.UNSENT_BYTES and self.connection.end is None:
+                        if self.connection.stuck:
+                            raise self.connection.stuck_error(what)
+                        left = deadline - time.monotonic()
+                        if left <= 0:
+                            raise self.connection.timeout_error(what, max(deadline - began, 0))
+                        self._turn(mine, left)
+                finally:
+                    self._pass_on()
         finally:
             self._open_gates()
 
@@ -280,9 +296,11 @@ class _Link:
                     try:
                         _drop(self._readers, mine)
                     finally:
-                        self._pass_on()
+                        if self._followers:
+                            self._pass_on()
         finally:
-            self._open_gates()
+            if self._woken:
+                self._open_gates()
         return bool(queue)
 
     def look(self) -> None:
@@ -364,8 +382,11 @@ class _Link:
     def _open_gates(self) -> None:
         """Wake whom it concerns; without the lock."""
         while self._woken:
-            with suppress(IndexError):  # another thread was faster
-                self._woken.popleft().open()
+            try:
+                gate = self._woken.popleft()
+            except IndexError:  # another thread was faster
+                return
+            gate.open()
 
     # Inside, with the lock
 
@@ -381,6 +402,7 @@ class _Link:
 
     def _follow(self, mine: _Gate, seconds: float) -> None:
         try:
+            mine.shut()
             self._followers.append(mine)
             self._lock.release()
             self._open_gates()
@@ -443,7 +465,7 @@ class _Link:
         if size > 0:
             self._heard, self._silent = self._looked, 0.0
             connection.buffer_updated(size)
-            if self._readers:
+            if self._readers and self._followers:  # who does not follow looks by himself
                 self._tell(len(connection.queue))
         elif size == 0:
             connection.receive_eof()
@@ -767,23 +789,31 @@ class Client:
         return None
 
     @overload
-    def on(self, name: str, handler: None = None, *, subclass: str | None = None) -> Callable[[H], H]: ...
+    def on(
+        self, name: str, handler: None = None, *, subclass: str | None = None, unknown: bool = False
+    ) -> Callable[[H], H]: ...
     @overload
-    def on(self, name: str, handler: H, *, subclass: str | None = None) -> H: ...
-    def on(self, name: str, handler: H | None = None, *, subclass: str | None = None) -> H | Callable[[H], H]:
+    def on(self, name: str, handler: H, *, subclass: str | None = None, unknown: bool = False) -> H: ...
+    def on(
+        self, name: str, handler: H | None = None, *, subclass: str | None = None, unknown: bool = False
+    ) -> H | Callable[[H], H]:
         """Have `run` call a handler for events of this name; there may be several.
 
         Args:
             name: such as "DTMF"; "ALL" for every event.
             handler: called with the event. Without one this is a decorator: `@fs.on("DTMF")`.
             subclass: of CUSTOM, only events of this subclass.
+            unknown: whether a name that FreeSWITCH 1.11 does not have is meant: nothing is said about it then.
 
         Raises:
+            InvalidCommand: what no event can match: a subclass or a pattern for a name, a known name misspelt.
+            TypeError: no function, an async def, which nothing here awaits, or one with a `yield`.
             ValueError: `subclass` of something else than CUSTOM.
         """
-        handled = handled_name(name, subclass)
+        handled = check_handled(name, subclass, unknown)
 
         def add(handler: H) -> H:
+            check_handler(handler)
             self._handlers.setdefault(handled, []).append((subclass, handler))
             return handler
 
@@ -1048,13 +1078,39 @@ class Client:
         return Job(reply.job_uuid or job_uuid or "", link, result)
 
     def subscribe(
-        self, *names: str, custom: Sequence[str] = (), format: str | None = None, timeout: float | None = None
+        self,
+        *names: str,
+        custom: Sequence[str] = (),
+        format: str | None = None,
+        unknown: bool = False,
+        timeout: float | None = None,
     ) -> CommandReply:
-        """`event`: events of these names too; `custom` are subclasses, `format` is for all events from now."""
+        """`event`: subscribe, in addition to what is subscribed to.
+
+        On a call's connection too this is for the whole switch: `subscribe("DTMF")` brings the digits of every call.
+        For its own channel there are `myevents`, `Call.dtmf`, or a filter: `filter("Unique-ID", call.uuid)`.
+
+        Args:
+            names: of events, such as "CHANNEL_ANSWER" or "ALL".
+            custom: subclasses of CUSTOM.
+            format: "plain", "json" or "xml" for all events from now on; None leaves it.
+            unknown: whether names that FreeSWITCH 1.11 does not have are meant. Else one that is a known name misspelt
+                raises, and any other is sent and logged once.
+            timeout: seconds.
+
+        Raises:
+            InvalidCommand: no name of an event, or a known one misspelt.
+        """
+        check_names(names, unknown)
         return self._ask(timeout, Connection.subscribe, *names, custom=custom, format=format)
 
     def unsubscribe(self, *names: str, custom: Sequence[str] = (), timeout: float | None = None) -> CommandReply:
-        """`nixevent`: these no more."""
+        """`nixevent`: these no more.
+
+        After `subscribe("ALL")` this is more than it says: CUSTOM events with a subclass stop coming, whatever name is
+        taken out, but for those whose subclass a module of the switch had registered when ALL was asked for (not those
+        of `sendevent`, nor of modules loaded later). What has to stay must be named: `subscribe(custom=[...])`.
+        """
         return self._ask(timeout, Connection.unsubscribe, *names, custom=custom)
 
     def noevents(self, *, timeout: float | None = None) -> CommandReply:
@@ -1072,14 +1128,25 @@ class Client:
         return self._ask(timeout, Connection.divert_events, on)
 
     def filter(self, header: str, value: str, *, timeout: float | None = None) -> CommandReply:
-        """`filter add`: of the events subscribed to, only those that match a filter; see `commands.filter`."""
-        return self._ask(timeout, Connection.filter, header, value)
+        """`filter add`: of the events subscribed to, only those that match a filter, any of them.
+
+        Args:
+            header: the header that is compared.
+            value: its value ignoring case, `/regex/`, or `-value` for what must not come. With only such ones nothing
+                comes at all, which is logged once.
+            timeout: seconds.
+        """
+        reply = self._ask(timeout, Connection.filter, header, value)
+        tell_silence(self.subscriptions)
+        return reply
 
     def filter_delete(
         self, header: str = "all", value: str | None = None, *, timeout: float | None = None
     ) -> CommandReply:
         """`filter delete`."""
-        return self._ask(timeout, Connection.filter_delete, header, value)
+        reply = self._ask(timeout, Connection.filter_delete, header, value)
+        tell_silence(self.subscriptions)
+        return reply
 
     def sendevent(
         self,
@@ -1088,9 +1155,22 @@ class Client:
         body: bytes | str = b"",
         *,
         subclass: str | None = None,
+        unknown: bool = False,
         timeout: float | None = None,
     ) -> CommandReply:
-        """`sendevent`: fire an event in the switch; see `commands.sendevent`."""
+        """`sendevent`: fire an event in the switch.
+
+        Args:
+            name: of the event. One that the switch does not know reaches whoever listens to CUSTOM, without a subclass.
+            headers, body, subclass: see `commands.sendevent`.
+            unknown: whether a name that FreeSWITCH 1.11 does not have is meant. Else one that is a known name misspelt
+                raises, and any other is sent and logged once.
+            timeout: seconds.
+
+        Raises:
+            InvalidCommand: what cannot be sent, or a known name misspelt.
+        """
+        check_names([name], unknown)
         return self._ask(timeout, Connection.sendevent, name, headers, body, subclass=subclass)
 
     def sendmsg(
@@ -1132,11 +1212,21 @@ class Client:
         return self._ask(timeout, Connection.nolinger)
 
     def getvar(self, name: str, *, timeout: float | None = None) -> str | None:
-        """`getvar`: a variable of the connection's own channel, None if it is unset; see `Connection.getvar`."""
+        """A variable of the connection's own channel, None if it is unset.
+
+        Where all commands are permitted it is asked for by `uuid_getvar`, so that any value arrives whole. On a
+        single-channel socket, and after the hang-up, `getvar` itself has to do: the switch cuts its values at 511
+        bytes, and one with line ends, or with `~` in front, breaks its reply; see `Connection.getvar`.
+        """
         return variable(self._ask(timeout, Connection.getvar, name))
 
     def resume(self, *, timeout: float | None = None) -> CommandReply:
-        """`resume`: go on in the dialplan when this connection closes."""
+        """`resume`: go on in the dialplan when this connection closes. An answered call does so without being told.
+
+        Raises:
+            InvalidCommand: on a static socket, where the dialplan goes on anyhow, and this would hold the channel for
+                ever.
+        """
         return self._ask(timeout, Connection.resume)
 
     def exit(self, *, timeout: float | None = None) -> CommandReply:
@@ -1160,8 +1250,12 @@ class Call(Client):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
-    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket, and raises ChannelEnded when the
-    channel hangs up before; `timeout` is for that, None for as long as it takes.
+    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket; `timeout` is for that, None for as
+    long as it takes.
+
+    When the channel hangs up, what is waited for raises ChannelEnded, and so does from then on whatever acts on the
+    channel: `sendmsg`, `execute` and its shorthands, `hangup`. All the rest goes on as long as the connection does:
+    after `linger` that is beyond the hang-up.
 
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.
@@ -1199,6 +1293,20 @@ class Call(Client):
     def control(self) -> str | None:
         """`Control`: "full", or "single-channel" where `event`, `api`, `bgapi`, `log`, `linger` are refused."""
         return self.connection.control
+
+    @property
+    def hung_up(self) -> str | None:
+        """Why the channel hung up, as in `Hangup-Cause`; None as long as nothing that came says that it did.
+
+        Nothing is sent for it. Its events say why: those come after `myevents`, or once an application was waited for.
+        Else the cause is "UNKNOWN".
+        """
+        self._link.has_ended()
+        return self.connection.hung_up
+
+    def _for_command(self, deadline: float) -> _Link:
+        self._link.has_ended()  # take in what came while nobody read: the channel may have hung up
+        return super()._for_command(deadline)
 
     def connect(self, *, timeout: float | None = None) -> Event:
         """The channel's data as it is now; in `data` too."""
@@ -1259,14 +1367,72 @@ class Call(Client):
 
         Raises:
             CommandError: the switch refused it.
-            ChannelEnded: with `wait`, the channel hung up before it began or without its end being told.
+            ChannelEnded: the channel has hung up, or with `wait` does so before it ends; then `complete` is its
+                CHANNEL_EXECUTE_COMPLETE, if that came. A hang-up by the application `hangup` itself is no error.
         """
         if not wait:
             return super().execute(application, argument, uuid=uuid, timeout=timeout, **options)
-        link, since = self._link, time.monotonic()
-        accepted, ended = link.begin(lambda connection: connection.run(application, argument, uuid=uuid, **options))
+        since = time.monotonic()
+        link, (accepted, ended) = self._issue(
+            timeout, lambda connection: connection.run(application, argument, uuid=uuid, **options)
+        )
         link.outcome(accepted, self._limit(accepted, timeout), since)
         return link.outcome(ended, self._limit(ended, timeout), since)
+
+    def dtmf(self, timeout: float | None = None) -> Iterator[str]:
+        """The digits that the caller types from now on, one by one: `0` to `9`, `*`, `#`, `A` to `D`.
+
+        Those of this call only. It ends when the call does: when the channel has hung up, or the connection has ended
+        well; what was typed until then is given first. What comes while nobody iterates waits for the next `dtmf`
+        (`dtmf(timeout=0)` takes what is there). Each digit is given once, and is among `events` only if you asked for
+        DTMF too. The first `dtmf` enables the channel's events, `myevents`, as `wait=True` does: from then on the
+        switch sends no events of other channels on this connection.
+
+        Args:
+            timeout: seconds without a digit after which it ends too.
+
+        Raises:
+            CommandError: while iterating: the switch refuses the channel's events.
+            ConnectionClosed: while iterating: the connection did not end well. Or the error that ended it.
+            EventQueueFull: while iterating: events stand before the next digit that nobody reads.
+
+        Example:
+            >>> from eslcodec.emulator import Emulator
+            >>> typed = []
+            >>> with serve(lambda call: typed.extend(call.dtmf())) as server, Emulator() as switch:
+            ...     call = switch.dial("127.0.0.1", server.port)
+            ...     _ = switch.wait_for(lambda: "myevents" in call.commands)
+            ...     call.dtmf("12#")
+            ...     call.hangup()
+            ...     _ = call.wait()
+            >>> typed
+            ['1', '2', '#']
+        """
+        self._link.begin(Connection.dtmf)
+        return self._typed(math.inf if timeout is None else timeout)
+
+    def _typed(self, seconds: float) -> Iterator[str]:
+        link, digits = self._link, self.connection.digits
+        since: float | None = None
+        while True:
+            try:
+                digit = digits.popleft()
+            except IndexError:
+                if since is None:
+                    since = time.monotonic()
+                    link.look()
+                if not self._types_on(link.begin(Connection.digit), seconds, since):
+                    return
+            else:
+                since = None
+                yield digit
+
+    def _types_on(self, wait: Wait[bool], seconds: float, since: float) -> bool:
+        """Whether to look for a digit again."""
+        try:
+            return self._link.outcome(wait, seconds, since)
+        except CommandTimeout:
+            return False
 
     @overload
     def answer(self, *, wait: Literal[False] = False, timeout: float | None = None) -> CommandReply: ...
@@ -1962,6 +2128,7 @@ def serve(
         command_timeout=command_timeout,
         keepalive=keepalive,
     )
+    check_handler(handler)
     options: dict[str, Any] = {
         "queue_limit": queue_limit,
         "queue_hard_limit": queue_hard_limit,

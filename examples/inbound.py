@@ -9,7 +9,7 @@ import eslcodec
 def main(host: str = "127.0.0.1", port: str = "8021") -> None:
     password = os.environ.get("ESL_PASSWORD", "ClueCon")
     with eslcodec.connect(host, int(port), password=password, reconnect=True) as fs:
-        fs.subscribe("CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_HANGUP_COMPLETE", format="json")
+        fs.subscribe(*eslcodec.presets.CALLS, format="json")
         for event in fs.events():
             if isinstance(event, eslcodec.Gap):
                 print(f"missed {event.seconds:.1f} s: {event.reason}", flush=True)

@@ -20,7 +20,7 @@ async def main(host: str = "127.0.0.1", port: str = "8021") -> None:
 
         fs.on("CHANNEL_ANSWER", answered)
         fs.on("CHANNEL_HANGUP_COMPLETE", hung_up)
-        await fs.subscribe("CHANNEL_ANSWER", "CHANNEL_HANGUP_COMPLETE")
+        await fs.subscribe(*eslcodec.presets.CALLS)
         await fs.run()
 
 

@@ -41,6 +41,7 @@ from . import _codec_py as _twin
 from . import limits
 from ._codec_py import _first_wins, _read_head, read_payload, split_array
 from ._codec_py import to_json as _to_json
+from ._ctext import word
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
@@ -82,11 +83,28 @@ cdef extern from *:
     #else
     #define ESL_HAS_GIL 1
     #endif
+    #ifdef ESL_SIMD
+    #define ESL_HAS_SIMD 1
+    #else
+    #define ESL_HAS_SIMD 0
+    #endif
+    #ifndef ESL_BUILD /* which kind, setup.py says */
+    #define ESL_BUILD other
+    #endif
+    #define ESL_TEXT_OF(name) #name
+    #define ESL_TEXT(name) ESL_TEXT_OF(name)
     """
     const bint HAS_GIL "ESL_HAS_GIL"
+    const bint HAS_SIMD "ESL_HAS_SIMD"
+    const char *BUILD "ESL_TEXT(ESL_BUILD)"
+    const unsigned long CYTHON_HEX_VERSION
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
 __impl__ = "c"
+__build__ = (
+    f"{BUILD.decode()} build, {'' if HAS_SIMD else 'no '}SIMD, "
+    f"Cython {CYTHON_HEX_VERSION >> 24}.{CYTHON_HEX_VERSION >> 16 & 255}.{CYTHON_HEX_VERSION >> 8 & 255}"
+)
 
 cdef enum:
     # As in the twin: how the block that look-ups read is written.
@@ -1212,11 +1230,10 @@ cdef struct Place:
 
 @cython.no_gc_clear  # part of a cycle that is collected, it may still be asked; others break the cycle
 cdef class FrameSplitter:
-    """See eslcodec._codec_py.FrameSplitter.
+    """See eslcodec._codec_py.FrameSplitter."""
 
-    No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole. (Without
-    the GIL critical sections have the same effect.)
-    """
+    # No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole.
+    # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
     cdef Place at
@@ -1941,12 +1958,15 @@ cdef class Message:
         return iter(self.get_index())
 
     def keys(self):
+        """D.keys() -> a set-like object providing a view on D's keys"""
         return KeysView(self)
 
     def values(self):
+        """D.values() -> an object providing a view on D's values"""
         return ValuesView(self)
 
     def items(self):
+        """D.items() -> a set-like object providing a view on D's items"""
         return ItemsView(self)
 
     __reversed__ = None
@@ -2020,7 +2040,7 @@ cdef class Message:
             if (colon[2] == c"A" or colon[2] == c"%") and is_array(colon + 2, stop - colon - 2):
                 arrays = True
                 text = <str>value_text(colon + 2, stop - colon - 2)
-                if "|:" not in text or text.startswith("ARRAY::|:"):
+                if "|:" not in text or text.startswith(("ARRAY::|:", "ARRAY::ARRAY::")):
                     return None
             lines += 1
             p = stop + 1
@@ -2156,7 +2176,14 @@ cdef class Message:
         return type(self), (self.frame_[: self.split], self.frame_[self.split :] if self.has_body else None)
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {len(self.frame)} bytes>"
+        """See eslcodec._codec_py.Message.__repr__."""
+        told = self._told() if self.frame_ else "not made yet"
+        return f"<{type(self).__name__} {told}>" if told else f"<{type(self).__name__}>"
+
+    def _told(self):
+        """See eslcodec._codec_py.Message._told."""
+        kind = self.content_type
+        return f"{'' if kind is None else word(kind) + ' '}of {len(self.frame)} bytes"
 
 
 cdef list joined_fields(list fields):

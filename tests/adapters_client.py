@@ -13,6 +13,7 @@ import asyncio
 import importlib
 import json
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable, Mapping
@@ -111,7 +112,8 @@ def genesis(task: Task) -> Seen:
         sending = [asyncio.ensure_future(client.send(command)) for command in task["together"]]
         replies = [shown(reply) for reply in await asyncio.gather(*sending)]
         replies += [shown(await client.send(command)) for command in task["commands"]]
-        ended = await waiting(client._closed.is_set, events, task)
+        closed = getattr(client, "_closed", None)  # since 2026.10.18
+        ended = await waiting(closed.is_set if closed else lambda: not client.is_connected, events, task)
         await client.stop()
         assert all(event in events for event in handled)
         return {"events": events, "replies": replies, "ended": ended, "handled": len(handled)}
@@ -182,6 +184,37 @@ def switchio(task: Task) -> Seen:
     return loop.run_until_complete(run())
 
 
+def switchio_listener(task: Task) -> Seen:
+    """`get_listener` of a switchio that runs on this Python without help: a handler, a coroutine, a command."""
+    task["client"] = "switchio"
+    install(task)
+    from switchio import get_listener, utils
+
+    handled, resumed = threading.Event(), threading.Event()
+
+    def handle(event: dict[str, str]) -> tuple[bool, None]:
+        handled.set()
+        return True, None
+
+    async def follow(session: Any) -> None:
+        await session.recv("CHANNEL_ANSWER", timeout=task["patience"])
+        resumed.set()
+
+    listener = get_listener("127.0.0.1", str(task["port"]), "ClueCon")
+    listener.event_loop.add_handler("HEARTBEAT", handle)
+    listener.event_loop.add_coroutine("CHANNEL_CREATE", "default", follow)
+    listener.connect()
+    listener.start()
+    told = {
+        "handled": handled.wait(task["patience"]),
+        "resumed": resumed.wait(task["patience"]),
+        "replied": "Body" in listener.event_loop._con.api("status").result(task["patience"]),
+        "arguments": utils.get_args(lambda a, b=1: None),
+    }
+    listener.disconnect()
+    return told
+
+
 def checked(task: Task) -> Seen:
     """What `install`, again, and `uninstall` did to every point at which the client is entered."""
     from eslcodec.adapters import _client
@@ -193,7 +226,7 @@ def checked(task: Task) -> Seen:
     client: _client.Client = adapter._CLIENT
 
     def inside() -> list[Any]:
-        return [client._find(point)[2] for point in client.points]
+        return [original for _, _, _, original in client.found()]
 
     def same(one: list[Any], other: list[Any]) -> list[bool]:
         return [a is b for a, b in zip(one, other, strict=True)]
@@ -201,7 +234,7 @@ def checked(task: Task) -> Seen:
     before = inside()
     adapter.install()
     installed = inside()
-    replaced = [point.ours is None and point.wrap is None for point in client.points]
+    replaced = [point.ours is None and point.wrap is None for point, *_ in client.found()]
     result = {"replaced": same(before, installed) == replaced}
     adapter.install()
     result["again"] = all(same(installed, inside()))
@@ -228,6 +261,7 @@ CLIENTS: Mapping[str, Callable[[Task], Seen]] = {
     "genesis": genesis,
     "genesis consumer": genesis_consumer,
     "switchio": switchio,
+    "switchio listener": switchio_listener,
 }
 
 if __name__ == "__main__":

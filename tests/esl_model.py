@@ -60,20 +60,22 @@ class Model:
     # P6.2, P6.4 to P6.6
 
     def addHeader(self, name: str, value: str) -> bool:
-        if name == "_body":
-            self.body = value
+        self.be_body(name, value)
         if "[" in name:
             self.set_item(name, value)
         elif value == "":
             self.delHeader(name)
         elif value.startswith("ARRAY::"):
-            for piece in value.removeprefix("ARRAY::").split("|:"):
-                self.push(name, piece)
+            self.push_each(name, value)
         else:
             self.headers.append([name, value])
         return True
 
-    def set_item(self, name: str, value: str) -> None:
+    def be_body(self, name: str, value: str) -> None:
+        if name == "_body":
+            self.body = value
+
+    def set_item(self, name: str, value: str, *, top: bool = False) -> None:
         name, _, index = name.partition("[")
         number = re.match(r"\s*[+-]?\d+", index)  # atoi
         i = int(number[0]) if number else 0
@@ -82,45 +84,55 @@ class Model:
         header = self.find(name)
         if header is None:
             header = [name, []]
-            self.headers.append(header)
+            self.headers.insert(0 if top else len(self.headers), header)
         if isinstance(header[1], str):
             header[1] = []
         while len(header[1]) <= i:
             header[1].append("")
         header[1][i] = value
 
-    def receive(self, name: str, value: str) -> None:
-        """A header of an event that was received: of several Event-Name the last (P4.1)."""
-        if fold(name) == "event-name":
+    def receive(self, name: str, value: str, *, json: bool = False, event: bool = True) -> None:
+        """A header that was received: of several Event-Name of an event the last, an array item by item (P4.1)."""
+        if event and fold(name) == "event-name":
             self.delHeader(name)
-        self.addHeader(name, value)
+        if json or not value.startswith("ARRAY::"):
+            self.addHeader(name, value)
+        elif value != "ARRAY::":
+            for piece in value.removeprefix("ARRAY::").split("|:"):
+                self.pushHeader(name, piece)
 
     # P6.3
 
     def push(self, name: str, item: str, *, front: bool = False, top: bool = False) -> None:
+        self.be_body(name, item)
         header = self.find(name)
-        if header is None:
-            if item:
-                self.headers.insert(0 if top else len(self.headers), [name, [item]])
-            return
-        if isinstance(header[1], str):
-            header[1] = [header[1]]
-        header[1].insert(0 if front else len(header[1]), item)
+        if header is None and item.startswith("ARRAY::"):
+            self.push_each(name, item, top=top)
+        elif header is None and item:
+            self.headers.insert(0 if top else len(self.headers), [name, [item]])
+        elif header is not None:
+            if isinstance(header[1], str):
+                header[1] = [header[1]]
+            header[1].insert(0 if front else len(header[1]), item)
+
+    def push_each(self, name: str, text: str, *, top: bool = False) -> None:
+        if text != "ARRAY::":
+            for piece in text.removeprefix("ARRAY::").split("|:"):
+                self.push(name, piece, top=top)
 
     def pushHeader(self, name: str, value: str) -> bool:
-        return self.extend(name, value, front=False, top=False)
-
-    def unshiftHeader(self, name: str, value: str) -> bool:
-        return self.extend(name, value, front=not self.strict, top=True)
-
-    def extend(self, name: str, value: str, *, front: bool, top: bool) -> bool:
         if "[" in name:
             self.set_item(name, value)
-        elif self.find(name) is None and value.startswith("ARRAY::"):
-            for piece in value.removeprefix("ARRAY::").split("|:"):
-                self.push(name, piece, top=top)
         else:
-            self.push(name, value, front=front, top=top)
+            self.push(name, value)
+        return True
+
+    def unshiftHeader(self, name: str, value: str) -> bool:
+        if "[" in name:
+            self.set_item(name, value, top=True)
+        else:
+            whole = self.find(name) is None and value.startswith("ARRAY::")
+            self.push(name, value, front=not self.strict, top=not (self.strict and whole))
         return True
 
     # A3.2

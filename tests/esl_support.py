@@ -411,6 +411,7 @@ A1 = outer("A=1")
 
 NEVER = "A6, last rows: never truncates, never reads a value's middle as an array, never prints through printf"
 BY_DEFAULT = "A6"
+REFUSED = "by default no value becomes another header or command: it is refused, and nothing sent"
 CR = "P8: CRLF values: one CR is dropped"
 STRAY = "P8: stray CR/LF before a block are skipped"
 NO_COLON = "P8: a line without a colon is skipped"
@@ -443,6 +444,13 @@ OTHERWISE: dict[str, Other] = {
     ),
     "serialize_all_escaped_drops_last": Other(NEVER, 1822),
     # commands
+    "emit_filter_none": Other(REFUSED, {"wire": "", "returns": "ESLevent"}, strict=False),
+    "emit_sendevent_lf_injection": Other(REFUSED, {"wire": "", "returns": "ESLevent"}, strict=False),
+    "emit_sendevent_own_content_length": Other(
+        "the vector's `recommended`: a user's own Content-Length is sent once and right",
+        {"wire": "sendevent DTMF\nEvent-Name: DTMF\nContent-Length: 2\n\nOK\n\n", "returns": "ESLevent"},
+        strict=False,
+    ),
     "emit_events_truncated_1023": Other(NEVER, {"wire": "event plain " + "x" * 1100 + "\n\n", "returns": 0}),
     "emit_execute_arg_truncated_loses_lf": Other(
         NEVER,
@@ -453,6 +461,7 @@ OTHERWISE: dict[str, Other] = {
         },
     ),
     # login
+    "handshake_password_injection": Other(REFUSED, {"sends": "", "connected": 0}, strict=False),
     "handshake_crlf_server_fails": Other(CR, {"sends": "auth x\n\n", "connected": 0}),
     # replies
     "script_sendevent_returns_stale_event_outbound": Other(BY_DEFAULT, [[FROM_REPLY, 1]], strict=False),

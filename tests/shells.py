@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import struct
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from support import ACCEPTED, AUTH, part, plain, reply
 
@@ -19,6 +20,7 @@ HOST = "127.0.0.1"
 ENABLED = reply(b"+OK event listener enabled plain")
 INVALID = reply(b"-ERR invalid")
 REFUSED = reply(b"-ERR permission denied")
+T = TypeVar("T")
 PATIENCE = 20.0  # seconds that nothing here should ever take
 SMALL = 1 << 16  # bytes that a socket keeps; some machines let it grow to tens of megabytes
 
@@ -186,3 +188,48 @@ class Shell:
             return await verb(*arguments, **options)
 
         return asyncio.run_coroutine_threadsafe(whole(), self._loop)
+
+
+class Callee(Shell):
+    """A server that the switch calls. `client` is the call, whose handler goes on until `close`."""
+
+    def __init__(self, esl: ModuleType, kind: str, **options: Any) -> None:
+        super().__init__(esl, kind)
+        self._calls: queue.Queue[Any] = queue.Queue()
+        self._peers: list[Peer] = []
+        self._over = threading.Event()
+        self._aio_over = asyncio.Event()
+        self.server = self._start(self._serve, **options).result(PATIENCE) if self._loop else self._sync_serve(options)
+
+    def rings(self, put_through: Callable[[int], T]) -> T:
+        """The switch puts a call through to this port, and its handler begins."""
+        result = put_through(self.server.port)
+        if isinstance(result, Peer):
+            self._peers.append(result)
+        self.client = self._calls.get(timeout=PATIENCE)
+        return result
+
+    def close(self) -> None:
+        self._over.set()
+        if self._loop is None:
+            self.server.close()
+        else:
+            self._loop.call_soon_threadsafe(self._aio_over.set)
+            self._start(self.server.close).result(PATIENCE)
+        super().close()
+        for peer in self._peers:
+            peer.close()
+
+    def _sync_serve(self, options: dict[str, Any]) -> Any:
+        def handler(call: Any) -> None:
+            self._calls.put(call)
+            self._over.wait(PATIENCE)
+
+        return self.esl.serve(handler, **options)
+
+    async def _serve(self, **options: Any) -> Any:
+        async def handler(call: Any) -> None:
+            self._calls.put(call)
+            await self._aio_over.wait()
+
+        return await self._module.serve(handler, **options)

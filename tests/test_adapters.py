@@ -15,6 +15,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -75,12 +76,15 @@ def need(name: str) -> str:
     return name
 
 
-def started(client: str, port: int, *, install: bool = True, until: int | None = None, **task: Any) -> Any:
-    """A process in which the client does a task at this port."""
+def started(
+    client: str, port: int, *, install: bool = True, until: int | None = None, path: Path | None = None, **task: Any
+) -> Any:
+    """A process in which the client does a task at this port; it is looked for in `path` first."""
+    environment = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
     task = {"together": [], "commands": [], "patience": 20, "stop": False} | task
     task |= {"client": client, "port": port, "install": install, "until": until}
     arguments = [sys.executable, str(PROGRAM), json.dumps(task)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def result(process: Any) -> dict[str, Any]:
@@ -534,6 +538,62 @@ def test_genesis_hands_events_to_handlers():
         assert run("genesis", server.port, until=3, commands=["event plain ALL"])["handled"] >= 2
 
 
+def changes_that_switchio_needs() -> list[list[str]]:
+    """File, what stands there, what has to stand there: from the table in the docstring of the adapter."""
+    _, table = adapter("switchio").__doc__.split("what has to stand there\n")
+    return [re.split(r" {2,}", line.strip()) for line in table.strip().splitlines()]
+
+
+@pytest.mark.parametrize("install", [False, True])
+def test_switchio_runs_on_this_python_with_the_changes_that_the_adapter_names(install, tmp_path):
+    need("switchio")
+    spec = importlib.util.find_spec("switchio")
+    assert spec is not None
+    assert spec.origin is not None
+    shutil.copytree(Path(spec.origin).parent, tmp_path / "switchio")
+    for name, old, new in changes_that_switchio_needs():
+        file = tmp_path / "switchio" / name
+        text = file.read_text()
+        assert text.count(old) == 1
+        file.write_text(text.replace(old, new))
+    call = {"Unique-ID": "u1", "Call-Direction": "inbound"}
+    with Emulator() as switch:
+        process = started("switchio listener", switch.port, install=install, path=tmp_path)
+        switch.wait_for(lambda: any(command.startswith("event") for command in switch.commands), 30)
+        for name in ("HEARTBEAT", "CHANNEL_CREATE", "CHANNEL_ANSWER"):
+            switch.fire(name, call)
+        told = result(process)
+    assert told == {"handled": True, "resumed": True, "replied": True, "arguments": [["a"], ["b"]]}
+
+
+def test_switchio_does_not_run_on_this_python_as_it_is():
+    need("switchio")
+    connect = "import switchio.protocol as p; p.InboundProtocol('h', 'p', None)"
+    install = "from eslcodec.adapters import switchio; switchio.install(); "
+    for code in (connect, install + connect):
+        done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True)
+        error = "AttributeError: module 'asyncio'" if sys.version_info >= (3, 11) else "TypeError: "
+        assert f"\n{error}" in done.stderr
+    hint = (
+        "\nswitchio 0.1.0a1 itself needs changes on Python 3.10 and later: help(eslcodec.adapters.switchio) lists them"
+    )
+    assert (hint in done.stderr) is (sys.version_info >= (3, 11))
+
+
+def test_a_client_that_cannot_be_imported_says_why(tmp_path):
+    """As switchio since Python 3.11; with a hint if there is one, which notes need 3.11 for."""
+    from eslcodec.adapters._client import Client
+
+    (tmp_path / "eslcodec_test_broken.py").write_text("import asyncio\nasyncio.nothing\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        for hint in ("", "see there"):
+            with pytest.raises(AttributeError, match="nothing") as caught:
+                Client("eslcodec_test_broken", "1", [], hint).install()
+            notes = [hint] if hint and sys.version_info >= (3, 11) else []
+            assert getattr(caught.value, "__notes__", []) == notes
+
+
 @pytest.mark.parametrize("imported", ["before", "after"])
 def test_uninstall_puts_back_exactly_what_was_there(client, imported):
     assert run(client, 0, check=imported) == {"replaced": True, "again": True, "restored": True}
@@ -630,6 +690,15 @@ def like_genesis() -> dict[str, ModuleType]:
         genesis__protocol__telemetry={"_header_attr_name": _header_attr_name},
         genesis__channel={"parse_headers": parse_headers},
     )
+
+
+def like_genesis_before_2026_10() -> dict[str, ModuleType]:
+    """It tells nobody that a connection has ended, and `parse_headers` is bound elsewhere."""
+    modules = like_genesis()
+    base, channel = vars(modules["genesis.protocol.base"]), vars(modules["genesis.channel"])
+    base["parse_headers"] = channel.pop("parse_headers")
+    del base["Protocol"]._signal_reader_done, base["Protocol"]._pending_loss_reason
+    return modules
 
 
 def like_switchio() -> dict[str, ModuleType]:
@@ -818,6 +887,48 @@ def test_what_looks_like_genesis_gets_its_events(monkeypatch):
     assert items[1] == [("Event-Name", "Z"), ("C", ["é", "2", "3"])]
     assert [event.body for event in events[:-2]] == [None, "B: 2\n", None, None, None, "line\n", '{"D":"1"}', '{"D']
     assert (dump, attribute) == ({"A": ["1", "2"]}, "x")
+
+
+def test_what_looks_like_the_genesis_before_gets_its_events(monkeypatch):
+    monkeypatch.setitem(LIKE, "genesis", like_genesis_before_2026_10)
+    modules = pretend("genesis", monkeypatch)
+    before = inside("genesis")
+    adapter("genesis").install()
+
+    async def handle(data: bytes) -> list[Any]:
+        protocol = modules["genesis.protocol.base"].Protocol()
+        await protocol.handler()  # without a reader
+        protocol.reader = asyncio.StreamReader()
+        protocol.reader.feed_data(data)
+        protocol.reader.feed_eof()
+        await protocol.handler()
+        assert not protocol.is_connected
+        assert "_pending_loss_reason" not in vars(protocol)
+        return [protocol.events.get_nowait() for _ in range(protocol.events.qsize())]
+
+    events = asyncio.run(handle(STREAM))
+    broken = asyncio.run(handle(END + b"Content-Length: x\n\n"))
+    dump = modules["genesis.protocol.base"].parse_headers("A: 1\nA: 2\n")
+    adapter("genesis").uninstall()
+    assert [event.body for event in events] == [None, "B: 2\n", None, None, None, "line\n", '{"D":"1"}', '{"D']
+    assert [event.data["Event-Subclass"] for event in broken] == ["test::end"]
+    assert dump == {"A": ["1", "2"]}
+    restored = inside("genesis")
+    assert restored.keys() == before.keys()
+    assert all(before[where] is value for where, value in restored.items())
+
+
+def test_a_genesis_between_two_that_are_known_is_refused(monkeypatch):
+    """It has what the older one has, and signals the end, which the newer one does."""
+    monkeypatch.setitem(LIKE, "genesis", like_genesis_before_2026_10)
+    protocol = pretend("genesis", monkeypatch)["genesis.protocol.base"].Protocol
+    protocol._signal_reader_done = lambda self: None
+    before = inside("genesis")
+    with pytest.raises(
+        UnknownClient, match=r"2026\.7\.1 and 2026\.10\.18.*there is no genesis\.channel\.parse_headers"
+    ):
+        adapter("genesis").install()
+    assert inside("genesis") == before
 
 
 def test_what_looks_like_switchio_gets_its_events(monkeypatch):

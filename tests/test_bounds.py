@@ -87,6 +87,21 @@ def test_so_many_jobs_are_waited_for(esl: ModuleType, monkeypatch: pytest.Monkey
     assert connection.end is None
 
 
+# Digits
+
+
+@pytest.mark.parametrize("typed", [4, 5, 6])
+def test_so_many_digits_wait(esl: ModuleType, monkeypatch: pytest.MonkeyPatch, typed: int) -> None:
+    monkeypatch.setattr(part(esl, "limits"), "DIGITS", 5)
+    connection = part(esl, "connection").Connection.outbound()
+    head = b"Event-Name: CHANNEL_DATA\nUnique-ID: u-1\nContent-Type: command/reply\nReply-Text: +OK\n\n"
+    connection.receive(head)
+    connection.dtmf()
+    digits = [plain(b"Event-Name: DTMF\nUnique-ID: u-1\nDTMF-Digit: %d\n\n" % number) for number in range(typed)]
+    connection.receive(OK + b"".join(digits))
+    assert list(connection.digits) == [str(number) for number in range(max(typed - 5, 0), typed)]
+
+
 # What is not sent yet
 
 

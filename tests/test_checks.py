@@ -366,6 +366,34 @@ def test_closing_in_another_event_loop_is_an_error(esl: ModuleType, switch: Emul
     asyncio.run(main())
 
 
+def test_closing_a_server_in_another_event_loop_is_an_error(esl: ModuleType, switch: Emulator) -> None:
+    """It closed half of it, and whoever waited in `serve_forever` waited on."""
+
+    async def main() -> None:
+        over = asyncio.Event()
+
+        async def handle(call: Any) -> None:
+            await over.wait()
+
+        server = await part(esl, "aio").serve(handle)
+        serving = asyncio.create_task(server.serve_forever())
+        ringing = await asyncio.to_thread(switch.dial, HOST, server.port)
+        await asyncio.to_thread(switch.wait_for, lambda: ringing.commands)
+        with pytest.raises(RuntimeError, match=r"^<Server on .* 1 calls> belongs to another event loop"):
+            await asyncio.to_thread(asyncio.run, server.close())
+        assert server.calls == 1
+        next_one = await asyncio.to_thread(switch.dial, HOST, server.port)  # it takes calls as before
+        await asyncio.to_thread(switch.wait_for, lambda: next_one.commands)
+        over.set()
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(server.close(), loop).result(10))
+        await asyncio.wait_for(serving, 10)
+        with pytest.raises(RuntimeError):  # closed or not
+            await asyncio.to_thread(asyncio.run, server.close())
+
+    asyncio.run(main())
+
+
 # Handlers and deadlines
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import errno
 import functools
 import gzip
 import importlib
@@ -11,6 +13,7 @@ import json
 import lzma
 import os
 import pkgutil
+import platform
 import re
 import subprocess
 import sys
@@ -30,7 +33,9 @@ testing = pytest.importorskip("click.testing")
 pytest.importorskip("rich")
 
 cli = pytest.importorskip("eslcodec.cli")
-demo, files, text = (pytest.importorskip(f"eslcodec.cli.{name}") for name in ("demo", "files", "text"))
+decode, demo, files, text = (
+    pytest.importorskip(f"eslcodec.cli.{name}") for name in ("decode", "demo", "files", "text")
+)
 
 ESCAPED_BODY = (
     b"Event-Name: CUSTOM\nEvent-Subclass: %1B%5B2J[bold]x[/bold]%0D%0A\nV: %9B%C2%9B%07%E2%80%AE%7F\n\n\x1b]0;t\x07\n"
@@ -78,8 +83,56 @@ def short(monkeypatch: pytest.MonkeyPatch) -> bytes:
 # The command
 
 
-def test_version_shows_the_core() -> None:
-    assert run("--version").output == f"eslcodec {eslcodec.__version__}, core: {eslcodec.__impl__}\n"
+def test_version_shows_the_core_and_how_it_was_built() -> None:
+    shown = run("--version").output
+    assert shown.startswith(f"eslcodec {eslcodec.__version__}, core: {eslcodec.__impl__} (")
+    if eslcodec.__impl__ == "python":
+        assert "(pure Python), " in shown
+    else:
+        assert re.search(
+            r"\((release|debug|sanitize|coverage|other) build, (no )?SIMD, Cython \d+\.\d+\.\d+\), ", shown
+        )
+    assert f", {platform.python_implementation()} {platform.python_version()}, " in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_the_package_can_be_run(tmp_path: Path) -> None:
+    shown = run_module("--version", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == run("--version").output
+    assert "Usage: eslcodec" in run_module("--help", cwd=tmp_path).stdout
+    assert run_module("decod", cwd=tmp_path).returncode == 2
+
+
+def test_the_package_that_is_run_in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["anything", "--version"])
+    path = Path(eslcodec.__file__).with_name("__main__.py")
+    with pytest.raises(SystemExit) as exit:  # runpy cannot: pytest has its own importer for plugins
+        exec(compile(path.read_text(), path, "exec"), {"__name__": "__main__", "__package__": "eslcodec"})
+    assert exit.value.code == 0
+    assert capsys.readouterr().out == run("--version").output
+
+
+@pytest.mark.parametrize("module", ["click", "rich"])
+def test_the_package_that_is_run_without_the_extra_says_what_to_install(module: str, tmp_path: Path) -> None:
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "missing" / f"{module}.py").write_text("raise ImportError")
+    shown = run_module("--version", cwd=tmp_path, first=tmp_path / "missing")
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr == "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'\n"
+
+
+def run_module(*args: str, cwd: Path, first: Path | None = None) -> Any:
+    """`python -m eslcodec`, with a folder that comes first where modules are looked for."""
+    folders = [*([str(first)] if first else []), str(Path(eslcodec.__file__).parents[1])]
+    return subprocess.run(
+        [sys.executable, "-m", "eslcodec", *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+    )
 
 
 def test_help_names_the_commands() -> None:
@@ -113,7 +166,7 @@ def test_a_command_that_does_not_exist_is_reported() -> None:
     assert "No such command 'decod'" in result.stderr
 
 
-@pytest.mark.parametrize("stdout", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO())])
+@pytest.mark.parametrize("stdout", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO()), lambda: None])
 def test_main_runs_whatever_stdout_is(stdout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["eslcodec", "--version"])
     monkeypatch.setattr(sys, "stdout", stdout())
@@ -160,22 +213,73 @@ def test_escape_is_printable_and_loses_nothing(raw: str) -> None:
     assert shown.encode("ascii", "backslashreplace").decode("unicode_escape") == raw
 
 
-@pytest.mark.parametrize("options", [[], ["--full"], ["--ndjson"]])
-def test_nothing_that_a_caller_chose_controls_the_terminal(options: list[str], written: Any) -> None:
-    stream = (
-        support.plain(ESCAPED_BODY)
-        + b"Content-Type: command/reply\nReply-Text: \x1b[31m\xe2\x80\xae\r\n\xff\x1b: \x9b\n\n"
-        + support.frame(b"Content-Type: api/response", b"\x1b[1m\x07")
-        + support.frame(b"Content-Type: log/data\nLog-Level: 4\nUser-Data: \x1b", b"\x1b[1m\x07")
-        + support.frame(
-            b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: \x1b\nChannel-Name: \x1b", b"\x1b"
-        )
-        + support.frame(b"Content-Type: \x1b[1m\x07")
-        + support.frame(b"Content-Type: text/event-json", b"{\x1b[2J")
-    )
-    output = run("decode", *options, written(stream)).output
+HOSTILE = (
+    support.plain(ESCAPED_BODY)
+    + b"Content-Type: command/reply\nReply-Text: \x1b[31m\xe2\x80\xae\r\n\xff\x1b: \x9b\n\n"
+    + support.frame(b"Content-Type: api/response", b"\x1b[1m\x07")
+    + support.frame(b"Content-Type: log/data\nLog-Level: 4\nUser-Data: \x1b", b"\x1b[1m\x07")
+    + support.frame(b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: \x1b\nChannel-Name: \x1b", b"\x1b")
+    + support.frame(b"Content-Type: \x1b[1m\x07")
+    + support.frame(b"Content-Type: text/event-json", b"{\x1b[2J")
+    + support.frame(b"Content-Type: text/event-xml", "<e\u06dd/>".encode())
+)
+STREAMS = [["--to", "plain"], ["--to", "json"], ["--to", "xml"]]
+LISTS = [[], ["--full"], ["--ndjson"], ["--to", "ndjson"]]
+
+
+@pytest.mark.parametrize("options", LISTS)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nothing_that_a_caller_chose_controls_the_terminal(
+    terminal: bool, options: list[str], written: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "is_terminal", lambda stream: terminal)
+    output = run("decode", *options, written(HOSTILE)).output
     assert all(char.isprintable() or char == "\n" for char in output)
     assert "[bold]x[/bold]" in output
+
+
+@pytest.mark.parametrize("options", STREAMS)
+def test_a_stream_in_another_format_is_escaped_on_a_terminal_and_nowhere_else(
+    options: list[str], written: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(HOSTILE)
+    raw = run("decode", *options, path).stdout_bytes
+    assert b"\x1b[31m\xe2\x80\xae\r\n\xff\x1b: \x9b\n\n" in raw
+    monkeypatch.setattr(decode, "is_terminal", lambda stream: True)
+    result = run("decode", *options, path)
+    assert all(char.isprintable() or char == "\n" for char in result.output)
+    assert r"Reply-Text: \x1b[31m\u202e\r" in result.output.splitlines()
+
+
+@pytest.mark.parametrize("options", [*STREAMS, *LISTS])
+def test_a_real_terminal_is_one(options: list[str], written: Any) -> None:
+    pty = pytest.importorskip("pty")
+    main, terminal = pty.openpty()
+    command = [sys.executable, "-c", "from eslcodec.cli import main; main()", "decode", *options]
+    with subprocess.Popen([*command, str(written(HOSTILE))], stdout=terminal, stderr=terminal, cwd="/") as process:
+        os.close(terminal)
+        shown = b""
+        with open(main, "rb", buffering=0) as screen, contextlib.suppress(OSError):  # how it says that nobody is left
+            while data := screen.read(1000):
+                shown += data
+        assert process.wait(60) == 1  # two events cannot be read
+    assert all(char.isprintable() or char in "\r\n" for char in shown.decode())
+    assert b"[bold]x[/bold]" in shown or options in STREAMS
+
+
+@support.examples(50)
+@given(
+    payload=st.binary(max_size=40),
+    format=st.sampled_from(["plain", "json", "xml"]),
+    options=st.sampled_from([*STREAMS, *LISTS]),
+)
+def test_whatever_comes_a_terminal_obeys_nothing(payload: bytes, format: str, options: list[str]) -> None:
+    stream = support.frame(b"Content-Type: text/event-" + format.encode(), payload) + b"X: " + payload + b"\n\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "is_terminal", lambda stream: True)
+        patch.setattr(decode, "reading", lambda file, out: contextlib.nullcontext([stream]))
+        output = run("decode", *options, "x").output
+    assert all(char.isprintable() or char in "\n\t" for char in output)
 
 
 def test_an_error_does_not_control_the_terminal_either(written: Any) -> None:
@@ -291,7 +395,7 @@ def test_a_closed_pipe_ends_it_quietly(written: Any, tmp_path: Path) -> None:
         assert process.stdout.readline().split() == [b"1", b"AuthRequest", b"auth/request,", b"0", b"bytes"]
         process.stdout.close()
         assert process.stderr.read() == b""
-        process.wait(60)
+        assert process.wait(60) == 1
 
 
 EVENTS = (
@@ -309,6 +413,8 @@ EVENTS = (
         (["--event", "DTMF"], [3, 4]),
         (["--event", "dtmf", "--event", "HEARTBEAT"], [2, 3, 4]),
         (["--event", "NONE"], []),
+        (["--event", "SWITCH_EVENT_DTMF"], [3, 4]),
+        (["--event", "all"], [2, 3, 4]),
         (["--header", "Up"], [2, 3]),
         (["--header", "up"], [2, 3]),
         (["--header", "Up=a=b"], [2]),
@@ -322,8 +428,30 @@ EVENTS = (
     ],
 )
 def test_filters_keep_the_numbers_of_the_stream(filters: list[str], numbers: list[int], written: Any) -> None:
-    output = run("decode", *filters, written(EVENTS)).output
+    output = run("decode", *filters, written(EVENTS)).stdout
     assert [int(line.split()[0]) for line in output.splitlines()] == numbers
+
+
+def test_names_that_no_event_has_are_told(written: Any) -> None:
+    stream = written(EVENTS + support.plain(b"Event-Name: NOPE\n\n"))
+    result = run("decode", "--event", "NOPE", "--event", "nope\x1b", "--event", "DTMF", stream)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stderr.splitlines() == [
+        f"eslcodec: FreeSWITCH 1.11 has no event {name}: none will be shown unless it is in there all the same"
+        for name in ("NOPE", "nope\\x1b")
+    ]
+    result = run("decode", "--event", "NOPE", "--unknown", stream)
+    assert (len(result.stdout.splitlines()), result.stderr) == (1, "")
+
+
+def test_a_name_that_is_misspelt_is_an_error(written: Any) -> None:
+    stream = written(EVENTS)
+    result = run("decode", "--event", "DMTF", stream)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("Error: no event is named 'DMTF', expected DTMF (--unknown: it is meant)\n")
+    result = run("decode", "--event", "DMTF", "--unknown", stream)
+    assert (result.exit_code, result.output) == (0, "")
 
 
 # Decode: another format
@@ -441,6 +569,93 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     result = run("decode", tmp_path / "none")
     assert result.exit_code == 1
     assert "No such file" in result.output
+
+
+def test_what_may_not_be_read_is_reported(written: Any) -> None:
+    path = written(EVENTS)
+    path.chmod(0)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        result = run("decode", path)
+    finally:
+        if root:
+            os.seteuid(0)
+    assert (result.exit_code, result.output) == (1, f"Error: Could not open file '{path}': Permission denied\n")
+
+
+@pytest.mark.parametrize("command", [["decode"], ["emulate", "--port", "0", "--replay"]])
+@pytest.mark.parametrize(("file", "why"), [("/", "Is a directory"), ("/proc/self/mem", "Input/output error")])
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux' files that cannot be read")
+def test_what_cannot_be_read_is_reported(file: str, why: str, command: list[str]) -> None:
+    result = run(*command, file)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert file in result.stderr
+    assert result.stderr.endswith(f": {why}\n")
+
+
+# When the output cannot be written
+
+COMMANDS = [
+    ["decode"],
+    ["decode", "--full"],
+    ["decode", "--ndjson"],
+    ["decode", "--to", "json"],
+    ["demo", "--rate", "0"],
+    ["emulate", "--port", "0"],
+    ["emulate", "--help"],
+    ["--help"],
+    ["--version"],
+]
+
+
+def redirected(command: list[str], to: str, written: Any) -> Any:
+    """A command whose output the shell sends elsewhere."""
+    if command[0] == "decode":
+        command = [*command, str(written(support.capture("special_plain")))]
+    main = [sys.executable, "-W", "error", "-c", "from eslcodec.cli import main; main()"]
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {to}', "sh", *main, *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        cwd="/",
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_one_line(command: list[str], written: Any) -> None:
+    result = redirected(command, ">/dev/full", written)
+    assert (result.returncode, result.stderr) == (1, "Error: cannot write: No space left on device\n")
+    silent = redirected(command, ">/dev/full 2>/dev/full", written)
+    assert (silent.returncode, silent.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS[:5], *COMMANDS[6:]], ids=" ".join)
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_no_standard_output_at_all_is_no_error(command: list[str], written: Any) -> None:
+    result = redirected(command, ">&-", written)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_another_trouble_of_the_system_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(error: OSError) -> Any:
+        def recording() -> Any:
+            raise error
+
+        monkeypatch.setattr(demo, "recording", recording)
+        result = run("demo")
+        assert result.exit_code == 1
+        return result.stderr
+
+    assert fail(OSError(24, "Too many open files")) == "Error: Too many open files\n"
+    assert fail(OSError(errno.ENOSPC, "No space")) == "Error: cannot write: No space\n"
+    assert fail(BrokenPipeError(errno.EPIPE, "Broken pipe")) == ""
+    assert fail(OSError("\x1b")) == "Error: \\x1b\n"
+    assert fail(FileNotFoundError(2, "No such file", "\x1b")) == "Error: \\x1b: No such file\n"
 
 
 # Decode: the progress bar

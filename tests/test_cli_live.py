@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -490,19 +491,41 @@ def test_names_and_subclasses_are_subscribed_to(switch: Emulator) -> None:
 
 def test_a_name_that_the_switch_does_not_have_is_told(switch: Emulator) -> None:
     with firing(switch, build("DTMF")):
-        result = run("tail", switch, "dtmf", "SWITCH_EVENT_TALK", "ALL", "CHANEL_ANSWER", "--count", 1)
+        result = run("tail", switch, "dtmf", "SWITCH_EVENT_TALK", "ALL", "NOPE", "NOPE", "--count", 1)
     assert result.exit_code == 0
-    assert result.stderr == "eslcodec: FreeSWITCH has no event CHANEL_ANSWER, and does not mind being asked for it\n"
-    result = run("tail", switch, "CHANEL_ANSWER")
+    assert result.stderr == "eslcodec: FreeSWITCH 1.11 has no event NOPE: it does not mind being asked for it\n"
+    result = run("tail", switch, "NOPE")
     assert result.exit_code == 1
     assert result.stderr.endswith(": -ERR no keywords supplied\n")
+    assert "event dtmf SWITCH_EVENT_TALK ALL NOPE NOPE" in switch.commands
+
+
+def test_a_name_that_is_misspelt_is_an_error(switch: Emulator) -> None:
+    result = run("tail", switch, "DTMF", "CHANEL_ANSWER")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        "Error: no event is named 'CHANEL_ANSWER', expected CHANNEL_ANSWER (--unknown: it is meant)\n"
+    )
+    assert switch.commands == []  # it is told before anything is connected
+    with firing(switch, build("DTMF")):
+        result = run("tail", switch, "DTMF", "CHANEL_ANSWER", "NOPE", "--unknown", "--count", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_filter_that_keeps_everything_back_is_told(switch: Emulator) -> None:
+    thread = threading.Thread(target=lambda: (subscribed(switch), switch.drop()))
+    thread.start()
+    result = run("tail", switch, "DTMF", "--no-reconnect", "--filter", "Side=-b")
+    thread.join()
+    assert "eslcodec: no event comes until one more filter lets it: there is only Side -b" in result.stderr
 
 
 def test_filters_are_the_switchs(switch: Emulator) -> None:
     events = [build("DTMF", {"Digit": digit, "Side": side}) for digit, side in ("1a", "2a", "2b", "3b", "4c")]
-    options = [part for value in ("Digit=2", "Side=/^[bc]$/", "Digit=-3") for part in ("--filter", value)]
+    options = [part for value in ("Digit=-3", "Digit=2", "Side=/^[bc]$/") for part in ("--filter", value)]
     with firing(switch, *events):
         result = run("tail", switch, *options, "--full", "--count", 3)
+    assert result.stderr == ""  # the one with the sign goes last: it would let nothing through
     assert re.findall(r"Digit: (.)\n *Side: (.)", result.stdout) == [("2", "a"), ("2", "b"), ("4", "c")]
     commands = [command.split()[0] for command in switch.commands]
     assert commands == ["auth", "filter", "filter", "filter", "event"]  # nothing comes unfiltered
@@ -627,6 +650,48 @@ def test_tail_is_live_and_ends_with_ctrl_c(switch: Emulator) -> None:
         assert interrupted(process) == (130, b"")
 
 
+def test_tail_reads_the_password_file_again_when_it_connects_again(password_file: Any) -> None:
+    path = password_file(b"first")
+    with Emulator(password="first") as switch, spawned("tail", "--port", switch.port, "--password-file", path) as tail:
+        subscribed(switch)
+        switch._switch.password = SECRET
+        path.chmod(0o640)
+        switch.drop()
+        assert tail.stderr is not None
+        assert b"lost the connection" in tail.stderr.readline()
+        refused = tail.stderr.readline().decode()
+        assert re.fullmatch(r"eslcodec: cannot connect to \S+ again: \S+secret has mode 0640: .*\n", refused)
+        new = path.with_name("new")
+        new.write_bytes(SECRET.encode())
+        new.chmod(0o600)
+        new.replace(path)
+        subscribed(switch, 2)
+        switch.fire("DTMF")
+        assert "DTMF" in line(tail)
+        assert SECRET.encode() not in interrupted(tail)[1]
+
+
+def test_what_the_client_has_to_say_does_not_control_the_terminal(
+    switch: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def api(args: str) -> str:
+        logging.getLogger("eslcodec").warning("a \x1b[2J")
+        return "+OK"
+
+    switch.api["x"] = api
+    assert run("api", switch, "x").stderr == "eslcodec: a \\x1b[2J\n"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", [["api", "status"], ["tail"], ["tail", "--ndjson"]])
+def test_a_full_disk_is_one_line(command: list[str], switch: Emulator) -> None:
+    with firing(switch, "DTMF") if "tail" in command else nullcontext(), open("/dev/full", "w") as full:
+        main = [*COMMAND, command[0], "--port", str(switch.port), *command[1:]]
+        done = subprocess.run(main, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=60, cwd="/")
+    assert (done.returncode, done.stderr) == (1, b"Error: cannot write: No space left on device\n")
+
+
 def test_tail_into_a_closed_pipe_ends_quietly(switch: Emulator) -> None:
     with spawned("tail", "--port", switch.port) as process:
         subscribed(switch)
@@ -657,7 +722,7 @@ def test_emulate_says_who_connects_and_ends_with_ctrl_c() -> None:
         with eslcodec.connect(port=port, password=SECRET) as client:
             assert "is ready" in client.api("status").text
             client.send("sendmsg x\nname: \u202e\x1b")
-            me, what = line(process).split()  # before it is gone: what comes and goes between two looks is not seen
+        me, what = line(process).split()
         assert what == "connected"
         assert [line(process) for _ in range(4)] == [
             f"{me} auth ***",
@@ -666,6 +731,55 @@ def test_emulate_says_who_connects_and_ends_with_ctrl_c() -> None:
             f"{me} closed",
         ]
         assert interrupted(process) == (0, b"")
+
+
+def test_emulate_shows_connections_that_come_and_go_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks until all twenty are gone."""
+    names: list[str] = []
+
+    def visit(switch: Emulator) -> None:
+        for number in range(20):
+            with socket.create_connection((switch.host, switch.port)) as sock:
+                sock.sendall(f"auth ClueCon\n\napi echo {number}\n\nexit\n\n".encode())
+                while sock.recv(1000):
+                    pass
+                names.append("{}:{}".format(*sock.getsockname()))
+            Emulator.wait_for(switch, lambda: not switch.listeners)
+
+    class Late(Watched):
+        def wait_for(self, condition: Callable[[], Any], timeout: float = 5.0) -> Any:
+            self.visitor.join()
+            result = condition()
+            if result:
+                return result
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulate, "Emulator", Late)
+    monkeypatch.setattr(Watched, "visit", staticmethod(visit))
+    _, *lines = run("emulate", None, "--port", 0).stdout.splitlines()
+    assert lines == [
+        f"{name} {what}"
+        for number, name in enumerate(names)
+        for what in ("connected", "auth ***", f"api echo {number}", "exit", "closed")
+    ]
+
+
+def test_emulate_shows_every_command_of_a_client_that_says_much() -> None:
+    """The emulator itself remembers the newest 10,000."""
+    with emulated() as (process, port), eslcodec.connect(port=port) as client:
+        for first in range(0, 12_000, 1000):
+            client.pipeline([f"api echo {number}" for number in range(first, first + 1000)])
+        lines = [line(process) for _ in range(12_002)]
+        assert [text.split()[-1] for text in lines[2:]] == [str(number) for number in range(12_000)]
+
+
+def test_emulate_says_how_much_it_did_not_show() -> None:
+    news = emulate._News(3)
+    for number in range(5):
+        news.tell(("127.0.0.1", 5), f"\x1b{number}")
+    assert news.take() == [*(f"127.0.0.1:5 \\x1b{number}" for number in range(3)), "2 more lines were not kept"]
+    news.tell(("::1", 5, 0, 0), "connected")
+    assert (news.take(), news.take()) == (["[::1]:5 connected"], [])
 
 
 def test_emulate_replays_what_comes_with_the_package() -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 import eslcodec
-from eslcodec import _codec_py
 
 README = Path(__file__).parent.parent / "README.md"
 MODULES = sorted(
@@ -25,10 +24,13 @@ MODULES = sorted(
 
 
 def public(module):
-    """The classes and functions that a module offers: those it names, else those that are written in it."""
+    """The classes and functions that a module offers: those it names, else those that are written in it.
+
+    Hooks of pytest are not: nobody else calls them.
+    """
     named = getattr(module, "__all__", None)
     for name, thing in vars(module).items() if named is None else ((name, getattr(module, name)) for name in named):
-        if name.startswith("_") or not (inspect.isclass(thing) or inspect.isroutine(thing)):
+        if name.startswith(("_", "pytest_")) or not (inspect.isclass(thing) or inspect.isroutine(thing)):
             continue
         if named is not None or getattr(thing, "__module__", None) == module.__name__:
             yield name, thing
@@ -44,14 +46,6 @@ def members(kind):
 
 
 def docstring(thing):
-    """The text about a thing; what is compiled refers to its twin."""
-    text = inspect.getdoc(thing) or ""
-    twin = re.search(r"See eslcodec\._codec_py\.([\w.]+)\.$", text, re.MULTILINE)
-    if twin is None:
-        return text
-    thing = _codec_py
-    for part in twin[1].split("."):
-        thing = getattr(thing, part)
     return inspect.getdoc(thing) or ""
 
 

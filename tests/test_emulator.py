@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import gzip
 import json
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -597,6 +599,28 @@ def test_all_means_the_subclasses_known_by_then_once_a_name_is_nixed(switch: Emu
         switch.fire("CUSTOM", subclass="old::one")
         assert client.next_event().subclass == "old::one"
         assert len(client.events) == 1
+
+
+def test_a_subclass_of_sendevent_is_not_registered(switch: Emulator) -> None:
+    with connected(switch, "event plain ALL") as other:
+        other.text("sendevent CUSTOM\nEvent-Subclass: mine::own")
+        with connected(switch, "event plain ALL", "nixevent DTMF") as client:
+            other.text("sendevent CUSTOM\nEvent-Subclass: mine::own")
+            switch.fire("TALK")
+            assert client.next_event().name == "TALK"
+
+
+def test_keys_are_pressed_as_long_as_the_call_lasts(switch: Emulator) -> None:
+    with eslcodec.serve(lambda call: call.exit()) as server, connected(switch, "event plain DTMF") as client:
+        call = switch.dial("127.0.0.1", server.port)
+        call.dtmf("1#")
+        call.hangup()
+        call.dtmf("2")
+        call.wait()
+        fence(switch, client)
+        events = client.events
+    assert [(event["DTMF-Digit"], event.uuid) for event in events] == [("1", call.uuid), ("#", call.uuid)]
+    assert "variable_uuid" not in events[0]  # as in captures
 
 
 def test_nixevent_of_a_subclass_keeps_the_others(switch: Emulator) -> None:
@@ -1581,6 +1605,141 @@ def test_an_async_call_stays_parked_unless_resumed(switch: Emulator) -> None:
     assert set(switch.sessions) == {"parked"}
 
 
+@pytest.mark.parametrize("mode", ["async full", "async"])
+def test_an_answered_async_call_goes_on_in_the_dialplan(switch: Emulator, mode: str) -> None:
+    with connected(switch, "event plain ALL") as watcher:
+        with called(switch, mode=mode, answered=True) as (call, client):
+            client.ask("connect")
+        assert call.wait() == "NORMAL_CLEARING"
+        watcher.until(lambda: "CHANNEL_DESTROY" in names(watcher))
+    assert names(watcher)[-7:] == [
+        "CHANNEL_UNPARK",
+        "CHANNEL_EXECUTE_COMPLETE",  # of `socket`
+        "CHANNEL_HANGUP",
+        "CHANNEL_STATE",
+        "CHANNEL_STATE",
+        "CHANNEL_HANGUP_COMPLETE",
+        "CHANNEL_DESTROY",
+    ]
+
+
+def test_a_call_that_its_client_answered_goes_on_once_everything_is_done(slow: Emulator) -> None:
+    with called(slow) as (call, client):
+        client.ask("connect")
+        client.ask(execute("answer"))
+        client.ask(execute("sleep", "10", event_lock="true"))
+        client.ask(execute("set", "a=b", event_lock="true"))
+    slow.wait_for(lambda: call.hangup_cause)
+    assert call.executed == [("answer", ""), ("sleep", "10"), ("set", "a=b")]
+
+
+@pytest.mark.parametrize("mode", ["full", ""])
+def test_resume_on_a_static_socket_resets_the_channel_for_ever(switch: Emulator, mode: str) -> None:
+    with connected(switch, "event plain CHANNEL_STATE CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP") as watcher:
+        with called(switch, mode=mode, uuid="c1", answered=True) as (call, client):
+            client.ask("connect")
+            assert client.text("resume") == "+OK"
+        assert call.wait() is None
+        watcher.until(lambda: len(watcher.events) == 2)
+        assert [event.get("Application") for event in watcher.events] == ["socket", None]
+        assert watcher.events[-1]["Channel-State"] == call.session.state == "CS_RESET"
+        assert "c1" in switch.sessions
+        assert watcher.text("api uuid_kill c1") == "+OK\n"  # the only way out
+    assert call.hangup_cause == "NORMAL_CLEARING"
+
+
+def test_an_unanswered_call_stays_parked_until_it_is_hung_up(switch: Emulator) -> None:
+    with connected(switch, "event plain CHANNEL_UNPARK CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP_COMPLETE") as watcher:
+        with called(switch, uuid="c1") as (call, client):
+            client.ask("connect")
+            client.ask("myevents")
+        assert call.wait() is None
+        assert (call.session.parked, call.session.state) == (True, "CS_EXECUTE")
+        switch.hangup("c1", "ORIGINATOR_CANCEL")
+        watcher.until(lambda: len(watcher.events) == 3)
+        assert names(watcher) == ["CHANNEL_UNPARK", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP_COMPLETE"]
+    assert not call.session.parked
+
+
+INTERRUPTED = {  # what comes behind CHANNEL_EXECUTE when the caller hangs up during a playback
+    ("async full", False): "CHANNEL_HANGUP CHANNEL_EXECUTE_COMPLETE disconnect",
+    ("async full", True): "CHANNEL_HANGUP CHANNEL_EXECUTE_COMPLETE linger",
+    ("async", False): "CHANNEL_HANGUP CHANNEL_EXECUTE_COMPLETE disconnect",
+    ("full", False): "CHANNEL_HANGUP CHANNEL_EXECUTE_COMPLETE disconnect",
+    ("full", True): "linger CHANNEL_HANGUP CHANNEL_EXECUTE_COMPLETE",
+    ("", False): "CHANNEL_HANGUP CHANNEL_EXECUTE_COMPLETE disconnect",
+}
+
+
+@pytest.mark.parametrize(("mode", "linger"), INTERRUPTED)
+def test_the_caller_hangs_up_during_a_playback(switch: Emulator, mode: str, linger: bool) -> None:
+    switch.applications["playback"] = 60
+    with called(switch, mode=mode) as (call, client):
+        for command in ("connect", "myevents", *(["linger"] if linger else [])):
+            client.ask(command)
+        client.send(execute("playback", "a.wav") + "\n\n")
+        switch.wait_for(lambda: call.executed)
+        call.hangup("ORIGINATOR_CANCEL")
+        wanted = INTERRUPTED[mode, linger].split()
+        client.until(lambda: len(seen(client)) >= len(wanted) + 1)
+    assert seen(client) == ["CHANNEL_EXECUTE", *wanted]
+    [complete] = [event for event in client.events if event.name == "CHANNEL_EXECUTE_COMPLETE" and is_played(event)]
+    assert complete["Application-Response"] == "PLAYBACK ERROR"
+    assert (complete["Answer-State"], complete["Hangup-Cause"]) == ("hangup", "ORIGINATOR_CANCEL")
+
+
+def is_played(event: eslcodec.Event) -> bool:
+    return event.get("Application") == "playback"
+
+
+def seen(client: Client) -> list[str]:
+    """Notices and the events that an execution and a hang-up bring, in order."""
+    return [
+        message.get("Content-Disposition", "") if isinstance(message, eslcodec.DisconnectNotice) else message.name or ""
+        for message in client.messages
+        if isinstance(message, eslcodec.DisconnectNotice)
+        or (isinstance(message, eslcodec.Event) and (is_played(message) or message.name == "CHANNEL_HANGUP"))
+    ]
+
+
+def test_the_linger_notice_of_an_idle_static_call_comes_behind_its_hangup(switch: Emulator) -> None:
+    with called(switch, mode="full") as (call, client):
+        for command in ("connect", "myevents", "linger"):
+            client.ask(command)
+        call.hangup()
+        client.until(lambda: len(seen(client)) == 2)
+        assert seen(client) == ["CHANNEL_HANGUP", "linger"]
+        assert client.text(execute("playback", "a.wav")) == "+OK"  # and no event of it
+        assert client.text("api echo on") == "on"
+        assert len(seen(client)) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("log -1", "+OK log level -1 [0]"),
+        ("log +3", "+OK log level +3 [3]"),
+        ("log 5.9", "+OK log level 5.9 [5]"),
+        ("log -", "+OK log level - [0]"),
+        ("log 64", "-ERR invalid log level"),
+        ("log 65", "+OK log level 65 [63]"),
+        ("log disable", "+OK log level disable [-1]"),
+        ("log 1a", "-ERR invalid log level"),
+    ],
+)
+def test_levels_of_the_log(switch: Emulator, command: str, answer: str) -> None:
+    with connected(switch) as client:
+        assert client.text(command) == answer
+
+
+def test_unload_takes_modules_that_are_there(switch: Emulator) -> None:
+    with connected(switch) as client:
+        assert client.text("api unload mod_nosuch") == "-ERR [No such module!]\n"
+        assert client.text("api unload -f mod_sofia") == "+OK\n"
+        assert client.text("api unload mod_sofia") == "-ERR [No such module!]\n"
+        assert client.text("api unload") == "-USAGE: [-f] <mod_name>\n"
+
+
 def test_a_call_shows_what_it_is(switch: Emulator) -> None:
     with connected(switch, "event plain CHANNEL_EXECUTE CHANNEL_PARK") as watcher:
         with called(switch, variables={"a": ["x", "y"]}, path="p") as (call, client):
@@ -1679,6 +1838,52 @@ def test_it_listens_on_ipv6() -> None:
         pytest.skip("this machine has no IPv6")
     with Emulator(host="::1") as switch, connected(switch) as client:
         assert client.text("api echo six") == "six"
+
+
+class WithoutReaders(asyncio.SelectorEventLoop):
+    """A loop that can do what the one that Windows has by default can do, and no more."""
+
+    def _missing(self, *_: object) -> Any:
+        raise NotImplementedError
+
+    add_reader = add_writer = _missing
+
+
+@pytest.fixture
+def no_readers() -> Iterator[None]:
+    """Whoever makes an event loop, and does not say which, gets one without `add_reader`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # since Python 3.14
+
+        class Policy(asyncio.DefaultEventLoopPolicy):
+            def new_event_loop(self) -> asyncio.AbstractEventLoop:
+                return WithoutReaders()
+
+        before = asyncio.get_event_loop_policy()
+        asyncio.set_event_loop_policy(Policy())
+        yield
+        asyncio.set_event_loop_policy(before)
+
+
+def test_it_needs_no_particular_event_loop_of_the_program(no_readers: None) -> None:
+    """Windows' own has no `add_reader`."""
+
+    async def answer(call: Any) -> None:
+        await call.answer()
+        await call.hangup("USER_BUSY")
+
+    async def main() -> None:
+        assert isinstance(asyncio.get_running_loop(), WithoutReaders)
+        with Emulator(queue_limit=10, faults=[None, None, Fault.freeze()]) as switch:
+            async with eslcodec.aio.connect(switch.host, switch.port) as fs, eslcodec.aio.serve(answer) as server:
+                assert (await fs.api("echo", "one")).text == "one"
+                call = await asyncio.to_thread(switch.dial, "127.0.0.1", server.port)
+                assert await asyncio.to_thread(call.wait) == "USER_BUSY"
+                with connected(switch, "event plain ALL"):
+                    await asyncio.to_thread(overrun, switch)
+                assert (await fs.api("echo", "two")).text == "two"
+
+    asyncio.run(main())
 
 
 def test_channels_may_be_set_up_before_it_starts() -> None:

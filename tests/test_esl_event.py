@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import lzma
 from typing import Any
 
 import pytest
 from esl_model import Model
-from esl_support import DONE, OTHERWISE, RECORDED, VECTORS, names_of, outcome, strictly, vectors, wires
+from esl_support import DONE, OTHERWISE, RECORDED, VECTORS, names_of, outcome, saying, strictly, vectors, wires
 from hypothesis import given
 from hypothesis import strategies as st
-from support import examples, frame, part, plain
+from support import DATA, examples, frame, part, plain
 
 GIVEN = [kind for kind in RECORDED if kind.startswith("serialize")]
 
@@ -655,6 +656,11 @@ ARRAY_TEXTS = [
     "ARRAY::a|:",
     "ARRAY::a|:|:c",
     "ARRAY::a|",
+    "ARRAY::ARRAY::",
+    "ARRAY::ARRAY::a",
+    "ARRAY::ARRAY::a|:b",
+    "ARRAY::ARRAY::|:b",
+    "ARRAY::a|:ARRAY::b",
 ]
 NO_ARRAYS = ["ARRAY:a|:b", "array::a|:b", "x ARRAY::a|:b", "a|:b", "_undef_", " a", "a ", "\ta"]
 TEXTS = [*ARRAY_TEXTS, *NO_ARRAYS]
@@ -669,7 +675,7 @@ READS = st.one_of(
 )
 CHANGES = st.one_of(
     st.tuples(st.sampled_from(["addHeader", "pushHeader", "unshiftHeader"]), NAMES | INDEXED, VALUES),
-    st.tuples(st.just("addHeader"), st.just("_body"), VALUES),
+    st.tuples(st.sampled_from(["addHeader", "pushHeader", "unshiftHeader"]), st.just("_body"), VALUES),
     st.tuples(st.just("delHeader"), NAMES | st.sampled_from(["_body", "A[0]", "C"])),
     st.tuples(st.just("addBody"), TEXT),
     st.tuples(st.just("setPriority")),
@@ -733,7 +739,7 @@ def test_received_headers_are_those_of_a_built_event(ESL, strict, format, header
             continue  # there it is the body, and no header
         model = Model(strict)
         for name, value in [*FIRST[format], *given_headers]:
-            (model.addHeader if format == "outer" else model.receive)(name, value)
+            model.receive(name, value, json=format == "json", event=format != "outer")
         with wires(ESL) as wire_of:
             con = wire_of(framed(format, given_headers, None) * len(FIRST_READS)).con
             for step in FIRST_READS:  # each is the first that is asked
@@ -756,7 +762,7 @@ def test_received_event_is_the_same_list(esl, strict, format, headers, body, ste
     ESL = part(esl, "ESL")
     built = Model(strict)
     for name, value in [*FIRST[format], *headers]:
-        built.addHeader(name, value)
+        built.receive(name, value, json=format == "json", event=format != "outer")
     if format == "outer" and body is not None:
         built.addHeader("Content-Length", str(len(body.encode("utf-8", "surrogateescape"))))
     built.body = body
@@ -795,3 +801,223 @@ def framed(format: str, headers: list[tuple[str, str]], body: str | None) -> byt
 
 def percent_all(text: str) -> str:
     return "".join(f"%{byte:02x}" for byte in text.encode("utf-8", "surrogateescape"))
+
+
+# What the official module of FreeSWITCH 1.11 was seen to do: how the event is made, its JSON form, its plain form
+
+
+NONE = "{\n}"
+
+
+def members(*pairs: str) -> str:
+    return "{\n" + ",\n".join(f"\t{pair}" for pair in pairs) + "\n}"
+
+
+def of_dtmf(*pairs: str) -> str:
+    return members('"Event-Name":\t"DTMF"', *pairs)
+
+
+BODY_B = ('"Content-Length":\t"1"', '"_body":\t"B"')
+
+
+@pytest.mark.parametrize(
+    ("new", "changes", "json_", "body"),
+    [
+        (("json", '{"x[2]":"i"}'), [], members('"x":\t["", "", "i"]'), None),
+        (("json", '{"x[2]":["i","j"]}'), [], members('"x":\t["", "", "j"]'), None),
+        (("json", '{"x":["ARRAY::a|:b","c"]}'), [], members('"x":\t["a", "b", "c"]'), None),
+        (("json", '{"Event-Name":"DTMF","Event-Name":["TALK"]}'), [], members('"Event-Name":\t["DTMF", "TALK"]'), None),
+        (("json", '{"_body":["B"]}'), [], members('"_body":\t["B"]', *BODY_B), "B"),
+        (("json", '{"_BODY":"A","_body":"B"}'), [], members(*BODY_B), "B"),
+        *((("json", text), [], NONE, None) for text in ("null", "true", "false", "5", '"x"', "[]", " null x")),
+        (("DTMF",), [("pushHeader", "_body", "B")], of_dtmf('"_body":\t["B"]', *BODY_B), "B"),
+        (
+            ("DTMF",),
+            [("unshiftHeader", "_body", "B")],
+            members('"_body":\t["B"]', '"Event-Name":\t"DTMF"', *BODY_B),
+            "B",
+        ),
+        (
+            ("DTMF",),
+            [("pushHeader", "_body", "A"), ("pushHeader", "_body", "B")],
+            of_dtmf('"_body":\t["A", "B"]', *BODY_B),
+            "B",
+        ),
+        (
+            ("DTMF",),
+            [("addHeader", "_body", "ARRAY::A|:B")],
+            of_dtmf('"_body":\t["A", "B"]', *BODY_B),
+            "B",
+        ),
+        (("DTMF",), [("pushHeader", "_body", "")], of_dtmf('"Content-Length":\t"0"', '"_body":\t""'), ""),
+        (("DTMF",), [("addHeader", "A", "1"), ("addHeader", "A", "ARRAY::")], of_dtmf('"A":\t"1"'), None),
+        (("DTMF",), [("addHeader", "A", "ARRAY::")], of_dtmf(), None),
+        (("DTMF",), [("pushHeader", "A", "1"), ("addHeader", "A", "ARRAY::")], of_dtmf('"A":\t["1"]'), None),
+        (
+            ("DTMF",),
+            [("pushHeader", "A", "1"), ("pushHeader", "A", "ARRAY::")],
+            of_dtmf('"A":\t["1", "ARRAY::"]'),
+            None,
+        ),
+        (("DTMF",), [("addHeader", "A", "ARRAY::ARRAY::x")], of_dtmf('"A":\t["x"]'), None),
+        (("DTMF",), [("addHeader", "A", "ARRAY::ARRAY::x|:y")], of_dtmf('"A":\t["x", "y"]'), None),
+        (("DTMF",), [("pushHeader", "A", "ARRAY::ARRAY::x")], of_dtmf('"A":\t["x"]'), None),
+        (("DTMF",), [("addHeader", "A", "ARRAY::x|:ARRAY::y")], of_dtmf('"A":\t["x", "ARRAY::y"]'), None),
+        (("DTMF",), [("unshiftHeader", "A[1]", "x")], members('"A":\t["", "x"]', '"Event-Name":\t"DTMF"'), None),
+    ],
+)
+def test_as_the_official_module_was_seen_to_do(ESL, strict, new, changes, json_, body):
+    event = ESL.ESLevent(*new)
+    for verb, *arguments in changes:
+        assert getattr(event, verb)(*arguments) is True
+    assert (event.serialize("json"), event.getBody()) == (json_, body)
+
+
+def test_array_that_is_nested_deeply_takes_linear_time(ESL, strict):
+    event = ESL.ESLevent("DTMF")
+    event.addHeader("A", "ARRAY::" * 200_000 + "x")
+    assert event.getHeader("A") == "x"
+
+
+def test_whole_array_is_put_last_when_strict_and_first_by_default(ESL):
+    for mode, names in ((True, ["Event-Name", "A"]), (False, ["A", "Event-Name"])):
+        with strictly(ESL, mode):
+            event = ESL.ESLevent("DTMF")
+            event.unshiftHeader("A", "ARRAY::a|:b")
+            assert (names_of(event), event.getHeader("A")) == (names, "ARRAY::a|:b")
+
+
+def test_clone_with_an_empty_text_is_an_event_without_headers(ESL, strict):
+    event = ESL.ESLevent("CLONE", "")
+    assert (event.getType(), event.serialize(), event.addHeader("A", "1")) == ("CUSTOM", "\n", True)
+
+
+@pytest.mark.parametrize("format", ["plain", "json"])
+@pytest.mark.parametrize(
+    ("names", "type_", "shown"),
+    [
+        (["DTMF", "FOO"], "DTMF", "FOO"),
+        (["DTMF", "FOO", "TALK"], "TALK", "TALK"),
+        (["FOO"], "CUSTOM", "FOO"),
+        (["ARRAY::DTMF"], "CUSTOM", "DTMF"),
+        (["ARRAY::FOO|:TALK"], "CUSTOM", "ARRAY::FOO|:TALK"),
+        (["TALK", "ARRAY::DTMF"], "TALK", "DTMF"),
+        (["ARRAY::6byte_DTMF"], "DTMF", "6byte_DTMF"),
+        (["DTMF", ""], "DTMF", None),
+        (["SWITCH_EVENT_DTMF"], "DTMF", "SWITCH_EVENT_DTMF"),
+        (["CU\u017fTOM", "d\u0131mf"], "CUSTOM", "d\u0131mf"),
+    ],
+)
+@pytest.mark.parametrize("first", ["getType", "getHeader", "firstHeader"])
+def test_type_is_that_of_the_last_name_that_is_known(ESL, strict, format, names, type_, shown, first):
+    spelled = ["Event-Name", "event-name", "EVENT-NAME"][: len(names)]
+    headers = [("A", "1"), *zip(spelled, names, strict=True), ("B", "2")]
+    if format == "json":
+        payload = ("{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in headers) + "}").encode()
+    else:
+        payload = "".join(f"{name}: {percent_all(value)}\n" for name, value in headers).encode() + b"\n"
+    with wires(ESL) as wire_of:
+        event = wire_of(
+            b"Content-Length: %d\nContent-Type: text/event-%b\n\n%b" % (len(payload), format.encode(), payload)
+        ).con.recvEvent()
+    {"getType": event.getType, "firstHeader": event.firstHeader, "getHeader": lambda: event.getHeader("Event-Name")}[
+        first
+    ]()
+    assert (event.getType(), event.getHeader("Event-Name")) == (type_, shown)
+    assert names_of(event) == ["A", *([spelled[-1]] if shown else []), "B"]
+
+
+def test_repeated_name_of_an_event_is_that_name_once(ESL, strict):
+    payload = b"EVENT-NAME: TALK\nA: 1\nEVENT-NAME: DTMF\n\n"
+    with wires(ESL) as wire_of:
+        event = wire_of(plain(payload)).con.recvEvent()
+    assert (names_of(event), event.getHeader("event-name"), event.getType()) == (["A", "EVENT-NAME"], "DTMF", "DTMF")
+
+
+@pytest.mark.parametrize("first", ["getType", "getHeader", "firstHeader", "getBody", "serialize"])
+def test_plain_event_without_a_length_is_the_frame_itself(ESL, strict, first):
+    said = b"Content-Type: text/event-plain\nEvent-Name: DTMF\nA: %41\n\n"
+    with wires(ESL) as wire_of:
+        event = wire_of(said).con.recvEvent()
+    getattr(event, first)(*["A"][: first == "getHeader"])
+    assert (event.getType(), event.getBody(), event.getHeader("A")) == ("SOCKET_DATA", None, "A")
+    assert event.serialize() == ("Event-Name: SOCKET_DATA\nContent-Type: text/event-plain\nEvent-Name: DTMF\nA: A\n\n")
+
+
+def test_plain_event_of_no_bytes_is_an_event_without_headers(ESL, strict):
+    with wires(ESL) as wire_of:
+        event = wire_of(b"Content-Type: text/event-plain\nContent-Length: 0\n\n").con.recvEvent()
+    assert (event.getType(), event.serialize(), event.firstHeader()) == ("CUSTOM", "\n", None)
+
+
+@pytest.mark.parametrize("text", ["null", "true", "[]", '["x"]', "5", "{}"])
+def test_json_event_that_is_no_object_is_an_event_without_headers(ESL, strict, text):
+    with wires(ESL) as wire_of:
+        said = b"Content-Type: text/event-json\nContent-Length: %d\n\n%b" % (len(text), text.encode())
+        event = wire_of(said).con.recvEvent()
+    assert (event.getType(), event.serialize(), event.firstHeader(), event.getBody()) == ("CUSTOM", "\n", None, None)
+
+
+@pytest.mark.parametrize("text", ["NaN", '{"A":NaN}', '{"A":-Infinity}'])
+def test_what_only_python_takes_for_json_is_malformed(ESL, strict, text):
+    assert_invalid(ESL.ESLevent("json", text))
+
+
+# JSON events that have nothing special are not made into a list; what is read from them is the same
+
+JSON_NAMES = st.sampled_from(
+    ["Event-Name", "event-name", "A", "a", "B-long-enough-name", "C[1]", "_body", "_BODY", "_"]
+)
+JSON_ITEMS = st.sampled_from(
+    ["x", "", "y z", "ARRAY::a|:b", "ARRAY::", "a|:b", "a]b", 'q"', '":"', '":[', "\\u", "DTMF"]
+)
+JSON_VALUES = st.one_of(
+    st.sampled_from(["DTMF", "TALK", "1", "\u00e9\udcff", "\x01", "a[b", '"', '","', '":"x', '":["x"', "\\"]),
+    st.sampled_from(["", "ARRAY::", "ARRAY::a|:b", None, 1, True, {"k": "v"}]),
+    st.lists(JSON_ITEMS | st.sampled_from([1, None, ["x"]]), max_size=3),
+)
+
+
+def reading(event: Any, asked: list[str]) -> Any:
+    """All that can be read of an event without changing it."""
+    names = names_of(event)
+    everything = [event.getHeader(name, i) for name in [*names, *asked] for i in (-1, 0, 1, 2, 3)]
+    return names, everything, event.getBody(), event.getType(), event.serialize("json"), event.serialize()
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
+@given(
+    members=st.lists(st.tuples(JSON_NAMES, JSON_VALUES), max_size=6),
+    escaped=st.booleans(),
+    between=st.sampled_from([(":", ","), (":", ","), (": ", ", "), (" : ", ",\n")]),
+    first=st.sampled_from(["getType", "getBody", "firstHeader", "getHeader"]),
+)
+@examples(200)
+def test_json_event_reads_as_its_list_does(esl, strict, members, escaped, between, first):
+    colon, comma = between
+    texts = [f"{json.dumps(n)}{colon}{json.dumps(v, ensure_ascii=escaped and n < '_')}" for n, v in members]
+    payload = ("{" + comma.join(texts) + "}").encode("utf-8", "surrogateescape")
+    said = b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(payload), payload)
+    ESL = part(esl, "ESL")
+    with strictly(ESL, strict), wires(ESL) as wire_of:
+        con = wire_of(said * 2).con
+        event, listed = con.recvEvent(), con.recvEvent()
+    listed.delHeader("absent")
+    asked = ["a", "A", "EVENT-NAME", "_body", "_Body", "b-LONG-enough-name", "c", "absent"]
+    getattr(event, first)(*["A"][: first == "getHeader"])
+    assert reading(event, asked) == reading(listed, asked)
+
+
+def test_captured_json_events_read_as_their_lists_do(ESL, strict):
+    for name in ("sip_json", "churn_json"):
+        data = lzma.decompress((DATA / "captures" / f"{name}.esl.xz").read_bytes())
+        data = data[data.index(b"Content-Length") :]
+        with wires(ESL) as wire_of:
+            wire, other = wire_of(), wire_of()
+            with saying(wire.peer, data), saying(other.peer, data):
+                for _ in range(400):
+                    event, listed = wire.con.recvEvent(), other.con.recvEvent()
+                    listed.delHeader("absent")
+                    assert reading(event, ["event-NAME", "_body"]) == reading(listed, ["event-NAME", "_body"])
+                wire.con.disconnect()
+                other.con.disconnect()

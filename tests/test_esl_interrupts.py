@@ -198,7 +198,7 @@ def test_waiting_for_an_event_is_interrupted(wire, alarm, error):
 def test_command_that_was_sent_in_part_ends_the_connection(wire, alarm):
     alarm(1)  # when the system has taken what it takes
     with pytest.raises(Interrupted):
-        wire.con.api("echo", "x" * (16 << 20))
+        wire.con.sendRecv("api echo " + "x" * (16 << 20))
     assert wire.con.connected() == 0
     assert wire.con.api("echo", "next") is None
 

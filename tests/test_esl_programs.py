@@ -488,16 +488,101 @@ def test_script_that_does_not_exist(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_no_script(tmp_path):
-    done = python(cwd=tmp_path)
-    assert done.returncode == 2
-    assert "script" in done.stderr
+@pytest.mark.parametrize("arguments", [(), ("",), ("-m",), ("-x", "script.py"), ("--version",)])
+def test_no_script(tmp_path, arguments):
+    done = python(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: python -m eslcodec.ESL script.py [args]\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(tmp_path, option):
+    done = python(option, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: python -m eslcodec.ESL script.py [args]\n" in done.stdout
+    assert "-m module" in done.stdout
+
+
+MODULE_SEES = (
+    "import sys, __main__\n"
+    "print(sys.argv, __name__, __file__, __package__, __spec__.name, __doc__, sys.path[0])\n"
+    "print(__main__.__dict__ is globals(), '__cached__' in globals(), type(__loader__).__name__)\n"
+)
+
+
+def same_as_python_m(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A module that does not need ESL does the same with and without us: output and status."""
+    ours, plain = (python("-m", *arguments, cwd=folder, module=module) for module in (True, False))
+    assert (ours.returncode, ours.stdout) == (plain.returncode, plain.stdout), ours.stderr
+    if "Traceback" in plain.stderr:
+        assert plain.stderr.splitlines()[-1] == ours.stderr.splitlines()[-1]
+    return ours
+
+
+def test_module_sees_itself_as_under_python_m(tmp_path):
+    script(tmp_path, MODULE_SEES, "alone.py")
+    script(tmp_path, "import sys\nprint('package', sys.argv)\n", "package/__init__.py")
+    script(tmp_path, MODULE_SEES + "from . import beside\n", "package/__main__.py")
+    script(tmp_path, MODULE_SEES + "from . import beside\n", "package/part.py")
+    script(tmp_path, "print(__name__)\n", "package/beside.py")
+    for name in ("alone", "package", "package.part", "package.__main__"):
+        done = same_as_python_m(tmp_path, name, "one", "--two", "-m")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert "'one', '--two', '-m'] __main__" in done.stdout
+
+
+def test_module_imports_our_module(tmp_path):
+    script(tmp_path, "import ESL\nPART = ESL\n", "package/part.py")
+    script(tmp_path, "import ESL, eslcodec\nfrom . import part\n", "package/__init__.py")
+    script(tmp_path, "import ESL\nfrom .part import PART\nprint(ESL.__name__, PART is ESL)\n", "package/__main__.py")
+    done = python("-m", "package", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "eslcodec.ESL True\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        *(("absent", 1), ("package", 1), ("package.absent", 1), ("absent.part", 1), (".package", 1), ("sys", 1)),
+        *(("broken", 1), ("package.broken", 1), ("imports", 1), ("imports.part", 1), ("raises", 1), ("leaves", 7)),
+    ],
+)
+def test_module_that_does_not_run(tmp_path, name, status):
+    script(tmp_path, "", "package/__init__.py")
+    for broken in ("broken.py", "package/broken.py"):
+        script(tmp_path, "x = (\n", broken)
+    script(tmp_path, "import no_such_module_at_all\n", "imports/__init__.py")
+    script(tmp_path, "", "imports/__main__.py")
+    script(tmp_path, "def f():\n    raise ValueError('h')\n\nf()\n", "raises.py")
+    script(tmp_path, "import sys\nsys.exit(7)\n", "leaves.py")
+    done = same_as_python_m(tmp_path, name)
+    assert done.returncode == status
+    assert "_script.py" not in done.stderr
+    if name in ("absent", "package", "package.absent", "absent.part", ".package", "sys"):
+        assert "Traceback" not in done.stderr
+        assert (name if name != ".package" else "Relative") in done.stderr
+
+
+def test_traceback_of_a_module_begins_in_it(tmp_path):
+    path = script(tmp_path, "def f():\n    raise ValueError('h')\n\nf()\n", "raises.py")
+    lines = python("-m", "raises", cwd=tmp_path).stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1] == f'  File "{path}", line 4, in <module>'
 
 
 def test_inbound_program_under_the_runner(tmp_path, switch):
     path = script(tmp_path, INBOUND.replace('"{}"', "sys.argv[1]").replace("import *\n", "import *\nimport sys\n"))
     program = Background(lambda: python(path, str(switch.port), cwd=tmp_path))
+    switch.wait_for(lambda: "event json all" in switch.commands, SECONDS)
+    switch.fire("HEARTBEAT")
+    done = program.returns()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "HEARTBEAT\n", "")
+
+
+def test_inbound_program_under_the_runner_as_a_module(tmp_path, switch):
+    text = INBOUND.replace('"{}"', "sys.argv[1]").replace("import *\n", "import *\nimport sys\n")
+    script(tmp_path, text, "program/__main__.py")
+    program = Background(lambda: python("-m", "program", str(switch.port), cwd=tmp_path))
     switch.wait_for(lambda: "event json all" in switch.commands, SECONDS)
     switch.fire("HEARTBEAT")
     done = program.returns()

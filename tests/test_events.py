@@ -142,7 +142,7 @@ def test_json_and_xml_events_arrive_whole_whatever_their_payload_says(esl, forma
     assert hash(e) == hash(esl.Event.from_payload(payload, format))
     assert pickle.loads(pickle.dumps(e)) == e
     assert e != event(esl, payload)
-    assert repr(e) == f"<Event of {len(data)} bytes>"
+    assert repr(e).startswith("<Event ")
     assert reply.frame == OK
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from eslcodec import presets
 from eslcodec.emulator import Emulator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -52,7 +53,8 @@ def test_inbound_follows_calls(style):
     with Emulator(password="secret") as switch:
         switch.api["uuid_getvar"] = lambda args: "PCMU" if args == "u-1 read_codec" else "-ERR"
         with running(f"inbound{style}", switch.host, switch.port) as process:
-            switch.wait_for(lambda: any(command.startswith("event") for command in switch.commands), 30)
+            wanted = f"event {'' if style else 'json '}{' '.join(presets.CALLS)}"
+            switch.wait_for(lambda: wanted in switch.commands, 30)
             switch.fire("HEARTBEAT")
             switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1", "Caller-Caller-ID-Number": "1000"})
             if style:

@@ -789,7 +789,7 @@ def test_row_pickle_and_repr_whether_it_can_be_read_or_not(esl, format, payload)
             message.body,
             str(message.malformed),
         )
-        assert repr(message) == f"<Event of {len(message.frame)} bytes>"
+        assert repr(message) == repr(again)
         hash(message)
 
 

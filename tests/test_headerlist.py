@@ -129,7 +129,11 @@ def test_header_that_unshift_makes_stands_before_all_others(new):
         ("ARRAY::|:b", ["b"]),
         ("ARRAY::|:|:", None),
         ("ARRAY::", None),
-        ("ARRAY::ARRAY::a|:b", ["ARRAY::a", "b"]),
+        ("ARRAY::ARRAY::a|:b", ["a", "b"]),
+        ("ARRAY::ARRAY::ARRAY::a", ["a"]),
+        ("ARRAY::a|:ARRAY::b", ["a", "ARRAY::b"]),
+        ("ARRAY::ARRAY::", None),
+        ("ARRAY::ARRAY::|:b", ["b"]),
         ("array::a|:b", "array::a|:b"),
         ("xx ARRAY::a|:b", "xx ARRAY::a|:b"),
     ],
@@ -210,6 +214,34 @@ def test_empty_value_at_an_index_is_an_item(new):
 # The body (P6.6)
 
 
+def test_array_without_items_is_nothing(new):
+    headers = new([("A", "1"), ("B", ["2"])])
+    headers.add("A", "ARRAY::")
+    headers.add("B", "ARRAY::")
+    assert headers.fields() == [("A", "1"), ("B", ["2"])]
+
+
+@pytest.mark.parametrize("verb", ["push", "unshift"])
+def test_pushed_item_named_body_is_the_body_as_well(new, verb):
+    headers = new(body=b"before")
+    for value, body in (("x", b"x"), ("", b""), ("ARRAY::a|:b", b"ARRAY::a|:b")):
+        getattr(headers, verb)("_body", value)
+        assert headers.body == body
+    assert len(headers.getlist("_body")) == 3
+    headers.delete("_body")
+    getattr(headers, verb)("_body", "ARRAY::a|:b")
+    assert (headers.body, headers.getlist("_body")) == (b"b", ["a", "b"])
+
+
+def test_header_that_an_index_makes_is_first_where_it_is_to_be(new):
+    headers = new([("A", "1")])
+    headers.unshift("B[1]", "x")
+    headers.add("C[0]", "y", first=True)
+    headers.push("D[0]", "z")
+    headers.unshift("A[0]", "2")
+    assert headers.fields() == [("C", ["y"]), ("B", ["", "x"]), ("A", ["2"]), ("D", ["z"])]
+
+
 def test_header_named_body_is_the_body_as_well(new):
     headers = new()
     headers.add("_body", "bé\udcff")
@@ -276,7 +308,10 @@ def test_event_as_a_list_to_be_changed(esl, new, format, payload):
 
 NAMES = st.sampled_from(["A", "a", "B", "É", "_body", "_BODY", "A[1]", "a[0]", "B[3]", "C[", "D[-2]", "E[5000]", ""])
 VALUES = st.sampled_from(
-    ["", "x", "y", "é\udcff", "ARRAY::", "ARRAY::p", "ARRAY::|:p|:", "ARRAY::p|:q", "z ARRAY::p|:q"]
+    [
+        *("", "x", "y", "é\udcff", "ARRAY::", "ARRAY::p", "ARRAY::|:p|:", "ARRAY::p|:q", "z ARRAY::p|:q"),
+        *("ARRAY::ARRAY::", "ARRAY::ARRAY::p|:q", "ARRAY::ARRAY::|:q", "ARRAY::p|:ARRAY::q"),
+    ]
 )
 STEPS = st.lists(
     st.one_of(
@@ -300,14 +335,18 @@ class Model:
     def delete(self, name):
         self.headers = [header for header in self.headers if header not in self.of(name)]
 
-    def index(self, name, value):
+    def be_body(self, name, value):
+        if name == "_body":
+            self.body = value.encode("utf-8", "surrogateescape")
+
+    def index(self, name, value, top):
         base, _, rest = name.partition("[")
         number = int((re.match(r"\s*[+-]?\d+", rest) or ["0"])[0])
         if 0 <= number <= 4000:
             header = (self.of(base) or [None])[0]
             if header is None:
                 header = [base, []]
-                self.headers.append(header)
+                self.headers.insert(0 if top else len(self.headers), header)
             if isinstance(header[1], str):
                 header[1] = []
             while len(header[1]) <= number:
@@ -315,34 +354,36 @@ class Model:
             header[1][number] = value
 
     def item(self, name, value, front, top):
+        self.be_body(name, value)
         header = (self.of(name) or [None])[0]
         if header is None:
-            if value:
+            if value.startswith("ARRAY::"):
+                self.items(name, value, top)
+            elif value:
                 self.headers.insert(0 if top else len(self.headers), [name, [value]])
             return
         if isinstance(header[1], str):
             header[1] = [header[1]]
         header[1].insert(0 if front else len(header[1]), value)
 
+    def items(self, name, value, top):
+        for piece in value[7:].split("|:") if len(value) > 7 else ():
+            self.item(name, piece, False, top)
+
     def push(self, name, value, front=False):
         if "[" in name:
-            self.add(name, value)
-        elif not self.of(name) and value.startswith("ARRAY::"):
-            for piece in value[7:].split("|:"):
-                self.item(name, piece, False, front)
+            self.index(name, value, front)
         else:
             self.item(name, value, front, front)
 
     def add(self, name, value, first=False):
-        if name == "_body":
-            self.body = value.encode("utf-8", "surrogateescape")
+        self.be_body(name, value)
         if "[" in name:
-            self.index(name, value)
+            self.index(name, value, first)
         elif value == "":
             self.delete(name)
         elif value.startswith("ARRAY::"):
-            for piece in value[7:].split("|:"):
-                self.item(name, piece, False, first)
+            self.items(name, value, first)
         else:
             self.headers.insert(0 if first else len(self.headers), [name, value])
 

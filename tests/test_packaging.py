@@ -6,7 +6,11 @@ import ast
 import doctest
 import importlib
 import importlib.metadata
+import importlib.util
 import os
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +43,9 @@ def test_examples_in_docstrings_are_true(esl, name):
 
 def test_examples_of_the_compiled_core_are_true(both):
     c, _ = both
-    assert doctest.testmod(importlib.import_module(f"{c.__name__}._codec_c")).failed == 0
+    result = doctest.testmod(importlib.import_module(f"{c.__name__}._codec_c"))
+    assert result.failed == 0
+    assert result.attempted >= 20
 
 
 def test_version_is_that_of_the_distribution():
@@ -48,6 +54,15 @@ def test_version_is_that_of_the_distribution():
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("eslcodec is imported from a folder, not installed")
     assert version == eslcodec.__version__
+
+
+def test_distribution_says_where_its_source_is():
+    try:
+        urls = dict(url.split(", ") for url in importlib.metadata.metadata("eslcodec").get_all("Project-URL") or ())
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("eslcodec is imported from a folder, not installed")
+    assert {"Source", "Documentation", "Changes", "Issues", "Security"} <= urls.keys()
+    assert all(url.startswith("https://") for url in urls.values())
 
 
 def test_package_says_that_it_is_typed():
@@ -103,6 +118,7 @@ ORDER = [
     {"reconnect"},
     {"headers", "render", "commands", "backoff", "_options"},
     {"subscriptions"},
+    {"_words"},
     {"connection"},
     {"_door"},
     {"sync", "aio"},
@@ -112,8 +128,8 @@ ORDER = [
     {"pytest_plugin", "cli"},
 ]
 # Written where it is used, not at the top: `Event.build` and `Event.serialize` are the door to what render.py does.
-# A switch knows its listeners, as a type only.
-LATE = {("events", "render"), ("_switch", "_listener")}
+# A switch knows its listeners, and an error the event it carries, as a type only.
+LATE = {("events", "render"), ("_switch", "_listener"), ("errors", "events")}
 
 
 def imported(name):
@@ -173,3 +189,52 @@ def test_optional_survives_cythonize():
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"]
     assert len(calls) == 1
     assert "cythonize" not in ast.unparse(calls[0])
+
+
+@in_checkout
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_make_help_lists_the_targets():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
+    done = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, timeout=60)
+    listed = re.findall(r"^make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
+    assert done.stderr == ""
+    assert listed == [target for target in phony.split() if target not in ("measure", "preflight")]
+
+
+@in_checkout
+@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="there is no pip")
+@pytest.mark.parametrize("retries", [0, 1])
+def test_pip_without_a_network_is_one_sentence(retries, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment |= {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",  # where nobody listens
+        "PIP_RETRIES": str(retries),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "no_proxy": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-I", str(ROOT / "tools" / "install.py"), "--quiet", "download", "setuptools>=77"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pip cannot get setuptools>=77")
+    assert line.endswith(": it needs a network, or PIP_INDEX_URL or PIP_FIND_LINKS to name a place that has it.")
+
+
+@in_checkout
+def test_what_else_pip_says_is_shown():
+    sentence = runpy.run_path(str(ROOT / "tools" / "install.py"))["sentence"]
+    assert sentence("error: subprocess-exited-with-error: gcc: command not found") is None
+    assert sentence("ERROR: Could not find a version that satisfies the requirement a>=9 (from versions: 1.0)") is None
+    others = "ERROR: Ignored the following versions that require a different python version: 1.0\n"
+    assert (
+        sentence(f"{others}ERROR: Could not find a version that satisfies the requirement a (from versions: none)")
+        is None
+    )

@@ -36,6 +36,7 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "def hang_up(uuid)": "test_the_connection_of_each_worker",
     "eslcodec.aio.connect(": "test_the_loop_with_asyncio",
     "def greet(call)": "test_the_handler_of_calls",
+    "def read_pin(call)": "test_the_pin_that_is_typed",
     "def test_my_program(esl_switch)": "test_the_tests_that_users_write",
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
     "greenswitch.install()": "test_the_line_for_an_adapter",
@@ -167,6 +168,19 @@ def test_the_handler_of_calls() -> None:
         assert call.executed == [("answer", ""), ("set", "greeted=yes"), ("playback", "ivr/ivr-welcome.wav")]
 
 
+@pytest.mark.parametrize(("typed", "cause"), [("1234#", "NORMAL_CLEARING"), ("1#", "CALL_REJECTED")])
+@pytest.mark.parametrize("mode", ["async full", ""])
+def test_the_pin_that_is_typed(typed: str, cause: str, mode: str) -> None:
+    names: dict[str, Any] = {}
+    exec(block("def read_pin(call)"), names)
+    with eslcodec.serve(names["read_pin"]) as server, Emulator() as switch:
+        call = switch.dial("127.0.0.1", server.port, mode=mode)
+        switch.wait_for(lambda: ("playback", "ivr/ivr-please_enter_pin_followed_by_pound.wav") in call.executed)
+        call.dtmf(typed)
+        assert call.wait() == cause
+        assert [application for application, _ in call.executed] == ["answer", "playback"]
+
+
 def connectable(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
@@ -179,6 +193,8 @@ def test_the_tests_that_users_write(tmp_path: Path) -> None:
     program = (
         "import eslcodec, threading\n"
         + block("def greet(call)").partition("\n\n\nwith")[0]
+        + "\n\n\n"
+        + block("def read_pin(call)")
         + "\ndef listen(host, port):\n"
         "    with eslcodec.connect(host, port) as fs:\n"
         "        fs.subscribe('ALL', format='plain')\n"
@@ -205,7 +221,7 @@ def test_the_tests_that_users_write(tmp_path: Path) -> None:
         text=True,
         timeout=60,
     )
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_the_protocol_over_the_decoder() -> None:

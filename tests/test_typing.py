@@ -48,7 +48,8 @@ def test_whatever_can_wait_says_what_it_then_returns(module):
 @pytest.mark.parametrize("kind", ["Client", "Call", "Job"])
 def test_blocking_and_asyncio_are_told_alike(kind):
     """The verbs of one are those of the other: parameters, their types and what comes out (awaited)."""
-    differ = {"run", "events", "messages"} if kind != "Job" else set()  # iterators of their own kinds; concurrency
+    # iterators of their own kinds; concurrency
+    differ = {"run", "events", "messages", "dtmf"} if kind != "Job" else set()
     mine, theirs = getattr(sync, kind), getattr(aio, kind)
     for name in public(mine) | public(theirs):
         one, two = getattr(mine, name), getattr(theirs, name)

@@ -263,6 +263,7 @@ def test_document_that_is_no_event_is_malformed(esl):
     assert why(event(esl, b"<events/>")) == ("xml", 0, "read <events>, expected <event>")
     assert why(event(esl, b"<!-- x --><Event></Event>")) == ("xml", 10, "read <Event>, expected <event>")
     assert event(esl, b"<%b/>" % (b"x" * 5000)).malformed.why == f"read <{'x' * 60}>, expected <event>"
+    assert why(event(esl, "<Zo\u00eb\u06dd/>".encode())) == ("xml", 0, "read <Zo\u00eb\\u06dd>, expected <event>")
 
 
 HEAD = b'<?xml version="1.0"?>\n'

@@ -172,6 +172,8 @@ def failures(error: eslcodec.ESLError) -> object:
     if isinstance(error, UnknownClient):
         return assert_type((error.client, error.found, error.known, error.why), tuple[str, str, str, str])
     closed: type[eslcodec.ConnectionClosed] = eslcodec.ChannelEnded
+    if isinstance(error, eslcodec.ChannelEnded):
+        return assert_type((error.cause, error.complete), tuple[str, eslcodec.Event | None])
     ours: list[type[eslcodec.ESLError]] = [
         eslcodec.ProtocolError,
         eslcodec.LoginTooLarge,
@@ -228,6 +230,9 @@ def inbound(secret: str) -> None:
         assert_type(digit(eslcodec.Event.build("DTMF")), str)
         fs.on("CUSTOM", print, subclass="my::own")
         fs.on("DTMF", len)
+        fs.on("NEW_EVENT", print, unknown=True)
+        assert_type(fs.subscribe("NEW_EVENT", unknown=True), eslcodec.CommandReply)
+        assert_type(fs.sendevent("NEW_EVENT", unknown=True), eslcodec.CommandReply)
         fs.on("DTMF", lambda: None)  # type: ignore[type-var]
         fs.run()
     eslcodec.connect(when_full="lose")  # type: ignore[arg-type]
@@ -236,6 +241,7 @@ def inbound(secret: str) -> None:
 def greet(call: sync.Call) -> None:
     assert_type(call.data, eslcodec.Event)
     assert_type((call.uuid, call.mode, call.control), tuple[str | None, str | None, str | None])
+    assert_type(call.hung_up, str | None)
     assert_type(call.connect(), eslcodec.Event)
     assert_type(call.answer(), eslcodec.CommandReply)
     assert_type(call.answer(wait=True), eslcodec.Event)
@@ -252,6 +258,8 @@ def greet(call: sync.Call) -> None:
     call.park().check()
     call.transfer("1000 XML default").check()
     call.linger(5)
+    assert_type(call.dtmf(), Iterator[str])
+    assert_type("".join(call.dtmf(timeout=5)), str)
     call.resume()
 
 
@@ -296,6 +304,9 @@ async def inbound_async() -> None:
             await fs.api("echo", event["DTMF-Digit"])
 
         fs.on("ALL", print)
+        fs.on("NEW_EVENT", unknown=True)(print)
+        assert_type(await fs.subscribe("NEW_EVENT", unknown=True), eslcodec.CommandReply)
+        assert_type(await fs.sendevent("NEW_EVENT", unknown=True), eslcodec.CommandReply)
         await fs.run(concurrency=10)
     opened = await aio.connect()
     await opened.close()
@@ -303,9 +314,13 @@ async def inbound_async() -> None:
 
 async def greet_async(call: aio.Call) -> None:
     assert_type(await call.answer(), eslcodec.CommandReply)
+    assert_type(call.hung_up, str | None)
     assert_type(await call.playback("a.wav", wait=True), eslcodec.Event)
     assert_type(await call.execute("sleep", "1", wait=True), eslcodec.Event)
     assert_type(await call.set("a", "b", wait=bool(call.uuid)), eslcodec.CommandReply | eslcodec.Event)
+    assert_type(call.dtmf(timeout=5), AsyncIterator[str])
+    async for digit in call.dtmf():
+        assert_type(digit, str)
 
 
 async def outbound_async() -> None:
@@ -352,6 +367,9 @@ def written(event: eslcodec.Event, headers: dict[str, str]) -> list[bytes]:
 def without_sockets(received: bytes) -> str:
     connection = Connection.inbound("ClueCon")
     connection.receive(received)
+    connection.dtmf()
+    digit: Wait[bool] = connection.digit()
+    assert_type((digit.done, list(connection.digits)), tuple[bool, list[str]])
     status: Wait[eslcodec.CommandReply | eslcodec.ApiResponse] = connection.api("status")
     assert_type(connection.data_to_send(), bytes)
     return status.result().text
@@ -414,5 +432,6 @@ def emulated() -> None:
         call = switch.dial("127.0.0.1", 8084, mode="async full")
         assert_type(call, EmulatedCall)
         assert_type(call.executed, list[tuple[str, str]])
+        call.dtmf("12#")
         assert_type(call.wait(), str | None)
     Emulator(then="explode")  # type: ignore[arg-type]

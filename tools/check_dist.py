@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parent.parent
 PURE = "-py3-none-any.whl"
 COMPILED = (".so", ".pyd")
+NOT_STRIPPED = (b"\0.debug_info\0", b"\0.symtab\0")  # names of sections
 PRODUCTS = (*COMPILED, ".pyc", ".pyo", "_codec_c.c", "_codec_c.html")
 
 
@@ -35,13 +36,16 @@ def check_sdist(sdist: Path) -> None:
 def check_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        core = {name: archive.read(name) for name in names if name.endswith(COMPILED)}
     info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     must = tree("eslcodec") | {"eslcodec/py.typed", "eslcodec/data/sip_plain.esl.gz", f"{info}/licenses/LICENSE"}
     surplus = {name for name in names if PurePosixPath(name).parts[0] not in ("eslcodec", info)}
     surplus |= {name for name in names - must if name.startswith("eslcodec/") and not name.endswith(COMPILED)}
-    core = {name for name in names if name.endswith(COMPILED)}
+    for name, binary in core.items():
+        if binary.startswith(b"\x7fELF") and any(section in binary for section in NOT_STRIPPED):
+            sys.exit(f"{wheel.name}: {name} has debug info or symbols in it")
     if wheel.name.endswith(PURE):
-        surplus |= core
+        surplus |= core.keys()
     elif not core:
         must.add("eslcodec/_codec_c.*")
     report(wheel, missing=must - names, surplus=surplus)

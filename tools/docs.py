@@ -1,7 +1,7 @@
 """Make the API pages from the docstrings and check them: `docs.py FOLDER`, run by a Python that has eslcodec and pdoc.
 
-pdoc writes a page for each public module, from the installed package and its Python core, which has the docstrings. It
-has no strict mode, so what it leaves to be noticed is looked for here, and anything of this is an error:
+pdoc writes a page for each public module, from the installed package and its Python core, which has the types. It has
+no strict mode, so what it leaves to be noticed is looked for here, and anything of this is an error:
 
 * a warning while it works;
 * a public module, class, function or property without a docstring;
@@ -27,7 +27,7 @@ from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
 
-os.environ["ESLCODEC_IMPL"] = "python"  # before the package is imported: the compiled core refers to its twin
+os.environ["ESLCODEC_IMPL"] = "python"  # before the package is imported: the compiled core has no types to show
 
 import pdoc
 import pdoc.doc

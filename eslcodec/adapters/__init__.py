@@ -26,7 +26,7 @@ class UnknownClient(ESLError):
 
     Example:
         >>> print(UnknownClient("greenswitch", "9.0", "0.0.19", "it has no ESLProtocol"))
-        greenswitch 9.0 is not known to this adapter, greenswitch 0.0.19 is: it has no ESLProtocol. It was left as it is
+        greenswitch 9.0 is not like 0.0.19, which this adapter knows: it has no ESLProtocol. It was left as it is
     """
 
     def __init__(self, client: str, found: str, known: str, why: str) -> None:
@@ -34,9 +34,7 @@ class UnknownClient(ESLError):
         self.found = found
         self.known = known
         self.why = why
-        super().__init__(
-            f"{client} {found} is not known to this adapter, {client} {known} is: {why}. It was left as it is"
-        )
+        super().__init__(f"{client} {found} is not like {known}, which this adapter knows: {why}. It was left as it is")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.client, self.found, self.known, self.why)

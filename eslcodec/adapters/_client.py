@@ -30,32 +30,37 @@ _INHERITED: Final = object()  # in the place of an attribute that a class has fr
 class Point:
     """A function inside the client that is replaced, or that we call: where it is, and its parameters.
 
-    `ours` comes in its place, or what `wrap` makes of it.
+    `ours` comes in its place, or what `wrap` makes of it. With `absent` it must not be there: another version has it.
     """
 
     module: str
     path: str
-    parameters: str
+    parameters: str = ""
     ours: Callable[..., Any] | None = None
     wrap: Callable[[Any], Any] | None = None
+    absent: bool = False
+
+
+Found = tuple[Point, Any, str, Any]
+"""A point, its owner, its name there, and the raw attribute."""
 
 
 @dataclass
 class Client:
-    """A client, the versions that its adapter was made for, and the points at which it is entered."""
+    """A client, the versions that its adapter was made for, and the points at which each is entered, newest first."""
 
     name: str
     known: str
-    points: Sequence[Point]
+    layouts: Sequence[Sequence[Point]]
+    hint: str = ""  # if importing it fails with another error than ImportError
     _replaced: list[tuple[Any, str, Any]] = field(default_factory=list)
 
     def install(self) -> None:
         """Look at every point, then replace those that are to be replaced. Does nothing if that was done before."""
         if self._replaced:
             return
-        import_module(self.name)  # if it is not installed, its own ImportError says so
-        found = [(point, *self._find(point)) for point in self.points]
-        for point, owner, attribute, original in found:
+        self._import()
+        for point, owner, attribute, original in self.found():
             ours = point.wrap(original) if point.wrap else point.ours
             if ours is not None:
                 self._replaced.append((owner, attribute, original))
@@ -70,14 +75,34 @@ class Client:
             else:
                 setattr(owner, attribute, original)
 
+    def _import(self) -> None:
+        try:
+            import_module(self.name)
+        except ImportError:  # which says so itself
+            raise
+        except Exception as error:
+            if self.hint and hasattr(error, "add_note"):  # since Python 3.11
+                error.add_note(self.hint)
+            raise
+
+    def found(self) -> list[Found]:
+        """The points of the version that is installed, without those that must not be there."""
+        unlike = []
+        for layout in self.layouts:
+            try:
+                for point in layout:
+                    if point.absent:
+                        self._miss(point)
+                return [(point, *self._find(point)) for point in layout if not point.absent]
+            except UnknownClient as error:
+                unlike.append(error)
+        raise unlike[0]
+
     def _find(self, point: Point) -> tuple[Any, str, Any]:
         """The owner of a point, its name there, and the raw attribute."""
         where = f"{point.module}.{point.path}"
         try:
-            owner = import_module(point.module)
-            *outer, attribute = point.path.split(".")
-            for name in outer:
-                owner = getattr(owner, name)
+            owner, attribute = _place(point)
             original = vars(owner).get(attribute, _INHERITED)
             parameters = ", ".join(inspect.signature(getattr(owner, attribute)).parameters)
         except (ModuleNotFoundError, AttributeError, TypeError, ValueError):
@@ -86,12 +111,29 @@ class Client:
             raise self._unknown(f"there is a {where}({parameters}), expected ({point.parameters})")
         return owner, attribute, original
 
+    def _miss(self, point: Point) -> None:
+        try:
+            owner, attribute = _place(point)
+        except (ModuleNotFoundError, AttributeError):
+            return
+        if hasattr(owner, attribute):
+            raise self._unknown(f"there is a {point.module}.{point.path}, expected none")
+
     def _unknown(self, why: str) -> UnknownClient:
         try:
             found = metadata.version(self.name)
         except metadata.PackageNotFoundError:
             found = "of unknown version"
         return UnknownClient(self.name, found, self.known, why)
+
+
+def _place(point: Point) -> tuple[Any, str]:
+    """The owner of a point, and its name there."""
+    owner = import_module(point.module)
+    *outer, attribute = point.path.split(".")
+    for name in outer:
+        owner = getattr(owner, name)
+    return owner, attribute
 
 
 def frame_pairs(message: Message, read: Callable[[bytes], Pairs]) -> Iterable[tuple[str, str]]:

@@ -18,6 +18,9 @@ through all headers of all events, remembers what it calls them, and `ESLEvent.i
   ends the connection, as a header block or a body beyond the bounds of `eslcodec.Decoder` does; it ended the receiving
   task, and nobody heard of it.
 * The headers of the frame stand behind those of a plain event, not before them.
+
+Made for the releases 2026.7.1 and 2026.10.18. The latter tells whoever waits for an answer that the connection has
+ended, and why; ours does too then. The former tells nobody, and ours leaves it at that.
 """
 
 from __future__ import annotations
@@ -59,31 +62,42 @@ async def _handler(self: Any) -> None:
     """In the place of `Protocol.handler`."""
     if self.reader is None:
         return
+    try:
+        self._pending_loss_reason = await _received(self) or self._pending_loss_reason
+    finally:
+        await self._signal_reader_done()
+
+
+async def _handler_before_2026_10(self: Any) -> None:
+    """In the place of `Protocol.handler` of a version that tells nobody that its connection has ended."""
+    if self.reader is not None:
+        await _received(self)
+
+
+async def _received(self: Any) -> str | None:
+    """Read until the connection ends; the name that genesis has for such an end, None if it ended itself."""
     logger = import_module("genesis.observability").logger
     esl_event = _esl_event_class()
     decoder = Decoder()
-    try:
-        while self.is_connected:
-            try:
-                message = decoder.next_message()
-                if message is None:
-                    data = await self.reader.read(_READ_BYTES)
-            except Exception as error:  # as there: whatever it is, it ends the connection
-                logger.error(f"Error reading from stream. {error}")
-                self._pending_loss_reason = "eof"
-                self.is_connected = False
-                break
-            if message is not None:
-                logger.trace("Complete message received: %r", message.frame)
-                for event in _events(message, esl_event):
-                    await self.events.put(event)
-            elif data:
-                decoder.feed(data)
-            else:
-                self._pending_loss_reason = "truncated" if decoder.buffered else "eof"
-                self.is_connected = False
-    finally:
-        await self._signal_reader_done()
+    while self.is_connected:
+        try:
+            message = decoder.next_message()
+            if message is None:
+                data = await self.reader.read(_READ_BYTES)
+        except Exception as error:  # as there: whatever it is, it ends the connection
+            logger.error(f"Error reading from stream. {error}")
+            self.is_connected = False
+            return "eof"
+        if message is not None:
+            logger.trace("Complete message received: %r", message.frame)
+            for event in _events(message, esl_event):
+                await self.events.put(event)
+        elif data:
+            decoder.feed(data)
+        else:
+            self.is_connected = False
+            return "truncated" if decoder.buffered else "eof"
+    return None
 
 
 def _events(message: Message, esl_event: Callable[[], Any]) -> list[Any]:
@@ -133,18 +147,29 @@ def _filled(event: Any, headers: dict[str, Any], body: bytes | None = None) -> A
 
 
 _READ_BYTES = 1 << 18
+_EVERY_VERSION = [
+    Point("genesis.protocol.parser", "parse_headers", "payload", _parse_headers),
+    Point("genesis.protocol.reader_fsm", "parse_headers", "payload", _parse_headers),
+    Point("genesis.protocol.parser", "ESLEvent.items", "self", _items),
+    Point("genesis.protocol.telemetry", "_header_attr_name", "key", wrap=lru_cache(maxsize=4096)),
+    Point("genesis.protocol.reader_fsm", "ESLReaderFSM.process_headers", "self, header_block"),
+    Point("genesis.protocol.reader_fsm", "ESLReaderFSM.process_body", "self, raw_body"),
+]
 _CLIENT = Client(
     "genesis",
-    "2026.10.18",
+    "2026.7.1 and 2026.10.18",
     [
-        Point("genesis.protocol.base", "Protocol.handler", "self", _handler),
-        Point("genesis.protocol.parser", "parse_headers", "payload", _parse_headers),
-        Point("genesis.protocol.reader_fsm", "parse_headers", "payload", _parse_headers),
-        Point("genesis.channel", "parse_headers", "payload", _parse_headers),
-        Point("genesis.protocol.parser", "ESLEvent.items", "self", _items),
-        Point("genesis.protocol.telemetry", "_header_attr_name", "key", wrap=lru_cache(maxsize=4096)),
-        Point("genesis.protocol.base", "Protocol._signal_reader_done", "self"),
-        Point("genesis.protocol.reader_fsm", "ESLReaderFSM.process_headers", "self, header_block"),
-        Point("genesis.protocol.reader_fsm", "ESLReaderFSM.process_body", "self, raw_body"),
+        [
+            Point("genesis.protocol.base", "Protocol.handler", "self", _handler),
+            Point("genesis.protocol.base", "Protocol._signal_reader_done", "self"),
+            Point("genesis.channel", "parse_headers", "payload", _parse_headers),
+            *_EVERY_VERSION,
+        ],
+        [
+            Point("genesis.protocol.base", "Protocol.handler", "self", _handler_before_2026_10),
+            Point("genesis.protocol.base", "Protocol._signal_reader_done", absent=True),
+            Point("genesis.protocol.base", "parse_headers", "payload", _parse_headers),
+            *_EVERY_VERSION,
+        ],
     ],
 )

@@ -118,9 +118,11 @@ _CLIENT = Client(
     "greenswitch",
     "0.0.19",
     [
-        Point("greenswitch.esl", "ESLEvent.parse_data", "self, data", _parse_data),
-        Point("greenswitch.esl", "ESLProtocol.receive_events", "self", _receive_events),
-        Point("greenswitch.esl", "ESLProtocol.handle_event", "self, event"),
-        Point("greenswitch.esl", "ESLProtocol._read_socket", "sock, length"),
+        [
+            Point("greenswitch.esl", "ESLEvent.parse_data", "self, data", _parse_data),
+            Point("greenswitch.esl", "ESLProtocol.receive_events", "self", _receive_events),
+            Point("greenswitch.esl", "ESLProtocol.handle_event", "self, event"),
+            Point("greenswitch.esl", "ESLProtocol._read_socket", "sock, length"),
+        ]
     ],
 )

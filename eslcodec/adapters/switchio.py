@@ -21,6 +21,22 @@ different:
 * CR LF as line ends and line ends before a frame are accepted. A header block or a body beyond the bounds of
   `eslcodec.Decoder` ends the connection.
 * The headers of the frame stand behind those of the event in the dict, not before them.
+
+switchio 0.1.0a1 itself does not run on Python 3.10 or later, with this adapter or without: from 3.11 on it cannot be
+imported, on 3.10 it cannot connect. It imports `six` without asking for it, and wants these changes:
+
+    file             what stands there               what has to stand there
+    protocol.py      asyncio.Queue(loop=loop)        asyncio.Queue()
+    connection.py    timeout=timeout, loop=loop)     timeout=timeout)
+    models.py        fut, timeout, loop=loop)        fut, timeout)
+    models.py        asyncio.Task.current_task       asyncio.current_task
+    loop.py          asyncio.Task.current_task       asyncio.current_task
+    loop.py          asyncio.Task.all_tasks          asyncio.all_tasks
+    loop.py          wait(pending, loop=self.loop)   wait(pending)
+    loop.py          import asyncio                  import asyncio, types
+    loop.py          @asyncio.coroutine              @types.coroutine
+    utils.py         inspect.getargspec(func)        inspect.getfullargspec(func)[:4]
+    apps/players.py  inspect.getargspec              inspect.getfullargspec
 """
 
 from __future__ import annotations
@@ -38,7 +54,8 @@ def install() -> None:
     """Put our codec behind switchio's classes. A second call does nothing.
 
     Raises:
-        ImportError: switchio is not installed. On a Python that is too new for it, importing it raises what it raises.
+        ImportError: switchio is not installed.
+        AttributeError: it cannot be imported on Python 3.11 and later as it is: see above.
         UnknownClient: it does not look as expected inside; nothing was replaced.
     """
     _CLIENT.install()
@@ -91,7 +108,10 @@ _CLIENT = Client(
     "switchio",
     "0.1.0a1",
     [
-        Point("switchio.protocol", "InboundProtocol.data_received", "self, data", _data_received),
-        Point("switchio.protocol", "InboundProtocol.process_events", "self, events, parsed"),
+        [
+            Point("switchio.protocol", "InboundProtocol.data_received", "self, data", _data_received),
+            Point("switchio.protocol", "InboundProtocol.process_events", "self, events, parsed"),
+        ]
     ],
+    hint="switchio 0.1.0a1 itself needs changes on Python 3.10 and later: help(eslcodec.adapters.switchio) lists them",
 )

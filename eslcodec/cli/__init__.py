@@ -8,15 +8,21 @@ Names, values, bodies and reply texts are what a caller can choose. Each goes th
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import platform
 import sys
+import sysconfig
+from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import click
 
 _NEEDS_EXTRA: Final = "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'"
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _MODULES: Final = {
     "api": "live",
     "tail": "live",
@@ -32,6 +38,8 @@ def main() -> None:
         group = command_line()
     except ImportError:
         sys.exit(_NEEDS_EXTRA)
+    if sys.stdout is None:  # closed by whoever called us: `>&-`
+        sys.stdout = open(os.open(os.devnull, os.O_WRONLY), "w", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack a character that a caller chose
     group.main(prog_name="eslcodec")
@@ -47,12 +55,27 @@ def command_line() -> click.Group:
     import rich  # noqa: F401  # only some commands need it, and only then: a missing one is to be noticed here
 
     from .. import __impl__, __version__
+    from .._codec import __build__
 
     class Commands(click.Group):
         """Loads the module of the command that is called: those of the others may take a tenth of a second each."""
 
         def list_commands(self, ctx: click.Context) -> list[str]:
             return list(_MODULES)
+
+        def main(self, *args: Any, **options: Any) -> Any:
+            """As click's, but that what the system refuses (the disk is full) is a line, and no traceback."""
+            try:
+                try:
+                    return super().main(*args, **options)
+                finally:
+                    sys.stdout.flush()
+            except OSError as error:
+                with suppress(OSError):
+                    if error.errno != errno.EPIPE:  # whoever read us has enough
+                        click.ClickException(_why(error)).show()
+                _forget_output()
+                sys.exit(1)
 
         def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
             if name not in _MODULES:
@@ -65,4 +88,23 @@ def command_line() -> click.Group:
         help="Talk to FreeSWITCH, and read what it sends: the Event Socket protocol.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    return click.version_option(__version__, message=f"eslcodec %(version)s, core: {__impl__}")(group)
+    python = f"{platform.python_implementation()} {platform.python_version()}, {sysconfig.get_platform()}"
+    message = f"eslcodec %(version)s, core: {__impl__} ({__build__}), {python}"
+    return click.version_option(__version__, message=message)(group)
+
+
+def _why(error: OSError) -> str:
+    from .text import escape
+
+    why = escape(error.strerror or str(error))
+    if error.filename is not None:
+        return f"{escape(str(error.filename))}: {why}"
+    return f"cannot write: {why}" if error.errno in _UNWRITABLE else why
+
+
+def _forget_output() -> None:
+    """What could not be written would be tried again, and complained about, when the interpreter ends."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # none if it was closed
+            with suppress(OSError, ValueError):  # no file
+                os.dup2(nowhere.fileno(), stream.fileno())

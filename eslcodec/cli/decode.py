@@ -11,8 +11,10 @@ from typing import Final
 import click
 
 from .. import Decoder, Event, InvalidCommand, MalformedPayload, Message, ProtocolError, render
+from ..subscriptions import event_name
 from .files import label, reading
-from .text import listing
+from .names import check_names, unknown_option
+from .text import is_terminal, listing, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -24,7 +26,8 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 @click.option(
     "--to",
     type=click.Choice(["ndjson", *_FORMATS]),
-    help="ndjson: as --ndjson. The others: a stream again, as a server would send it, with its events in this format.",
+    help="ndjson: as --ndjson. The others: a stream again, as a server would send it, with its events in this format; "
+    "on a terminal escaped, as everything is.",
 )
 @click.option("--full", is_flag=True, help="All headers and the body of each message.")
 @click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name.")
@@ -35,8 +38,15 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
 )
+@unknown_option
 def decode(
-    file: str, ndjson: bool, to: str | None, full: bool, events: tuple[str, ...], headers: tuple[str, ...]
+    file: str,
+    ndjson: bool,
+    to: str | None,
+    full: bool,
+    events: tuple[str, ...],
+    headers: tuple[str, ...],
+    unknown: bool,
 ) -> None:
     """List the messages of a recorded stream: FILE as the server sent it, or that in .gz or .xz; - is stdin."""
     if ndjson and to not in (None, "ndjson"):
@@ -44,8 +54,10 @@ def decode(
     to = "ndjson" if ndjson else to
     if to and full:
         raise click.UsageError(f"--{'ndjson' if ndjson else 'to'} has all headers already; leave out --full")
-    wanted = {name.upper() for name in events}
+    check_names(events, unknown, "none will be shown unless it is in there all the same")
+    wanted = set(map(event_name, events))
     out = sys.stdout
+    watched = is_terminal(out)
     malformed = kept = 0
 
     def show(number: int, message: Message) -> None:
@@ -56,7 +68,7 @@ def decode(
         if to in _FORMATS:
             frame = _converted(message, to)
             kept += frame is None and message.malformed is None
-            out.buffer.write(message.frame if frame is None else frame)
+            write_bytes(out, message.frame if frame is None else frame, watched)
         else:
             lines = [_as_json(message)] if to else listing(f"{number:>7}", message, full)
             out.writelines(f"{line}\n" for line in lines)
@@ -86,7 +98,9 @@ def has_headers(message: Message, wanted: Sequence[str]) -> bool:
 
 def _is_event_of(message: Message, names: set[str]) -> bool:
     """Whether it is an event of one of these names, or anything if there are none."""
-    return not names or (isinstance(message, Event) and (message.name or "").upper() in names)
+    if not names:
+        return True
+    return isinstance(message, Event) and ("ALL" in names or (message.name or "").upper() in names)
 
 
 def _converted(message: Message, format: str) -> bytes | None:

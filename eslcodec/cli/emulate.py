@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, cast
@@ -10,13 +11,14 @@ import click
 
 from .. import ProtocolError
 from .._ctext import redacted
-from ..emulator import Emulator, Listener
+from ..emulator import Emulator
 from .files import label, reading, recording
 from .login import DEFAULT_PASSWORD, address, password_file_option, stored_password
 from .text import escape, shortened
 
 _BUNDLED: Final = "demo"
 _LOOK_SECONDS: Final = 1.0  # each change wakes us; this is for none
+_LINES_KEPT: Final = 100_000  # some 20 MB, if nobody takes them
 
 
 @click.command(short_help="Run a switch for tests, without FreeSWITCH.")
@@ -62,9 +64,11 @@ def emulate(
         repeat=None if repeat else 1,
         lossless=rate is None,
     )
+    news = _News()
+    switch._switch.witness = lambda listener, what: news.tell(cast("tuple[Any, ...]", listener.peer), what)
     with suppress(KeyboardInterrupt), _running(switch):
         click.echo(f"listening on {address(host, switch.port)}")
-        _watch(switch)
+        _watch(switch, news)
 
 
 @contextmanager
@@ -91,27 +95,34 @@ def _made(replay: str | None, **options: Any) -> Emulator:
         raise click.ClickException(f"{label(replay)}: {error}") from error
 
 
-def _watch(switch: Emulator) -> None:
+class _News:
+    """What has happened on the connections, as lines, until they are shown; no more of them than `limit`."""
+
+    def __init__(self, limit: int = _LINES_KEPT) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._missed = 0
+
+    def tell(self, peer: tuple[Any, ...], what: str) -> None:
+        """One more thing. In the emulator's thread, which cannot wait for a terminal that stands still."""
+        with self._lock:
+            if len(self._lines) < self._limit:
+                self._lines.append(f"{address(*peer[:2])} {shortened(redacted(what))}")
+            else:
+                self._missed += 1
+
+    def take(self) -> list[str]:
+        """What has happened since the last time."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+            missed, self._missed = self._missed, 0
+        return [*lines, f"{missed} more lines were not kept"] if missed else lines
+
+
+def _watch(switch: Emulator, news: _News) -> None:
     """Print what happens, until somebody interrupts."""
-    shown: dict[Listener, int] = {}
     while True:
         with suppress(TimeoutError):
-            for line in switch.wait_for(lambda: list(_news(switch, shown)), _LOOK_SECONDS):
+            for line in switch.wait_for(news.take, _LOOK_SECONDS):
                 click.echo(line)
-
-
-def _news(switch: Emulator, shown: dict[Listener, int]) -> Iterator[str]:
-    """What has happened since the last time. `shown` is for each connection how many commands were."""
-    for listener in dict.fromkeys([*shown, *switch.listeners]):
-        ended = listener.ended  # before its commands, so that none is missed
-        host, port, *_ = cast("tuple[str, int]", listener.peer)
-        who = address(host, port)
-        if listener not in shown:
-            shown[listener] = 0
-            yield f"{who} connected"
-        for command in listener.commands[shown[listener] :]:
-            shown[listener] += 1
-            yield f"{who} {shortened(redacted(command))}"
-        if ended:
-            del shown[listener]
-            yield f"{who} closed"

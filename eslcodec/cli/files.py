@@ -49,7 +49,11 @@ def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[bytes]]:
     except OSError as error:
         raise click.FileError(label(file), error.strerror) from error
     with raw:
-        chunks = _chunks(*_unpacked(raw, file), file)
+        try:
+            unpacked = _unpacked(raw, file)
+        except OSError as error:
+            raise click.ClickException(f"{label(file)}: {escape(error.strerror or str(error))}") from error
+        chunks = _chunks(*unpacked, file)
         size = os.fstat(raw.fileno()).st_size
         if file != "-" and size > _LONG_FILE and out and is_terminal(sys.stderr) and not is_terminal(out):
             chunks = _with_progress_bar(chunks, raw, file, size)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 import click
 
-from .. import ConnectionClosed, Event, EventName, Gap, LogLevel, LogLine, Message
-from ..subscriptions import event_name
+from .. import ConnectionClosed, Event, Gap, LogLevel, LogLine, Message
+from ..subscriptions import is_negative
 from ..sync import Client
 from .decode import has_headers
 from .login import Target, target_options
-from .text import escape, escape_lines, is_terminal, json_line, listing
+from .names import check_names, unknown_option
+from .text import escape, is_terminal, json_line, listing, note, write_bytes
 
 _API_SECONDS: Final = 30.0
 _LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
@@ -74,19 +73,9 @@ def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout
         else:
             reply = switch.api(line, console_execute=console, timeout=timeout)
             ok, body = reply.ok, reply.body if reply.body is not None else reply.text.encode("utf-8", "surrogateescape")
-    _print(body or b"")
+    write_bytes(sys.stdout, body or b"", is_terminal(sys.stdout))
     if not ok:
         click.get_current_context().exit(1)
-
-
-def _print(body: bytes) -> None:
-    """As it is; what a terminal would obey is escaped if there is one."""
-    out = sys.stdout
-    if is_terminal(out):
-        out.write(escape_lines(body.decode("utf-8", "surrogateescape")))
-    else:
-        out.buffer.write(body)
-    out.flush()
 
 
 # tail
@@ -130,6 +119,7 @@ def _print(body: bytes) -> None:
     type=click.Choice(["plain", "json"]),
     help="How the switch sends events; what is shown is the same.",
 )
+@unknown_option
 @click.option("--no-reconnect", is_flag=True, help="End when the connection ends.")
 def tail(
     target: Target,
@@ -142,6 +132,7 @@ def tail(
     log_level: str | None,
     count: int | None,
     wire_format: str | None,
+    unknown: bool,
     no_reconnect: bool,
 ) -> None:
     """Show events as they come, until Ctrl-C: all, or those of the NAMEs.
@@ -153,13 +144,13 @@ def tail(
         raise click.UsageError("--ndjson has all headers already; leave out --full")
     if not (names or custom):
         names = ("ALL",)
-    _warn_of_unknown(names)
-    with _notes_on_stderr(), target.connected(reconnect=not no_reconnect) as switch:
-        for header, value in filters:
+    check_names(names, unknown, "it does not mind being asked for it")
+    with target.connected(reconnect=not no_reconnect) as switch:
+        for header, value in sorted(filters, key=lambda pair: is_negative(pair[1])):  # none is the first without need
             switch.filter(header, value)
         if log_level is not None:
             switch.log(log_level)
-        switch.subscribe(*names, custom=custom, format=wire_format)
+        switch.subscribe(*names, custom=custom, format=wire_format, unknown=True)  # they were looked at
         printer = _show_json if ndjson else _text_printer(full)
         if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
             end = switch.connection.end
@@ -194,9 +185,7 @@ def _text_printer(full: bool) -> Callable[[Message], None]:
     def show(message: Message) -> None:
         if isinstance(message, Gap):
             sys.stdout.flush()
-            _note(
-                f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}"
-            )
+            note(f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}")
             return
         now = f"{datetime.now():%H:%M:%S.%f}"[:-3]
         for line in listing(now, message, full):
@@ -228,36 +217,6 @@ def _style(message: Message) -> str:
         level = message.level
         return _LOG_STYLES.get(level, "dim") if isinstance(level, LogLevel) else "dim"
     return "bold"
-
-
-def _note(text: str) -> None:
-    click.echo(f"eslcodec: {escape(text)}", err=True)
-
-
-class _Notes(logging.Handler):
-    """What the client has to say about its connection, on standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _note(record.getMessage())
-
-
-@contextmanager
-def _notes_on_stderr() -> Iterator[None]:
-    log, notes = logging.getLogger("eslcodec"), _Notes()
-    before = log.level
-    log.addHandler(notes)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(notes)
-        log.setLevel(before)
-
-
-def _warn_of_unknown(names: Iterable[str]) -> None:
-    for name in names:
-        if event_name(name) not in EventName.__members__:
-            _note(f"FreeSWITCH has no event {name}, and does not mind being asked for it")
 
 
 def _pair(text: str) -> tuple[str, str]:

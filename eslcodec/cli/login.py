@@ -6,6 +6,7 @@ There is no option for the password on purpose: whoever is on the machine can re
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import stat
 import sys
@@ -19,8 +20,9 @@ import click
 from .. import _address
 from .._ctext import redacted_user
 from ..errors import ESLError, InvalidCommand
+from ..reconnect import Password
 from ..sync import Client, connect
-from .text import escape, is_terminal
+from .text import escape, is_terminal, note
 
 VARIABLE: Final = "ESLCODEC_PASSWORD"
 DEFAULT_PASSWORD: Final = "ClueCon"  # of a switch that nobody has configured, and no secret
@@ -37,8 +39,8 @@ def password_file_option(function: F) -> F:
         "--password-file",
         metavar="FILE",
         envvar="ESLCODEC_PASSWORD_FILE",
-        help="The password is the first line of this file, which nobody but its owner may read. Without it the "
-        f"environment variable {VARIABLE} counts.",
+        help="The password is the first line of this file, which nobody but its owner may read. It is read again when "
+        f"the connection is set up again. Without it the environment variable {VARIABLE} counts.",
     )(function)
 
 
@@ -74,7 +76,7 @@ class Target:
         """
         password = self._password()
         try:
-            with self._opened(password, options) as client:
+            with _notes_on_stderr(), self._opened(password, options) as client:
                 yield client
         except KeyboardInterrupt:
             click.get_current_context().exit(_INTERRUPTED)
@@ -84,16 +86,18 @@ class Target:
             text = escape(str(error).strip())  # which says where, if it is about the login
             raise click.ClickException(text if str(self) in text else f"{self}: {text}") from error
 
-    def _opened(self, password: str, options: dict[str, Any]) -> Client:
+    def _opened(self, password: Password, options: dict[str, Any]) -> Client:
         try:
             return connect(self.host, self.port, password=password, user=self.user, keepalive=_KEEPALIVE, **options)
         except OSError as error:  # later ones are not the connection's: that has errors of its own
             why = f"cannot connect to {self}: {escape(error.strerror)}" if error.strerror else escape(str(error))
             raise click.ClickException(why) from error
 
-    def _password(self) -> str:
-        """Asked for if it is stored nowhere and somebody sits at a terminal."""
-        stored = stored_password(self.password_file)
+    def _password(self) -> Password:
+        """Asked for if it is stored nowhere and somebody sits at a terminal. A file is read at each attempt."""
+        if self.password_file is not None:
+            return functools.partial(_first_line, self.password_file)
+        stored = stored_password(None)
         if stored is not None:
             return stored
         if is_terminal(sys.stdin):
@@ -143,6 +147,26 @@ def target_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class _Notes(logging.Handler):
+    """What the client has to say about its connection, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    log, notes = logging.getLogger("eslcodec"), _Notes()
+    before = log.level
+    log.addHandler(notes)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(notes)
+        log.setLevel(before)
+
+
 def address(host: str, port: int) -> str:
     """host:port, escaped."""
     return escape(_address.address(host, port))
@@ -161,7 +185,7 @@ def _first_line(path: str) -> str:
                 )
             line = file.readline(_LINE_BYTES)
     except OSError as error:
-        raise click.FileError(name, error.strerror) from error
+        raise click.ClickException(f"Could not open file '{name}': {error.strerror}") from error
     password = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
     if not password:
         raise click.ClickException(f"{name} has no password in its first line")

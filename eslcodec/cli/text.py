@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator
 from typing import Final, TextIO
 
+import click
+
 from .. import ApiResponse, CommandReply, DisconnectNotice, Event, LogLine, Message, RudeRejection
 
 _SHORT: Final = 120  # characters of a text that a line of the listing shows
 
 
-def is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     """Whether somebody watches."""
-    return stream.isatty()
+    return stream is not None and stream.isatty()
 
 
 def escape(text: str) -> str:
@@ -50,6 +52,19 @@ def escape_lines(text: str) -> str:
     """
     lines = text.removesuffix("\n").split("\n") if text else ()
     return "".join("\t".join(map(escape, line.split("\t"))) + "\n" for line in lines)
+
+
+def write_bytes(out: TextIO, data: bytes, watched: bool) -> None:
+    """Bytes of unknown origin: as they are, and what a terminal would obey escaped if one is watching."""
+    if watched:
+        out.write(escape_lines(data.decode("utf-8", "surrogateescape")))
+    else:
+        out.buffer.write(data)
+
+
+def note(text: str) -> None:
+    """Something about the command itself, on standard error."""
+    click.echo(f"eslcodec: {escape(text)}", err=True)
 
 
 def json_line(message: Message) -> bytes:
