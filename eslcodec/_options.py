@@ -6,6 +6,7 @@ A `TypeError` or `ValueError` says what was read and what is expected, before an
 from __future__ import annotations
 
 import math
+import socket
 from numbers import Real
 
 from .reconnect import Backoff
@@ -40,6 +41,7 @@ def check_serve(
     host: object,
     port: object,
     *,
+    sock: object = None,
     max_calls: object,
     first_frame_timeout: object,
     command_timeout: object,
@@ -55,6 +57,8 @@ def check_serve(
     """
     _check_host(host)
     _check_int("port", port, 0, 65535)
+    if sock is not None:
+        _check_sock(sock, host, port)
     _check_int("max_calls", max_calls, 1)
     _check_seconds("first_frame_timeout", first_frame_timeout)
     _check_seconds("command_timeout", command_timeout)
@@ -66,6 +70,27 @@ def _check_host(host: object) -> None:
         raise TypeError(f"host is {host!r:.80}, expected str")
     if host.startswith("[") or host.count(":") == 1:  # an IPv6 address has two colons at least, and no brackets here
         raise ValueError(f"host is {host!r:.80}, expected a name or address: the port is an argument beside it")
+
+
+def check_calls(calls: object) -> None:
+    """What shall become of running calls.
+
+    Example:
+        >>> check_calls("hangup")
+    """
+    if calls not in ("leave", "hangup", "resume"):
+        raise ValueError(f"calls is {calls!r:.80}, expected 'leave', 'hangup' or 'resume'")
+
+
+def _check_sock(sock: object, host: object, port: object) -> None:
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f"sock is {sock!r:.80}, expected a socket that listens")
+    if (host, port) != ("127.0.0.1", 0):
+        raise ValueError("sock is given, and host or port too, expected one or the other: the socket has an address")
+    if sock.type != socket.SOCK_STREAM or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        raise ValueError(f"sock is {sock!r:.120}, expected one for TCP")
+    if not sock.getsockname()[1]:
+        raise ValueError(f"sock is {sock!r:.120}, expected one that is bound to an address")
 
 
 def _check_int(name: str, number: object, low: int, high: int | None = None) -> None:

@@ -76,6 +76,19 @@ LOGIN_BYTES: Final = 1 << 20
 """What may arrive before the login is answered, beside one header block of the largest size: a greeting or a channel's
 data is all that a switch sends then. Whoever connects to `serve` could fill the memory otherwise."""
 
+LISTEN_BACKLOG: Final = 1024
+"""Connections that may wait in the kernel to be accepted: a burst of calls. The usual 100 are less."""
+
+LISTEN_AGAIN_SECONDS: Final = 0.1
+"""How often a server that has room again tries to listen at its address, if another program has taken it: a switch that
+is refused does not wait but tries its next host."""
+
+REFUSALS: Final = 256
+REFUSAL_SECONDS: Final = 3.0
+"""Calls beyond `max_calls` that are told to go on in the dialplan at a time, and how long one may take for that; more
+wait in the kernel. A switch answers within a few hundredths of a second, so a thousand calls are through in less than
+one; Windows can watch 512 sockets at once."""
+
 UNSENT_BYTES: Final = 1 << 20
 """What a peer has not taken yet of what was sent. While it is more, the next command waits, within its timeout: a peer
 that stopped reading would fill the memory. One command may go beyond."""

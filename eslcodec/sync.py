@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import logging
 import math
+import selectors
 import socket
 import threading
 import time
@@ -36,7 +37,8 @@ from ._address import address as _where
 from ._address import unreachable
 from ._caretaker import CARETAKER, is_wanted
 from ._codec import Message
-from ._options import check_connect, check_serve
+from ._door import Calls, Door, addresses, farewell
+from ._options import check_calls, check_connect, check_serve
 from ._words import check_handled, check_handler, check_names, tell_silence
 from .commands import Headers
 from .connection import Connection, Reply, Wait, variable
@@ -85,7 +87,7 @@ _LOG: Final = logging.getLogger("eslcodec")
 _LONGEST: Final = 60.0  # seconds of one turn of waiting: a socket without a timeout would be in another mode
 _LOOK_AGAIN: Final = 1.0  # seconds after which who waits to be woken looks for himself
 _RETRY: Final = 0.01  # seconds until the switch is offered again what it did not take
-_ACCEPT: Final = 0.5  # seconds after which a server looks whether it was closed, where nothing wakes it
+_PAUSE: Final = 0.5  # seconds after which a server that could not accept a call tries again
 _GRACE: Final = 1.0  # seconds for the handlers of calls that the server closed
 _LOOKS: Final = 16  # reads after which the end of a connection need not be looked for further behind what waits
 _STILL: Final = 0.1  # seconds without a read after which the switch may have got ahead of us
@@ -1673,51 +1675,269 @@ def _reach(host: str, port: int, seconds: float) -> socket.socket:
         raise unreachable(error, host, port, seconds) from None
 
 
+class _Refusal:
+    """A call that is sent away: `connect`, and what lets its channel go on in the dialplan."""
+
+    __slots__ = ("_parted", "address", "connection", "deadline", "over", "sock")
+
+    def __init__(self, sock: socket.socket, connection: Connection, address: tuple[str, int], deadline: float) -> None:
+        self.sock = sock
+        self.connection = connection
+        self.address = address
+        self.deadline = deadline
+        self.over = False
+        self._parted = False
+        sock.setblocking(False)
+        self._send()
+
+    def read(self) -> None:
+        """Take in what came, and say what is due."""
+        try:
+            data = self.sock.recv(limits.RECEIVE_BYTES_MIN)
+        except OSError as error:
+            if _is_early(error):
+                return
+            self.connection.lost(error)
+        else:
+            self.connection.receive(data) if data else self.connection.receive_eof()
+        if self.connection.logged_in and self.connection.end is None and not self._parted:
+            self._parted = True
+            self.over = farewell(self.connection, "resume") is None
+            self._send()
+        self.over = self.over or self.connection.end is not None
+
+    def _send(self) -> None:
+        try:
+            self.sock.send(self.connection.data_to_send())  # some fifty bytes in all: there is room for them
+        except OSError as error:
+            self.connection.lost(error)
+            self.over = True
+
+    def give_up(self, reason: str) -> None:
+        """Before all was said."""
+        self.connection.abort(reason)
+        self.over = True
+
+
+class _Porter:
+    """At the door of a server: takes calls in while there is room, sends others away, and shuts the door when nobody
+    waits any more. Its thread waits for nobody, but for all at once."""
+
+    def __init__(self, server: Server, door: Door) -> None:
+        self.refusals: set[_Refusal] = set()
+        self._server = server
+        self._door = door
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._rope = socket.socketpair()
+        for end in (self._bell, self._rope):
+            end.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._watched: socket.socket | None = None
+        self._again = 0.0  # when to try again what did not succeed
+        self._until = math.inf  # when sending away has to end
+
+    def ring(self) -> None:
+        """Have it look: a call has ended, or the server is closed."""
+        with suppress(OSError):  # it has been told often, or is gone
+            self._rope.send(b"!")
+
+    def stop(self, deadline: float) -> None:
+        """Shut the door, and have sent away by then those who wait at it."""
+        self._until = min(self._until, deadline)
+        self.ring()
+
+    def work(self) -> None:
+        """Until the server is closed."""
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._close()
+
+    def leave(self) -> None:
+        """In a child process: the sockets are the parent's (see `_fork`)."""
+        self._door.leave()
+        for refusal in self.refusals:
+            refusal.sock.close()
+        self._close()
+
+    def _close(self) -> None:
+        with suppress(OSError):  # in a child process some systems have taken it away
+            self._selector.close()
+        self._bell.close()
+        self._rope.close()
+
+    def _turn(self) -> bool:
+        """Do what is due, wait for more; False if the server is closed and nobody is left."""
+        if self._server._closing.is_set():
+            self._lock_up()
+            if not self.refusals:
+                return False
+        else:
+            self._attend()
+        for key, _ in self._selector.select(self._seconds()):
+            if key.data is not None:
+                self._read(key.data)
+            elif key.fileobj is self._bell:
+                with suppress(OSError):
+                    self._bell.recv(4096)
+        self._give_up_late()
+        return True
+
+    def _give_up_late(self) -> None:
+        now = time.monotonic()
+        for refusal in list(self.refusals):
+            if refusal.deadline <= now:
+                refusal.give_up(f"sending it on took more than {limits.REFUSAL_SECONDS:g} s")
+            elif self._until <= now:
+                refusal.give_up("the server was closed")
+            else:
+                continue
+            self._dismiss(refusal)
+
+    def _attend(self) -> None:
+        """Those who wait at the door come in or are sent away; it is opened and shut."""
+        now = time.monotonic()
+        if now < self._again:
+            return
+        if not self._door.listening and not self._server._full and not self._door.open():
+            self._again = now + limits.LISTEN_AGAIN_SECONDS
+        try:
+            self._take_in()
+        except (OSError, RuntimeError) as error:  # no descriptors or no threads left
+            _LOG.error("cannot accept a call: %s", error)
+            self._again = now + _PAUSE
+            if self._server._full and self._door.own and not self.refusals:
+                self._shut()  # better refused than left to wait
+        waits = self._door.listening and now >= self._again and len(self.refusals) < limits.REFUSALS
+        self._watch(self._door.sock if waits else None)
+
+    def _take_in(self) -> None:
+        while self._door.listening and not self._server._closing.is_set() and len(self.refusals) < limits.REFUSALS:
+            found = self._door.accept()
+            if found is None:
+                if self._server._full and self._door.own:
+                    self._shut()
+                    _LOG.warning("%s calls run, which is all: others are refused until one ends", self._server.calls)
+                return
+            if not self._server._full:
+                self._server._take(*found)
+                continue
+            self._server.refused += 1
+            _LOG.warning("a call from %s:%s was refused: %s are running", *found[1], self._server.calls)
+            self._send_away(*found)
+
+    def _lock_up(self) -> None:
+        """For good. Who waits at our own door is sent away; at somebody else's others will come."""
+        if not self._door.listening:
+            return
+        with suppress(OSError):
+            while self._door.own and len(self.refusals) < limits.REFUSALS and (found := self._door.accept()):
+                self._send_away(*found)
+        self._shut()
+
+    def _shut(self) -> None:
+        self._watch(None)
+        self._door.shut()
+
+    def _watch(self, sock: socket.socket | None) -> None:
+        if self._watched is sock:
+            return
+        if self._watched is not None:
+            self._selector.unregister(self._watched)
+        if sock is not None:
+            self._selector.register(sock, selectors.EVENT_READ)
+        self._watched = sock
+
+    def _seconds(self) -> float | None:
+        """How long there is nothing to do."""
+        times = [min(refusal.deadline, self._until) for refusal in self.refusals]
+        if self._again > time.monotonic():
+            times.append(self._again)
+        return max(min(times) - time.monotonic(), 0) if times else None
+
+    def _send_away(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        deadline = time.monotonic() + limits.REFUSAL_SECONDS
+        refusal = _Refusal(sock, self._server._make_connection(), address, deadline)
+        try:
+            self._selector.register(sock, selectors.EVENT_READ, refusal)
+        except OSError:
+            sock.close()
+            raise
+        self.refusals.add(refusal)
+        if refusal.over:
+            self._dismiss(refusal)
+
+    def _read(self, refusal: _Refusal) -> None:
+        refusal.read()
+        if refusal.over:
+            self._dismiss(refusal)
+
+    def _dismiss(self, refusal: _Refusal) -> None:
+        end = refusal.connection.end
+        if end is not None and not end.clean:
+            _LOG.warning("a call from %s:%s was refused without being sent on: %s", *refusal.address, end.reason)
+        self.refusals.discard(refusal)
+        self._selector.unregister(refusal.sock)
+        refusal.sock.close()
+
+
 class Server:
     """Listens for calls and runs a handler for each, in a thread of its own; `serve` makes it.
 
     A context manager: leaving it closes the server.
 
+    When `max_calls` run it stops listening, so that the switch is refused and tries its next host, and listens again,
+    at the same address, as soon as one has ended. Who had connected by then is refused as well as can be: the call goes
+    on in the dialplan behind `socket`.
+
     Attributes:
         host, port: where it listens.
-        refused: connections closed at once because `max_calls` were running.
+        refused: calls that had connected while `max_calls` were running. Those that the kernel refused are not known.
 
     Example:
         >>> with serve(print, max_calls=10) as server:
-        ...     server.host, server.port > 0, server.calls
-        ('127.0.0.1', True, 0)
+        ...     server.host, server.port > 0, server.listening, server.calls
+        ('127.0.0.1', True, True, 0)
     """
 
     def __init__(
         self,
         handler: Callable[[Call], object],
-        listener: socket.socket,
+        door: Door,
+        make_connection: Callable[[], Connection],
         make_call: Callable[[socket.socket, tuple[str, int]], Call],
         max_calls: int,
         first_frame_timeout: float,
     ) -> None:
-        self.host, self.port = _address(listener.getsockname())
+        self.host, self.port = door.host, door.port
         self.refused = 0
         self._handler = handler
+        self._make_connection = make_connection
         self._make_call = make_call
         self._max_calls = max_calls
         self._first_frame_timeout = first_frame_timeout
         self._running: dict[threading.Thread, Call] = {}
-        self._lock = threading.Lock()  # guards `_running`
-        self._closing = threading.Event()
-        self._listener = listener
-        self._listener.settimeout(_ACCEPT)
-        self._acceptor = threading.Thread(target=self._accept, name=f"eslcodec-serve-{self.port}", daemon=True)
-        self._acceptor.start()
+        self._new_locks()
+        self._door = door
+        self._porter = _Porter(self, door)
+        self._porter_thread = threading.Thread(
+            target=self._porter.work, name=f"eslcodec-serve-{self.port}", daemon=True
+        )
+        self._porter_thread.start()
         _fork.register(self)
+
+    def _new_locks(self) -> None:
+        self._lock = threading.Lock()  # guards `_running`
+        self._close_lock = threading.RLock()  # a signal's handler may close it while its own thread does
+        self._closing = threading.Event()
 
     def _leave(self) -> None:
         """In a child process: the calls, and whoever calls, are the parent's (see `_fork`)."""
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
+        self._new_locks()
         self._closing.set()
         self._running = {}
-        self._listener.close()
+        self._porter.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -1728,13 +1948,23 @@ class Server:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closing.is_set() else f"{self.calls} calls"
+        full = "" if self.listening else ", full"
+        state = "closed" if self._closing.is_set() else f"{self.calls} calls{full}"
         return f"<Server on {self.host}:{self.port}: {state}>"
 
     @property
     def calls(self) -> int:
         """How many calls run, those included whose first frame has not come."""
         return len(self._running)
+
+    @property
+    def listening(self) -> bool:
+        """Whether it listens at the moment: not while `max_calls` run, unless the socket was given, nor when closed."""
+        return self._door.listening
+
+    @property
+    def _full(self) -> bool:
+        return self.calls >= self._max_calls
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server is closed; False if it was not within `timeout` seconds."""
@@ -1747,48 +1977,60 @@ class Server:
         finally:
             self.close()
 
-    def close(self, timeout: float = 5) -> None:
-        """Take no more calls, wait for those that run, and close what is left of them then. Twice is once.
+    def close(self, timeout: float = 5, *, calls: Literal["leave", "hangup", "resume"] = "leave") -> None:
+        """Take no more calls, wait for those that run, and close what is left of them then.
 
-        Closing a call ends what its handler waits for, with ConnectionClosed.
+        Closing a call ends what its handler waits for, with ConnectionClosed. Twice is once: the second waits for the
+        first; but a handler may close the server, and is not waited for by itself.
 
         Args:
             timeout: seconds that running calls are given.
+            calls: what becomes of those that still run then. "leave" only closes their connections: a static call
+                goes on in the dialplan, and so does an async one that was answered; unanswered it stays parked until
+                the caller gives up. "resume" has every call go on in the dialplan. "hangup" hangs them up; on a
+                static socket not before the application that runs there has ended.
+
+        Raises:
+            ValueError: `calls` is something else.
         """
-        self._closing.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the acceptor, or it finds out by itself
-        _join([self._acceptor], math.inf)
-        self._listener.close()
-        _join(self._threads(), time.monotonic() + timeout)
-        with self._lock:
-            left = list(self._running.values())
-        for call in left:
-            call.close()
-        _join(self._threads(), time.monotonic() + _GRACE)
+        check_calls(calls)
+        if self._closing.is_set() and threading.current_thread() in self._running:
+            return  # whoever closes it waits for this handler
+        with self._close_lock:
+            deadline = time.monotonic() + timeout
+            self._closing.set()
+            self._porter.stop(deadline)
+            _join([self._porter_thread], math.inf)
+            _join(self._others(), deadline)
+            self._part(self._others(), calls)
+            for call in self._others().values():
+                call.close()
+            _join(self._others(), time.monotonic() + _GRACE)
 
-    def _threads(self) -> list[threading.Thread]:
+    def _others(self) -> dict[threading.Thread, Call]:
+        """The calls that run, without the one whose handler calls this."""
         with self._lock:
-            return list(self._running)
+            running = self._running.items()
+            return {thread: call for thread, call in running if thread is not threading.current_thread()}
 
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                sock, address = self._listener.accept()
-                self._take(sock, _address(address))
-            except TimeoutError:
-                continue
-            except (OSError, RuntimeError) as error:  # no descriptors or no threads left; or we are closing
-                if not self._closing.is_set():
-                    _LOG.error("cannot accept a call: %s", error)
-                    self._closing.wait(_ACCEPT)
+    def _part(self, running: dict[threading.Thread, Call], calls: Calls) -> None:
+        """Say to these what becomes of them, and let their handlers see it."""
+        if calls == "leave":
+            return
+        deadline = time.monotonic() + _GRACE
+        said: list[tuple[_Link, Wait[Any]]] = []
+        for call in running.values():
+            with suppress(ESLError):
+                last = call._link.begin(farewell, calls)
+                if last is not None:
+                    said.append((call._link, last))
+        for link, last in said:
+            with suppress(ESLError):
+                link.outcome(last, max(deadline - time.monotonic(), 0))
+        if said:
+            _join(running, deadline)
 
     def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        if self.calls >= self._max_calls:
-            self.refused += 1
-            sock.close()
-            _LOG.warning("a call from %s:%s was refused: %s are running", *address, self._max_calls)
-            return
         call = self._make_call(sock, address)
         thread = threading.Thread(
             target=self._serve, args=(call,), name=f"eslcodec-call-{address[0]}:{address[1]}", daemon=True
@@ -1824,12 +2066,7 @@ class Server:
         call.close()
         with self._lock:
             self._running.pop(thread, None)
-
-
-def _address(address: Any) -> tuple[str, int]:
-    """Host and port of a socket's address, which has more parts with IPv6."""
-    host, port = address[:2]
-    return host, port
+        self._porter.ring()
 
 
 def _join(threads: Iterable[threading.Thread], deadline: float) -> None:
@@ -1843,6 +2080,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
+    sock: socket.socket | None = None,
     max_calls: int = 1000,
     first_frame_timeout: float = 10,
     command_timeout: float = 30,
@@ -1863,9 +2101,15 @@ def serve(
 
     Args:
         handler: called with the `Call`, once the channel's data is there.
-        host: address to listen on; loopback unless told otherwise.
+        host: address to listen on; loopback unless told otherwise. "" is every address of IPv4, "::" of IPv6.
         port: 0 takes a free one, which `Server.port` tells.
-        max_calls: calls at once; those beyond are closed at once, so that the switch can try its next host.
+        sock: a bound socket to listen on instead, from systemd or shared with other processes, say. It becomes
+            non-blocking, and stays yours: it is never closed.
+        max_calls: calls at once. When they run, the server does not listen until one has ended (`Server.listening`):
+            the switch is refused and tries its next host, which it does in no other case. Calls that had connected by
+            then go on in the dialplan behind `socket`, and so does each one beyond `max_calls` at a given `sock`. One
+            that the kernel takes in just before the server stops listening is lost: its connection breaks, and if it is
+            async and unanswered it stays parked.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
         keepalive, queue_limit, queue_hard_limit, when_full, switch_queue_limit, pause_limit, caretaker,
@@ -1878,6 +2122,7 @@ def serve(
     check_serve(
         host,
         port,
+        sock=sock,
         max_calls=max_calls,
         first_frame_timeout=first_frame_timeout,
         command_timeout=command_timeout,
@@ -1893,13 +2138,13 @@ def serve(
         "max_header_bytes": max_header_bytes,
         "max_body_bytes": max_body_bytes,
     }
-    Connection.outbound(**options)  # wrong options are an error here, not with the first call
+
+    def make_connection() -> Connection:
+        return Connection.outbound(**options)
 
     def make_call(sock: socket.socket, address: tuple[str, int]) -> Call:
-        return Call(
-            _Link(sock, Connection.outbound(**options), keepalive, is_wanted(caretaker)), address, command_timeout
-        )
+        return Call(_Link(sock, make_connection(), keepalive, is_wanted(caretaker)), address, command_timeout)
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=1024)
-    return Server(handler, listener, make_call, max_calls, first_frame_timeout)
+    make_connection()  # wrong options are an error here, not with the first call
+    door = Door.at(addresses(host, port)) if sock is None else Door.of(sock)
+    return Server(handler, door, make_connection, make_call, max_calls, first_frame_timeout)

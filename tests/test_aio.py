@@ -1931,33 +1931,6 @@ def test_the_connection_ends_with_the_handler(esl, play):
     play(main())
 
 
-def test_more_calls_than_allowed_are_turned_away(esl, play, caplog):
-    async def main():
-        release = asyncio.Event()
-
-        async def handler(call):
-            await release.wait()
-
-        async with part(esl, "aio").serve(handler, max_calls=2) as server:
-            peers = [Peer(*await asyncio.open_connection("127.0.0.1", server.port)) for _ in range(2)]
-            for peer in peers:
-                await peer.answers((b"connect\n\n", CONNECTED))
-            third = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
-            await third.ends()  # nothing was said
-            assert (server.calls, server.refused) == (2, 1)
-            release.set()
-            await peers[0].ends()
-            await until(lambda: server.calls == 0)
-            fourth = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
-            await fourth.answers((b"connect\n\n", CONNECTED))
-            for peer in (*peers, third, fourth):
-                await peer.close()
-            assert server.refused == 1
-
-    play(main())
-    assert ": 2 are running" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
@@ -2083,21 +2056,6 @@ def test_closing_cancels_calls_that_go_on(esl, play, switch, monkeypatch):
             assert server.calls == 0
             assert [await over(call) for call in calls] == ["MANAGER_REQUEST", None]
         assert said == {"u-polite": "+OK", "u-stubborn": ("ConnectionClosed", "closed by us")}
-
-    play(main())
-
-
-def test_a_call_that_was_accepted_while_the_server_closes_is_turned_away(esl, play):
-    async def main():
-        async def handler(call):
-            raise AssertionError("there is no call")
-
-        async with part(esl, "aio").serve(handler) as server:
-            server._closing = True  # as the other task would, between accepting it and telling us
-            peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
-            await peer.ends()
-            await peer.close()
-            assert (server.calls, server.refused) == (0, 0)
 
     play(main())
 

@@ -120,6 +120,7 @@ ORDER = [
     {"subscriptions"},
     {"_words"},
     {"connection"},
+    {"_door"},
     {"sync", "aio"},
     {"_switch"},
     {"_listener"},

@@ -1203,25 +1203,6 @@ def test_linger(esl: ModuleType, switch: Emulator) -> None:
     assert seen[-1] is True
 
 
-def test_what_is_beyond_max_calls_is_closed(esl: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
-    desk = Desk()
-    with esl.serve(desk, max_calls=2) as server:
-        peers = [Dialled(server.port).begin() for _ in range(2)]
-        until(lambda: server.calls == len(desk.calls) == 2)
-        third = Dialled(server.port)
-        third.closed()
-        until(lambda: server.refused == 1)
-        peers[0].sock.close()
-        desk.done.set()
-        until(lambda: server.calls == 0)
-        peers.append(Dialled(server.port).begin())
-        until(lambda: len(desk.calls) == 3)
-        for peer in (*peers, third):
-            peer.sock.close()
-    [record] = caplog.records
-    assert re.fullmatch(r"a call from 127\.0\.0\.1:\d+ was refused: 2 are running", record.getMessage())
-
-
 @pytest.mark.parametrize(
     ("first", "reason"),
     [
@@ -1280,7 +1261,7 @@ def test_closing_waits_for_calls(esl: ModuleType) -> None:
     call = desk.call()
     closing = Task(lambda: server.close(timeout=30))
     assert server.wait(5)
-    until(lambda: server._listener.fileno() == -1)
+    until(lambda: not server.listening)
     with pytest.raises(ConnectionRefusedError):
         Dialled(server.port)
     assert closing.is_alive()

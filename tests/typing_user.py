@@ -7,6 +7,7 @@ Nothing here is run. What must be an error says so with a `type: ignore`, and st
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -267,8 +268,13 @@ def outbound() -> None:
     with eslcodec.serve(greet, port=8084, max_calls=10) as server:
         assert_type(server, sync.Server)
         assert_type((server.host, server.port, server.calls, server.refused), tuple[str, int, int, int])
+        assert_type(server.listening, bool)
         assert_type(server.wait(1), bool)
         server.serve_forever()
+        server.close(10, calls="hangup")
+        server.close(calls="drop")  # type: ignore[arg-type]
+    with socket.create_server(("127.0.0.1", 8084)) as listener:
+        eslcodec.serve(greet, sock=listener).close()
     sync.serve(sync.connect)  # type: ignore[arg-type]
 
 
@@ -321,7 +327,9 @@ async def greet_async(call: aio.Call) -> None:
 async def outbound_async() -> None:
     async with aio.serve(greet_async) as server:
         assert_type(server, aio.Server)
+        assert_type(server.listening, bool)
         await server.serve_forever()
+        await server.close(timeout=10, calls="resume")
     opening: aio.Opening[aio.Server] = aio.serve(greet_async)
     await (await opening).close()
     aio.serve(greet)  # type: ignore[arg-type]
