@@ -192,6 +192,12 @@ async def pair(esl: ModuleType, **options: Any) -> AsyncIterator[tuple[Any, Peer
             await fs.close()
 
 
+def narrow(fs: Any, peer: Peer) -> None:
+    """Let the sockets keep little; on some machines they would grow to tens of megabytes."""
+    for transport, side in ((fs._link._transport, socket.SO_SNDBUF), (peer.writer.transport, socket.SO_RCVBUF)):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, side, 1 << 16)
+
+
 async def error_of(waiting: Awaitable[Any]) -> tuple[str, str]:
     """Type and text of what an awaitable raises."""
     try:
@@ -570,6 +576,7 @@ def test_commands_wait_until_the_switch_reads(esl, play):
     async def main():
         async with pair(esl) as (fs, peer, _):
             peer.writer.transport.pause_reading()
+            narrow(fs, peer)
             big = "x" * (4 << 20)
             first = [asyncio.create_task(fs.api("echo", big)) for _ in range(2)]
             await until(lambda: fs._link._blocked)
@@ -592,6 +599,7 @@ def test_commands_that_wait_for_the_socket_end_with_the_connection(esl, play):
     async def main():
         async with pair(esl) as (fs, peer, _):
             peer.writer.transport.pause_reading()
+            narrow(fs, peer)
             tasks = [asyncio.create_task(fs.api("echo", "x" * (8 << 20)))]
             await until(lambda: fs._link._blocked)
             tasks.append(asyncio.create_task(fs.api("status")))

@@ -13,7 +13,7 @@ from enum import Enum, IntEnum
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support import DATA, examples
 
@@ -1171,7 +1171,7 @@ def meant_message(name: str, parts: dict[str, Any]) -> Read:
     body = parts.pop("body", b"")
     headers = [("call-command", as_read(parts.pop("call_command", name))), *as_headers(parts.pop("headers", []))]
     for application, data in parts.pop("applications", []):
-        headers.append(("application", f"{application} {data}" if data else application))
+        headers.append(("application", as_read(f"{application} {data}" if data else application)))
     spelled = {part: header for header, part in (SENDMSG.get(name, {}) | OPTIONS).items()}
     headers += [
         (spelled[part], value if part == "argument" else as_read(value)) for part, value in parts.items() if value != ""
@@ -1194,6 +1194,7 @@ def assert_read_as_meant(call: tuple[str, dict[str, Any]], built: bytes) -> None
 
 @examples(2000)
 @given(calls(ANY_TEXT))
+@example(("xferext", {"applications": [("ARRAY::", "|:")]}))
 def test_any_text_is_refused_or_read_as_meant(call):
     try:
         built = build(*call)

@@ -99,10 +99,19 @@ class Client:
         return self.events[self.seen - 1]
 
 
+def narrow(switch: Emulator) -> socket.socket:
+    """A connection whose sockets keep little; on some machines they would grow to tens of megabytes."""
+    assert switch._server is not None
+    switch._server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+    sock = socket.create_connection((switch.host, switch.port))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    return sock
+
+
 @contextmanager
 def connected(switch: Emulator, *commands: str, login: bool = True) -> Iterator[Client]:
     """A client that has logged in and sent some commands."""
-    with socket.create_connection((switch.host, switch.port)) as sock:
+    with narrow(switch) as sock:
         client = Client(sock)
         if login:
             client.until(lambda: client.messages)
@@ -1089,9 +1098,9 @@ def frozen(**options: Any) -> Iterator[tuple[Emulator, Client, Client]]:
 
 
 def overrun(switch: Emulator) -> None:
-    """Fire events until the switch stands still."""
-    deadline = time.monotonic() + SECONDS
-    while not switch.frozen:
+    """Fire events until the switch stands still, or has done so for as long as it may."""
+    deadline, before = time.monotonic() + SECONDS, len(switch.listeners)
+    while not switch.frozen and len(switch.listeners) == before:
         switch.fire("CUSTOM", {"N": "1"}, "x" * 200_000)
         assert time.monotonic() < deadline
 
