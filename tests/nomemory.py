@@ -14,11 +14,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from sizes import FULL
 from support import frame, plain, snapshot
 
 import eslcodec as esl
 
-MOST = 200  # allocations of one operation, of those that have more the first
+MOST = 200 if FULL else 40  # allocations of one operation, of those that have more the first
 ENOUGH = 12  # so many in a row that did not matter: there are no more
 
 

@@ -345,7 +345,7 @@ def naive_frames(data: bytes) -> list[tuple[bytes, bytes | None]]:
 
 
 LONG = ("callcenter", "calls_sip", "calls_sip_json", "lowlevel", "transfer_hold", "transfer_hold_json")  # 7 to 41 MB
-BEGINNING = 5_000_000 if FULL else 1_000_000
+BEGINNING = 5_000_000 if FULL else 250_000
 
 
 def capture(name: str) -> bytes:
