@@ -9,7 +9,7 @@ ARGS   ?=
 
 BIN := $(VENV)/bin
 CACHE := $(abspath $(VENV))/cache
-RUN := PYTHONPYCACHEPREFIX=$(CACHE)/python HYPOTHESIS_STORAGE_DIRECTORY=$(CACHE)/hypothesis
+RUN := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/python HYPOTHESIS_STORAGE_DIRECTORY=$(CACHE)/hypothesis
 CACHED := -o cache_dir=$(CACHE)/pytest
 # A worker for each CPU; one that has nothing left to do takes tests from another.
 PYTEST := $(BIN)/pytest -q -n auto --dist worksteal

@@ -1192,7 +1192,7 @@ def assert_read_as_meant(call: tuple[str, dict[str, Any]], built: bytes) -> None
     assert in_order(understood(command)) == in_order(meant(*call))
 
 
-@examples(2000)
+@examples(500)
 @given(calls(ANY_TEXT))
 @example(("xferext", {"applications": [("ARRAY::", "|:")]}))
 def test_any_text_is_refused_or_read_as_meant(call):

@@ -12,6 +12,7 @@ from esl_model import Model
 from esl_support import DONE, OTHERWISE, RECORDED, VECTORS, names_of, outcome, saying, strictly, vectors, wires
 from hypothesis import given
 from hypothesis import strategies as st
+from sizes import FULL
 from support import DATA, examples, frame, part, plain
 
 GIVEN = [kind for kind in RECORDED if kind.startswith("serialize")]
@@ -1015,7 +1016,7 @@ def test_captured_json_events_read_as_their_lists_do(ESL, strict):
         with wires(ESL) as wire_of:
             wire, other = wire_of(), wire_of()
             with saying(wire.peer, data), saying(other.peer, data):
-                for _ in range(400):
+                for _ in range(400 if FULL else 100):
                     event, listed = wire.con.recvEvent(), other.con.recvEvent()
                     listed.delHeader("absent")
                     assert reading(event, ["event-NAME", "_body"]) == reading(listed, ["event-NAME", "_body"])

@@ -23,7 +23,7 @@ from typing import Any
 import leaks
 import pytest
 from leaks import CASES, LEAST, MESSAGES, OK, PLAIN, SHARED, STATUS, within_bounds
-from sizes import FACTOR
+from sizes import FACTOR, FULL
 from support import part
 
 FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says nothing then
@@ -84,7 +84,7 @@ def references(objects: list[Any]) -> list[int]:
 def test_references_are_given_back(esl, name):
     objects = watched(esl)
     work, each = CASES[name](esl)
-    rounds = max(10, 200 // each)
+    rounds = max(10, (200 if FULL else 60) // each)
     few = rounds // 2  # what was leaked each time would be more
     for _ in range(3):
         work()
