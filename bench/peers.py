@@ -155,7 +155,7 @@ class Environments:
         """One call of worker.py in the environment of that task. Raises KeyError if there is none."""
         peer = TASKS[task].peer
         python = self._main if peer is None else self._pythons[peer]
-        core = "python" if TASKS[task].group == "python" else ""
+        core = "python" if task.startswith("py_") else ""
         return subprocess.run(
             [str(python), "-W", "ignore", str(HERE / "worker.py"), task, stream, *options],
             env={**os.environ, "ESLCODEC_IMPL": core, "PYTHONPATH": str(self._limits)},

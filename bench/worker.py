@@ -51,7 +51,7 @@ def measure(task: str, name: str, limit: int | None, seconds: float) -> dict[str
     stream = corpora.load(name, limit)
     keeps = task.startswith("keep")
     if not keeps:
-        prepare(corpora.Stream(stream.name, stream.frames[:SAMPLE], stream.chunk, stream.reads))()
+        prepare(stream.first(SAMPLE))()
     walls: list[float] = []
     cpus: list[float] = []
     growth = rss = 0
