@@ -259,6 +259,24 @@ def esl_name(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]
     return prepare
 
 
+def esl_body(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]:
+    """The body by `getBody`, which is all that the module makes of an XML event. Returns how many had one."""
+
+    def prepare(stream: Stream) -> Callable[[], int]:
+        connection = _esl_connection(module(), stream)
+        count = len(stream.frames)
+
+        def run() -> int:
+            came = 0
+            for _ in range(count):
+                came += connection.recvEvent().getBody() is not None
+            return came
+
+        return run
+
+    return prepare
+
+
 def _esl(module: Callable[[], Any], use: Callable[[Any, Use], object]) -> Callable[[Stream, Use], Run]:
     """`ESLconnection.recvEvent`, and what is done with each event for its user."""
 
