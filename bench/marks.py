@@ -35,10 +35,10 @@ class Mark:
     at_most: bool = False
 
     def verdict(self, value: float | None) -> str:
-        if value is None:
-            return "not measured"
         if self.mark is None:
             return "no mark"
+        if value is None:
+            return "not measured"
         better = value / self.mark if not self.at_most else self.mark / value
         if better < 1:
             return f"**missed** by {100 * (1 - better):.0f} %"

@@ -481,7 +481,7 @@ def main() -> None:
         "made": {
             **machine(),
             **environments.versions(),
-            "quick": args.quick,
+            "whole": whole,
             "rounds": count,
             "calibration": round(quiet.worst, 3),
             "busy": sum(quiet.busy.values()),

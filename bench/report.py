@@ -401,8 +401,10 @@ END = "<!-- end -->"
 
 def into_readme(results: dict[str, Any]) -> None:
     """Put the tables, with date and machine, between the README's marks."""
+    busy = business(results)
+    note = f"\n\n**The machine was busy**: {busy}." if busy else ""
     tables = {
-        "": f"{table(results, 'sip_plain')}\n\n{whole_table(results)}\n\n{made(results)}.",
+        "": f"{table(results, 'sip_plain')}\n\n{whole_table(results)}\n\n{made(results)}.{note}",
         "parts, ": parts_table(results),
         "adapters, ": adapters_table(results),
         "module, ": module_table(results),
@@ -422,7 +424,7 @@ def replaced(text: str, begin: str, new: str) -> str:
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
-    """table.md, chart.svg and chart.png; a run that goes into the repository goes into the README as well."""
+    """table.md, chart.svg and chart.png; a whole run that goes into the repository goes into the README as well."""
     parts = [
         made(results),
         table(results, "sip_plain"),
@@ -438,7 +440,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
     ]
     (folder / "table.md").write_text("\n\n".join(filter(None, parts)) + "\n")
     chart(results, "sip_plain", [folder / "chart.svg", folder / "chart.png"])
-    if folder.resolve() == README.parent / "bench" / "results":
+    if folder.resolve() == README.parent / "bench" / "results" and results["made"].get("whole"):
         into_readme(results)
 
 
