@@ -305,13 +305,15 @@ def newlines(stream: Stream) -> Pass:
 def newline_positions(stream: Stream) -> Pass:
     import limits
 
-    return limits.Frames(stream.frames).line_feeds
+    run: Pass = limits.Frames(stream.frames).line_feeds
+    return run
 
 
 def copy(stream: Stream) -> Pass:
     import limits
 
-    return limits.Frames(stream.frames).copy
+    run: Pass = limits.Frames(stream.frames).copy
+    return run
 
 
 def receive(stream: Stream) -> Pass:
