@@ -19,6 +19,7 @@ REFERENCE = "greenswitch"  # the fastest client that others wrote in Python
 OURS = ("ours", "adapted")  # the groups in bold
 ROUNDS = 7  # of a run that goes into the repository
 BUSY = 1.1  # wall clock to CPU time of what only computes; above it something else ran on its core
+SLOW = 1.15  # CPU time of a fixed piece of work by the fastest of the run; above it something slowed the core
 
 
 # Figures, for marks.py too
@@ -26,7 +27,7 @@ BUSY = 1.1  # wall clock to CPU time of what only computes; above it something e
 
 def figures(results: dict[str, Any], case: str, field: str) -> list[float | None]:
     """A field of a case in every round, None where it was not measured."""
-    return [None if round is None else round[field] for round in results["cases"].get(case, [])]
+    return [None if round is None else round.get(field) for round in results["cases"].get(case, [])]
 
 
 def figure(results: dict[str, Any], case: str, field: str) -> float | None:
@@ -182,9 +183,9 @@ def formats_table(results: dict[str, Any]) -> str:
     for kind in ("sip", "churn"):
         columns = {
             "JSON": f"{kind}_json",
-            "the same in plain": f"{kind}_json/plain",
+            "these in plain": f"{kind}_json/plain",
             "XML": f"{kind}_xml",
-            "the same, in plain": f"{kind}_xml/plain",
+            "those in plain": f"{kind}_xml/plain",
         }
         rows = {bold(name): name for name in (*ours, *python, *yardsticks)}
         note = f"**Formats**, {kind}: CPU µs/event (spread)"
@@ -319,16 +320,22 @@ def notes(results: dict[str, Any]) -> str:
 
 
 def business(results: dict[str, Any]) -> str:
-    """How busy the machine was by what only computes, "" if it was quiet."""
-    found = {}
-    for case in results["cases"]:
+    """How busy the machine was, "" if it was quiet."""
+    cases = list(results["cases"])
+    by_cpu = {}
+    for case in cases:
         wall, cpu = figure(results, case, "wall"), figure(results, case, "cpu")
         if wall and cpu and not waits(case.split()[0]):
-            found[case] = wall / cpu
-    over = [value for value in found.values() if value > BUSY]
-    if not over:
-        return ""
-    return f"{len(over)} of {len(found)} cases took up to {max(over):.1f} times more wall clock than CPU time"
+            by_cpu[case] = wall / cpu
+    said = []
+    if over := [value for value in by_cpu.values() if value > BUSY]:
+        said.append(
+            f"{len(over)} of {len(by_cpu)} cases took up to {max(over):.2f} times more wall clock than CPU time"
+        )
+    works = [work for case in cases for work in figures(results, case, "work") if work]
+    if slow := [work / min(works) for work in works if work > SLOW * min(works)]:
+        said.append(f"{len(slow)} of {len(works)} measurements were on a core up to {max(slow):.2f} times slower")
+    return "; ".join(said)
 
 
 # The chart
@@ -380,8 +387,8 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
     axes.set_xlim(min(speeds.values()) / 2.2, max(speeds.values()) * 1.4)
     axes.set_xlabel(
         f"events per CPU second ({stream}), log scale: 1 / CPU time an event\n"
-        "limits: (b) recv_into over loopback   (c) the same dicts in C, no parsing   "
-        "(d) newline positions, vectorised   (e) a copy"
+        "limits: (b) recv_into over loopback   (c) the same dicts in C, no parsing\n"
+        "(d) newline positions, vectorised   (e) a plain copy of the bytes"
     )
     axes.tick_params(colors=INK, which="both", length=0)
     axes.xaxis.label.set_color(INK)

@@ -28,8 +28,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
         sys.modules.pop(name, None)
 
 
-def measurement(cpu: float = 2e-6, wall: float = 2e-6) -> dict[str, Any]:
+def measurement(cpu: float = 2e-6, wall: float = 2e-6, work: float = 1e-3) -> dict[str, Any]:
     return {
+        "work": work,
         "events": 100,
         "lost": 0,
         "bytes": 400_000,
@@ -108,7 +109,7 @@ def test_the_table_says_that_the_machine_was_busy(bench: SimpleNamespace, result
     results["cases"]["whole_blocking sip_plain"] = [measurement(2e-6, 9e-6)]  # it waits for its sender
     assert bench.report.business(results) == ""
     results["cases"]["asdict sip_plain"] = [measurement(2e-6, 3e-6)]
-    assert "up to 1.5 times more wall clock" in bench.report.business(results)
+    assert "up to 1.50 times more wall clock" in bench.report.business(results)
     assert "**The machine was busy**" in bench.marks.markdown(results)
 
 
@@ -146,6 +147,21 @@ def test_a_busy_measurement_is_made_again(bench: SimpleNamespace, monkeypatch: p
     assert bench.peers.Quiet(insist=False).measure("asdict", lambda: busy) is busy
     with pytest.raises(SystemExit, match="has become busy"):
         bench.peers.Quiet(insist=True).measure("asdict", lambda: busy)
+
+
+def test_a_measurement_on_a_slowed_core_is_made_again(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, results: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(bench.peers.Quiet, "PAUSE", 0)
+    quiet, slow = measurement(work=1e-3), measurement(work=1.3e-3)
+    coming = iter([quiet, slow, slow, quiet])
+    machine = bench.peers.Quiet(insist=True)
+    assert machine.measure("receive", lambda: next(coming)) is quiet
+    assert machine.measure("receive", lambda: next(coming)) is quiet
+    assert machine.busy["receive"] == 2
+    results["cases"]["asdict sip_plain"] = [slow]
+    assert "1 of " in bench.report.business(results)
+    assert "1.30 times slower" in bench.report.business(results)
 
 
 def test_the_time_left_is_what_the_cases_took(bench: SimpleNamespace) -> None:
