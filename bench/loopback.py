@@ -44,6 +44,9 @@ class Switch:
         self.port: int = server.getsockname()[1]
         parent = os.getpid()
         if os.fork() == 0:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for output in (1, 2):  # who reads the client's output waits for its end, not for the switch's
+                os.dup2(nowhere, output)
             whole = load(stream.name)
             while os.getppid() == parent:
                 server.settimeout(1)

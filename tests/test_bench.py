@@ -5,6 +5,9 @@ How fast anything is, is not looked at.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,3 +210,14 @@ def test_the_same_events_in_plain_are_the_same(bench: SimpleNamespace, name: str
         read.append([event.asdict() for event in decoder])
     assert len(read[0]) == len(bench.corpora.load(name, 50).frames)
     assert read[0] == read[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="its switch is forked")
+@pytest.mark.parametrize("task", ["receive", "whole_blocking", "whole_asyncio", "whole_many", "esl_five", "protocol"])
+def test_what_reads_from_a_switch_gets_every_event(task: str) -> None:
+    every = 1 if task == "whole_many" else 3
+    stream = "sip_plain" if task in ("esl_five", "protocol") else f"sip_plain#{every}"
+    command = [sys.executable, str(BENCH / "worker.py"), task, stream, "--limit", "250", "--seconds", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    measured = json.loads(done.stdout)
+    assert (measured["events"], measured["lost"], measured["passes"]) == (250, 0, 3)
