@@ -16,7 +16,8 @@ cdef extern from *:
     #include <stddef.h>
     #include <stdint.h>
 
-    /* The positions of the line feeds among n bytes, in steps of as many bytes as the machine compares at once. */
+    /* The positions of the line feeds among n bytes, in steps of as many bytes as the machine compares at once. One
+       position behind the last one is written too. */
 
     static size_t positions_plain(const unsigned char *data, size_t from, size_t n, uint32_t *out, size_t count)
     {
@@ -116,8 +117,8 @@ cdef class Frames:
     def __cinit__(self, list frames):
         self.data = b"".join(frames)
         self.sizes = [len(frame) for frame in frames]
-        self.copied = bytearray(len(self.data))
-        self.found = bytearray((max(self.sizes) + 1) * sizeof(uint32_t))
+        self.copied = bytearray(max(self.sizes))
+        self.found = bytearray((max(self.sizes) + 1) * sizeof(uint32_t))  # one more than there can be: see above
 
     def line_feeds(self):
         """The positions of each frame's line feeds, by the machine's vectors. Returns how many there are."""
@@ -131,15 +132,13 @@ cdef class Frames:
         return count
 
     def copy(self):
-        """Each frame copied once, to memory that is there already. Returns the copy."""
+        """Each frame copied once, into memory that is there and in the cache already."""
         cdef const char *at = PyBytes_AS_STRING(self.data)
         cdef char *to = PyByteArray_AS_STRING(self.copied)
         cdef Py_ssize_t size
         for size in self.sizes:
             memcpy(to, at, size)
             at += size
-            to += size
-        return self.copied
 
 
 cdef class Spans:
