@@ -379,10 +379,12 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
             color="white",
             fontsize=8,
         )
-    for name, mark in (("receive", "(b)"), ("floor", "(c)"), ("positions", "(d)"), ("copy", "(e)")):
+    marks = {"receive": "(b)", "floor": "(c)", "positions": "(d)", "copy": "(e)"}
+    for at, (name, mark) in enumerate(marks.items()):
         if name in speeds:
+            above = len(bars) - 0.4 + 0.7 * (at % 2)  # neighbours may be as fast as each other
             axes.axvline(speeds[name], color="#d29922", linestyle="--", linewidth=1.2)
-            axes.text(speeds[name], len(bars) - 0.4, mark, color="#d29922", ha="center", va="bottom", fontsize=9)
+            axes.text(speeds[name], above, mark, color="#d29922", ha="center", va="bottom", fontsize=9)
     axes.set_xscale("log")
     axes.set_xlim(min(speeds.values()) / 2.2, max(speeds.values()) * 1.4)
     axes.set_xlabel(
