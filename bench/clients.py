@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import io
 import logging
+import mmap
 import os
 import socket
 import sys
@@ -167,14 +168,41 @@ def aioesl(stream: Stream, use: Use) -> Run:
     return lambda: asyncio.run(run())
 
 
-def sender(chunks: list[bytes]) -> socket.socket:
-    """A loopback connection whose other end, another process, sends these chunks and closes."""
+class Pace:
+    """How many events a reader has taken, in memory that it shares with the sender, a process forked from it.
+
+    The sender waits for it between reads, on a core of its own: a system call for it would be a part of the figure.
+
+    Attributes:
+        every: events a read; 0 where nobody waits.
+        taken: item 0 is what the reader sets.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.taken = memoryview(mmap.mmap(-1, 8)).cast("q")
+        self._reader = os.getpid()
+
+    def wait(self, sent: int) -> None:
+        """Until that many are taken, or the reader has ended."""
+        while self.taken[0] < sent and os.getppid() == self._reader:
+            os.sched_yield()
+
+
+def sender(chunks: list[bytes], pace: Pace | None = None) -> socket.socket:
+    """A loopback connection whose other end, another process, sends these chunks and closes.
+
+    With a pace, it sends a chunk when the events of the chunks before are taken.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
         receiving = socket.create_connection(server.getsockname())
         sending, _ = server.accept()
     if os.fork() == 0:
         receiving.close()
-        for chunk in chunks:
+        sending.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at, chunk in enumerate(chunks):
+            if pace:
+                pace.wait(at * pace.every)
             sending.sendall(chunk)
         sending.shutdown(socket.SHUT_WR)
         while sending.recv(4096):  # closed with something unread, it would take back what is on its way
@@ -224,6 +252,24 @@ def esl_name(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]
             came = 0
             for _ in range(count):
                 came += connection.recvEvent().getHeader("Event-Name") is not None
+            return came
+
+        return run
+
+    return prepare
+
+
+def esl_body(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]:
+    """The body by `getBody`, which is all that the module makes of an XML event. Returns how many had one."""
+
+    def prepare(stream: Stream) -> Callable[[], int]:
+        connection = _esl_connection(module(), stream)
+        count = len(stream.frames)
+
+        def run() -> int:
+            came = 0
+            for _ in range(count):
+                came += connection.recvEvent().getBody() is not None
             return came
 
         return run

@@ -1,8 +1,9 @@
 """The streams that are measured: captured ones from tests/data/captures, and made ones that stress a decoder.
 
-A stream is named `sip_plain`, `sip_plain/shuffled` or, with the chunk size in which it arrives, `sip_plain@1460`. Only
-the events of a capture are in it: the login before them is left out, because clients answer it from state that a bench
-does not have.
+A stream is named `sip_plain`. Behind the name may stand what is done with its events: `sip_plain/shuffled`, or
+`sip_xml/plain`, the same events as the switch would have sent them in the plain format. Then, how it arrives: in chunks
+of so many bytes, `sip_plain@1460`, or with so many events a read, `sip_plain#4`. Only the events of a capture are in
+it: the login before them is left out, because clients answer it from state that a bench does not have.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import lzma
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 CAPTURES = Path(__file__).resolve().parent.parent / "tests" / "data" / "captures"
 CHUNK = 65536  # what a busy socket gives in one call
@@ -25,12 +27,25 @@ ITEMS = "variable_sip_items"
 
 @dataclass(frozen=True)
 class Stream:
-    """Whole frames in the order in which they arrive, the size of the chunks, and what a user reads of each."""
+    """Whole frames in the order in which they arrive, how they arrive, and what a user reads of each.
+
+    Attributes:
+        name: see above.
+        frames: one for each event.
+        chunk: bytes a read.
+        reads: the names that a user asks for.
+        every: events a read; 0 if it is the chunk that counts.
+    """
 
     name: str
     frames: list[bytes]
     chunk: int
     reads: tuple[str, ...]
+    every: int = 0
+
+    def first(self, count: int) -> Stream:
+        """The same with that many events at most."""
+        return replace(self, frames=self.frames[:count])
 
     @cached_property
     def data(self) -> bytes:
@@ -38,6 +53,8 @@ class Stream:
 
     @cached_property
     def chunks(self) -> list[bytes]:
+        if self.every:
+            return [b"".join(self.frames[at : at + self.every]) for at in range(0, len(self.frames), self.every)]
         data = self.data
         return [data[at : at + self.chunk] for at in range(0, len(data), self.chunk)]
 
@@ -59,15 +76,32 @@ def load(name: str, limit: int | None = None) -> Stream:
         name: see above.
         limit: how many events of a capture at most.
     """
-    source, _, chunk = name.partition("@")
-    capture, _, order = source.partition("/")
+    source, _, every = name.partition("#")
+    source, _, chunk = source.partition("@")
+    capture, _, change = source.partition("/")
     if capture in MADE:
         frames, reads = list(MADE[capture]()), READS.get(capture, FIVE)
     else:
         frames, reads = captured(capture)[:limit], FIVE
-    if order:
-        frames = random.Random(8021).sample(frames, len(frames))
-    return Stream(name, frames, int(chunk or CHUNK), reads)
+    if change:
+        frames = CHANGES[change](frames)
+    return Stream(name, frames, int(chunk or CHUNK), reads, int(every or 0))
+
+
+def shuffled(frames: list[bytes]) -> list[bytes]:
+    return random.Random(8021).sample(frames, len(frames))
+
+
+def in_plain(frames: list[bytes]) -> list[bytes]:
+    """The same events in the plain format."""
+    import eslcodec
+
+    decoder: Any = eslcodec.Decoder()  # of events only
+    decoder.feed(b"".join(frames))
+    return [framed(event.serialize("plain")) for event in decoder]
+
+
+CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {"shuffled": shuffled, "plain": in_plain}
 
 
 @lru_cache
@@ -121,6 +155,30 @@ def names(count: int, events: int = 20) -> Iterator[bytes]:
         yield framed(b"Event-Name: CUSTOM\nEvent-Sequence: %d\n%b\n" % (sequence, lines))
 
 
+def headers(count: int, events: int = 120) -> Iterator[bytes]:
+    """Events of that many headers, the names always the same: calls with very many variables, eight events each.
+
+    Within a call one value in ten is another in each event; one in eight has percent-codes.
+    """
+    event_names = ("CHANNEL_STATE", "CHANNEL_CALLSTATE", "CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE")
+    for sequence in range(events):
+        call = sequence // 8
+        first = [
+            f"Event-Name: {event_names[sequence % 4]}",
+            f"Event-Sequence: {sequence}",
+            f"Event-Date-Timestamp: {1795442780517319 + 20_011 * sequence}",
+            "Channel-State: CS_EXECUTE",
+            f"Unique-ID: 41450517-9b95-4633-93d9-{call:012x}",
+            f"Caller-Destination-Number: 49309{call:05d}",
+        ]
+        rest = (
+            f"variable_sip_h_X-Attribute-{at}: "
+            f"{'a%20longer%3B%20value' if at % 8 == 0 else 'value'}-{sequence if at % 10 == 0 else call}-{at}"
+            for at in range(len(first), count)
+        )
+        yield framed("\n".join([*first, *rest, "", ""]).encode())
+
+
 MADE: dict[str, Callable[[], Iterator[bytes]]] = {
     "body_1M": lambda: body(1 << 20),
     "body_4M": lambda: body(4 << 20),
@@ -128,6 +186,8 @@ MADE: dict[str, Callable[[], Iterator[bytes]]] = {
     "array_2000": lambda: array(2000, 20),
     "names_3000": lambda: names(3000),
     "names_12000": lambda: names(12000, 5),
+    "headers_500": lambda: headers(500),
+    "headers_1500": lambda: headers(1500),
     "replies": lambda: iter([b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"] * 20_000),
 }
 READS = {"array_200": (ITEMS,), "array_2000": (ITEMS,), "replies": ("Reply-Text",), "body_4M": ("Job-UUID",)}

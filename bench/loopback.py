@@ -2,7 +2,8 @@
 
 `protocol` is no client, only our decoder on a transport: what a client made of it would start from.
 
-The switch is a process that knows just enough to let every client in, and sends the stream once `event` was said.
+The switch is a process that knows just enough to let every client in, and sends the stream once `event` was said. Where
+the stream's name has a number of events a read, it sends those when the ones before have come to the user.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from contextlib import suppress
 from typing import Any
 
 import clients
-from corpora import CHUNK, FIVE, Stream, captured
+from clients import Pace
+from corpora import FIVE, Stream, load
 
 Pass = Callable[[], object]
+CONNECTIONS = 200  # of one process
 PATIENCE = 20  # seconds: some lose an event now and then, and would wait for it for ever
 ANSWER = b"Content-Type: command/reply\nReply-Text: %b\n\n"
 GOOD_BYE = b"Content-Type: text/disconnect-notice\nContent-Length: 67\n\n" + (
@@ -26,58 +29,109 @@ GOOD_BYE = b"Content-Type: text/disconnect-notice\nContent-Length: 67\n\n" + (
 )
 
 
-_ports: dict[str, int] = {}
+class Switch:
+    """A process that sends a stream to client after client, or to many connections of one.
 
-
-def switch(stream: Stream) -> int:
-    """The port of a switch that sends this stream, in a process that is started once and serves client after client.
-
-    The password is how many events it sends: a client that patches the socket module must not fork afterwards.
+    The password is how many events it sends, and to how many connections: the process is started once, and before the
+    client, for one that patches the socket module must not fork afterwards. Many connections get the events in turn,
+    one each; and all of it twice: the first time is not measured.
     """
-    if stream.name not in _ports:
-        server = socket.create_server(("127.0.0.1", 0))
-        _ports[stream.name] = server.getsockname()[1]
+
+    def __init__(self, stream: Stream) -> None:
+        self.pace = Pace(stream.every)
+        self._served: list[socket.socket] = []  # closed with something unread, they would take back what is on its way
+        server = socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS)
+        self.port: int = server.getsockname()[1]
         parent = os.getpid()
         if os.fork() == 0:
-            frames = captured(stream.name)
-            served = []  # left open: closed with something unread, a socket would take back what is on its way
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for output in (1, 2):  # who reads the client's output waits for its end, not for the switch's
+                os.dup2(nowhere, output)
+            whole = load(stream.name)
             while os.getppid() == parent:
                 server.settimeout(1)
-                with suppress(TimeoutError):
-                    served.append(_serve(server.accept()[0], frames))
+                with suppress(OSError):  # nobody came, or left without a word
+                    self._serve(server, whole)
             os._exit(0)
         server.close()
-    return _ports[stream.name]
+
+    def _serve(self, server: socket.socket, stream: Stream) -> None:
+        first = server.accept()[0]
+        for connection in self._served:  # of a client that has finished
+            connection.close()
+        self._served = [first]
+        count, others = self._let_in(first)
+        for _ in range(others - 1):
+            self._served.append(server.accept()[0])
+            self._let_in(self._served[-1])
+        self.pace.taken[0] = 0
+        for connection in self._served:
+            self._subscribe(connection)
+        for before in (0, count) if others > 1 else (0,):
+            self._send(stream.first(count), before)
+        for connection in self._served:
+            connection.sendall(GOOD_BYE)
+            connection.shutdown(socket.SHUT_WR)
+
+    def _let_in(self, connection: socket.socket) -> tuple[int, int]:
+        connection.settimeout(None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(b"Content-Type: auth/request\n\n")
+        count, _, others = _command(connection, b"auth ").partition(b"-")
+        connection.sendall(ANSWER % b"+OK accepted")
+        return int(count), int(others or 1)
+
+    def _subscribe(self, connection: socket.socket) -> None:
+        _command(connection, b"event")
+        connection.sendall(ANSWER % b"+OK event listener enabled plain")
+
+    def _send(self, stream: Stream, before: int) -> None:
+        """The stream, where so many events were sent before."""
+        connections, every = self._served, self.pace.every
+        for at, chunk in enumerate(stream.chunks):
+            if at % len(connections) == 0:
+                self.pace.wait(before + at * every)
+            connections[at % len(connections)].sendall(chunk)
 
 
-def _serve(connection: socket.socket, frames: list[bytes]) -> socket.socket:
-    connection.settimeout(None)
-    connection.sendall(b"Content-Type: auth/request\n\n")
-    commands = connection.makefile("rb")
-    for line in commands:
-        if line.startswith(b"auth "):
-            data = b"".join(frames[: int(line[5:])])
-            connection.sendall(ANSWER % b"+OK accepted")
-        elif line.startswith(b"event"):
-            break
-    connection.sendall(ANSWER % b"+OK event listener enabled plain")
-    with suppress(OSError):  # some leave without a word
-        for at in range(0, len(data), CHUNK):
-            connection.sendall(data[at : at + CHUNK])
-        connection.sendall(GOOD_BYE)
-        connection.shutdown(socket.SHUT_WR)
-    return connection
+def _command(connection: socket.socket, wanted: bytes) -> bytes:
+    """The rest of the next command that begins so. Reads nothing that stands behind it.
+
+    Raises:
+        ConnectionError: the client has gone.
+    """
+    line = b""
+    while not (line.startswith(wanted) and line.endswith(b"\n")):
+        if line.endswith(b"\n"):
+            line = b""
+        byte = connection.recv(1)
+        if not byte:
+            raise ConnectionError("the client has gone")
+        line += byte
+    return line.removeprefix(wanted).strip()
+
+
+_switches: dict[str, Switch] = {}
+
+
+def switch(stream: Stream) -> Switch:
+    """The switch that sends this stream."""
+    if stream.name not in _switches:
+        _switches[stream.name] = Switch(stream)
+    return _switches[stream.name]
 
 
 def blocking(stream: Stream) -> Pass:
     """`eslcodec.connect`."""
     import eslcodec
 
-    client = eslcodec.connect(port=switch(stream), password=str(len(stream.frames)))
+    served = switch(stream)
+    client = eslcodec.connect(port=served.port, password=str(len(stream.frames)))
     one, two, three, four, last = FIVE
+    taken, every = served.pace.taken, served.pace.every
 
     def run() -> int:
-        came = 0
+        came, due = 0, every or -1
         client.subscribe("ALL")
         for event in client.events():
             get = event.get
@@ -87,6 +141,9 @@ def blocking(stream: Stream) -> Pass:
             get(four)
             get(last)
             came += 1
+            if came == due:
+                taken[0] = came
+                due += every
         return came
 
     return run
@@ -96,14 +153,16 @@ def with_asyncio(stream: Stream) -> Pass:
     """`eslcodec.aio.connect`."""
     import eslcodec
 
+    served = switch(stream)
     loop = asyncio.new_event_loop()
     client = loop.run_until_complete(
-        _connected(eslcodec.aio.connect(port=switch(stream), password=str(len(stream.frames))))
+        _connected(eslcodec.aio.connect(port=served.port, password=str(len(stream.frames))))
     )
     one, two, three, four, last = FIVE
+    taken, every = served.pace.taken, served.pace.every
 
     async def consume() -> int:
-        came = 0
+        came, due = 0, every or -1
         await client.subscribe("ALL")
         async for event in client.events():
             get = event.get
@@ -113,6 +172,9 @@ def with_asyncio(stream: Stream) -> Pass:
             get(four)
             get(last)
             came += 1
+            if came == due:
+                taken[0] = came
+                due += every
         return came
 
     return lambda: loop.run_until_complete(consume())
@@ -120,6 +182,78 @@ def with_asyncio(stream: Stream) -> Pass:
 
 async def _connected(connecting: Any) -> Any:
     return await connecting
+
+
+class _Many:
+    """Many connections of one process: `eslcodec.aio.connect`, a task for each. The events come to them in turn."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._count = len(stream.frames)
+        self._came = 0
+        self._due = min(CONNECTIONS, self._count)
+        self._read = asyncio.Event()
+        self._switch = switch(stream)
+        self._loop.run_until_complete(self._begin())
+
+    async def _begin(self) -> None:
+        import eslcodec
+
+        password = f"{self._count}-{CONNECTIONS}"
+        connecting = [eslcodec.aio.connect(port=self._switch.port, password=password) for _ in range(CONNECTIONS)]
+        self._clients = await asyncio.gather(*map(_connected, connecting))
+        await asyncio.gather(*(client.subscribe("ALL") for client in self._clients))
+        self._tasks = [asyncio.create_task(self._consume(client)) for client in self._clients]
+        await self._read.wait()
+
+    async def _consume(self, client: Any) -> None:
+        one, two, three, four, last = FIVE
+        async for event in client.events():
+            get = event.get
+            get(one)
+            get(two)
+            get(three)
+            get(four)
+            get(last)
+            self._came += 1
+            if self._came == self._due:
+                self._next()
+
+    def _next(self) -> None:
+        """All connections have had an event."""
+        end = self._count if self._due <= self._count else 2 * self._count
+        if self._came == end:
+            self._read.set()
+            return
+        self._due = min(self._due + CONNECTIONS, end)
+        self._switch.pace.taken[0] = self._came
+
+    def run(self) -> int:
+        """The second time, the first was in the constructor."""
+        self._read.clear()
+        self._due = min(self._count + CONNECTIONS, 2 * self._count)
+        self._switch.pace.taken[0] = self._count
+        self._loop.run_until_complete(asyncio.wait_for(self._read.wait(), PATIENCE))
+        return self._came - self._count
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._end())
+        self._loop.close()
+
+    async def _end(self) -> None:
+        await asyncio.gather(*(client.close() for client in self._clients))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+_open: list[_Many] = []
+
+
+def many(stream: Stream) -> Pass:
+    """`CONNECTIONS` asyncio clients. Those of the pass before are closed first: there are not so many descriptors."""
+    while _open:
+        _open.pop().close()
+    _open.append(_Many(stream))
+    return _open[-1].run
 
 
 class _Reader:
@@ -141,7 +275,7 @@ class _Reader:
 
 def greenswitch(stream: Stream) -> Pass:
     """`InboundESL` with a handler for everything, on gevent."""
-    port = switch(stream)
+    port = switch(stream).port
     from gevent import monkey
 
     monkey.patch_all()
@@ -169,7 +303,7 @@ def genesis(stream: Stream) -> Pass:
     loop = asyncio.new_event_loop()
     done = asyncio.Event()
     reader = _Reader(len(stream.frames), done.set)
-    client = Inbound("127.0.0.1", switch(stream), str(len(stream.frames)))
+    client = Inbound("127.0.0.1", switch(stream).port, str(len(stream.frames)))
 
     async def handle(event: Any) -> None:
         reader.read(event)
@@ -194,7 +328,7 @@ def switchio(stream: Stream) -> Pass:
 
     done = threading.Event()
     reader = _Reader(len(stream.frames), done.set)
-    client = get_event_loop("127.0.0.1", switch(stream), str(len(stream.frames)))
+    client = get_event_loop("127.0.0.1", switch(stream).port, str(len(stream.frames)))
     client._con.autorecon = False  # or it logs in again after the stream's end, in the time of the next pass
 
     def handle(event: Any) -> tuple[bool, None]:

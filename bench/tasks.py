@@ -6,9 +6,11 @@ has been measured.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from operator import attrgetter, methodcaller
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -72,11 +74,21 @@ PEERS = {
 
 # Ours
 
+DECODERS = 200  # where there are many connections
+
 
 def _decoder(stream: Stream) -> tuple[Any, list[bytes]]:
     import eslcodec
 
     return eslcodec.Decoder(), stream.chunks
+
+
+def _decoders(stream: Stream, count: int) -> list[tuple[Any, bytes]]:
+    """What reads each chunk: so many decoders in turn."""
+    import eslcodec
+
+    decoders = [eslcodec.Decoder() for _ in range(count)]
+    return list(zip(cycle(decoders), stream.chunks, strict=False))
 
 
 def iterate(stream: Stream) -> Pass:
@@ -91,12 +103,25 @@ def iterate(stream: Stream) -> Pass:
     return run
 
 
-def five(stream: Stream) -> Pass:
-    decoder, chunks = _decoder(stream)
+def one(stream: Stream) -> Pass:
+    turns = _decoders(stream, 1)
+    name = FIVE[0]
+
+    def run() -> None:
+        for decoder, chunk in turns:
+            decoder.feed(chunk)
+            for event in decoder:
+                event.get(name)
+
+    return run
+
+
+def five(stream: Stream, decoders: int = 1) -> Pass:
+    turns = _decoders(stream, decoders)
     one, two, three, four, last = FIVE
 
     def run() -> None:
-        for chunk in chunks:
+        for decoder, chunk in turns:
             decoder.feed(chunk)
             for event in decoder:
                 get = event.get
@@ -107,6 +132,17 @@ def five(stream: Stream) -> Pass:
                 get(last)
 
     return run
+
+
+def warmed(prepare: Callable[[Stream], Pass]) -> Callable[[Stream], Pass]:
+    """The task after one pass that is not timed: what many decoders cost once each has seen some events."""
+
+    def prepare_and_run(stream: Stream) -> Pass:
+        run = prepare(stream)
+        run()
+        return run
+
+    return prepare_and_run
 
 
 def five_and_absent(stream: Stream) -> Pass:
@@ -130,14 +166,14 @@ def five_and_absent(stream: Stream) -> Pass:
     return run
 
 
-def each(use: Callable[[Any], object]) -> Callable[[Stream], Pass]:
+def each(use: Callable[[Any], object], decoders: int = 1) -> Callable[[Stream], Pass]:
     """The task that does one thing with every message."""
 
     def prepare(stream: Stream) -> Pass:
-        decoder, chunks = _decoder(stream)
+        turns = _decoders(stream, decoders)
 
         def run() -> None:
-            for chunk in chunks:
+            for decoder, chunk in turns:
                 decoder.feed(chunk)
                 for message in decoder:
                     use(message)
@@ -230,6 +266,29 @@ def orjson_loads(stream: Stream) -> Pass:
     return run
 
 
+def orjson_both(stream: Stream) -> Pass:
+    """What gives a line of JSON without eslcodec."""
+    import orjson
+
+    payloads, loads, dumps = stream.payloads, orjson.loads, orjson.dumps
+
+    def run() -> None:
+        for payload in payloads:
+            dumps(loads(payload))
+
+    return run
+
+
+def json_loads(stream: Stream) -> Pass:
+    payloads = stream.payloads
+
+    def run() -> None:
+        for payload in payloads:
+            json.loads(payload)
+
+    return run
+
+
 def orjson_dumps(stream: Stream) -> Pass:
     import orjson
 
@@ -243,7 +302,23 @@ def newlines(stream: Stream) -> Pass:
     return partial(limits.newlines, stream.data)
 
 
+def newline_positions(stream: Stream) -> Pass:
+    import limits
+
+    run: Pass = limits.Frames(stream.frames).line_feeds
+    return run
+
+
+def copy(stream: Stream) -> Pass:
+    import limits
+
+    run: Pass = limits.Frames(stream.frames).copy
+    return run
+
+
 def receive(stream: Stream) -> Pass:
+    if stream.every:
+        return receive_events(stream)
     sock = clients.sender(stream.chunks)
     buffer = bytearray(65536)
     size = len(stream.data)
@@ -252,6 +327,25 @@ def receive(stream: Stream) -> Pass:
         left = size
         while left:
             left -= sock.recv_into(buffer)
+
+    return run
+
+
+def receive_events(stream: Stream) -> Pass:
+    """The same where the next events are sent after the ones before were read."""
+    pace = clients.Pace(stream.every)
+    sock = clients.sender(stream.chunks, pace)
+    sizes = [len(chunk) for chunk in stream.chunks]
+    taken = pace.taken
+    buffer = bytearray(65536)
+
+    def run() -> None:
+        came = 0
+        for left in sizes:
+            while left:
+                left -= sock.recv_into(buffer)
+            came += stream.every
+            taken[0] = came
 
     return run
 
@@ -299,6 +393,24 @@ def keep_events(stream: Stream) -> Pass:
 
 def keep_dicts(stream: Stream) -> Pass:
     return _repeated(stream, KEPT_DICTS, lambda event: event.asdict())
+
+
+def keep_decoders(stream: Stream) -> Pass:
+    """Many decoders, each of which has read a whole stream: what they remember."""
+    import eslcodec
+
+    chunks = stream.chunks
+
+    def run() -> list[Any]:
+        kept = [eslcodec.Decoder() for _ in range(DECODERS)]
+        for decoder in kept:
+            for chunk in chunks:
+                decoder.feed(chunk)
+                for event in decoder:
+                    event.asdict()
+        return kept
+
+    return run
 
 
 # The table
@@ -366,6 +478,7 @@ def _limit(label: str, prepare: Callable[[Stream], Pass]) -> Task:
 
 TASKS = {
     "iterate": Task("ours", "iterate, nothing read", iterate),
+    "one": Task("ours", "name only, `get`", one),
     "five": Task("ours", "5 headers, `get`", five),
     "select": Task("ours", "5 + 2 late headers, one `select`", each(methodcaller("select", *FIVE, *LATE))),
     "absent": Task("ours", "5 headers + 2 absent, `get`", five_and_absent),
@@ -375,6 +488,8 @@ TASKS = {
     "orjson_dumps": Task("ours", "`orjson.dumps(event.asdict())`", orjson_dumps),
     "py_five": Task("python", "Python core: 5 headers, `get`", five),
     "py_asdict": Task("python", "Python core: `asdict`", each(methodcaller("asdict"))),
+    "py_pairs": Task("python", "Python core: `pairs`", each(methodcaller("pairs"))),
+    "py_to_json": Task("python", "Python core: `to_json`", each(methodcaller("to_json"))),
     "yardstick": _compared("yardstick", "yardstick: 20 lines of stdlib, all headers", yardstick),
     "greenswitch": _peer("greenswitch", "greenswitch 0.0.19", clients.greenswitch),
     "adapted_greenswitch": _adapted("greenswitch", "greenswitch", clients.greenswitch),
@@ -389,11 +504,14 @@ TASKS = {
     "esl_five": _drop_in("5 headers", by_client(clients.esl_five(clients.our_esl))),
     "official_all": _peer("official", "official C library, all headers", clients.esl_all(clients.official_esl)),
     "esl_all": _compared("ours", "`eslcodec.ESL`, all headers", clients.esl_all(clients.our_esl)),
-    "newlines": _limit("limit (a): find newlines in C", newlines),
+    "newlines": _limit("(a) newlines by a `memchr` loop in C (no limit: see (d))", newlines),
     "receive": _limit("limit (b): `recv_into` over loopback", receive),
     "floor": _limit("limit (c): the same dicts in C, no parsing", floor),
+    "positions": _limit("limit (d): newline positions, vectorised", newline_positions),
+    "copy": _limit("limit (e): a plain copy of the bytes", copy),
     "whole_blocking": Task("whole", "**eslcodec, blocking**", loopback.blocking),
     "whole_asyncio": Task("whole", "**eslcodec, asyncio**", loopback.with_asyncio),
+    "whole_many": Task("whole", f"**eslcodec, asyncio, {loopback.CONNECTIONS} connections**", loopback.many),
     "whole_greenswitch": _whole_peer("greenswitch", "greenswitch 0.0.19, gevent", loopback.greenswitch),
     "whole_adapted_greenswitch": _whole_adapted("greenswitch", "greenswitch, gevent", loopback.greenswitch),
     "whole_switchio": _whole_peer("switchio", "switchio 0.1.0a1, asyncio", loopback.switchio),
@@ -405,9 +523,26 @@ TASKS = {
     "split_pairs": Task("part", "`FrameSplitter`, `parse_pairs` of each payload", split_and("parse_pairs")),
     "protocol": Task("part", "`Decoder` as a `BufferedProtocol`, over loopback: 5 headers", loopback.protocol),
     "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
+    "orjson_both": Task("extra", "`orjson.dumps(orjson.loads())` of payloads already cut", orjson_both),
+    "json_loads": Task("extra", "`json.loads` of payloads already cut", json_loads),
+    "many_five": Task(
+        "extra", f"{DECODERS} decoders in turn, 5 headers, `get`", warmed(partial(five, decoders=DECODERS))
+    ),
+    "many_asdict": Task(
+        "extra", f"{DECODERS} decoders in turn, `asdict`", warmed(each(methodcaller("asdict"), DECODERS))
+    ),
+    "py_get": Task("extra", "Python core: one `get`", one),
+    "official_body": Task("extra", "", clients.esl_body(clients.official_esl), peer="official"),
+    "esl_body": Task("extra", "", clients.esl_body(clients.our_esl)),
     "reply": Task("extra", "`Reply-Text`", each(methodcaller("get", "Reply-Text"))),
     "items": Task("extra", "`getlist` of the array", each(methodcaller("getlist", ITEMS))),
     "body": Task("extra", "`body`", each(attrgetter("body"))),
     "keep_events": Task("extra", f"{KEPT} events kept", keep_events),
     "keep_dicts": Task("extra", f"{KEPT_DICTS} dicts kept", keep_dicts),
+    "keep_decoders": Task("extra", f"{DECODERS} decoders kept", keep_decoders),
 }
+
+
+def waits(task: str) -> bool:
+    """Whether it reads from a socket: then its wall clock does not say whether the machine is quiet."""
+    return TASKS[task].group == "whole" or task.startswith(("official_", "esl_")) or task in ("receive", "protocol")

@@ -14,6 +14,7 @@ Benchmark = Callable[..., Any]
 EVENTS = 500
 STREAMS = ("sip_plain", "sip_json", "sip_xml", "churn_plain", "churn_json", "churn_xml")
 READINGS = {
+    "name only": methodcaller("get", "Event-Name"),
     "5 headers": lambda event: [event.get(name) for name in corpora.FIVE],
     "5 headers, 2 absent": lambda event: [event.get(name) for name in corpora.FIVE + corpora.ABSENT],
     "select of 7": methodcaller("select", *corpora.FIVE, *corpora.LATE),
@@ -44,6 +45,21 @@ def test_split(benchmark: Benchmark, esl: ModuleType, stream: str, chunk: int) -
 def test_chunks(benchmark: Benchmark, esl: ModuleType, chunk: int) -> None:
     chunks = corpora.load(f"sip_plain@{chunk}", EVENTS).chunks
     assert benchmark(lambda: passes(esl.Decoder(), chunks, READINGS["5 headers"])) == EVENTS
+
+
+@pytest.mark.parametrize("every", [1, 2, 4, 15])
+@pytest.mark.parametrize("stream", ["sip_plain", "churn_plain"])
+def test_events_a_read(benchmark: Benchmark, esl: ModuleType, stream: str, every: int) -> None:
+    chunks = corpora.load(f"{stream}#{every}", EVENTS).chunks
+    assert benchmark(lambda: passes(esl.Decoder(), chunks, READINGS["5 headers"])) == EVENTS
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("stream", ["headers_500", "headers_1500"])
+def test_many_headers(benchmark: Benchmark, esl: ModuleType, stream: str, reading: str) -> None:
+    loaded = corpora.load(stream)
+    use = READINGS[reading]
+    assert benchmark(lambda: passes(esl.Decoder(), loaded.chunks, use)) == len(loaded.frames)
 
 
 @pytest.mark.parametrize("reading", READINGS)
