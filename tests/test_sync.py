@@ -1429,9 +1429,10 @@ def test_under_gevent(switch: Emulator, tmp_path: Any) -> None:
         GEVENT
         + f"""
 session({switch.port})
-with eslcodec.serve(handler) as server:
+begun = []
+with eslcodec.serve(lambda call: begun.append(call) or handler(call)) as server:
     print(server.port, flush=True)
-    while not server.calls:
+    while not begun:
         time.sleep(0.001)
 assert [one.name for one in threading.enumerate()] == ["MainThread", "eslcodec-caretaker"], threading.enumerate()
 print("done")
