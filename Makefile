@@ -9,9 +9,10 @@ ARGS   ?=
 
 BIN := $(VENV)/bin
 CACHE := $(abspath $(VENV))/cache
-RUN := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/python HYPOTHESIS_STORAGE_DIRECTORY=$(CACHE)/hypothesis
+RUN := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/python HYPOTHESIS_STORAGE_DIRECTORY=$(CACHE)/hypothesis \
+       PYTEST_XDIST_AUTO_NUM_WORKERS=$$($(BIN)/python -I -c 'import os; print(2 * (os.cpu_count() or 1))')
 CACHED := -o cache_dir=$(CACHE)/pytest
-# A worker for each CPU; one that has nothing left to do takes tests from another.
+# Two workers for each CPU, since many tests wait; one that has nothing left to do takes tests from another.
 PYTEST := $(BIN)/pytest -q -n auto --dist worksteal
 PIP := $(BIN)/python -I tools/install.py --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
