@@ -99,8 +99,10 @@ class Client:
             made = ACTIONS[letter](self.connection)
         except self.package.ESLError as error:
             self.seen.append((type(error).__name__, str(error)))
-            # Before the login, without a channel, for a uuid in use; or what ended the connection.
+            # Before the login, without a channel, for a uuid in use; or what ended the call or the connection.
             allowed = [self.package.InvalidCommand, *([type(end.error())] if (end := self.connection.end) else [])]
+            if self.connection.hung_up is not None:
+                allowed.append(self.package.ChannelEnded)
             if type(error) not in allowed:
                 raise
         else:

@@ -53,14 +53,14 @@ def received(record: list[str], format: str) -> tuple[list[tuple[str, str]], str
     return headers, record[-1] if len(record) % 2 and record[-1] else None
 
 
-def model_of(strict: bool, format: str, headers: list[tuple[str, str]], body: str | None) -> Model:
+def model_of(strict: bool, format: str, as_text: bool, headers: list[tuple[str, str]], body: str | None) -> Model:
     model = Model(strict)
     for name, value in [*FIRST[format], *headers]:
-        (model.addHeader if format == "outer" else model.receive)(name, value)
+        model.receive(name, value, json=format == "json", event=format != "outer")
     if format == "outer" and body is not None:
         model.addHeader("Content-Length", str(len(body.encode("utf-8", "surrogateescape"))))
     model.body = body if body is not None else model.body
-    return model.copied()
+    return model if as_text else model.copied()  # only a connection copies what it returns
 
 
 def event_of(module: Any, frame: bytes, as_text: bool) -> Any:
@@ -98,7 +98,7 @@ def test_one_input(data: bytes) -> None:
             event, model = module.ESLevent("DTMF"), Model(strict, [["Event-Name", "DTMF"]])
         else:
             event = event_of(module, framed(format, headers, body), as_text)
-            model = model_of(strict, format, headers, body)
+            model = model_of(strict, format, as_text, headers, body)
         kind = event.getType() if rng.random() < 0.5 else None  # which may read the event
         apply(event, model, steps)
         apply(event, model, LAST)
