@@ -39,9 +39,10 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, _view, read_payload, split_array
+from ._codec_py import _first_wins, _read_head, _view, split_array
 from ._codec_py import to_json as _to_json
 from ._ctext import word
+from ._json import Fault
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
@@ -77,6 +78,10 @@ cdef extern from "scan.h" nogil:
     size_t unescape_into(const char *p, size_t n, char *out)
     size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid)
     size_t unquote_into(const char *p, size_t n, char *out)
+    const char *xml_name_end(const char *p, const char *end)
+    const char *xml_text_end(const char *p, const char *end)
+    const char *xml_body_end(const char *p, const char *end)
+    size_t xml_into(const char *p, size_t n, char *out)
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -839,6 +844,11 @@ cdef class Memo:
         return template.fill(changes, count)
 
     @cython.critical_section
+    cdef dict xml_headers(self, XmlPayload payload):
+        """All headers of an XML payload."""
+        return payload.headers(self)
+
+    @cython.critical_section
     cdef dict json_headers(self, JsonPayload payload):
         """All headers of a JSON payload."""
         return payload.headers(self)
@@ -1248,6 +1258,232 @@ cdef list array_items(const Token *array):
         scan_scalar(&scanner, &item)
         items.append(token_text(&item))
     return items
+
+
+# XML payloads
+
+
+cdef enum:
+    XML_FIELD = 0
+    XML_ITEM = 1  # of the same header as the member before: they are an array
+
+
+cdef inline bint begins(const char *p, const char *end, const char *text, Py_ssize_t size) noexcept nogil:
+    return end - p >= size and memcmp(p, text, size) == 0
+
+
+cdef bint fired_twice(const char *name, Py_ssize_t size) noexcept nogil:
+    """Whether the switch writes a header of this name itself; _HEAD of eslcodec/_xml.py."""
+    return (
+        is_event_name(name, size)
+        or (size == 9 and memcmp(name, b"Core-UUID", 9) == 0)
+        or (size == 20 and memcmp(name, b"Event-Date-Timestamp", 20) == 0)
+        or (size == 14 and memcmp(name, b"Event-Sequence", 14) == 0)
+    )
+
+
+@cython.final
+@cython.no_gc
+cdef class XmlPayload:
+    """Where the headers of an XML payload stand that is written as a switch writes it. All else is expat's.
+
+    <event> / headers, one a line, indented by four / Content-Length and body, or neither: eslcodec/_xml.py shows it.
+    """
+
+    cdef bytes frame  # owns what the members point to
+    cdef Member *members  # the Content-Length beside the headers is the last
+    cdef Py_ssize_t count
+    cdef Token body
+    cdef bint has_body
+
+    def __dealloc__(self):
+        PyMem_Free(self.members)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef bint read(self, bytes frame, Py_ssize_t start) except -1:
+        """Whether it is written so. Reads it then."""
+        cdef const char *p = PyBytes_AS_STRING(frame) + start
+        cdef const char *end = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame)
+        cdef Py_ssize_t room = 0
+        self.frame = frame
+        if not begins(p, end, b"<event>\n  <headers>\n", 20):
+            return False
+        p += 20
+        while begins(p, end, b"    <", 5):
+            if self.count >= room - 1:  # one is for the Content-Length
+                room = self.make_room(room)
+            if not self.read_element(&p, end, 5):
+                return False
+        if not begins(p, end, b"  </headers>\n", 13):
+            return False
+        p += 13
+        if begins(p, end, b"  <Content-Length>", 18):
+            if room == 0:
+                room = self.make_room(room)
+            if not self.read_body(&p, end):
+                return False
+        return begins(p, end, b"</event>", 8) and (end - p == 8 or (end - p == 9 and p[8] == c"\n"))
+
+    cdef Py_ssize_t make_room(self, Py_ssize_t room) except -1:
+        room = room * 2 if room else 160
+        cdef Member *more = <Member *>PyMem_Realloc(self.members, room * sizeof(Member))
+        if more == NULL:
+            raise MemoryError
+        self.members = more
+        return room
+
+    cdef bint read_element(self, const char **at, const char *end, Py_ssize_t indent) noexcept:
+        """Take down the element at *at, which moves behind its line."""
+        cdef Member *member = &self.members[self.count]
+        cdef const char *name = at[0] + indent
+        cdef const char *stop = xml_name_end(name, end)
+        cdef Py_ssize_t size
+        if stop == NULL:
+            return False
+        size = stop - name
+        member.name.text = name
+        member.name.size = size
+        member.value.text = stop + 1
+        stop = xml_text_end(stop + 1, end)
+        if stop == NULL or end - stop < size + 4 or stop[1] != c"/" or memcmp(stop + 2, name, size) != 0:
+            return False
+        if stop[size + 2] != c">" or stop[size + 3] != c"\n":
+            return False
+        member.value.size = stop - member.value.text
+        member.value.kind = XML_FIELD
+        if self.count and (member - 1).name.size == size and memcmp((member - 1).name.text, name, size) == 0:
+            if not fired_twice(name, size):
+                member.value.kind = XML_ITEM
+        self.count += 1
+        at[0] = stop + size + 4
+        return True
+
+    cdef bint read_body(self, const char **at, const char *end) noexcept:
+        """Take down the Content-Length, which is digits, and the body."""
+        cdef Token *length
+        cdef Py_ssize_t i
+        cdef const char *p
+        if not self.read_element(at, end, 3):
+            return False
+        length = &self.members[self.count - 1].value
+        length.kind = XML_FIELD  # no item of a header of that name
+        p = at[0]
+        if not 0 < length.size < 19 or not begins(p, end, b"  <body>", 8):
+            return False
+        for i in range(length.size):
+            if not c"0" <= length.text[i] <= c"9":
+                return False
+        self.body.text = p + 8
+        p = xml_body_end(p + 8, end)
+        if p == NULL or not begins(p, end, b"</body>\n", 8):
+            return False
+        self.body.size = p - self.body.text
+        self.has_body = True
+        at[0] = p + 8
+        return True
+
+    cdef Py_ssize_t find(self, const char *name, Py_ssize_t size, bint last) noexcept:
+        """The header that a look-up takes, -1 if there is none; as `JsonPayload.find`."""
+        cdef Py_ssize_t i, exact = -1, folded = -1
+        cdef const Member *member
+        cdef bint to_end = last or is_event_name(name, size)
+        for i in range(self.count):
+            member = &self.members[i]
+            if member.name.size != size or member.value.kind == XML_ITEM:
+                continue
+            if memcmp(member.name.text, name, size) == 0:
+                exact = i
+                if not to_end:
+                    break
+            elif folded < 0 and folded_equal(member.name.text, name, size):
+                folded = i
+        if exact >= 0 or folded < 0:
+            return exact
+        member = &self.members[folded]
+        if last or is_event_name(member.name.text, size):
+            return self.find(member.name.text, size, True)  # of several, the last counts
+        return folded
+
+    cdef object value(self, Py_ssize_t *at):
+        """The header at *at, which moves behind it: text, or a list."""
+        cdef const Token *token = &self.members[at[0]].value
+        cdef list items
+        at[0] += 1
+        text = value_text(token.text, token.size)
+        if at[0] == self.count or self.members[at[0]].value.kind != XML_ITEM:
+            return text
+        items = [text]
+        while at[0] < self.count and self.members[at[0]].value.kind == XML_ITEM:
+            token = &self.members[at[0]].value
+            items.append(value_text(token.text, token.size))
+            at[0] += 1
+        return items
+
+    cdef dict headers(self, Memo memo):
+        cdef dict headers = __Pyx_PyDict_NewPresized(self.count)
+        cdef Py_ssize_t at = 0, distinct
+        cdef const Token *token
+        while at < self.count:
+            token = &self.members[at].name
+            name = raw_text(token.text, token.size) if memo is None else memo.name(token.text, token.size)
+            value = self.value(&at)
+            if not isinstance(value, str):
+                value = joined(value)
+            distinct = len(headers)
+            PyDict_SetDefault(headers, name, value)
+            if len(headers) == distinct and is_event_name(token.text, token.size):
+                headers[name] = value
+        return headers
+
+    cdef list fields(self):
+        """(name, text or list) of each header."""
+        cdef list fields = []
+        cdef Py_ssize_t at = 0
+        while at < self.count:
+            name = raw_text(self.members[at].name.text, self.members[at].name.size)
+            fields.append((name, self.value(&at)))
+        return fields
+
+    cdef bytes get_body(self):
+        cdef bytes body
+        cdef const Token *length
+        cdef Py_ssize_t size, wanted = 0, i
+        if not self.has_body:
+            return None
+        body = PyBytes_FromStringAndSize(NULL, self.body.size)
+        size = <Py_ssize_t>xml_into(self.body.text, self.body.size, PyBytes_AS_STRING(body))
+        length = &self.members[self.count - 1].value
+        for i in range(length.size):
+            wanted = min(10 * wanted + (length.text[i] - c"0"), size)  # more than there is counts for nothing
+        return body if wanted == PyBytes_GET_SIZE(body) else body[:wanted]
+
+
+cdef tuple read_by_expat(bytes payload):
+    """What the twin's read_payload gives for any XML payload."""
+    from . import _xml  # expat is loaded by those who get such XML
+
+    cdef list decoded = []
+    cdef list items
+    try:
+        fields, body = _xml.read(payload)
+    except Fault as fault:
+        return [], None, ("xml", fault.offset, fault.why)
+    for name, value in fields:
+        if isinstance(value, str):
+            decoded.append((name, encoded_text(value)))
+            continue
+        items = []
+        for item in value:
+            items.append(encoded_text(item))
+        decoded.append((name, items))
+    return decoded, body, None
+
+
+cdef object encoded_text(str text):
+    cdef bytes raw = text.encode()
+    return value_text(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
 
 
 # Framing
@@ -1904,7 +2140,7 @@ cdef class Message:
     cdef bytes frame_
     cdef Memo memo
     cdef dict index
-    cdef object parsed  # of a JSON event its JsonPayload, of an XML event what the twin's read_payload gives
+    cdef object parsed  # JsonPayload; XmlPayload, or what the twin's read_payload gives
     cdef Py_ssize_t split
     cdef Py_ssize_t head_stop  # as in the twin
     cdef uint64_t number  # by which the memo knows it, 0 if it has not been asked
@@ -1974,7 +2210,8 @@ cdef class Message:
         if self.format == JSON:
             return self.json().get_body()
         if self.format == XML:
-            return self.xml()[1]
+            usual = self.usual_xml()
+            return self.xml()[1] if usual is None else (<XmlPayload>usual).get_body()
         return self.frame_[self.split :] if self.has_body else None
 
     @property
@@ -2005,7 +2242,7 @@ cdef class Message:
         fault = None
         if self.format == JSON:
             fault = self.json().fault
-        elif self.format == XML:
+        elif self.format == XML and self.usual_xml() is None:
             fault = self.xml()[2]
         return None if fault is None else MalformedPayload(*fault)
 
@@ -2022,12 +2259,29 @@ cdef class Message:
             self.parsed = payload
         return payload
 
+    cdef XmlPayload usual_xml(self):
+        """An XML payload that is written as a switch writes it; None if it is expat's, or was read by it."""
+        cdef bytes frame = self.frame_
+        cdef XmlPayload payload
+        if self.parsed is not None:
+            return <XmlPayload>self.parsed if type(self.parsed) is XmlPayload else None
+        payload = XmlPayload.__new__(XmlPayload)
+        if not payload.read(frame, self.split):
+            return None
+        if self.frame_ is frame:
+            self.parsed = payload
+        return payload
+
     cdef tuple xml(self):
+        """Headers, body and fault of an XML payload, as the twin's read_payload gives them."""
         cdef bytes frame = self.frame_
         cdef tuple payload
+        cdef XmlPayload usual = self.usual_xml()
+        if usual is not None:
+            return usual.fields(), usual.get_body(), None
         if self.parsed is not None:
             return <tuple?>self.parsed
-        payload = read_payload(XML, frame[self.split :])
+        payload = read_by_expat(frame[self.split :])
         if self.frame_ is frame:
             self.parsed = payload
         return payload
@@ -2059,7 +2313,7 @@ cdef class Message:
             return None
         cdef PyObject *known = NULL
         cdef dict index = self.index
-        if self.format == XML:
+        if self.format == XML and self.usual_xml() is None:
             index = self.get_index()
             key = self.spelling(name, index)
             return None if key is None else index[key]
@@ -2083,9 +2337,15 @@ cdef class Message:
         cdef Token token
         cdef bytes frame = self.frame_
         cdef JsonPayload payload
+        cdef XmlPayload usual
+        cdef Py_ssize_t at
         if self.format == JSON:
             payload = self.json()
             return token_text(&token) if payload.find(name, size, &token, last) else None
+        if self.format == XML:
+            usual = self.usual_xml()
+            at = usual.find(name, size, last)
+            return None if at < 0 else joined(usual.value(&at))
         if not self.find_line(name, size, &line, last):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
@@ -2153,7 +2413,7 @@ cdef class Message:
     @cython.critical_section
     def _last(self, name):
         """See eslcodec._codec_py.Message._last."""
-        if self.format != XML:
+        if self.format != XML or self.usual_xml() is not None:
             return self.find_text(name, True)
         key = self.spelling(name, self.get_index())
         value = None
@@ -2180,7 +2440,10 @@ cdef class Message:
         if self.format == JSON:
             return self.json().headers(None) if self.memo is None else self.memo.json_headers(self.json())
         if self.format == XML:
-            return _first_wins(joined_fields(self.xml()[0]))
+            usual = self.usual_xml()
+            if usual is None:
+                return _first_wins(joined_fields(self.xml()[0]))
+            return (<XmlPayload>usual).headers(None) if self.memo is None else self.memo.xml_headers(usual)
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
