@@ -189,6 +189,7 @@ cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
 cdef Py_ssize_t TEMPLATE_BYTES = limits.TEMPLATE_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
+cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
 cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
 
@@ -1600,7 +1601,9 @@ cdef class FrameSplitter:
     # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
-    cdef bytes fed  # where the unread bytes are, if not in the store: read in place, they are copied once
+    cdef bytes fed  # what was fed and is read in place, so that it is copied once; None if there is nothing
+    cdef bint placed  # whether the unread bytes are there; if not, they are in the store, and behind them those of `fed`
+    cdef Py_ssize_t fed_at  # from here on
     cdef Place at
     cdef Py_ssize_t end  # of the unread bytes
     cdef Py_ssize_t max_header, max_body, max_buffered
@@ -1641,7 +1644,7 @@ cdef class FrameSplitter:
     @cython.critical_section
     def buffered(self):
         """See eslcodec._codec_py.FrameSplitter.buffered."""
-        return self.end - self.at.start
+        return self.waiting()
 
     @property
     @cython.critical_section
@@ -1667,12 +1670,12 @@ cdef class FrameSplitter:
     @cython.critical_section
     cdef int take_in(self, bytes data) except -1:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-        if self.dead or size < IN_PLACE_BYTES or self.end != self.at.start or self.pinned():
+        if self.dead or size < IN_PLACE_BYTES or self.fed is not None or self.pinned():
             return self.append(PyBytes_AS_STRING(data), size)
         self.check_room(size)
-        self.shift()
         self.fed = data
-        self.end = size
+        self.fed_at = 0
+        self.go_over()
         return 0
 
     @cython.critical_section
@@ -1695,41 +1698,99 @@ cdef class FrameSplitter:
         return 0
 
     cdef int check_room(self, Py_ssize_t size) except -1:
-        cdef Py_ssize_t waiting = self.end - self.at.start
+        cdef Py_ssize_t waiting = self.waiting()
         if size > self.max_buffered - waiting:
             raise LimitExceeded(waiting + <object>size, self.max_buffered)
         return 0
 
+    # Bytes objects that are fed are read in place. As long as the store holds the first part of a frame, they wait, and
+    # the store gets from them what that frame lacks (`pull`).
+
     cdef inline const char *data(self) noexcept:
         """What the unread bytes are counted from."""
-        return self.store.data if self.fed is None else PyBytes_AS_STRING(self.fed)
+        return PyBytes_AS_STRING(self.fed) if self.placed else self.store.data
 
-    cdef int keep_rest(self, Py_ssize_t size) except -1:
-        """Move what is unread of bytes that are read in place into the store, with room for `size` more behind it."""
-        cdef bytes fed = self.fed  # both are held to the end: letting go of them can let another thread in
+    cdef inline Py_ssize_t waiting(self) noexcept:
+        """How many bytes are unread."""
+        if self.fed is None or self.placed:
+            return self.end - self.at.start
+        return self.end - self.at.start + PyBytes_GET_SIZE(self.fed) - self.fed_at
+
+    cdef inline void go_over(self) noexcept:
+        """Between two frames: read on in place if all that is unread in the store came from there."""
+        cdef Py_ssize_t rest = self.end - self.at.start
+        if self.fed is not None and not self.placed and rest <= self.fed_at:
+            self.at.start = self.at.searched = self.fed_at - rest
+            self.end = PyBytes_GET_SIZE(self.fed)
+            self.placed = True
+
+    cdef bint pull(self) except -1:
+        """Move into the store what its frame lacks, or some bytes if that is not known. False if there are none."""
+        cdef Py_ssize_t left, size
+        if self.fed is None or self.placed:
+            return False
+        left = PyBytes_GET_SIZE(self.fed) - self.fed_at
+        if left == 0:
+            self.fed = None
+            return False
+        size = PULLED_BYTES
+        if self.at.block_end:
+            size = frame_end(&self.at) - self.end
+        size = min(size, left)
+        self.make_room(size)
+        if self.fed is None or self.placed:
+            return True  # somebody else went on meanwhile
+        size = min(size, PyBytes_GET_SIZE(self.fed) - self.fed_at)
+        memcpy(self.store.data + self.end, PyBytes_AS_STRING(self.fed) + self.fed_at, size)
+        self.fed_at += size
+        self.end += size
+        return True
+
+    cdef int settle(self, Py_ssize_t more) except -1:
+        """Move all that is unread into the store, with room for `more` bytes behind it."""
+        cdef bytes fed = self.fed  # held to the end, as `old`: letting go of them can let another thread in
         cdef Store old = self.store
         cdef Store store = old
-        cdef Py_ssize_t live = self.end - self.at.start
-        cdef Py_ssize_t wanted = live + size
+        cdef Py_ssize_t rest, wanted
+        if not self.placed:
+            rest = PyBytes_GET_SIZE(fed) - self.fed_at
+            if rest > PY_SSIZE_T_MAX // 3:
+                raise MemoryError
+            self.make_room(rest + more)
+            if self.fed is fed and not self.placed:
+                rest = PyBytes_GET_SIZE(fed) - self.fed_at
+                memcpy(self.store.data + self.end, PyBytes_AS_STRING(fed) + self.fed_at, rest)
+                self.end += rest
+                self.fed = None
+            return 0
+        rest = self.end - self.at.start
+        wanted = rest + more
         if wanted > PY_SSIZE_T_MAX // 3 * 2:
             raise MemoryError
         if old.capacity < wanted or (old.capacity > IDLE_BYTES and wanted < old.capacity // 4):
             store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
-        memcpy(store.data, PyBytes_AS_STRING(fed) + self.at.start, live)
+        memcpy(store.data, PyBytes_AS_STRING(fed) + self.at.start, rest)
         self.shift()
-        self.fed = None
+        self.placed = False
         self.store = store
+        self.fed = None
         return 0
 
     cdef int reserve(self, Py_ssize_t size) except -1:
-        """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
-        if self.fed is not None:
-            self.keep_rest(size)
-        self.rearrange(size)
-        # Letting a store go can let another thread in, who feeds or asks for a window.
-        while self.fed is not None or self.store.capacity - self.end < size or self.pinned():
+        """Make room for `size` bytes behind all that is unread. Bytes move at most as often as new ones come."""
+        while True:
             if self.fed is not None:
-                self.keep_rest(size)
+                self.settle(size)
+            self.make_room(size)
+            if self.fed is None:
+                return 0
+
+    cdef int make_room(self, Py_ssize_t size) except -1:
+        """Make room for `size` bytes behind those in the store, unless what is unread is elsewhere."""
+        if not self.placed:
+            self.rearrange(size)
+        # Letting a store go can let another thread in, who feeds or asks for a window.
+        while not self.placed and (self.store.capacity - self.end < size or self.pinned()):
             self.rearrange(size)
         return 0
 
@@ -1777,7 +1838,7 @@ cdef class FrameSplitter:
     @cython.critical_section
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """See eslcodec._codec_py.FrameSplitter.get_buffer."""
-        cdef Py_ssize_t waiting = self.end - self.at.start
+        cdef Py_ssize_t waiting = self.waiting()
         cdef Py_ssize_t room = RECEIVE_BYTES_MAX if self.dead else self.max_buffered - waiting
         if room <= 0:
             raise LimitExceeded(waiting + 1, self.max_buffered)
@@ -1819,8 +1880,11 @@ cdef class FrameSplitter:
     @cython.critical_section
     def feed_eof(self):
         """See eslcodec._codec_py.FrameSplitter.feed_eof."""
-        cdef Place at = self.at
+        cdef Place at
         cdef Py_ssize_t end
+        if self.fed is not None and not self.placed:
+            self.settle(0)
+        at = self.at
         while True:
             end = self.measure(&at)
             if end < 0:
@@ -1872,24 +1936,29 @@ cdef class FrameSplitter:
 
     cdef Py_ssize_t take_measure(self) except -2:
         """`measure`, and the splitter is dead if it raises."""
-        try:
-            return self.measure(&self.at)
-        except BaseException:
-            self.dead = True
-            raise
+        cdef Py_ssize_t end
+        while True:
+            try:
+                end = self.measure(&self.at)
+            except BaseException:
+                self.dead = True
+                raise
+            if end >= 0 or not self.pull():
+                return end
 
     cdef bytes take_frame(self, Py_ssize_t end):
         """The bytes of the next frame, which ends at `end`."""
         cdef Py_ssize_t start = self.at.start
         cdef bytes frame
-        if self.fed is not None and start == 0 and end == PyBytes_GET_SIZE(self.fed):
+        if self.placed and start == 0 and end == PyBytes_GET_SIZE(self.fed):
             frame = self.fed
-        elif HAS_GIL and end - start > IDLE_BYTES and self.fed is None and not (self.store.exports or self.pinned()):
+        elif HAS_GIL and end - start > IDLE_BYTES and not (self.placed or self.store.exports or self.pinned()):
             return self.take_store(end)
         else:
             frame = PyBytes_FromStringAndSize(self.data() + start, end - start)
         self.last = last_of(frame)
         advance(&self.at, end)
+        self.go_over()
         return frame
 
     cdef bytes take_store(self, Py_ssize_t end):
@@ -1903,13 +1972,14 @@ cdef class FrameSplitter:
         advance(&self.at, end)
         self.shift()
         self.store = store
+        self.go_over()
         self.last = last
         return frame
 
     cdef int pause(self) except -1:
         """Once no frame is whole: of bytes that are read in place, only the rest is kept."""
         if self.fed is not None:
-            self.keep_rest(0)
+            self.settle(0)
         return 0
 
     @cython.critical_section
@@ -1924,6 +1994,7 @@ cdef class FrameSplitter:
         body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
         self.last = last_of(body or block)
         advance(&self.at, end)
+        self.go_over()
         return block, body
 
     def __iter__(self):

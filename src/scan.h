@@ -23,6 +23,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return _mm_cmpeq_epi8(a, _mm_
 static inline bytes16 same16(bytes16 a, bytes16 b) { return _mm_cmpeq_epi8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return _mm_and_si128(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return _mm_or_si128(a, b); }
+static inline bytes16 each16(char c) { return _mm_set1_epi8(c); }
 static inline bytes16 add16(bytes16 a, bytes16 b) { return _mm_add_epi8(a, b); }
 static inline bytes16 upto16(bytes16 a, char c) { return _mm_cmpeq_epi8(_mm_min_epu8(a, _mm_set1_epi8(c)), a); }
 static inline bytes16 not_text16(bytes16 a) { return _mm_cmplt_epi8(a, _mm_set1_epi8(0x20)); } /* signed: also >= 0x80 */
@@ -38,6 +39,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return vceqq_u8(a, vdupq_n_u8
 static inline bytes16 same16(bytes16 a, bytes16 b) { return vceqq_u8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return vandq_u8(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return vorrq_u8(a, b); }
+static inline bytes16 each16(char c) { return vdupq_n_u8((uint8_t)c); }
 static inline bytes16 add16(bytes16 a, bytes16 b) { return vaddq_u8(a, b); }
 static inline bytes16 upto16(bytes16 a, char c) { return vcleq_u8(a, vdupq_n_u8((uint8_t)c)); }
 static inline bytes16 not_text16(bytes16 a) { return vcltq_s8(vreinterpretq_s8_u8(a), vdupq_n_s8(0x20)); }
@@ -616,6 +618,19 @@ static inline const char *xml_text_end(const char *p, const char *end) {
 /* The '>' behind the name of an XML element at p, NULL unless it is of ASCII letters, digits, '_', '-' and '.'. */
 static inline const char *xml_name_end(const char *p, const char *end) {
     const char *begin = p;
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p), letters = upto16(add16(or16(a, each16(0x20)), each16(-'a')), 25);
+        bytes16 others = upto16(add16(a, each16(-'-')), '9' - '-'); /* and '/' */
+        uint64_t hits = mask16(or16(or16(letters, others), equal16(a, '_'))) ^ MASK_FULL;
+        if (p == begin && !(mask16(or16(letters, equal16(a, '_'))) & 1)) return NULL;
+        if (mask16(equal16(a, '/')) & (hits - 1) & ~hits) return NULL; /* before the first that ends it */
+        if (hits) {
+            p += low_bit(hits) / MASK_STEP;
+            return *p == '>' ? p : NULL;
+        }
+    }
+#endif
     for (; p < end && *p != '>'; p++) {
         const unsigned char c = (unsigned char)*p;
         const int starts = (unsigned char)((c | 0x20) - 'a') < 26 || c == '_';
