@@ -1339,26 +1339,28 @@ cdef class XmlPayload:
         """Take down the element at *at, which moves behind its line."""
         cdef Member *member = &self.members[self.count]
         cdef const char *name = at[0] + indent
-        cdef const char *stop = xml_name_end(name, end)
+        cdef const char *value = xml_name_end(name, end)
+        cdef const char *stop
         cdef Py_ssize_t size
-        if stop == NULL:
+        if value == NULL:
             return False
-        size = stop - name
+        size = value - name
+        value += 1
+        stop = xml_text_end(value, end)
+        if stop == NULL or end - stop < size + 4 or stop[1] != c"/" or stop[size + 2] != c">" or stop[size + 3] != c"\n":
+            return False
+        if memcmp(stop + 2, name, size) != 0:
+            return False
+        at[0] = stop + size + 4
         member.name.text = name
         member.name.size = size
-        member.value.text = stop + 1
-        stop = xml_text_end(stop + 1, end)
-        if stop == NULL or end - stop < size + 4 or stop[1] != c"/" or memcmp(stop + 2, name, size) != 0:
-            return False
-        if stop[size + 2] != c">" or stop[size + 3] != c"\n":
-            return False
-        member.value.size = stop - member.value.text
+        member.value.text = value
+        member.value.size = stop - value
         member.value.kind = XML_FIELD
         if self.count and (member - 1).name.size == size and memcmp((member - 1).name.text, name, size) == 0:
             if not fired_twice(name, size):
                 member.value.kind = XML_ITEM
         self.count += 1
-        at[0] = stop + size + 4
         return True
 
     cdef bint read_body(self, const char **at, const char *end) noexcept:

@@ -617,14 +617,12 @@ static inline const char *xml_text_end(const char *p, const char *end) {
 
 /* The '>' behind the name of an XML element at p, NULL unless it is of ASCII letters, digits, '_', '-' and '.'. */
 static inline const char *xml_name_end(const char *p, const char *end) {
-    const char *begin = p;
+    if (p == end || !((unsigned char)((*p | 0x20) - 'a') < 26 || *p == '_')) return NULL;
 #ifdef ESL_SIMD
     for (; end - p >= 16; p += 16) {
         bytes16 a = load16(p), letters = upto16(add16(or16(a, each16(0x20)), each16(-'a')), 25);
-        bytes16 others = upto16(add16(a, each16(-'-')), '9' - '-'); /* and '/' */
-        uint64_t hits = mask16(or16(or16(letters, others), equal16(a, '_'))) ^ MASK_FULL;
-        if (p == begin && !(mask16(or16(letters, equal16(a, '_'))) & 1)) return NULL;
-        if (mask16(equal16(a, '/')) & (hits - 1) & ~hits) return NULL; /* before the first that ends it */
+        bytes16 digits = upto16(add16(a, each16(-'0')), 9), marks = or16(equal16(a, '-'), equal16(a, '.'));
+        uint64_t hits = mask16(or16(or16(letters, digits), or16(marks, equal16(a, '_')))) ^ MASK_FULL;
         if (hits) {
             p += low_bit(hits) / MASK_STEP;
             return *p == '>' ? p : NULL;
@@ -633,10 +631,10 @@ static inline const char *xml_name_end(const char *p, const char *end) {
 #endif
     for (; p < end && *p != '>'; p++) {
         const unsigned char c = (unsigned char)*p;
-        const int starts = (unsigned char)((c | 0x20) - 'a') < 26 || c == '_';
-        if (!starts && (p == begin || !((c >= '0' && c <= '9') || c == '-' || c == '.'))) return NULL;
+        if ((unsigned char)((c | 0x20) - 'a') >= 26 && (unsigned char)(c - '0') >= 10 && c != '_' && c != '-' && c != '.')
+            return NULL;
     }
-    return p < end && p > begin ? p : NULL;
+    return p < end ? p : NULL;
 }
 
 /* The character that the reference at p, behind its '&', stands for, and *next behind its ';'; 0 if it is none. */
