@@ -1097,10 +1097,14 @@ class Connection:
             or self.channel is not None
             or not self.logged_in
             or self.queue is not self._readers
-            or not _ONLY_EVENTS.issuperset(map(type, batch))
         ):
             self._sort(batch, broken)
-        elif batch:
+            return
+        for message in batch:
+            if type(message) is not Event:
+                self._sort(batch, None)
+                return
+        if batch:
             queue, taken = self.queue, self._decoder.consumed
             queue.take_read(batch, taken - self._taken)
             self._taken = taken

@@ -448,8 +448,7 @@ class _Link:
                 self._lock.release()
                 if self._woken:
                     self._open_gates()
-                with room:
-                    taken.extend(map(self._in.recv_into, (room,)))  # in C from end to end: what came is known
+                taken.extend(map(self._in.recv_into, (room,)))  # in C from end to end: what came is known
                 self._lock.acquire()
                 size = taken[0]
                 self._reading = False
