@@ -764,8 +764,9 @@ class Client:
     def stats(self) -> Stats:
         """Numbers over all connections of this client: what is queued, was received, is left unread."""
         link = self._link
-        link.measure()
-        return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
+        with link._lock:
+            link.measure()
+            return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
 
     @property
     def closed(self) -> bool:
