@@ -1001,7 +1001,8 @@ cdef class JsonPayload:
     cdef Member *members
     cdef Py_ssize_t count
     cdef Token body
-    cdef bint has_body, bodies  # one, several
+    cdef bint has_body
+    cdef bint odd_body  # there are several, or the name of one has an escape in it
     cdef int flat  # see is_flat; 0: not looked into
     cdef tuple fault  # what MalformedPayload takes; None if there is none
 
@@ -1063,11 +1064,11 @@ cdef class JsonPayload:
             name = plain
         if size != 5 or not folded_equal(name, b"_body", 5):
             self.count += 1
-        elif self.has_body:
-            self.bodies = True
         else:
-            self.has_body = True
-            self.body = member.value
+            self.odd_body = self.has_body or member.name.kind == ESCAPED or self.odd_body
+            if not self.has_body:
+                self.has_body = True
+                self.body = member.value
 
     cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
         """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
@@ -1144,7 +1145,7 @@ cdef class JsonPayload:
         cdef bint brackets = memchr(p, c"[", end - p) != NULL
         cdef Member *member
         cdef Py_ssize_t i
-        if self.bodies or (self.has_body and self.body.kind > ESCAPED) or has_escaped_surrogate(p, end):
+        if self.odd_body or (self.has_body and self.body.kind > ESCAPED) or has_escaped_surrogate(p, end):
             return False
         for i in range(self.count):
             member = &self.members[i]
