@@ -256,12 +256,6 @@ def _block_of(frame: Message) -> bytes:
     return frame.frame[: len(frame.frame) - len(frame.payload or b"")]
 
 
-def _has_payload(frame: Message) -> bool:
-    """Whether `payload` is not None, seldom by a copy of it."""
-    whole = frame.frame
-    return 0 < whole.find(b"\n\n") < len(whole) - 2 or frame.payload is not None
-
-
 def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
     """The headers of a block as the official library reads them: blanks before a value dropped, then decoded."""
     for name, raw in parse_pairs(block, decode=False):
@@ -662,7 +656,7 @@ class ESLevent(HeaderReader):
     @classmethod
     def _received(cls, frame: Message) -> ESLevent:
         """What the library hands out for a frame: the event in it, else the frame itself."""
-        if (type(frame) is not _PlainEvent and type(frame) is not _JsonEvent) or not _has_payload(frame):
+        if (type(frame) is not _PlainEvent and type(frame) is not _JsonEvent) or frame.payload is None:
             return cls._of_frame(frame)
         event = cls.__new__(cls)
         event._frame = frame
@@ -1508,10 +1502,17 @@ class ESLconnection:
         except BaseException as error:
             self._interrupted(mark, turns, error)
             raise
-        if frame is not None:
-            return ESLevent._received(frame)
-        self._close_if_over()
-        return _server_disconnected()
+        if frame is None:
+            self._close_if_over()
+            return _server_disconnected()
+        whole = frame.frame
+        if (type(frame) is _PlainEvent or type(frame) is _JsonEvent) and 0 < whole.find(b"\n\n") < len(whole) - 2:
+            event = ESLevent.__new__(
+                ESLevent
+            )  # as in `_received`: something is behind a blank line, so it has a payload
+            event._frame = frame
+            return event
+        return ESLevent._received(frame)
 
     def recvEventTimed(self, ms: int, /) -> ESLevent | None:
         """Wait for the next event, or frame of another kind, to begin within so many milliseconds.
