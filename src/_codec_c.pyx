@@ -1035,6 +1035,33 @@ cdef bint scan_nested(Scanner *scanner, Token *token) noexcept nogil:
     return fail(scanner, begin, NO_NEST_END)
 
 
+cdef bint has_escaped_surrogate(const char *p, const char *end) noexcept nogil:
+    """See eslcodec._json.is_flat: it may be a false alarm."""
+    while True:
+        p = <const char *>memchr(p, c"\\", end - p)
+        if p == NULL:
+            return False
+        p += 1
+        if end - p >= 2 and p[0] == c"u" and (p[1] == c"d" or p[1] == c"D"):
+            return True
+
+
+cdef bint is_flat_value(const Token *token) noexcept nogil:
+    """Whether it is a text or an array of texts."""
+    cdef Scanner scanner
+    cdef Token item
+    if token.kind != ARRAY:
+        return token.kind != OTHER
+    scanner.at = token.text
+    scanner.end = token.text + token.size
+    while next_byte(&scanner) >= 0:
+        if scanner.at[0] == c",":
+            scanner.at += 1
+        elif not scan_scalar(&scanner, &item) or item.kind == OTHER:
+            return False
+    return True
+
+
 cdef inline bint scan_scalar(Scanner *scanner, Token *token) noexcept nogil:
     cdef int byte = -1 if scanner.at == scanner.end else <unsigned char>scanner.at[0]
     cdef const char *end
@@ -1095,6 +1122,8 @@ cdef class JsonPayload:
     cdef Py_ssize_t count
     cdef Token body
     cdef bint has_body
+    cdef bint odd_body  # there are several, or the name of one has an escape in it
+    cdef int flat  # see is_flat; 0: not looked into
     cdef tuple fault  # what MalformedPayload takes; None if there is none
 
     def __dealloc__(self):
@@ -1155,9 +1184,11 @@ cdef class JsonPayload:
             name = plain
         if size != 5 or not folded_equal(name, b"_body", 5):
             self.count += 1
-        elif not self.has_body:
-            self.has_body = True
-            self.body = member.value
+        else:
+            self.odd_body = self.has_body or member.name.kind == ESCAPED or self.odd_body
+            if not self.has_body:
+                self.has_body = True
+                self.body = member.value
 
     cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
         """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
@@ -1221,6 +1252,65 @@ cdef class JsonPayload:
             else:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
+
+    cdef bint is_flat(self, Py_ssize_t start) noexcept:
+        """See eslcodec._json.is_flat; `start` is that of the payload."""
+        if self.flat == 0:
+            self.flat = 1 if self.fault is None and self.has_flat_members(start) else -1
+        return self.flat > 0
+
+    cdef bint has_flat_members(self, Py_ssize_t start) noexcept:
+        cdef const char *p = PyBytes_AS_STRING(self.frame) + start
+        cdef const char *end = PyBytes_AS_STRING(self.frame) + PyBytes_GET_SIZE(self.frame)
+        cdef bint brackets = memchr(p, c"[", end - p) != NULL
+        cdef Member *member
+        cdef Py_ssize_t i
+        if self.odd_body or (self.has_body and self.body.kind > ESCAPED) or has_escaped_surrogate(p, end):
+            return False
+        for i in range(self.count):
+            member = &self.members[i]
+            if member.name.kind != STRING or not is_flat_value(&member.value):
+                return False
+            if brackets and memchr(member.name.text, c"[", member.name.size) != NULL:
+                return False
+        return True
+
+    cdef object lone(self, const char *name, Py_ssize_t size):
+        """What `Message._lone` says of a payload that is flat."""
+        cdef Py_ssize_t i, found = -1
+        cdef Token *token
+        for i in range(self.count):
+            token = &self.members[i].name
+            if token.size == size and folded_equal(token.text, name, size):
+                if found >= 0:
+                    return False
+                found = i
+        if found < 0:
+            return None
+        token = &self.members[found].value
+        if token.kind == ARRAY or token.size == 0:
+            return False
+        cdef str value = token_text(token)
+        return False if value.startswith("ARRAY::") else value
+
+    cdef object survey(self):
+        """What `Message._survey` says of a payload that is flat."""
+        cdef Py_ssize_t i
+        cdef Token *token
+        cdef bint arrays = False
+        if self.count == 0 or (self.has_body and self.body.size == 0):
+            return None
+        for i in range(self.count):
+            token = &self.members[i].value
+            if token.kind != ARRAY:
+                if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(token).startswith("ARRAY::")):
+                    return None
+                continue
+            arrays = True
+            items = array_items(token)
+            if len(items) < 2 or items[0] == "" or items[0].startswith("ARRAY::") or any(["|:" in item for item in items]):
+                return None
+        return self.count, arrays
 
     cdef object get_body(self):
         if not self.has_body:
@@ -2562,14 +2652,18 @@ cdef class Message:
         cdef const char *hit
         cdef const char *stop
         cdef Py_ssize_t begin, size
-        if self.format != PLAIN or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
+        if self.format not in (PLAIN, JSON) or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
             return False
         cdef const char *wanted = <const char *>PyUnicode_DATA(name)
+        cdef JsonPayload payload
         size = PyUnicode_GET_LENGTH(name)
-        begin = self.find_head()
-        cdef const char *end = p + self.head_stop
         if size == 0 or has_any(wanted, size, b":[\n", 3):
             return False
+        if self.format == JSON:
+            payload = self.json()
+            return payload.lone(wanted, size) if payload.is_flat(self.split) else False
+        begin = self.find_head()
+        cdef const char *end = p + self.head_stop
         if self.head_stop < begin:
             return None
         if memchr(p + begin, c"[", end - p - begin) != NULL:
@@ -2603,6 +2697,10 @@ cdef class Message:
         cdef Py_ssize_t lines = 0
         cdef bint arrays = False
         cdef str text
+        cdef JsonPayload payload
+        if self.format == JSON:
+            payload = self.json()
+            return payload.survey() if payload.is_flat(self.split) else None
         if self.format != PLAIN:
             return None
         cdef const char *end = p + self.split
