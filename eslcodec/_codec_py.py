@@ -134,11 +134,14 @@ def split_array(text: str) -> str | list[str]:
 _Parsed = tuple[list[Field], "bytes | None", "tuple[str, int, str] | None"]
 
 
-def read_payload(format: int, payload: bytes) -> _Parsed:
-    """The headers and the body of a JSON or XML payload, or why they cannot be read: what MalformedPayload takes."""
+def read_payload(format: int, payload: bytes, members: Iterable[_json.Member] | None = None) -> _Parsed:
+    """The headers and the body of a JSON or XML payload, or why they cannot be read: what MalformedPayload takes.
+
+    `members` as in `_json.read`.
+    """
     name = "json" if format == JSON else "xml"
     try:
-        fields, body = _json.read(payload) if format == JSON else _read_xml(payload)
+        fields, body = _json.read(payload, members) if format == JSON else _read_xml(payload)
     except _json.Fault as fault:
         return [], None, (name, fault.offset, fault.why)
     return fields, body, None
@@ -792,8 +795,10 @@ class Message(Mapping[str, str]):
         "_has_body",
         "_head_stop",
         "_index",
+        "_members",
         "_memo",
         "_needles",
+        "_opened",
         "_parsed",
         "_split",
     )
@@ -806,6 +811,8 @@ class Message(Mapping[str, str]):
     _needles: _NeedleMemo | None  # while look-ups search for a line: in a plain payload, until there is an index
     _index: dict[str, str] | None
     _folded: dict[bytes, str] | None
+    _members: tuple[_json.Member, ...] | None  # of JSON events that the quick reader can read, once it has
+    _opened: dict[str, Any] | None  # and by name; empty for others
     _parsed: _Parsed | None  # of JSON and XML events
     _head_stop: int  # where the blank line of the block that is read begins; -1 while not known
     _checked: int  # no blank line begins before this index
@@ -829,6 +836,8 @@ class Message(Mapping[str, str]):
         self._memo = memo
         self._index = None
         self._folded = None
+        self._members = None
+        self._opened = None
         self._parsed = None
         self._head_stop = -1
         self._checked = split - 1
@@ -893,8 +902,18 @@ class Message(Mapping[str, str]):
         """What a JSON or XML payload says."""
         parsed = self._parsed
         if parsed is None:
-            parsed = self._parsed = read_payload(self._format, self._frame[self._split :])
+            if self._format == JSON:
+                self._open()
+            parsed = self._parsed = read_payload(self._format, self._frame[self._split :], self._members)
         return parsed
+
+    def _open(self) -> dict[str, Any]:
+        """The values of a JSON event that look-ups take, those that are no text not looked at."""
+        opened = self._opened
+        if opened is None:
+            self._members = members = _json.members(self._frame[self._split :])
+            opened = self._opened = {} if members is None else _json.by_name(members)
+        return opened
 
     def _find_head_end(self) -> int:
         """Where the body begins in the frame: behind the payload's blank line, or at the end if it has none."""
@@ -1005,6 +1024,10 @@ class Message(Mapping[str, str]):
         """The value of a name that is absent, spelled otherwise, or in a line that is cut elsewhere."""
         if not isinstance(name, str) or (self._needles is not None and not self._may_have(name)):
             return None
+        if self._format == JSON:
+            value = self._open().get(name)
+            if type(value) is str:
+                return value
         key = self._spelling(name)
         return None if key is None or self._index is None else self._index[key]
 
@@ -1034,6 +1057,11 @@ class Message(Mapping[str, str]):
                 return _value(raw[:-1] if raw.endswith(b"\r") else raw)
             if at < 0 and not self._may_have(name):
                 return None
+        if self._format == JSON:
+            opened = self._open()
+            value = opened.get(name) if len(opened) == len(self._members or ()) else None  # if no name is repeated
+            if type(value) is str:
+                return value
         key = self._spelling(name)
         if key is None:
             return None
@@ -1109,7 +1137,16 @@ class Message(Mapping[str, str]):
 
     def asdict(self) -> dict[str, str]:
         """All headers as a fresh dict, equal to `dict(message)` and much faster."""
-        return self._parse() if self._index is None else dict(self._index)
+        if self._index is not None:
+            return dict(self._index)
+        if self._format == JSON:
+            opened = self._open()
+            members = self._members
+            if members is not None and len(opened) == len(members):  # in order, and no body
+                headers = _json.flat(opened)
+                if headers is not None:
+                    return headers
+        return self._parse()
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
