@@ -167,7 +167,7 @@ def replaces(errors: str) -> bool:
 
 def to_mapping(fields: Iterable[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
     """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`."""
-    clean = _replaced if replace else str
+    clean = replaced if replace else str
     mapping: dict[str, str | list[str]] = {}
     for key, value in fields:
         name = clean(key)
@@ -189,8 +189,18 @@ def to_json(fields: Iterable[Field], body: bytes | None, replace: bool) -> bytes
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
-def _replaced(text: str) -> str:
+def replaced(text: str) -> str:
+    """Text with U+FFFD for each byte that is not UTF-8."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def all_replaced(headers: dict[str, str]) -> dict[str, str]:
+    """Names and values `replaced`; `headers` itself if all is UTF-8. Of names that become the same the first counts."""
+    try:
+        "".join([*headers, *headers.values()]).encode()  # the quickest way to know
+    except UnicodeEncodeError:
+        return _first_wins((replaced(name), replaced(value)) for name, value in headers.items())
+    return headers
 
 
 # Header lines
@@ -988,21 +998,35 @@ class Message(Mapping[str, str]):
         return None if wanted is None else folded.get(wanted)
 
     @overload
-    def get(self, name: str, default: None = None) -> str | None: ...
+    def get(self, name: str, default: None = None, *, errors: str = "surrogateescape") -> str | None: ...
     @overload
-    def get(self, name: str, default: str | _T) -> str | _T: ...
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: str | _T, *, errors: str = "surrogateescape") -> str | _T: ...
+    def get(self, name: str, default: Any = None, *, errors: str = "surrogateescape") -> Any:
         """The value of a header, or `default`.
+
+        A value may have bytes that are not UTF-8: a caller chooses their name, `Jos\\xe9` in Latin-1. With
+        "surrogateescape" each is kept as a lone surrogate, `Jos\\udce9`, and `value.encode("utf-8", "surrogateescape")`
+        gives the bytes back; but what wants UTF-8 (orjson, a database, a text file) refuses such text. "replace" gives
+        text that anything takes.
 
         Args:
             name: its exact spelling; if no header has that, the first that matches ignoring ASCII case.
-            default: returned if there is no such header.
+            default: returned as it is if there is no such header.
+            errors: what becomes of bytes that are not UTF-8: "surrogateescape", or "replace" by U+FFFD each.
+
+        Raises:
+            ValueError: another value of `errors`.
 
         Example:
-            >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
+            >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK Jos\\xe9\\n\\n")
             >>> message.get("reply-text"), message.get("Job-UUID"), message.get("Job-UUID", "none")
-            ('+OK', None, 'none')
+            ('+OK Jos\\udce9', None, 'none')
+            >>> message.get("Reply-Text", errors="replace") == "+OK Jos\\N{REPLACEMENT CHARACTER}"
+            True
         """
+        if errors != "surrogateescape" and replaces(errors):
+            value = self._get(name)
+            return default if value is None else replaced(value)
         # A search for its line in the exact spelling, as far as that decides it. One flat function: all look-ups come
         # through here, and a call costs a tenth of one.
         needles = self._needles
@@ -1126,17 +1150,45 @@ class Message(Mapping[str, str]):
             return None
         return block.count(b"\n") + 1, bool(arrays)
 
-    def select(self, *names: str) -> tuple[str | None, ...]:
+    def select(self, *names: str, errors: str = "surrogateescape") -> tuple[str | None, ...]:
         """The values of several names in one pass over the bytes, None where absent.
+
+        Args:
+            names: as for `get`.
+            errors: as for `get`.
+
+        Raises:
+            ValueError: another value of `errors`.
 
         Example:
             >>> Message(b"A: 1\\nB: 2\\n\\n").select("B", "C", "a")
             ('2', None, '1')
         """
-        return tuple(map(self._get, names))
+        values = tuple(map(self._get, names))
+        if errors != "surrogateescape" and replaces(errors):
+            return tuple([None if value is None else replaced(value) for value in values])
+        return values
 
-    def asdict(self) -> dict[str, str]:
-        """All headers as a fresh dict, equal to `dict(message)` and much faster."""
+    def asdict(self, *, errors: str = "surrogateescape") -> dict[str, str]:
+        """All headers as a fresh dict, equal to `dict(message)` and much faster.
+
+        Args:
+            errors: as for `get`, of names and values. "replace" gives what any JSON encoder or database takes; names
+                that become the same are one, the first.
+
+        Raises:
+            ValueError: another value of `errors`.
+
+        Example:
+            >>> Message(b"A: 1\\nCaller: Jos\\xe9\\n\\n").asdict()
+            {'A': '1', 'Caller': 'Jos\\udce9'}
+            >>> Message(b"A: 1\\nCaller: Jos\\xe9\\n\\n").asdict(errors="replace")["Caller"].encode()
+            b'Jos\\xef\\xbf\\xbd'
+        """
+        headers = self._fresh()
+        return all_replaced(headers) if errors != "surrogateescape" and replaces(errors) else headers
+
+    def _fresh(self) -> dict[str, str]:
         if self._index is not None:
             return dict(self._index)
         if self._format == JSON:

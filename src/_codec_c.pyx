@@ -39,7 +39,7 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, _view, read_payload, split_array
+from ._codec_py import _first_wins, _read_head, _view, all_replaced, read_payload, replaced, replaces, split_array
 from ._codec_py import to_json as _to_json
 from ._ctext import word
 from ._json import fault as json_fault
@@ -131,6 +131,9 @@ cdef Py_ssize_t TEMPLATE_BYTES = limits.TEMPLATE_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
+
+
+cdef object ESCAPE = "surrogateescape"  # interned, so that a look-up without the keyword compares a pointer
 
 
 cdef object refuse_pickle(object instance):
@@ -1922,9 +1925,11 @@ cdef class Message:
         return value
 
     @cython.critical_section
-    def get(self, name, default=None):
+    def get(self, name, default=None, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
+        if errors is not ESCAPE and replaces(errors) and value is not None:
+            return replaced(value)
         return default if value is None else value
 
     @cython.critical_section
@@ -2067,20 +2072,24 @@ cdef class Message:
         return lines, arrays
 
     @cython.critical_section
-    def select(self, *names):
+    def select(self, *names, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.select."""
+        cdef bint replace = errors is not ESCAPE and replaces(errors)
         cdef tuple values = PyTuple_New(len(names))
         cdef Py_ssize_t i
         for i in range(len(names)):
             value = self.find(names[i])
+            if replace and value is not None:
+                value = replaced(value)
             Py_INCREF(value)
             PyTuple_SET_ITEM(values, i, value)
         return values
 
     @cython.critical_section
-    def asdict(self):
+    def asdict(self, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.asdict."""
-        return self.parse() if self.index is None else PyDict_Copy(self.index)
+        cdef dict headers = self.parse() if self.index is None else PyDict_Copy(self.index)
+        return all_replaced(headers) if errors is not ESCAPE and replaces(errors) else headers
 
     @cython.critical_section
     def pairs(self):
