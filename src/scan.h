@@ -93,6 +93,37 @@ static inline const char *find_blank(const char *p, const char *end) {
     return NULL;
 }
 
+/* The end of a header block as a switch writes it before an event or as a short command/reply, p if it is any other, or
+ * not whole. *length is its Content-Length, -1 if there is none; its Content-Type has *type_size bytes, *type_at from p. */
+static inline const char *usual_head(const char *p, const char *end, int64_t *length, ptrdiff_t *type_at,
+                                     ptrdiff_t *type_size) {
+    static const char LENGTH[] = "Content-Length: ", TYPE[] = "\nContent-Type: text/event-",
+                      REPLY[] = "Content-Type: command/reply\nReply-Text: ";
+    const size_t length_size = sizeof LENGTH - 1, type_tail = sizeof TYPE - 1, reply_size = sizeof REPLY - 1;
+    const char *at;
+    if (end - p >= 64 && memcmp(p, LENGTH, length_size) == 0) { /* more than such a head can have */
+        int64_t number = 0;
+        for (at = p + length_size; *at >= '0' && *at <= '9' && at - p < 26; at++) number = number * 10 + (*at - '0');
+        if (at == p + length_size || memcmp(at, TYPE, type_tail) != 0) return p;
+        *type_at = at + 15 - p;
+        at += type_tail;
+        if (memcmp(at, "plain\n\n", 7) == 0) at += 7;
+        else if (memcmp(at, "json\n\n", 6) == 0) at += 6;
+        else if (memcmp(at, "xml\n\n", 5) == 0) at += 5;
+        else return p;
+        *length = number;
+        *type_size = at - 2 - p - *type_at;
+        return at;
+    }
+    if ((size_t)(end - p) < reply_size || memcmp(p, REPLY, reply_size) != 0) return p;
+    at = (const char *)memchr(p + reply_size, '\n', (size_t)(end - p) - reply_size);
+    if (!at || end - at < 2 || at[1] != '\n') return p;
+    *length = -1;
+    *type_at = 14;
+    *type_size = 13;
+    return at + 2;
+}
+
 /* Whether a and b are equal but for ASCII case. */
 static inline int folded_equal(const char *a, const char *b, size_t n) {
     for (size_t i = 0; i < n; i++) {
