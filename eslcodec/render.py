@@ -211,6 +211,8 @@ def event_frame(payload: bytes, format: str) -> bytes:
         >>> event_frame(b"{}", "json")
         b'Content-Length: 2\\nContent-Type: text/event-json\\n\\n{}'
     """
+    if format in PAYLOADS:
+        return b"Content-Length: %d\nContent-Type: text/event-%b\n\n%b" % (len(payload), format.encode(), payload)
     return frame([("Content-Length", str(len(payload))), ("Content-Type", f"text/event-{format}")], payload)
 
 

@@ -1930,10 +1930,13 @@ cdef class Message:
     @cython.critical_section
     def content_type(self):
         """See eslcodec._codec_py.Message.content_type."""
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef Line line
         if self.format < PLAIN:
             return self.find("Content-Type")
-        written, _ = _read_head(self.frame_[: self.split])
-        return (<bytes>written).decode("utf-8", "surrogateescape")
+        walk_lines(p, p + self.split, b"Content-Type", 12, &line, False)  # an event has one
+        return raw_text(line.value, line.value_size)
 
     @property
     @cython.critical_section
