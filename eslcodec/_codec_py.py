@@ -846,13 +846,13 @@ class Message(Mapping[str, str]):
         self._memo = memo
         self._index = None
         self._folded = None
-        self._members = None
-        self._opened = None
-        self._parsed = None
         self._head_stop = -1
         self._checked = split - 1
         self._format = format = _PAYLOAD_FORMATS.get(content_type, FRAME)
-        self._needles = memo.needles if format == PLAIN else None
+        if format == PLAIN:
+            self._needles = memo.needles
+            return
+        self._needles = self._parsed = self._members = self._opened = None
         if format == FRAME and self._frame.startswith(b"Event-Name:"):
             self._format = FRAME_ENCODED
 
