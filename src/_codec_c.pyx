@@ -56,6 +56,18 @@ cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
     const char *find_name(const char *p, const char *end, const char *name, size_t size, const char **folded)
     const char *find_cut(const char *p, const char *end)
+    ctypedef struct Bits:
+        uint64_t *feeds
+        uint64_t *colons
+        size_t room
+        size_t words
+        size_t stop
+    const size_t BITS_MORE
+    int index_block(Bits *bits, const char *p, const char *end)
+    const char *index_name(
+        const Bits *bits, const char *p, const char *start, const char *name, size_t size, const char **folded
+    )
+    const char *index_feed(const Bits *bits, const char *p, const char *start)
     const char *usual_head(const char *p, const char *end, int64_t *length, Py_ssize_t *at, Py_ssize_t *type_size)
     size_t count_byte(const char *p, const char *end, char byte)
     size_t common_prefix(const char *a, const char *b, size_t n)
@@ -87,6 +99,10 @@ cdef extern from *:
     #define ESL_HAS_SIMD 1
     #else
     #define ESL_HAS_SIMD 0
+    #endif
+    #ifndef ESL_AVX2
+    #define has_avx2() 0
+    static int use_avx2;
     #endif
     #ifndef ESL_BUILD /* which kind, setup.py says */
     #define ESL_BUILD other
@@ -125,13 +141,17 @@ cdef extern from *:
     PyObject *trim_bytes(PyObject *data, Py_ssize_t size) noexcept
     const bint HAS_GIL "ESL_HAS_GIL"
     const bint HAS_SIMD "ESL_HAS_SIMD"
+    bint has_avx2()
+    bint use_avx2
     const char *BUILD "ESL_TEXT(ESL_BUILD)"
     const unsigned long CYTHON_HEX_VERSION
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
+use_avx2 = has_avx2()
+
 __impl__ = "c"
 __build__ = (
-    f"{BUILD.decode()} build, {'' if HAS_SIMD else 'no '}SIMD, "
+    f"{BUILD.decode()} build, {'AVX2' if use_avx2 else 'SIMD' if HAS_SIMD else 'no SIMD'}, "
     f"Cython {CYTHON_HEX_VERSION >> 24}.{CYTHON_HEX_VERSION >> 16 & 255}.{CYTHON_HEX_VERSION >> 8 & 255}"
 )
 
@@ -148,6 +168,9 @@ cdef enum:
     # What a decoder remembers (see limits.TEMPLATE_BYTES for the size of it all): names seen, and templates by their
     # event's shape. Larger events are read without one.
     NAME_SLOTS = 4096
+    # Where line feeds and colons are is found in so many words of 64 bytes at first, and at most: 256 KiB of headers.
+    INDEX_WORDS_MIN = 128
+    INDEX_WORDS_MAX = 4096
     # A dict is made large enough for as many headers as a block has lines, but only up to here: lines may be anything.
     PRESIZED_LINES = 4096
     NAME_BYTES = 64
@@ -676,19 +699,73 @@ cdef class Memo:
     cdef list templates
     cdef unsigned int victim
     cdef Out scratch  # for JSON on its way out
+    cdef uint64_t numbered  # messages that were numbered so far, from 1
+    cdef uint64_t indexed  # the number of the message that `bits` tell of
+    cdef Bits bits
+    cdef bint whole  # whether they tell of all its headers
 
     def __cinit__(self):
         self.templates = [None] * TEMPLATE_SLOTS
 
     def __dealloc__(self):
         PyMem_Free(self.scratch.data)
+        PyMem_Free(self.bits.feeds)
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
 
     def __reduce__(self):
         return refuse_pickle(self)
 
-    # `name`, `match` and `learn` are called in its critical section only.
+    @cython.critical_section
+    cdef bint find_line(self, Message message, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
+        """`Message.find_line` by an index, if there can be one."""
+        return message.search(self.index(message), name, size, found, last)
+
+    # What follows up to `learn` is called in its critical section only.
+
+    cdef const Bits *index(self, Message message) noexcept:
+        """Where the line feeds and colons of an event's headers are, NULL if there is no blank line or too much.
+
+        The message that was asked last is known by its number: a reference would keep its body.
+        """
+        cdef const char *p = PyBytes_AS_STRING(message.frame_)
+        if message.number == 0:
+            self.numbered += 1
+            message.number = self.numbered
+        if self.indexed != message.number:
+            self.indexed = message.number
+            self.whole = self.read_bits(p + message.split - 1, p + PyBytes_GET_SIZE(message.frame_))
+        if not self.whole:
+            return NULL
+        message.head_stop = message.split - 1 + <Py_ssize_t>self.bits.stop
+        return &self.bits
+
+    cdef bint read_bits(self, const char *p, const char *end) noexcept:
+        cdef int found
+        self.bits.words = 0
+        while True:
+            found = index_block(&self.bits, p, end)
+            if found >= 0:
+                return found
+            if not self.make_bits_room():
+                return False
+
+    cdef bint make_bits_room(self) noexcept:
+        cdef Bits bits = self.bits
+        cdef size_t room = max(2 * bits.room, <size_t>INDEX_WORDS_MIN)
+        if room > INDEX_WORDS_MAX:
+            return False
+        cdef uint64_t *words = <uint64_t *>PyMem_Malloc(2 * (room + BITS_MORE) * sizeof(uint64_t))
+        if words == NULL:
+            return False
+        if bits.words:
+            memcpy(words, bits.feeds, bits.words * sizeof(uint64_t))
+            memcpy(words + room + BITS_MORE, bits.colons, bits.words * sizeof(uint64_t))
+        PyMem_Free(bits.feeds)
+        self.bits.feeds = words
+        self.bits.colons = words + room + BITS_MORE
+        self.bits.room = room
+        return True
 
     cdef object name(self, const char *p, Py_ssize_t size):
         """A header's name as text; the same object for the same name, mostly."""
@@ -1846,6 +1923,7 @@ cdef class Message:
     cdef object parsed  # of a JSON event its JsonPayload, of an XML event what the twin's read_payload gives
     cdef Py_ssize_t split
     cdef Py_ssize_t head_stop  # as in the twin
+    cdef uint64_t number  # by which the memo knows it, 0 if it has not been asked
     cdef char format
     cdef bint has_body
 
@@ -1872,6 +1950,7 @@ cdef class Message:
         self.index = None
         self.parsed = None
         self.memo = memo
+        self.number = 0
         self.split = split
         self.has_body = has_body
         self.head_stop = -1
@@ -2032,17 +2111,27 @@ cdef class Message:
 
     cdef bint find_line(self, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
         """The line that a look-up takes: the exact spelling, else the first that matches ignoring ASCII case."""
+        if self.format == PLAIN and self.memo is not None:
+            return self.memo.find_line(self, name, size, found, last)
+        return self.search(NULL, name, size, found, last)
+
+    cdef bint search(self, const Bits *bits, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
+        """The same by an index of the headers, or by looking at each byte."""
         cdef const char *p = PyBytes_AS_STRING(self.frame_)
         cdef Py_ssize_t begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if begin == 0 or self.head_stop < begin:
             return walk_lines(p + begin, end, name, size, found, last)
-        cdef const char *at = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *start = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *at = start
         cdef const char *hit
         cdef const char *folded = NULL
         cdef bint to_end = last or is_event_name(name, size), seen = False
         while True:
-            hit = find_name(at, end, name, size, &folded)
+            if bits == NULL:
+                hit = find_name(at, end, name, size, &folded)
+            else:
+                hit = index_name(bits, start, at, name, size, &folded)
             if hit == NULL:
                 break
             if not (end - hit >= size + 3 and hit[size + 2] == c" "):
@@ -2061,7 +2150,7 @@ cdef class Message:
             return walk_lines(p + begin, end, name, size, found, last)
         if (size and memchr(name, c"\n", size) != NULL) or has_cut(name, size):
             return False  # no line can have this name
-        hit = line_end(found.value, end)
+        hit = line_end(found.value, end) if bits == NULL else index_feed(bits, start, found.value)
         if hit > found.value and (hit - 1)[0] == c"\r":
             hit -= 1
         found.value_size = hit - found.value
