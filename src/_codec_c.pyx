@@ -39,7 +39,7 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, _view, split_array
+from ._codec_py import _first_wins, _read_head, _view, all_replaced, replaced, replaces, split_array
 from ._codec_py import to_json as _to_json
 from ._ctext import word
 from ._json import Fault
@@ -192,6 +192,9 @@ cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
 cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
+
+
+cdef object ESCAPE = "surrogateescape"  # interned, so that a look-up without the keyword compares a pointer
 
 
 cdef object refuse_pickle(object instance):
@@ -578,6 +581,7 @@ cdef class Template:
     cdef Py_ssize_t count
     cdef TemplateLine *lines
     cdef Out json  # the headers as JSON without the closing brace; empty until wanted
+    cdef bint whole  # no name is repeated, and none is the body's in JSON
     cdef bint no_json  # not for this one: bytes that are not UTF-8, a header `_body`, a value that stands elsewhere
 
     def __dealloc__(self):
@@ -648,14 +652,24 @@ cdef class Template:
             write_value(out, self.text + line.value_at, self.line_stop(i) - line.value_at, False, invalid)
         return 0
 
+    cdef bint names_are_whole(self) noexcept:
+        cdef Py_ssize_t i
+        cdef const TemplateLine *line
+        for i in range(self.count):
+            line = &self.lines[i]
+            if line.name == NULL or (line.value_at - line.at == 7 and folded_equal(self.text + line.at, b"_body", 5)):
+                return False
+        return True
+
     cdef Py_ssize_t line_stop(self, Py_ssize_t i) noexcept:
         """Where line i ends in the text: at its line feed."""
         return self.size if i + 1 == self.count else self.lines[i + 1].at - 1
 
-    cdef int write(self, Out *out, const Change *changes, Py_ssize_t count, bint replace) except -1:
+    cdef int write(
+        self, Out *out, const Change *changes, Py_ssize_t count, bint replace, int *invalid
+    ) except -1:
         """Write the headers of an event with these changes as JSON, without the closing brace."""
         cdef Py_ssize_t i, done = 0
-        cdef int invalid = 0
         cdef const TemplateLine *line
         make_room(out, self.json.size + 1024)
         for i in range(count):
@@ -663,7 +677,7 @@ cdef class Template:
             if line.name == NULL:
                 continue
             write_bytes(out, self.json.data + done, line.json_value_at - done)
-            write_value(out, changes[i].value, changes[i].size, replace, &invalid)
+            write_value(out, changes[i].value, changes[i].size, replace, invalid)
             done = self.json.size if changes[i].line + 1 == self.count else self.lines[changes[i].line + 1].json_at
         return write_bytes(out, self.json.data + done, self.json.size - done)
 
@@ -823,6 +837,7 @@ cdef class Memo:
         template.key = key
         template.count = shape.count
         template.no_json = shape.moved
+        template.whole = template.names_are_whole()
         cdef Py_ssize_t probe, slot
         for probe in range(TEMPLATE_PROBES):
             slot = (key + probe) % TEMPLATE_SLOTS
@@ -855,27 +870,28 @@ cdef class Memo:
         return payload.headers(self)
 
     @cython.critical_section
-    cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace):
-        """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way."""
+    cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace, bint whole):
+        """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way, or is
+        to be whole, UTF-8 without repeats, and is not."""
         cdef Change changes[TEMPLATE_LINES]
         cdef Py_ssize_t count = 0, rest
         cdef Template template = self.match(p, size, changes, &count)
         cdef Out *out = &self.scratch
         cdef int invalid = 0
-        if template is None:
+        if template is None or (whole and not template.whole):
             return None
         if template.json.size == 0:
             template.render()
         if template.no_json:
             return None
         out.size = 0
-        template.write(out, changes, count, replace)
+        template.write(out, changes, count, replace, &invalid)
         rest = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame) - body
         if rest:
             write_bytes(out, b',"_body":', 9)
             write_string(out, body, rest, replace, &invalid)
         write_bytes(out, b"}", 1)
-        json = PyBytes_FromStringAndSize(out.data, out.size)
+        json = None if whole and invalid else PyBytes_FromStringAndSize(out.data, out.size)
         if out.room > IDLE_BYTES:
             PyMem_Free(out.data)
             memset(out, 0, sizeof(Out))
@@ -2393,10 +2409,13 @@ cdef class Message:
     @cython.critical_section
     def content_type(self):
         """See eslcodec._codec_py.Message.content_type."""
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef Line line
         if self.format < PLAIN:
             return self.find("Content-Type")
-        written, _ = _read_head(self.frame_[: self.split])
-        return (<bytes>written).decode("utf-8", "surrogateescape")
+        walk_lines(p, p + self.split, b"Content-Type", 12, &line, False)  # an event has one
+        return raw_text(line.value, line.value_size)
 
     @property
     @cython.critical_section
@@ -2568,9 +2587,11 @@ cdef class Message:
         return value
 
     @cython.critical_section
-    def get(self, name, default=None):
+    def get(self, name, default=None, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
+        if errors is not ESCAPE and replaces(errors) and value is not None:
+            return replaced(value)
         return default if value is None else value
 
     @cython.critical_section
@@ -2724,20 +2745,24 @@ cdef class Message:
         return lines, arrays
 
     @cython.critical_section
-    def select(self, *names):
+    def select(self, *names, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.select."""
+        cdef bint replace = errors is not ESCAPE and replaces(errors)
         cdef tuple values = PyTuple_New(len(names))
         cdef Py_ssize_t i
         for i in range(len(names)):
             value = self.find(names[i])
+            if replace and value is not None:
+                value = replaced(value)
             Py_INCREF(value)
             PyTuple_SET_ITEM(values, i, value)
         return values
 
     @cython.critical_section
-    def asdict(self):
+    def asdict(self, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.asdict."""
-        return self.parse() if self.index is None else PyDict_Copy(self.index)
+        cdef dict headers = self.parse() if self.index is None else PyDict_Copy(self.index)
+        return all_replaced(headers) if errors is not ESCAPE and replaces(errors) else headers
 
     @cython.critical_section
     def pairs(self):
@@ -2794,18 +2819,22 @@ cdef class Message:
         cdef bint replace = errors == "replace"
         if not replace and errors != "surrogateescape":
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
-        json = self.plain_json(replace) if type(self).body is BODY else None
+        json = self.plain_json(replace, False) if type(self).body is BODY else None
         return _to_json(self._fields(), self.body, replace) if json is None else json
 
+    def _whole_json(self):
+        """See eslcodec._codec_py.Message._whole_json."""
+        return self.plain_json(False, True) if type(self).body is BODY else None
+
     @cython.critical_section
-    cdef bytes plain_json(self, bint replace):
-        """The headers and the body of a decoder's plain event; None if that needs another way."""
+    cdef bytes plain_json(self, bint replace, bint whole):
+        """The headers and the body of a decoder's plain event; None if that needs another way, `whole` as in `json`."""
         if self.format != PLAIN or self.memo is None:
             return None
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
-        return self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace)
+        return self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace, whole)
 
     cdef bint stands_once(self, const Line *line, bytes name) noexcept:
         """Whether `line`, which `find_line` found, is the only one of this exact name."""
