@@ -30,7 +30,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 import operator
@@ -64,6 +64,9 @@ cdef extern from "scan.h" nogil:
     size_t unescape_into(const char *p, size_t n, char *out)
     size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid)
     size_t unquote_into(const char *p, size_t n, char *out)
+    int same_bytes(const char *a, const char *b, size_t n)
+    const char *plain_end(const char *p, const char *end)
+    int is_own_string(const char *p, size_t n)
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -130,6 +133,12 @@ cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
 cdef Py_ssize_t TEMPLATE_BYTES = limits.TEMPLATE_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
+cdef Py_ssize_t JSON_NAMES = limits.JSON_NAMES
+cdef Py_ssize_t JSON_NAME_BYTES = limits.JSON_NAME_BYTES
+cdef Py_ssize_t JSON_NAMES_BYTES = limits.JSON_NAMES_BYTES
+cdef Py_ssize_t JSON_VALUE_BYTES = limits.JSON_VALUE_BYTES
+cdef Py_ssize_t LAST_VALUES_BYTES = limits.LAST_VALUES_BYTES
+cdef Py_ssize_t JSON_REFUSALS = limits.JSON_REFUSALS
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
 
 
@@ -630,6 +639,7 @@ cdef class Memo:
     cdef list templates
     cdef unsigned int victim
     cdef Out scratch  # for JSON on its way out
+    cdef JsonMemo of_json  # None until a JSON event is read
 
     def __cinit__(self):
         self.templates = [None] * TEMPLATE_SLOTS
@@ -730,9 +740,21 @@ cdef class Memo:
         return template.fill(changes, count)
 
     @cython.critical_section
+    cdef bint read_json(self, JsonPayload payload) except -1:
+        """Read a JSON payload by what is remembered. False if it has to be read in another way."""
+        if self.of_json is None:
+            self.of_json = JsonMemo.__new__(JsonMemo)
+        return self.of_json.read(self, payload)
+
+    @cython.critical_section
+    cdef object find_json(self, JsonPayload payload, str name):
+        """The value that a look-up takes in a payload that `read_json` has read; None if the name is absent."""
+        return self.of_json.find(payload, name)
+
+    @cython.critical_section
     cdef dict json_headers(self, JsonPayload payload):
         """All headers of a JSON payload."""
-        return payload.headers(self)
+        return payload.headers(self) if payload.spans == NULL else self.of_json.headers(self, payload)
 
     @cython.critical_section
     cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace):
@@ -954,47 +976,116 @@ cdef bint scan_array(Scanner *scanner, Token *token) noexcept nogil:
     return True
 
 
+cdef inline bint scan_value(Scanner *scanner, Token *token) noexcept nogil:
+    if scanner.at < scanner.end and scanner.at[0] == c"[":
+        return scan_array(scanner, token)
+    return scan_scalar(scanner, token)
+
+
 cdef bint scan_member(Scanner *scanner, Member *member) noexcept nogil:
     if not scan_string(scanner, &member.name, NO_NAME):
         return False
     if next_byte(scanner) != c":":
         return fail(scanner, scanner.at, NO_COLON)
     scanner.at += 1
-    if next_byte(scanner) == c"[":
-        return scan_array(scanner, &member.value)
-    return scan_scalar(scanner, &member.value)
+    next_byte(scanner)
+    return scan_value(scanner, &member.value)
+
+
+cdef struct Span:  # a member of a payload that was read by what is remembered
+    uint32_t at  # where its value begins, from the start of the payload
+    uint32_t size
+    uint32_t name  # which of the memo's
 
 
 @cython.final
 @cython.no_gc
 cdef class JsonPayload:
-    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py."""
+    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py.
+
+    A payload that a `JsonMemo` has read has spans, and members only once they are wanted.
+    """
 
     cdef bytes frame  # owns what the members point to
+    cdef Py_ssize_t start  # of the payload in the frame
     cdef Member *members
     cdef Py_ssize_t count
     cdef Token body
     cdef bint has_body
+    cdef bint distinct  # no name stands twice; if not, one may
     cdef tuple fault  # what MalformedPayload takes; None if there is none
+    cdef Span *spans
+    cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
+    cdef uint32_t size  # of the object
+    cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
+    cdef uint64_t turn, generation  # of the memo when it was read
 
     def __dealloc__(self):
         PyMem_Free(self.members)
+        PyMem_Free(self.spans)
 
     def __reduce__(self):
         return refuse_pickle(self)
 
-    cdef int read(self, bytes frame, Py_ssize_t start) except -1:
+    cdef int read(self) except -1:
+        """Read the payload without what is remembered."""
         cdef Scanner scanner
-        cdef const char *p = PyBytes_AS_STRING(frame)
-        scanner.at = p + start
-        scanner.end = p + PyBytes_GET_SIZE(frame)
+        cdef const char *p = PyBytes_AS_STRING(self.frame)
+        scanner.at = p + self.start
+        scanner.end = p + PyBytes_GET_SIZE(self.frame)
         scanner.fault = NO_FAULT
-        self.frame = frame
         if not self.scan(&scanner):
-            fault = json_fault(frame[start:], scanner.at - p - start, EXPECTED[scanner.fault])
+            fault = json_fault(self.frame[self.start :], scanner.at - p - self.start, EXPECTED[scanner.fault])
             self.fault = ("json", fault.offset, fault.why)
             self.count = 0
             self.has_body = False
+        return 0
+
+    # What is read by spans
+
+    cdef inline const char *text(self) noexcept:
+        return PyBytes_AS_STRING(self.frame) + self.start
+
+    cdef inline Token span_name(self, Py_ssize_t i) noexcept:
+        """The name of a member: what stands between the value before and its own."""
+        cdef const char *p = self.text()
+        cdef Token token
+        cdef uint32_t at = self.spans[i - 1].at + self.spans[i - 1].size if i else 0
+        token.text = p + at + 2
+        token.size = self.spans[i].at - at - 4
+        token.kind = STRING
+        return token
+
+    cdef inline Token span_value(self, Py_ssize_t i) noexcept:
+        cdef Span *span = &self.spans[i]
+        cdef const char *p = self.text() + span.at
+        cdef Token token
+        token.text = p
+        token.size = span.size
+        token.kind = OTHER
+        if p[0] == c'"' or p[0] == c"[":
+            token.text += 1
+            token.size -= 2
+            token.kind = ARRAY
+            if p[0] == c'"':
+                token.kind = STRING if memchr(token.text, c"\\", token.size) == NULL else ESCAPED
+        return token
+
+    cdef int expand(self) except -1:
+        """Make members of spans."""
+        cdef Py_ssize_t i
+        if self.spans == NULL or self.members != NULL:
+            return 0
+        cdef Member *members = <Member *>PyMem_Malloc((self.span_count + 1) * sizeof(Member))
+        if members == NULL:
+            raise MemoryError
+        for i in range(self.span_count):
+            members[i].name = self.span_name(i)
+            members[i].value = self.span_value(i)
+        if self.has_body:
+            self.body = self.span_value(self.span_count)
+        self.members = members
+        self.count = self.span_count
         return 0
 
     cdef bint scan(self, Scanner *scanner) except -1:
@@ -1046,6 +1137,7 @@ cdef class JsonPayload:
         cdef bint to_end = last or is_event_name(name, size)
         cdef bytes unescaped
         cdef const char *text
+        self.expand()
         for i in range(self.count):
             token = &self.members[i].name
             text = token.text
@@ -1067,6 +1159,19 @@ cdef class JsonPayload:
             return self.find(PyBytes_AS_STRING(unescaped), size, found, True)  # of several, the last counts
         return self.take(exact if exact >= 0 else folded, found)
 
+    cdef object look_up(self, object name, bint last):
+        """The value of a look-up, None if the name is absent."""
+        cdef Token token
+        cdef bytes encoded
+        cdef bint found
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            found = self.find(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), &token, last)
+            return token_text(&token) if found else None
+        encoded = name_bytes(name)
+        if encoded is None or not self.find(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), &token, last):
+            return None
+        return token_text(&token)
+
     cdef bint take(self, Py_ssize_t i, Token *found) noexcept:
         if i < 0:
             return False
@@ -1074,6 +1179,7 @@ cdef class JsonPayload:
         return True
 
     cdef dict headers(self, Memo memo):
+        self.expand()
         cdef dict headers = __Pyx_PyDict_NewPresized(self.count)
         cdef Py_ssize_t i, distinct
         cdef Member *member
@@ -1094,6 +1200,7 @@ cdef class JsonPayload:
         """(name, text or list) of each member."""
         cdef Py_ssize_t i
         cdef list fields = []
+        self.expand()
         for i in range(self.count):
             name = token_text(&self.members[i].name)
             if self.members[i].value.kind == ARRAY:
@@ -1105,6 +1212,7 @@ cdef class JsonPayload:
     cdef object get_body(self):
         if not self.has_body:
             return None
+        self.expand()
         if self.body.kind == STRING:
             return PyBytes_FromStringAndSize(self.body.text, self.body.size)
         return token_text(&self.body).encode("utf-8", "surrogateescape")
@@ -1139,6 +1247,387 @@ cdef list array_items(const Token *array):
         scan_scalar(&scanner, &item)
         items.append(token_text(&item))
     return items
+
+
+# JSON events: what is remembered
+
+
+cdef struct JsonName:
+    PyObject *name  # owned
+    PyObject *value  # the last value as text, owned; NULL until wanted
+    char *raw  # `"name":` and, behind it, the last value as it stood there
+    uint32_t room
+    uint32_t head  # the size of `"name":`
+    uint32_t size  # of both; that of `head` if no value is remembered
+    uint32_t number
+    uint32_t place  # in the event that was read at `turn`
+    uint64_t turn
+    bint body  # it is `_body`
+    JsonName *next  # what stood behind it last, and the time before
+    JsonName *other
+
+
+cdef inline bint is_array_text(const char *p, Py_ssize_t size) noexcept nogil:
+    return size >= 7 and memcmp(p, b"ARRAY::", 7) == 0
+
+
+cdef bint is_own(const Token *token) noexcept nogil:
+    """Whether the value of a header stands there as `to_json` would write it."""
+    cdef Scanner scanner
+    cdef Token item
+    if token.kind <= ESCAPED:
+        return not is_array_text(token.text, token.size) and is_own_string(token.text, token.size)
+    if token.kind != ARRAY:
+        return False
+    scanner.at = token.text
+    scanner.end = token.text + token.size
+    while scanner.at < scanner.end:
+        if not scan_string(&scanner, &item, NO_STRING) or not is_own_string(item.text, item.size):
+            return False
+        if scanner.at == scanner.end:
+            return True
+        if scanner.at[0] != c",":
+            return False
+        scanner.at += 1
+    return token.size == 0
+
+
+@cython.final
+@cython.no_gc  # nothing in it refers to anything of a user's
+cdef class JsonMemo:
+    """What the JSON events of a decoder remember together. Never changes a result.
+
+    Successive events have mostly the same names in the same order, with the same values. So of each name its last value
+    is kept, and which name stood behind it: where the bytes are the same as then, nothing has to be read. It is by name
+    that values are kept, and not by event: events of one call have fifty shapes, and half of their values in common.
+
+    Read in this way is an object as the switch writes it: without blanks, no name in need of an escape or there twice,
+    `_body` at its end. Values may be anything. All else, and what is too much, is read as if nothing were remembered.
+
+    All methods are called in the critical section of the Memo that has it.
+    """
+
+    cdef JsonName **names
+    cdef Py_ssize_t count, room
+    cdef dict numbers  # of the names, by text
+    cdef JsonName first  # none itself: `next` of it is the first of an event
+    cdef Span *spans  # of the event that is being read
+    cdef Py_ssize_t span_room
+    cdef uint64_t turn
+    cdef uint64_t generation  # how often all was forgotten
+    cdef Py_ssize_t names_bytes, values_bytes, refusals
+
+    def __cinit__(self):
+        self.numbers = {}
+
+    def __dealloc__(self):
+        self.free_names()
+        PyMem_Free(self.names)
+        PyMem_Free(self.spans)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef void free_names(self) noexcept:
+        cdef Py_ssize_t i, count = self.count
+        self.count = 0
+        for i in range(count):
+            Py_XDECREF(self.names[i].name)
+            Py_XDECREF(self.names[i].value)
+            PyMem_Free(self.names[i].raw)
+            PyMem_Free(self.names[i])
+
+    cdef int forget(self) except -1:
+        """Begin anew: what is there is not what comes now."""
+        self.generation += 1
+        self.first.next = self.first.other = NULL
+        self.names_bytes = self.values_bytes = self.refusals = 0
+        self.free_names()
+        self.numbers.clear()
+        return 0
+
+    cdef bint read(self, Memo memo, JsonPayload payload) except -1:
+        """Find the members of a payload. False if it has to be read in another way."""
+        cdef const char *begin = payload.text()
+        cdef const char *end = PyBytes_AS_STRING(payload.frame) + PyBytes_GET_SIZE(payload.frame)
+        cdef const char *at = begin
+        cdef const char *value
+        cdef JsonName *name
+        cdef JsonName *before = &self.first
+        cdef Py_ssize_t count = 0
+        cdef bint own = True
+        if self.refusals >= JSON_REFUSALS:
+            self.forget()
+        if end - begin > <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
+            return False
+        self.turn += 1
+        while True:
+            at += 1
+            name = before.next
+            if (
+                name != NULL
+                and name.size > name.head
+                and end - at > <Py_ssize_t>name.size
+                and same_bytes(at, name.raw, name.size)
+            ):
+                value = at + name.head
+                at += name.size
+            else:
+                name = self.name_behind(memo, before, at, end)
+                if name == NULL:
+                    return False
+                value = at + name.head
+                at = self.read_value(name, value, end, &own)
+                if at == NULL:
+                    return False
+            if name.turn == self.turn or count == JSON_NAMES:
+                return False
+            name.turn = self.turn
+            name.place = <uint32_t>count
+            if count == self.span_room:
+                self.more_spans()
+            self.spans[count].at = <uint32_t>(value - begin)
+            self.spans[count].size = <uint32_t>(at - value)
+            self.spans[count].name = name.number
+            count += 1
+            before = name
+            if at == end:
+                return False
+            if at[0] != c"," or name.body:
+                break
+        if at[0] != c"}":
+            return False
+        payload.spans = <Span *>PyMem_Malloc(count * sizeof(Span))
+        if payload.spans == NULL:
+            raise MemoryError
+        memcpy(payload.spans, self.spans, count * sizeof(Span))
+        payload.has_body = before.body
+        payload.span_count = count - before.body
+        payload.size = <uint32_t>(at + 1 - begin)
+        payload.own = own
+        payload.distinct = True
+        payload.turn = self.turn
+        payload.generation = self.generation
+        return True
+
+    cdef int more_spans(self) except -1:
+        cdef Py_ssize_t room = 2 * self.span_room if self.span_room else 160
+        cdef Span *spans = <Span *>PyMem_Realloc(self.spans, room * sizeof(Span))
+        if spans == NULL:
+            raise MemoryError
+        self.spans = spans
+        self.span_room = room
+        return 0
+
+    cdef inline JsonName *name_behind(self, Memo memo, JsonName *before, const char *at, const char *end) except? NULL:
+        """The name at `at`, NULL if there is none that is remembered."""
+        cdef JsonName *name = before.next
+        if name != NULL and stands(name, at, end):
+            return name
+        name = before.other
+        if name == NULL or not stands(name, at, end):
+            name = self.name_at(memo, at, end)
+            if name == NULL:
+                return NULL
+        before.other = before.next
+        before.next = name
+        return name
+
+    cdef JsonName *name_at(self, Memo memo, const char *at, const char *end) except? NULL:
+        """The name at `at`, looked up."""
+        cdef const char *stop
+        cdef PyObject *known = NULL
+        cdef Py_ssize_t size
+        if end - at < 4 or at[0] != c'"':
+            return NULL
+        stop = at + 1
+        while True:
+            stop = plain_end(stop, end)
+            if stop == end or <unsigned char>stop[0] < 0x80:
+                break
+            stop += 1
+        size = stop - at - 1
+        if end - stop < 3 or stop[0] != c'"' or stop[1] != c":" or size > JSON_NAME_BYTES:
+            return NULL
+        name = memo.name(at + 1, size)
+        if PyDict_GetItemRef(self.numbers, name, &known):
+            number = <object>known
+            Py_DECREF(number)
+            return self.names[<Py_ssize_t>number]
+        if not is_own_string(at + 1, size):
+            return NULL
+        return self.add(name, at, size + 3)
+
+    cdef JsonName *add(self, object text, const char *at, Py_ssize_t head) except? NULL:
+        """Remember a name, if there is room. `"name":` stands at `at`."""
+        cdef JsonName *name
+        cdef bint body = head == 8 and folded_equal(at + 1, b"_body", 5)
+        if self.count == JSON_NAMES or self.names_bytes + head > JSON_NAMES_BYTES:
+            self.refusals += 1
+            return NULL
+        if body and memcmp(at + 1, b"_body", 5) != 0:
+            return NULL  # another name in `to_json`
+        if self.count == self.room:
+            self.more_names()
+        name = <JsonName *>PyMem_Malloc(sizeof(JsonName))
+        if name == NULL:
+            raise MemoryError
+        memset(name, 0, sizeof(JsonName))
+        name.raw = <char *>PyMem_Malloc(head)
+        try:
+            if name.raw == NULL:
+                raise MemoryError
+            self.numbers[text] = self.count
+        except BaseException:
+            PyMem_Free(name.raw)
+            PyMem_Free(name)
+            raise
+        memcpy(name.raw, at, head)
+        name.room = name.head = name.size = <uint32_t>head
+        name.body = body
+        name.number = <uint32_t>self.count
+        Py_INCREF(text)
+        name.name = <PyObject *>text
+        self.names[self.count] = name
+        self.count += 1
+        self.names_bytes += head
+        return name
+
+    cdef int more_names(self) except -1:
+        cdef Py_ssize_t room = 2 * self.room if self.room else 128
+        cdef JsonName **names = <JsonName **>PyMem_Realloc(self.names, room * sizeof(JsonName *))
+        if names == NULL:
+            raise MemoryError
+        self.names = names
+        self.room = room
+        return 0
+
+    cdef const char *read_value(self, JsonName *name, const char *value, const char *end, bint *own) noexcept:
+        """The end of a value that is not the last one of this name. NULL if there is none."""
+        cdef const char *stop
+        cdef Scanner scanner
+        cdef Token token
+        if value < end and value[0] == c'"':
+            stop = plain_end(value + 1, end)
+            if stop < end and stop[0] == c'"' and not name.body:
+                if not is_array_text(value + 1, stop - value - 1):
+                    self.remember(name, value, stop + 1 - value)
+                    return stop + 1
+        scanner.at = value
+        scanner.end = end
+        scanner.fault = NO_FAULT
+        if not scan_value(&scanner, &token):
+            return NULL
+        if name.body:
+            return scanner.at  # bodies may be large: `to_json` looks at them
+        if is_own(&token):
+            self.remember(name, value, scanner.at - value)
+        else:
+            own[0] = False
+            self.forget_value(name)
+        return scanner.at
+
+    cdef void forget_value(self, JsonName *name) noexcept:
+        cdef PyObject *value = name.value
+        self.values_bytes -= name.size - name.head
+        name.size = name.head
+        name.value = NULL
+        Py_XDECREF(value)
+
+    cdef void remember(self, JsonName *name, const char *value, Py_ssize_t size) noexcept:
+        """Keep the last value of a name, if there is room."""
+        cdef char *raw
+        cdef Py_ssize_t room = name.head + size
+        self.forget_value(name)
+        if size > JSON_VALUE_BYTES:
+            return
+        if self.values_bytes + size > LAST_VALUES_BYTES:
+            self.refusals += 1
+            return
+        if room > <Py_ssize_t>name.room:
+            room += 15 - (room - 1) % 16
+            raw = <char *>PyMem_Realloc(name.raw, room)
+            if raw == NULL:
+                return
+            name.raw = raw
+            name.room = <uint32_t>room
+        memcpy(name.raw + name.head, value, size)
+        name.size = <uint32_t>(name.head + size)
+        self.values_bytes += size
+
+    cdef inline object value_of(self, JsonPayload payload, Py_ssize_t i, JsonName *name):
+        """A value as text: the object that is kept, if it is the same."""
+        cdef Span *span = &payload.spans[i]
+        cdef Token token
+        if name.size - name.head == span.size and (
+            name.turn == payload.turn or same_bytes(payload.text() + span.at, name.raw + name.head, span.size)
+        ):
+            if name.value != NULL:
+                return <object>name.value
+            if name.raw[name.head] == c'"':  # no list is made, so nothing else can run
+                token = payload.span_value(i)
+                text = token_text(&token)
+                Py_INCREF(text)
+                name.value = <PyObject *>text
+                return text
+        token = payload.span_value(i)
+        return token_text(&token)
+
+    cdef Py_ssize_t place(self, JsonPayload payload, str name) except -2:
+        """Which member a look-up takes, -1 if there is none. No name stands twice."""
+        cdef PyObject *known = NULL
+        cdef JsonName *found
+        cdef Py_ssize_t i
+        if PyDict_GetItemRef(self.numbers, name, &known):
+            number = <object>known
+            Py_DECREF(number)
+            found = self.names[<Py_ssize_t>number]
+            if found.turn == payload.turn:
+                return -1 if found.body else found.place
+            for i in range(payload.span_count):
+                if payload.spans[i].name == found.number:
+                    return i
+        cdef bytes wanted = None
+        cdef const char *text
+        cdef Py_ssize_t size
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            text = <const char *>PyUnicode_DATA(name)
+            size = PyUnicode_GET_LENGTH(name)
+        else:
+            wanted = name_bytes(name)
+            if wanted is None:
+                return -1
+            text = PyBytes_AS_STRING(wanted)
+            size = PyBytes_GET_SIZE(wanted)
+        for i in range(payload.span_count):
+            found = self.names[payload.spans[i].name]
+            if found.head - 3 == size and folded_equal(found.raw + 1, text, size):
+                return i
+        return -1
+
+    cdef object find(self, JsonPayload payload, str name):
+        cdef Py_ssize_t i
+        cdef Token token
+        if payload.generation != self.generation:
+            return payload.look_up(name, False)
+        i = self.place(payload, name)
+        return None if i < 0 else self.value_of(payload, i, self.names[payload.spans[i].name])
+
+    cdef dict headers(self, Memo memo, JsonPayload payload):
+        cdef dict headers = __Pyx_PyDict_NewPresized(payload.span_count)
+        cdef Py_ssize_t i
+        cdef JsonName *name
+        for i in range(payload.span_count):
+            if payload.generation != self.generation:  # whatever ran meanwhile
+                return payload.headers(memo)
+            name = self.names[payload.spans[i].name]
+            key = <object>name.name
+            PyDict_SetItem(headers, key, self.value_of(payload, i, name))
+        return headers
+
+
+cdef inline bint stands(const JsonName *name, const char *at, const char *end) noexcept nogil:
+    return end - at > <Py_ssize_t>name.head and same_bytes(at, name.raw, name.head)
 
 
 # Framing
@@ -1804,7 +2293,10 @@ cdef class Message:
         if self.parsed is not None:
             return <JsonPayload?>self.parsed
         payload = JsonPayload.__new__(JsonPayload)
-        payload.read(frame, self.split)
+        payload.frame = frame
+        payload.start = self.split
+        if self.memo is None or not self.memo.read_json(payload):
+            payload.read()
         if self.frame_ is frame:
             self.parsed = payload
         return payload
@@ -1858,6 +2350,8 @@ cdef class Message:
 
     cdef inline object find_text(self, object name, bint last):
         """The same from the bytes; `last` of a repeated spelling."""
+        if self.format == JSON:
+            return self.find_json(name, last)
         if PyUnicode_IS_COMPACT_ASCII(name):
             return self.find_bytes(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), last)
         cdef bytes encoded = name_bytes(name)
@@ -1865,14 +2359,15 @@ cdef class Message:
             return None
         return self.find_bytes(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), last)
 
+    cdef object find_json(self, object name, bint last):
+        cdef JsonPayload payload = self.json()
+        if payload.spans != NULL and type(name) is str:  # where no name stands twice, the last is the first
+            return self.memo.find_json(payload, name)
+        return payload.look_up(name, last)
+
     cdef object find_bytes(self, const char *name, Py_ssize_t size, bint last):
         cdef Line line
-        cdef Token token
         cdef bytes frame = self.frame_
-        cdef JsonPayload payload
-        if self.format == JSON:
-            payload = self.json()
-            return token_text(&token) if payload.find(name, size, &token, last) else None
         if not self.find_line(name, size, &line, last):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
