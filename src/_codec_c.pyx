@@ -41,6 +41,7 @@ from . import _codec_py as _twin
 from . import limits
 from ._codec_py import _first_wins, _read_head, _view, read_payload, split_array
 from ._codec_py import to_json as _to_json
+from ._codec_py import to_mapping as _to_mapping
 from ._ctext import word
 from ._json import fault as json_fault
 from ._json import joined
@@ -1209,6 +1210,98 @@ cdef class JsonPayload:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
 
+    cdef bytes to_json(self, bint replace):
+        """The headers and the body as JSON."""
+        cdef Out out
+        cdef Token body
+        memset(&out, 0, sizeof(Out))
+        if self.spans != NULL and self.own:
+            body = self.span_value(self.span_count) if self.has_body else self.span_value(0)
+            if not self.has_body or (body.kind <= ESCAPED and is_own_string(body.text, body.size)):
+                return PyBytes_FromStringAndSize(self.text(), self.size)
+        self.expand()
+        try:
+            self.write_members(&out, replace)
+            return PyBytes_FromStringAndSize(out.data, out.size)
+        finally:
+            PyMem_Free(out.data)
+
+    cdef int write_members(self, Out *out, bint replace) except -1:
+        cdef Py_ssize_t i, event_name = self.last_event_name()
+        cdef Member *member
+        cdef list repeats = None if self.distinct else self.repeated(replace)
+        write_bytes(out, b"{", 1)
+        for i in range(self.count):
+            member = &self.members[i]
+            if repeats is not None and repeats[i]:
+                continue
+            if i:
+                write_bytes(out, b",", 1)
+            write_name(out, &member.name, replace)
+            write_bytes(out, b":", 1)
+            if event_name > i and token_is_event_name(&member.name):
+                member = &self.members[event_name]
+            write_token(out, &member.value, replace)
+        if self.has_body:
+            write_bytes(out, b',"_body":' if self.count else b'"_body":', 9 if self.count else 8)
+            self.write_body(out, replace)
+        return write_bytes(out, b"}", 1)
+
+    cdef list repeated(self, bint replace):
+        """Of each member whether an earlier one has its name."""
+        cdef dict seen = {}
+        cdef list repeated = []
+        cdef Py_ssize_t i, distinct
+        for i in range(self.count):
+            if self.spans != NULL:
+                name = self.spans[i].name  # all are valid, and stand as they are written
+            else:
+                name = token_text(&self.members[i].name)
+                if replace:
+                    name = replaced(name)
+            distinct = len(seen)
+            PyDict_SetItem(seen, name, None)
+            repeated.append(len(seen) == distinct)
+        return repeated
+
+    cdef int write_body(self, Out *out, bint replace) except -1:
+        cdef bytes body
+        cdef int invalid = 0
+        if self.body.kind != ARRAY:
+            return write_name(out, &self.body, replace)
+        body = self.get_body()
+        return write_string(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), replace, &invalid)
+
+    cdef Py_ssize_t last_event_name(self) except -2:
+        """The last of several members of that name, -1 if there are not several."""
+        cdef Py_ssize_t i, last = -1
+        if not self.distinct:
+            for i in range(self.count):
+                if token_is_event_name(&self.members[i].name):
+                    last = i
+        return last
+
+    cdef dict mapping(self, bint replace):
+        """The headers and the body as `to_mapping` gives them."""
+        cdef Py_ssize_t i, distinct
+        cdef Member *member
+        self.expand()
+        cdef dict mapping = __Pyx_PyDict_NewPresized(self.count + self.has_body)
+        for i in range(self.count):
+            member = &self.members[i]
+            name = token_text(&member.name)
+            if replace:
+                name = replaced(name)
+            distinct = len(mapping)
+            value = token_shown(&member.value, replace)
+            PyDict_SetDefault(mapping, name, value)
+            if len(mapping) == distinct and name == "Event-Name":
+                mapping[name] = value
+        if self.has_body:
+            text = token_text(&self.body)
+            mapping["_body"] = replaced(text) if replace else text
+        return mapping
+
     cdef object get_body(self):
         if not self.has_body:
             return None
@@ -1216,6 +1309,87 @@ cdef class JsonPayload:
         if self.body.kind == STRING:
             return PyBytes_FromStringAndSize(self.body.text, self.body.size)
         return token_text(&self.body).encode("utf-8", "surrogateescape")
+
+
+cdef int write_token(Out *out, const Token *token, bint replace) except -1:
+    """A value as it is written in JSON: the text of an array as an array."""
+    if token.kind == ARRAY:
+        return write_items(out, token, replace)
+    if not is_array_text(token.text, token.size):
+        return write_name(out, token, replace)
+    if token.kind == ESCAPED:
+        return write_unescaped(out, token, replace, write_text)
+    cdef int invalid = 0
+    return write_text(out, token.text, token.size, replace, &invalid)
+
+
+cdef int write_name(Out *out, const Token *token, bint replace) except -1:
+    """A name, a body or an item as a JSON string."""
+    if token.kind != OTHER and is_own_string(token.text, token.size):
+        make_room(out, token.size + 2)
+        return write_bytes(out, token.text - 1, token.size + 2)  # its quotes stand there
+    if token.kind == ESCAPED:
+        return write_unescaped(out, token, replace, write_string)
+    cdef int invalid = 0
+    return write_string(out, token.text, token.size, replace, &invalid)
+
+
+ctypedef int (*writer_t)(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1
+
+
+cdef int write_unescaped(Out *out, const Token *token, bint replace, writer_t write) except -1:
+    cdef char stack[STACK_BYTES]
+    cdef char *plain = stack
+    cdef int invalid = 0
+    if token.size > STACK_BYTES:
+        plain = <char *>PyMem_Malloc(token.size)
+        if plain == NULL:
+            raise MemoryError
+    try:
+        return write(out, plain, unescape_into(token.text, token.size, plain), replace, &invalid)
+    finally:
+        if plain != stack:
+            PyMem_Free(plain)
+
+
+cdef int write_items(Out *out, const Token *array, bint replace) except -1:
+    cdef Scanner scanner
+    cdef Token item
+    cdef Py_ssize_t count = 0
+    scanner.at = array.text
+    scanner.end = array.text + array.size
+    write_bytes(out, b"[", 1)
+    while next_byte(&scanner) >= 0:
+        if scanner.at[0] == c",":
+            scanner.at += 1
+            continue
+        scan_scalar(&scanner, &item)
+        if count:
+            write_bytes(out, b",", 1)
+        write_name(out, &item, replace)
+        count += 1
+    return write_bytes(out, b"]", 1)
+
+
+cdef object token_shown(const Token *token, bint replace):
+    """A value as `to_mapping` has it: an array as a list."""
+    cdef list items = []
+    if token.kind == ARRAY:
+        value = array_items(token)
+    else:
+        value = token_text(token)
+        if not (<str>value).startswith("ARRAY::"):
+            return replaced(value) if replace else value
+        value = split_array(value)
+    if not replace:
+        return value
+    for item in value:
+        items.append(replaced(item))
+    return items
+
+
+cdef inline object replaced(object text):
+    return text if PyUnicode_IS_COMPACT_ASCII(text) else _twin._replaced(text)
 
 
 cdef bint token_is_event_name(const Token *token) except -1:
@@ -1258,7 +1432,7 @@ cdef struct JsonName:
     char *raw  # `"name":` and, behind it, the last value as it stood there
     uint32_t room
     uint32_t head  # the size of `"name":`
-    uint32_t size  # of both; that of `head` if no value is remembered
+    uint32_t size  # of both, UINT32_MAX if no value is remembered
     uint32_t number
     uint32_t place  # in the event that was read at `turn`
     uint64_t turn
@@ -1301,8 +1475,8 @@ cdef class JsonMemo:
     is kept, and which name stood behind it: where the bytes are the same as then, nothing has to be read. It is by name
     that values are kept, and not by event: events of one call have fifty shapes, and half of their values in common.
 
-    Read in this way is an object as the switch writes it: without blanks, no name in need of an escape or there twice,
-    `_body` at its end. Values may be anything. All else, and what is too much, is read as if nothing were remembered.
+    Read in this way is an object as the switch writes it: without blanks, no name in need of an escape, `_body` at its
+    end. Values may be anything. All else, and what is too much, is read as if nothing were remembered.
 
     All methods are called in the critical section of the Memo that has it.
     """
@@ -1311,6 +1485,7 @@ cdef class JsonMemo:
     cdef Py_ssize_t count, room
     cdef dict numbers  # of the names, by text
     cdef JsonName first  # none itself: `next` of it is the first of an event
+    cdef JsonName *event_name
     cdef Span *spans  # of the event that is being read
     cdef Py_ssize_t span_room
     cdef uint64_t turn
@@ -1340,7 +1515,7 @@ cdef class JsonMemo:
     cdef int forget(self) except -1:
         """Begin anew: what is there is not what comes now."""
         self.generation += 1
-        self.first.next = self.first.other = NULL
+        self.first.next = self.first.other = self.event_name = NULL
         self.names_bytes = self.values_bytes = self.refusals = 0
         self.free_names()
         self.numbers.clear()
@@ -1355,10 +1530,10 @@ cdef class JsonMemo:
         cdef JsonName *name
         cdef JsonName *before = &self.first
         cdef Py_ssize_t count = 0
-        cdef bint own = True
+        cdef bint own = True, distinct = True
         if self.refusals >= JSON_REFUSALS:
             self.forget()
-        if end - begin > <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
+        if end - begin >= <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
             return False
         self.turn += 1
         while True:
@@ -1366,7 +1541,6 @@ cdef class JsonMemo:
             name = before.next
             if (
                 name != NULL
-                and name.size > name.head
                 and end - at > <Py_ssize_t>name.size
                 and same_bytes(at, name.raw, name.size)
             ):
@@ -1380,10 +1554,14 @@ cdef class JsonMemo:
                 at = self.read_value(name, value, end, &own)
                 if at == NULL:
                     return False
-            if name.turn == self.turn or count == JSON_NAMES:
+            if name.turn != self.turn or name == self.event_name:  # which is the last of several
+                distinct &= name.turn != self.turn
+                name.turn = self.turn
+                name.place = <uint32_t>count
+            else:
+                distinct = False
+            if count == JSON_NAMES:
                 return False
-            name.turn = self.turn
-            name.place = <uint32_t>count
             if count == self.span_room:
                 self.more_spans()
             self.spans[count].at = <uint32_t>(value - begin)
@@ -1404,8 +1582,8 @@ cdef class JsonMemo:
         payload.has_body = before.body
         payload.span_count = count - before.body
         payload.size = <uint32_t>(at + 1 - begin)
-        payload.own = own
-        payload.distinct = True
+        payload.own = own and distinct
+        payload.distinct = distinct
         payload.turn = self.turn
         payload.generation = self.generation
         return True
@@ -1483,11 +1661,14 @@ cdef class JsonMemo:
             PyMem_Free(name)
             raise
         memcpy(name.raw, at, head)
-        name.room = name.head = name.size = <uint32_t>head
+        name.room = name.head = <uint32_t>head
+        name.size = UINT32_MAX
         name.body = body
         name.number = <uint32_t>self.count
         Py_INCREF(text)
         name.name = <PyObject *>text
+        if is_event_name(at + 1, head - 3):
+            self.event_name = name
         self.names[self.count] = name
         self.count += 1
         self.names_bytes += head
@@ -1529,8 +1710,10 @@ cdef class JsonMemo:
 
     cdef void forget_value(self, JsonName *name) noexcept:
         cdef PyObject *value = name.value
+        if name.size == UINT32_MAX:
+            return
         self.values_bytes -= name.size - name.head
-        name.size = name.head
+        name.size = UINT32_MAX
         name.value = NULL
         Py_XDECREF(value)
 
@@ -1560,7 +1743,7 @@ cdef class JsonMemo:
         cdef Span *span = &payload.spans[i]
         cdef Token token
         if name.size - name.head == span.size and (
-            name.turn == payload.turn or same_bytes(payload.text() + span.at, name.raw + name.head, span.size)
+            (name.turn == payload.turn and payload.distinct) or same_bytes(payload.text() + span.at, name.raw + name.head, span.size)
         ):
             if name.value != NULL:
                 return <object>name.value
@@ -1574,7 +1757,7 @@ cdef class JsonMemo:
         return token_text(&token)
 
     cdef Py_ssize_t place(self, JsonPayload payload, str name) except -2:
-        """Which member a look-up takes, -1 if there is none. No name stands twice."""
+        """Which member a look-up takes, -1 if there is none."""
         cdef PyObject *known = NULL
         cdef JsonName *found
         cdef Py_ssize_t i
@@ -1584,9 +1767,9 @@ cdef class JsonMemo:
             found = self.names[<Py_ssize_t>number]
             if found.turn == payload.turn:
                 return -1 if found.body else found.place
-            for i in range(payload.span_count):
-                if payload.spans[i].name == found.number:
-                    return i
+            i = self.place_of(payload, found)
+            if i >= 0:
+                return i
         cdef bytes wanted = None
         cdef const char *text
         cdef Py_ssize_t size
@@ -1602,8 +1785,18 @@ cdef class JsonMemo:
         for i in range(payload.span_count):
             found = self.names[payload.spans[i].name]
             if found.head - 3 == size and folded_equal(found.raw + 1, text, size):
-                return i
+                return self.place_of(payload, found)
         return -1
+
+    cdef Py_ssize_t place_of(self, JsonPayload payload, const JsonName *name) noexcept:
+        """The member of this name that counts: the first, of Event-Name the last."""
+        cdef Py_ssize_t i, place = -1
+        for i in range(payload.span_count):
+            if payload.spans[i].name == name.number:
+                place = i
+                if name != self.event_name:
+                    break
+        return place
 
     cdef object find(self, JsonPayload payload, str name):
         cdef Py_ssize_t i
@@ -1614,15 +1807,21 @@ cdef class JsonMemo:
         return None if i < 0 else self.value_of(payload, i, self.names[payload.spans[i].name])
 
     cdef dict headers(self, Memo memo, JsonPayload payload):
-        cdef dict headers = __Pyx_PyDict_NewPresized(payload.span_count)
+        cdef dict headers = {}
         cdef Py_ssize_t i
         cdef JsonName *name
+        cdef bint wins
         for i in range(payload.span_count):
             if payload.generation != self.generation:  # whatever ran meanwhile
                 return payload.headers(memo)
             name = self.names[payload.spans[i].name]
             key = <object>name.name
-            PyDict_SetItem(headers, key, self.value_of(payload, i, name))
+            wins = payload.distinct or name == self.event_name
+            value = self.value_of(payload, i, name)
+            if wins:
+                PyDict_SetItem(headers, key, value)
+            else:
+                PyDict_SetDefault(headers, key, value)
         return headers
 
 
@@ -2361,7 +2560,7 @@ cdef class Message:
 
     cdef object find_json(self, object name, bint last):
         cdef JsonPayload payload = self.json()
-        if payload.spans != NULL and type(name) is str:  # where no name stands twice, the last is the first
+        if payload.spans != NULL and (payload.distinct or not last) and type(name) is str:
             return self.memo.find_json(payload, name)
         return payload.look_up(name, last)
 
@@ -2632,8 +2831,24 @@ cdef class Message:
         cdef bint replace = errors == "replace"
         if not replace and errors != "surrogateescape":
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
-        json = self.plain_json(replace) if type(self).body is BODY else None
+        json = None
+        if type(self).body is BODY:
+            json = self.json_json(replace) if self.format == JSON else self.plain_json(replace)
         return _to_json(self._fields(), self.body, replace) if json is None else json
+
+    def _mapping(self, bint replace):
+        """See eslcodec._codec_py.Message._mapping."""
+        if self.format == JSON and type(self).body is BODY:
+            return self.json_mapping(replace)
+        return _to_mapping(self._fields(), self.body, replace)
+
+    @cython.critical_section
+    cdef bytes json_json(self, bint replace):
+        return self.json().to_json(replace)
+
+    @cython.critical_section
+    cdef dict json_mapping(self, bint replace):
+        return self.json().mapping(replace)
 
     @cython.critical_section
     cdef bytes plain_json(self, bint replace):

@@ -328,9 +328,9 @@ static inline int same_bytes(const char *a, const char *b, size_t n) {
     uint64_t x, y, z, w;
 #ifdef ESL_SIMD
     if (n >= 16) {
-        const char *last = a + n - 16;
-        bytes16 alike = same16(load16(last), load16(b + n - 16));
-        for (; a < last; a += 16, b += 16) alike = and16(alike, same16(load16(a), load16(b)));
+        bytes16 alike = same16(load16(a + n - 16), load16(b + n - 16));
+        size_t i;
+        for (i = 0; i + 16 < n; i += 16) alike = and16(alike, same16(load16(a + i), load16(b + i)));
         return mask16(alike) == MASK_FULL;
     }
 #endif
