@@ -46,6 +46,10 @@ JSON_NAMES_BYTES: Final = 128 << 10
 """How many names of members it remembers with them, the longest, and all; an event with more is read without. A
 switch's have some 400."""
 
+JSON_DICTS_BYTES: Final = 128 << 10
+JSON_DICTS_BYTES_ALL: Final = 8 << 20
+"""Dicts that are kept to be copied: of a decoder, about 40 shapes of events, and of all decoders of the process."""
+
 JSON_REFUSALS: Final = 16_384
 """After so many names and values for which there was no room, what is remembered is not what comes: it is forgotten."""
 

@@ -24,7 +24,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_Next, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
@@ -127,6 +127,9 @@ cdef enum:
     TEMPLATE_SLOTS = 128
     TEMPLATE_PROBES = 4
     TEMPLATE_LINES = 512
+    DICT_SLOTS = 128
+    DICT_PROBES = 4
+    DICT_USES = 7  # how many misses a dict outlives that was used often
 
 cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
@@ -140,6 +143,8 @@ cdef Py_ssize_t JSON_NAMES_BYTES = limits.JSON_NAMES_BYTES
 cdef Py_ssize_t JSON_VALUE_BYTES = limits.JSON_VALUE_BYTES
 cdef Py_ssize_t LAST_VALUES_BYTES = limits.LAST_VALUES_BYTES
 cdef Py_ssize_t JSON_REFUSALS = limits.JSON_REFUSALS
+cdef Py_ssize_t JSON_DICTS_BYTES = limits.JSON_DICTS_BYTES
+cdef Py_ssize_t JSON_DICTS_BYTES_ALL = limits.JSON_DICTS_BYTES_ALL
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
 
 
@@ -1020,6 +1025,7 @@ cdef class JsonPayload:
     cdef uint32_t size  # of the object
     cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
     cdef uint64_t turn, generation  # of the memo when it was read
+    cdef uint64_t shape  # a hash of the names
 
     def __dealloc__(self):
         PyMem_Free(self.members)
@@ -1466,6 +1472,180 @@ cdef bint is_own(const Token *token) noexcept nogil:
     return token.size == 0
 
 
+cdef struct KnownItem:
+    PyObject *value  # borrowed from the dict
+    uint32_t name
+
+
+cdef struct KnownDict:
+    uint64_t shape
+    PyObject *headers  # owned; NULL if there is none
+    KnownItem *items
+    Py_ssize_t count
+    Py_ssize_t size
+    int uses
+
+
+@cython.final
+@cython.no_gc
+cdef class Budget:
+    """Bytes that many may have together."""
+
+    cdef Py_ssize_t left
+
+    @cython.critical_section
+    cdef bint take(self, Py_ssize_t size):
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    @cython.critical_section
+    cdef int give(self, Py_ssize_t size):
+        self.left += size
+        return 0
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+
+cdef Budget DICTS = Budget.__new__(Budget)
+DICTS.left = JSON_DICTS_BYTES_ALL
+
+
+@cython.final
+@cython.no_gc
+cdef class KnownDicts:
+    """The headers of the last events as dicts, by their names: to copy one and replace what differs is the fast way.
+
+    They are kept for those shapes that come most often.
+    """
+
+    cdef KnownDict slots[DICT_SLOTS]
+    cdef Py_ssize_t bytes
+    cdef unsigned int hand
+    cdef Budget budget
+
+    def __cinit__(self):
+        self.budget = DICTS
+
+    def __dealloc__(self):
+        self.clear()
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef int clear(self) except -1:
+        cdef Py_ssize_t i
+        for i in range(DICT_SLOTS):
+            self.drop(&self.slots[i])
+        return 0
+
+    cdef int drop(self, KnownDict *slot) except -1:
+        cdef PyObject *headers = slot.headers
+        cdef KnownItem *items = slot.items
+        if headers != NULL:
+            slot.headers = NULL
+            slot.items = NULL
+            slot.uses = 0
+            self.bytes -= slot.size
+            self.budget.give(slot.size)
+            PyMem_Free(items)
+            Py_XDECREF(headers)
+        return 0
+
+    cdef KnownDict *find(self, uint64_t shape) noexcept nogil:
+        cdef KnownDict *slot
+        cdef Py_ssize_t probe
+        for probe in range(DICT_PROBES):
+            slot = &self.slots[(shape + probe) % DICT_SLOTS]
+            if slot.shape == shape and slot.headers != NULL:
+                return slot
+        return NULL
+
+    cdef KnownDict *get(self, JsonPayload payload) noexcept nogil:
+        """The dict of an event with the same names in the same order, NULL if there is none."""
+        cdef KnownDict *slot = self.find(payload.shape)
+        cdef Py_ssize_t i
+        if slot == NULL or slot.count != payload.span_count:
+            return NULL
+        for i in range(slot.count):
+            if slot.items[i].name != payload.spans[i].name:
+                return NULL
+        if slot.uses < DICT_USES:
+            slot.uses += 1
+        return slot
+
+    cdef KnownDict *slot_for(self, uint64_t shape, Py_ssize_t size) noexcept nogil:
+        """Where a dict can be kept. NULL if there is no room."""
+        cdef KnownDict *slot = self.find(shape)
+        cdef Py_ssize_t probe
+        if slot != NULL or self.bytes + size > JSON_DICTS_BYTES:
+            return slot
+        for probe in range(DICT_PROBES):
+            slot = &self.slots[(shape + probe) % DICT_SLOTS]
+            if slot.headers == NULL:
+                return slot
+        return NULL
+
+    cdef bint has_room(self, uint64_t shape, Py_ssize_t count) noexcept nogil:
+        return self.slot_for(shape, dict_bytes(count)) != NULL
+
+    cdef int keep(self, JsonPayload payload, dict headers) except -1:
+        """Keep a copy, if there is room. If not, one that is little used will have to go."""
+        cdef Py_ssize_t size = dict_bytes(payload.span_count)
+        cdef KnownDict *slot
+        cdef KnownItem *items
+        cdef PyObject *old
+        cdef PyObject *key
+        cdef PyObject *value
+        cdef Py_ssize_t at = 0, count = 0
+        if self.slot_for(payload.shape, size) == NULL:
+            return self.age(payload.shape)
+        copy = PyDict_Copy(headers)
+        slot = self.slot_for(payload.shape, size)  # anew: a garbage collection may have run anything
+        if slot == NULL or len(<dict>copy) != payload.span_count:
+            return 0
+        items = <KnownItem *>PyMem_Malloc(max(payload.span_count, <Py_ssize_t>1) * sizeof(KnownItem))
+        if items == NULL:
+            raise MemoryError
+        if slot.headers != NULL:
+            self.drop(slot)
+        if not self.budget.take(size):
+            PyMem_Free(items)
+            return self.age(payload.shape)
+        while PyDict_Next(copy, &at, &key, &value):
+            items[count].value = value
+            items[count].name = payload.spans[count].name
+            count += 1
+        Py_INCREF(copy)
+        self.bytes += size
+        slot.headers = <PyObject *>copy
+        slot.items = items
+        slot.count = count
+        slot.shape = payload.shape
+        slot.size = size
+        return 0
+
+    cdef int age(self, uint64_t shape) except -1:
+        cdef KnownDict *slot = &self.slots[(shape + self.hand % DICT_PROBES) % DICT_SLOTS]
+        if slot.headers == NULL:
+            slot = &self.slots[self.hand % DICT_SLOTS]
+        self.hand += 1
+        if slot.uses > 0:
+            slot.uses -= 1
+            return 0
+        return self.drop(slot)
+
+
+cdef Py_ssize_t dict_bytes(Py_ssize_t count) noexcept nogil:
+    """The size of a dict with so many items, and of what is noted of it."""
+    cdef Py_ssize_t room = 8
+    while room * 2 // 3 < count:
+        room *= 2
+    return 112 + room * (1 if room <= 256 else 2) + 16 * (room * 2 // 3) + count * <Py_ssize_t>sizeof(KnownItem)
+
+
 @cython.final
 @cython.no_gc  # nothing in it refers to anything of a user's
 cdef class JsonMemo:
@@ -1486,6 +1666,7 @@ cdef class JsonMemo:
     cdef dict numbers  # of the names, by text
     cdef JsonName first  # none itself: `next` of it is the first of an event
     cdef JsonName *event_name
+    cdef KnownDicts dicts
     cdef Span *spans  # of the event that is being read
     cdef Py_ssize_t span_room
     cdef uint64_t turn
@@ -1494,6 +1675,7 @@ cdef class JsonMemo:
 
     def __cinit__(self):
         self.numbers = {}
+        self.dicts = KnownDicts.__new__(KnownDicts)
 
     def __dealloc__(self):
         self.free_names()
@@ -1519,7 +1701,7 @@ cdef class JsonMemo:
         self.names_bytes = self.values_bytes = self.refusals = 0
         self.free_names()
         self.numbers.clear()
-        return 0
+        return self.dicts.clear()
 
     cdef bint read(self, Memo memo, JsonPayload payload) except -1:
         """Find the members of a payload. False if it has to be read in another way."""
@@ -1531,6 +1713,7 @@ cdef class JsonMemo:
         cdef JsonName *before = &self.first
         cdef Py_ssize_t count = 0
         cdef bint own = True, distinct = True
+        cdef uint64_t shape = 0
         if self.refusals >= JSON_REFUSALS:
             self.forget()
         if end - begin >= <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
@@ -1568,6 +1751,7 @@ cdef class JsonMemo:
             self.spans[count].size = <uint32_t>(at - value)
             self.spans[count].name = name.number
             count += 1
+            shape = (shape ^ name.number) * <uint64_t>0x9E3779B97F4A7C15
             before = name
             if at == end:
                 return False
@@ -1585,6 +1769,7 @@ cdef class JsonMemo:
         payload.own = own and distinct
         payload.distinct = distinct
         payload.turn = self.turn
+        payload.shape = shape ^ (shape >> 32)
         payload.generation = self.generation
         return True
 
@@ -1807,13 +1992,53 @@ cdef class JsonMemo:
         return None if i < 0 else self.value_of(payload, i, self.names[payload.spans[i].name])
 
     cdef dict headers(self, Memo memo, JsonPayload payload):
-        cdef dict headers = {}
+        cdef dict headers = None
+        if payload.generation == self.generation and payload.distinct:
+            headers = self.changed(payload)
+        if headers is None:
+            headers = self.fresh(payload)
+        return payload.headers(memo) if headers is None else headers
+
+    cdef dict changed(self, JsonPayload payload):
+        """A copy of the headers of an earlier event, with what differs. None if there is none."""
+        cdef KnownDict *slot = self.dicts.get(payload)
+        if slot == NULL:
+            return None
+        cdef dict known = <dict>slot.headers
+        cdef dict headers = PyDict_Copy(known)
+        cdef Py_ssize_t i
+        cdef PyObject *value
+        cdef JsonName *name
+        cdef Span *span
+        for i in range(payload.span_count):
+            if payload.generation != self.generation or slot.headers != <PyObject *>known:
+                return None  # whatever ran meanwhile
+            span = &payload.spans[i]
+            name = self.names[span.name]
+            value = slot.items[i].value
+            if name.turn == payload.turn and name.value == value:
+                continue
+            if stands_for(<object>value, payload.text() + span.at, span.size):
+                continue
+            key = <object>name.name
+            text = self.value_of(payload, i, name)
+            PyDict_SetItem(headers, key, text)
+            if slot.headers == <PyObject *>known:
+                PyDict_SetItem(known, key, text)
+                slot.items[i].value = <PyObject *>text
+        return headers
+
+    cdef dict fresh(self, JsonPayload payload):
+        """The headers as a new dict; None if what is remembered is not of this time."""
+        cdef bint keep = payload.distinct and self.dicts.has_room(payload.shape, payload.span_count)
+        # A dict made with its size costs less to fill, but more to copy and to look up in.
+        cdef dict headers = {} if keep else __Pyx_PyDict_NewPresized(payload.span_count)
         cdef Py_ssize_t i
         cdef JsonName *name
         cdef bint wins
         for i in range(payload.span_count):
             if payload.generation != self.generation:  # whatever ran meanwhile
-                return payload.headers(memo)
+                return None
             name = self.names[payload.spans[i].name]
             key = <object>name.name
             wins = payload.distinct or name == self.event_name
@@ -1822,7 +2047,20 @@ cdef class JsonMemo:
                 PyDict_SetItem(headers, key, value)
             else:
                 PyDict_SetDefault(headers, key, value)
+        if payload.distinct:
+            self.dicts.keep(payload, headers)
         return headers
+
+
+cdef inline bint stands_for(object text, const char *p, uint32_t size) noexcept:
+    """Whether the member's value at p is surely this text."""
+    return (
+        PyUnicode_IS_COMPACT_ASCII(text)
+        and PyUnicode_GET_LENGTH(text) + 2 == size
+        and p[0] == c'"'
+        and same_bytes(p + 1, <const char *>PyUnicode_DATA(text), size - 2)
+        and memchr(p, c"\\", size) == NULL
+    )
 
 
 cdef inline bint stands(const JsonName *name, const char *at, const char *end) noexcept nogil:
