@@ -1317,14 +1317,53 @@ cdef class JsonPayload:
         return token_text(&self.body).encode("utf-8", "surrogateescape")
 
 
+cdef inline bint is_array_text(const char *p, Py_ssize_t size) noexcept nogil:
+    return size >= 7 and memcmp(p, b"ARRAY::", 7) == 0
+
+
+cdef bint is_own(const Token *token) noexcept nogil:
+    """Whether the value of a header stands there as `to_json` would write it."""
+    cdef Scanner scanner
+    cdef Token item
+    if token.kind <= ESCAPED:
+        return not is_array_text(token.text, token.size) and is_own_string(token.text, token.size)
+    if token.kind != ARRAY:
+        return False
+    scanner.at = token.text
+    scanner.end = token.text + token.size
+    while scanner.at < scanner.end:
+        if not scan_string(&scanner, &item, NO_STRING) or not is_own_string(item.text, item.size):
+            return False
+        if scanner.at == scanner.end:
+            return True
+        if scanner.at[0] != c",":
+            return False
+        scanner.at += 1
+    return token.size == 0
+
+
+cdef struct KnownItem:
+    PyObject *value  # borrowed from the dict
+    uint32_t name
+
+
+cdef struct KnownDict:
+    uint64_t shape
+    PyObject *headers  # owned; NULL if there is none
+    KnownItem *items
+    Py_ssize_t count
+    Py_ssize_t size
+    int uses
+
+
 cdef int write_token(Out *out, const Token *token, bint replace) except -1:
     """A value as it is written in JSON: the text of an array as an array."""
     if token.kind == ARRAY:
         return write_items(out, token, replace)
+    if token.kind == ESCAPED and not is_own(token):
+        return write_unescaped(out, token, replace, write_text)  # an array's text may be escaped
     if not is_array_text(token.text, token.size):
         return write_name(out, token, replace)
-    if token.kind == ESCAPED:
-        return write_unescaped(out, token, replace, write_text)
     cdef int invalid = 0
     return write_text(out, token.text, token.size, replace, &invalid)
 
@@ -1445,45 +1484,6 @@ cdef struct JsonName:
     bint body  # it is `_body`
     JsonName *next  # what stood behind it last, and the time before
     JsonName *other
-
-
-cdef inline bint is_array_text(const char *p, Py_ssize_t size) noexcept nogil:
-    return size >= 7 and memcmp(p, b"ARRAY::", 7) == 0
-
-
-cdef bint is_own(const Token *token) noexcept nogil:
-    """Whether the value of a header stands there as `to_json` would write it."""
-    cdef Scanner scanner
-    cdef Token item
-    if token.kind <= ESCAPED:
-        return not is_array_text(token.text, token.size) and is_own_string(token.text, token.size)
-    if token.kind != ARRAY:
-        return False
-    scanner.at = token.text
-    scanner.end = token.text + token.size
-    while scanner.at < scanner.end:
-        if not scan_string(&scanner, &item, NO_STRING) or not is_own_string(item.text, item.size):
-            return False
-        if scanner.at == scanner.end:
-            return True
-        if scanner.at[0] != c",":
-            return False
-        scanner.at += 1
-    return token.size == 0
-
-
-cdef struct KnownItem:
-    PyObject *value  # borrowed from the dict
-    uint32_t name
-
-
-cdef struct KnownDict:
-    uint64_t shape
-    PyObject *headers  # owned; NULL if there is none
-    KnownItem *items
-    Py_ssize_t count
-    Py_ssize_t size
-    int uses
 
 
 @cython.final
