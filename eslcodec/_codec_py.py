@@ -1278,6 +1278,10 @@ class Message(Mapping[str, str]):
         """
         return None
 
+    def _mapping(self, replace: bool) -> dict[str, str | list[str]]:
+        """What `to_json` writes."""
+        return to_mapping(self._fields(), self.body, replace)
+
     def getlist(self, name: str) -> list[str]:
         """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.
 

@@ -35,6 +35,24 @@ TEMPLATE_BYTES: Final = 32 << 10
 """The compiled core's way to the same: up to 128 header blocks whole, none longer than this, each with its dict and its
 JSON. An event of a switch has 2 to 10 KB of them, a channel full of variables 30; bodies are never kept."""
 
+LAST_VALUES_BYTES: Final = 64 << 10
+JSON_VALUE_BYTES: Final = 256
+"""What a decoder's compiled core keeps of JSON events' last values, each of a name, and the longest of them: 1 500
+headers of a channel full of variables have 40 KB."""
+
+JSON_NAMES: Final = 4096
+JSON_NAME_BYTES: Final = 256
+JSON_NAMES_BYTES: Final = 128 << 10
+"""How many names of members it remembers with them, the longest, and all; an event with more is read without. A
+switch's have some 400."""
+
+JSON_DICTS_BYTES: Final = 128 << 10
+JSON_DICTS_BYTES_ALL: Final = 8 << 20
+"""Dicts that are kept to be copied: of a decoder, about 40 shapes of events, and of all decoders of the process."""
+
+JSON_REFUSALS: Final = 16_384
+"""After so many names and values for which there was no room, what is remembered is not what comes: it is forgotten."""
+
 NOTICE_BYTES: Final = 1024
 KEPT_FRAME_BYTES: Final = 64 << 10
 """What is kept of the frame that came out last, for `IncompleteFrame` to look in: no notice of a switch is longer than
