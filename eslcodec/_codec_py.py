@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
 from ._ctext import word
-from ._json import Field, joined
+from ._json import Field, is_flat, joined
 from .errors import (
     BodyTooLarge,
     HeaderTooLarge,
@@ -802,6 +802,7 @@ class Message(Mapping[str, str]):
 
     __slots__ = (
         "_checked",
+        "_flat",
         "_folded",
         "_format",
         "_frame",
@@ -827,6 +828,7 @@ class Message(Mapping[str, str]):
     _members: tuple[_json.Member, ...] | None  # of JSON events that the quick reader can read, once it has
     _opened: dict[str, Any] | None  # and by name, the body too; empty for others
     _parsed: _Parsed | None  # of JSON and XML events
+    _flat: bool | None  # of JSON events; None while not known
     _head_stop: int  # where the blank line of the block that is read begins; -1 while not known
     _checked: int  # no blank line begins before this index
 
@@ -855,7 +857,7 @@ class Message(Mapping[str, str]):
         if format == PLAIN:
             self._needles = memo.needles
             return
-        self._needles = self._parsed = self._members = self._opened = None
+        self._needles = self._parsed = self._members = self._opened = self._flat = None
         if format == FRAME and self._frame.startswith(b"Event-Name:"):
             self._format = FRAME_ENCODED
 
@@ -1124,12 +1126,16 @@ class Message(Mapping[str, str]):
 
         Of a plain payload without `[` in its header lines: the value of the only line with that name in any ASCII case,
         None if there is no such line. False in every other case, among them: an empty value, one with blanks before it,
-        an array.
+        an array. Of a JSON payload the same, if `_json.is_flat` says so.
         """
-        if self._format != PLAIN or not isinstance(name, str) or not name.isascii() or not name:
+        if self._format not in (PLAIN, JSON) or not isinstance(name, str) or not name.isascii() or not name:
             return False
+        if any(byte in name for byte in ":[\n"):
+            return False
+        if self._format == JSON:
+            return self._lone_member(name)
         block = self._block()
-        if b"[" in block or any(byte in name for byte in ":[\n"):
+        if b"[" in block:
             return False
         lines = _lone_lines(name)(b"\n" + block)
         if not lines:
@@ -1140,12 +1146,34 @@ class Message(Mapping[str, str]):
         text = _value(value[1:])
         return False if text.startswith("ARRAY::") else text
 
+    def _lone_member(self, name: str) -> str | bool | None:
+        if not self._is_flat():
+            return False
+        folded = name.lower()
+        values = [value for key, value in self._load()[0] if key.isascii() and key.lower() == folded]
+        if not values:
+            return None
+        value = values[0]
+        if len(values) > 1 or not value or not isinstance(value, str) or value.startswith("ARRAY::"):
+            return False
+        return value
+
+    def _is_flat(self) -> bool:
+        """Whether a JSON payload is (`_json.is_flat`)."""
+        if self._flat is None:
+            self._flat = self._load()[2] is None and is_flat(self._frame[self._split :])
+        return self._flat
+
     def _survey(self) -> tuple[int, bool] | None:
         """How many header lines a plain payload has, and whether one is an array.
 
-        None for another format, and where a line is not cut at its first colon, a value is empty or begins with a
-        blank, an array has less than two items or first an empty one or an array's text, or a `[` stands anywhere.
+        None where a line is not cut at its first colon, a value is empty or begins with a blank, an array has less than
+        two items or first an empty one or an array's text, or a `[` stands anywhere. Of a JSON payload that is flat
+        (`_json.is_flat`) the same of its members and its body; None also where an item has `|:` in it, and where there
+        are no members. None for other formats.
         """
+        if self._format == JSON:
+            return self._survey_members() if self._is_flat() else None
         if self._format != PLAIN:
             return None
         block = self._block().removesuffix(b"\n")
@@ -1157,6 +1185,17 @@ class Message(Mapping[str, str]):
         if any("|:" not in array or array.startswith(("ARRAY::|:", "ARRAY::ARRAY::")) for array in arrays):
             return None
         return block.count(b"\n") + 1, bool(arrays)
+
+    def _survey_members(self) -> tuple[int, bool] | None:
+        fields, body, _ = self._load()
+        lists = [value for _, value in fields if isinstance(value, list)]
+        texts = [value for _, value in fields if isinstance(value, str)]
+        if not fields or body == b"" or any(not text or text.startswith("ARRAY::") for text in texts):
+            return None
+        for items in lists:
+            if len(items) < 2 or not items[0] or items[0].startswith("ARRAY::") or any("|:" in item for item in items):
+                return None
+        return len(fields), bool(lists)
 
     def select(self, *names: str, errors: str = "surrogateescape") -> tuple[str | None, ...]:
         """The values of several names in one pass over the bytes, None where absent.

@@ -38,6 +38,13 @@ _LITERALS: Final[dict[object, str]] = {None: "null", True: "true", False: "false
 _MOST_BRACKETS: Final = 100  # so deep the standard library's reader may call itself: some threads' stacks are small
 BODY_NAMES: Final = frozenset(map("".join, product("_", "bB", "oO", "dD", "yY")))
 _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_SURROGATE: Final = re.compile(rb"\\u[dD]")
+_MEMBER: Final = re.compile(
+    rb'[{,]W"([^"\\\[]*)"W:W(T|\[W(?:TW(?:,WTW)*)?\])W'.replace(b"W", rb"[ \t\r\n]*").replace(
+        b"T", rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+    ),
+    re.DOTALL,
+)
 
 
 class Fault(Exception):
@@ -170,6 +177,28 @@ def scan(payload: bytes) -> tuple[list[Field], bytes | None]:
             raise fault(payload, at, "a comma or the end of the object")
         at = _skip(payload, at + 1)
     return fields, body
+
+
+def is_flat(payload: bytes) -> bool:
+    """Whether a payload that `read` takes is what a switch writes, so that every reader of JSON reads the same in it.
+
+    Its members are texts and arrays of texts, their names stand there as they are, without `[`; there is one body at
+    most, a text. No surrogate is escaped, nor does anything look as if one were.
+    """
+    if _SURROGATE.search(payload):
+        return False
+    at = _skip(payload, 0)
+    bodies = 0
+    if payload[_skip(payload, at + 1)] == 0x7D:
+        return True
+    while payload[at] != 0x7D:
+        member = _MEMBER.match(payload, at)
+        if member is None:
+            return False
+        if member[1].lower() == b"_body":
+            bodies += 1 if payload[member.start(2)] == 0x22 else 2
+        at = member.end()
+    return bodies < 2
 
 
 def joined(value: str | list[str]) -> str:
