@@ -9,6 +9,7 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
   (scan.h). Absence costs one such pass, so look-ups need no index.
 * `asdict` compares an event's bytes with those of an earlier event that had the same names in the same order, copies
   that one's dict and replaces what differs (`Template`). Nine lines in ten are alike, and equal bytes need no parsing.
+* A JSON event is compared, member by member, with what was last behind the same name (`JsonMemo`).
 
 Functions that hold pointers into a message's bytes hold the bytes object as well. Lists are made by loops that append:
 what Cython makes of a list comprehension frees an item twice when the list cannot grow.
@@ -1537,6 +1538,22 @@ cdef class JsonPayload:
                     last = i
         return last
 
+    cdef int put_others(self, dict mapping, bint replace) except -1:
+        """Make of `headers`, of what was read by spans and stands there as it would be written, what `mapping` gives."""
+        cdef Py_ssize_t i
+        cdef Token token
+        for i in range(self.span_count):
+            if self.text()[self.spans[i].at] == c"[":
+                token = self.span_name(i)
+                name = token_text(&token)
+                token = self.span_value(i)
+                mapping[name] = array_items(&token)
+        if self.has_body:
+            token = self.span_value(self.span_count)
+            text = token_text(&token)
+            mapping["_body"] = clean(text) if replace else text
+        return 0
+
     cdef dict mapping(self, bint replace):
         """The headers and the body as `to_mapping` gives them."""
         cdef Py_ssize_t i, distinct
@@ -1668,16 +1685,19 @@ cdef int write_items(Out *out, const Token *array, bint replace) except -1:
 
 cdef object token_shown(const Token *token, bint replace):
     """A value as `to_mapping` has it: an array as a list."""
-    cdef list items = []
+    cdef list items
     if token.kind == ARRAY:
         value = array_items(token)
     else:
         value = token_text(token)
-        if not (<str>value).startswith("ARRAY::"):
+        if token.kind == OTHER or (token.kind == STRING and not is_array_text(token.text, token.size)):
             return clean(value) if replace else value
         value = split_array(value)
+        if isinstance(value, str):
+            return clean(value) if replace else value
     if not replace:
         return value
+    items = []
     for item in value:
         items.append(clean(item))
     return items
@@ -3796,7 +3816,12 @@ cdef class Message:
 
     @cython.critical_section
     cdef dict json_mapping(self, bint replace):
-        return self.json().mapping(replace)
+        cdef JsonPayload payload = self.json()
+        if payload.spans == NULL or not payload.own:
+            return payload.mapping(replace)
+        cdef dict mapping = self.memo.json_headers(payload)  # texts, all of them UTF-8
+        payload.put_others(mapping, replace)
+        return mapping
 
     @cython.critical_section
     cdef bytes plain_json(self, bint replace, bint whole):

@@ -585,9 +585,25 @@ static inline size_t own_escape(const char *p) {
     return p[4] == '0' && strchr("89acd", p[5]) ? 0 : 6; /* \b \t \n \f \r */
 }
 
+/* Whether all of [p, p + n) stands for itself in a JSON string. */
+static inline int all_plain(const char *p, size_t n) {
+#ifdef ESL_SIMD
+#define ODD16(a) or16(or16(equal16(a, '"'), equal16(a, '\\')), not_text16(a))
+    if (n >= 16) {
+        bytes16 odd = ODD16(load16(p + n - 16));
+        size_t i;
+        for (i = 0; i + 16 < n; i += 16) odd = or16(odd, ODD16(load16(p + i)));
+        return mask16(odd) == 0;
+    }
+#endif
+    while (n && is_plain((unsigned char)p[n - 1])) n--;
+    return n == 0;
+}
+
 /* Whether the contents of a JSON string that string_end has passed are what escape_into would write. */
 static inline int is_own_string(const char *p, size_t n) {
     const char *end = p + n;
+    if (all_plain(p, n)) return 1;
     while ((p = plain_end(p, end)) < end) {
         size_t length = 0;
         if (*p == '\\') length = own_escape(p);
