@@ -801,9 +801,11 @@ class ESLevent(HeaderReader):
         name = frame._lone("Event-Name")
         if name is False:
             self._settle()
+            name = frame.get("Event-Name")
+            if name is not None and _is_array(name):
+                self._headers()  # which knows whether that is the text or an array of JSON
             if self._frame is None:  # it has become a list
                 return self._type
-            name = frame.get("Event-Name")
         return (_type_of(name) if isinstance(name, str) else None) or "CUSTOM"
 
     def firstHeader(self) -> str | None:

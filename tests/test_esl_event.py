@@ -951,6 +951,15 @@ def test_plain_event_of_no_bytes_is_an_event_without_headers(ESL, strict):
     assert (event.getType(), event.serialize(), event.firstHeader()) == ("CUSTOM", "\n", None)
 
 
+@pytest.mark.parametrize("names", [["DTMF"], ["DTMF", "TALK"], ["DTMF", "DTMF"], ["FOO", "DTMF"]])
+def test_array_of_names_in_json_is_no_type(ESL, strict, names):
+    payload = json.dumps({"Event-Name": names}).encode()
+    with wires(ESL) as wire_of:
+        said = b"Content-Type: text/event-json\nContent-Length: %d\n\n%b" % (len(payload), payload)
+        event = wire_of(said).con.recvEvent()
+    assert event.getType() == "CUSTOM"
+
+
 @pytest.mark.parametrize("text", ["null", "true", "[]", '["x"]', "5", "{}"])
 def test_json_event_that_is_no_object_is_an_event_without_headers(ESL, strict, text):
     with wires(ESL) as wire_of:
