@@ -1143,6 +1143,10 @@ class Message(Mapping[str, str]):
         """
         return to_json(self._fields(), self.body, replaces(errors))
 
+    def _mapping(self, replace: bool) -> dict[str, str | list[str]]:
+        """`Event.to_dict`."""
+        return to_mapping(self._fields(), self.body, replace)
+
     def getlist(self, name: str) -> list[str]:
         """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
-from ._codec_py import replaces, to_mapping
+from ._codec_py import replaces
 from ._ctext import quoted, word
 from ._json import Field
 from .enums import LogLevel
@@ -192,7 +192,7 @@ class Event(Message):
             >>> Event.build("DTMF", {"A": ["x", "y"]}, "b").to_dict()
             {'Event-Name': 'DTMF', 'A': ['x', 'y'], 'Content-Length': '1', '_body': 'b'}
         """
-        return to_mapping(self._fields(), self.body, replaces(errors))
+        return self._mapping(replaces(errors))
 
     @property
     def name(self) -> str | None:
