@@ -26,7 +26,7 @@ from cpython.buffer cimport (
 )
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -57,6 +57,19 @@ cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
     const char *find_name(const char *p, const char *end, const char *name, size_t size, const char **folded)
     const char *find_cut(const char *p, const char *end)
+    ctypedef struct Bits:
+        uint64_t *feeds
+        uint64_t *colons
+        size_t room
+        size_t words
+        size_t stop
+    const size_t BITS_MORE
+    int index_block(Bits *bits, const char *p, const char *end)
+    const char *index_name(
+        const Bits *bits, const char *p, const char *start, const char *name, size_t size, const char **folded
+    )
+    const char *index_feed(const Bits *bits, const char *p, const char *start)
+    const char *usual_head(const char *p, const char *end, int64_t *length, Py_ssize_t *at, Py_ssize_t *type_size)
     size_t count_byte(const char *p, const char *end, char byte)
     const char *find_feed(const char *p, const char *end)
     int same_bytes(const char *a, const char *b, size_t n)
@@ -92,21 +105,58 @@ cdef extern from *:
     #else
     #define ESL_HAS_SIMD 0
     #endif
+    #ifndef ESL_AVX2
+    #define has_avx2() 0
+    static int use_avx2;
+    #endif
     #ifndef ESL_BUILD /* which kind, setup.py says */
     #define ESL_BUILD other
     #endif
     #define ESL_TEXT_OF(name) #name
     #define ESL_TEXT(name) ESL_TEXT_OF(name)
+
+    /* A bytes object to which there is one reference, with another size. NULL, and nothing has changed, if there is no
+     * memory; _PyBytes_Resize() would have lost what is in it. */
+    static PyObject *resize_bytes(PyObject *bytes, Py_ssize_t size) {
+    #ifdef Py_TRACE_REFS /* which keeps the addresses of all objects */
+        PyObject *resized = PyBytes_FromStringAndSize(NULL, size);
+        Py_ssize_t old = PyBytes_GET_SIZE(bytes);
+        if (!resized) { PyErr_Clear(); return NULL; }
+        memcpy(PyBytes_AS_STRING(resized), PyBytes_AS_STRING(bytes), (size_t)(size < old ? size : old));
+        Py_DECREF(bytes);
+    #else
+        PyObject *resized = (PyObject *)PyObject_Realloc(bytes, offsetof(PyBytesObject, ob_sval) + (size_t)size + 1);
+        if (!resized) return NULL;
+        Py_SET_SIZE((PyVarObject *)resized, size);
+        PyBytes_AS_STRING(resized)[size] = 0;
+    #endif
+        return resized;
+    }
+
+    /* The same for fewer bytes, which always succeeds. */
+    static PyObject *trim_bytes(PyObject *bytes, Py_ssize_t size) {
+        PyObject *trimmed = resize_bytes(bytes, size);
+        if (trimmed) return trimmed;
+        Py_SET_SIZE((PyVarObject *)bytes, size);
+        PyBytes_AS_STRING(bytes)[size] = 0;
+        return bytes;
+    }
     """
+    PyObject *resize_bytes(PyObject *data, Py_ssize_t size)
+    PyObject *trim_bytes(PyObject *data, Py_ssize_t size) noexcept
     const bint HAS_GIL "ESL_HAS_GIL"
     const bint HAS_SIMD "ESL_HAS_SIMD"
+    bint has_avx2()
+    bint use_avx2
     const char *BUILD "ESL_TEXT(ESL_BUILD)"
     const unsigned long CYTHON_HEX_VERSION
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
+use_avx2 = has_avx2()
+
 __impl__ = "c"
 __build__ = (
-    f"{BUILD.decode()} build, {'' if HAS_SIMD else 'no '}SIMD, "
+    f"{BUILD.decode()} build, {'AVX2' if use_avx2 else 'SIMD' if HAS_SIMD else 'no SIMD'}, "
     f"Cython {CYTHON_HEX_VERSION >> 24}.{CYTHON_HEX_VERSION >> 16 & 255}.{CYTHON_HEX_VERSION >> 8 & 255}"
 )
 
@@ -117,8 +167,12 @@ cdef enum:
     PLAIN = 2
     JSON = 3
     XML = 4
+    KNOWN_TYPE_BYTES = 32  # no Content-Type of a switch has as many
     # Values longer than this are decoded in memory of their own, shorter ones on the stack.
     STACK_BYTES = 1024
+    # Where line feeds and colons are is found in so many words of 64 bytes at first, and at most: 256 KiB of headers.
+    INDEX_WORDS_MIN = 128
+    INDEX_WORDS_MAX = 4096
     # A dict is made large enough for as many headers as a block has lines, but only up to here: lines may be anything.
     PRESIZED_LINES = 4096
     # Names of the process; a power of two, as the next.
@@ -146,6 +200,7 @@ cdef Py_ssize_t VALUE_BYTES = limits.MEMO_VALUE_BYTES
 cdef Py_ssize_t VALUES_BYTES = limits.MEMO_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
+cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
 
 
@@ -583,6 +638,10 @@ cdef class Memo:
     cdef uint64_t turn
     cdef bint busy  # a walk is under way: an object that it makes may let other code run, which does without
     cdef Out scratch  # for JSON on its way out
+    cdef uint64_t numbered  # messages that were numbered so far, from 1
+    cdef uint64_t indexed  # the number of the message that `bits` tell of
+    cdef Bits bits
+    cdef bint whole  # whether they tell of all its headers
 
     def __cinit__(self):
         self.names = SHARED_NAMES if HAS_GIL else Names()
@@ -593,6 +652,7 @@ cdef class Memo:
         PyMem_Free(self.lines)
         PyMem_Free(self.values)
         PyMem_Free(self.scratch.data)
+        PyMem_Free(self.bits.feeds)
 
     def __reduce__(self):
         return refuse_pickle(self)
@@ -600,6 +660,57 @@ cdef class Memo:
     cdef object name(self, const char *p, Py_ssize_t size):
         """A header's name as text."""
         return self.names.name(p, size)
+
+    @cython.critical_section
+    cdef bint find_line(self, Message message, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
+        """`Message.find_line` by an index, if there can be one."""
+        return message.search(self.index(message), name, size, found, last)
+
+    # What follows is called in its critical section only.
+
+    cdef const Bits *index(self, Message message) noexcept:
+        """Where the line feeds and colons of an event's headers are, NULL if there is no blank line or too much.
+
+        The message that was asked last is known by its number: a reference would keep its body.
+        """
+        cdef const char *p = PyBytes_AS_STRING(message.frame_)
+        if message.number == 0:
+            self.numbered += 1
+            message.number = self.numbered
+        if self.indexed != message.number:
+            self.indexed = message.number
+            self.whole = self.read_bits(p + message.split - 1, p + PyBytes_GET_SIZE(message.frame_))
+        if not self.whole:
+            return NULL
+        message.head_stop = message.split - 1 + <Py_ssize_t>self.bits.stop
+        return &self.bits
+
+    cdef bint read_bits(self, const char *p, const char *end) noexcept:
+        cdef int found
+        self.bits.words = 0
+        while True:
+            found = index_block(&self.bits, p, end)
+            if found >= 0:
+                return found
+            if not self.make_bits_room():
+                return False
+
+    cdef bint make_bits_room(self) noexcept:
+        cdef Bits bits = self.bits
+        cdef size_t room = max(2 * bits.room, <size_t>INDEX_WORDS_MIN)
+        if room > INDEX_WORDS_MAX:
+            return False
+        cdef uint64_t *words = <uint64_t *>PyMem_Malloc(2 * (room + BITS_MORE) * sizeof(uint64_t))
+        if words == NULL:
+            return False
+        if bits.words:
+            memcpy(words, bits.feeds, bits.words * sizeof(uint64_t))
+            memcpy(words + room + BITS_MORE, bits.colons, bits.words * sizeof(uint64_t))
+        PyMem_Free(bits.feeds)
+        self.bits.feeds = words
+        self.bits.colons = words + room + BITS_MORE
+        self.bits.room = room
+        return True
 
     # What follows is called in its critical section, and while it is busy.
 
@@ -1690,30 +1801,49 @@ cdef list array_items(const Token *array):
 cdef class Store:
     """Memory for unread bytes."""
 
+    cdef PyObject *memory  # a bytes object that nobody else knows, so that a large frame can become it
     cdef char *data
     cdef Py_ssize_t capacity
     cdef Py_ssize_t exports  # memoryviews of windows that are not released
     cdef Py_ssize_t moves  # how often `data` has become another place
 
     def __dealloc__(self):
-        PyMem_Free(self.data)
+        Py_XDECREF(self.memory)
 
     def __reduce__(self):
         return refuse_pickle(self)
 
     cdef int resize(self, Py_ssize_t capacity) except -1:
-        cdef char *data = <char *>PyMem_Realloc(self.data, capacity)
-        if data == NULL:
+        """Become larger or smaller; what does not succeed changes nothing."""
+        cdef PyObject *memory = resize_bytes(self.memory, capacity)
+        if memory == NULL:
             raise MemoryError
-        self.data = data
+        self.memory = memory
+        self.data = PyBytes_AS_STRING(<object>memory)
         self.capacity = capacity
         self.moves += 1
         return 0
 
+    cdef bytes give(self, Py_ssize_t start, Py_ssize_t end):
+        """What stands at [start, end), for which the memory itself is given away."""
+        memmove(self.data, self.data + start, end - start)
+        cdef PyObject *memory = trim_bytes(self.memory, end - start)
+        cdef bytes frame = <bytes>memory
+        Py_DECREF(frame)  # `frame` has it
+        self.memory = NULL
+        self.data = NULL
+        self.capacity = 0
+        self.moves += 1
+        return frame
+
 
 cdef Store new_store(Py_ssize_t capacity):
     cdef Store store = Store.__new__(Store)
-    store.resize(capacity)
+    memory = PyBytes_FromStringAndSize(NULL, capacity)
+    Py_INCREF(memory)
+    store.memory = <PyObject *>memory
+    store.data = PyBytes_AS_STRING(memory)
+    store.capacity = capacity
     return store
 
 
@@ -1760,7 +1890,7 @@ cdef class Window:
 
 cdef struct Place:
     # Where a splitter is. `feed_eof` goes on with one of its own: another thread may run whenever an error is raised.
-    Py_ssize_t start  # of the unread bytes in the store
+    Py_ssize_t start  # of the unread bytes
     Py_ssize_t searched
     Py_ssize_t block_end
     Py_ssize_t taken
@@ -1777,8 +1907,9 @@ cdef class FrameSplitter:
     # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
+    cdef bytes fed  # where the unread bytes are, if not in the store: read in place, they are copied once
     cdef Place at
-    cdef Py_ssize_t end  # of the unread bytes in the store
+    cdef Py_ssize_t end  # of the unread bytes
     cdef Py_ssize_t max_header, max_body, max_buffered
     cdef bint dead
     cdef bytes last  # the end of the frame that came out last
@@ -1829,7 +1960,7 @@ cdef class FrameSplitter:
         """See eslcodec._codec_py.FrameSplitter.feed."""
         cdef Py_buffer raw
         if type(data) is bytes:
-            self.take_in(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            self.take_in(<bytes>data)
             return
         with _view(data) as view:
             if not view.c_contiguous:
@@ -1841,13 +1972,19 @@ cdef class FrameSplitter:
                 PyBuffer_Release(&raw)
 
     @cython.critical_section
-    cdef int take_in(self, const char *p, Py_ssize_t size) except -1:
-        """`append` for those who are in no critical section."""
-        return self.append(p, size)
+    cdef int take_in(self, bytes data) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if self.dead or size < IN_PLACE_BYTES or self.end != self.at.start or self.pinned():
+            return self.append(PyBytes_AS_STRING(data), size)
+        self.check_room(size)
+        self.shift()
+        self.fed = data
+        self.end = size
+        return 0
 
     @cython.critical_section
     cdef int take_view(self, const char *p, Py_ssize_t size) except -1:
-        """`take_in` of what may be a window of ours: making room would move what is in it."""
+        """Take in bytes of what may be a window of ours: making room would move what is in it."""
         cdef bytes copied
         if self.dead or not self.store.data <= p < self.store.data + self.store.capacity:
             return self.append(p, size)
@@ -1870,11 +2007,36 @@ cdef class FrameSplitter:
             raise LimitExceeded(waiting + <object>size, self.max_buffered)
         return 0
 
+    cdef inline const char *data(self) noexcept:
+        """What the unread bytes are counted from."""
+        return self.store.data if self.fed is None else PyBytes_AS_STRING(self.fed)
+
+    cdef int keep_rest(self, Py_ssize_t size) except -1:
+        """Move what is unread of bytes that are read in place into the store, with room for `size` more behind it."""
+        cdef bytes fed = self.fed  # both are held to the end: letting go of them can let another thread in
+        cdef Store old = self.store
+        cdef Store store = old
+        cdef Py_ssize_t live = self.end - self.at.start
+        cdef Py_ssize_t wanted = live + size
+        if wanted > PY_SSIZE_T_MAX // 3 * 2:
+            raise MemoryError
+        if old.capacity < wanted or (old.capacity > IDLE_BYTES and wanted < old.capacity // 4):
+            store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
+        memcpy(store.data, PyBytes_AS_STRING(fed) + self.at.start, live)
+        self.shift()
+        self.fed = None
+        self.store = store
+        return 0
+
     cdef int reserve(self, Py_ssize_t size) except -1:
         """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
+        if self.fed is not None:
+            self.keep_rest(size)
         self.rearrange(size)
         # Letting a store go can let another thread in, who feeds or asks for a window.
-        while self.store.capacity - self.end < size or self.pinned():
+        while self.fed is not None or self.store.capacity - self.end < size or self.pinned():
+            if self.fed is not None:
+                self.keep_rest(size)
             self.rearrange(size)
         return 0
 
@@ -1913,7 +2075,7 @@ cdef class FrameSplitter:
         return 0
 
     cdef void shift(self) noexcept:
-        """The unread bytes begin at the store's first byte now."""
+        """The unread bytes begin at the first byte now."""
         self.end -= self.at.start
         self.at.searched = max(self.at.searched - self.at.start, 0)
         self.at.block_end = max(self.at.block_end - self.at.start, 0)
@@ -1972,13 +2134,13 @@ cdef class FrameSplitter:
                 break
             advance(&at, end)
         if self.end > at.start:
-            left = PyBytes_FromStringAndSize(self.store.data + at.start, self.end - at.start)
+            left = PyBytes_FromStringAndSize(self.data() + at.start, self.end - at.start)
             if not at.block_end:
                 raise IncompleteFrame(left, before=self.last)
             raise IncompleteFrame(left, at.block_end - at.start, at.length)
 
     cdef Py_ssize_t measure(self, Place *at) except -2:
-        """Where the next frame ends in the store, -1 while it is not whole."""
+        """Where the next frame ends, -1 while it is not whole."""
         if not at.block_end and not self.find_block(at):
             return -1
         if at.length > self.end - at.block_end:
@@ -1986,7 +2148,7 @@ cdef class FrameSplitter:
         return frame_end(at)
 
     cdef bint find_block(self, Place *at) except -1:
-        cdef const char *data = self.store.data
+        cdef const char *data = self.data()
         cdef const char *blank
         cdef Py_ssize_t start = at.start, stop
         if at.searched <= start:
@@ -1994,6 +2156,10 @@ cdef class FrameSplitter:
                 at.start += 1
             at.taken += at.start - start
             start = at.searched = at.start
+            stop = usual_head(data + start, data + self.end, &at.length, &at.type_at, &at.type_size) - data
+            if stop > start and stop - start <= self.max_header and at.length <= self.max_body:
+                at.block_end = stop
+                return True
         stop = self.end if self.end - start <= self.max_header else start + self.max_header
         blank = find_blank(data + at.searched, data + stop)
         if blank == NULL:
@@ -2019,13 +2185,48 @@ cdef class FrameSplitter:
             self.dead = True
             raise
 
+    cdef bytes take_frame(self, Py_ssize_t end):
+        """The bytes of the next frame, which ends at `end`."""
+        cdef Py_ssize_t start = self.at.start
+        cdef bytes frame
+        if self.fed is not None and start == 0 and end == PyBytes_GET_SIZE(self.fed):
+            frame = self.fed
+        elif HAS_GIL and end - start > IDLE_BYTES and self.fed is None and not (self.store.exports or self.pinned()):
+            return self.take_store(end)
+        else:
+            frame = PyBytes_FromStringAndSize(self.data() + start, end - start)
+        self.last = last_of(frame)
+        advance(&self.at, end)
+        return frame
+
+    cdef bytes take_store(self, Py_ssize_t end):
+        """The same for a large frame, which gets the store's memory: no second copy, not even for a moment."""
+        cdef Store old = self.store
+        cdef Py_ssize_t start = self.at.start, rest = self.end - end
+        cdef bytes last = PyBytes_FromStringAndSize(old.data + end - NOTICE_BYTES, NOTICE_BYTES)
+        cdef Store store = new_store(max(rest + rest // 2, RECEIVE_BYTES_MIN))
+        memcpy(store.data, old.data + end, rest)
+        cdef bytes frame = old.give(start, end)
+        advance(&self.at, end)
+        self.shift()
+        self.store = store
+        self.last = last
+        return frame
+
+    cdef int pause(self) except -1:
+        """Once no frame is whole: of bytes that are read in place, only the rest is kept."""
+        if self.fed is not None:
+            self.keep_rest(0)
+        return 0
+
     @cython.critical_section
     def next_frame(self):
         """See eslcodec._codec_py.FrameSplitter.next_frame."""
         cdef Py_ssize_t end = self.take_measure()
         if end < 0:
+            self.pause()
             return None
-        cdef const char *data = self.store.data
+        cdef const char *data = self.data()
         block = PyBytes_FromStringAndSize(data + self.at.start, self.at.block_end - self.at.start)
         body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
         self.last = last_of(body or block)
@@ -2104,6 +2305,9 @@ cdef int64_t read_length(const char *p, Py_ssize_t size) except -1:
     return number
 
 
+cdef tuple NO_ARGUMENTS = ()
+
+
 cdef int format_of(const char *p, Py_ssize_t size) noexcept:
     """How the payload of a frame with this Content-Type is written; FRAME if it is no event."""
     if size == 16 and folded_equal(p, b"text/event-plain", 16):
@@ -2122,6 +2326,10 @@ cdef class MessageDecoder(FrameSplitter):
     cdef list keys, kinds
     cdef type default
     cdef Memo memo
+    cdef char known_type[KNOWN_TYPE_BYTES]  # the Content-Type that came last,
+    cdef Py_ssize_t known_size
+    cdef type known_kind  # what it stands for,
+    cdef char known_format  # and how its payload is written
 
     def __init__(
         self,
@@ -2149,6 +2357,17 @@ cdef class MessageDecoder(FrameSplitter):
             self.kinds = classes
             self.default = default
             self.memo = memo
+            self.known_size = -1
+
+    cdef type look_up(self, const char *p, Py_ssize_t size, int *format):
+        """The class of a frame with this Content-Type, and how its payload is written."""
+        if size != self.known_size or memcmp(p, self.known_type, size) != 0:
+            self.known_kind = self.kind_of(p, size)
+            self.known_format = format_of(p, size)
+            self.known_size = size if size <= KNOWN_TYPE_BYTES else -1
+            memcpy(self.known_type, p, max(self.known_size, 0))
+        format[0] = self.known_format
+        return self.known_kind
 
     cdef type kind_of(self, const char *p, Py_ssize_t size):
         cdef Py_ssize_t i
@@ -2164,23 +2383,21 @@ cdef class MessageDecoder(FrameSplitter):
         cdef Message message
         cdef Place at
         cdef type kind
+        cdef int format
         while True:
             if self.take_measure() < 0:
+                self.pause()
                 return None
             at = self.at
             kind = self.default
+            format = FRAME
             if at.type_size >= 0:
-                kind = self.kind_of(self.store.data + at.start + at.type_at, at.type_size)
-            message = <Message?>kind.__new__(kind)  # which may be anybody's code
+                kind = self.look_up(self.data() + at.start + at.type_at, at.type_size, &format)
+            message = <Message?>(<PyTypeObject *>kind).tp_new(kind, <PyObject *>NO_ARGUMENTS, NULL)  # which may be anybody's code
             if self.at.taken == at.taken:
                 break
-        cdef Py_ssize_t end = frame_end(&self.at)  # it may have moved
-        cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + self.at.start, end - self.at.start)
-        self.last = last_of(frame)
-        advance(&self.at, end)
-        message.adopt(
-            frame, self.memo, at.block_end - at.start, at.length >= 0, PyBytes_AS_STRING(frame) + at.type_at, at.type_size
-        )
+        cdef bytes frame = self.take_frame(frame_end(&self.at))  # it may have moved
+        message.adopt(frame, self.memo, at.block_end - at.start, at.length >= 0, format)
         return message
 
     def next_message(self):
@@ -2233,6 +2450,7 @@ cdef class Message:
     cdef object parsed  # of a JSON event its JsonPayload, of an XML event what the twin's read_payload gives
     cdef Py_ssize_t split
     cdef Py_ssize_t head_stop  # as in the twin
+    cdef uint64_t number  # by which the memo knows it, 0 if it has not been asked
     cdef char format
     cdef bint has_body
 
@@ -2248,26 +2466,23 @@ cdef class Message:
             raise ValueError("a header block ends with its first blank line")
         written, _ = _read_head(head)
         cdef bytes frame = head if body is None else head + body
-        if written is None:
-            self.adopt(frame, None, size, body is not None, NULL, -1)
-        elif body is None and format_of(written, len(written)) > PLAIN:
+        cdef int format = FRAME if written is None else format_of(written, len(written))
+        if body is None and format > PLAIN:
             raise InvalidContentLength()
-        else:
-            self.adopt(frame, None, size, body is not None, written, len(written))
+        self.adopt(frame, None, size, body is not None, format)
 
     @cython.critical_section
-    cdef int adopt(
-        self, bytes frame, Memo memo, Py_ssize_t split, bint has_body, const char *content_type, Py_ssize_t type_size
-    ) except -1:
+    cdef int adopt(self, bytes frame, Memo memo, Py_ssize_t split, bint has_body, int format) except -1:
         """Become the message of this frame."""
         self.index = None
         self.parsed = None
         self.memo = memo
+        self.number = 0
         self.split = split
         self.has_body = has_body
         self.head_stop = -1
-        self.format = FRAME if type_size < 0 else format_of(content_type, type_size)
-        if self.format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(frame), b"Event-Name:", 11) == 0:
+        self.format = format
+        if format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(frame), b"Event-Name:", 11) == 0:
             self.format = FRAME_ENCODED
         self.frame_ = frame
         return 0
@@ -2420,17 +2635,27 @@ cdef class Message:
 
     cdef bint find_line(self, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
         """The line that a look-up takes: the exact spelling, else the first that matches ignoring ASCII case."""
+        if self.format == PLAIN and self.memo is not None:
+            return self.memo.find_line(self, name, size, found, last)
+        return self.search(NULL, name, size, found, last)
+
+    cdef bint search(self, const Bits *bits, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
+        """The same by an index of the headers, or by looking at each byte."""
         cdef const char *p = PyBytes_AS_STRING(self.frame_)
         cdef Py_ssize_t begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if begin == 0 or self.head_stop < begin:
             return walk_lines(p + begin, end, name, size, found, last)
-        cdef const char *at = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *start = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *at = start
         cdef const char *hit
         cdef const char *folded = NULL
         cdef bint to_end = last or is_event_name(name, size), seen = False
         while True:
-            hit = find_name(at, end, name, size, &folded)
+            if bits == NULL:
+                hit = find_name(at, end, name, size, &folded)
+            else:
+                hit = index_name(bits, start, at, name, size, &folded)
             if hit == NULL:
                 break
             if not (end - hit >= size + 3 and hit[size + 2] == c" "):
@@ -2449,7 +2674,7 @@ cdef class Message:
             return walk_lines(p + begin, end, name, size, found, last)
         if (size and memchr(name, c"\n", size) != NULL) or has_cut(name, size):
             return False  # no line can have this name
-        hit = line_end(found.value, end)
+        hit = line_end(found.value, end) if bits == NULL else index_feed(bits, start, found.value)
         if hit > found.value and (hit - 1)[0] == c"\r":
             hit -= 1
         found.value_size = hit - found.value
