@@ -1436,6 +1436,7 @@ cdef inline uint64_t mix(const char *p, Py_ssize_t size) noexcept nogil:
         memcpy(&last, p + size - 8, 8)
     first = (first ^ <uint64_t>size) * <uint64_t>0x9E3779B97F4A7C15
     first = (first ^ (first >> 29) ^ last) * <uint64_t>0xBF58476D1CE4E5B9
+    first = (first ^ (first >> 32)) * <uint64_t>0x94D049BB133111EB  # names that end in a number differ in high bits only
     return first ^ (first >> 32)
 
 

@@ -210,6 +210,11 @@ def test_so_many_names_are_remembered(esl, more):
     assert remembered == [True] * min(most + more, most) + [False] * max(more, 0)
 
 
+def test_names_that_end_in_numbers_have_room(esl):
+    """As those of a call's variables do: they differ in few bits, and none is to be crowded out."""
+    assert all(kept(esl, [b"variable_sip_h_X-Attribute-%d: value" % number for number in range(1900)]))
+
+
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_names_so_long_are_remembered(esl, more):
     most = part(esl, "limits").MEMO_NAME_BYTES
@@ -310,7 +315,9 @@ def test_nothing_remembered_holds_none(esl):
     frames = [
         event([b"Event-Name: N%d" % n, *(b"name-%d-%d: x%%20y" % (n, at) for at in range(8))]) for n in range(600)
     ]
-    read_all(decoder)
+    decoder.feed(event([b"Event-Name: FIRST"]))
+    read_all(decoder)  # which may import something
+    gc.collect()
     before = sys.getrefcount(None)
     for frame in frames:
         decoder.feed(frame)
