@@ -41,10 +41,11 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, _replaced, _view, read_payload, split_array
+from ._codec_py import _first_wins, _read_head, _view, all_replaced, replaced, replaces, split_array
 from ._codec_py import to_json as _to_json
 from ._codec_py import to_mapping as _to_mapping
 from ._ctext import word
+from ._json import Fault
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
@@ -81,6 +82,10 @@ cdef extern from "scan.h" nogil:
     size_t unescape_into(const char *p, size_t n, char *out)
     size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid)
     size_t unquote_into(const char *p, size_t n, char *out)
+    const char *xml_name_end(const char *p, const char *end)
+    const char *xml_text_end(const char *p, const char *end)
+    const char *xml_body_end(const char *p, const char *end)
+    size_t xml_into(const char *p, size_t n, char *out)
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -202,8 +207,12 @@ cdef Py_ssize_t VALUE_BYTES = limits.MEMO_VALUE_BYTES
 cdef Py_ssize_t VALUES_BYTES = limits.MEMO_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
+cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
 cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
+
+
+cdef object ESCAPE = "surrogateescape"  # interned, so that a look-up without the keyword compares a pointer
 
 
 cdef object refuse_pickle(object instance):
@@ -531,7 +540,7 @@ cdef struct Known:
     uint32_t json_size
     uint32_t next  # which name came behind it last
     uint32_t misses  # how often in a row the value was another one
-    bint event_name, body  # whether the name is `Event-Name`, or `_body`
+    bint event_name, body  # whether the name is `Event-Name`, or `_body` in any case
     uint64_t turn  # the event in which it came last
 
 
@@ -900,7 +909,7 @@ cdef class Memo:
         known.name_size = size
         known.line_size = NO_LINE
         known.event_name = is_event_name(name, size)
-        known.body = size == 5 and memcmp(name, b"_body", 5) == 0
+        known.body = is_body_name(name, size)
         self.count += 1
         return at
 
@@ -1219,13 +1228,19 @@ cdef class Memo:
         return 0
 
     @cython.critical_section
+    cdef dict xml_headers(self, XmlPayload payload):
+        """All headers of an XML payload."""
+        return payload.headers(self)
+
+    @cython.critical_section
     cdef dict json_headers(self, JsonPayload payload):
         """All headers of a JSON payload."""
         return payload.headers(self)
 
     @cython.critical_section
-    cdef bytes json(self, const char *p, const char *end, const char **stop, bint replace):
-        """A payload with its body as JSON. None also if a name is not UTF-8: replaced it may be equal to another."""
+    cdef bytes json(self, const char *p, const char *end, const char **stop, bint replace, bint whole):
+        """A payload with its body as JSON. None also if a name is not UTF-8: replaced it may be equal to another; and if
+        it is to be `whole`, UTF-8 without repeats, and is not."""
         cdef Walk walk
         cdef Members members
         cdef Out *out = &self.scratch
@@ -1233,7 +1248,8 @@ cdef class Memo:
             return None
         out.size = 0
         members.event_name = members.body = -1
-        members.invalid = 0
+        members.invalid = members.lossy = 0
+        members.whole = True
         try:
             self.begin(&walk, p, end)
             self.write_members(&walk, &members, replace)
@@ -1241,7 +1257,9 @@ cdef class Memo:
             if members.invalid:
                 return None
             write_body(out, &members, block_end(walk.stop, end), end, replace)
-            json = PyBytes_FromStringAndSize(out.data, out.size)
+            json = None
+            if not whole or (members.whole and not members.lossy):
+                json = PyBytes_FromStringAndSize(out.data, out.size)
         finally:
             self.busy = False
             if out.room > SCRATCH_BYTES:
@@ -1282,8 +1300,9 @@ cdef class Memo:
                     note_member(members, out, walk.line.name, walk.line.name_size)
             elif not repeated and (known.event_name or known.body):
                 note_member(members, out, known.line, known.name_size)
+            members.whole &= not repeated
             if not repeated:
-                self.write_member(walk, &members.invalid, replace)
+                self.write_member(walk, members, replace)
             elif is_event_name(walk.line.name, walk.line.name_size):  # the last one counts
                 replace_member(out, members, members.event_name, &walk.line, replace)
 
@@ -1292,24 +1311,25 @@ cdef class Memo:
         if walk.known.event_name or walk.known.body:
             note_member(members, &self.scratch, walk.known.line, walk.known.name_size)
         remembered_line(walk.known, &walk.line)
-        return self.write_member(walk, &members.invalid, replace)
+        return self.write_member(walk, members, replace)
 
-    cdef int write_member(self, Walk *walk, int *invalid, bint replace) except -1:
+    cdef int write_member(self, Walk *walk, Members *members, bint replace) except -1:
         """Write a header, and keep what was written beside the line."""
         cdef Out *out = &self.scratch
         cdef Known *known = walk.known
         cdef Py_ssize_t begin = out.size
         cdef int lossy = 0
         write_bytes(out, b",", 1)
-        write_string(out, walk.line.name, walk.line.name_size, False, invalid)
+        write_string(out, walk.line.name, walk.line.name_size, False, &members.invalid)
         write_bytes(out, b":", 1)
         write_value(out, walk.line.value, walk.line.value_size, replace, &lossy)
+        members.lossy |= lossy
         if known == NULL or not self.remember(walk):
             return 0
         cdef Py_ssize_t size = out.size - begin
         if known.json != NULL:
             return 0
-        if lossy or invalid[0] or size > 2 * <Py_ssize_t>known.line_size + 8:  # it depends on `replace`, or is large
+        if lossy or members.invalid or size > 2 * <Py_ssize_t>known.line_size + 8:  # it depends on `replace`, or is large
             return 0
         known.json = <char *>PyMem_Malloc(size)
         if known.json != NULL:
@@ -1323,13 +1343,21 @@ cdef struct Members:
     Py_ssize_t event_name
     Py_ssize_t body
     int invalid  # a name is not UTF-8
+    int lossy  # a value is not
+    bint whole  # no name is repeated, and none is the body's in JSON
 
 
 cdef inline void note_member(Members *members, const Out *out, const char *name, Py_ssize_t size) noexcept nogil:
     if is_event_name(name, size):
         members.event_name = out.size
-    elif size == 5 and memcmp(name, b"_body", 5) == 0:
-        members.body = out.size
+    elif is_body_name(name, size):
+        members.whole = False
+        if memcmp(name, b"_body", 5) == 0:
+            members.body = out.size
+
+
+cdef inline bint is_body_name(const char *name, Py_ssize_t size) noexcept nogil:
+    return size == 5 and folded_equal(name, b"_body", 5)
 
 
 cdef int replace_member(Out *out, Members *members, Py_ssize_t at, const Line *line, bint replace) except -1:
@@ -1381,17 +1409,16 @@ cdef const char *json_end(const char *p) noexcept nogil:
 cdef int write_body(Out *out, Members *members, const char *body, const char *end, bint replace) except -1:
     """Write what stands behind the headers, and the braces."""
     cdef Out value
-    cdef int lossy = 0
     if body < end and members.body >= 0:  # a header of this name gives way
         memset(&value, 0, sizeof(Out))
         try:
-            write_string(&value, body, end - body, replace, &lossy)
+            write_string(&value, body, end - body, replace, &members.lossy)
             put_value(out, members, members.body, &value)
         finally:
             PyMem_Free(value.data)
     elif body < end:
         write_bytes(out, b',"_body":', 9)
-        write_string(out, body, end - body, replace, &lossy)
+        write_string(out, body, end - body, replace, &members.lossy)
     if out.size == 0:
         write_bytes(out, b",", 1)
     out.data[0] = c"{"
@@ -1419,11 +1446,11 @@ cdef bint shape_mapping(dict headers, bint replace) except -1:
             continue
         text = <str>value
         if not text.startswith("ARRAY::"):
-            shaped = _replaced(text) if replace else text
+            shaped = replaced(text) if replace else text
         else:
             shaped = items = []
             for item in text[7:].split("|:"):
-                items.append(_replaced(item) if replace else item)
+                items.append(replaced(item) if replace else item)
         PyDict_SetItem(headers, <object>name, shaped)
     return True
 
@@ -1570,6 +1597,33 @@ cdef bint scan_nested(Scanner *scanner, Token *token) noexcept nogil:
     return fail(scanner, begin, NO_NEST_END)
 
 
+cdef bint has_escaped_surrogate(const char *p, const char *end) noexcept nogil:
+    """See eslcodec._json.is_flat: it may be a false alarm."""
+    while True:
+        p = <const char *>memchr(p, c"\\", end - p)
+        if p == NULL:
+            return False
+        p += 1
+        if end - p >= 2 and p[0] == c"u" and (p[1] == c"d" or p[1] == c"D"):
+            return True
+
+
+cdef bint is_flat_value(const Token *token) noexcept nogil:
+    """Whether it is a text or an array of texts."""
+    cdef Scanner scanner
+    cdef Token item
+    if token.kind != ARRAY:
+        return token.kind != OTHER
+    scanner.at = token.text
+    scanner.end = token.text + token.size
+    while next_byte(&scanner) >= 0:
+        if scanner.at[0] == c",":
+            scanner.at += 1
+        elif not scan_scalar(&scanner, &item) or item.kind == OTHER:
+            return False
+    return True
+
+
 cdef inline bint scan_scalar(Scanner *scanner, Token *token) noexcept nogil:
     cdef int byte = -1 if scanner.at == scanner.end else <unsigned char>scanner.at[0]
     cdef const char *end
@@ -1630,6 +1684,8 @@ cdef class JsonPayload:
     cdef Py_ssize_t count
     cdef Token body
     cdef bint has_body
+    cdef bint odd_body  # there are several, or the name of one has an escape in it
+    cdef int flat  # see is_flat; 0: not looked into
     cdef tuple fault  # what MalformedPayload takes; None if there is none
 
     def __dealloc__(self):
@@ -1690,9 +1746,11 @@ cdef class JsonPayload:
             name = plain
         if size != 5 or not folded_equal(name, b"_body", 5):
             self.count += 1
-        elif not self.has_body:
-            self.has_body = True
-            self.body = member.value
+        else:
+            self.odd_body = self.has_body or member.name.kind == ESCAPED or self.odd_body
+            if not self.has_body:
+                self.has_body = True
+                self.body = member.value
 
     cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
         """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
@@ -1757,6 +1815,65 @@ cdef class JsonPayload:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
 
+    cdef bint is_flat(self, Py_ssize_t start) noexcept:
+        """See eslcodec._json.is_flat; `start` is that of the payload."""
+        if self.flat == 0:
+            self.flat = 1 if self.fault is None and self.has_flat_members(start) else -1
+        return self.flat > 0
+
+    cdef bint has_flat_members(self, Py_ssize_t start) noexcept:
+        cdef const char *p = PyBytes_AS_STRING(self.frame) + start
+        cdef const char *end = PyBytes_AS_STRING(self.frame) + PyBytes_GET_SIZE(self.frame)
+        cdef bint brackets = memchr(p, c"[", end - p) != NULL
+        cdef Member *member
+        cdef Py_ssize_t i
+        if self.odd_body or (self.has_body and self.body.kind > ESCAPED) or has_escaped_surrogate(p, end):
+            return False
+        for i in range(self.count):
+            member = &self.members[i]
+            if member.name.kind != STRING or not is_flat_value(&member.value):
+                return False
+            if brackets and memchr(member.name.text, c"[", member.name.size) != NULL:
+                return False
+        return True
+
+    cdef object lone(self, const char *name, Py_ssize_t size):
+        """What `Message._lone` says of a payload that is flat."""
+        cdef Py_ssize_t i, found = -1
+        cdef Token *token
+        for i in range(self.count):
+            token = &self.members[i].name
+            if token.size == size and folded_equal(token.text, name, size):
+                if found >= 0:
+                    return False
+                found = i
+        if found < 0:
+            return None
+        token = &self.members[found].value
+        if token.kind == ARRAY or token.size == 0:
+            return False
+        cdef str value = token_text(token)
+        return False if value.startswith("ARRAY::") else value
+
+    cdef object survey(self):
+        """What `Message._survey` says of a payload that is flat."""
+        cdef Py_ssize_t i
+        cdef Token *token
+        cdef bint arrays = False
+        if self.count == 0 or (self.has_body and self.body.size == 0):
+            return None
+        for i in range(self.count):
+            token = &self.members[i].value
+            if token.kind != ARRAY:
+                if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(token).startswith("ARRAY::")):
+                    return None
+                continue
+            arrays = True
+            items = array_items(token)
+            if len(items) < 2 or items[0] == "" or items[0].startswith("ARRAY::") or any(["|:" in item for item in items]):
+                return None
+        return self.count, arrays
+
     cdef object get_body(self):
         if not self.has_body:
             return None
@@ -1794,6 +1911,234 @@ cdef list array_items(const Token *array):
         scan_scalar(&scanner, &item)
         items.append(token_text(&item))
     return items
+
+
+# XML payloads
+
+
+cdef enum:
+    XML_FIELD = 0
+    XML_ITEM = 1  # of the same header as the member before: they are an array
+
+
+cdef inline bint begins(const char *p, const char *end, const char *text, Py_ssize_t size) noexcept nogil:
+    return end - p >= size and memcmp(p, text, size) == 0
+
+
+cdef bint fired_twice(const char *name, Py_ssize_t size) noexcept nogil:
+    """Whether the switch writes a header of this name itself; _HEAD of eslcodec/_xml.py."""
+    return (
+        is_event_name(name, size)
+        or (size == 9 and memcmp(name, b"Core-UUID", 9) == 0)
+        or (size == 20 and memcmp(name, b"Event-Date-Timestamp", 20) == 0)
+        or (size == 14 and memcmp(name, b"Event-Sequence", 14) == 0)
+    )
+
+
+@cython.final
+@cython.no_gc
+cdef class XmlPayload:
+    """Where the headers of an XML payload stand that is written as a switch writes it. All else is expat's.
+
+    <event> / headers, one a line, indented by four / Content-Length and body, or neither: eslcodec/_xml.py shows it.
+    """
+
+    cdef bytes frame  # owns what the members point to
+    cdef Member *members  # the Content-Length beside the headers is the last
+    cdef Py_ssize_t count
+    cdef Token body
+    cdef bint has_body
+
+    def __dealloc__(self):
+        PyMem_Free(self.members)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef bint read(self, bytes frame, Py_ssize_t start) except -1:
+        """Whether it is written so. Reads it then."""
+        cdef const char *p = PyBytes_AS_STRING(frame) + start
+        cdef const char *end = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame)
+        cdef Py_ssize_t room = 0
+        self.frame = frame
+        if not begins(p, end, b"<event>\n  <headers>\n", 20):
+            return False
+        p += 20
+        while begins(p, end, b"    <", 5):
+            if self.count >= room - 1:  # one is for the Content-Length
+                room = self.make_room(room)
+            if not self.read_element(&p, end, 5):
+                return False
+        if not begins(p, end, b"  </headers>\n", 13):
+            return False
+        p += 13
+        if begins(p, end, b"  <Content-Length>", 18):
+            if room == 0:
+                room = self.make_room(room)
+            if not self.read_body(&p, end):
+                return False
+        return begins(p, end, b"</event>", 8) and (end - p == 8 or (end - p == 9 and p[8] == c"\n"))
+
+    cdef Py_ssize_t make_room(self, Py_ssize_t room) except -1:
+        room = room * 2 if room else 160
+        cdef Member *more = <Member *>PyMem_Realloc(self.members, room * sizeof(Member))
+        if more == NULL:
+            raise MemoryError
+        self.members = more
+        return room
+
+    cdef bint read_element(self, const char **at, const char *end, Py_ssize_t indent) noexcept:
+        """Take down the element at *at, which moves behind its line."""
+        cdef Member *member = &self.members[self.count]
+        cdef const char *name = at[0] + indent
+        cdef const char *value = xml_name_end(name, end)
+        cdef const char *stop
+        cdef Py_ssize_t size
+        if value == NULL:
+            return False
+        size = value - name
+        value += 1
+        stop = xml_text_end(value, end)
+        if stop == NULL or end - stop < size + 4 or stop[1] != c"/" or stop[size + 2] != c">" or stop[size + 3] != c"\n":
+            return False
+        if memcmp(stop + 2, name, size) != 0:
+            return False
+        at[0] = stop + size + 4
+        member.name.text = name
+        member.name.size = size
+        member.value.text = value
+        member.value.size = stop - value
+        member.value.kind = XML_FIELD
+        if self.count and (member - 1).name.size == size and memcmp((member - 1).name.text, name, size) == 0:
+            if not fired_twice(name, size):
+                member.value.kind = XML_ITEM
+        self.count += 1
+        return True
+
+    cdef bint read_body(self, const char **at, const char *end) noexcept:
+        """Take down the Content-Length, which is digits, and the body."""
+        cdef Token *length
+        cdef Py_ssize_t i
+        cdef const char *p
+        if not self.read_element(at, end, 3):
+            return False
+        length = &self.members[self.count - 1].value
+        length.kind = XML_FIELD  # no item of a header of that name
+        p = at[0]
+        if not 0 < length.size < 19 or not begins(p, end, b"  <body>", 8):
+            return False
+        for i in range(length.size):
+            if not c"0" <= length.text[i] <= c"9":
+                return False
+        self.body.text = p + 8
+        p = xml_body_end(p + 8, end)
+        if p == NULL or not begins(p, end, b"</body>\n", 8):
+            return False
+        self.body.size = p - self.body.text
+        self.has_body = True
+        at[0] = p + 8
+        return True
+
+    cdef Py_ssize_t find(self, const char *name, Py_ssize_t size, bint last) noexcept:
+        """The header that a look-up takes, -1 if there is none; as `JsonPayload.find`."""
+        cdef Py_ssize_t i, exact = -1, folded = -1
+        cdef const Member *member
+        cdef bint to_end = last or is_event_name(name, size)
+        for i in range(self.count):
+            member = &self.members[i]
+            if member.name.size != size or member.value.kind == XML_ITEM:
+                continue
+            if memcmp(member.name.text, name, size) == 0:
+                exact = i
+                if not to_end:
+                    break
+            elif folded < 0 and folded_equal(member.name.text, name, size):
+                folded = i
+        if exact >= 0 or folded < 0:
+            return exact
+        member = &self.members[folded]
+        if last or is_event_name(member.name.text, size):
+            return self.find(member.name.text, size, True)  # of several, the last counts
+        return folded
+
+    cdef object value(self, Py_ssize_t *at):
+        """The header at *at, which moves behind it: text, or a list."""
+        cdef const Token *token = &self.members[at[0]].value
+        cdef list items
+        at[0] += 1
+        text = value_text(token.text, token.size)
+        if at[0] == self.count or self.members[at[0]].value.kind != XML_ITEM:
+            return text
+        items = [text]
+        while at[0] < self.count and self.members[at[0]].value.kind == XML_ITEM:
+            token = &self.members[at[0]].value
+            items.append(value_text(token.text, token.size))
+            at[0] += 1
+        return items
+
+    cdef dict headers(self, Memo memo):
+        cdef dict headers = __Pyx_PyDict_NewPresized(self.count)
+        cdef Py_ssize_t at = 0, distinct
+        cdef const Token *token
+        while at < self.count:
+            token = &self.members[at].name
+            name = raw_text(token.text, token.size) if memo is None else memo.name(token.text, token.size)
+            value = self.value(&at)
+            if not isinstance(value, str):
+                value = joined(value)
+            distinct = len(headers)
+            PyDict_SetDefault(headers, name, value)
+            if len(headers) == distinct and is_event_name(token.text, token.size):
+                headers[name] = value
+        return headers
+
+    cdef list fields(self):
+        """(name, text or list) of each header."""
+        cdef list fields = []
+        cdef Py_ssize_t at = 0
+        while at < self.count:
+            name = raw_text(self.members[at].name.text, self.members[at].name.size)
+            fields.append((name, self.value(&at)))
+        return fields
+
+    cdef bytes get_body(self):
+        cdef bytes body
+        cdef const Token *length
+        cdef Py_ssize_t size, wanted = 0, i
+        if not self.has_body:
+            return None
+        body = PyBytes_FromStringAndSize(NULL, self.body.size)
+        size = <Py_ssize_t>xml_into(self.body.text, self.body.size, PyBytes_AS_STRING(body))
+        length = &self.members[self.count - 1].value
+        for i in range(length.size):
+            wanted = min(10 * wanted + (length.text[i] - c"0"), size)  # more than there is counts for nothing
+        return body if wanted == PyBytes_GET_SIZE(body) else body[:wanted]
+
+
+cdef tuple read_by_expat(bytes payload):
+    """What the twin's read_payload gives for any XML payload."""
+    from . import _xml  # expat is loaded by those who get such XML
+
+    cdef list decoded = []
+    cdef list items
+    try:
+        fields, body = _xml.read(payload)
+    except Fault as fault:
+        return [], None, ("xml", fault.offset, fault.why)
+    for name, value in fields:
+        if isinstance(value, str):
+            decoded.append((name, encoded_text(value)))
+            continue
+        items = []
+        for item in value:
+            items.append(encoded_text(item))
+        decoded.append((name, items))
+    return decoded, body, None
+
+
+cdef object encoded_text(str text):
+    cdef bytes raw = text.encode()
+    return value_text(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
 
 
 # Framing
@@ -1910,7 +2255,9 @@ cdef class FrameSplitter:
     # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
-    cdef bytes fed  # where the unread bytes are, if not in the store: read in place, they are copied once
+    cdef bytes fed  # what was fed and is read in place, so that it is copied once; None if there is nothing
+    cdef bint placed  # whether the unread bytes are there; if not, they are in the store, and behind them those of `fed`
+    cdef Py_ssize_t fed_at  # from here on
     cdef Place at
     cdef Py_ssize_t end  # of the unread bytes
     cdef Py_ssize_t max_header, max_body, max_buffered
@@ -1951,7 +2298,7 @@ cdef class FrameSplitter:
     @cython.critical_section
     def buffered(self):
         """See eslcodec._codec_py.FrameSplitter.buffered."""
-        return self.end - self.at.start
+        return self.waiting()
 
     @property
     @cython.critical_section
@@ -1977,12 +2324,12 @@ cdef class FrameSplitter:
     @cython.critical_section
     cdef int take_in(self, bytes data) except -1:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-        if self.dead or size < IN_PLACE_BYTES or self.end != self.at.start or self.pinned():
+        if self.dead or size < IN_PLACE_BYTES or self.fed is not None or self.pinned():
             return self.append(PyBytes_AS_STRING(data), size)
         self.check_room(size)
-        self.shift()
         self.fed = data
-        self.end = size
+        self.fed_at = 0
+        self.go_over()
         return 0
 
     @cython.critical_section
@@ -2005,41 +2352,99 @@ cdef class FrameSplitter:
         return 0
 
     cdef int check_room(self, Py_ssize_t size) except -1:
-        cdef Py_ssize_t waiting = self.end - self.at.start
+        cdef Py_ssize_t waiting = self.waiting()
         if size > self.max_buffered - waiting:
             raise LimitExceeded(waiting + <object>size, self.max_buffered)
         return 0
 
+    # Bytes objects that are fed are read in place. As long as the store holds the first part of a frame, they wait, and
+    # the store gets from them what that frame lacks (`pull`).
+
     cdef inline const char *data(self) noexcept:
         """What the unread bytes are counted from."""
-        return self.store.data if self.fed is None else PyBytes_AS_STRING(self.fed)
+        return PyBytes_AS_STRING(self.fed) if self.placed else self.store.data
 
-    cdef int keep_rest(self, Py_ssize_t size) except -1:
-        """Move what is unread of bytes that are read in place into the store, with room for `size` more behind it."""
-        cdef bytes fed = self.fed  # both are held to the end: letting go of them can let another thread in
+    cdef inline Py_ssize_t waiting(self) noexcept:
+        """How many bytes are unread."""
+        if self.fed is None or self.placed:
+            return self.end - self.at.start
+        return self.end - self.at.start + PyBytes_GET_SIZE(self.fed) - self.fed_at
+
+    cdef inline void go_over(self) noexcept:
+        """Between two frames: read on in place if all that is unread in the store came from there."""
+        cdef Py_ssize_t rest = self.end - self.at.start
+        if self.fed is not None and not self.placed and rest <= self.fed_at:
+            self.at.start = self.at.searched = self.fed_at - rest
+            self.end = PyBytes_GET_SIZE(self.fed)
+            self.placed = True
+
+    cdef bint pull(self) except -1:
+        """Move into the store what its frame lacks, or some bytes if that is not known. False if there are none."""
+        cdef Py_ssize_t left, size
+        if self.fed is None or self.placed:
+            return False
+        left = PyBytes_GET_SIZE(self.fed) - self.fed_at
+        if left == 0:
+            self.fed = None
+            return False
+        size = PULLED_BYTES
+        if self.at.block_end:
+            size = frame_end(&self.at) - self.end
+        size = min(size, left)
+        self.make_room(size)
+        if self.fed is None or self.placed:
+            return True  # somebody else went on meanwhile
+        size = min(size, PyBytes_GET_SIZE(self.fed) - self.fed_at)
+        memcpy(self.store.data + self.end, PyBytes_AS_STRING(self.fed) + self.fed_at, size)
+        self.fed_at += size
+        self.end += size
+        return True
+
+    cdef int settle(self, Py_ssize_t more) except -1:
+        """Move all that is unread into the store, with room for `more` bytes behind it."""
+        cdef bytes fed = self.fed  # held to the end, as `old`: letting go of them can let another thread in
         cdef Store old = self.store
         cdef Store store = old
-        cdef Py_ssize_t live = self.end - self.at.start
-        cdef Py_ssize_t wanted = live + size
+        cdef Py_ssize_t rest, wanted
+        if not self.placed:
+            rest = PyBytes_GET_SIZE(fed) - self.fed_at
+            if rest > PY_SSIZE_T_MAX // 3:
+                raise MemoryError
+            self.make_room(rest + more)
+            if self.fed is fed and not self.placed:
+                rest = PyBytes_GET_SIZE(fed) - self.fed_at
+                memcpy(self.store.data + self.end, PyBytes_AS_STRING(fed) + self.fed_at, rest)
+                self.end += rest
+                self.fed = None
+            return 0
+        rest = self.end - self.at.start
+        wanted = rest + more
         if wanted > PY_SSIZE_T_MAX // 3 * 2:
             raise MemoryError
         if old.capacity < wanted or (old.capacity > IDLE_BYTES and wanted < old.capacity // 4):
             store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
-        memcpy(store.data, PyBytes_AS_STRING(fed) + self.at.start, live)
+        memcpy(store.data, PyBytes_AS_STRING(fed) + self.at.start, rest)
         self.shift()
-        self.fed = None
+        self.placed = False
         self.store = store
+        self.fed = None
         return 0
 
     cdef int reserve(self, Py_ssize_t size) except -1:
-        """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
-        if self.fed is not None:
-            self.keep_rest(size)
-        self.rearrange(size)
-        # Letting a store go can let another thread in, who feeds or asks for a window.
-        while self.fed is not None or self.store.capacity - self.end < size or self.pinned():
+        """Make room for `size` bytes behind all that is unread. Bytes move at most as often as new ones come."""
+        while True:
             if self.fed is not None:
-                self.keep_rest(size)
+                self.settle(size)
+            self.make_room(size)
+            if self.fed is None:
+                return 0
+
+    cdef int make_room(self, Py_ssize_t size) except -1:
+        """Make room for `size` bytes behind those in the store, unless what is unread is elsewhere."""
+        if not self.placed:
+            self.rearrange(size)
+        # Letting a store go can let another thread in, who feeds or asks for a window.
+        while not self.placed and (self.store.capacity - self.end < size or self.pinned()):
             self.rearrange(size)
         return 0
 
@@ -2087,7 +2492,7 @@ cdef class FrameSplitter:
     @cython.critical_section
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """See eslcodec._codec_py.FrameSplitter.get_buffer."""
-        cdef Py_ssize_t waiting = self.end - self.at.start
+        cdef Py_ssize_t waiting = self.waiting()
         cdef Py_ssize_t room = RECEIVE_BYTES_MAX if self.dead else self.max_buffered - waiting
         if room <= 0:
             raise LimitExceeded(waiting + 1, self.max_buffered)
@@ -2129,8 +2534,11 @@ cdef class FrameSplitter:
     @cython.critical_section
     def feed_eof(self):
         """See eslcodec._codec_py.FrameSplitter.feed_eof."""
-        cdef Place at = self.at
+        cdef Place at
         cdef Py_ssize_t end
+        if self.fed is not None and not self.placed:
+            self.settle(0)
+        at = self.at
         while True:
             end = self.measure(&at)
             if end < 0:
@@ -2182,24 +2590,29 @@ cdef class FrameSplitter:
 
     cdef Py_ssize_t take_measure(self) except -2:
         """`measure`, and the splitter is dead if it raises."""
-        try:
-            return self.measure(&self.at)
-        except BaseException:
-            self.dead = True
-            raise
+        cdef Py_ssize_t end
+        while True:
+            try:
+                end = self.measure(&self.at)
+            except BaseException:
+                self.dead = True
+                raise
+            if end >= 0 or not self.pull():
+                return end
 
     cdef bytes take_frame(self, Py_ssize_t end):
         """The bytes of the next frame, which ends at `end`."""
         cdef Py_ssize_t start = self.at.start
         cdef bytes frame
-        if self.fed is not None and start == 0 and end == PyBytes_GET_SIZE(self.fed):
+        if self.placed and start == 0 and end == PyBytes_GET_SIZE(self.fed):
             frame = self.fed
-        elif HAS_GIL and end - start > IDLE_BYTES and self.fed is None and not (self.store.exports or self.pinned()):
+        elif HAS_GIL and end - start > IDLE_BYTES and not (self.placed or self.store.exports or self.pinned()):
             return self.take_store(end)
         else:
             frame = PyBytes_FromStringAndSize(self.data() + start, end - start)
         self.last = last_of(frame)
         advance(&self.at, end)
+        self.go_over()
         return frame
 
     cdef bytes take_store(self, Py_ssize_t end):
@@ -2213,13 +2626,14 @@ cdef class FrameSplitter:
         advance(&self.at, end)
         self.shift()
         self.store = store
+        self.go_over()
         self.last = last
         return frame
 
     cdef int pause(self) except -1:
         """Once no frame is whole: of bytes that are read in place, only the rest is kept."""
         if self.fed is not None:
-            self.keep_rest(0)
+            self.settle(0)
         return 0
 
     @cython.critical_section
@@ -2234,6 +2648,7 @@ cdef class FrameSplitter:
         body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
         self.last = last_of(body or block)
         advance(&self.at, end)
+        self.go_over()
         return block, body
 
     def __iter__(self):
@@ -2450,7 +2865,7 @@ cdef class Message:
     cdef bytes frame_
     cdef Memo memo
     cdef dict index
-    cdef object parsed  # of a JSON event its JsonPayload, of an XML event what the twin's read_payload gives
+    cdef object parsed  # JsonPayload; XmlPayload, or what the twin's read_payload gives
     cdef Py_ssize_t split
     cdef Py_ssize_t head_stop  # as in the twin
     cdef uint64_t number  # by which the memo knows it, 0 if it has not been asked
@@ -2520,7 +2935,8 @@ cdef class Message:
         if self.format == JSON:
             return self.json().get_body()
         if self.format == XML:
-            return self.xml()[1]
+            usual = self.usual_xml()
+            return self.xml()[1] if usual is None else (<XmlPayload>usual).get_body()
         return self.frame_[self.split :] if self.has_body else None
 
     @property
@@ -2539,10 +2955,13 @@ cdef class Message:
     @cython.critical_section
     def content_type(self):
         """See eslcodec._codec_py.Message.content_type."""
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef Line line
         if self.format < PLAIN:
             return self.find("Content-Type")
-        written, _ = _read_head(self.frame_[: self.split])
-        return (<bytes>written).decode("utf-8", "surrogateescape")
+        walk_lines(p, p + self.split, b"Content-Type", 12, &line, False)  # an event has one
+        return raw_text(line.value, line.value_size)
 
     @property
     @cython.critical_section
@@ -2551,7 +2970,7 @@ cdef class Message:
         fault = None
         if self.format == JSON:
             fault = self.json().fault
-        elif self.format == XML:
+        elif self.format == XML and self.usual_xml() is None:
             fault = self.xml()[2]
         return None if fault is None else MalformedPayload(*fault)
 
@@ -2568,12 +2987,29 @@ cdef class Message:
             self.parsed = payload
         return payload
 
+    cdef XmlPayload usual_xml(self):
+        """An XML payload that is written as a switch writes it; None if it is expat's, or was read by it."""
+        cdef bytes frame = self.frame_
+        cdef XmlPayload payload
+        if self.parsed is not None:
+            return <XmlPayload>self.parsed if type(self.parsed) is XmlPayload else None
+        payload = XmlPayload.__new__(XmlPayload)
+        if not payload.read(frame, self.split):
+            return None
+        if self.frame_ is frame:
+            self.parsed = payload
+        return payload
+
     cdef tuple xml(self):
+        """Headers, body and fault of an XML payload, as the twin's read_payload gives them."""
         cdef bytes frame = self.frame_
         cdef tuple payload
+        cdef XmlPayload usual = self.usual_xml()
+        if usual is not None:
+            return usual.fields(), usual.get_body(), None
         if self.parsed is not None:
             return <tuple?>self.parsed
-        payload = read_payload(XML, frame[self.split :])
+        payload = read_by_expat(frame[self.split :])
         if self.frame_ is frame:
             self.parsed = payload
         return payload
@@ -2605,7 +3041,7 @@ cdef class Message:
             return None
         cdef PyObject *known = NULL
         cdef dict index = self.index
-        if self.format == XML:
+        if self.format == XML and self.usual_xml() is None:
             index = self.get_index()
             key = self.spelling(name, index)
             return None if key is None else index[key]
@@ -2629,9 +3065,15 @@ cdef class Message:
         cdef Token token
         cdef bytes frame = self.frame_
         cdef JsonPayload payload
+        cdef XmlPayload usual
+        cdef Py_ssize_t at
         if self.format == JSON:
             payload = self.json()
             return token_text(&token) if payload.find(name, size, &token, last) else None
+        if self.format == XML:
+            usual = self.usual_xml()
+            at = usual.find(name, size, last)
+            return None if at < 0 else joined(usual.value(&at))
         if not self.find_line(name, size, &line, last):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
@@ -2691,15 +3133,17 @@ cdef class Message:
         return value
 
     @cython.critical_section
-    def get(self, name, default=None):
+    def get(self, name, default=None, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
+        if errors is not ESCAPE and replaces(errors) and value is not None:
+            return replaced(value)
         return default if value is None else value
 
     @cython.critical_section
     def _last(self, name):
         """See eslcodec._codec_py.Message._last."""
-        if self.format != XML:
+        if self.format != XML or self.usual_xml() is not None:
             return self.find_text(name, True)
         key = self.spelling(name, self.get_index())
         value = None
@@ -2726,7 +3170,10 @@ cdef class Message:
         if self.format == JSON:
             return self.json().headers(None) if self.memo is None else self.memo.json_headers(self.json())
         if self.format == XML:
-            return _first_wins(joined_fields(self.xml()[0]))
+            usual = self.usual_xml()
+            if usual is None:
+                return _first_wins(joined_fields(self.xml()[0]))
+            return (<XmlPayload>usual).headers(None) if self.memo is None else self.memo.xml_headers(usual)
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef const char *stop = NULL
@@ -2781,14 +3228,18 @@ cdef class Message:
         cdef const char *hit
         cdef const char *stop
         cdef Py_ssize_t begin, size
-        if self.format != PLAIN or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
+        if self.format not in (PLAIN, JSON) or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
             return False
         cdef const char *wanted = <const char *>PyUnicode_DATA(name)
+        cdef JsonPayload payload
         size = PyUnicode_GET_LENGTH(name)
-        begin = self.find_head()
-        cdef const char *end = p + self.head_stop
         if size == 0 or has_any(wanted, size, b":[\n", 3):
             return False
+        if self.format == JSON:
+            payload = self.json()
+            return payload.lone(wanted, size) if payload.is_flat(self.split) else False
+        begin = self.find_head()
+        cdef const char *end = p + self.head_stop
         if self.head_stop < begin:
             return None
         if memchr(p + begin, c"[", end - p - begin) != NULL:
@@ -2822,6 +3273,10 @@ cdef class Message:
         cdef Py_ssize_t lines = 0
         cdef bint arrays = False
         cdef str text
+        cdef JsonPayload payload
+        if self.format == JSON:
+            payload = self.json()
+            return payload.survey() if payload.is_flat(self.split) else None
         if self.format != PLAIN:
             return None
         cdef const char *end = p + self.split
@@ -2845,20 +3300,24 @@ cdef class Message:
         return lines, arrays
 
     @cython.critical_section
-    def select(self, *names):
+    def select(self, *names, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.select."""
+        cdef bint replace = errors is not ESCAPE and replaces(errors)
         cdef tuple values = PyTuple_New(len(names))
         cdef Py_ssize_t i
         for i in range(len(names)):
             value = self.find(names[i])
+            if replace and value is not None:
+                value = replaced(value)
             Py_INCREF(value)
             PyTuple_SET_ITEM(values, i, value)
         return values
 
     @cython.critical_section
-    def asdict(self):
+    def asdict(self, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.asdict."""
-        return self.parse() if self.index is None else PyDict_Copy(self.index)
+        cdef dict headers = self.parse() if self.index is None else PyDict_Copy(self.index)
+        return all_replaced(headers) if errors is not ESCAPE and replaces(errors) else headers
 
     @cython.critical_section
     def pairs(self):
@@ -2922,11 +3381,15 @@ cdef class Message:
         cdef bint replace = errors == "replace"
         if not replace and errors != "surrogateescape":
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
-        json = self.plain_json(replace) if type(self).body is BODY else None
+        json = self.plain_json(replace, False) if type(self).body is BODY else None
         return _to_json(self._fields(), self.body, replace) if json is None else json
 
+    def _whole_json(self):
+        """See eslcodec._codec_py.Message._whole_json."""
+        return self.plain_json(False, True) if type(self).body is BODY else None
+
     @cython.critical_section
-    cdef bytes plain_json(self, bint replace):
+    cdef bytes plain_json(self, bint replace, bint whole):
         """The headers and the body of a plain event; None if that needs another way."""
         if self.format != PLAIN:
             return None
@@ -2934,7 +3397,7 @@ cdef class Message:
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef const char *stop = NULL
         cdef Memo memo = self.own_memo()
-        json = memo.json(p + self.split, p + PyBytes_GET_SIZE(frame), &stop, replace)
+        json = memo.json(p + self.split, p + PyBytes_GET_SIZE(frame), &stop, replace, whole)
         if stop != NULL:
             self.found_stop(frame, stop)
         return json
@@ -2943,7 +3406,7 @@ cdef class Message:
         """The decoder's; one for the moment, if there is none or it is busy."""
         return Memo() if self.memo is None or self.memo.busy else self.memo
 
-    def _mapping(self, replace):
+    def _mapping(self, bint replace):
         """See eslcodec._codec_py.Message._mapping."""
         mapping = self.plain_mapping(replace) if type(self).body is BODY else None
         return _to_mapping(self._fields(), self.body, replace) if mapping is None else mapping
@@ -2967,7 +3430,7 @@ cdef class Message:
         p = block_end(stop, end)
         if p < end:
             text = raw_text(p, end - p)
-            mapping["_body"] = _replaced(text) if replace else text
+            mapping["_body"] = replaced(text) if replace else text
         return mapping
 
     cdef bint stands_once(self, const Line *line, bytes name) noexcept:

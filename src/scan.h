@@ -23,6 +23,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return _mm_cmpeq_epi8(a, _mm_
 static inline bytes16 same16(bytes16 a, bytes16 b) { return _mm_cmpeq_epi8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return _mm_and_si128(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return _mm_or_si128(a, b); }
+static inline bytes16 each16(char c) { return _mm_set1_epi8(c); }
 static inline bytes16 add16(bytes16 a, bytes16 b) { return _mm_add_epi8(a, b); }
 static inline bytes16 upto16(bytes16 a, char c) { return _mm_cmpeq_epi8(_mm_min_epu8(a, _mm_set1_epi8(c)), a); }
 static inline bytes16 not_text16(bytes16 a) { return _mm_cmplt_epi8(a, _mm_set1_epi8(0x20)); } /* signed: also >= 0x80 */
@@ -38,6 +39,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return vceqq_u8(a, vdupq_n_u8
 static inline bytes16 same16(bytes16 a, bytes16 b) { return vceqq_u8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return vandq_u8(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return vorrq_u8(a, b); }
+static inline bytes16 each16(char c) { return vdupq_n_u8((uint8_t)c); }
 static inline bytes16 add16(bytes16 a, bytes16 b) { return vaddq_u8(a, b); }
 static inline bytes16 upto16(bytes16 a, char c) { return vcleq_u8(a, vdupq_n_u8((uint8_t)c)); }
 static inline bytes16 not_text16(bytes16 a) { return vcltq_s8(vreinterpretq_s8_u8(a), vdupq_n_s8(0x20)); }
@@ -469,6 +471,26 @@ static inline uint32_t escaped_unit(const char *p) {
     return unit;
 }
 
+/* Write a character as UTF-8 to `to`; what is behind it. */
+static inline char *write_utf8(char *to, uint32_t code) {
+    if (code < 0x80) {
+        *to++ = (char)code;
+    } else if (code < 0x800) {
+        *to++ = (char)(0xC0 | code >> 6);
+        *to++ = (char)(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        *to++ = (char)(0xE0 | code >> 12);
+        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (code & 0x3F));
+    } else {
+        *to++ = (char)(0xF0 | code >> 18);
+        *to++ = (char)(0x80 | (code >> 12 & 0x3F));
+        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (code & 0x3F));
+    }
+    return to;
+}
+
 /* Decode the contents of a JSON string that string_end has passed, as UTF-8, into out, which has room for n bytes; the
  * number of bytes written. A surrogate without its partner becomes U+FFFD. */
 static inline size_t unescape_into(const char *p, size_t n, char *out) {
@@ -501,21 +523,7 @@ static inline size_t unescape_into(const char *p, size_t n, char *out) {
         } else if (code >= 0xD800 && code < 0xE000) {
             code = 0xFFFD;
         }
-        if (code < 0x80) {
-            *to++ = (char)code;
-        } else if (code < 0x800) {
-            *to++ = (char)(0xC0 | code >> 6);
-            *to++ = (char)(0x80 | (code & 0x3F));
-        } else if (code < 0x10000) {
-            *to++ = (char)(0xE0 | code >> 12);
-            *to++ = (char)(0x80 | (code >> 6 & 0x3F));
-            *to++ = (char)(0x80 | (code & 0x3F));
-        } else {
-            *to++ = (char)(0xF0 | code >> 18);
-            *to++ = (char)(0x80 | (code >> 12 & 0x3F));
-            *to++ = (char)(0x80 | (code >> 6 & 0x3F));
-            *to++ = (char)(0x80 | (code & 0x3F));
-        }
+        to = write_utf8(to, code);
     }
     return (size_t)(to - out);
 }
@@ -601,6 +609,105 @@ static inline size_t escape_into(const char *text, size_t n, char *out, int repl
         p++;
     }
     *to++ = '"';
+    return (size_t)(to - out);
+}
+
+/* The '<' behind the text of an XML element at p, NULL unless all of it is printable ASCII that stands for itself. */
+static inline const char *xml_text_end(const char *p, const char *end) {
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p);
+        uint64_t hits = mask16(or16(or16(equal16(a, '<'), equal16(a, '&')), or16(equal16(a, '>'), not_text16(a))));
+        if (hits) {
+            p += low_bit(hits) / MASK_STEP;
+            return *p == '<' ? p : NULL;
+        }
+    }
+#endif
+    for (; p < end && *p != '<'; p++)
+        if (*p == '&' || *p == '>' || (unsigned char)(*p - 0x20) >= 0x60) return NULL;
+    return p < end ? p : NULL;
+}
+
+/* The '>' behind the name of an XML element at p, NULL unless it is of ASCII letters, digits, '_', '-' and '.'. */
+static inline const char *xml_name_end(const char *p, const char *end) {
+    if (p == end || !((unsigned char)((*p | 0x20) - 'a') < 26 || *p == '_')) return NULL;
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p), letters = upto16(add16(or16(a, each16(0x20)), each16(-'a')), 25);
+        bytes16 digits = upto16(add16(a, each16(-'0')), 9), marks = or16(equal16(a, '-'), equal16(a, '.'));
+        uint64_t hits = mask16(or16(or16(letters, digits), or16(marks, equal16(a, '_')))) ^ MASK_FULL;
+        if (hits) {
+            p += low_bit(hits) / MASK_STEP;
+            return *p == '>' ? p : NULL;
+        }
+    }
+#endif
+    for (; p < end && *p != '>'; p++) {
+        const unsigned char c = (unsigned char)*p;
+        if ((unsigned char)((c | 0x20) - 'a') >= 26 && (unsigned char)(c - '0') >= 10 && c != '_' && c != '-' && c != '.')
+            return NULL;
+    }
+    return p < end ? p : NULL;
+}
+
+/* The character that the reference at p, behind its '&', stands for, and *next behind its ';'; 0 if it is none. */
+static inline uint32_t xml_reference(const char *p, const char *end, const char **next) {
+    static const struct { const char *text; uint32_t code; } NAMED[] = {
+        {"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
+    uint32_t code = 0;
+    size_t i;
+    if (p < end && *p == '#') {
+        const int hex = end - p > 1 && p[1] == 'x';
+        const char *digits = p += hex ? 2 : 1;
+        for (; p < end && *p != ';'; p++) {
+            const int digit = hex_digit((unsigned char)*p);
+            if (digit < 0 || (!hex && digit > 9) || p - digits == 7) return 0;
+            code = code * (hex ? 16 : 10) + (uint32_t)digit;
+        }
+        if (p == end || p == digits) return 0;
+        *next = p + 1;
+        if (code < 0x20) return code == '\t' || code == '\n' || code == '\r' ? code : 0;
+        return code >= 0xD800 && (code < 0xE000 || code == 0xFFFE || code == 0xFFFF || code > 0x10FFFF) ? 0 : code;
+    }
+    for (i = 0; i < sizeof NAMED / sizeof *NAMED; i++) {
+        const size_t size = strlen(NAMED[i].text);
+        if ((size_t)(end - p) >= size && memcmp(p, NAMED[i].text, size) == 0) {
+            *next = p + size;
+            return NAMED[i].code;
+        }
+    }
+    return 0;
+}
+
+/* Where a body's text at p ends, at its '<', NULL unless it is UTF-8 that XML takes as it stands, and references. */
+static inline const char *xml_body_end(const char *p, const char *end) {
+    const unsigned char *last = (const unsigned char *)end;
+    while (p < end && *p != '<') {
+        const unsigned char c = (unsigned char)*p;
+        size_t size = 1;
+        if (c == '&') {
+            if (!xml_reference(p + 1, end, &p)) return NULL;
+            continue;
+        }
+        if (c == '>' || (c < 0x20 && c != '\n' && c != '\t')) return NULL; /* "]]>" and CR are told apart by expat */
+        if (c >= 0x80) {
+            size = utf8_length((const unsigned char *)p, last);
+            if (!size || (c == 0xEF && (unsigned char)p[1] == 0xBF && (unsigned char)p[2] >= 0xBE)) return NULL;
+        }
+        p += size;
+    }
+    return p < end ? p : NULL;
+}
+
+/* Decode the references in a text that xml_body_end has passed into out, which has room for n bytes; how many those are. */
+static inline size_t xml_into(const char *p, size_t n, char *out) {
+    const char *end = p + n;
+    char *to = out;
+    while (p < end) {
+        if (*p == '&') to = write_utf8(to, xml_reference(p + 1, end, &p));
+        else *to++ = *p++;
+    }
     return (size_t)(to - out);
 }
 
