@@ -98,16 +98,13 @@ def members(payload: bytes) -> tuple[Member, ...] | None:
 
 
 def by_name(members: tuple[Member, ...]) -> dict[str, Any]:
-    """The values of `members` that look-ups take, in any order."""
+    """The values of `members` that look-ups take, in any order; those of the body too."""
     headers: dict[str, Any] = dict(members)
     if len(headers) != len(members):
         last = headers
         headers = dict(reversed(members))
         if "Event-Name" in last:
             headers["Event-Name"] = last["Event-Name"]
-    if not headers.keys().isdisjoint(BODY_NAMES):
-        for name in BODY_NAMES:
-            headers.pop(name, None)
     return headers
 
 

@@ -37,7 +37,27 @@ MEMO_VALUE_BYTES: Final = 4096
 MEMO_BYTES: Final = 64 << 10
 """The compiled core's way to the same: of so many names, none longer than the second, the value that came last, as the
 switch wrote it, none longer than the third and all together no longer than the last. With the objects that are made of
-them a switch's usual 250 names take some 60 KB, and the worst 1 MB. Bodies are never kept."""
+them a switch's usual 250 names take some 60 KB, and the worst 1 MB. Bodies are never kept. Beside them eight dicts of
+events, and as many as 32 while `JSON_DICTS_BYTES_ALL` has room."""
+
+LAST_VALUES_BYTES: Final = 64 << 10
+JSON_VALUE_BYTES: Final = 256
+"""What a decoder's compiled core keeps of JSON events' last values, each of a name, and the longest of them: 1 500
+headers of a channel full of variables have 40 KB."""
+
+JSON_NAMES: Final = 4096
+JSON_NAME_BYTES: Final = 256
+JSON_NAMES_BYTES: Final = 128 << 10
+"""How many names of members it remembers with them, the longest, and all; an event with more is read without. A
+switch's have some 400."""
+
+JSON_DICTS_BYTES: Final = 128 << 10
+JSON_DICTS_BYTES_ALL: Final = 8 << 20
+"""Dicts that are kept to be copied: of a decoder, about 40 shapes of JSON events, and of all decoders of the process,
+those of plain events included."""
+
+JSON_REFUSALS: Final = 16_384
+"""After so many names and values for which there was no room, what is remembered is not what comes: it is forgotten."""
 
 NOTICE_BYTES: Final = 1024
 KEPT_FRAME_BYTES: Final = 64 << 10

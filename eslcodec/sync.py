@@ -453,6 +453,8 @@ class _Link:
                 size = taken[0]
                 self._reading = False
             except OSError as failure:
+                if taken:  # it is of a signal's handler
+                    raise
                 if not _is_early(failure):
                     error = failure
             finally:

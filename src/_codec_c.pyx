@@ -11,6 +11,7 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
   the same bytes again and need no parsing, whatever the event's other headers are. `pairs` and `to_json` put together
   what was made of these lines before; `asdict` copies the dict of an event with nearly the same names and replaces what
   differs. Names are shared by all decoders, values by none.
+* A JSON event is compared, member by member, with what was last behind the same name (`JsonMemo`).
 
 Functions that hold pointers into a message's bytes hold the bytes object as well. Lists are made by loops that append:
 what Cython makes of a list comprehension frees an item twice when the list cannot grow.
@@ -26,13 +27,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_Next, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 import operator
@@ -75,7 +76,6 @@ cdef extern from "scan.h" nogil:
     const char *usual_head(const char *p, const char *end, int64_t *length, Py_ssize_t *at, Py_ssize_t *type_size)
     size_t count_byte(const char *p, const char *end, char byte)
     const char *find_feed(const char *p, const char *end)
-    int same_bytes(const char *a, const char *b, size_t n)
     int coded(const char *p, size_t n)
     int folded_equal(const char *a, const char *b, size_t n)
     const char *string_end(const char *p, const char *end, int *escaped)
@@ -86,6 +86,9 @@ cdef extern from "scan.h" nogil:
     const char *xml_text_end(const char *p, const char *end)
     const char *xml_body_end(const char *p, const char *end)
     size_t xml_into(const char *p, size_t n, char *out)
+    int same_bytes(const char *a, const char *b, size_t n)
+    const char *plain_end(const char *p, const char *end)
+    int is_own_string(const char *p, size_t n)
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -188,15 +191,20 @@ cdef enum:
     KNOWN_SLOTS = 4096
     KNOWN_PROBES = 64
     KNOWN_ROOM = 64  # at first
-    # Dicts of earlier events that a decoder keeps, and how many headers they have together at most.
-    BASES = 10
-    BASE_HEADERS = 2048
+    # Dicts of earlier events that a decoder keeps at most, and how many headers they have together; and how many it may
+    # keep whatever the process's budget for dicts says.
+    BASES = 32
+    BASE_HEADERS = 4096
+    BASES_OWN = 8
     GUESS_BITS = 9
     LOOK_AHEAD = 16
     # When so often there was no room, all is forgotten: what comes now is something else.
     REFUSED_MOST = 8192
     SCRATCH_BYTES = 128 << 10
     NO_LINE = 0x7FFFFFFF  # longer than any
+    DICT_SLOTS = 128
+    DICT_PROBES = 4
+    DICT_USES = 7  # how many misses a dict outlives that was used often
 
 cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
@@ -209,6 +217,14 @@ cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
 cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
+cdef Py_ssize_t JSON_NAMES = limits.JSON_NAMES
+cdef Py_ssize_t JSON_NAME_BYTES = limits.JSON_NAME_BYTES
+cdef Py_ssize_t JSON_NAMES_BYTES = limits.JSON_NAMES_BYTES
+cdef Py_ssize_t JSON_VALUE_BYTES = limits.JSON_VALUE_BYTES
+cdef Py_ssize_t LAST_VALUES_BYTES = limits.LAST_VALUES_BYTES
+cdef Py_ssize_t JSON_REFUSALS = limits.JSON_REFUSALS
+cdef Py_ssize_t JSON_DICTS_BYTES = limits.JSON_DICTS_BYTES
+cdef Py_ssize_t JSON_DICTS_BYTES_ALL = limits.JSON_DICTS_BYTES_ALL
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
 
 
@@ -575,6 +591,7 @@ cdef struct Base:
     PyObject **values  # owned, the values borrowed from the dict
     uint32_t count
     uint64_t turn  # the event that it was of use to last
+    Py_ssize_t size  # what was taken from the budget for it
 
 
 cdef inline Py_ssize_t found_soon(const Base *base, Py_ssize_t at, uint16_t line) noexcept nogil:
@@ -622,6 +639,7 @@ cdef class Names:
 
 
 cdef Names SHARED_NAMES = Names()
+cdef str NOTHING = ""
 
 
 @cython.final
@@ -653,6 +671,7 @@ cdef class Memo:
     cdef uint64_t indexed  # the number of the message that `bits` tell of
     cdef Bits bits
     cdef bint whole  # whether they tell of all its headers
+    cdef JsonMemo of_json  # None until a JSON event is read
 
     def __cinit__(self):
         self.names = SHARED_NAMES if HAS_GIL else Names()
@@ -994,7 +1013,10 @@ cdef class Memo:
                 self.values[count] = known.value
                 count += 1
             if not self.step(walk):
-                return self.near_dict(count, key)
+                headers = self.near_dict(count, key)
+                if owned:
+                    self.set_others(headers, count)
+                return headers
             made = self.take_value(walk)
             known = walk.known
             if known == NULL:
@@ -1011,6 +1033,18 @@ cdef class Memo:
             self.lines[i] = <uint16_t>walk.last
             self.values[i] = <PyObject *>made
             count += not walk.repeated
+
+    cdef inline bint is_remembered(self, Py_ssize_t i) noexcept nogil:
+        """Whether the value of a line is: others may be long, and are put in no base."""
+        return self.known[self.lines[i]].value == self.values[i]
+
+    cdef int set_others(self, dict headers, Py_ssize_t count) except -1:
+        """Put in the values that are not remembered."""
+        cdef Py_ssize_t i
+        for i in range(count):
+            if not self.is_remembered(i):
+                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+        return 0
 
     cdef dict new_dict(self, Py_ssize_t count):
         """A dict of the first lines."""
@@ -1065,7 +1099,7 @@ cdef class Memo:
         cdef dict headers = <dict>base.headers
         cdef Py_ssize_t i
         for i in range(count):
-            if self.values[i] != base.values[i]:
+            if self.values[i] != base.values[i] and self.is_remembered(i):
                 dict_set(headers, self.known[self.lines[i]].name, self.values[i])
                 base.values[i] = self.values[i]
         base.turn = self.turn
@@ -1094,7 +1128,7 @@ cdef class Memo:
                 j = found_soon(base, j, self.lines[i])
                 if j < 0:
                     break
-            if self.values[i] != base.values[j]:
+            if self.values[i] != base.values[j] and self.is_remembered(i):
                 dict_set(headers, self.known[self.lines[i]].name, self.values[i])
                 base.values[j] = self.values[i]
             i += 1
@@ -1128,11 +1162,14 @@ cdef class Memo:
         return 0
 
     cdef bint has_base_room(self, Py_ssize_t count) noexcept:
-        return self.base_count < BASES and count <= BASE_HEADERS - self.base_headers
+        if self.base_count == BASES or count > BASE_HEADERS - self.base_headers:
+            return False
+        return self.base_count < BASES_OWN or DICTS.left >= dict_bytes(count)
 
     cdef uint32_t add_base(self, dict headers, Py_ssize_t count) except? 0:
         """Keep a dict, in the place of others if need be: which base it is."""
         cdef Base *base
+        cdef Py_ssize_t i
         if count > BASE_HEADERS:
             return BASES  # none
         while not self.has_base_room(count):
@@ -1140,14 +1177,23 @@ cdef class Memo:
         base = &self.bases[self.base_count]
         memset(base, 0, sizeof(Base))
         headers = PyDict_Copy(headers)
+        if self.base_count >= BASES_OWN:
+            if not DICTS.take(dict_bytes(count)):
+                return BASES
+            base.size = dict_bytes(count)
         base.lines = <uint16_t *>PyMem_Malloc((count + 1) * sizeof(uint16_t))
         base.values = <PyObject **>PyMem_Malloc((count + 1) * sizeof(PyObject *))
         if base.lines == NULL or base.values == NULL:
             PyMem_Free(base.lines)
             PyMem_Free(base.values)
+            DICTS.give(base.size)
             raise MemoryError
         memcpy(base.lines, self.lines, count * sizeof(uint16_t))
-        memcpy(base.values, self.values, count * sizeof(PyObject *))
+        for i in range(count):
+            base.values[i] = self.values[i]
+            if not self.is_remembered(i):
+                base.values[i] = <PyObject *>NOTHING
+                dict_set(headers, self.known[self.lines[i]].name, base.values[i])
         Py_INCREF(headers)
         base.headers = <PyObject *>headers
         base.count = <uint32_t>count
@@ -1167,6 +1213,8 @@ cdef class Memo:
 
     cdef void drop_base(self, Base *base) noexcept:
         self.base_headers -= base.count
+        if base.size:
+            DICTS.give(base.size)
         PyMem_Free(base.lines)
         PyMem_Free(base.values)
         Py_XDECREF(base.headers)
@@ -1233,9 +1281,21 @@ cdef class Memo:
         return payload.headers(self)
 
     @cython.critical_section
+    cdef bint read_json(self, JsonPayload payload) except -1:
+        """Read a JSON payload by what is remembered. False if it has to be read in another way."""
+        if self.of_json is None:
+            self.of_json = JsonMemo.__new__(JsonMemo)
+        return self.of_json.read(self, payload)
+
+    @cython.critical_section
+    cdef object find_json(self, JsonPayload payload, str name):
+        """The value that a look-up takes in a payload that `read_json` has read; None if the name is absent."""
+        return self.of_json.find(payload, name)
+
+    @cython.critical_section
     cdef dict json_headers(self, JsonPayload payload):
         """All headers of a JSON payload."""
-        return payload.headers(self)
+        return payload.headers(self) if payload.spans == NULL else self.of_json.headers(self, payload)
 
     @cython.critical_section
     cdef bytes json(self, const char *p, const char *end, const char **stop, bint replace, bint whole):
@@ -1663,49 +1723,119 @@ cdef bint scan_array(Scanner *scanner, Token *token) noexcept nogil:
     return True
 
 
+cdef inline bint scan_value(Scanner *scanner, Token *token) noexcept nogil:
+    if scanner.at < scanner.end and scanner.at[0] == c"[":
+        return scan_array(scanner, token)
+    return scan_scalar(scanner, token)
+
+
 cdef bint scan_member(Scanner *scanner, Member *member) noexcept nogil:
     if not scan_string(scanner, &member.name, NO_NAME):
         return False
     if next_byte(scanner) != c":":
         return fail(scanner, scanner.at, NO_COLON)
     scanner.at += 1
-    if next_byte(scanner) == c"[":
-        return scan_array(scanner, &member.value)
-    return scan_scalar(scanner, &member.value)
+    next_byte(scanner)
+    return scan_value(scanner, &member.value)
+
+
+cdef struct Span:  # a member of a payload that was read by what is remembered
+    uint32_t at  # where its value begins, from the start of the payload
+    uint32_t size
+    uint32_t name  # which of the memo's
 
 
 @cython.final
 @cython.no_gc
 cdef class JsonPayload:
-    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py."""
+    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py.
+
+    A payload that a `JsonMemo` has read has spans, and members only once they are wanted.
+    """
 
     cdef bytes frame  # owns what the members point to
+    cdef Py_ssize_t start  # of the payload in the frame
     cdef Member *members
     cdef Py_ssize_t count
     cdef Token body
     cdef bint has_body
     cdef bint odd_body  # there are several, or the name of one has an escape in it
     cdef int flat  # see is_flat; 0: not looked into
+    cdef bint distinct  # no name stands twice; if not, one may
     cdef tuple fault  # what MalformedPayload takes; None if there is none
+    cdef Span *spans
+    cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
+    cdef uint32_t size  # of the object
+    cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
+    cdef uint64_t turn, generation  # of the memo when it was read
+    cdef uint64_t shape  # a hash of the names
 
     def __dealloc__(self):
         PyMem_Free(self.members)
+        PyMem_Free(self.spans)
 
     def __reduce__(self):
         return refuse_pickle(self)
 
-    cdef int read(self, bytes frame, Py_ssize_t start) except -1:
+    cdef int read(self) except -1:
+        """Read the payload without what is remembered."""
         cdef Scanner scanner
-        cdef const char *p = PyBytes_AS_STRING(frame)
-        scanner.at = p + start
-        scanner.end = p + PyBytes_GET_SIZE(frame)
+        cdef const char *p = PyBytes_AS_STRING(self.frame)
+        scanner.at = p + self.start
+        scanner.end = p + PyBytes_GET_SIZE(self.frame)
         scanner.fault = NO_FAULT
-        self.frame = frame
         if not self.scan(&scanner):
-            fault = json_fault(frame[start:], scanner.at - p - start, EXPECTED[scanner.fault])
+            fault = json_fault(self.frame[self.start :], scanner.at - p - self.start, EXPECTED[scanner.fault])
             self.fault = ("json", fault.offset, fault.why)
             self.count = 0
             self.has_body = False
+        return 0
+
+    # What is read by spans
+
+    cdef inline const char *text(self) noexcept:
+        return PyBytes_AS_STRING(self.frame) + self.start
+
+    cdef inline Token span_name(self, Py_ssize_t i) noexcept:
+        """The name of a member: what stands between the value before and its own."""
+        cdef const char *p = self.text()
+        cdef Token token
+        cdef uint32_t at = self.spans[i - 1].at + self.spans[i - 1].size if i else 0
+        token.text = p + at + 2
+        token.size = self.spans[i].at - at - 4
+        token.kind = STRING
+        return token
+
+    cdef inline Token span_value(self, Py_ssize_t i) noexcept:
+        cdef Span *span = &self.spans[i]
+        cdef const char *p = self.text() + span.at
+        cdef Token token
+        token.text = p
+        token.size = span.size
+        token.kind = OTHER
+        if p[0] == c'"' or p[0] == c"[":
+            token.text += 1
+            token.size -= 2
+            token.kind = ARRAY
+            if p[0] == c'"':
+                token.kind = STRING if memchr(token.text, c"\\", token.size) == NULL else ESCAPED
+        return token
+
+    cdef int expand(self) except -1:
+        """Make members of spans."""
+        cdef Py_ssize_t i
+        if self.spans == NULL or self.members != NULL:
+            return 0
+        cdef Member *members = <Member *>PyMem_Malloc((self.span_count + 1) * sizeof(Member))
+        if members == NULL:
+            raise MemoryError
+        for i in range(self.span_count):
+            members[i].name = self.span_name(i)
+            members[i].value = self.span_value(i)
+        if self.has_body:
+            self.body = self.span_value(self.span_count)
+        self.members = members
+        self.count = self.span_count
         return 0
 
     cdef bint scan(self, Scanner *scanner) except -1:
@@ -1759,6 +1889,7 @@ cdef class JsonPayload:
         cdef bint to_end = last or is_event_name(name, size)
         cdef bytes unescaped
         cdef const char *text
+        self.expand()
         for i in range(self.count):
             token = &self.members[i].name
             text = token.text
@@ -1780,6 +1911,19 @@ cdef class JsonPayload:
             return self.find(PyBytes_AS_STRING(unescaped), size, found, True)  # of several, the last counts
         return self.take(exact if exact >= 0 else folded, found)
 
+    cdef object look_up(self, object name, bint last):
+        """The value of a look-up, None if the name is absent."""
+        cdef Token token
+        cdef bytes encoded
+        cdef bint found
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            found = self.find(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), &token, last)
+            return token_text(&token) if found else None
+        encoded = name_bytes(name)
+        if encoded is None or not self.find(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), &token, last):
+            return None
+        return token_text(&token)
+
     cdef bint take(self, Py_ssize_t i, Token *found) noexcept:
         if i < 0:
             return False
@@ -1787,6 +1931,7 @@ cdef class JsonPayload:
         return True
 
     cdef dict headers(self, Memo memo):
+        self.expand()
         cdef dict headers = __Pyx_PyDict_NewPresized(self.count)
         cdef Py_ssize_t i, distinct
         cdef Member *member
@@ -1807,6 +1952,7 @@ cdef class JsonPayload:
         """(name, text or list) of each member."""
         cdef Py_ssize_t i
         cdef list fields = []
+        self.expand()
         for i in range(self.count):
             name = token_text(&self.members[i].name)
             if self.members[i].value.kind == ARRAY:
@@ -1815,71 +1961,327 @@ cdef class JsonPayload:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
 
-    cdef bint is_flat(self, Py_ssize_t start) noexcept:
-        """See eslcodec._json.is_flat; `start` is that of the payload."""
+    # What the drop-in for the official module asks (`Message._lone`, `Message._survey`)
+
+    cdef inline Py_ssize_t members_count(self) noexcept:
+        return self.count if self.spans == NULL else self.span_count
+
+    cdef inline Token name_at(self, Py_ssize_t i) noexcept:
+        return self.members[i].name if self.spans == NULL else self.span_name(i)
+
+    cdef inline Token value_at(self, Py_ssize_t i) noexcept:
+        return self.members[i].value if self.spans == NULL else self.span_value(i)
+
+    cdef bint is_flat(self) noexcept:
+        """See eslcodec._json.is_flat. Looked into once."""
         if self.flat == 0:
-            self.flat = 1 if self.fault is None and self.has_flat_members(start) else -1
+            self.flat = 1 if self.fault is None and self.has_flat_members() else -1
         return self.flat > 0
 
-    cdef bint has_flat_members(self, Py_ssize_t start) noexcept:
-        cdef const char *p = PyBytes_AS_STRING(self.frame) + start
+    cdef bint has_flat_members(self) noexcept:
+        cdef const char *p = self.text()
         cdef const char *end = PyBytes_AS_STRING(self.frame) + PyBytes_GET_SIZE(self.frame)
         cdef bint brackets = memchr(p, c"[", end - p) != NULL
-        cdef Member *member
+        cdef Token token
         cdef Py_ssize_t i
-        if self.odd_body or (self.has_body and self.body.kind > ESCAPED) or has_escaped_surrogate(p, end):
+        if has_escaped_surrogate(p, end):
             return False
-        for i in range(self.count):
-            member = &self.members[i]
-            if member.name.kind != STRING or not is_flat_value(&member.value):
+        if self.spans == NULL:
+            if self.odd_body or (self.has_body and self.body.kind > ESCAPED):
                 return False
-            if brackets and memchr(member.name.text, c"[", member.name.size) != NULL:
+        elif self.has_body and p[self.spans[self.span_count].at] != c'"':
+            return False
+        for i in range(self.members_count()):
+            if self.spans == NULL or p[self.spans[i].at] != c'"':
+                token = self.value_at(i)
+                if not is_flat_value(&token):
+                    return False
+            if self.spans != NULL and not brackets:
+                continue
+            token = self.name_at(i)
+            if token.kind != STRING or (brackets and memchr(token.text, c"[", token.size) != NULL):
                 return False
         return True
 
     cdef object lone(self, const char *name, Py_ssize_t size):
         """What `Message._lone` says of a payload that is flat."""
         cdef Py_ssize_t i, found = -1
-        cdef Token *token
-        for i in range(self.count):
-            token = &self.members[i].name
+        cdef Token token
+        for i in range(self.members_count()):
+            token = self.name_at(i)
             if token.size == size and folded_equal(token.text, name, size):
                 if found >= 0:
                     return False
                 found = i
         if found < 0:
             return None
-        token = &self.members[found].value
+        token = self.value_at(found)
         if token.kind == ARRAY or token.size == 0:
             return False
-        cdef str value = token_text(token)
+        cdef str value = token_text(&token)
         return False if value.startswith("ARRAY::") else value
 
     cdef object survey(self):
         """What `Message._survey` says of a payload that is flat."""
-        cdef Py_ssize_t i
-        cdef Token *token
+        cdef Py_ssize_t i, count = self.members_count()
+        cdef Token token
         cdef bint arrays = False
-        if self.count == 0 or (self.has_body and self.body.size == 0):
+        if count == 0:
             return None
-        for i in range(self.count):
-            token = &self.members[i].value
+        if self.has_body:
+            token = self.body if self.spans == NULL else self.span_value(count)
+            if token.size == 0:
+                return None
+        for i in range(count):
+            token = self.value_at(i)
             if token.kind != ARRAY:
-                if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(token).startswith("ARRAY::")):
+                if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(&token).startswith("ARRAY::")):
                     return None
                 continue
             arrays = True
-            items = array_items(token)
+            items = array_items(&token)
             if len(items) < 2 or items[0] == "" or items[0].startswith("ARRAY::") or any(["|:" in item for item in items]):
                 return None
-        return self.count, arrays
+        return count, arrays
+
+    cdef bytes to_json(self, bint replace):
+        """The headers and the body as JSON."""
+        cdef Out out
+        cdef Token body
+        memset(&out, 0, sizeof(Out))
+        if self.spans != NULL and self.own:
+            body = self.span_value(self.span_count) if self.has_body else self.span_value(0)
+            if not self.has_body or (body.kind <= ESCAPED and is_own_string(body.text, body.size)):
+                return PyBytes_FromStringAndSize(self.text(), self.size)
+        self.expand()
+        try:
+            self.write_members(&out, replace)
+            return PyBytes_FromStringAndSize(out.data, out.size)
+        finally:
+            PyMem_Free(out.data)
+
+    cdef int write_members(self, Out *out, bint replace) except -1:
+        cdef Py_ssize_t i, event_name = self.last_event_name()
+        cdef Member *member
+        cdef list repeats = None if self.distinct else self.repeated(replace)
+        write_bytes(out, b"{", 1)
+        for i in range(self.count):
+            member = &self.members[i]
+            if repeats is not None and repeats[i]:
+                continue
+            if i:
+                write_bytes(out, b",", 1)
+            write_name(out, &member.name, replace)
+            write_bytes(out, b":", 1)
+            if event_name > i and token_is_event_name(&member.name):
+                member = &self.members[event_name]
+            write_token(out, &member.value, replace)
+        if self.has_body:
+            write_bytes(out, b',"_body":' if self.count else b'"_body":', 9 if self.count else 8)
+            self.write_body(out, replace)
+        return write_bytes(out, b"}", 1)
+
+    cdef list repeated(self, bint replace):
+        """Of each member whether an earlier one has its name."""
+        cdef dict seen = {}
+        cdef list repeated = []
+        cdef Py_ssize_t i, distinct
+        for i in range(self.count):
+            if self.spans != NULL:
+                name = self.spans[i].name  # all are valid, and stand as they are written
+            else:
+                name = token_text(&self.members[i].name)
+                if replace:
+                    name = clean(name)
+            distinct = len(seen)
+            PyDict_SetItem(seen, name, None)
+            repeated.append(len(seen) == distinct)
+        return repeated
+
+    cdef int write_body(self, Out *out, bint replace) except -1:
+        cdef bytes body
+        cdef int invalid = 0
+        if self.body.kind != ARRAY:
+            return write_name(out, &self.body, replace)
+        body = self.get_body()
+        return write_string(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), replace, &invalid)
+
+    cdef Py_ssize_t last_event_name(self) except -2:
+        """The last of several members of that name, -1 if there are not several."""
+        cdef Py_ssize_t i, last = -1
+        if not self.distinct:
+            for i in range(self.count):
+                if token_is_event_name(&self.members[i].name):
+                    last = i
+        return last
+
+    cdef int put_others(self, dict mapping, bint replace) except -1:
+        """Make of `headers`, of what was read by spans and stands there as it would be written, what `mapping` gives."""
+        cdef Py_ssize_t i
+        cdef Token token
+        for i in range(self.span_count):
+            if self.text()[self.spans[i].at] == c"[":
+                token = self.span_name(i)
+                name = token_text(&token)
+                token = self.span_value(i)
+                mapping[name] = array_items(&token)
+        if self.has_body:
+            token = self.span_value(self.span_count)
+            text = token_text(&token)
+            mapping["_body"] = clean(text) if replace else text
+        return 0
+
+    cdef dict mapping(self, bint replace):
+        """The headers and the body as `to_mapping` gives them."""
+        cdef Py_ssize_t i, distinct
+        cdef Member *member
+        self.expand()
+        cdef dict mapping = __Pyx_PyDict_NewPresized(self.count + self.has_body)
+        for i in range(self.count):
+            member = &self.members[i]
+            name = token_text(&member.name)
+            if replace:
+                name = clean(name)
+            distinct = len(mapping)
+            value = token_shown(&member.value, replace)
+            PyDict_SetDefault(mapping, name, value)
+            if len(mapping) == distinct and name == "Event-Name":
+                mapping[name] = value
+        if self.has_body:
+            text = token_text(&self.body)
+            mapping["_body"] = clean(text) if replace else text
+        return mapping
 
     cdef object get_body(self):
         if not self.has_body:
             return None
+        self.expand()
         if self.body.kind == STRING:
             return PyBytes_FromStringAndSize(self.body.text, self.body.size)
         return token_text(&self.body).encode("utf-8", "surrogateescape")
+
+
+cdef inline bint is_array_text(const char *p, Py_ssize_t size) noexcept nogil:
+    return size >= 7 and memcmp(p, b"ARRAY::", 7) == 0
+
+
+cdef bint is_own(const Token *token) noexcept nogil:
+    """Whether the value of a header stands there as `to_json` would write it."""
+    cdef Scanner scanner
+    cdef Token item
+    if token.kind <= ESCAPED:
+        return not is_array_text(token.text, token.size) and is_own_string(token.text, token.size)
+    if token.kind != ARRAY:
+        return False
+    scanner.at = token.text
+    scanner.end = token.text + token.size
+    while scanner.at < scanner.end:
+        if not scan_string(&scanner, &item, NO_STRING) or not is_own_string(item.text, item.size):
+            return False
+        if scanner.at == scanner.end:
+            return True
+        if scanner.at[0] != c",":
+            return False
+        scanner.at += 1
+    return token.size == 0
+
+
+cdef struct KnownItem:
+    PyObject *value  # borrowed from the dict
+    uint32_t name
+
+
+cdef struct KnownDict:
+    uint64_t shape
+    PyObject *headers  # owned; NULL if there is none
+    KnownItem *items
+    Py_ssize_t count
+    Py_ssize_t size
+    int uses
+
+
+cdef int write_token(Out *out, const Token *token, bint replace) except -1:
+    """A value as it is written in JSON: the text of an array as an array."""
+    if token.kind == ARRAY:
+        return write_items(out, token, replace)
+    if token.kind == ESCAPED and not is_own(token):
+        return write_unescaped(out, token, replace, write_text)  # an array's text may be escaped
+    if not is_array_text(token.text, token.size):
+        return write_name(out, token, replace)
+    cdef int invalid = 0
+    return write_text(out, token.text, token.size, replace, &invalid)
+
+
+cdef int write_name(Out *out, const Token *token, bint replace) except -1:
+    """A name, a body or an item as a JSON string."""
+    if token.kind != OTHER and is_own_string(token.text, token.size):
+        make_room(out, token.size + 2)
+        return write_bytes(out, token.text - 1, token.size + 2)  # its quotes stand there
+    if token.kind == ESCAPED:
+        return write_unescaped(out, token, replace, write_string)
+    cdef int invalid = 0
+    return write_string(out, token.text, token.size, replace, &invalid)
+
+
+ctypedef int (*writer_t)(Out *out, const char *p, Py_ssize_t size, bint replace, int *invalid) except -1
+
+
+cdef int write_unescaped(Out *out, const Token *token, bint replace, writer_t write) except -1:
+    cdef char stack[STACK_BYTES]
+    cdef char *plain = stack
+    cdef int invalid = 0
+    if token.size > STACK_BYTES:
+        plain = <char *>PyMem_Malloc(token.size)
+        if plain == NULL:
+            raise MemoryError
+    try:
+        return write(out, plain, unescape_into(token.text, token.size, plain), replace, &invalid)
+    finally:
+        if plain != stack:
+            PyMem_Free(plain)
+
+
+cdef int write_items(Out *out, const Token *array, bint replace) except -1:
+    cdef Scanner scanner
+    cdef Token item
+    cdef Py_ssize_t count = 0
+    scanner.at = array.text
+    scanner.end = array.text + array.size
+    write_bytes(out, b"[", 1)
+    while next_byte(&scanner) >= 0:
+        if scanner.at[0] == c",":
+            scanner.at += 1
+            continue
+        scan_scalar(&scanner, &item)
+        if count:
+            write_bytes(out, b",", 1)
+        write_name(out, &item, replace)
+        count += 1
+    return write_bytes(out, b"]", 1)
+
+
+cdef object token_shown(const Token *token, bint replace):
+    """A value as `to_mapping` has it: an array as a list."""
+    cdef list items
+    if token.kind == ARRAY:
+        value = array_items(token)
+    else:
+        value = token_text(token)
+        if token.kind == OTHER or (token.kind == STRING and not is_array_text(token.text, token.size)):
+            return clean(value) if replace else value
+        value = split_array(value)
+        if isinstance(value, str):
+            return clean(value) if replace else value
+    if not replace:
+        return value
+    items = []
+    for item in value:
+        items.append(clean(item))
+    return items
+
+
+cdef inline object clean(object text):
+    return text if PyUnicode_IS_COMPACT_ASCII(text) else replaced(text)
 
 
 cdef bint token_is_event_name(const Token *token) except -1:
@@ -2139,6 +2541,605 @@ cdef tuple read_by_expat(bytes payload):
 cdef object encoded_text(str text):
     cdef bytes raw = text.encode()
     return value_text(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+
+
+# JSON events: what is remembered
+
+
+cdef struct JsonName:
+    PyObject *name  # owned
+    PyObject *value  # the last value as text, owned; NULL until wanted
+    char *raw  # `"name":` and, behind it, the last value as it stood there
+    uint32_t room
+    uint32_t head  # the size of `"name":`
+    uint32_t size  # of both, UINT32_MAX if no value is remembered
+    uint32_t number
+    uint32_t place  # in the event that was read at `turn`
+    uint64_t turn
+    bint body  # it is `_body`
+    JsonName *next  # what stood behind it last, and the time before
+    JsonName *other
+
+
+@cython.final
+@cython.no_gc
+cdef class Budget:
+    """Bytes that many may have together."""
+
+    cdef Py_ssize_t left
+
+    @cython.critical_section
+    cdef bint take(self, Py_ssize_t size):
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    @cython.critical_section
+    cdef int give(self, Py_ssize_t size):
+        self.left += size
+        return 0
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+
+cdef Budget DICTS = Budget.__new__(Budget)
+DICTS.left = JSON_DICTS_BYTES_ALL
+
+
+@cython.final
+@cython.no_gc
+cdef class KnownDicts:
+    """The headers of the last events as dicts, by their names: to copy one and replace what differs is the fast way.
+
+    They are kept for those shapes that come most often.
+    """
+
+    cdef KnownDict slots[DICT_SLOTS]
+    cdef Py_ssize_t bytes
+    cdef unsigned int hand
+    cdef Budget budget
+
+    def __cinit__(self):
+        self.budget = DICTS
+
+    def __dealloc__(self):
+        self.clear()
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef int clear(self) except -1:
+        cdef Py_ssize_t i
+        for i in range(DICT_SLOTS):
+            self.drop(&self.slots[i])
+        return 0
+
+    cdef int drop(self, KnownDict *slot) except -1:
+        cdef PyObject *headers = slot.headers
+        cdef KnownItem *items = slot.items
+        if headers != NULL:
+            slot.headers = NULL
+            slot.items = NULL
+            slot.uses = 0
+            self.bytes -= slot.size
+            self.budget.give(slot.size)
+            PyMem_Free(items)
+            Py_XDECREF(headers)
+        return 0
+
+    cdef KnownDict *find(self, uint64_t shape) noexcept nogil:
+        cdef KnownDict *slot
+        cdef Py_ssize_t probe
+        for probe in range(DICT_PROBES):
+            slot = &self.slots[(shape + probe) % DICT_SLOTS]
+            if slot.shape == shape and slot.headers != NULL:
+                return slot
+        return NULL
+
+    cdef KnownDict *get(self, JsonPayload payload) noexcept nogil:
+        """The dict of an event with the same names in the same order, NULL if there is none."""
+        cdef KnownDict *slot = self.find(payload.shape)
+        cdef Py_ssize_t i
+        if slot == NULL or slot.count != payload.span_count:
+            return NULL
+        for i in range(slot.count):
+            if slot.items[i].name != payload.spans[i].name:
+                return NULL
+        if slot.uses < DICT_USES:
+            slot.uses += 1
+        return slot
+
+    cdef KnownDict *slot_for(self, uint64_t shape, Py_ssize_t size) noexcept nogil:
+        """Where a dict can be kept. NULL if there is no room."""
+        cdef KnownDict *slot = self.find(shape)
+        cdef Py_ssize_t probe
+        if slot != NULL or self.bytes + size > JSON_DICTS_BYTES:
+            return slot
+        for probe in range(DICT_PROBES):
+            slot = &self.slots[(shape + probe) % DICT_SLOTS]
+            if slot.headers == NULL:
+                return slot
+        return NULL
+
+    cdef bint has_room(self, uint64_t shape, Py_ssize_t count) noexcept nogil:
+        return self.slot_for(shape, dict_bytes(count)) != NULL
+
+    cdef int keep(self, JsonPayload payload, dict headers) except -1:
+        """Keep a copy, if there is room. If not, one that is little used will have to go."""
+        cdef Py_ssize_t size = dict_bytes(payload.span_count)
+        cdef KnownDict *slot
+        cdef KnownItem *items
+        cdef PyObject *old
+        cdef PyObject *key
+        cdef PyObject *value
+        cdef Py_ssize_t at = 0, count = 0
+        if self.slot_for(payload.shape, size) == NULL:
+            return self.age(payload.shape)
+        copy = PyDict_Copy(headers)
+        slot = self.slot_for(payload.shape, size)  # anew: a garbage collection may have run anything
+        if slot == NULL or len(<dict>copy) != payload.span_count:
+            return 0
+        items = <KnownItem *>PyMem_Malloc(max(payload.span_count, <Py_ssize_t>1) * sizeof(KnownItem))
+        if items == NULL:
+            raise MemoryError
+        if slot.headers != NULL:
+            self.drop(slot)
+        if not self.budget.take(size):
+            PyMem_Free(items)
+            return self.age(payload.shape)
+        while PyDict_Next(copy, &at, &key, &value):
+            items[count].value = value
+            items[count].name = payload.spans[count].name
+            count += 1
+        Py_INCREF(copy)
+        self.bytes += size
+        slot.headers = <PyObject *>copy
+        slot.items = items
+        slot.count = count
+        slot.shape = payload.shape
+        slot.size = size
+        return 0
+
+    cdef int age(self, uint64_t shape) except -1:
+        cdef KnownDict *slot = &self.slots[(shape + self.hand % DICT_PROBES) % DICT_SLOTS]
+        if slot.headers == NULL:
+            slot = &self.slots[self.hand % DICT_SLOTS]
+        self.hand += 1
+        if slot.uses > 0:
+            slot.uses -= 1
+            return 0
+        return self.drop(slot)
+
+
+cdef Py_ssize_t dict_bytes(Py_ssize_t count) noexcept nogil:
+    """The size of a dict with so many items, and of what is noted of it."""
+    cdef Py_ssize_t room = 8
+    while room * 2 // 3 < count:
+        room *= 2
+    return 112 + room * (1 if room <= 256 else 2) + 16 * (room * 2 // 3) + count * <Py_ssize_t>sizeof(KnownItem)
+
+
+@cython.final
+@cython.no_gc  # nothing in it refers to anything of a user's
+cdef class JsonMemo:
+    """What the JSON events of a decoder remember together. Never changes a result.
+
+    Successive events have mostly the same names in the same order, with the same values. So of each name its last value
+    is kept, and which name stood behind it: where the bytes are the same as then, nothing has to be read. It is by name
+    that values are kept, and not by event: events of one call have fifty shapes, and half of their values in common.
+
+    Read in this way is an object as the switch writes it: without blanks, no name in need of an escape, `_body` at its
+    end. Values may be anything. All else, and what is too much, is read as if nothing were remembered.
+
+    All methods are called in the critical section of the Memo that has it.
+    """
+
+    cdef JsonName **names
+    cdef Py_ssize_t count, room
+    cdef dict numbers  # of the names, by text
+    cdef JsonName first  # none itself: `next` of it is the first of an event
+    cdef JsonName *event_name
+    cdef KnownDicts dicts
+    cdef Span *spans  # of the event that is being read
+    cdef Py_ssize_t span_room
+    cdef uint64_t turn
+    cdef uint64_t generation  # how often all was forgotten
+    cdef Py_ssize_t names_bytes, values_bytes, refusals
+
+    def __cinit__(self):
+        self.numbers = {}
+        self.dicts = KnownDicts.__new__(KnownDicts)
+
+    def __dealloc__(self):
+        self.free_names()
+        PyMem_Free(self.names)
+        PyMem_Free(self.spans)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef void free_names(self) noexcept:
+        cdef Py_ssize_t i, count = self.count
+        self.count = 0
+        for i in range(count):
+            Py_XDECREF(self.names[i].name)
+            Py_XDECREF(self.names[i].value)
+            PyMem_Free(self.names[i].raw)
+            PyMem_Free(self.names[i])
+
+    cdef int forget(self) except -1:
+        """Begin anew: what is there is not what comes now."""
+        self.generation += 1
+        self.first.next = self.first.other = self.event_name = NULL
+        self.names_bytes = self.values_bytes = self.refusals = 0
+        self.free_names()
+        self.numbers.clear()
+        return self.dicts.clear()
+
+    cdef bint read(self, Memo memo, JsonPayload payload) except -1:
+        """Find the members of a payload. False if it has to be read in another way."""
+        cdef const char *begin = payload.text()
+        cdef const char *end = PyBytes_AS_STRING(payload.frame) + PyBytes_GET_SIZE(payload.frame)
+        cdef const char *at = begin
+        cdef const char *value
+        cdef JsonName *name
+        cdef JsonName *before = &self.first
+        cdef Py_ssize_t count = 0
+        cdef bint own = True, distinct = True
+        cdef uint64_t shape = 0
+        if self.refusals >= JSON_REFUSALS:
+            self.forget()
+        if end - begin >= <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
+            return False
+        self.turn += 1
+        while True:
+            at += 1
+            name = before.next
+            if (
+                name != NULL
+                and end - at > <Py_ssize_t>name.size
+                and same_bytes(at, name.raw, name.size)
+            ):
+                value = at + name.head
+                at += name.size
+            else:
+                name = self.name_behind(memo, before, at, end)
+                if name == NULL:
+                    return False
+                value = at + name.head
+                at = self.read_value(name, value, end, &own)
+                if at == NULL:
+                    return False
+            if name.turn != self.turn or name == self.event_name:  # which is the last of several
+                distinct &= name.turn != self.turn
+                name.turn = self.turn
+                name.place = <uint32_t>count
+            else:
+                distinct = False
+            if count == JSON_NAMES:
+                return False
+            if count == self.span_room:
+                self.more_spans()
+            self.spans[count].at = <uint32_t>(value - begin)
+            self.spans[count].size = <uint32_t>(at - value)
+            self.spans[count].name = name.number
+            count += 1
+            shape = (shape ^ name.number) * <uint64_t>0x9E3779B97F4A7C15
+            before = name
+            if at == end:
+                return False
+            if at[0] != c"," or name.body:
+                break
+        if at[0] != c"}":
+            return False
+        payload.spans = <Span *>PyMem_Malloc(count * sizeof(Span))
+        if payload.spans == NULL:
+            raise MemoryError
+        memcpy(payload.spans, self.spans, count * sizeof(Span))
+        payload.has_body = before.body
+        payload.span_count = count - before.body
+        payload.size = <uint32_t>(at + 1 - begin)
+        payload.own = own and distinct
+        payload.distinct = distinct
+        payload.turn = self.turn
+        payload.shape = shape ^ (shape >> 32)
+        payload.generation = self.generation
+        return True
+
+    cdef int more_spans(self) except -1:
+        cdef Py_ssize_t room = 2 * self.span_room if self.span_room else 160
+        cdef Span *spans = <Span *>PyMem_Realloc(self.spans, room * sizeof(Span))
+        if spans == NULL:
+            raise MemoryError
+        self.spans = spans
+        self.span_room = room
+        return 0
+
+    cdef inline JsonName *name_behind(self, Memo memo, JsonName *before, const char *at, const char *end) except? NULL:
+        """The name at `at`, NULL if there is none that is remembered."""
+        cdef JsonName *name = before.next
+        if name != NULL and stands(name, at, end):
+            return name
+        name = before.other
+        if name == NULL or not stands(name, at, end):
+            name = self.name_at(memo, at, end)
+            if name == NULL:
+                return NULL
+        before.other = before.next
+        before.next = name
+        return name
+
+    cdef JsonName *name_at(self, Memo memo, const char *at, const char *end) except? NULL:
+        """The name at `at`, looked up."""
+        cdef const char *stop
+        cdef PyObject *known = NULL
+        cdef Py_ssize_t size
+        if end - at < 4 or at[0] != c'"':
+            return NULL
+        stop = at + 1
+        while True:
+            stop = plain_end(stop, end)
+            if stop == end or <unsigned char>stop[0] < 0x80:
+                break
+            stop += 1
+        size = stop - at - 1
+        if end - stop < 3 or stop[0] != c'"' or stop[1] != c":" or size > JSON_NAME_BYTES:
+            return NULL
+        name = memo.name(at + 1, size)
+        if PyDict_GetItemRef(self.numbers, name, &known):
+            number = <object>known
+            Py_DECREF(number)
+            return self.names[<Py_ssize_t>number]
+        if not is_own_string(at + 1, size):
+            return NULL
+        return self.add(name, at, size + 3)
+
+    cdef JsonName *add(self, object text, const char *at, Py_ssize_t head) except? NULL:
+        """Remember a name, if there is room. `"name":` stands at `at`."""
+        cdef JsonName *name
+        cdef bint body = head == 8 and folded_equal(at + 1, b"_body", 5)
+        if self.count == JSON_NAMES or self.names_bytes + head > JSON_NAMES_BYTES:
+            self.refusals += 1
+            return NULL
+        if body and memcmp(at + 1, b"_body", 5) != 0:
+            return NULL  # another name in `to_json`
+        if self.count == self.room:
+            self.more_names()
+        name = <JsonName *>PyMem_Malloc(sizeof(JsonName))
+        if name == NULL:
+            raise MemoryError
+        memset(name, 0, sizeof(JsonName))
+        name.raw = <char *>PyMem_Malloc(head)
+        try:
+            if name.raw == NULL:
+                raise MemoryError
+            self.numbers[text] = self.count
+        except BaseException:
+            PyMem_Free(name.raw)
+            PyMem_Free(name)
+            raise
+        memcpy(name.raw, at, head)
+        name.room = name.head = <uint32_t>head
+        name.size = UINT32_MAX
+        name.body = body
+        name.number = <uint32_t>self.count
+        Py_INCREF(text)
+        name.name = <PyObject *>text
+        if is_event_name(at + 1, head - 3):
+            self.event_name = name
+        self.names[self.count] = name
+        self.count += 1
+        self.names_bytes += head
+        return name
+
+    cdef int more_names(self) except -1:
+        cdef Py_ssize_t room = 2 * self.room if self.room else 128
+        cdef JsonName **names = <JsonName **>PyMem_Realloc(self.names, room * sizeof(JsonName *))
+        if names == NULL:
+            raise MemoryError
+        self.names = names
+        self.room = room
+        return 0
+
+    cdef const char *read_value(self, JsonName *name, const char *value, const char *end, bint *own) noexcept:
+        """The end of a value that is not the last one of this name. NULL if there is none."""
+        cdef const char *stop
+        cdef Scanner scanner
+        cdef Token token
+        if value < end and value[0] == c'"':
+            stop = plain_end(value + 1, end)
+            if stop < end and stop[0] == c'"' and not name.body:
+                if not is_array_text(value + 1, stop - value - 1):
+                    self.remember(name, value, stop + 1 - value)
+                    return stop + 1
+        scanner.at = value
+        scanner.end = end
+        scanner.fault = NO_FAULT
+        if not scan_value(&scanner, &token):
+            return NULL
+        if name.body:
+            return scanner.at  # bodies may be large: `to_json` looks at them
+        if is_own(&token):
+            self.remember(name, value, scanner.at - value)
+        else:
+            own[0] = False
+            self.forget_value(name)
+        return scanner.at
+
+    cdef void forget_value(self, JsonName *name) noexcept:
+        cdef PyObject *value = name.value
+        if name.size == UINT32_MAX:
+            return
+        self.values_bytes -= name.size - name.head
+        name.size = UINT32_MAX
+        name.value = NULL
+        Py_XDECREF(value)
+
+    cdef void remember(self, JsonName *name, const char *value, Py_ssize_t size) noexcept:
+        """Keep the last value of a name, if there is room."""
+        cdef char *raw
+        cdef Py_ssize_t room = name.head + size
+        self.forget_value(name)
+        if size > JSON_VALUE_BYTES:
+            return
+        if self.values_bytes + size > LAST_VALUES_BYTES:
+            self.refusals += 1
+            return
+        if room > <Py_ssize_t>name.room:
+            room += 15 - (room - 1) % 16
+            raw = <char *>PyMem_Realloc(name.raw, room)
+            if raw == NULL:
+                return
+            name.raw = raw
+            name.room = <uint32_t>room
+        memcpy(name.raw + name.head, value, size)
+        name.size = <uint32_t>(name.head + size)
+        self.values_bytes += size
+
+    cdef inline object value_of(self, JsonPayload payload, Py_ssize_t i, JsonName *name):
+        """A value as text: the object that is kept, if it is the same."""
+        cdef Span *span = &payload.spans[i]
+        cdef Token token
+        if name.size - name.head == span.size and (
+            (name.turn == payload.turn and payload.distinct) or same_bytes(payload.text() + span.at, name.raw + name.head, span.size)
+        ):
+            if name.value != NULL:
+                return <object>name.value
+            if name.raw[name.head] == c'"':  # no list is made, so nothing else can run
+                token = payload.span_value(i)
+                text = token_text(&token)
+                Py_INCREF(text)
+                name.value = <PyObject *>text
+                return text
+        token = payload.span_value(i)
+        return token_text(&token)
+
+    cdef Py_ssize_t place(self, JsonPayload payload, str name) except -2:
+        """Which member a look-up takes, -1 if there is none."""
+        cdef PyObject *known = NULL
+        cdef JsonName *found
+        cdef Py_ssize_t i
+        if PyDict_GetItemRef(self.numbers, name, &known):
+            number = <object>known
+            Py_DECREF(number)
+            found = self.names[<Py_ssize_t>number]
+            if found.turn == payload.turn:
+                return -1 if found.body else found.place
+            i = self.place_of(payload, found)
+            if i >= 0:
+                return i
+        cdef bytes wanted = None
+        cdef const char *text
+        cdef Py_ssize_t size
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            text = <const char *>PyUnicode_DATA(name)
+            size = PyUnicode_GET_LENGTH(name)
+        else:
+            wanted = name_bytes(name)
+            if wanted is None:
+                return -1
+            text = PyBytes_AS_STRING(wanted)
+            size = PyBytes_GET_SIZE(wanted)
+        for i in range(payload.span_count):
+            found = self.names[payload.spans[i].name]
+            if found.head - 3 == size and folded_equal(found.raw + 1, text, size):
+                return self.place_of(payload, found)
+        return -1
+
+    cdef Py_ssize_t place_of(self, JsonPayload payload, const JsonName *name) noexcept:
+        """The member of this name that counts: the first, of Event-Name the last."""
+        cdef Py_ssize_t i, place = -1
+        for i in range(payload.span_count):
+            if payload.spans[i].name == name.number:
+                place = i
+                if name != self.event_name:
+                    break
+        return place
+
+    cdef object find(self, JsonPayload payload, str name):
+        cdef Py_ssize_t i
+        cdef Token token
+        if payload.generation != self.generation:
+            return payload.look_up(name, False)
+        i = self.place(payload, name)
+        return None if i < 0 else self.value_of(payload, i, self.names[payload.spans[i].name])
+
+    cdef dict headers(self, Memo memo, JsonPayload payload):
+        cdef dict headers = None
+        if payload.generation == self.generation and payload.distinct:
+            headers = self.changed(payload)
+        if headers is None:
+            headers = self.fresh(payload)
+        return payload.headers(memo) if headers is None else headers
+
+    cdef dict changed(self, JsonPayload payload):
+        """A copy of the headers of an earlier event, with what differs. None if there is none."""
+        cdef KnownDict *slot = self.dicts.get(payload)
+        if slot == NULL:
+            return None
+        cdef dict known = <dict>slot.headers
+        cdef dict headers = PyDict_Copy(known)
+        cdef Py_ssize_t i
+        cdef PyObject *value
+        cdef JsonName *name
+        cdef Span *span
+        for i in range(payload.span_count):
+            if payload.generation != self.generation or slot.headers != <PyObject *>known:
+                return None  # whatever ran meanwhile
+            span = &payload.spans[i]
+            name = self.names[span.name]
+            value = slot.items[i].value
+            if name.turn == payload.turn and name.value == value:
+                continue
+            if stands_for(<object>value, payload.text() + span.at, span.size):
+                continue
+            key = <object>name.name
+            text = self.value_of(payload, i, name)
+            PyDict_SetItem(headers, key, text)
+            if slot.headers == <PyObject *>known:
+                PyDict_SetItem(known, key, text)
+                slot.items[i].value = <PyObject *>text
+        return headers
+
+    cdef dict fresh(self, JsonPayload payload):
+        """The headers as a new dict; None if what is remembered is not of this time."""
+        cdef bint keep = payload.distinct and self.dicts.has_room(payload.shape, payload.span_count)
+        # A dict made with its size costs less to fill, but more to copy and to look up in.
+        cdef dict headers = {} if keep else __Pyx_PyDict_NewPresized(payload.span_count)
+        cdef Py_ssize_t i
+        cdef JsonName *name
+        cdef bint wins
+        for i in range(payload.span_count):
+            if payload.generation != self.generation:  # whatever ran meanwhile
+                return None
+            name = self.names[payload.spans[i].name]
+            key = <object>name.name
+            wins = payload.distinct or name == self.event_name
+            value = self.value_of(payload, i, name)
+            if wins:
+                PyDict_SetItem(headers, key, value)
+            else:
+                PyDict_SetDefault(headers, key, value)
+        if payload.distinct:
+            self.dicts.keep(payload, headers)
+        return headers
+
+
+cdef inline bint stands_for(object text, const char *p, uint32_t size) noexcept:
+    """Whether the member's value at p is surely this text."""
+    return (
+        PyUnicode_IS_COMPACT_ASCII(text)
+        and PyUnicode_GET_LENGTH(text) + 2 == size
+        and p[0] == c'"'
+        and same_bytes(p + 1, <const char *>PyUnicode_DATA(text), size - 2)
+        and memchr(p, c"\\", size) == NULL
+    )
+
+
+cdef inline bint stands(const JsonName *name, const char *at, const char *end) noexcept nogil:
+    return end - at > <Py_ssize_t>name.head and same_bytes(at, name.raw, name.head)
 
 
 # Framing
@@ -2982,7 +3983,10 @@ cdef class Message:
         if self.parsed is not None:
             return <JsonPayload?>self.parsed
         payload = JsonPayload.__new__(JsonPayload)
-        payload.read(frame, self.split)
+        payload.frame = frame
+        payload.start = self.split
+        if self.memo is None or not self.memo.read_json(payload):
+            payload.read()
         if self.frame_ is frame:
             self.parsed = payload
         return payload
@@ -3053,6 +4057,8 @@ cdef class Message:
 
     cdef inline object find_text(self, object name, bint last):
         """The same from the bytes; `last` of a repeated spelling."""
+        if self.format == JSON:
+            return self.find_json(name, last)
         if PyUnicode_IS_COMPACT_ASCII(name):
             return self.find_bytes(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), last)
         cdef bytes encoded = name_bytes(name)
@@ -3060,16 +4066,17 @@ cdef class Message:
             return None
         return self.find_bytes(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), last)
 
+    cdef object find_json(self, object name, bint last):
+        cdef JsonPayload payload = self.json()
+        if payload.spans != NULL and (payload.distinct or not last) and type(name) is str:
+            return self.memo.find_json(payload, name)
+        return payload.look_up(name, last)
+
     cdef object find_bytes(self, const char *name, Py_ssize_t size, bint last):
         cdef Line line
-        cdef Token token
         cdef bytes frame = self.frame_
-        cdef JsonPayload payload
         cdef XmlPayload usual
         cdef Py_ssize_t at
-        if self.format == JSON:
-            payload = self.json()
-            return token_text(&token) if payload.find(name, size, &token, last) else None
         if self.format == XML:
             usual = self.usual_xml()
             at = usual.find(name, size, last)
@@ -3137,7 +4144,7 @@ cdef class Message:
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
         if errors is not ESCAPE and replaces(errors) and value is not None:
-            return replaced(value)
+            return clean(value)
         return default if value is None else value
 
     @cython.critical_section
@@ -3237,7 +4244,7 @@ cdef class Message:
             return False
         if self.format == JSON:
             payload = self.json()
-            return payload.lone(wanted, size) if payload.is_flat(self.split) else False
+            return payload.lone(wanted, size) if payload.is_flat() else False
         begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if self.head_stop < begin:
@@ -3276,7 +4283,7 @@ cdef class Message:
         cdef JsonPayload payload
         if self.format == JSON:
             payload = self.json()
-            return payload.survey() if payload.is_flat(self.split) else None
+            return payload.survey() if payload.is_flat() else None
         if self.format != PLAIN:
             return None
         cdef const char *end = p + self.split
@@ -3308,7 +4315,7 @@ cdef class Message:
         for i in range(len(names)):
             value = self.find(names[i])
             if replace and value is not None:
-                value = replaced(value)
+                value = clean(value)
             Py_INCREF(value)
             PyTuple_SET_ITEM(values, i, value)
         return values
@@ -3381,12 +4388,34 @@ cdef class Message:
         cdef bint replace = errors == "replace"
         if not replace and errors != "surrogateescape":
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
-        json = self.plain_json(replace, False) if type(self).body is BODY else None
+        json = None
+        if type(self).body is BODY:
+            json = self.json_json(replace) if self.format == JSON else self.plain_json(replace, False)
         return _to_json(self._fields(), self.body, replace) if json is None else json
 
     def _whole_json(self):
         """See eslcodec._codec_py.Message._whole_json."""
         return self.plain_json(False, True) if type(self).body is BODY else None
+
+    def _mapping(self, bint replace):
+        """See eslcodec._codec_py.Message._mapping."""
+        if self.format == JSON and type(self).body is BODY:
+            return self.json_mapping(replace)
+        mapping = self.plain_mapping(replace) if type(self).body is BODY else None
+        return _to_mapping(self._fields(), self.body, replace) if mapping is None else mapping
+
+    @cython.critical_section
+    cdef bytes json_json(self, bint replace):
+        return self.json().to_json(replace)
+
+    @cython.critical_section
+    cdef dict json_mapping(self, bint replace):
+        cdef JsonPayload payload = self.json()
+        if payload.spans == NULL or not payload.own:
+            return payload.mapping(replace)
+        cdef dict mapping = self.memo.json_headers(payload)  # texts, all of them UTF-8
+        payload.put_others(mapping, replace)
+        return mapping
 
     @cython.critical_section
     cdef bytes plain_json(self, bint replace, bint whole):
@@ -3405,11 +4434,6 @@ cdef class Message:
     cdef Memo own_memo(self):
         """The decoder's; one for the moment, if there is none or it is busy."""
         return Memo() if self.memo is None or self.memo.busy else self.memo
-
-    def _mapping(self, bint replace):
-        """See eslcodec._codec_py.Message._mapping."""
-        mapping = self.plain_mapping(replace) if type(self).body is BODY else None
-        return _to_mapping(self._fields(), self.body, replace) if mapping is None else mapping
 
     @cython.critical_section
     cdef dict plain_mapping(self, bint replace):

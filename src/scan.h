@@ -360,21 +360,6 @@ static inline size_t count_byte(const char *p, const char *end, char byte) {
     return count;
 }
 
-/* Whether a and b are equal; they are short. */
-static inline int same_bytes(const char *a, const char *b, size_t n) {
-#ifdef ESL_SIMD
-#define SAME16(a, b, i) same16(load16((a) + (i)), load16((b) + (i)))
-    size_t i = 0;
-    if (n >= 32) {
-        for (; i + 32 < n; i += 32)
-            if (mask16(and16(SAME16(a, b, i), SAME16(a, b, i + 16))) != MASK_FULL) return 0;
-        return mask16(and16(SAME16(a, b, n - 32), SAME16(a, b, n - 16))) == MASK_FULL;
-    }
-    if (n >= 16) return mask16(and16(SAME16(a, b, 0), SAME16(a, b, n - 16))) == MASK_FULL;
-#endif
-    return memcmp(a, b, n) == 0;
-}
-
 /* The first line feed in [p, end), which is short, or the end. */
 static inline const char *find_feed(const char *p, const char *end) {
 #ifdef ESL_SIMD
@@ -548,6 +533,85 @@ static inline size_t utf8_length(const unsigned char *p, const unsigned char *en
 
 /* Whether a byte stands for itself in a JSON string. */
 static inline int is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+
+/* JSON: what is alike, and what stands as it would be written */
+
+/* Whether a and b are equal, of a few dozen bytes mostly. */
+static inline int same_bytes(const char *a, const char *b, size_t n) {
+    uint64_t x, y, z, w;
+#ifdef ESL_SIMD
+    if (n >= 16) {
+        bytes16 alike = same16(load16(a + n - 16), load16(b + n - 16));
+        size_t i;
+        for (i = 0; i + 16 < n; i += 16) alike = and16(alike, same16(load16(a + i), load16(b + i)));
+        return mask16(alike) == MASK_FULL;
+    }
+#endif
+    for (; n > 16; a += 8, b += 8, n -= 8) {
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        if (x != y) return 0;
+    }
+    if (n >= 8) {
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        memcpy(&z, a + n - 8, 8);
+        memcpy(&w, b + n - 8, 8);
+        return ((x ^ y) | (z ^ w)) == 0;
+    }
+    while (n && a[n - 1] == b[n - 1]) n--;
+    return n == 0;
+}
+
+/* The first byte in [p, end) that does not stand for itself in a JSON string, or end. */
+static inline const char *plain_end(const char *p, const char *end) {
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p);
+        uint64_t hits = mask16(or16(or16(equal16(a, '"'), equal16(a, '\\')), not_text16(a)));
+        if (hits) return p + low_bit(hits) / MASK_STEP;
+    }
+#endif
+    while (p < end && is_plain((unsigned char)*p)) p++;
+    return p;
+}
+
+/* The length of the escape at p, of a string that string_end has passed, if escape_into would write it so, else 0. */
+static inline size_t own_escape(const char *p) {
+    if (p[1] != 'u') return p[1] == '/' ? 0 : 2;
+    if (p[2] != '0' || p[3] != '0' || (p[4] != '0' && p[4] != '1')) return 0;
+    if (p[5] >= 'A' && p[5] <= 'F') return 0;
+    return p[4] == '0' && strchr("89acd", p[5]) ? 0 : 6; /* \b \t \n \f \r */
+}
+
+/* Whether all of [p, p + n) stands for itself in a JSON string. */
+static inline int all_plain(const char *p, size_t n) {
+#ifdef ESL_SIMD
+#define ODD16(a) or16(or16(equal16(a, '"'), equal16(a, '\\')), not_text16(a))
+    if (n >= 16) {
+        bytes16 odd = ODD16(load16(p + n - 16));
+        size_t i;
+        for (i = 0; i + 16 < n; i += 16) odd = or16(odd, ODD16(load16(p + i)));
+        return mask16(odd) == 0;
+    }
+#endif
+    while (n && is_plain((unsigned char)p[n - 1])) n--;
+    return n == 0;
+}
+
+/* Whether the contents of a JSON string that string_end has passed are what escape_into would write. */
+static inline int is_own_string(const char *p, size_t n) {
+    const char *end = p + n;
+    if (all_plain(p, n)) return 1;
+    while ((p = plain_end(p, end)) < end) {
+        size_t length = 0;
+        if (*p == '\\') length = own_escape(p);
+        else if ((unsigned char)*p >= 0x80) length = utf8_length((const unsigned char *)p, (const unsigned char *)end);
+        if (!length) return 0;
+        p += length;
+    }
+    return 1;
+}
 
 /* Write [p, p + n) as a JSON string with its quotes into out, which has room for 6 * n + 2 bytes; the number of bytes
  * written. A byte that is not UTF-8 becomes U+FFFD, or an escaped surrogate if not `replace`; *invalid is set then. */

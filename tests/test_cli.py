@@ -90,7 +90,7 @@ def test_version_shows_the_core_and_how_it_was_built() -> None:
         assert "(pure Python), " in shown
     else:
         assert re.search(
-            r"\((release|debug|sanitize|coverage|other) build, (no )?SIMD, Cython \d+\.\d+\.\d+\), ", shown
+            r"\((release|debug|sanitize|coverage|other) build, (AVX2|(no )?SIMD), Cython \d+\.\d+\.\d+\), ", shown
         )
     assert f", {platform.python_implementation()} {platform.python_version()}, " in shown
     assert len(shown.splitlines()) == 1
