@@ -31,9 +31,14 @@ MEMO_LINE_BYTES: Final = 512
 """What a decoder remembers between messages: about 40 events' worth of distinct header lines, none longer than this.
 Successive events repeat nine lines in ten."""
 
-TEMPLATE_BYTES: Final = 32 << 10
-"""The compiled core's way to the same: up to 128 header blocks whole, none longer than this, each with its dict and its
-JSON. An event of a switch has 2 to 10 KB of them, a channel full of variables 30; bodies are never kept."""
+MEMO_NAMES: Final = 2048
+MEMO_NAME_BYTES: Final = 64
+MEMO_VALUE_BYTES: Final = 4096
+MEMO_BYTES: Final = 64 << 10
+"""The compiled core's way to the same: of so many names, none longer than the second, the value that came last, as the
+switch wrote it, none longer than the third and all together no longer than the last. With the objects that are made of
+them a switch's usual 250 names take some 60 KB, and the worst 1 MB. Bodies are never kept. Beside them eight dicts of
+events, and as many as 32 while `JSON_DICTS_BYTES_ALL` has room."""
 
 LAST_VALUES_BYTES: Final = 64 << 10
 JSON_VALUE_BYTES: Final = 256
@@ -48,7 +53,8 @@ switch's have some 400."""
 
 JSON_DICTS_BYTES: Final = 128 << 10
 JSON_DICTS_BYTES_ALL: Final = 8 << 20
-"""Dicts that are kept to be copied: of a decoder, about 40 shapes of events, and of all decoders of the process."""
+"""Dicts that are kept to be copied: of a decoder, about 40 shapes of JSON events, and of all decoders of the process,
+those of plain events included."""
 
 JSON_REFUSALS: Final = 16_384
 """After so many names and values for which there was no room, what is remembered is not what comes: it is forgotten."""

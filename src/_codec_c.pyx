@@ -7,8 +7,10 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
   never moved: bytes that are fed meanwhile go to another piece. Whoever keeps a window keeps its memory.
 * A header is found by looking for a line feed and a colon at the distance of the name's length, 16 bytes at a time
   (scan.h). Absence costs one such pass, so look-ups need no index.
-* `asdict` compares an event's bytes with those of an earlier event that had the same names in the same order, copies
-  that one's dict and replaces what differs (`Template`). Nine lines in ten are alike, and equal bytes need no parsing.
+* A decoder remembers of each name the line that came last, and which name came behind it (`Memo`): nine lines in ten are
+  the same bytes again and need no parsing, whatever the event's other headers are. `pairs` and `to_json` put together
+  what was made of these lines before; `asdict` copies the dict of an event with nearly the same names and replaces what
+  differs. Names are shared by all decoders, values by none.
 * A JSON event is compared, member by member, with what was last behind the same name (`JsonMemo`).
 
 Functions that hold pointers into a message's bytes hold the bytes object as well. Lists are made by loops that append:
@@ -31,7 +33,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport UINT32_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 import operator
@@ -73,7 +75,7 @@ cdef extern from "scan.h" nogil:
     const char *index_feed(const Bits *bits, const char *p, const char *start)
     const char *usual_head(const char *p, const char *end, int64_t *length, Py_ssize_t *at, Py_ssize_t *type_size)
     size_t count_byte(const char *p, const char *end, char byte)
-    size_t common_prefix(const char *a, const char *b, size_t n)
+    const char *find_feed(const char *p, const char *end)
     int coded(const char *p, size_t n)
     int folded_equal(const char *a, const char *b, size_t n)
     const char *string_end(const char *p, const char *end, int *escaped)
@@ -91,6 +93,9 @@ cdef extern from "scan.h" nogil:
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
     Py_ssize_t PyNumber_AsSsize_t(object number, PyObject *overflow) except? -1  # NULL: the nearest there is
+    int dict_set "PyDict_SetItem"(object p, PyObject *key, PyObject *value) except -1
+    int dict_delete "PyDict_DelItem"(object p, PyObject *key) except -1
+    bint dict_next "PyDict_Next"(object p, Py_ssize_t *at, PyObject **key, PyObject **value)
     PyObject *PyDict_SetDefault(object p, object key, object value) except NULL
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     void *PyUnicode_DATA(object text)
@@ -175,18 +180,28 @@ cdef enum:
     KNOWN_TYPE_BYTES = 32  # no Content-Type of a switch has as many
     # Values longer than this are decoded in memory of their own, shorter ones on the stack.
     STACK_BYTES = 1024
-    # What a decoder remembers (see limits.TEMPLATE_BYTES for the size of it all): names seen, and templates by their
-    # event's shape. Larger events are read without one.
-    NAME_SLOTS = 4096
     # Where line feeds and colons are is found in so many words of 64 bytes at first, and at most: 256 KiB of headers.
     INDEX_WORDS_MIN = 128
     INDEX_WORDS_MAX = 4096
     # A dict is made large enough for as many headers as a block has lines, but only up to here: lines may be anything.
     PRESIZED_LINES = 4096
-    NAME_BYTES = 64
-    TEMPLATE_SLOTS = 128
-    TEMPLATE_PROBES = 4
-    TEMPLATE_LINES = 512
+    # Names of the process; a power of two, as the next.
+    NAME_SLOTS = 4096
+    # Names of a decoder (limits.MEMO_NAMES): they lie at most so many places from where their hashes lead.
+    KNOWN_SLOTS = 4096
+    KNOWN_PROBES = 64
+    KNOWN_ROOM = 64  # at first
+    # Dicts of earlier events that a decoder keeps at most, and how many headers they have together; and how many it may
+    # keep whatever the process's budget for dicts says.
+    BASES = 32
+    BASE_HEADERS = 4096
+    BASES_OWN = 8
+    GUESS_BITS = 9
+    LOOK_AHEAD = 16
+    # When so often there was no room, all is forgotten: what comes now is something else.
+    REFUSED_MOST = 8192
+    SCRATCH_BYTES = 128 << 10
+    NO_LINE = 0x7FFFFFFF  # longer than any
     DICT_SLOTS = 128
     DICT_PROBES = 4
     DICT_USES = 7  # how many misses a dict outlives that was used often
@@ -194,7 +209,10 @@ cdef enum:
 cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
 cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
-cdef Py_ssize_t TEMPLATE_BYTES = limits.TEMPLATE_BYTES
+cdef Py_ssize_t NAME_BYTES = limits.MEMO_NAME_BYTES
+cdef uint32_t KNOWN_NAMES = limits.MEMO_NAMES
+cdef Py_ssize_t VALUE_BYTES = limits.MEMO_VALUE_BYTES
+cdef Py_ssize_t VALUES_BYTES = limits.MEMO_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
@@ -407,7 +425,7 @@ def parse_headers(block, *, bint decode=True, bint multiline=False):
         return _twin.parse_headers(block, decode=decode, multiline=True)
     cdef bytes data = block_bytes(block)
     cdef const char *p = PyBytes_AS_STRING(data)
-    return headers_of(p, p + PyBytes_GET_SIZE(data), decode, None, NULL)
+    return headers_of(p, p + PyBytes_GET_SIZE(data), decode)
 
 
 cdef list pairs_of(const char *p, const char *end, bint decode):
@@ -422,31 +440,19 @@ cdef inline bint is_event_name(const char *name, Py_ssize_t size) noexcept nogil
     return size == 10 and memcmp(name, b"Event-Name", 10) == 0
 
 
-cdef dict headers_of(const char *p, const char *end, bint decode, Memo memo, Shape *shape):
-    """All headers as a dict: the first of a repeated spelling, of Event-Name the last.
-
-    `shape`, if given, takes down what a template needs.
-    """
+cdef dict headers_of(const char *p, const char *end, bint decode):
+    """All headers as a dict: the first of a repeated spelling, of Event-Name the last."""
     cdef Line line
-    cdef const char *start = p
-    cdef const char *begin = p
     cdef dict headers = __Pyx_PyDict_NewPresized(min(<Py_ssize_t>count_byte(p, end, c"\n"), PRESIZED_LINES))
     cdef object name, value
     cdef Py_ssize_t distinct
-    cdef bint repeated
     while next_line(&p, end, &line):
-        name = raw_text(line.name, line.name_size) if memo is None else memo.name(line.name, line.name_size)
+        name = raw_text(line.name, line.name_size)
         value = text_of(line.value, line.value_size, decode)
         distinct = len(headers)
         PyDict_SetDefault(headers, name, value)
-        repeated = len(headers) == distinct
-        if repeated and is_event_name(line.name, line.name_size):
+        if len(headers) == distinct and is_event_name(line.name, line.name_size):
             headers[name] = value
-        if shape != NULL:
-            shape_line(shape, start, begin, &line, <PyObject *>name, repeated)
-        begin = p
-    if shape != NULL and begin != end + 1:
-        shape.count = -1  # lines that were skipped at the end
     return headers
 
 
@@ -522,8 +528,6 @@ cdef int write_value(Out *out, const char *p, Py_ssize_t size, bint replace, int
     """A percent-encoded value as JSON."""
     cdef char stack[STACK_BYTES]
     cdef char *plain = stack
-    if size and p[size - 1] == c"\r":
-        size -= 1
     if not coded(p, size) & 1:
         return write_text(out, p, size, replace, invalid)
     if size > STACK_BYTES:
@@ -540,186 +544,128 @@ cdef int write_value(Out *out, const char *p, Py_ssize_t size, bint replace, int
 # What is remembered
 
 
-cdef struct TemplateLine:
-    uint32_t at  # where the line begins, from the start of the block
-    uint32_t value_at
-    uint32_t json_at  # where its member begins in the template's JSON, with what stands before the name
-    uint32_t json_value_at
-    PyObject *name  # the key in the template's dict, borrowed from there; NULL if this repetition does not count
+cdef struct Known:
+    # A name, and the line with it that came last.
+    PyObject *name  # owned
+    PyObject *value  # owned; this one and the next are NULL until wanted
+    PyObject *pair  # owned: (name, value)
+    char *line  # owned: `Name: value` with its line feed, as on the wire; only `Name: ` if no value is remembered
+    char *json  # owned: the line as a member of JSON, with a comma before it; NULL until wanted
+    uint32_t name_size
+    uint32_t line_size  # NO_LINE if no value is remembered
+    uint32_t json_size
+    uint32_t next  # which name came behind it last
+    uint32_t misses  # how often in a row the value was another one
+    bint event_name, body  # whether the name is `Event-Name`, or `_body` in any case
+    uint64_t turn  # the event in which it came last
 
 
-cdef struct Shape:
-    Py_ssize_t count  # of lines; -1 if the block can be no template
-    bint moved  # the value of a name stands in a later line than the name's first
-    TemplateLine lines[TEMPLATE_LINES]
+cdef struct Walk:
+    # Where the reader of a block is.
+    const char *at  # the next line
+    const char *end
+    const char *stop  # afterwards the line feed that begins the blank line, or the end
+    uint32_t last  # whose line came before
+    Known *known  # whose line this is, until the next step; NULL if the name is not remembered
+    bint same  # it is the remembered line
+    bint repeated  # the name has come before in this event. Not known of names that are not remembered
+    bint whole  # it ends with a line feed
+    Line line
 
 
-cdef void shape_line(
-    Shape *shape, const char *start, const char *begin, Line *line, PyObject *name, bint repeated
-) noexcept:
-    """Take down a line. A block with a line that was skipped or is not cut at ": " can be no template."""
-    cdef Py_ssize_t count = shape.count, i
-    if count < 0:
-        return
-    if count == TEMPLATE_LINES or not line.spaced or line.name != begin:
-        shape.count = -1
-        return
-    if repeated:
-        name = NULL
-        if is_event_name(line.name, line.name_size):  # the last one counts
-            for i in range(count):
-                if shape.lines[i].name != NULL and memcmp(start + shape.lines[i].at, b"Event-Name: ", 12) == 0:
-                    name = shape.lines[i].name
-                    shape.lines[i].name = NULL
-                    shape.moved = True
-    shape.lines[count].at = <uint32_t>(line.name - start)
-    shape.lines[count].value_at = <uint32_t>(line.value - start)
-    shape.lines[count].name = name
-    shape.count = count + 1
+cdef inline void remembered_line(const Known *known, Line *line) noexcept nogil:
+    """Cut the line that is remembered."""
+    line.name = known.line
+    line.name_size = known.name_size
+    line.value = known.line + known.name_size + 2
+    line.value_size = <Py_ssize_t>known.line_size - known.name_size - 3
+    line.spaced = True
+    if line.value_size and line.value[line.value_size - 1] == c"\r":
+        line.value_size -= 1
 
 
-cdef struct Change:
-    Py_ssize_t line
-    const char *value
-    Py_ssize_t size
+cdef struct Base:
+    # The headers of an event as a dict, of which others are copies with changes.
+    PyObject *headers  # owned
+    uint16_t *lines  # owned: of each header which name it is
+    PyObject **values  # owned, the values borrowed from the dict
+    uint32_t count
+    uint64_t turn  # the event that it was of use to last
+    Py_ssize_t size  # what was taken from the budget for it
+
+
+cdef inline Py_ssize_t found_soon(const Base *base, Py_ssize_t at, uint16_t line) noexcept nogil:
+    """Where a name stands a little later in a base, -1 if it does not."""
+    cdef Py_ssize_t i
+    for i in range(at + 1, min(at + 1 + LOOK_AHEAD, <Py_ssize_t>base.count)):
+        if base.lines[i] == line:
+            return i
+    return -1
 
 
 @cython.final
 @cython.no_gc
-cdef class Template:
-    """The headers of an event, for events with the same names in the same order. Never changed once made."""
+cdef class Names:
+    """The names of headers as text: the same object for the same name, mostly."""
 
-    cdef bytes block  # owns `text`: a copy, so that no body is kept with it
-    cdef const char *text
-    cdef Py_ssize_t size
-    cdef dict headers
-    cdef uint64_t key
-    cdef Py_ssize_t count
-    cdef TemplateLine *lines
-    cdef Out json  # the headers as JSON without the closing brace; empty until wanted
-    cdef bint whole  # no name is repeated, and none is the body's in JSON
-    cdef bint no_json  # not for this one: bytes that are not UTF-8, a header `_body`, a value that stands elsewhere
+    cdef PyObject *slots[NAME_SLOTS]  # owned, ASCII
 
     def __dealloc__(self):
-        PyMem_Free(self.lines)
-        PyMem_Free(self.json.data)
+        for slot in range(NAME_SLOTS):
+            Py_XDECREF(self.slots[slot])
 
     def __reduce__(self):
         return refuse_pickle(self)
 
-    cdef Py_ssize_t diff(self, const char *p, Py_ssize_t size, Change *changes) noexcept nogil:
-        """The lines of [p, p + size) whose values are others: how many, or -1 if the names are not the same.
+    @cython.critical_section
+    cdef object name(self, const char *p, Py_ssize_t size):
+        if size < 1 or size > NAME_BYTES:
+            return raw_text(p, size)
+        cdef Py_ssize_t slot = mix(p, size) % NAME_SLOTS
+        cdef PyObject *known = self.slots[slot]
+        if (
+            known != NULL
+            and PyUnicode_GET_LENGTH(<object>known) == size
+            and memcmp(PyUnicode_DATA(<object>known), p, size) == 0
+        ):
+            return <object>known
+        name = raw_text(p, size)
+        if PyUnicode_IS_COMPACT_ASCII(name):
+            Py_INCREF(name)
+            known = self.slots[slot]
+            self.slots[slot] = <PyObject *>name
+            Py_XDECREF(known)
+        return name
 
-        The bytes before a value that differs are the same as here, so its line is cut at the same place.
-        """
-        cdef const TemplateLine *lines = self.lines
-        cdef Py_ssize_t ours = 0, theirs = 0, line = 0, count = 0, differs, value_at
-        cdef const char *feed
-        while True:
-            differs = theirs + common_prefix(p + ours, self.text + theirs, min(size - ours, self.size - theirs))
-            if differs == self.size and size - ours == self.size - theirs:
-                return count
-            while line + 1 < self.count and <Py_ssize_t>lines[line + 1].at <= differs:
-                line += 1
-            if differs < <Py_ssize_t>lines[line].value_at:
-                return -1
-            value_at = ours + lines[line].value_at - theirs
-            feed = <const char *>memchr(p + value_at, c"\n", size - value_at)
-            changes[count].line = line
-            changes[count].value = p + value_at
-            changes[count].size = (p + size if feed == NULL else feed) - changes[count].value
-            count += 1
-            line += 1
-            if feed == NULL or line == self.count:
-                return count if feed == NULL and line == self.count else -1
-            ours = feed + 1 - p
-            theirs = lines[line].at
 
-    cdef int render(self) except -1:
-        """Write the headers as JSON, once."""
-        cdef Out out
-        cdef int invalid = 0
-        memset(&out, 0, sizeof(Out))
-        try:
-            self.render_into(&out, &invalid)
-        except BaseException:
-            PyMem_Free(out.data)
-            raise
-        self.no_json |= invalid != 0
-        self.json = out
-        return 0
-
-    cdef int render_into(self, Out *out, int *invalid) except -1:
-        cdef Py_ssize_t i
-        cdef TemplateLine *line
-        cdef const char *name
-        for i in range(self.count):
-            line = &self.lines[i]
-            line.json_at = line.json_value_at = <uint32_t>out.size
-            if line.name == NULL:
-                continue
-            name = self.text + line.at
-            if line.value_at - line.at == 7 and memcmp(name, b"_body", 5) == 0:
-                invalid[0] = 1
-            write_bytes(out, b"," if out.size else b"{", 1)
-            write_string(out, name, line.value_at - line.at - 2, False, invalid)
-            write_bytes(out, b":", 1)
-            line.json_value_at = <uint32_t>out.size
-            write_value(out, self.text + line.value_at, self.line_stop(i) - line.value_at, False, invalid)
-        return 0
-
-    cdef bint names_are_whole(self) noexcept:
-        cdef Py_ssize_t i
-        cdef const TemplateLine *line
-        for i in range(self.count):
-            line = &self.lines[i]
-            if line.name == NULL or (line.value_at - line.at == 7 and folded_equal(self.text + line.at, b"_body", 5)):
-                return False
-        return True
-
-    cdef Py_ssize_t line_stop(self, Py_ssize_t i) noexcept:
-        """Where line i ends in the text: at its line feed."""
-        return self.size if i + 1 == self.count else self.lines[i + 1].at - 1
-
-    cdef int write(
-        self, Out *out, const Change *changes, Py_ssize_t count, bint replace, int *invalid
-    ) except -1:
-        """Write the headers of an event with these changes as JSON, without the closing brace."""
-        cdef Py_ssize_t i, done = 0
-        cdef const TemplateLine *line
-        make_room(out, self.json.size + 1024)
-        for i in range(count):
-            line = &self.lines[changes[i].line]
-            if line.name == NULL:
-                continue
-            write_bytes(out, self.json.data + done, line.json_value_at - done)
-            write_value(out, changes[i].value, changes[i].size, replace, invalid)
-            done = self.json.size if changes[i].line + 1 == self.count else self.lines[changes[i].line + 1].json_at
-        return write_bytes(out, self.json.data + done, self.json.size - done)
-
-    cdef dict fill(self, const Change *changes, Py_ssize_t count):
-        cdef dict headers = PyDict_Copy(self.headers)
-        cdef Py_ssize_t i, size
-        for i in range(count):
-            if self.lines[changes[i].line].name == NULL:
-                continue
-            size = changes[i].size
-            if size and changes[i].value[size - 1] == c"\r":
-                size -= 1
-            PyDict_SetItem(
-                headers, <object>self.lines[changes[i].line].name, value_text(changes[i].value, size)
-            )
-        return headers
+cdef Names SHARED_NAMES = Names()
+cdef str NOTHING = ""
 
 
 @cython.final
 @cython.no_gc  # nothing in it refers to anything of a user's
 cdef class Memo:
-    """What the messages of a decoder remember together: names, and templates. Never changes a result."""
+    """What the messages of a decoder remember together: of each name the line that came last. Never changes a result.
 
-    cdef PyObject *names[NAME_SLOTS]  # owned, ASCII
-    cdef list templates
-    cdef unsigned int victim
+    Names are the whole process's. Without the GIL they are the decoder's: to count references to one object is what
+    threads would wait for.
+    """
+
+    cdef Names names
+    cdef Known *known  # the first is no name: before the first line of an event
+    cdef uint16_t *lines  # of the event that is read: which names it has
+    cdef PyObject **values  # and their values, borrowed
+    cdef uint32_t count, room  # of the three
+    cdef Base bases[BASES]
+    cdef uint32_t base_count
+    cdef Py_ssize_t base_headers  # of all of them
+    cdef uint32_t nearest  # the one that the last event was made of
+    cdef uint8_t guesses[1 << GUESS_BITS]  # which one was the nearest to an event that began like this, after the last
+    cdef uint16_t table[KNOWN_SLOTS]  # which of them has a name; 0: none
+    cdef Py_ssize_t value_bytes  # of all values that are remembered
+    cdef Py_ssize_t refused  # names and values for which there was no room
+    cdef uint64_t turn
+    cdef bint busy  # a walk is under way: an object that it makes may let other code run, which does without
     cdef Out scratch  # for JSON on its way out
     cdef uint64_t numbered  # messages that were numbered so far, from 1
     cdef uint64_t indexed  # the number of the message that `bits` tell of
@@ -728,23 +674,29 @@ cdef class Memo:
     cdef JsonMemo of_json  # None until a JSON event is read
 
     def __cinit__(self):
-        self.templates = [None] * TEMPLATE_SLOTS
+        self.names = SHARED_NAMES if HAS_GIL else Names()
 
     def __dealloc__(self):
+        self.forget()
+        PyMem_Free(self.known)
+        PyMem_Free(self.lines)
+        PyMem_Free(self.values)
         PyMem_Free(self.scratch.data)
         PyMem_Free(self.bits.feeds)
-        for slot in range(NAME_SLOTS):
-            Py_XDECREF(self.names[slot])
 
     def __reduce__(self):
         return refuse_pickle(self)
+
+    cdef object name(self, const char *p, Py_ssize_t size):
+        """A header's name as text."""
+        return self.names.name(p, size)
 
     @cython.critical_section
     cdef bint find_line(self, Message message, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
         """`Message.find_line` by an index, if there can be one."""
         return message.search(self.index(message), name, size, found, last)
 
-    # What follows up to `learn` is called in its critical section only.
+    # What follows is called in its critical section only.
 
     cdef const Bits *index(self, Message message) noexcept:
         """Where the line feeds and colons of an event's headers are, NULL if there is no blank line or too much.
@@ -790,91 +742,538 @@ cdef class Memo:
         self.bits.room = room
         return True
 
-    cdef object name(self, const char *p, Py_ssize_t size):
-        """A header's name as text; the same object for the same name, mostly."""
-        if size < 1 or size > NAME_BYTES:
-            return raw_text(p, size)
-        cdef Py_ssize_t slot = mix(p, size) % NAME_SLOTS
-        cdef PyObject *known = self.names[slot]
-        if (
-            known != NULL
-            and PyUnicode_GET_LENGTH(<object>known) == size
-            and memcmp(PyUnicode_DATA(<object>known), p, size) == 0
-        ):
-            return <object>known
-        name = raw_text(p, size)
-        if PyUnicode_IS_COMPACT_ASCII(name):
-            Py_INCREF(name)
-            known = self.names[slot]
-            self.names[slot] = <PyObject *>name
-            Py_XDECREF(known)
-        return name
+    # What follows is called in its critical section, and while it is busy.
 
-    cdef Template match(self, const char *p, Py_ssize_t size, Change *changes, Py_ssize_t *count):
-        """A template for the event payload block [p, p + size), and what differs from it.
+    cdef void forget(self) noexcept:
+        """Forget all."""
+        cdef uint32_t i, count = self.count
+        cdef Known *known
+        self.count = 0
+        while self.base_count:
+            self.base_count -= 1
+            self.drop_base(&self.bases[self.base_count])
+        memset(self.table, 0, sizeof(self.table))
+        for i in range(1, count):
+            known = &self.known[i]
+            self.drop_line(known)
+            PyMem_Free(known.line)
+            Py_XDECREF(known.name)
+        self.refused = 0
 
-        None if the block can have none.
-        """
-        cdef Py_ssize_t probe
-        cdef Template template
-        if size == 0 or size > TEMPLATE_BYTES:
-            return None
-        cdef uint64_t key = shape_key(p, size)
-        for probe in range(TEMPLATE_PROBES):
-            known = self.templates[(key + probe) % TEMPLATE_SLOTS]
-            if known is None:
-                break
-            template = <Template>known
-            if template.key == key:
-                count[0] = template.diff(p, size, changes)
-                if count[0] >= 0:
-                    return template
-        template = self.learn(p, size, key)
-        count[0] = 0
-        return template
+    cdef void drop_line(self, Known *known) noexcept:
+        """Forget a value."""
+        if known.line_size == NO_LINE:
+            return
+        self.value_bytes -= known.line_size - known.name_size - 3
+        known.line_size = NO_LINE
+        PyMem_Free(known.json)
+        known.json = NULL
+        Py_XDECREF(known.value)
+        known.value = NULL
+        Py_XDECREF(known.pair)
+        known.pair = NULL
 
-    cdef Template learn(self, const char *p, Py_ssize_t size, uint64_t key):
-        """Read the block and keep it as a template."""
-        cdef Shape shape
-        shape.count = 0
-        shape.moved = False
-        cdef dict headers = headers_of(p, p + size, True, self, &shape)
-        if shape.count < 1:
-            return None
-        cdef bytes block = PyBytes_FromStringAndSize(p, size)
-        cdef Template template = Template.__new__(Template)
-        template.lines = <TemplateLine *>PyMem_Malloc(shape.count * sizeof(TemplateLine))
-        if template.lines == NULL:
+    cdef int begin(self, Walk *walk, const char *p, const char *end) except -1:
+        """Go to the first line of a block. From here on `busy` is set, for the caller to reset."""
+        self.busy = True
+        if self.count == 0 or self.refused > REFUSED_MOST:
+            self.forget()
+            self.make_known_room(1)
+            memset(self.known, 0, sizeof(Known))
+            self.known.line_size = NO_LINE
+            self.count = 1
+        self.turn += 1
+        walk.at = p
+        walk.end = end
+        walk.last = 0
+        return 0
+
+    cdef int make_known_room(self, uint32_t count) except -1:
+        cdef uint32_t room = max(2 * self.room, <uint32_t>KNOWN_ROOM)
+        cdef Known *known
+        cdef uint16_t *lines
+        cdef PyObject **values
+        if count <= self.room:
+            return 0
+        known = <Known *>PyMem_Realloc(self.known, room * sizeof(Known))
+        if known == NULL:
             raise MemoryError
-        memcpy(template.lines, shape.lines, shape.count * sizeof(TemplateLine))
-        template.block = block
-        template.text = PyBytes_AS_STRING(block)
-        template.size = size
-        template.headers = headers
-        template.key = key
-        template.count = shape.count
-        template.no_json = shape.moved
-        template.whole = template.names_are_whole()
-        cdef Py_ssize_t probe, slot
-        for probe in range(TEMPLATE_PROBES):
-            slot = (key + probe) % TEMPLATE_SLOTS
-            if self.templates[slot] is None:
+        self.known = known
+        lines = <uint16_t *>PyMem_Realloc(self.lines, room * sizeof(uint16_t))
+        if lines == NULL:
+            raise MemoryError
+        self.lines = lines
+        values = <PyObject **>PyMem_Realloc(self.values, room * sizeof(PyObject *))
+        if values == NULL:
+            raise MemoryError
+        self.values = values
+        self.room = room
+        return 0
+
+    cdef inline Py_ssize_t run(self, Walk *walk, uint16_t *lines) noexcept nogil:
+        """Pass the lines from here on that are those remembered, of names that are new in the event: how many."""
+        cdef Known *all_known = self.known
+        cdef Known *known
+        cdef const char *p = walk.at
+        cdef const char *end = walk.end
+        cdef uint32_t last = walk.last
+        cdef uint64_t turn = self.turn
+        cdef Py_ssize_t count = 0
+        while True:
+            known = &all_known[all_known[last].next]
+            if end - p < <Py_ssize_t>known.line_size or known.turn == turn:
                 break
+            if not same_bytes(p, known.line, known.line_size):
+                break
+            p += known.line_size
+            known.turn = turn
+            known.misses = 0
+            last = all_known[last].next
+            lines[count] = <uint16_t>last
+            count += 1
+        walk.at = p
+        walk.last = last
+        return count
+
+    cdef int step(self, Walk *walk) except -1:
+        """Read the next line, whatever it is: 0 if there is none."""
+        cdef const char *p = walk.at
+        cdef const char *end = walk.end
+        cdef const char *feed
+        cdef const char *stop
+        cdef uint32_t guess = self.known[walk.last].next  # mostly the name that came behind it last
+        cdef Known *known = &self.known[guess]
+        if guess and end - p >= <Py_ssize_t>known.name_size + 2 and same_bytes(p, known.line, known.name_size + 2):
+            walk.line.name = p
+            walk.line.name_size = known.name_size
+            walk.line.spaced = True
+            p += known.name_size + 2
+            feed = find_feed(p, end)
+            walk.line.value = p
+            walk.line.value_size = feed - p
+            if feed > p and (feed - 1)[0] == c"\r":
+                walk.line.value_size -= 1
         else:
-            self.victim += 1
-            slot = (key + self.victim % TEMPLATE_PROBES) % TEMPLATE_SLOTS
-        self.templates[slot] = template
-        return template
+            while True:
+                if p >= end:
+                    walk.stop = end
+                    return 0
+                feed = find_feed(p, end)
+                stop = feed - 1 if feed > p and (feed - 1)[0] == c"\r" else feed
+                if stop == p:
+                    walk.stop = p - 1 if feed < end else end
+                    return 0
+                if cut_line(p, stop, &walk.line):
+                    break
+                p = feed + 1
+            guess = self.place(walk.line.name, walk.line.name_size)
+        walk.at = feed + 1
+        walk.whole = feed < end
+        walk.same = False
+        walk.repeated = False
+        walk.known = NULL
+        if guess:
+            known = &self.known[guess]
+            self.known[walk.last].next = guess
+            walk.last = guess
+            walk.known = known
+            walk.repeated = known.turn == self.turn
+            known.turn = self.turn
+            p = walk.line.name
+            walk.same = (
+                end - p >= <Py_ssize_t>known.line_size
+                and feed + 1 - p == <Py_ssize_t>known.line_size
+                and same_bytes(p, known.line, known.line_size)
+            )
+            if walk.same:
+                known.misses = 0
+        return 1
+
+    cdef uint32_t place(self, const char *name, Py_ssize_t size) except? 0:
+        """Where a name is among those known; 0 if there is no room for it, in this event and until all are forgotten."""
+        cdef uint64_t hashed
+        cdef uint32_t probe, at
+        if size > NAME_BYTES:
+            return 0
+        hashed = mix(name, size)
+        for probe in range(KNOWN_PROBES):
+            at = self.table[(hashed + probe) % KNOWN_SLOTS]
+            if at == 0:
+                if self.count <= KNOWN_NAMES:
+                    at = self.learn(name, size)
+                    self.table[(hashed + probe) % KNOWN_SLOTS] = at
+                    return at
+                break
+            if self.known[at].name_size == size and memcmp(self.known[at].line, name, size) == 0:
+                return at
+        self.refused += 1
+        return 0
+
+    cdef uint32_t learn(self, const char *name, Py_ssize_t size) except 0:
+        cdef uint32_t at = self.count
+        cdef Known *known
+        cdef char *line
+        self.make_known_room(at + 1)
+        text = self.names.name(name, size)
+        line = <char *>PyMem_Malloc(size + 2)
+        if line == NULL:
+            raise MemoryError
+        memcpy(line, name, size)
+        memcpy(line + size, b": ", 2)
+        known = &self.known[at]
+        memset(known, 0, sizeof(Known))
+        Py_INCREF(text)
+        known.name = <PyObject *>text
+        known.line = line
+        known.name_size = size
+        known.line_size = NO_LINE
+        known.event_name = is_event_name(name, size)
+        known.body = is_body_name(name, size)
+        self.count += 1
+        return at
+
+    cdef bint remember(self, Walk *walk) noexcept:
+        """Keep the line just read, if there is room; False if it is not kept. Most are kept that others do not follow."""
+        cdef Known *known = walk.known
+        cdef Py_ssize_t size = walk.at - walk.line.name
+        cdef Py_ssize_t value_size = size - <Py_ssize_t>known.name_size - 3
+        cdef char *line
+        if walk.same:
+            return True
+        known.misses += 1
+        if known.misses & (known.misses - 1) or not walk.whole or not walk.line.spaced:
+            return False  # one that is another each time is kept ever more seldom
+        self.drop_line(known)
+        if value_size > VALUE_BYTES or value_size > VALUES_BYTES - self.value_bytes:
+            self.refused += 1
+            return False
+        line = <char *>PyMem_Realloc(known.line, size)
+        if line == NULL:
+            return False
+        memcpy(line, walk.line.name, size)
+        known.line = line
+        known.line_size = <uint32_t>size
+        self.value_bytes += value_size
+        return True
+
+    cdef int make_value(self, Known *known) except -1:
+        """Make the text of a value that is remembered."""
+        cdef Line line
+        remembered_line(known, &line)
+        value = value_text(line.value, line.value_size)
+        Py_INCREF(value)
+        known.value = <PyObject *>value
+        return 0
+
+    cdef object take_value(self, Walk *walk):
+        """The value of the line just read."""
+        cdef Known *known = walk.known
+        cdef PyObject *old
+        if known == NULL:
+            return value_text(walk.line.value, walk.line.value_size)
+        if walk.same:
+            if known.value == NULL:
+                self.make_value(known)
+            return <object>known.value
+        value = value_text(walk.line.value, walk.line.value_size)
+        if not walk.repeated and self.remember(walk):
+            Py_INCREF(value)
+            old = known.value
+            known.value = <PyObject *>value
+            Py_XDECREF(old)
+        return value
+
+    # What messages ask for. `stop` tells where the block ends. None while another walk is under way.
 
     @cython.critical_section
-    cdef dict headers(self, bytes frame, const char *p, Py_ssize_t size):
-        """All headers of a payload block."""
-        cdef Change changes[TEMPLATE_LINES]
-        cdef Py_ssize_t count = 0
-        cdef Template template = self.match(p, size, changes, &count)
-        if template is None:
-            return headers_of(p, p + size, True, self, NULL)
-        return template.fill(changes, count)
+    cdef dict headers(self, const char *p, const char *end, const char **stop):
+        """All headers as a dict."""
+        cdef Walk walk
+        if self.busy:
+            return None
+        try:
+            self.begin(&walk, p, end)
+            headers = self.read_headers(&walk, mix(p, min(end - p, <Py_ssize_t>32)))
+        finally:
+            self.busy = False
+        stop[0] = walk.stop
+        return headers
+
+    cdef dict read_headers(self, Walk *walk, uint64_t key):
+        cdef Py_ssize_t count = 0, more, i
+        cdef list owned = []  # values that are not remembered
+        cdef Known *known
+        cdef PyObject *value
+        while True:
+            more = count + self.run(walk, self.lines + count)
+            while count < more:
+                known = &self.known[self.lines[count]]
+                if known.value == NULL:
+                    self.make_value(known)
+                self.values[count] = known.value
+                count += 1
+            if not self.step(walk):
+                headers = self.near_dict(count, key)
+                if owned:
+                    self.set_others(headers, count)
+                return headers
+            made = self.take_value(walk)
+            known = walk.known
+            if known == NULL:
+                return self.finish_dict(self.new_dict(count), walk, made)
+            if walk.repeated and not known.event_name:
+                continue
+            if known.value != <PyObject *>made:
+                owned.append(made)
+            i = count
+            if walk.repeated:  # the last Event-Name counts
+                i = 0
+                while self.lines[i] != walk.last:
+                    i += 1
+            self.lines[i] = <uint16_t>walk.last
+            self.values[i] = <PyObject *>made
+            count += not walk.repeated
+
+    cdef inline bint is_remembered(self, Py_ssize_t i) noexcept nogil:
+        """Whether the value of a line is: others may be long, and are put in no base."""
+        return self.known[self.lines[i]].value == self.values[i]
+
+    cdef int set_others(self, dict headers, Py_ssize_t count) except -1:
+        """Put in the values that are not remembered."""
+        cdef Py_ssize_t i
+        for i in range(count):
+            if not self.is_remembered(i):
+                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+        return 0
+
+    cdef dict new_dict(self, Py_ssize_t count):
+        """A dict of the first lines."""
+        cdef dict headers = {}
+        cdef Py_ssize_t i
+        for i in range(count):
+            dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+        return headers
+
+    cdef dict finish_dict(self, dict headers, Walk *walk, object value):
+        """Add the header just read, whose name is not remembered, and those behind it."""
+        cdef Py_ssize_t distinct
+        while True:
+            distinct = len(headers)
+            name = self.name_of(walk)
+            PyDict_SetDefault(headers, name, value)
+            if len(headers) == distinct and self.is_event_name_line(walk):
+                PyDict_SetItem(headers, name, value)
+            if not self.step(walk):
+                return headers
+            value = self.take_value(walk)
+
+    cdef dict near_dict(self, Py_ssize_t count, uint64_t key):
+        """A dict of the lines, made from that of an earlier event."""
+        cdef uint8_t *guess = &self.guesses[(key ^ self.nearest * <uint64_t>0x9E3779B97F4A7C15) >> (64 - GUESS_BITS)]
+        cdef Py_ssize_t most = 4 + count // 16, edits = PY_SSIZE_T_MAX, other
+        cdef uint32_t i, nearest = guess[0]
+        if nearest < self.base_count:
+            if self.same_lines(&self.bases[nearest], count):
+                self.nearest = nearest
+                return self.copied_dict(&self.bases[nearest], count)
+            edits = self.distance(&self.bases[nearest], count, most)
+        if edits > most:
+            for i in range(self.base_count):
+                other = self.distance(&self.bases[i], count, edits)
+                if other < edits:
+                    edits, nearest = other, i
+        if edits > most and (edits > count // 3 or self.has_base_room(count)):
+            headers = self.new_dict(count)
+            nearest = self.add_base(headers, count)
+        else:
+            headers = self.edited_dict(&self.bases[nearest], count, edits)
+        guess[0] = <uint8_t>nearest
+        self.nearest = nearest
+        return headers
+
+    cdef inline bint same_lines(self, const Base *base, Py_ssize_t count) noexcept nogil:
+        return base.count == count and memcmp(base.lines, self.lines, count * sizeof(uint16_t)) == 0
+
+    cdef dict copied_dict(self, Base *base, Py_ssize_t count):
+        """A copy of a base that has the names of the lines, after its values have become theirs."""
+        cdef dict headers = <dict>base.headers
+        cdef Py_ssize_t i
+        for i in range(count):
+            if self.values[i] != base.values[i] and self.is_remembered(i):
+                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+                base.values[i] = self.values[i]
+        base.turn = self.turn
+        return PyDict_Copy(headers)
+
+    cdef Py_ssize_t distance(self, const Base *base, Py_ssize_t count, Py_ssize_t most) noexcept nogil:
+        """How many headers of a base must go, and how many be put behind the rest, for the names of the lines."""
+        cdef Py_ssize_t i = 0, j = 0, gone = 0, to
+        while i < count and j < base.count:
+            if self.lines[i] != base.lines[j]:
+                to = found_soon(base, j, self.lines[i])
+                if to < 0 or gone > most:
+                    break
+                gone += to - j
+                j = to
+            i += 1
+            j += 1
+        return gone + base.count - j + count - i
+
+    cdef dict edited_dict(self, Base *base, Py_ssize_t count, Py_ssize_t edits):
+        """A copy of a base, after the values in that have become those of the lines."""
+        cdef Py_ssize_t i = 0, j = 0
+        cdef dict headers = <dict>base.headers
+        while i < count and j < base.count:
+            if self.lines[i] != base.lines[j]:
+                j = found_soon(base, j, self.lines[i])
+                if j < 0:
+                    break
+            if self.values[i] != base.values[j] and self.is_remembered(i):
+                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+                base.values[j] = self.values[i]
+            i += 1
+            j += 1
+        base.turn = self.turn
+        headers = PyDict_Copy(headers)
+        if edits:
+            self.edit(headers, base, count)
+        return headers
+
+    cdef int edit(self, dict headers, const Base *base, Py_ssize_t count) except -1:
+        """Give the copy of a base the names of the lines."""
+        cdef Py_ssize_t i = 0, j = 0, to
+        while i < count and j < base.count:
+            to = j
+            if self.lines[i] != base.lines[j]:
+                to = found_soon(base, j, self.lines[i])
+                if to < 0:
+                    break
+            while j < to:
+                dict_delete(headers, self.known[base.lines[j]].name)
+                j += 1
+            i += 1
+            j += 1
+        while j < base.count:
+            dict_delete(headers, self.known[base.lines[j]].name)
+            j += 1
+        while i < count:
+            dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+            i += 1
+        return 0
+
+    cdef bint has_base_room(self, Py_ssize_t count) noexcept:
+        if self.base_count == BASES or count > BASE_HEADERS - self.base_headers:
+            return False
+        return self.base_count < BASES_OWN or DICTS.left >= dict_bytes(count)
+
+    cdef uint32_t add_base(self, dict headers, Py_ssize_t count) except? 0:
+        """Keep a dict, in the place of others if need be: which base it is."""
+        cdef Base *base
+        cdef Py_ssize_t i
+        if count > BASE_HEADERS:
+            return BASES  # none
+        while not self.has_base_room(count):
+            self.drop_oldest_base()
+        base = &self.bases[self.base_count]
+        memset(base, 0, sizeof(Base))
+        headers = PyDict_Copy(headers)
+        if self.base_count >= BASES_OWN:
+            if not DICTS.take(dict_bytes(count)):
+                return BASES
+            base.size = dict_bytes(count)
+        base.lines = <uint16_t *>PyMem_Malloc((count + 1) * sizeof(uint16_t))
+        base.values = <PyObject **>PyMem_Malloc((count + 1) * sizeof(PyObject *))
+        if base.lines == NULL or base.values == NULL:
+            PyMem_Free(base.lines)
+            PyMem_Free(base.values)
+            DICTS.give(base.size)
+            raise MemoryError
+        memcpy(base.lines, self.lines, count * sizeof(uint16_t))
+        for i in range(count):
+            base.values[i] = self.values[i]
+            if not self.is_remembered(i):
+                base.values[i] = <PyObject *>NOTHING
+                dict_set(headers, self.known[self.lines[i]].name, base.values[i])
+        Py_INCREF(headers)
+        base.headers = <PyObject *>headers
+        base.count = <uint32_t>count
+        base.turn = self.turn
+        self.base_headers += count
+        self.base_count += 1
+        return self.base_count - 1
+
+    cdef void drop_oldest_base(self) noexcept:
+        cdef uint32_t i, oldest = 0
+        for i in range(1, self.base_count):
+            if self.bases[i].turn < self.bases[oldest].turn:
+                oldest = i
+        self.drop_base(&self.bases[oldest])
+        self.base_count -= 1
+        self.bases[oldest] = self.bases[self.base_count]
+
+    cdef void drop_base(self, Base *base) noexcept:
+        self.base_headers -= base.count
+        if base.size:
+            DICTS.give(base.size)
+        PyMem_Free(base.lines)
+        PyMem_Free(base.values)
+        Py_XDECREF(base.headers)
+
+    cdef inline bint is_event_name_line(self, Walk *walk) noexcept:
+        if walk.known != NULL:
+            return walk.known.event_name
+        return is_event_name(walk.line.name, walk.line.name_size)
+
+    cdef inline object name_of(self, Walk *walk):
+        if walk.known != NULL:
+            return <object>walk.known.name
+        return raw_text(walk.line.name, walk.line.name_size)
+
+    @cython.critical_section
+    cdef list pairs(self, const char *p, const char *end, const char **stop):
+        """Every (name, value)."""
+        if self.busy:
+            return None
+        cdef list pairs = []
+        cdef Walk walk
+        if self.busy:
+            return None
+        try:
+            self.begin(&walk, p, end)
+            self.read_pairs(&walk, pairs)
+        finally:
+            self.busy = False
+        stop[0] = walk.stop
+        return pairs
+
+    cdef int read_pairs(self, Walk *walk, list pairs) except -1:
+        cdef Py_ssize_t i, count
+        cdef Known *known
+        while True:
+            count = self.run(walk, self.lines)
+            for i in range(count):
+                known = &self.known[self.lines[i]]
+                if known.pair == NULL:
+                    if known.value == NULL:
+                        self.make_value(known)
+                    self.make_pair(known)
+                pairs.append(<object>known.pair)
+            if not self.step(walk):
+                return 0
+            value = self.take_value(walk)
+            known = walk.known
+            if known != NULL and known.value == <PyObject *>value:
+                if known.pair == NULL:
+                    self.make_pair(known)
+                pairs.append(<object>known.pair)
+            else:
+                pairs.append((self.name_of(walk), value))
+
+    cdef int make_pair(self, Known *known) except -1:
+        pair = (<object>known.name, <object>known.value)
+        Py_INCREF(pair)
+        known.pair = <PyObject *>pair
+        return 0
 
     @cython.critical_section
     cdef dict xml_headers(self, XmlPayload payload):
@@ -899,32 +1298,221 @@ cdef class Memo:
         return payload.headers(self) if payload.spans == NULL else self.of_json.headers(self, payload)
 
     @cython.critical_section
-    cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace, bint whole):
-        """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way, or is
-        to be whole, UTF-8 without repeats, and is not."""
-        cdef Change changes[TEMPLATE_LINES]
-        cdef Py_ssize_t count = 0, rest
-        cdef Template template = self.match(p, size, changes, &count)
+    cdef bytes json(self, const char *p, const char *end, const char **stop, bint replace, bint whole):
+        """A payload with its body as JSON. None also if a name is not UTF-8: replaced it may be equal to another; and if
+        it is to be `whole`, UTF-8 without repeats, and is not."""
+        cdef Walk walk
+        cdef Members members
         cdef Out *out = &self.scratch
-        cdef int invalid = 0
-        if template is None or (whole and not template.whole):
-            return None
-        if template.json.size == 0:
-            template.render()
-        if template.no_json:
+        if self.busy:
             return None
         out.size = 0
-        template.write(out, changes, count, replace, &invalid)
-        rest = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame) - body
-        if rest:
-            write_bytes(out, b',"_body":', 9)
-            write_string(out, body, rest, replace, &invalid)
-        write_bytes(out, b"}", 1)
-        json = None if whole and invalid else PyBytes_FromStringAndSize(out.data, out.size)
-        if out.room > IDLE_BYTES:
-            PyMem_Free(out.data)
-            memset(out, 0, sizeof(Out))
+        members.event_name = members.body = -1
+        members.invalid = members.lossy = 0
+        members.whole = True
+        try:
+            self.begin(&walk, p, end)
+            self.write_members(&walk, &members, replace)
+            stop[0] = walk.stop
+            if members.invalid:
+                return None
+            write_body(out, &members, block_end(walk.stop, end), end, replace)
+            json = None
+            if not whole or (members.whole and not members.lossy):
+                json = PyBytes_FromStringAndSize(out.data, out.size)
+        finally:
+            self.busy = False
+            if out.room > SCRATCH_BYTES:
+                PyMem_Free(out.data)
+                memset(out, 0, sizeof(Out))
         return json
+
+    cdef int write_members(self, Walk *walk, Members *members, bint replace) except -1:
+        """Write each header, with a comma before it."""
+        cdef Out *out = &self.scratch
+        cdef Known *known
+        cdef set others = None  # names that are not remembered
+        cdef Py_ssize_t distinct, count, i
+        cdef bint repeated
+        while True:
+            count = self.run(walk, self.lines)
+            for i in range(count):
+                known = &self.known[self.lines[i]]
+                if known.json == NULL:
+                    walk.known = known
+                    walk.same = True
+                    self.write_same(walk, members, replace)
+                    continue
+                if known.event_name or known.body:
+                    note_member(members, out, known.line, known.name_size)
+                write_bytes(out, known.json, known.json_size)
+            if not self.step(walk):
+                return 0
+            known = walk.known
+            repeated = walk.repeated
+            if known == NULL:
+                if others is None:
+                    others = set()
+                distinct = len(others)
+                others.add(raw_text(walk.line.name, walk.line.name_size))
+                repeated = len(others) == distinct
+                if not repeated:
+                    note_member(members, out, walk.line.name, walk.line.name_size)
+            elif not repeated and (known.event_name or known.body):
+                note_member(members, out, known.line, known.name_size)
+            members.whole &= not repeated
+            if not repeated:
+                self.write_member(walk, members, replace)
+            elif is_event_name(walk.line.name, walk.line.name_size):  # the last one counts
+                replace_member(out, members, members.event_name, &walk.line, replace)
+
+    cdef int write_same(self, Walk *walk, Members *members, bint replace) except -1:
+        """Write a remembered header for the first time, or one that is not written alike each time."""
+        if walk.known.event_name or walk.known.body:
+            note_member(members, &self.scratch, walk.known.line, walk.known.name_size)
+        remembered_line(walk.known, &walk.line)
+        return self.write_member(walk, members, replace)
+
+    cdef int write_member(self, Walk *walk, Members *members, bint replace) except -1:
+        """Write a header, and keep what was written beside the line."""
+        cdef Out *out = &self.scratch
+        cdef Known *known = walk.known
+        cdef Py_ssize_t begin = out.size
+        cdef int lossy = 0
+        write_bytes(out, b",", 1)
+        write_string(out, walk.line.name, walk.line.name_size, False, &members.invalid)
+        write_bytes(out, b":", 1)
+        write_value(out, walk.line.value, walk.line.value_size, replace, &lossy)
+        members.lossy |= lossy
+        if known == NULL or not self.remember(walk):
+            return 0
+        cdef Py_ssize_t size = out.size - begin
+        if known.json != NULL:
+            return 0
+        if lossy or members.invalid or size > 2 * <Py_ssize_t>known.line_size + 8:  # it depends on `replace`, or is large
+            return 0
+        known.json = <char *>PyMem_Malloc(size)
+        if known.json != NULL:
+            memcpy(known.json, out.data + begin, size)
+            known.json_size = <uint32_t>size
+        return 0
+
+
+cdef struct Members:
+    # Where members stand in JSON that may change their values, -1 if they are not there.
+    Py_ssize_t event_name
+    Py_ssize_t body
+    int invalid  # a name is not UTF-8
+    int lossy  # a value is not
+    bint whole  # no name is repeated, and none is the body's in JSON
+
+
+cdef inline void note_member(Members *members, const Out *out, const char *name, Py_ssize_t size) noexcept nogil:
+    if is_event_name(name, size):
+        members.event_name = out.size
+    elif is_body_name(name, size):
+        members.whole = False
+        if memcmp(name, b"_body", 5) == 0:
+            members.body = out.size
+
+
+cdef inline bint is_body_name(const char *name, Py_ssize_t size) noexcept nogil:
+    return size == 5 and folded_equal(name, b"_body", 5)
+
+
+cdef int replace_member(Out *out, Members *members, Py_ssize_t at, const Line *line, bint replace) except -1:
+    """Write another value in the place of one that is a string or an array."""
+    cdef Out value
+    cdef Py_ssize_t stop
+    cdef int lossy = 0
+    memset(&value, 0, sizeof(Out))
+    try:
+        write_value(&value, line.value, line.value_size, replace, &lossy)
+        put_value(out, members, at, &value)
+    finally:
+        PyMem_Free(value.data)
+    return 0
+
+
+cdef int put_value(Out *out, Members *members, Py_ssize_t at, const Out *value) except -1:
+    cdef const char *p = <const char *>memchr(out.data + at, c":", out.size - at) + 1
+    cdef Py_ssize_t begin = p - out.data
+    cdef Py_ssize_t stop = json_end(p) - out.data
+    cdef Py_ssize_t grown = value.size - (stop - begin)
+    if grown > 0:
+        make_room(out, grown)
+    memmove(out.data + stop + grown, out.data + stop, out.size - stop)
+    memcpy(out.data + begin, value.data, value.size)
+    out.size += grown
+    if members.body > at:
+        members.body += grown
+    return 0
+
+
+cdef const char *json_end(const char *p) noexcept nogil:
+    """Where the string or the array of strings ends that was written at p."""
+    cdef bint array = p[0] == c"["
+    while True:
+        p += 1
+        if p[0] == c"\\":
+            p += 1
+        elif p[0] == c'"' and not array:
+            return p + 1
+        elif p[0] == c'"':  # an item
+            p += 1
+            while p[0] != c'"':
+                p += 2 if p[0] == c"\\" else 1
+        elif p[0] == c"]" and array:
+            return p + 1
+
+
+cdef int write_body(Out *out, Members *members, const char *body, const char *end, bint replace) except -1:
+    """Write what stands behind the headers, and the braces."""
+    cdef Out value
+    if body < end and members.body >= 0:  # a header of this name gives way
+        memset(&value, 0, sizeof(Out))
+        try:
+            write_string(&value, body, end - body, replace, &members.lossy)
+            put_value(out, members, members.body, &value)
+        finally:
+            PyMem_Free(value.data)
+    elif body < end:
+        write_bytes(out, b',"_body":', 9)
+        write_string(out, body, end - body, replace, &members.lossy)
+    if out.size == 0:
+        write_bytes(out, b",", 1)
+    out.data[0] = c"{"
+    return write_bytes(out, b"}", 1)
+
+
+cdef inline const char *block_end(const char *stop, const char *end) noexcept nogil:
+    """Where the body begins: behind the blank line that begins at `stop`, or at the end if there is none."""
+    if stop >= end:
+        return end
+    return stop + (2 if stop[1] == c"\n" else 3)
+
+
+cdef bint shape_mapping(dict headers, bint replace) except -1:
+    """Make what `to_mapping` gives of headers: arrays as lists, and what is not UTF-8 replaced. False if names may be
+    equal once that is replaced in them."""
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef Py_ssize_t at = 0
+    cdef list items
+    while dict_next(headers, &at, &name, &value):
+        if not PyUnicode_IS_COMPACT_ASCII(<object>name):
+            return False
+        if PyUnicode_IS_COMPACT_ASCII(<object>value) and (<const char *>PyUnicode_DATA(<object>value))[0] != c"A":
+            continue
+        text = <str>value
+        if not text.startswith("ARRAY::"):
+            shaped = replaced(text) if replace else text
+        else:
+            shaped = items = []
+            for item in text[7:].split("|:"):
+                items.append(replaced(item) if replace else item)
+        PyDict_SetItem(headers, <object>name, shaped)
+    return True
 
 
 cdef inline uint64_t mix(const char *p, Py_ssize_t size) noexcept nogil:
@@ -935,19 +1523,8 @@ cdef inline uint64_t mix(const char *p, Py_ssize_t size) noexcept nogil:
         memcpy(&last, p + size - 8, 8)
     first = (first ^ <uint64_t>size) * <uint64_t>0x9E3779B97F4A7C15
     first = (first ^ (first >> 29) ^ last) * <uint64_t>0xBF58476D1CE4E5B9
+    first = (first ^ (first >> 32)) * <uint64_t>0x94D049BB133111EB  # names that end in a number differ in high bits only
     return first ^ (first >> 32)
-
-
-cdef uint64_t shape_key(const char *p, Py_ssize_t size) noexcept nogil:
-    """What events with the same names have in common: the first line, the last name, how many lines."""
-    cdef const char *end = p + size
-    cdef const char *last = end
-    cdef const char *colon
-    while last > p and (last - 1)[0] != c"\n":
-        last -= 1
-    colon = <const char *>memchr(last, c":", end - last)
-    cdef uint64_t key = mix(p, line_end(p, end) - p) + 3 * <uint64_t>count_byte(p, end, c"\n")
-    return key + 5 * mix(last, colon - last) if colon != NULL else key
 
 
 # JSON payloads
@@ -3606,11 +4183,20 @@ cdef class Message:
             return (<XmlPayload>usual).headers(None) if self.memo is None else self.memo.xml_headers(usual)
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
-        cdef Py_ssize_t begin = self.find_head()
-        cdef Py_ssize_t size = max(self.head_stop - begin, 0)
+        cdef const char *stop = NULL
+        cdef dict headers
         if self.format == PLAIN and self.memo is not None:
-            return self.memo.headers(frame, p + begin, size)
-        return headers_of(p + begin, p + begin + size, self.format != FRAME, None, NULL)
+            headers = self.memo.headers(p + self.split, p + PyBytes_GET_SIZE(frame), &stop)
+            if headers is not None:
+                self.found_stop(frame, stop)
+                return headers
+        cdef Py_ssize_t begin = self.find_head()
+        return headers_of(p + begin, p + max(self.head_stop, begin), self.format != FRAME)
+
+    cdef void found_stop(self, bytes frame, const char *stop) noexcept:
+        """Note where the block of this frame ends."""
+        if self.frame_ is frame:
+            self.head_stop = stop - PyBytes_AS_STRING(frame)
 
     def __bool__(self):
         return True
@@ -3750,6 +4336,13 @@ cdef class Message:
             return joined_fields(self.json().fields() if self.format == JSON else self.xml()[0])
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef const char *stop = NULL
+        cdef list pairs
+        if self.format == PLAIN and self.memo is not None:
+            pairs = self.memo.pairs(p + self.split, p + PyBytes_GET_SIZE(frame), &stop)
+            if pairs is not None:
+                self.found_stop(frame, stop)
+                return pairs
         cdef Py_ssize_t begin = self.find_head()
         return pairs_of(p + begin, p + max(self.head_stop, begin), self.format != FRAME)
 
@@ -3808,7 +4401,8 @@ cdef class Message:
         """See eslcodec._codec_py.Message._mapping."""
         if self.format == JSON and type(self).body is BODY:
             return self.json_mapping(replace)
-        return _to_mapping(self._fields(), self.body, replace)
+        mapping = self.plain_mapping(replace) if type(self).body is BODY else None
+        return _to_mapping(self._fields(), self.body, replace) if mapping is None else mapping
 
     @cython.critical_section
     cdef bytes json_json(self, bint replace):
@@ -3825,13 +4419,43 @@ cdef class Message:
 
     @cython.critical_section
     cdef bytes plain_json(self, bint replace, bint whole):
-        """The headers and the body of a decoder's plain event; None if that needs another way, `whole` as in `json`."""
-        if self.format != PLAIN or self.memo is None:
+        """The headers and the body of a plain event; None if that needs another way."""
+        if self.format != PLAIN:
+            return None
+        cdef bytes json, frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef const char *stop = NULL
+        cdef Memo memo = self.own_memo()
+        json = memo.json(p + self.split, p + PyBytes_GET_SIZE(frame), &stop, replace, whole)
+        if stop != NULL:
+            self.found_stop(frame, stop)
+        return json
+
+    cdef Memo own_memo(self):
+        """The decoder's; one for the moment, if there is none or it is busy."""
+        return Memo() if self.memo is None or self.memo.busy else self.memo
+
+    @cython.critical_section
+    cdef dict plain_mapping(self, bint replace):
+        """`_mapping` of a plain event; None if that needs another way."""
+        if self.format != PLAIN:
             return None
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
-        cdef Py_ssize_t begin = self.find_head()
-        return self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace, whole)
+        cdef const char *stop = NULL
+        cdef const char *end = p + PyBytes_GET_SIZE(frame)
+        cdef Memo memo = self.own_memo()
+        cdef dict mapping = memo.headers(p + self.split, end, &stop)
+        if mapping is None:
+            return None
+        self.found_stop(frame, stop)
+        if not shape_mapping(mapping, replace):
+            return None
+        p = block_end(stop, end)
+        if p < end:
+            text = raw_text(p, end - p)
+            mapping["_body"] = replaced(text) if replace else text
+        return mapping
 
     cdef bint stands_once(self, const Line *line, bytes name) noexcept:
         """Whether `line`, which `find_line` found, is the only one of this exact name."""

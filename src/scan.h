@@ -360,17 +360,16 @@ static inline size_t count_byte(const char *p, const char *end, char byte) {
     return count;
 }
 
-/* How many bytes a and b have in common from their start, at most n. */
-static inline size_t common_prefix(const char *a, const char *b, size_t n) {
-    size_t i = 0;
+/* The first line feed in [p, end), which is short, or the end. */
+static inline const char *find_feed(const char *p, const char *end) {
 #ifdef ESL_SIMD
-    for (; n - i >= 16; i += 16) {
-        uint64_t differ = mask16(same16(load16(a + i), load16(b + i))) ^ MASK_FULL;
-        if (differ) return i + (size_t)(low_bit(differ) / MASK_STEP);
+    for (; end - p >= 16; p += 16) {
+        uint64_t hits = mask16(equal16(load16(p), '\n'));
+        if (hits) return p + low_bit(hits) / MASK_STEP;
     }
 #endif
-    while (i < n && a[i] == b[i]) i++;
-    return i;
+    while (p < end && *p != '\n') p++;
+    return p;
 }
 
 /* Which bytes a value has that keep it from being copied as it stands: 1 a percent sign, 2 one above 0x7F. */
