@@ -82,7 +82,7 @@ from . import render
 from ._codec import HeaderReader, Message, MessageDecoder, parse_pairs, quote, unquote
 from ._codec_py import split_array
 from ._ctext import redacted
-from ._json import Field
+from ._json import Field, joined
 from .commands import _command as command_block
 from .enums import EventName
 from .errors import IncompleteFrame, InvalidCommand, ProtocolError
@@ -265,8 +265,8 @@ def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
 
 def _outer_list(frame: Message) -> HeaderList:
     """The frame itself as the official library has it: what it makes of the frame's own header block, and the body."""
-    headers = HeaderList([("Event-Name", "SOCKET_DATA")])
-    for name, value in _values(_block_of(frame), " \t"):
+    headers = HeaderList()
+    for name, value in _frame_pairs(frame):
         _receive(headers, name, value)
     return _copied(headers, frame.payload)
 
@@ -315,10 +315,11 @@ def _is_event_name(name: str) -> bool:
 
 
 def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
-    """The first value of each exact name, and all names in order, of a plain event that has nothing special.
+    """The first value of each exact name, and all names in order, of an event that has nothing special.
 
     Special are items `name[i]`, empty values, blanks before a value, arrays of less than two items, that begin with an
-    empty one or another array, or of a name that repeats, several Event-Name, and a header `_body`.
+    empty one or another array, or of a name that repeats, several Event-Name, and a header `_body`. In JSON also what
+    is neither a text nor an array of texts, and more than one body.
     """
     found = event._survey()
     if found is None:
@@ -339,6 +340,22 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
             return None
         headers[name] = headers[first]
     return headers, names
+
+
+def _simple_frame(frame: Message) -> tuple[dict[str, str], list[str]] | None:
+    """The same of the frame itself (`_outer_list`)."""
+    pairs = _frame_pairs(frame)
+    if any(not value or _is_array(value) or "[" in name or name == "_body" for name, value in pairs):
+        return None
+    headers = dict(reversed(pairs))
+    names = [name for name, _ in pairs]
+    for name, first in _aliases(tuple(names)):
+        headers[name] = headers[first]
+    return headers, names
+
+
+def _frame_pairs(frame: Message) -> list[tuple[str, str]]:
+    return [("Event-Name", "SOCKET_DATA"), *_values(_block_of(frame), " \t")]
 
 
 @lru_cache(maxsize=128)
@@ -407,51 +424,6 @@ def _fields_of(members: Any) -> Iterator[Field]:
             yield name, value
         else:
             yield name, [item for item in value if isinstance(item, str)] if type(value) is list else []
-
-
-_ARRAYS: Final = re.compile(rb'":(\[(?:"[^"\\]*(?:\\.[^"\\]*)*",?)+\])', re.DOTALL)
-
-
-def _simple_json(event: Message) -> tuple[dict[str, str], list[str], str | None] | None:
-    """The first value of each exact name, all names in order, and the body of a JSON event that has nothing special.
-
-    Special is besides what is for `_simple_headers`: what is not text or an array of texts, an escape by number, blanks
-    between members, and `_body` in another spelling. Seen in the bytes: in a text a quote is escaped, so that two with
-    a colon between them part a name from its value.
-    """
-    payload = event.payload or b""
-    texts, lists = payload.count(b'":"'), payload.count(b'":[')
-    if payload.count(b'":') != texts + lists or b"\\u" in payload or b':""' in payload or b':"ARRAY::' in payload:
-        return None
-    headers = event.asdict()
-    names = list(headers)
-    body = event.body
-    if not names or (body is not None) != (b'"_body":"' in payload):
-        return None
-    if texts + lists != len(names) + (body is not None):
-        names = [name for name, _ in event.pairs()]
-        if lists or texts != len(names) + (body is not None) or sum(map(_is_event_name, names)) > 1:
-            return None
-    arrays: list[bytes] = _ARRAYS.findall(payload) if lists else []
-    if len(arrays) < lists or not all(map(_is_simple_array, arrays)):
-        return None
-    if payload.count(b"[") > lists and any("[" in name for name in names):
-        return None
-    aliases = _aliases(tuple(headers))
-    if aliases and (arrays or any(_is_event_name(first) for _, first in aliases)):
-        return None
-    for name, first in aliases:
-        headers[name] = headers[first]
-    return headers, names, None if body is None else _str(body)
-
-
-def _is_simple_array(text: bytes) -> bool:
-    """Whether an array stays what it is when its items are pushed one by one, or joined and cut again."""
-    try:
-        items = json.loads(_str(text), strict=False)
-    except ValueError:
-        return False
-    return len(items) > 1 and items[0] != "" and not _is_array(items[0]) and not any("|:" in item for item in items)
 
 
 def _encodable(field: Field) -> Field:
@@ -631,7 +603,6 @@ class ESLevent(HeaderReader):
     _outer = False  # the frame itself and not the event in it
     _list: HeaderList | None = None
     _order: list[str]  # with `_index`: all names
-    _json_body: str | None = None  # with `_index` of a JSON event
     _type: str | None = None  # None while it was not asked for
     _first_priority: str | None = None  # strict: its text while its items say something else (spec A3.2)
 
@@ -685,7 +656,7 @@ class ESLevent(HeaderReader):
     @classmethod
     def _received(cls, frame: Message) -> ESLevent:
         """What the library hands out for a frame: the event in it, else the frame itself."""
-        if frame.payload is None or (type(frame) is not _PlainEvent and type(frame) is not _JsonEvent):
+        if (type(frame) is not _PlainEvent and type(frame) is not _JsonEvent) or frame.payload is None:
             return cls._of_frame(frame)
         event = cls.__new__(cls)
         event._frame = frame
@@ -716,17 +687,10 @@ class ESLevent(HeaderReader):
         """Make the index of all headers, and the list if there must be one. The names, in order."""
         with _LOCK:
             frame = self._frame
-            if isinstance(frame, _PlainEvent) and not self._outer:
-                found = _simple_headers(frame)
+            if frame is not None:
+                found = _simple_frame(frame) if self._outer else _simple_headers(frame)
                 if found is not None:
                     self._index, self._order = found
-                    return self._order
-            elif isinstance(frame, _JsonEvent) and not self._outer:
-                read = _simple_json(frame)
-                if read is not None:
-                    self._index, self._order, self._json_body = read
-                    name = frame.get("Event-Name")
-                    self._type = (None if name is None or _is_array(name) else _type_of(name)) or "CUSTOM"
                     return self._order
             headers = self._headers() or HeaderList()
             self._order = [name for name, _ in headers]
@@ -777,7 +741,7 @@ class ESLevent(HeaderReader):
             self._settle()
             frame = self._frame
         if frame is not None:  # its headers mean what they say
-            value = index[name] if name in (index := self._index or {}) else frame.get(name)
+            value = self._seen_in(frame, name)
             if value is None:
                 return self.getBody() if name == "_body" else None
             if idx < 0:
@@ -793,6 +757,16 @@ class ESLevent(HeaderReader):
             return _item(first, idx) if isinstance(first, list) else None
         return self._text_of(headers, name)
 
+    def _seen_in(self, frame: Message, name: str) -> str | None:
+        """The value of a header that means what it says."""
+        index = self._index or {}
+        if name in index:
+            return index[name]
+        if not self._outer:
+            return frame.get(name)
+        folded = _bytes(name).lower()
+        return next((index[other] for other in self._order if _bytes(other).lower() == folded), None)
+
     def _text_of(self, headers: HeaderList, name: str) -> str | None:
         priority = self._first_priority
         if priority is not None and name.lower() == "priority":
@@ -802,20 +776,13 @@ class ESLevent(HeaderReader):
     def getBody(self) -> str | None:
         """The body as text, None if there is none."""
         frame = self._frame
-        if isinstance(frame, _JsonEvent):
-            if self._index is None:
-                self._settle()
-            with _LOCK:
-                if self._frame is not None:
-                    return self._json_body
-            frame = None
-        if frame is None:
+        if isinstance(frame, _JsonEvent) and self._index is None:
+            self._settle()  # whether it can be read
+            frame = self._frame
+        body = None if frame is None else frame.payload if self._outer else frame.body
+        if frame is None or (body is None and "_body" in frame):
             headers = self._headers()
-            return None if headers is None or headers.body is None else _str(headers.body)
-        body = frame.payload if self._outer else frame.body
-        if body is None and "_body" in frame:
-            headers = self._headers()
-            return None if headers is None or headers.body is None else _str(headers.body)
+            body = None if headers is None else headers.body
         return None if body is None else _str(body)
 
     def getType(self) -> str:
@@ -825,14 +792,21 @@ class ESLevent(HeaderReader):
         """
         frame = self._frame
         if self._type is None and frame is not None:
-            name = False if self._outer else frame._lone("Event-Name")
-            if isinstance(name, str):
-                self._type = _type_of(name) or "CUSTOM"
-            elif isinstance(frame, _JsonEvent):
-                self._settle()
-            else:
-                self._headers()
+            self._type = self._type_in(frame)
         return self._type or "invalid"
+
+    def _type_in(self, frame: Message) -> str | None:
+        if self._outer:
+            return "SOCKET_DATA"
+        name = frame._lone("Event-Name")
+        if name is False:
+            self._settle()
+            name = frame.get("Event-Name")
+            if name is not None and _is_array(name):
+                self._headers()  # which knows whether that is the text or an array of JSON
+            if self._frame is None:  # it has become a list
+                return self._type
+        return (_type_of(name) if isinstance(name, str) else None) or "CUSTOM"
 
     def firstHeader(self) -> str | None:
         """The name of the first header, None if there is none; `nextHeader` goes on from here."""
@@ -846,24 +820,23 @@ class ESLevent(HeaderReader):
                 percent-encoded. So is "xml" if a header's name cannot stand in XML.
         """
         wanted = (_text(format) or "").lower()
-        headers = self._headers()
-        if headers is None:
+        shown = self._shown()
+        if shown is None:
             return ""
+        fields, _, body = shown
         if wanted == "json":
-            return self._json(headers)
+            return _json_of(fields, body)
         if wanted == "xml" and not strict:
             with suppress(InvalidCommand):
-                return _str(render.xml(headers.fields(), headers.body))
+                return _str(render.xml(fields, body))
         return _str(self._plain(quote))
 
     def _plain(self, encode: Callable[[bytes], bytes] = bytes) -> bytes:
-        headers = self._headers()
-        if headers is None:
+        shown = self._shown()
+        if shown is None:
             return b""
-        lines = [
-            b"%b: %b\n" % (_bytes(name), encode(_bytes(value)) or b"_undef_") for name, value in self._pairs(headers)
-        ]
-        body = headers.body
+        _, pairs, body = shown
+        lines = [b"%b: %b\n" % (_bytes(name), encode(_bytes(value)) or b"_undef_") for name, value in pairs]
         if body:
             lines.append(b"Content-Length: %d\n" % len(body))
         return b"".join([*lines, b"\n", body or b""])
@@ -872,29 +845,28 @@ class ESLevent(HeaderReader):
         """A command that sends the event."""
         if strict:
             return _bytes(line) + b"\n" + self._plain()
-        with _LOCK:
-            headers = self._headers()
-            pairs, body = ([], b"") if headers is None else (self._pairs(headers), headers.body or b"")
-        return _with_event(line, pairs, body)
+        shown = self._shown()
+        return _with_event(line, [], b"") if shown is None else _with_event(line, shown[1], shown[2] or b"")
 
-    def _pairs(self, headers: HeaderList) -> list[tuple[str, str]]:
-        with _LOCK:  # the two belong together
-            pairs = headers.pairs()
+    def _shown(self) -> tuple[list[Field], list[tuple[str, str]], bytes | None] | None:
+        """All headers, as they are and as text, and the body; None if the event is invalid."""
+        with _LOCK:
+            if self._frame is not None and self._index is None:
+                self._settle()
+            frame, headers = self._frame, self._list
+            fields: list[Field]
+            if frame is not None:
+                fields = [*_frame_pairs(frame)] if self._outer else frame._fields()
+                body = frame.payload if self._outer else frame.body
+            elif headers is not None:
+                fields, body = headers.fields(), headers.body
+            else:
+                return None
+            pairs = [(name, joined(value)) for name, value in fields]
             if self._first_priority is not None:
                 at = next(at for at, (name, _) in enumerate(pairs) if name.lower() == "priority")
                 pairs[at] = (pairs[at][0], self._first_priority)
-        return pairs
-
-    def _json(self, headers: HeaderList) -> str:
-        members = [
-            f"\t{_json_string(name)}:\t"
-            + (_json_string(value) if isinstance(value, str) else f"[{', '.join(map(_json_string, value))}]")
-            for name, value in headers.fields()
-        ]
-        body = headers.body
-        if body is not None:
-            members += [f'\t"Content-Length":\t"{len(body)}"', f'\t"_body":\t{_json_string(_str(body))}']
-        return "{\n" + ",\n".join(members) + ("\n}" if members else "}")
+        return fields, pairs, body
 
     # Changing
 
@@ -977,6 +949,17 @@ class ESLevent(HeaderReader):
 
     def __repr__(self) -> str:
         return f"<ESL.ESLevent; {self._type or 'received'}>"
+
+
+def _json_of(fields: list[Field], body: bytes | None) -> str:
+    members = [
+        f"\t{_json_string(name)}:\t"
+        + (_json_string(value) if isinstance(value, str) else f"[{', '.join(map(_json_string, value))}]")
+        for name, value in fields
+    ]
+    if body is not None:
+        members += [f'\t"Content-Length":\t"{len(body)}"', f'\t"_body":\t{_json_string(_str(body))}']
+    return "{\n" + ",\n".join(members) + ("\n}" if members else "}")
 
 
 def _item(items: list[str], at: int) -> str | None:
@@ -1503,14 +1486,17 @@ class ESLconnection:
         frame = None
         mark, turns = object(), self._receiving
         try:
-            turns.acquire(mark)
+            if turns._waiters or turns._holder.setdefault(0, mark) is not mark:
+                turns.acquire(mark)
             if self._connected and not self._queue and not self._asked and _log_level < _DEBUG:
                 frame = self._decoder.next_message()
-            if type(frame) is _PlainEvent:  # the way that most take
+            if type(frame) is _PlainEvent or type(frame) is _JsonEvent:  # the way that most take
                 self._last = frame
             else:
                 frame = self._next_frame(frame)
-            turns.release(mark)
+            turns._holder.pop(0, None)
+            if turns._waiters:
+                turns.abandon(mark)
         except ProtocolError as error:
             frame = None
             self._fail(str(error))
@@ -1518,10 +1504,17 @@ class ESLconnection:
         except BaseException as error:
             self._interrupted(mark, turns, error)
             raise
-        if frame is not None:
-            return ESLevent._received(frame)
-        self._close_if_over()
-        return _server_disconnected()
+        if frame is None:
+            self._close_if_over()
+            return _server_disconnected()
+        whole = frame.frame
+        if (type(frame) is _PlainEvent or type(frame) is _JsonEvent) and 0 < whole.find(b"\n\n") < len(whole) - 2:
+            event = ESLevent.__new__(
+                ESLevent
+            )  # as in `_received`: something is behind a blank line, so it has a payload
+            event._frame = frame
+            return event
+        return ESLevent._received(frame)
 
     def recvEventTimed(self, ms: int, /) -> ESLevent | None:
         """Wait for the next event, or frame of another kind, to begin within so many milliseconds.
@@ -1609,7 +1602,7 @@ def _is_valid(event: Any) -> TypeGuard[ESLevent]:
     """Whether there is an event to be sent."""
     if event is not None and not isinstance(event, ESLevent):
         raise TypeError(f"argument is {type(event).__name__}, expected ESLevent")
-    return event is not None and event._headers() is not None
+    return event is not None and (event._frame is not None or event._list is not None)
 
 
 def _status(reply: ESLevent | None, sent: bool) -> int:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
 from ._ctext import word
-from ._json import Field, joined
+from ._json import Field, is_flat, joined
 from .errors import (
     BodyTooLarge,
     HeaderTooLarge,
@@ -116,11 +116,14 @@ def quote(data: Buffer) -> bytes:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()  # half the time of the other, and nearly all is UTF-8
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "surrogateescape")
 
 
 def _value(raw: bytes) -> str:
-    return (unquote(raw) if _PERCENT in raw else raw).decode("utf-8", "surrogateescape")
+    return _text(unquote(raw) if _PERCENT in raw else raw)
 
 
 # Arrays, and payloads in other formats than plain
@@ -134,11 +137,14 @@ def split_array(text: str) -> str | list[str]:
 _Parsed = tuple[list[Field], "bytes | None", "tuple[str, int, str] | None"]
 
 
-def read_payload(format: int, payload: bytes) -> _Parsed:
-    """The headers and the body of a JSON or XML payload, or why they cannot be read: what MalformedPayload takes."""
+def read_payload(format: int, payload: bytes, members: Iterable[_json.Member] | None = None) -> _Parsed:
+    """The headers and the body of a JSON or XML payload, or why they cannot be read: what MalformedPayload takes.
+
+    `members` as in `_json.read`.
+    """
     name = "json" if format == JSON else "xml"
     try:
-        fields, body = _json.read(payload) if format == JSON else _read_xml(payload)
+        fields, body = _json.read(payload, members) if format == JSON else _read_xml(payload)
     except _json.Fault as fault:
         return [], None, (name, fault.offset, fault.why)
     return fields, body, None
@@ -164,7 +170,7 @@ def replaces(errors: str) -> bool:
 
 def to_mapping(fields: Iterable[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
     """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`."""
-    clean = _replaced if replace else str
+    clean = replaced if replace else str
     mapping: dict[str, str | list[str]] = {}
     for key, value in fields:
         name = clean(key)
@@ -186,8 +192,18 @@ def to_json(fields: Iterable[Field], body: bytes | None, replace: bool) -> bytes
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
-def _replaced(text: str) -> str:
+def replaced(text: str) -> str:
+    """Text with U+FFFD for each byte that is not UTF-8."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def all_replaced(headers: dict[str, str]) -> dict[str, str]:
+    """Names and values `replaced`; `headers` itself if all is UTF-8. Of names that become the same the first counts."""
+    try:
+        "".join([*headers, *headers.values()]).encode()  # the quickest way to know
+    except UnicodeEncodeError:
+        return _first_wins((replaced(name), replaced(value)) for name, value in headers.items())
+    return headers
 
 
 # Header lines
@@ -786,14 +802,17 @@ class Message(Mapping[str, str]):
 
     __slots__ = (
         "_checked",
+        "_flat",
         "_folded",
         "_format",
         "_frame",
         "_has_body",
         "_head_stop",
         "_index",
+        "_members",
         "_memo",
         "_needles",
+        "_opened",
         "_parsed",
         "_split",
     )
@@ -806,7 +825,10 @@ class Message(Mapping[str, str]):
     _needles: _NeedleMemo | None  # while look-ups search for a line: in a plain payload, until there is an index
     _index: dict[str, str] | None
     _folded: dict[bytes, str] | None
+    _members: tuple[_json.Member, ...] | None  # of JSON events that the quick reader can read, once it has
+    _opened: dict[str, Any] | None  # and by name, the body too; empty for others
     _parsed: _Parsed | None  # of JSON and XML events
+    _flat: bool | None  # of JSON events; None while not known
     _head_stop: int  # where the blank line of the block that is read begins; -1 while not known
     _checked: int  # no blank line begins before this index
 
@@ -829,11 +851,13 @@ class Message(Mapping[str, str]):
         self._memo = memo
         self._index = None
         self._folded = None
-        self._parsed = None
         self._head_stop = -1
         self._checked = split - 1
         self._format = format = _PAYLOAD_FORMATS.get(content_type, FRAME)
-        self._needles = memo.needles if format == PLAIN else None
+        if format == PLAIN:
+            self._needles = memo.needles
+            return
+        self._needles = self._parsed = self._members = self._opened = self._flat = None
         if format == FRAME and self._frame.startswith(b"Event-Name:"):
             self._format = FRAME_ENCODED
 
@@ -893,8 +917,18 @@ class Message(Mapping[str, str]):
         """What a JSON or XML payload says."""
         parsed = self._parsed
         if parsed is None:
-            parsed = self._parsed = read_payload(self._format, self._frame[self._split :])
+            if self._format == JSON:
+                self._open()
+            parsed = self._parsed = read_payload(self._format, self._frame[self._split :], self._members)
         return parsed
+
+    def _open(self) -> dict[str, Any]:
+        """The values of a JSON event that look-ups take, those that are no text not looked at."""
+        opened = self._opened
+        if opened is None:
+            self._members = members = _json.members(self._frame[self._split :])
+            opened = self._opened = {} if members is None else _json.by_name(members)
+        return opened
 
     def _find_head_end(self) -> int:
         """Where the body begins in the frame: behind the payload's blank line, or at the end if it has none."""
@@ -969,21 +1003,35 @@ class Message(Mapping[str, str]):
         return None if wanted is None else folded.get(wanted)
 
     @overload
-    def get(self, name: str, default: None = None) -> str | None: ...
+    def get(self, name: str, default: None = None, *, errors: str = "surrogateescape") -> str | None: ...
     @overload
-    def get(self, name: str, default: str | _T) -> str | _T: ...
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: str | _T, *, errors: str = "surrogateescape") -> str | _T: ...
+    def get(self, name: str, default: Any = None, *, errors: str = "surrogateescape") -> Any:
         """The value of a header, or `default`.
+
+        A value may have bytes that are not UTF-8: a caller chooses their name, `Jos\\xe9` in Latin-1. With
+        "surrogateescape" each is kept as a lone surrogate, `Jos\\udce9`, and `value.encode("utf-8", "surrogateescape")`
+        gives the bytes back; but what wants UTF-8 (orjson, a database, a text file) refuses such text. "replace" gives
+        text that anything takes.
 
         Args:
             name: its exact spelling; if no header has that, the first that matches ignoring ASCII case.
-            default: returned if there is no such header.
+            default: returned as it is if there is no such header.
+            errors: what becomes of bytes that are not UTF-8: "surrogateescape", or "replace" by U+FFFD each.
+
+        Raises:
+            ValueError: another value of `errors`.
 
         Example:
-            >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
+            >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK Jos\\xe9\\n\\n")
             >>> message.get("reply-text"), message.get("Job-UUID"), message.get("Job-UUID", "none")
-            ('+OK', None, 'none')
+            ('+OK Jos\\udce9', None, 'none')
+            >>> message.get("Reply-Text", errors="replace") == "+OK Jos\\N{REPLACEMENT CHARACTER}"
+            True
         """
+        if errors != "surrogateescape" and replaces(errors):
+            value = self._get(name)
+            return default if value is None else replaced(value)
         # A search for its line in the exact spelling, as far as that decides it. One flat function: all look-ups come
         # through here, and a call costs a tenth of one.
         needles = self._needles
@@ -997,7 +1045,12 @@ class Message(Mapping[str, str]):
                 end = frame.find(b"\n", start)
                 if end >= 0 and frame[start] == _SPACE:
                     raw = frame[start + 1 : end - 1 if frame[end - 1] == _CR else end]
-                    return _value(raw) if _PERCENT in raw else raw.decode("utf-8", "surrogateescape")
+                    if _PERCENT in raw:
+                        return _value(raw)
+                    try:
+                        return raw.decode()  # as `_text`
+                    except UnicodeDecodeError:
+                        return raw.decode("utf-8", "surrogateescape")
         value = self._look_up(name)
         return default if value is None else value
 
@@ -1005,6 +1058,10 @@ class Message(Mapping[str, str]):
         """The value of a name that is absent, spelled otherwise, or in a line that is cut elsewhere."""
         if not isinstance(name, str) or (self._needles is not None and not self._may_have(name)):
             return None
+        if self._format == JSON:
+            value = self._open().get(name)
+            if type(value) is str and name not in _json.BODY_NAMES:
+                return value
         key = self._spelling(name)
         return None if key is None or self._index is None else self._index[key]
 
@@ -1034,6 +1091,11 @@ class Message(Mapping[str, str]):
                 return _value(raw[:-1] if raw.endswith(b"\r") else raw)
             if at < 0 and not self._may_have(name):
                 return None
+        if self._format == JSON:
+            opened = self._open()
+            value = opened.get(name) if len(opened) == len(self._members or ()) else None  # if no name is repeated
+            if type(value) is str and name not in _json.BODY_NAMES:
+                return value
         key = self._spelling(name)
         if key is None:
             return None
@@ -1064,12 +1126,16 @@ class Message(Mapping[str, str]):
 
         Of a plain payload without `[` in its header lines: the value of the only line with that name in any ASCII case,
         None if there is no such line. False in every other case, among them: an empty value, one with blanks before it,
-        an array.
+        an array. Of a JSON payload the same, if `_json.is_flat` says so.
         """
-        if self._format != PLAIN or not isinstance(name, str) or not name.isascii() or not name:
+        if self._format not in (PLAIN, JSON) or not isinstance(name, str) or not name.isascii() or not name:
             return False
+        if any(byte in name for byte in ":[\n"):
+            return False
+        if self._format == JSON:
+            return self._lone_member(name)
         block = self._block()
-        if b"[" in block or any(byte in name for byte in ":[\n"):
+        if b"[" in block:
             return False
         lines = _lone_lines(name)(b"\n" + block)
         if not lines:
@@ -1080,12 +1146,34 @@ class Message(Mapping[str, str]):
         text = _value(value[1:])
         return False if text.startswith("ARRAY::") else text
 
+    def _lone_member(self, name: str) -> str | bool | None:
+        if not self._is_flat():
+            return False
+        folded = name.lower()
+        values = [value for key, value in self._load()[0] if key.isascii() and key.lower() == folded]
+        if not values:
+            return None
+        value = values[0]
+        if len(values) > 1 or not value or not isinstance(value, str) or value.startswith("ARRAY::"):
+            return False
+        return value
+
+    def _is_flat(self) -> bool:
+        """Whether a JSON payload is (`_json.is_flat`)."""
+        if self._flat is None:
+            self._flat = self._load()[2] is None and is_flat(self._frame[self._split :])
+        return self._flat
+
     def _survey(self) -> tuple[int, bool] | None:
         """How many header lines a plain payload has, and whether one is an array.
 
-        None for another format, and where a line is not cut at its first colon, a value is empty or begins with a
-        blank, an array has less than two items or first an empty one or an array's text, or a `[` stands anywhere.
+        None where a line is not cut at its first colon, a value is empty or begins with a blank, an array has less than
+        two items or first an empty one or an array's text, or a `[` stands anywhere. Of a JSON payload that is flat
+        (`_json.is_flat`) the same of its members and its body; None also where an item has `|:` in it, and where there
+        are no members. None for other formats.
         """
+        if self._format == JSON:
+            return self._survey_members() if self._is_flat() else None
         if self._format != PLAIN:
             return None
         block = self._block().removesuffix(b"\n")
@@ -1098,18 +1186,66 @@ class Message(Mapping[str, str]):
             return None
         return block.count(b"\n") + 1, bool(arrays)
 
-    def select(self, *names: str) -> tuple[str | None, ...]:
+    def _survey_members(self) -> tuple[int, bool] | None:
+        fields, body, _ = self._load()
+        lists = [value for _, value in fields if isinstance(value, list)]
+        texts = [value for _, value in fields if isinstance(value, str)]
+        if not fields or body == b"" or any(not text or text.startswith("ARRAY::") for text in texts):
+            return None
+        for items in lists:
+            if len(items) < 2 or not items[0] or items[0].startswith("ARRAY::") or any("|:" in item for item in items):
+                return None
+        return len(fields), bool(lists)
+
+    def select(self, *names: str, errors: str = "surrogateescape") -> tuple[str | None, ...]:
         """The values of several names in one pass over the bytes, None where absent.
+
+        Args:
+            names: as for `get`.
+            errors: as for `get`.
+
+        Raises:
+            ValueError: another value of `errors`.
 
         Example:
             >>> Message(b"A: 1\\nB: 2\\n\\n").select("B", "C", "a")
             ('2', None, '1')
         """
-        return tuple(map(self._get, names))
+        values = tuple(map(self._get, names))
+        if errors != "surrogateescape" and replaces(errors):
+            return tuple([None if value is None else replaced(value) for value in values])
+        return values
 
-    def asdict(self) -> dict[str, str]:
-        """All headers as a fresh dict, equal to `dict(message)` and much faster."""
-        return self._parse() if self._index is None else dict(self._index)
+    def asdict(self, *, errors: str = "surrogateescape") -> dict[str, str]:
+        """All headers as a fresh dict, equal to `dict(message)` and much faster.
+
+        Args:
+            errors: as for `get`, of names and values. "replace" gives what any JSON encoder or database takes; names
+                that become the same are one, the first.
+
+        Raises:
+            ValueError: another value of `errors`.
+
+        Example:
+            >>> Message(b"A: 1\\nCaller: Jos\\xe9\\n\\n").asdict()
+            {'A': '1', 'Caller': 'Jos\\udce9'}
+            >>> Message(b"A: 1\\nCaller: Jos\\xe9\\n\\n").asdict(errors="replace")["Caller"].encode()
+            b'Jos\\xef\\xbf\\xbd'
+        """
+        headers = self._fresh()
+        return all_replaced(headers) if errors != "surrogateescape" and replaces(errors) else headers
+
+    def _fresh(self) -> dict[str, str]:
+        if self._index is not None:
+            return dict(self._index)
+        if self._format == JSON:
+            opened = self._open()
+            members = self._members
+            if members is not None and len(opened) == len(members) and opened.keys().isdisjoint(_json.BODY_NAMES):
+                headers = _json.flat(opened)
+                if headers is not None:
+                    return headers
+        return self._parse()
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
@@ -1142,6 +1278,13 @@ class Message(Mapping[str, str]):
             b'{"A":"1","B":["x","y"]}'
         """
         return to_json(self._fields(), self.body, replaces(errors))
+
+    def _whole_json(self) -> bytes | None:
+        """What `to_json` gives, if that is known to be all: each name stands once, and all is UTF-8. None if not.
+
+        Only the compiled core knows, from events before; a plain event's.
+        """
+        return None
 
     def _mapping(self, replace: bool) -> dict[str, str | list[str]]:
         """What `to_json` writes."""

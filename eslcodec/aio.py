@@ -120,29 +120,34 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 class _Bell:
-    """Wakes all who wait at the moment. They look for themselves whether it concerns them."""
+    """Wakes all who wait at the moment. They look for themselves whether it concerns them.
 
-    __slots__ = ("_loop", "_waiting")
+    Attributes:
+        waiting: what they wait for, in the order they came.
+    """
+
+    __slots__ = ("_loop", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: dict[asyncio.Future[bool], None] = {}  # a set that keeps the order
+        self.waiting: dict[asyncio.Future[bool], None] = {}
 
     async def wait(self, deadline: float = math.inf) -> bool:
         """True when it rings, False at the deadline (of the loop's clock)."""
         future: asyncio.Future[bool] = self._loop.create_future()
+        self.waiting[future] = None
         timer = None if deadline == math.inf else self._loop.call_at(deadline, _settle, future, False)
-        self._waiting[future] = None
         try:
             return await future
         finally:
-            del self._waiting[future]
+            del self.waiting[future]
             if timer is not None:
                 timer.cancel()
 
     def ring(self) -> None:
-        for future in self._waiting:
-            _settle(future, True)
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(True)
 
 
 def _settle(future: asyncio.Future[bool], value: bool) -> None:
@@ -170,7 +175,8 @@ class _Link(asyncio.BufferedProtocol):
     Attributes:
         connection: decides.
         shut: set while there is no open socket.
-        began, heard: when the connection was there, and when something was received last, by the loop's clock.
+        began: when the connection was there, by the loop's clock.
+        heard: with `keepalive`, when something was received last.
         ended_at: when the connection had ended.
         gone: from when on something may have been missed: when the socket had last been read empty.
         peer: host and port of the other side.
@@ -188,6 +194,7 @@ class _Link(asyncio.BufferedProtocol):
         caretaker: bool = True,
     ) -> None:
         self.connection = connection
+        self.get_buffer = connection._decoder.get_buffer  # type: ignore[method-assign]  # saves a step a read
         self.shut = asyncio.Event()
         self.shut.set()
         self.began = self.heard = self.gone = self.ended_at = loop.time()
@@ -202,6 +209,7 @@ class _Link(asyncio.BufferedProtocol):
         self._looking: asyncio.TimerHandle | None = None  # for how far the reader is behind
         self._paused_at = 0.0
         self._empty: float | None = None  # when the socket had last been read empty, while it may not be
+        self._read: object = None  # of the last read while that is so
         self._blocked = False
         self._unblocked = _Bell(loop)
         self._timer: asyncio.TimerHandle | None = None
@@ -222,11 +230,24 @@ class _Link(asyncio.BufferedProtocol):
         return self.connection.get_buffer(sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.heard = self._loop.time()
+        if self._keepalive is not None:
+            self.heard = self._loop.time()
         if self._empty is not None:
             self._look_behind()
-        self.connection.buffer_updated(nbytes)
-        self.settle()
+        connection = self.connection
+        connection.buffer_updated(nbytes)
+        queue = connection.queue
+        if (
+            connection._out
+            or connection.end is not None
+            or self.paused
+            or (self._looking is None and connection.listens)
+            or len(queue) >= connection.queue_limit
+            or queue.size_at_most >= limits.EVENT_QUEUE_BYTES
+        ):
+            self.settle()
+        elif queue:
+            self.came()
 
     def eof_received(self) -> None:
         self._note_unsent()
@@ -381,10 +402,11 @@ class _Link(asyncio.BufferedProtocol):
 
     def _look_behind(self) -> None:
         """After a pause: if the loop looks at the socket once more and finds nothing, no end either, it is empty."""
-        self._loop.call_soon(self._loop.call_soon, self._caught_up, self.heard)
+        self._read = object()
+        self._loop.call_soon(self._loop.call_soon, self._caught_up, self._read)
 
-    def _caught_up(self, heard: float) -> None:
-        if self.heard == heard and not self.paused and self.connection.end is None:
+    def _caught_up(self, read: object) -> None:
+        if self._read is read and not self.paused and self.connection.end is None:
             self._empty = None
 
     def _listened(self, seconds: float) -> None:
@@ -467,12 +489,13 @@ class Opening(Generic[C]):
 class _Reader(Generic[M]):
     """Messages of one kind, as an asynchronous iterator; see `Client.events`. It holds nothing while nobody waits."""
 
-    __slots__ = ("_client", "_kind", "_left", "_next", "_seconds")
+    __slots__ = ("_client", "_kind", "_left", "_next", "_queue", "_seconds")
 
     def __init__(self, client: Client, kind: type[M], timeout: float | None) -> None:
         self._client = client
         self._kind = kind
-        self._next = client.connection.queue.popleft
+        self._queue = client.connection.queue
+        self._next = self._queue.popleft
         self._seconds = math.inf if timeout is None else timeout
         self._left = _TURN  # messages until others have their turn
 
@@ -480,18 +503,28 @@ class _Reader(Generic[M]):
         return self
 
     async def __anext__(self) -> M:
-        if self._left:  # the usual way, and as short as can be
-            self._left -= 1
-            try:
+        client, queue = self._client, self._queue
+        while True:  # the usual way, and as short as can be
+            if not self._left:
+                return await self._wait()
+            if queue:
+                self._left -= 1
                 message = self._next()
-            except IndexError:
-                pass
-            else:
-                if self._client._link.paused:
-                    self._client._link.flow()
+                if client._link.paused:
+                    client._link.flow()
                 if isinstance(message, self._kind):
                     return message
-        return await self._wait()
+            elif self._seconds != math.inf or client._books.over is not None:
+                return await self._wait()
+            else:
+                self._left = _TURN
+                future = client._loop.create_future()
+                waiting = client._readers.waiting
+                waiting[future] = None
+                try:
+                    await future
+                finally:
+                    del waiting[future]
 
     async def _wait(self) -> M:
         """The next message when none is there, or when others have their turn first."""

@@ -83,6 +83,7 @@ Reply = CommandReply | ApiResponse
 """What answers a command."""
 
 _ONLY_EVENTS = frozenset([Event])
+_FEW_READS: Final = 64  # whose bytes are remembered without looking whether something of them still waits
 _EXECUTION_EVENTS = frozenset(
     ["CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"]
 )
@@ -179,7 +180,10 @@ class MessageQueue(deque[Message]):
 
     Whoever reads takes messages out as out of any deque, from any thread, at no further cost: bytes are counted for
     each read, and given back when the last message of it is gone. So `size` is too large by up to one read, and 0 if
-    nothing waits.
+    nothing waits. Whoever asks for it is one thread at a time, and not while another puts messages in.
+
+    Attributes:
+        size_at_most: at least `size`, and no work to know.
 
     Example:
         >>> queue = MessageQueue([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])
@@ -193,7 +197,7 @@ class MessageQueue(deque[Message]):
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         super().__init__()
         self._appended = 0
-        self._size = 0  # of all reads
+        self.size_at_most = 0  # of all reads
         self._fresh = 0  # of the one that is not closed
         self._reads: deque[tuple[int, int]] = deque()  # how many had been appended by its end, and their bytes
         self.extend(messages)
@@ -224,16 +228,40 @@ class MessageQueue(deque[Message]):
         """What was appended since the last time is one read."""
         if self._fresh:
             self._reads.append((self._appended, self._fresh))
-            self._size += self._fresh
+            self.size_at_most += self._fresh
             self._fresh = 0
+
+    def take_read(self, messages: list[Message], size: int) -> None:
+        """`take_in` and `close_read` in one step."""
+        if self._fresh or not messages or size > limits.RECEIVE_BYTES_MAX:
+            self.take_in(messages, size)
+            self.close_read()
+            return
+        if not self:  # so every read before is gone
+            self._reads.clear()
+            self.size_at_most = 0
+        elif len(self._reads) > _FEW_READS:
+            self._forget_reads()
+        deque.extend(self, messages)
+        self._appended += len(messages)
+        self._reads.append((self._appended, size))
+        self.size_at_most += size
+
+    def holds(self, count: int, size: int) -> bool:
+        """Whether so many messages wait, or so many bytes."""
+        return len(self) >= count or (self.size_at_most >= size and self.size >= size)
+
+    def _forget_reads(self) -> None:
+        """Those of which no message is left."""
+        gone = self._appended - len(self)
+        while self._reads and self._reads[0][0] <= gone:
+            self.size_at_most -= self._reads.popleft()[1]
 
     @property
     def size(self) -> int:
         """Bytes of what waits, rounded up to whole reads."""
-        gone = self._appended - len(self)
-        while self._reads and self._reads[0][0] <= gone:
-            self._size -= self._reads.popleft()[1]
-        return self._size
+        self._forget_reads()
+        return self.size_at_most
 
 
 @dataclass(slots=True)
@@ -488,15 +516,15 @@ class Connection:
         if self._drops:
             return True
         if self.watched:
-            return len(self.queue) < self.queue_hard_limit and self.queue.size < limits.EVENT_QUEUE_HARD_BYTES
-        return len(self.queue) < self.queue_limit and self.queue.size < limits.EVENT_QUEUE_BYTES
+            return not self.queue.holds(self.queue_hard_limit, limits.EVENT_QUEUE_HARD_BYTES)
+        return not self.queue.holds(self.queue_limit, limits.EVENT_QUEUE_BYTES)
 
     @property
     def stuck(self) -> bool:
         """Whether waiting for a reply is in vain, because `queue` is full to the hard bound and nobody empties it."""
         if self._drops or self.end is not None:
             return False
-        return len(self.queue) >= self.queue_hard_limit or self.queue.size >= limits.EVENT_QUEUE_HARD_BYTES
+        return self.queue.holds(self.queue_hard_limit, limits.EVENT_QUEUE_HARD_BYTES)
 
     def stuck_error(self, what: str) -> EventQueueFull:
         """The error for somebody who waits for `what` then."""
@@ -1061,6 +1089,32 @@ class Connection:
             batch.extend(self._decoder)  # what came before the damage stays in it
         except ProtocolError as error:
             broken = error
+        if (  # the usual read: there is nothing in it for us
+            broken is not None
+            or self._needed
+            or self._drops
+            or self._gap_open
+            or self.channel is not None
+            or not self.logged_in
+            or self.queue is not self._readers
+        ):
+            self._sort(batch, broken)
+            return
+        for message in batch:
+            if type(message) is not Event:
+                self._sort(batch, None)
+                return
+        if batch:
+            queue, taken = self.queue, self._decoder.consumed
+            queue.take_read(batch, taken - self._taken)
+            self._taken = taken
+            self.received_events += len(batch)
+            self.last_event = batch[-1]  # type: ignore[assignment]  # of events only
+            if len(queue) >= self.queue_hard_limit or queue.size_at_most >= limits.EVENT_QUEUE_HARD_BYTES:
+                self._tell_stuck()
+
+    def _sort(self, batch: list[Message], broken: ProtocolError | None) -> None:
+        """Each message of a read to where it belongs."""
         watches = self.channel is not None and self.hung_up in (None, _UNKNOWN_CAUSE)
         if not self._needed and not watches and _ONLY_EVENTS.issuperset(map(type, batch)):
             self.queue.take_in(batch, self._decoder.consumed - self._taken)
@@ -1083,7 +1137,11 @@ class Connection:
             self._bound_login()
         if self._drops:
             self._drop()
-        elif self.stuck:
+        else:
+            self._tell_stuck()
+
+    def _tell_stuck(self) -> None:
+        if self.stuck:
             self._wake_all()
 
     def _bound_login(self) -> None:

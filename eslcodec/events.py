@@ -176,9 +176,17 @@ class Event(Message):
         malformed = self.malformed
         if malformed is not None:
             raise malformed
+        line = self._whole_json() if format == "json" else None
+        if line is not None and self._ends_with_own_length():
+            return line
         from . import render
 
         return render.PAYLOADS[format](self._fields(), self.body)
+
+    def _ends_with_own_length(self) -> bool:
+        """Whether a plain event has no body, or its Content-Length as the last header, as writers have."""
+        body = self.body
+        return body is None or self.raw.endswith(b"\nContent-Length: %d\n\n" % len(body))
 
     def to_dict(self, errors: str = "replace") -> dict[str, str | list[str]]:
         """All headers in the shape of the switch's JSON events: arrays as lists, the body as text under `_body`.

@@ -13,7 +13,7 @@ from typing import Final
 from xml.parsers import expat
 
 from ._codec import quote
-from ._json import Field, joined
+from ._json import BODY_NAMES, Field, joined
 from .errors import InvalidCommand
 
 FAREWELL: Final = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
@@ -106,12 +106,14 @@ def json(fields: Iterable[Field], body: bytes | None = None) -> bytes:
         b'{"Event-Name":"DTMF","B":["1","2"],"Content-Length":"2","_body":"hi"}'
     """
     members: list[Field] = own_fields(fields, body)
-    for name, _ in members:
-        if name.isascii() and name.lower() == "_body":
-            raise InvalidCommand(f"header name {name!r} cannot be written in JSON, where it is the body's")
+    for name in [name for name, _ in members if name in BODY_NAMES]:
+        raise InvalidCommand(f"header name {name!r} cannot be written in JSON, where it is the body's")
     if body is not None:
         members += [("Content-Length", str(len(body))), ("_body", body.decode("utf-8", "surrogateescape"))]
     dump = _stdlib_json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    headers = dict(members)
+    if len(headers) == len(members):
+        return _bytes(dump(headers))
     return _bytes("{" + ",".join([f"{dump(name)}:{dump(value)}" for name, value in members]) + "}")
 
 
@@ -209,6 +211,8 @@ def event_frame(payload: bytes, format: str) -> bytes:
         >>> event_frame(b"{}", "json")
         b'Content-Length: 2\\nContent-Type: text/event-json\\n\\n{}'
     """
+    if format in PAYLOADS:
+        return b"Content-Length: %d\nContent-Type: text/event-%b\n\n%b" % (len(payload), format.encode(), payload)
     return frame([("Content-Length", str(len(payload))), ("Content-Type", f"text/event-{format}")], payload)
 
 

@@ -149,6 +149,7 @@ class _Link:
         self, sock: socket.socket, connection: Connection, keepalive: float | None = None, caretaker: bool = False
     ) -> None:
         self.connection = connection
+        self._get_buffer = connection._decoder.get_buffer
         self.caretaker = caretaker
         self._tended = False
         self.began = time.monotonic()
@@ -156,7 +157,8 @@ class _Link:
         self.gone = math.inf  # from when on something may have been missed: when the socket had last been read empty
         self._new_lock()
         self._reading = False
-        self._heard = self._looked = self._empty = self.began  # received; read; read empty
+        self._heard = self._looked = self.began  # received; read
+        self._empty = self.began  # while it is behind: when the socket had last been read empty
         self._read_by_hand = self._tended_at = self.began  # read by somebody who waits; looked at by the caretaker
         self._behind = False  # whether more waits than was read, since nobody read for a while
         self._silent = 0.0  # seconds of reading since then
@@ -279,29 +281,39 @@ class _Link:
 
     def more(self, deadline: float) -> bool:
         """Wait until a message is in the queue; False at the deadline, or if none will come on this connection."""
-        queue = self.connection.queue
-        mine = _Gate(self._woken)
+        connection = self.connection
+        queue = connection.queue
+        looked = False
         try:
             with self._lock:
-                looked = False
                 try:
-                    self._readers.append(mine)
-                    while not queue and self.connection.end is None:
-                        left = deadline - time.monotonic()
-                        if left <= 0 and looked:
-                            break
+                    if not (queue or self._reading or self._unsent or connection.end):  # as it is for one reader
+                        self._read(math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0))
                         looked = True
-                        self._turn(mine, max(left, 0))
+                    if not queue:
+                        self._wait_for_more(deadline, looked)
                 finally:
-                    try:
-                        _drop(self._readers, mine)
-                    finally:
-                        if self._followers:
-                            self._pass_on()
+                    if self._followers:
+                        self._pass_on()
         finally:
             if self._woken:
                 self._open_gates()
         return bool(queue)
+
+    def _wait_for_more(self, deadline: float, looked: bool) -> None:
+        """The same, with the lock, perhaps as one of several readers."""
+        queue = self.connection.queue
+        mine = _Gate(self._woken)
+        try:
+            self._readers.append(mine)
+            while not queue and self.connection.end is None:
+                left = deadline - time.monotonic()
+                if left <= 0 and looked:
+                    break
+                looked = True
+                self._turn(mine, max(left, 0))
+        finally:
+            _drop(self._readers, mine)
 
     def look(self) -> None:
         """Take in what has come already, unless somebody else does so, without waiting."""
@@ -421,12 +433,13 @@ class _Link:
 
     def _read(self, seconds: float) -> None:
         connection = self.connection
-        self._set_timeout(seconds if self._keepalive is None else min(seconds, self._keepalive - self._silent))
-        room = connection.get_buffer()
+        if self._keepalive is not None or seconds < _LONGEST or self._timeout < _LONGEST / 2:
+            self._set_timeout(seconds if self._keepalive is None else min(seconds, self._keepalive - self._silent))
+        room = self._get_buffer()
         size, error = -1, None
         began = time.monotonic()
         if began - self._looked > _STILL:
-            self._behind = self._more_waits()
+            self._look_behind()
         taken: list[int] = []
         whole = False
         try:
@@ -435,15 +448,19 @@ class _Link:
                 self._lock.release()
                 if self._woken:
                     self._open_gates()
-                with room:
-                    taken.extend(map(self._in.recv_into, (room,)))  # in C from end to end: what came is known
+                taken.extend(map(self._in.recv_into, (room,)))  # in C from end to end: what came is known
+                self._lock.acquire()
                 size = taken[0]
+                self._reading = False
             except OSError as failure:
+                if taken:  # it is of a signal's handler
+                    raise
                 if not _is_early(failure):
                     error = failure
             finally:
-                self._own()
-                self._reading = False
+                if self._reading:
+                    self._own()
+                    self._reading = False
             if connection.end is None:
                 self._received(size, error, began)
                 self._read_by_hand = self._looked
@@ -460,10 +477,11 @@ class _Link:
     def _received(self, size: int, error: OSError | None, began: float) -> None:
         connection = self.connection
         self._looked = time.monotonic()
-        self._behind = self._behind and (size >= 0 or error is not None) and self._more_waits()
-        self._empty = self._empty if self._behind else self._looked
+        if self._behind:
+            self._behind = (size >= 0 or error is not None) and self._more_waits()
         if size > 0:
-            self._heard, self._silent = self._looked, 0.0
+            if self._keepalive is not None:
+                self._heard, self._silent = self._looked, 0.0
             connection.buffer_updated(size)
             if self._readers and self._followers:  # who does not follow looks by himself
                 self._tell(len(connection.queue))
@@ -472,8 +490,15 @@ class _Link:
         elif error is not None:
             connection.lost(error)
         elif self._keepalive is not None:
-            self._quiet(self._keepalive, time.monotonic() - began)
-        self._flush()
+            self._quiet(self._keepalive, self._looked - began)
+        if self._unsent or connection._out:
+            self._flush()
+
+    def _look_behind(self) -> None:
+        """Nobody has read for a while: is there more than the next read takes?"""
+        before, self._behind = self._behind, self._more_waits()
+        if self._behind and not before:
+            self._empty = self._looked
 
     def _tell(self, count: int) -> None:
         """There is something for so many readers."""
@@ -525,7 +550,8 @@ class _Link:
         """Take in what is there, up to the caretaker's bound; whether there may be more."""
         connection = self.connection
         left = limits.CARETAKER_BYTES
-        self._behind = self._behind or self._more_waits()
+        if not self._behind:
+            self._look_behind()
         while connection.end is None and connection.wants_data:
             if left <= 0:
                 return True
@@ -589,8 +615,11 @@ class _Link:
         """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
         up and closes what it reads."""
         now = time.monotonic()
-        behind = self._behind or (not self._reading and now - self._looked > _STILL)
-        self.gone = min(self.gone, self._empty if behind else now)
+        if self._behind:
+            self.gone = min(self.gone, self._empty)
+        else:
+            unread = not self._reading and now - self._looked > _STILL
+            self.gone = min(self.gone, self._looked if unread else now)
         self.ended = min(self.ended, now)
         self._tell(len(self._readers))
         if self._reading:
@@ -737,8 +766,9 @@ class Client:
     def stats(self) -> Stats:
         """Numbers over all connections of this client: what is queued, was received, is left unread."""
         link = self._link
-        link.measure()
-        return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
+        with link._lock:
+            link.measure()
+            return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
 
     @property
     def closed(self) -> bool:
@@ -839,27 +869,27 @@ class Client:
         return [handler for subclass, handler in registered if subclass in (None, event.subclass)]
 
     def _read(self, kind: type[M], timeout: float | None) -> Iterator[M]:
-        popleft = self._queue.popleft
-        seconds = math.inf if timeout is None else timeout
-        deadline: float | None = None
+        queue = self._queue
+        popleft = queue.popleft
+        deadline = math.inf if timeout is None else None
         while True:
+            if not queue:
+                if deadline is None:
+                    deadline = time.monotonic() + timeout  # type: ignore[operator]  # without one it is inf
+                link = self._link
+                if not (link.more(deadline) or self._goes_on(link, deadline)):
+                    return
             try:
                 message = popleft()
-            except IndexError:
-                if deadline is None:
-                    deadline = time.monotonic() + seconds
-                if not self._more(deadline):
-                    return
+            except IndexError:  # another thread was faster
                 continue
             if isinstance(message, kind):
-                deadline = None
+                if timeout is not None:
+                    deadline = None
                 yield message
 
-    def _more(self, deadline: float) -> bool:
-        """Wait until the queue should be looked at again; False at the deadline, or if the end was well."""
-        link = self._link
-        if link.more(deadline):
-            return True
+    def _goes_on(self, link: _Link, deadline: float) -> bool:
+        """This link gives nothing more by now. False at the deadline, or if the end was well; else another one will."""
         end = link.connection.end
         if end is None:
             return False

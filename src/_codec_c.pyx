@@ -28,7 +28,7 @@ from cpython.buffer cimport (
 )
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_Next, PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -41,10 +41,11 @@ from copyreg import __newobj__ as _newobj
 
 from . import _codec_py as _twin
 from . import limits
-from ._codec_py import _first_wins, _read_head, _view, read_payload, split_array
+from ._codec_py import _first_wins, _read_head, _view, all_replaced, replaced, replaces, split_array
 from ._codec_py import to_json as _to_json
 from ._codec_py import to_mapping as _to_mapping
 from ._ctext import word
+from ._json import Fault
 from ._json import fault as json_fault
 from ._json import joined
 from .errors import (
@@ -59,6 +60,19 @@ cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
     const char *find_name(const char *p, const char *end, const char *name, size_t size, const char **folded)
     const char *find_cut(const char *p, const char *end)
+    ctypedef struct Bits:
+        uint64_t *feeds
+        uint64_t *colons
+        size_t room
+        size_t words
+        size_t stop
+    const size_t BITS_MORE
+    int index_block(Bits *bits, const char *p, const char *end)
+    const char *index_name(
+        const Bits *bits, const char *p, const char *start, const char *name, size_t size, const char **folded
+    )
+    const char *index_feed(const Bits *bits, const char *p, const char *start)
+    const char *usual_head(const char *p, const char *end, int64_t *length, Py_ssize_t *at, Py_ssize_t *type_size)
     size_t count_byte(const char *p, const char *end, char byte)
     size_t common_prefix(const char *a, const char *b, size_t n)
     int coded(const char *p, size_t n)
@@ -67,6 +81,10 @@ cdef extern from "scan.h" nogil:
     size_t unescape_into(const char *p, size_t n, char *out)
     size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid)
     size_t unquote_into(const char *p, size_t n, char *out)
+    const char *xml_name_end(const char *p, const char *end)
+    const char *xml_text_end(const char *p, const char *end)
+    const char *xml_body_end(const char *p, const char *end)
+    size_t xml_into(const char *p, size_t n, char *out)
     int same_bytes(const char *a, const char *b, size_t n)
     const char *plain_end(const char *p, const char *end)
     int is_own_string(const char *p, size_t n)
@@ -93,21 +111,58 @@ cdef extern from *:
     #else
     #define ESL_HAS_SIMD 0
     #endif
+    #ifndef ESL_AVX2
+    #define has_avx2() 0
+    static int use_avx2;
+    #endif
     #ifndef ESL_BUILD /* which kind, setup.py says */
     #define ESL_BUILD other
     #endif
     #define ESL_TEXT_OF(name) #name
     #define ESL_TEXT(name) ESL_TEXT_OF(name)
+
+    /* A bytes object to which there is one reference, with another size. NULL, and nothing has changed, if there is no
+     * memory; _PyBytes_Resize() would have lost what is in it. */
+    static PyObject *resize_bytes(PyObject *bytes, Py_ssize_t size) {
+    #ifdef Py_TRACE_REFS /* which keeps the addresses of all objects */
+        PyObject *resized = PyBytes_FromStringAndSize(NULL, size);
+        Py_ssize_t old = PyBytes_GET_SIZE(bytes);
+        if (!resized) { PyErr_Clear(); return NULL; }
+        memcpy(PyBytes_AS_STRING(resized), PyBytes_AS_STRING(bytes), (size_t)(size < old ? size : old));
+        Py_DECREF(bytes);
+    #else
+        PyObject *resized = (PyObject *)PyObject_Realloc(bytes, offsetof(PyBytesObject, ob_sval) + (size_t)size + 1);
+        if (!resized) return NULL;
+        Py_SET_SIZE((PyVarObject *)resized, size);
+        PyBytes_AS_STRING(resized)[size] = 0;
+    #endif
+        return resized;
+    }
+
+    /* The same for fewer bytes, which always succeeds. */
+    static PyObject *trim_bytes(PyObject *bytes, Py_ssize_t size) {
+        PyObject *trimmed = resize_bytes(bytes, size);
+        if (trimmed) return trimmed;
+        Py_SET_SIZE((PyVarObject *)bytes, size);
+        PyBytes_AS_STRING(bytes)[size] = 0;
+        return bytes;
+    }
     """
+    PyObject *resize_bytes(PyObject *data, Py_ssize_t size)
+    PyObject *trim_bytes(PyObject *data, Py_ssize_t size) noexcept
     const bint HAS_GIL "ESL_HAS_GIL"
     const bint HAS_SIMD "ESL_HAS_SIMD"
+    bint has_avx2()
+    bint use_avx2
     const char *BUILD "ESL_TEXT(ESL_BUILD)"
     const unsigned long CYTHON_HEX_VERSION
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
+use_avx2 = has_avx2()
+
 __impl__ = "c"
 __build__ = (
-    f"{BUILD.decode()} build, {'' if HAS_SIMD else 'no '}SIMD, "
+    f"{BUILD.decode()} build, {'AVX2' if use_avx2 else 'SIMD' if HAS_SIMD else 'no SIMD'}, "
     f"Cython {CYTHON_HEX_VERSION >> 24}.{CYTHON_HEX_VERSION >> 16 & 255}.{CYTHON_HEX_VERSION >> 8 & 255}"
 )
 
@@ -118,11 +173,15 @@ cdef enum:
     PLAIN = 2
     JSON = 3
     XML = 4
+    KNOWN_TYPE_BYTES = 32  # no Content-Type of a switch has as many
     # Values longer than this are decoded in memory of their own, shorter ones on the stack.
     STACK_BYTES = 1024
     # What a decoder remembers (see limits.TEMPLATE_BYTES for the size of it all): names seen, and templates by their
     # event's shape. Larger events are read without one.
     NAME_SLOTS = 4096
+    # Where line feeds and colons are is found in so many words of 64 bytes at first, and at most: 256 KiB of headers.
+    INDEX_WORDS_MIN = 128
+    INDEX_WORDS_MAX = 4096
     # A dict is made large enough for as many headers as a block has lines, but only up to here: lines may be anything.
     PRESIZED_LINES = 4096
     NAME_BYTES = 64
@@ -139,6 +198,8 @@ cdef Py_ssize_t RECEIVE_BYTES_MAX = limits.RECEIVE_BYTES_MAX
 cdef Py_ssize_t TEMPLATE_BYTES = limits.TEMPLATE_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
+cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
+cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t JSON_NAMES = limits.JSON_NAMES
 cdef Py_ssize_t JSON_NAME_BYTES = limits.JSON_NAME_BYTES
 cdef Py_ssize_t JSON_NAMES_BYTES = limits.JSON_NAMES_BYTES
@@ -148,6 +209,9 @@ cdef Py_ssize_t JSON_REFUSALS = limits.JSON_REFUSALS
 cdef Py_ssize_t JSON_DICTS_BYTES = limits.JSON_DICTS_BYTES
 cdef Py_ssize_t JSON_DICTS_BYTES_ALL = limits.JSON_DICTS_BYTES_ALL
 cdef Py_ssize_t IDLE_BYTES = 1 << 20  # memory beyond this is given back once it is no longer needed
+
+
+cdef object ESCAPE = "surrogateescape"  # interned, so that a look-up without the keyword compares a pointer
 
 
 cdef object refuse_pickle(object instance):
@@ -534,6 +598,7 @@ cdef class Template:
     cdef Py_ssize_t count
     cdef TemplateLine *lines
     cdef Out json  # the headers as JSON without the closing brace; empty until wanted
+    cdef bint whole  # no name is repeated, and none is the body's in JSON
     cdef bint no_json  # not for this one: bytes that are not UTF-8, a header `_body`, a value that stands elsewhere
 
     def __dealloc__(self):
@@ -604,14 +669,24 @@ cdef class Template:
             write_value(out, self.text + line.value_at, self.line_stop(i) - line.value_at, False, invalid)
         return 0
 
+    cdef bint names_are_whole(self) noexcept:
+        cdef Py_ssize_t i
+        cdef const TemplateLine *line
+        for i in range(self.count):
+            line = &self.lines[i]
+            if line.name == NULL or (line.value_at - line.at == 7 and folded_equal(self.text + line.at, b"_body", 5)):
+                return False
+        return True
+
     cdef Py_ssize_t line_stop(self, Py_ssize_t i) noexcept:
         """Where line i ends in the text: at its line feed."""
         return self.size if i + 1 == self.count else self.lines[i + 1].at - 1
 
-    cdef int write(self, Out *out, const Change *changes, Py_ssize_t count, bint replace) except -1:
+    cdef int write(
+        self, Out *out, const Change *changes, Py_ssize_t count, bint replace, int *invalid
+    ) except -1:
         """Write the headers of an event with these changes as JSON, without the closing brace."""
         cdef Py_ssize_t i, done = 0
-        cdef int invalid = 0
         cdef const TemplateLine *line
         make_room(out, self.json.size + 1024)
         for i in range(count):
@@ -619,7 +694,7 @@ cdef class Template:
             if line.name == NULL:
                 continue
             write_bytes(out, self.json.data + done, line.json_value_at - done)
-            write_value(out, changes[i].value, changes[i].size, replace, &invalid)
+            write_value(out, changes[i].value, changes[i].size, replace, invalid)
             done = self.json.size if changes[i].line + 1 == self.count else self.lines[changes[i].line + 1].json_at
         return write_bytes(out, self.json.data + done, self.json.size - done)
 
@@ -647,6 +722,10 @@ cdef class Memo:
     cdef list templates
     cdef unsigned int victim
     cdef Out scratch  # for JSON on its way out
+    cdef uint64_t numbered  # messages that were numbered so far, from 1
+    cdef uint64_t indexed  # the number of the message that `bits` tell of
+    cdef Bits bits
+    cdef bint whole  # whether they tell of all its headers
     cdef JsonMemo of_json  # None until a JSON event is read
 
     def __cinit__(self):
@@ -654,13 +733,63 @@ cdef class Memo:
 
     def __dealloc__(self):
         PyMem_Free(self.scratch.data)
+        PyMem_Free(self.bits.feeds)
         for slot in range(NAME_SLOTS):
             Py_XDECREF(self.names[slot])
 
     def __reduce__(self):
         return refuse_pickle(self)
 
-    # `name`, `match` and `learn` are called in its critical section only.
+    @cython.critical_section
+    cdef bint find_line(self, Message message, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
+        """`Message.find_line` by an index, if there can be one."""
+        return message.search(self.index(message), name, size, found, last)
+
+    # What follows up to `learn` is called in its critical section only.
+
+    cdef const Bits *index(self, Message message) noexcept:
+        """Where the line feeds and colons of an event's headers are, NULL if there is no blank line or too much.
+
+        The message that was asked last is known by its number: a reference would keep its body.
+        """
+        cdef const char *p = PyBytes_AS_STRING(message.frame_)
+        if message.number == 0:
+            self.numbered += 1
+            message.number = self.numbered
+        if self.indexed != message.number:
+            self.indexed = message.number
+            self.whole = self.read_bits(p + message.split - 1, p + PyBytes_GET_SIZE(message.frame_))
+        if not self.whole:
+            return NULL
+        message.head_stop = message.split - 1 + <Py_ssize_t>self.bits.stop
+        return &self.bits
+
+    cdef bint read_bits(self, const char *p, const char *end) noexcept:
+        cdef int found
+        self.bits.words = 0
+        while True:
+            found = index_block(&self.bits, p, end)
+            if found >= 0:
+                return found
+            if not self.make_bits_room():
+                return False
+
+    cdef bint make_bits_room(self) noexcept:
+        cdef Bits bits = self.bits
+        cdef size_t room = max(2 * bits.room, <size_t>INDEX_WORDS_MIN)
+        if room > INDEX_WORDS_MAX:
+            return False
+        cdef uint64_t *words = <uint64_t *>PyMem_Malloc(2 * (room + BITS_MORE) * sizeof(uint64_t))
+        if words == NULL:
+            return False
+        if bits.words:
+            memcpy(words, bits.feeds, bits.words * sizeof(uint64_t))
+            memcpy(words + room + BITS_MORE, bits.colons, bits.words * sizeof(uint64_t))
+        PyMem_Free(bits.feeds)
+        self.bits.feeds = words
+        self.bits.colons = words + room + BITS_MORE
+        self.bits.room = room
+        return True
 
     cdef object name(self, const char *p, Py_ssize_t size):
         """A header's name as text; the same object for the same name, mostly."""
@@ -726,6 +855,7 @@ cdef class Memo:
         template.key = key
         template.count = shape.count
         template.no_json = shape.moved
+        template.whole = template.names_are_whole()
         cdef Py_ssize_t probe, slot
         for probe in range(TEMPLATE_PROBES):
             slot = (key + probe) % TEMPLATE_SLOTS
@@ -748,6 +878,11 @@ cdef class Memo:
         return template.fill(changes, count)
 
     @cython.critical_section
+    cdef dict xml_headers(self, XmlPayload payload):
+        """All headers of an XML payload."""
+        return payload.headers(self)
+
+    @cython.critical_section
     cdef bint read_json(self, JsonPayload payload) except -1:
         """Read a JSON payload by what is remembered. False if it has to be read in another way."""
         if self.of_json is None:
@@ -765,27 +900,28 @@ cdef class Memo:
         return payload.headers(self) if payload.spans == NULL else self.of_json.headers(self, payload)
 
     @cython.critical_section
-    cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace):
-        """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way."""
+    cdef bytes json(self, bytes frame, const char *p, Py_ssize_t size, const char *body, bint replace, bint whole):
+        """A payload block and the body behind it, up to the frame's end, as JSON; None if that needs another way, or is
+        to be whole, UTF-8 without repeats, and is not."""
         cdef Change changes[TEMPLATE_LINES]
         cdef Py_ssize_t count = 0, rest
         cdef Template template = self.match(p, size, changes, &count)
         cdef Out *out = &self.scratch
         cdef int invalid = 0
-        if template is None:
+        if template is None or (whole and not template.whole):
             return None
         if template.json.size == 0:
             template.render()
         if template.no_json:
             return None
         out.size = 0
-        template.write(out, changes, count, replace)
+        template.write(out, changes, count, replace, &invalid)
         rest = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame) - body
         if rest:
             write_bytes(out, b',"_body":', 9)
             write_string(out, body, rest, replace, &invalid)
         write_bytes(out, b"}", 1)
-        json = PyBytes_FromStringAndSize(out.data, out.size)
+        json = None if whole and invalid else PyBytes_FromStringAndSize(out.data, out.size)
         if out.room > IDLE_BYTES:
             PyMem_Free(out.data)
             memset(out, 0, sizeof(Out))
@@ -945,6 +1081,33 @@ cdef bint scan_nested(Scanner *scanner, Token *token) noexcept nogil:
     return fail(scanner, begin, NO_NEST_END)
 
 
+cdef bint has_escaped_surrogate(const char *p, const char *end) noexcept nogil:
+    """See eslcodec._json.is_flat: it may be a false alarm."""
+    while True:
+        p = <const char *>memchr(p, c"\\", end - p)
+        if p == NULL:
+            return False
+        p += 1
+        if end - p >= 2 and p[0] == c"u" and (p[1] == c"d" or p[1] == c"D"):
+            return True
+
+
+cdef bint is_flat_value(const Token *token) noexcept nogil:
+    """Whether it is a text or an array of texts."""
+    cdef Scanner scanner
+    cdef Token item
+    if token.kind != ARRAY:
+        return token.kind != OTHER
+    scanner.at = token.text
+    scanner.end = token.text + token.size
+    while next_byte(&scanner) >= 0:
+        if scanner.at[0] == c",":
+            scanner.at += 1
+        elif not scan_scalar(&scanner, &item) or item.kind == OTHER:
+            return False
+    return True
+
+
 cdef inline bint scan_scalar(Scanner *scanner, Token *token) noexcept nogil:
     cdef int byte = -1 if scanner.at == scanner.end else <unsigned char>scanner.at[0]
     cdef const char *end
@@ -1020,6 +1183,8 @@ cdef class JsonPayload:
     cdef Py_ssize_t count
     cdef Token body
     cdef bint has_body
+    cdef bint odd_body  # there are several, or the name of one has an escape in it
+    cdef int flat  # see is_flat; 0: not looked into
     cdef bint distinct  # no name stands twice; if not, one may
     cdef tuple fault  # what MalformedPayload takes; None if there is none
     cdef Span *spans
@@ -1135,9 +1300,11 @@ cdef class JsonPayload:
             name = plain
         if size != 5 or not folded_equal(name, b"_body", 5):
             self.count += 1
-        elif not self.has_body:
-            self.has_body = True
-            self.body = member.value
+        else:
+            self.odd_body = self.has_body or member.name.kind == ESCAPED or self.odd_body
+            if not self.has_body:
+                self.has_body = True
+                self.body = member.value
 
     cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
         """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
@@ -1218,6 +1385,89 @@ cdef class JsonPayload:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
 
+    # What the drop-in for the official module asks (`Message._lone`, `Message._survey`)
+
+    cdef inline Py_ssize_t members_count(self) noexcept:
+        return self.count if self.spans == NULL else self.span_count
+
+    cdef inline Token name_at(self, Py_ssize_t i) noexcept:
+        return self.members[i].name if self.spans == NULL else self.span_name(i)
+
+    cdef inline Token value_at(self, Py_ssize_t i) noexcept:
+        return self.members[i].value if self.spans == NULL else self.span_value(i)
+
+    cdef bint is_flat(self) noexcept:
+        """See eslcodec._json.is_flat. Looked into once."""
+        if self.flat == 0:
+            self.flat = 1 if self.fault is None and self.has_flat_members() else -1
+        return self.flat > 0
+
+    cdef bint has_flat_members(self) noexcept:
+        cdef const char *p = self.text()
+        cdef const char *end = PyBytes_AS_STRING(self.frame) + PyBytes_GET_SIZE(self.frame)
+        cdef bint brackets = memchr(p, c"[", end - p) != NULL
+        cdef Token token
+        cdef Py_ssize_t i
+        if has_escaped_surrogate(p, end):
+            return False
+        if self.spans == NULL:
+            if self.odd_body or (self.has_body and self.body.kind > ESCAPED):
+                return False
+        elif self.has_body and p[self.spans[self.span_count].at] != c'"':
+            return False
+        for i in range(self.members_count()):
+            if self.spans == NULL or p[self.spans[i].at] != c'"':
+                token = self.value_at(i)
+                if not is_flat_value(&token):
+                    return False
+            if self.spans != NULL and not brackets:
+                continue
+            token = self.name_at(i)
+            if token.kind != STRING or (brackets and memchr(token.text, c"[", token.size) != NULL):
+                return False
+        return True
+
+    cdef object lone(self, const char *name, Py_ssize_t size):
+        """What `Message._lone` says of a payload that is flat."""
+        cdef Py_ssize_t i, found = -1
+        cdef Token token
+        for i in range(self.members_count()):
+            token = self.name_at(i)
+            if token.size == size and folded_equal(token.text, name, size):
+                if found >= 0:
+                    return False
+                found = i
+        if found < 0:
+            return None
+        token = self.value_at(found)
+        if token.kind == ARRAY or token.size == 0:
+            return False
+        cdef str value = token_text(&token)
+        return False if value.startswith("ARRAY::") else value
+
+    cdef object survey(self):
+        """What `Message._survey` says of a payload that is flat."""
+        cdef Py_ssize_t i, count = self.members_count()
+        cdef Token token
+        cdef bint arrays = False
+        if count == 0:
+            return None
+        if self.has_body:
+            token = self.body if self.spans == NULL else self.span_value(count)
+            if token.size == 0:
+                return None
+        for i in range(count):
+            token = self.value_at(i)
+            if token.kind != ARRAY:
+                if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(&token).startswith("ARRAY::")):
+                    return None
+                continue
+            arrays = True
+            items = array_items(&token)
+            if len(items) < 2 or items[0] == "" or items[0].startswith("ARRAY::") or any(["|:" in item for item in items]):
+                return None
+        return count, arrays
+
     cdef bytes to_json(self, bint replace):
         """The headers and the body as JSON."""
         cdef Out out
@@ -1272,7 +1522,7 @@ cdef class JsonPayload:
         for i in range(self.count):
             name = token_text(&self.members[i].name)
             if replace:
-                name = replaced(name)
+                name = clean(name)
             distinct = len(seen)
             PyDict_SetItem(seen, name, None)
             repeated.append(len(seen) == distinct)
@@ -1308,7 +1558,7 @@ cdef class JsonPayload:
         if self.has_body:
             token = self.span_value(self.span_count)
             text = token_text(&token)
-            mapping["_body"] = replaced(text) if replace else text
+            mapping["_body"] = clean(text) if replace else text
         return 0
 
     cdef dict mapping(self, bint replace):
@@ -1321,7 +1571,7 @@ cdef class JsonPayload:
             member = &self.members[i]
             name = token_text(&member.name)
             if replace:
-                name = replaced(name)
+                name = clean(name)
             distinct = len(mapping)
             value = token_shown(&member.value, replace)
             PyDict_SetDefault(mapping, name, value)
@@ -1329,7 +1579,7 @@ cdef class JsonPayload:
                 mapping[name] = value
         if self.has_body:
             text = token_text(&self.body)
-            mapping["_body"] = replaced(text) if replace else text
+            mapping["_body"] = clean(text) if replace else text
         return mapping
 
     cdef object get_body(self):
@@ -1448,20 +1698,20 @@ cdef object token_shown(const Token *token, bint replace):
     else:
         value = token_text(token)
         if token.kind == OTHER or (token.kind == STRING and not is_array_text(token.text, token.size)):
-            return replaced(value) if replace else value
+            return clean(value) if replace else value
         value = split_array(value)
         if isinstance(value, str):
-            return replaced(value) if replace else value
+            return clean(value) if replace else value
     if not replace:
         return value
     items = []
     for item in value:
-        items.append(replaced(item))
+        items.append(clean(item))
     return items
 
 
-cdef inline object replaced(object text):
-    return text if PyUnicode_IS_COMPACT_ASCII(text) else _twin._replaced(text)
+cdef inline object clean(object text):
+    return text if PyUnicode_IS_COMPACT_ASCII(text) else replaced(text)
 
 
 cdef bint token_is_event_name(const Token *token) except -1:
@@ -1493,6 +1743,234 @@ cdef list array_items(const Token *array):
         scan_scalar(&scanner, &item)
         items.append(token_text(&item))
     return items
+
+
+# XML payloads
+
+
+cdef enum:
+    XML_FIELD = 0
+    XML_ITEM = 1  # of the same header as the member before: they are an array
+
+
+cdef inline bint begins(const char *p, const char *end, const char *text, Py_ssize_t size) noexcept nogil:
+    return end - p >= size and memcmp(p, text, size) == 0
+
+
+cdef bint fired_twice(const char *name, Py_ssize_t size) noexcept nogil:
+    """Whether the switch writes a header of this name itself; _HEAD of eslcodec/_xml.py."""
+    return (
+        is_event_name(name, size)
+        or (size == 9 and memcmp(name, b"Core-UUID", 9) == 0)
+        or (size == 20 and memcmp(name, b"Event-Date-Timestamp", 20) == 0)
+        or (size == 14 and memcmp(name, b"Event-Sequence", 14) == 0)
+    )
+
+
+@cython.final
+@cython.no_gc
+cdef class XmlPayload:
+    """Where the headers of an XML payload stand that is written as a switch writes it. All else is expat's.
+
+    <event> / headers, one a line, indented by four / Content-Length and body, or neither: eslcodec/_xml.py shows it.
+    """
+
+    cdef bytes frame  # owns what the members point to
+    cdef Member *members  # the Content-Length beside the headers is the last
+    cdef Py_ssize_t count
+    cdef Token body
+    cdef bint has_body
+
+    def __dealloc__(self):
+        PyMem_Free(self.members)
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    cdef bint read(self, bytes frame, Py_ssize_t start) except -1:
+        """Whether it is written so. Reads it then."""
+        cdef const char *p = PyBytes_AS_STRING(frame) + start
+        cdef const char *end = PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame)
+        cdef Py_ssize_t room = 0
+        self.frame = frame
+        if not begins(p, end, b"<event>\n  <headers>\n", 20):
+            return False
+        p += 20
+        while begins(p, end, b"    <", 5):
+            if self.count >= room - 1:  # one is for the Content-Length
+                room = self.make_room(room)
+            if not self.read_element(&p, end, 5):
+                return False
+        if not begins(p, end, b"  </headers>\n", 13):
+            return False
+        p += 13
+        if begins(p, end, b"  <Content-Length>", 18):
+            if room == 0:
+                room = self.make_room(room)
+            if not self.read_body(&p, end):
+                return False
+        return begins(p, end, b"</event>", 8) and (end - p == 8 or (end - p == 9 and p[8] == c"\n"))
+
+    cdef Py_ssize_t make_room(self, Py_ssize_t room) except -1:
+        room = room * 2 if room else 160
+        cdef Member *more = <Member *>PyMem_Realloc(self.members, room * sizeof(Member))
+        if more == NULL:
+            raise MemoryError
+        self.members = more
+        return room
+
+    cdef bint read_element(self, const char **at, const char *end, Py_ssize_t indent) noexcept:
+        """Take down the element at *at, which moves behind its line."""
+        cdef Member *member = &self.members[self.count]
+        cdef const char *name = at[0] + indent
+        cdef const char *value = xml_name_end(name, end)
+        cdef const char *stop
+        cdef Py_ssize_t size
+        if value == NULL:
+            return False
+        size = value - name
+        value += 1
+        stop = xml_text_end(value, end)
+        if stop == NULL or end - stop < size + 4 or stop[1] != c"/" or stop[size + 2] != c">" or stop[size + 3] != c"\n":
+            return False
+        if memcmp(stop + 2, name, size) != 0:
+            return False
+        at[0] = stop + size + 4
+        member.name.text = name
+        member.name.size = size
+        member.value.text = value
+        member.value.size = stop - value
+        member.value.kind = XML_FIELD
+        if self.count and (member - 1).name.size == size and memcmp((member - 1).name.text, name, size) == 0:
+            if not fired_twice(name, size):
+                member.value.kind = XML_ITEM
+        self.count += 1
+        return True
+
+    cdef bint read_body(self, const char **at, const char *end) noexcept:
+        """Take down the Content-Length, which is digits, and the body."""
+        cdef Token *length
+        cdef Py_ssize_t i
+        cdef const char *p
+        if not self.read_element(at, end, 3):
+            return False
+        length = &self.members[self.count - 1].value
+        length.kind = XML_FIELD  # no item of a header of that name
+        p = at[0]
+        if not 0 < length.size < 19 or not begins(p, end, b"  <body>", 8):
+            return False
+        for i in range(length.size):
+            if not c"0" <= length.text[i] <= c"9":
+                return False
+        self.body.text = p + 8
+        p = xml_body_end(p + 8, end)
+        if p == NULL or not begins(p, end, b"</body>\n", 8):
+            return False
+        self.body.size = p - self.body.text
+        self.has_body = True
+        at[0] = p + 8
+        return True
+
+    cdef Py_ssize_t find(self, const char *name, Py_ssize_t size, bint last) noexcept:
+        """The header that a look-up takes, -1 if there is none; as `JsonPayload.find`."""
+        cdef Py_ssize_t i, exact = -1, folded = -1
+        cdef const Member *member
+        cdef bint to_end = last or is_event_name(name, size)
+        for i in range(self.count):
+            member = &self.members[i]
+            if member.name.size != size or member.value.kind == XML_ITEM:
+                continue
+            if memcmp(member.name.text, name, size) == 0:
+                exact = i
+                if not to_end:
+                    break
+            elif folded < 0 and folded_equal(member.name.text, name, size):
+                folded = i
+        if exact >= 0 or folded < 0:
+            return exact
+        member = &self.members[folded]
+        if last or is_event_name(member.name.text, size):
+            return self.find(member.name.text, size, True)  # of several, the last counts
+        return folded
+
+    cdef object value(self, Py_ssize_t *at):
+        """The header at *at, which moves behind it: text, or a list."""
+        cdef const Token *token = &self.members[at[0]].value
+        cdef list items
+        at[0] += 1
+        text = value_text(token.text, token.size)
+        if at[0] == self.count or self.members[at[0]].value.kind != XML_ITEM:
+            return text
+        items = [text]
+        while at[0] < self.count and self.members[at[0]].value.kind == XML_ITEM:
+            token = &self.members[at[0]].value
+            items.append(value_text(token.text, token.size))
+            at[0] += 1
+        return items
+
+    cdef dict headers(self, Memo memo):
+        cdef dict headers = __Pyx_PyDict_NewPresized(self.count)
+        cdef Py_ssize_t at = 0, distinct
+        cdef const Token *token
+        while at < self.count:
+            token = &self.members[at].name
+            name = raw_text(token.text, token.size) if memo is None else memo.name(token.text, token.size)
+            value = self.value(&at)
+            if not isinstance(value, str):
+                value = joined(value)
+            distinct = len(headers)
+            PyDict_SetDefault(headers, name, value)
+            if len(headers) == distinct and is_event_name(token.text, token.size):
+                headers[name] = value
+        return headers
+
+    cdef list fields(self):
+        """(name, text or list) of each header."""
+        cdef list fields = []
+        cdef Py_ssize_t at = 0
+        while at < self.count:
+            name = raw_text(self.members[at].name.text, self.members[at].name.size)
+            fields.append((name, self.value(&at)))
+        return fields
+
+    cdef bytes get_body(self):
+        cdef bytes body
+        cdef const Token *length
+        cdef Py_ssize_t size, wanted = 0, i
+        if not self.has_body:
+            return None
+        body = PyBytes_FromStringAndSize(NULL, self.body.size)
+        size = <Py_ssize_t>xml_into(self.body.text, self.body.size, PyBytes_AS_STRING(body))
+        length = &self.members[self.count - 1].value
+        for i in range(length.size):
+            wanted = min(10 * wanted + (length.text[i] - c"0"), size)  # more than there is counts for nothing
+        return body if wanted == PyBytes_GET_SIZE(body) else body[:wanted]
+
+
+cdef tuple read_by_expat(bytes payload):
+    """What the twin's read_payload gives for any XML payload."""
+    from . import _xml  # expat is loaded by those who get such XML
+
+    cdef list decoded = []
+    cdef list items
+    try:
+        fields, body = _xml.read(payload)
+    except Fault as fault:
+        return [], None, ("xml", fault.offset, fault.why)
+    for name, value in fields:
+        if isinstance(value, str):
+            decoded.append((name, encoded_text(value)))
+            continue
+        items = []
+        for item in value:
+            items.append(encoded_text(item))
+        decoded.append((name, items))
+    return decoded, body, None
+
+
+cdef object encoded_text(str text):
+    cdef bytes raw = text.encode()
+    return value_text(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
 
 
 # JSON events: what is remembered
@@ -2109,30 +2587,49 @@ cdef inline bint stands(const JsonName *name, const char *at, const char *end) n
 cdef class Store:
     """Memory for unread bytes."""
 
+    cdef PyObject *memory  # a bytes object that nobody else knows, so that a large frame can become it
     cdef char *data
     cdef Py_ssize_t capacity
     cdef Py_ssize_t exports  # memoryviews of windows that are not released
     cdef Py_ssize_t moves  # how often `data` has become another place
 
     def __dealloc__(self):
-        PyMem_Free(self.data)
+        Py_XDECREF(self.memory)
 
     def __reduce__(self):
         return refuse_pickle(self)
 
     cdef int resize(self, Py_ssize_t capacity) except -1:
-        cdef char *data = <char *>PyMem_Realloc(self.data, capacity)
-        if data == NULL:
+        """Become larger or smaller; what does not succeed changes nothing."""
+        cdef PyObject *memory = resize_bytes(self.memory, capacity)
+        if memory == NULL:
             raise MemoryError
-        self.data = data
+        self.memory = memory
+        self.data = PyBytes_AS_STRING(<object>memory)
         self.capacity = capacity
         self.moves += 1
         return 0
 
+    cdef bytes give(self, Py_ssize_t start, Py_ssize_t end):
+        """What stands at [start, end), for which the memory itself is given away."""
+        memmove(self.data, self.data + start, end - start)
+        cdef PyObject *memory = trim_bytes(self.memory, end - start)
+        cdef bytes frame = <bytes>memory
+        Py_DECREF(frame)  # `frame` has it
+        self.memory = NULL
+        self.data = NULL
+        self.capacity = 0
+        self.moves += 1
+        return frame
+
 
 cdef Store new_store(Py_ssize_t capacity):
     cdef Store store = Store.__new__(Store)
-    store.resize(capacity)
+    memory = PyBytes_FromStringAndSize(NULL, capacity)
+    Py_INCREF(memory)
+    store.memory = <PyObject *>memory
+    store.data = PyBytes_AS_STRING(memory)
+    store.capacity = capacity
     return store
 
 
@@ -2179,7 +2676,7 @@ cdef class Window:
 
 cdef struct Place:
     # Where a splitter is. `feed_eof` goes on with one of its own: another thread may run whenever an error is raised.
-    Py_ssize_t start  # of the unread bytes in the store
+    Py_ssize_t start  # of the unread bytes
     Py_ssize_t searched
     Py_ssize_t block_end
     Py_ssize_t taken
@@ -2196,8 +2693,11 @@ cdef class FrameSplitter:
     # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
+    cdef bytes fed  # what was fed and is read in place, so that it is copied once; None if there is nothing
+    cdef bint placed  # whether the unread bytes are there; if not, they are in the store, and behind them those of `fed`
+    cdef Py_ssize_t fed_at  # from here on
     cdef Place at
-    cdef Py_ssize_t end  # of the unread bytes in the store
+    cdef Py_ssize_t end  # of the unread bytes
     cdef Py_ssize_t max_header, max_body, max_buffered
     cdef bint dead
     cdef bytes last  # the end of the frame that came out last
@@ -2236,7 +2736,7 @@ cdef class FrameSplitter:
     @cython.critical_section
     def buffered(self):
         """See eslcodec._codec_py.FrameSplitter.buffered."""
-        return self.end - self.at.start
+        return self.waiting()
 
     @property
     @cython.critical_section
@@ -2248,7 +2748,7 @@ cdef class FrameSplitter:
         """See eslcodec._codec_py.FrameSplitter.feed."""
         cdef Py_buffer raw
         if type(data) is bytes:
-            self.take_in(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            self.take_in(<bytes>data)
             return
         with _view(data) as view:
             if not view.c_contiguous:
@@ -2260,13 +2760,19 @@ cdef class FrameSplitter:
                 PyBuffer_Release(&raw)
 
     @cython.critical_section
-    cdef int take_in(self, const char *p, Py_ssize_t size) except -1:
-        """`append` for those who are in no critical section."""
-        return self.append(p, size)
+    cdef int take_in(self, bytes data) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if self.dead or size < IN_PLACE_BYTES or self.fed is not None or self.pinned():
+            return self.append(PyBytes_AS_STRING(data), size)
+        self.check_room(size)
+        self.fed = data
+        self.fed_at = 0
+        self.go_over()
+        return 0
 
     @cython.critical_section
     cdef int take_view(self, const char *p, Py_ssize_t size) except -1:
-        """`take_in` of what may be a window of ours: making room would move what is in it."""
+        """Take in bytes of what may be a window of ours: making room would move what is in it."""
         cdef bytes copied
         if self.dead or not self.store.data <= p < self.store.data + self.store.capacity:
             return self.append(p, size)
@@ -2284,16 +2790,99 @@ cdef class FrameSplitter:
         return 0
 
     cdef int check_room(self, Py_ssize_t size) except -1:
-        cdef Py_ssize_t waiting = self.end - self.at.start
+        cdef Py_ssize_t waiting = self.waiting()
         if size > self.max_buffered - waiting:
             raise LimitExceeded(waiting + <object>size, self.max_buffered)
         return 0
 
+    # Bytes objects that are fed are read in place. As long as the store holds the first part of a frame, they wait, and
+    # the store gets from them what that frame lacks (`pull`).
+
+    cdef inline const char *data(self) noexcept:
+        """What the unread bytes are counted from."""
+        return PyBytes_AS_STRING(self.fed) if self.placed else self.store.data
+
+    cdef inline Py_ssize_t waiting(self) noexcept:
+        """How many bytes are unread."""
+        if self.fed is None or self.placed:
+            return self.end - self.at.start
+        return self.end - self.at.start + PyBytes_GET_SIZE(self.fed) - self.fed_at
+
+    cdef inline void go_over(self) noexcept:
+        """Between two frames: read on in place if all that is unread in the store came from there."""
+        cdef Py_ssize_t rest = self.end - self.at.start
+        if self.fed is not None and not self.placed and rest <= self.fed_at:
+            self.at.start = self.at.searched = self.fed_at - rest
+            self.end = PyBytes_GET_SIZE(self.fed)
+            self.placed = True
+
+    cdef bint pull(self) except -1:
+        """Move into the store what its frame lacks, or some bytes if that is not known. False if there are none."""
+        cdef Py_ssize_t left, size
+        if self.fed is None or self.placed:
+            return False
+        left = PyBytes_GET_SIZE(self.fed) - self.fed_at
+        if left == 0:
+            self.fed = None
+            return False
+        size = PULLED_BYTES
+        if self.at.block_end:
+            size = frame_end(&self.at) - self.end
+        size = min(size, left)
+        self.make_room(size)
+        if self.fed is None or self.placed:
+            return True  # somebody else went on meanwhile
+        size = min(size, PyBytes_GET_SIZE(self.fed) - self.fed_at)
+        memcpy(self.store.data + self.end, PyBytes_AS_STRING(self.fed) + self.fed_at, size)
+        self.fed_at += size
+        self.end += size
+        return True
+
+    cdef int settle(self, Py_ssize_t more) except -1:
+        """Move all that is unread into the store, with room for `more` bytes behind it."""
+        cdef bytes fed = self.fed  # held to the end, as `old`: letting go of them can let another thread in
+        cdef Store old = self.store
+        cdef Store store = old
+        cdef Py_ssize_t rest, wanted
+        if not self.placed:
+            rest = PyBytes_GET_SIZE(fed) - self.fed_at
+            if rest > PY_SSIZE_T_MAX // 3:
+                raise MemoryError
+            self.make_room(rest + more)
+            if self.fed is fed and not self.placed:
+                rest = PyBytes_GET_SIZE(fed) - self.fed_at
+                memcpy(self.store.data + self.end, PyBytes_AS_STRING(fed) + self.fed_at, rest)
+                self.end += rest
+                self.fed = None
+            return 0
+        rest = self.end - self.at.start
+        wanted = rest + more
+        if wanted > PY_SSIZE_T_MAX // 3 * 2:
+            raise MemoryError
+        if old.capacity < wanted or (old.capacity > IDLE_BYTES and wanted < old.capacity // 4):
+            store = new_store(max(wanted + wanted // 2, RECEIVE_BYTES_MIN))
+        memcpy(store.data, PyBytes_AS_STRING(fed) + self.at.start, rest)
+        self.shift()
+        self.placed = False
+        self.store = store
+        self.fed = None
+        return 0
+
     cdef int reserve(self, Py_ssize_t size) except -1:
-        """Make room for `size` bytes behind the unread ones. Bytes move at most as often as new ones come."""
-        self.rearrange(size)
+        """Make room for `size` bytes behind all that is unread. Bytes move at most as often as new ones come."""
+        while True:
+            if self.fed is not None:
+                self.settle(size)
+            self.make_room(size)
+            if self.fed is None:
+                return 0
+
+    cdef int make_room(self, Py_ssize_t size) except -1:
+        """Make room for `size` bytes behind those in the store, unless what is unread is elsewhere."""
+        if not self.placed:
+            self.rearrange(size)
         # Letting a store go can let another thread in, who feeds or asks for a window.
-        while self.store.capacity - self.end < size or self.pinned():
+        while not self.placed and (self.store.capacity - self.end < size or self.pinned()):
             self.rearrange(size)
         return 0
 
@@ -2332,7 +2921,7 @@ cdef class FrameSplitter:
         return 0
 
     cdef void shift(self) noexcept:
-        """The unread bytes begin at the store's first byte now."""
+        """The unread bytes begin at the first byte now."""
         self.end -= self.at.start
         self.at.searched = max(self.at.searched - self.at.start, 0)
         self.at.block_end = max(self.at.block_end - self.at.start, 0)
@@ -2341,7 +2930,7 @@ cdef class FrameSplitter:
     @cython.critical_section
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """See eslcodec._codec_py.FrameSplitter.get_buffer."""
-        cdef Py_ssize_t waiting = self.end - self.at.start
+        cdef Py_ssize_t waiting = self.waiting()
         cdef Py_ssize_t room = RECEIVE_BYTES_MAX if self.dead else self.max_buffered - waiting
         if room <= 0:
             raise LimitExceeded(waiting + 1, self.max_buffered)
@@ -2383,21 +2972,24 @@ cdef class FrameSplitter:
     @cython.critical_section
     def feed_eof(self):
         """See eslcodec._codec_py.FrameSplitter.feed_eof."""
-        cdef Place at = self.at
+        cdef Place at
         cdef Py_ssize_t end
+        if self.fed is not None and not self.placed:
+            self.settle(0)
+        at = self.at
         while True:
             end = self.measure(&at)
             if end < 0:
                 break
             advance(&at, end)
         if self.end > at.start:
-            left = PyBytes_FromStringAndSize(self.store.data + at.start, self.end - at.start)
+            left = PyBytes_FromStringAndSize(self.data() + at.start, self.end - at.start)
             if not at.block_end:
                 raise IncompleteFrame(left, before=self.last)
             raise IncompleteFrame(left, at.block_end - at.start, at.length)
 
     cdef Py_ssize_t measure(self, Place *at) except -2:
-        """Where the next frame ends in the store, -1 while it is not whole."""
+        """Where the next frame ends, -1 while it is not whole."""
         if not at.block_end and not self.find_block(at):
             return -1
         if at.length > self.end - at.block_end:
@@ -2405,7 +2997,7 @@ cdef class FrameSplitter:
         return frame_end(at)
 
     cdef bint find_block(self, Place *at) except -1:
-        cdef const char *data = self.store.data
+        cdef const char *data = self.data()
         cdef const char *blank
         cdef Py_ssize_t start = at.start, stop
         if at.searched <= start:
@@ -2413,6 +3005,10 @@ cdef class FrameSplitter:
                 at.start += 1
             at.taken += at.start - start
             start = at.searched = at.start
+            stop = usual_head(data + start, data + self.end, &at.length, &at.type_at, &at.type_size) - data
+            if stop > start and stop - start <= self.max_header and at.length <= self.max_body:
+                at.block_end = stop
+                return True
         stop = self.end if self.end - start <= self.max_header else start + self.max_header
         blank = find_blank(data + at.searched, data + stop)
         if blank == NULL:
@@ -2432,23 +3028,65 @@ cdef class FrameSplitter:
 
     cdef Py_ssize_t take_measure(self) except -2:
         """`measure`, and the splitter is dead if it raises."""
-        try:
-            return self.measure(&self.at)
-        except BaseException:
-            self.dead = True
-            raise
+        cdef Py_ssize_t end
+        while True:
+            try:
+                end = self.measure(&self.at)
+            except BaseException:
+                self.dead = True
+                raise
+            if end >= 0 or not self.pull():
+                return end
+
+    cdef bytes take_frame(self, Py_ssize_t end):
+        """The bytes of the next frame, which ends at `end`."""
+        cdef Py_ssize_t start = self.at.start
+        cdef bytes frame
+        if self.placed and start == 0 and end == PyBytes_GET_SIZE(self.fed):
+            frame = self.fed
+        elif HAS_GIL and end - start > IDLE_BYTES and not (self.placed or self.store.exports or self.pinned()):
+            return self.take_store(end)
+        else:
+            frame = PyBytes_FromStringAndSize(self.data() + start, end - start)
+        self.last = last_of(frame)
+        advance(&self.at, end)
+        self.go_over()
+        return frame
+
+    cdef bytes take_store(self, Py_ssize_t end):
+        """The same for a large frame, which gets the store's memory: no second copy, not even for a moment."""
+        cdef Store old = self.store
+        cdef Py_ssize_t start = self.at.start, rest = self.end - end
+        cdef bytes last = PyBytes_FromStringAndSize(old.data + end - NOTICE_BYTES, NOTICE_BYTES)
+        cdef Store store = new_store(max(rest + rest // 2, RECEIVE_BYTES_MIN))
+        memcpy(store.data, old.data + end, rest)
+        cdef bytes frame = old.give(start, end)
+        advance(&self.at, end)
+        self.shift()
+        self.store = store
+        self.go_over()
+        self.last = last
+        return frame
+
+    cdef int pause(self) except -1:
+        """Once no frame is whole: of bytes that are read in place, only the rest is kept."""
+        if self.fed is not None:
+            self.settle(0)
+        return 0
 
     @cython.critical_section
     def next_frame(self):
         """See eslcodec._codec_py.FrameSplitter.next_frame."""
         cdef Py_ssize_t end = self.take_measure()
         if end < 0:
+            self.pause()
             return None
-        cdef const char *data = self.store.data
+        cdef const char *data = self.data()
         block = PyBytes_FromStringAndSize(data + self.at.start, self.at.block_end - self.at.start)
         body = None if self.at.length < 0 else PyBytes_FromStringAndSize(data + self.at.block_end, end - self.at.block_end)
         self.last = last_of(body or block)
         advance(&self.at, end)
+        self.go_over()
         return block, body
 
     def __iter__(self):
@@ -2523,6 +3161,9 @@ cdef int64_t read_length(const char *p, Py_ssize_t size) except -1:
     return number
 
 
+cdef tuple NO_ARGUMENTS = ()
+
+
 cdef int format_of(const char *p, Py_ssize_t size) noexcept:
     """How the payload of a frame with this Content-Type is written; FRAME if it is no event."""
     if size == 16 and folded_equal(p, b"text/event-plain", 16):
@@ -2541,6 +3182,10 @@ cdef class MessageDecoder(FrameSplitter):
     cdef list keys, kinds
     cdef type default
     cdef Memo memo
+    cdef char known_type[KNOWN_TYPE_BYTES]  # the Content-Type that came last,
+    cdef Py_ssize_t known_size
+    cdef type known_kind  # what it stands for,
+    cdef char known_format  # and how its payload is written
 
     def __init__(
         self,
@@ -2568,6 +3213,17 @@ cdef class MessageDecoder(FrameSplitter):
             self.kinds = classes
             self.default = default
             self.memo = memo
+            self.known_size = -1
+
+    cdef type look_up(self, const char *p, Py_ssize_t size, int *format):
+        """The class of a frame with this Content-Type, and how its payload is written."""
+        if size != self.known_size or memcmp(p, self.known_type, size) != 0:
+            self.known_kind = self.kind_of(p, size)
+            self.known_format = format_of(p, size)
+            self.known_size = size if size <= KNOWN_TYPE_BYTES else -1
+            memcpy(self.known_type, p, max(self.known_size, 0))
+        format[0] = self.known_format
+        return self.known_kind
 
     cdef type kind_of(self, const char *p, Py_ssize_t size):
         cdef Py_ssize_t i
@@ -2583,23 +3239,21 @@ cdef class MessageDecoder(FrameSplitter):
         cdef Message message
         cdef Place at
         cdef type kind
+        cdef int format
         while True:
             if self.take_measure() < 0:
+                self.pause()
                 return None
             at = self.at
             kind = self.default
+            format = FRAME
             if at.type_size >= 0:
-                kind = self.kind_of(self.store.data + at.start + at.type_at, at.type_size)
-            message = <Message?>kind.__new__(kind)  # which may be anybody's code
+                kind = self.look_up(self.data() + at.start + at.type_at, at.type_size, &format)
+            message = <Message?>(<PyTypeObject *>kind).tp_new(kind, <PyObject *>NO_ARGUMENTS, NULL)  # which may be anybody's code
             if self.at.taken == at.taken:
                 break
-        cdef Py_ssize_t end = frame_end(&self.at)  # it may have moved
-        cdef bytes frame = PyBytes_FromStringAndSize(self.store.data + self.at.start, end - self.at.start)
-        self.last = last_of(frame)
-        advance(&self.at, end)
-        message.adopt(
-            frame, self.memo, at.block_end - at.start, at.length >= 0, PyBytes_AS_STRING(frame) + at.type_at, at.type_size
-        )
+        cdef bytes frame = self.take_frame(frame_end(&self.at))  # it may have moved
+        message.adopt(frame, self.memo, at.block_end - at.start, at.length >= 0, format)
         return message
 
     def next_message(self):
@@ -2649,9 +3303,10 @@ cdef class Message:
     cdef bytes frame_
     cdef Memo memo
     cdef dict index
-    cdef object parsed  # of a JSON event its JsonPayload, of an XML event what the twin's read_payload gives
+    cdef object parsed  # JsonPayload; XmlPayload, or what the twin's read_payload gives
     cdef Py_ssize_t split
     cdef Py_ssize_t head_stop  # as in the twin
+    cdef uint64_t number  # by which the memo knows it, 0 if it has not been asked
     cdef char format
     cdef bint has_body
 
@@ -2667,26 +3322,23 @@ cdef class Message:
             raise ValueError("a header block ends with its first blank line")
         written, _ = _read_head(head)
         cdef bytes frame = head if body is None else head + body
-        if written is None:
-            self.adopt(frame, None, size, body is not None, NULL, -1)
-        elif body is None and format_of(written, len(written)) > PLAIN:
+        cdef int format = FRAME if written is None else format_of(written, len(written))
+        if body is None and format > PLAIN:
             raise InvalidContentLength()
-        else:
-            self.adopt(frame, None, size, body is not None, written, len(written))
+        self.adopt(frame, None, size, body is not None, format)
 
     @cython.critical_section
-    cdef int adopt(
-        self, bytes frame, Memo memo, Py_ssize_t split, bint has_body, const char *content_type, Py_ssize_t type_size
-    ) except -1:
+    cdef int adopt(self, bytes frame, Memo memo, Py_ssize_t split, bint has_body, int format) except -1:
         """Become the message of this frame."""
         self.index = None
         self.parsed = None
         self.memo = memo
+        self.number = 0
         self.split = split
         self.has_body = has_body
         self.head_stop = -1
-        self.format = FRAME if type_size < 0 else format_of(content_type, type_size)
-        if self.format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(frame), b"Event-Name:", 11) == 0:
+        self.format = format
+        if format == FRAME and split > 11 and memcmp(PyBytes_AS_STRING(frame), b"Event-Name:", 11) == 0:
             self.format = FRAME_ENCODED
         self.frame_ = frame
         return 0
@@ -2721,7 +3373,8 @@ cdef class Message:
         if self.format == JSON:
             return self.json().get_body()
         if self.format == XML:
-            return self.xml()[1]
+            usual = self.usual_xml()
+            return self.xml()[1] if usual is None else (<XmlPayload>usual).get_body()
         return self.frame_[self.split :] if self.has_body else None
 
     @property
@@ -2740,10 +3393,13 @@ cdef class Message:
     @cython.critical_section
     def content_type(self):
         """See eslcodec._codec_py.Message.content_type."""
+        cdef bytes frame = self.frame_
+        cdef const char *p = PyBytes_AS_STRING(frame)
+        cdef Line line
         if self.format < PLAIN:
             return self.find("Content-Type")
-        written, _ = _read_head(self.frame_[: self.split])
-        return (<bytes>written).decode("utf-8", "surrogateescape")
+        walk_lines(p, p + self.split, b"Content-Type", 12, &line, False)  # an event has one
+        return raw_text(line.value, line.value_size)
 
     @property
     @cython.critical_section
@@ -2752,7 +3408,7 @@ cdef class Message:
         fault = None
         if self.format == JSON:
             fault = self.json().fault
-        elif self.format == XML:
+        elif self.format == XML and self.usual_xml() is None:
             fault = self.xml()[2]
         return None if fault is None else MalformedPayload(*fault)
 
@@ -2772,12 +3428,29 @@ cdef class Message:
             self.parsed = payload
         return payload
 
+    cdef XmlPayload usual_xml(self):
+        """An XML payload that is written as a switch writes it; None if it is expat's, or was read by it."""
+        cdef bytes frame = self.frame_
+        cdef XmlPayload payload
+        if self.parsed is not None:
+            return <XmlPayload>self.parsed if type(self.parsed) is XmlPayload else None
+        payload = XmlPayload.__new__(XmlPayload)
+        if not payload.read(frame, self.split):
+            return None
+        if self.frame_ is frame:
+            self.parsed = payload
+        return payload
+
     cdef tuple xml(self):
+        """Headers, body and fault of an XML payload, as the twin's read_payload gives them."""
         cdef bytes frame = self.frame_
         cdef tuple payload
+        cdef XmlPayload usual = self.usual_xml()
+        if usual is not None:
+            return usual.fields(), usual.get_body(), None
         if self.parsed is not None:
             return <tuple?>self.parsed
-        payload = read_payload(XML, frame[self.split :])
+        payload = read_by_expat(frame[self.split :])
         if self.frame_ is frame:
             self.parsed = payload
         return payload
@@ -2809,7 +3482,7 @@ cdef class Message:
             return None
         cdef PyObject *known = NULL
         cdef dict index = self.index
-        if self.format == XML:
+        if self.format == XML and self.usual_xml() is None:
             index = self.get_index()
             key = self.spelling(name, index)
             return None if key is None else index[key]
@@ -2839,23 +3512,39 @@ cdef class Message:
     cdef object find_bytes(self, const char *name, Py_ssize_t size, bint last):
         cdef Line line
         cdef bytes frame = self.frame_
+        cdef XmlPayload usual
+        cdef Py_ssize_t at
+        if self.format == XML:
+            usual = self.usual_xml()
+            at = usual.find(name, size, last)
+            return None if at < 0 else joined(usual.value(&at))
         if not self.find_line(name, size, &line, last):
             return None
         return text_of(line.value, line.value_size, self.format != FRAME)
 
     cdef bint find_line(self, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
         """The line that a look-up takes: the exact spelling, else the first that matches ignoring ASCII case."""
+        if self.format == PLAIN and self.memo is not None:
+            return self.memo.find_line(self, name, size, found, last)
+        return self.search(NULL, name, size, found, last)
+
+    cdef bint search(self, const Bits *bits, const char *name, Py_ssize_t size, Line *found, bint last) noexcept:
+        """The same by an index of the headers, or by looking at each byte."""
         cdef const char *p = PyBytes_AS_STRING(self.frame_)
         cdef Py_ssize_t begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if begin == 0 or self.head_stop < begin:
             return walk_lines(p + begin, end, name, size, found, last)
-        cdef const char *at = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *start = p + begin - 1  # the frame's own block ends with a line feed
+        cdef const char *at = start
         cdef const char *hit
         cdef const char *folded = NULL
         cdef bint to_end = last or is_event_name(name, size), seen = False
         while True:
-            hit = find_name(at, end, name, size, &folded)
+            if bits == NULL:
+                hit = find_name(at, end, name, size, &folded)
+            else:
+                hit = index_name(bits, start, at, name, size, &folded)
             if hit == NULL:
                 break
             if not (end - hit >= size + 3 and hit[size + 2] == c" "):
@@ -2874,7 +3563,7 @@ cdef class Message:
             return walk_lines(p + begin, end, name, size, found, last)
         if (size and memchr(name, c"\n", size) != NULL) or has_cut(name, size):
             return False  # no line can have this name
-        hit = line_end(found.value, end)
+        hit = line_end(found.value, end) if bits == NULL else index_feed(bits, start, found.value)
         if hit > found.value and (hit - 1)[0] == c"\r":
             hit -= 1
         found.value_size = hit - found.value
@@ -2888,15 +3577,17 @@ cdef class Message:
         return value
 
     @cython.critical_section
-    def get(self, name, default=None):
+    def get(self, name, default=None, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.get."""
         value = self.find(name)
+        if errors is not ESCAPE and replaces(errors) and value is not None:
+            return clean(value)
         return default if value is None else value
 
     @cython.critical_section
     def _last(self, name):
         """See eslcodec._codec_py.Message._last."""
-        if self.format != XML:
+        if self.format != XML or self.usual_xml() is not None:
             return self.find_text(name, True)
         key = self.spelling(name, self.get_index())
         value = None
@@ -2923,7 +3614,10 @@ cdef class Message:
         if self.format == JSON:
             return self.json().headers(None) if self.memo is None else self.memo.json_headers(self.json())
         if self.format == XML:
-            return _first_wins(joined_fields(self.xml()[0]))
+            usual = self.usual_xml()
+            if usual is None:
+                return _first_wins(joined_fields(self.xml()[0]))
+            return (<XmlPayload>usual).headers(None) if self.memo is None else self.memo.xml_headers(usual)
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
@@ -2969,14 +3663,18 @@ cdef class Message:
         cdef const char *hit
         cdef const char *stop
         cdef Py_ssize_t begin, size
-        if self.format != PLAIN or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
+        if self.format not in (PLAIN, JSON) or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
             return False
         cdef const char *wanted = <const char *>PyUnicode_DATA(name)
+        cdef JsonPayload payload
         size = PyUnicode_GET_LENGTH(name)
-        begin = self.find_head()
-        cdef const char *end = p + self.head_stop
         if size == 0 or has_any(wanted, size, b":[\n", 3):
             return False
+        if self.format == JSON:
+            payload = self.json()
+            return payload.lone(wanted, size) if payload.is_flat() else False
+        begin = self.find_head()
+        cdef const char *end = p + self.head_stop
         if self.head_stop < begin:
             return None
         if memchr(p + begin, c"[", end - p - begin) != NULL:
@@ -3010,6 +3708,10 @@ cdef class Message:
         cdef Py_ssize_t lines = 0
         cdef bint arrays = False
         cdef str text
+        cdef JsonPayload payload
+        if self.format == JSON:
+            payload = self.json()
+            return payload.survey() if payload.is_flat() else None
         if self.format != PLAIN:
             return None
         cdef const char *end = p + self.split
@@ -3033,20 +3735,24 @@ cdef class Message:
         return lines, arrays
 
     @cython.critical_section
-    def select(self, *names):
+    def select(self, *names, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.select."""
+        cdef bint replace = errors is not ESCAPE and replaces(errors)
         cdef tuple values = PyTuple_New(len(names))
         cdef Py_ssize_t i
         for i in range(len(names)):
             value = self.find(names[i])
+            if replace and value is not None:
+                value = clean(value)
             Py_INCREF(value)
             PyTuple_SET_ITEM(values, i, value)
         return values
 
     @cython.critical_section
-    def asdict(self):
+    def asdict(self, *, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.asdict."""
-        return self.parse() if self.index is None else PyDict_Copy(self.index)
+        cdef dict headers = self.parse() if self.index is None else PyDict_Copy(self.index)
+        return all_replaced(headers) if errors is not ESCAPE and replaces(errors) else headers
 
     @cython.critical_section
     def pairs(self):
@@ -3105,8 +3811,12 @@ cdef class Message:
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
         json = None
         if type(self).body is BODY:
-            json = self.json_json(replace) if self.format == JSON else self.plain_json(replace)
+            json = self.json_json(replace) if self.format == JSON else self.plain_json(replace, False)
         return _to_json(self._fields(), self.body, replace) if json is None else json
+
+    def _whole_json(self):
+        """See eslcodec._codec_py.Message._whole_json."""
+        return self.plain_json(False, True) if type(self).body is BODY else None
 
     def _mapping(self, bint replace):
         """See eslcodec._codec_py.Message._mapping."""
@@ -3128,14 +3838,14 @@ cdef class Message:
         return mapping
 
     @cython.critical_section
-    cdef bytes plain_json(self, bint replace):
-        """The headers and the body of a decoder's plain event; None if that needs another way."""
+    cdef bytes plain_json(self, bint replace, bint whole):
+        """The headers and the body of a decoder's plain event; None if that needs another way, `whole` as in `json`."""
         if self.format != PLAIN or self.memo is None:
             return None
         cdef bytes frame = self.frame_
         cdef const char *p = PyBytes_AS_STRING(frame)
         cdef Py_ssize_t begin = self.find_head()
-        return self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace)
+        return self.memo.json(frame, p + begin, max(self.head_stop - begin, 0), p + self.head_end(), replace, whole)
 
     cdef bint stands_once(self, const Line *line, bytes name) noexcept:
         """Whether `line`, which `find_line` found, is the only one of this exact name."""

@@ -1,4 +1,6 @@
 /* Searches over bytes for _codec_c.pyx, 16 at a time with SSE2 or NEON, one by one elsewhere (ESL_SCALAR forces that).
+ * Where a block's line feeds and colons are is found 32 at a time where the machine has AVX2, which is asked at run time
+ * (ESL_NO_AVX2: never).
  *
  * Nothing here reads outside [p, p + n), allocates, or knows Python. A mask has one bit for each byte, MASK_STEP bits
  * apart, the first byte lowest.
@@ -21,6 +23,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return _mm_cmpeq_epi8(a, _mm_
 static inline bytes16 same16(bytes16 a, bytes16 b) { return _mm_cmpeq_epi8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return _mm_and_si128(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return _mm_or_si128(a, b); }
+static inline bytes16 each16(char c) { return _mm_set1_epi8(c); }
 static inline bytes16 add16(bytes16 a, bytes16 b) { return _mm_add_epi8(a, b); }
 static inline bytes16 upto16(bytes16 a, char c) { return _mm_cmpeq_epi8(_mm_min_epu8(a, _mm_set1_epi8(c)), a); }
 static inline bytes16 not_text16(bytes16 a) { return _mm_cmplt_epi8(a, _mm_set1_epi8(0x20)); } /* signed: also >= 0x80 */
@@ -36,6 +39,7 @@ static inline bytes16 equal16(bytes16 a, char c) { return vceqq_u8(a, vdupq_n_u8
 static inline bytes16 same16(bytes16 a, bytes16 b) { return vceqq_u8(a, b); }
 static inline bytes16 and16(bytes16 a, bytes16 b) { return vandq_u8(a, b); }
 static inline bytes16 or16(bytes16 a, bytes16 b) { return vorrq_u8(a, b); }
+static inline bytes16 each16(char c) { return vdupq_n_u8((uint8_t)c); }
 static inline bytes16 add16(bytes16 a, bytes16 b) { return vaddq_u8(a, b); }
 static inline bytes16 upto16(bytes16 a, char c) { return vcleq_u8(a, vdupq_n_u8((uint8_t)c)); }
 static inline bytes16 not_text16(bytes16 a) { return vcltq_s8(vreinterpretq_s8_u8(a), vdupq_n_s8(0x20)); }
@@ -49,12 +53,16 @@ static inline uint64_t mask16(bytes16 a) {
 static inline int any64(bytes16 a, bytes16 b, bytes16 c, bytes16 d) {
     return mask16(or16(or16(a, b), or16(c, d))) != 0;
 }
-#if defined(_MSC_VER) && !defined(__clang__)
+#endif
+
+/* The number of the lowest bit that is set; one is. */
+#if defined(_MSC_VER) && !defined(__clang__) && defined(_WIN64)
 #include <intrin.h>
 static inline int low_bit(uint64_t mask) { unsigned long at; _BitScanForward64(&at, mask); return (int)at; }
-#else
+#elif defined(__GNUC__) || defined(__clang__)
 static inline int low_bit(uint64_t mask) { return __builtin_ctzll(mask); }
-#endif
+#else
+static inline int low_bit(uint64_t mask) { int at = 0; for (; !(mask & 1); mask >>= 1) at++; return at; }
 #endif
 
 /* Where code happens to lie makes a search up to a seventh slower, if its loop straddles two lines of the cache. */
@@ -91,6 +99,37 @@ static inline const char *find_blank(const char *p, const char *end) {
         p++;
     }
     return NULL;
+}
+
+/* The end of a header block as a switch writes it before an event or as a short command/reply, p if it is any other, or
+ * not whole. *length is its Content-Length, -1 if there is none; its Content-Type has *type_size bytes, *type_at from p. */
+static inline const char *usual_head(const char *p, const char *end, int64_t *length, ptrdiff_t *type_at,
+                                     ptrdiff_t *type_size) {
+    static const char LENGTH[] = "Content-Length: ", TYPE[] = "\nContent-Type: text/event-",
+                      REPLY[] = "Content-Type: command/reply\nReply-Text: ";
+    const size_t length_size = sizeof LENGTH - 1, type_tail = sizeof TYPE - 1, reply_size = sizeof REPLY - 1;
+    const char *at;
+    if (end - p >= 64 && memcmp(p, LENGTH, length_size) == 0) { /* more than such a head can have */
+        int64_t number = 0;
+        for (at = p + length_size; *at >= '0' && *at <= '9' && at - p < 26; at++) number = number * 10 + (*at - '0');
+        if (at == p + length_size || memcmp(at, TYPE, type_tail) != 0) return p;
+        *type_at = at + 15 - p;
+        at += type_tail;
+        if (memcmp(at, "plain\n\n", 7) == 0) at += 7;
+        else if (memcmp(at, "json\n\n", 6) == 0) at += 6;
+        else if (memcmp(at, "xml\n\n", 5) == 0) at += 5;
+        else return p;
+        *length = number;
+        *type_size = at - 2 - p - *type_at;
+        return at;
+    }
+    if ((size_t)(end - p) < reply_size || memcmp(p, REPLY, reply_size) != 0) return p;
+    at = (const char *)memchr(p + reply_size, '\n', (size_t)(end - p) - reply_size);
+    if (!at || end - at < 2 || at[1] != '\n') return p;
+    *length = -1;
+    *type_at = 14;
+    *type_size = 13;
+    return at + 2;
 }
 
 /* Whether a and b are equal but for ASCII case. */
@@ -131,6 +170,175 @@ LINE_ALIGNED static inline const char *find_name(const char *p, const char *end,
         p++;
     }
     return NULL;
+}
+
+/* Where the line feeds and the colons of a header block are: a bit for each byte, lowest first. `room` words of each and
+ * BITS_MORE behind them, of which `words` are known. The block is known once its blank line is: it begins at `stop`. */
+#define BITS_MORE 8
+typedef struct {
+    uint64_t *feeds, *colons;
+    size_t room, words, stop;
+} Bits;
+
+/* One bit for each of 64 bytes that is equal to `byte`. */
+static inline uint64_t equal64(const char *p, char byte) {
+#if !defined(ESL_SIMD)
+    uint64_t bits = 0;
+    int i;
+    for (i = 0; i < 64; i++) bits |= (uint64_t)(p[i] == byte) << i;
+    return bits;
+#elif MASK_STEP == 1
+    return mask16(equal16(load16(p), byte)) | mask16(equal16(load16(p + 16), byte)) << 16 |
+           mask16(equal16(load16(p + 32), byte)) << 32 | mask16(equal16(load16(p + 48), byte)) << 48;
+#else
+    static const uint8_t each[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t bits = vld1q_u8(each);
+    uint8x16_t low = vpaddq_u8(vandq_u8(equal16(load16(p), byte), bits), vandq_u8(equal16(load16(p + 16), byte), bits));
+    uint8x16_t high =
+        vpaddq_u8(vandq_u8(equal16(load16(p + 32), byte), bits), vandq_u8(equal16(load16(p + 48), byte), bits));
+    low = vpaddq_u8(low, high);
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(low, low)), 0);
+#endif
+}
+
+#if defined(ESL_SCALAR) || defined(ESL_NO_AVX2)
+#elif (defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))) || (defined(_M_X64) && defined(_MSC_VER))
+#include <immintrin.h>
+#define ESL_AVX2 1
+#if defined(_MSC_VER)
+#include <intrin.h>
+#define WITH_AVX2
+static int has_avx2(void) {
+    int id[4];
+    __cpuid(id, 0);
+    if (id[0] < 7) return 0;
+    __cpuid(id, 1);
+    if ((id[2] & 0x18000000) != 0x18000000 || (_xgetbv(0) & 6) != 6) return 0; /* the system saves its registers */
+    __cpuidex(id, 7, 0);
+    return (id[1] & 0x20) != 0;
+}
+#else
+#define WITH_AVX2 __attribute__((target("avx2")))
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") != 0; }
+#endif
+static int use_avx2 = 0; /* set once, at the import */
+
+/* The bits of whole words up to the first that has something unusual in it: a CR, a blank line, or the end. */
+WITH_AVX2 static void index_usual(Bits *bits, const char *p, const char *end) {
+    const __m256i feed = _mm256_set1_epi8('\n'), colon = _mm256_set1_epi8(':'), cr = _mm256_set1_epi8('\r');
+    size_t word = bits->words;
+    uint64_t before = word ? bits->feeds[word - 1] >> 63 : 0;
+    if (word && p[64 * word - 1] == '\r') return;
+    for (p += 64 * word; end - p >= 64 && word < bits->room; p += 64, word++) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + 32));
+        uint64_t feeds = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, feed)) |
+                         (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, feed)) << 32;
+        __m256i returns = _mm256_or_si256(_mm256_cmpeq_epi8(a, cr), _mm256_cmpeq_epi8(b, cr));
+        if ((feeds & (feeds << 1 | before)) || !_mm256_testz_si256(returns, returns)) break;
+        bits->feeds[word] = feeds;
+        bits->colons[word] = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, colon)) |
+                             (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, colon)) << 32;
+        before = feeds >> 63;
+    }
+    bits->words = word;
+}
+
+/* next_hits() for four words at a time. */
+WITH_AVX2 static size_t next_hits_by_four(const Bits *bits, size_t word, size_t skip, int shift) {
+    const __m128i right = _mm_cvtsi32_si128(shift), left = _mm_cvtsi32_si128(64 - shift);
+    for (; word + skip < bits->words; word += 4) {
+        const uint64_t *at = bits->colons + word + skip;
+        __m256i low = _mm256_srl_epi64(_mm256_loadu_si256((const __m256i *)at), right);
+        __m256i high = _mm256_sll_epi64(_mm256_loadu_si256((const __m256i *)(at + 1)), left); /* by 64: nothing */
+        if (!_mm256_testz_si256(_mm256_or_si256(low, high), _mm256_loadu_si256((const __m256i *)(bits->feeds + word))))
+            break;
+    }
+    return word;
+}
+#endif
+
+/* Go on with the bits of the block behind the line feed at p: 1 if its blank line is found, 0 if there is none up to
+ * `end`, -1 if that takes more room. */
+static int index_block(Bits *bits, const char *p, const char *end) {
+    size_t word;
+#ifdef ESL_AVX2
+    if (use_avx2) index_usual(bits, p, end);
+#endif
+    word = bits->words;
+    for (;; word++) {
+        const char *at = p + 64 * word;
+        uint64_t feeds, returns, feeds_before, returns_before, ends;
+        char tail[64];
+        bits->words = word;
+        if (at >= end) return 0;
+        if (word == bits->room) return -1;
+        if (end - at < 64) {
+            memset(tail, 0, 64);
+            memcpy(tail, at, (size_t)(end - at));
+            at = tail;
+        }
+        feeds = bits->feeds[word] = equal64(at, '\n');
+        bits->colons[word] = equal64(at, ':');
+        returns = equal64(at, '\r');
+        feeds_before = word ? bits->feeds[word - 1] : 0;
+        returns_before = word && p[64 * word - 1] == '\r';
+        ends = feeds & (feeds << 1 | feeds_before >> 63); /* LF LF, and LF CR LF */
+        if (returns | returns_before) ends |= feeds & (returns << 1 | returns_before) & (feeds << 2 | feeds_before >> 62);
+        if (ends) {
+            size_t stop = 64 * word + (size_t)low_bit(ends) - 1;
+            bits->stop = stop - (p[stop] == '\r');
+            bits->words = word + 1;
+            memset(bits->feeds + bits->words, 0, BITS_MORE * sizeof(uint64_t));
+            memset(bits->colons + bits->words, 0, BITS_MORE * sizeof(uint64_t));
+            return 1;
+        }
+    }
+}
+
+/* The line feeds in a word that have a colon 64 * skip + shift bytes behind them. */
+static inline uint64_t hits_in(const Bits *bits, size_t word, size_t skip, int shift) {
+    const uint64_t *colons = bits->colons + word + skip;
+    return bits->feeds[word] & (colons[0] >> shift | colons[1] << 1 << (63 - shift));
+}
+
+/* The next word, from `word` on, that has such line feeds; one behind all if there is none. */
+static inline size_t next_hits(const Bits *bits, size_t word, size_t skip, int shift) {
+#ifdef ESL_AVX2
+    if (use_avx2 && word + skip < bits->words && !hits_in(bits, word, skip, shift))
+        word = next_hits_by_four(bits, word + 1, skip, shift);
+#endif
+    while (word + skip < bits->words && !hits_in(bits, word, skip, shift)) word++;
+    return word;
+}
+
+/* find_name() by the bits of the block behind the line feed at p, from there or a later place on. */
+static inline const char *index_name(const Bits *bits, const char *p, const char *from, const char *name, size_t size,
+                                     const char **folded) {
+    const int shift = (int)((size + 1) % 64);
+    const size_t skip = (size + 1) / 64;
+    const char *stop = p + bits->stop;
+    size_t word = (size_t)(from - p) / 64, first = word;
+    const uint64_t later = ~(uint64_t)0 << (size_t)(from - p) % 64;
+    if (bits->stop < size + 2) return NULL;
+    stop -= size + 2; /* from a line feed behind this one it is the body's */
+    for (word = next_hits(bits, word, skip, shift); word + skip < bits->words; word = next_hits(bits, word + 1, skip, shift)) {
+        uint64_t hits = hits_in(bits, word, skip, shift) & (word == first ? later : ~(uint64_t)0);
+        for (; hits; hits &= hits - 1) {
+            const char *at = p + 64 * word + low_bit(hits);
+            if (at > stop) return NULL;
+            if (at[size] == (size ? name[size - 1] : '\n') && memcmp(at + 1, name, size) == 0) return at;
+            if (!*folded && folded_equal(at + 1, name, size)) *folded = at;
+        }
+    }
+    return NULL;
+}
+
+/* The first line feed from `from` on; there is one, at the latest where the block ends. */
+static inline const char *index_feed(const Bits *bits, const char *p, const char *from) {
+    size_t word = (size_t)(from - p) / 64;
+    uint64_t feeds = bits->feeds[word] & ~(uint64_t)0 << (size_t)(from - p) % 64;
+    while (!feeds) feeds = bits->feeds[++word];
+    return p + 64 * word + low_bit(feeds);
 }
 
 /* How often `byte` stands in [p, end). */
@@ -249,6 +457,26 @@ static inline uint32_t escaped_unit(const char *p) {
     return unit;
 }
 
+/* Write a character as UTF-8 to `to`; what is behind it. */
+static inline char *write_utf8(char *to, uint32_t code) {
+    if (code < 0x80) {
+        *to++ = (char)code;
+    } else if (code < 0x800) {
+        *to++ = (char)(0xC0 | code >> 6);
+        *to++ = (char)(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        *to++ = (char)(0xE0 | code >> 12);
+        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (code & 0x3F));
+    } else {
+        *to++ = (char)(0xF0 | code >> 18);
+        *to++ = (char)(0x80 | (code >> 12 & 0x3F));
+        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (code & 0x3F));
+    }
+    return to;
+}
+
 /* Decode the contents of a JSON string that string_end has passed, as UTF-8, into out, which has room for n bytes; the
  * number of bytes written. A surrogate without its partner becomes U+FFFD. */
 static inline size_t unescape_into(const char *p, size_t n, char *out) {
@@ -281,21 +509,7 @@ static inline size_t unescape_into(const char *p, size_t n, char *out) {
         } else if (code >= 0xD800 && code < 0xE000) {
             code = 0xFFFD;
         }
-        if (code < 0x80) {
-            *to++ = (char)code;
-        } else if (code < 0x800) {
-            *to++ = (char)(0xC0 | code >> 6);
-            *to++ = (char)(0x80 | (code & 0x3F));
-        } else if (code < 0x10000) {
-            *to++ = (char)(0xE0 | code >> 12);
-            *to++ = (char)(0x80 | (code >> 6 & 0x3F));
-            *to++ = (char)(0x80 | (code & 0x3F));
-        } else {
-            *to++ = (char)(0xF0 | code >> 18);
-            *to++ = (char)(0x80 | (code >> 12 & 0x3F));
-            *to++ = (char)(0x80 | (code >> 6 & 0x3F));
-            *to++ = (char)(0x80 | (code & 0x3F));
-        }
+        to = write_utf8(to, code);
     }
     return (size_t)(to - out);
 }
@@ -460,6 +674,105 @@ static inline size_t escape_into(const char *text, size_t n, char *out, int repl
         p++;
     }
     *to++ = '"';
+    return (size_t)(to - out);
+}
+
+/* The '<' behind the text of an XML element at p, NULL unless all of it is printable ASCII that stands for itself. */
+static inline const char *xml_text_end(const char *p, const char *end) {
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p);
+        uint64_t hits = mask16(or16(or16(equal16(a, '<'), equal16(a, '&')), or16(equal16(a, '>'), not_text16(a))));
+        if (hits) {
+            p += low_bit(hits) / MASK_STEP;
+            return *p == '<' ? p : NULL;
+        }
+    }
+#endif
+    for (; p < end && *p != '<'; p++)
+        if (*p == '&' || *p == '>' || (unsigned char)(*p - 0x20) >= 0x60) return NULL;
+    return p < end ? p : NULL;
+}
+
+/* The '>' behind the name of an XML element at p, NULL unless it is of ASCII letters, digits, '_', '-' and '.'. */
+static inline const char *xml_name_end(const char *p, const char *end) {
+    if (p == end || !((unsigned char)((*p | 0x20) - 'a') < 26 || *p == '_')) return NULL;
+#ifdef ESL_SIMD
+    for (; end - p >= 16; p += 16) {
+        bytes16 a = load16(p), letters = upto16(add16(or16(a, each16(0x20)), each16(-'a')), 25);
+        bytes16 digits = upto16(add16(a, each16(-'0')), 9), marks = or16(equal16(a, '-'), equal16(a, '.'));
+        uint64_t hits = mask16(or16(or16(letters, digits), or16(marks, equal16(a, '_')))) ^ MASK_FULL;
+        if (hits) {
+            p += low_bit(hits) / MASK_STEP;
+            return *p == '>' ? p : NULL;
+        }
+    }
+#endif
+    for (; p < end && *p != '>'; p++) {
+        const unsigned char c = (unsigned char)*p;
+        if ((unsigned char)((c | 0x20) - 'a') >= 26 && (unsigned char)(c - '0') >= 10 && c != '_' && c != '-' && c != '.')
+            return NULL;
+    }
+    return p < end ? p : NULL;
+}
+
+/* The character that the reference at p, behind its '&', stands for, and *next behind its ';'; 0 if it is none. */
+static inline uint32_t xml_reference(const char *p, const char *end, const char **next) {
+    static const struct { const char *text; uint32_t code; } NAMED[] = {
+        {"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
+    uint32_t code = 0;
+    size_t i;
+    if (p < end && *p == '#') {
+        const int hex = end - p > 1 && p[1] == 'x';
+        const char *digits = p += hex ? 2 : 1;
+        for (; p < end && *p != ';'; p++) {
+            const int digit = hex_digit((unsigned char)*p);
+            if (digit < 0 || (!hex && digit > 9) || p - digits == 7) return 0;
+            code = code * (hex ? 16 : 10) + (uint32_t)digit;
+        }
+        if (p == end || p == digits) return 0;
+        *next = p + 1;
+        if (code < 0x20) return code == '\t' || code == '\n' || code == '\r' ? code : 0;
+        return code >= 0xD800 && (code < 0xE000 || code == 0xFFFE || code == 0xFFFF || code > 0x10FFFF) ? 0 : code;
+    }
+    for (i = 0; i < sizeof NAMED / sizeof *NAMED; i++) {
+        const size_t size = strlen(NAMED[i].text);
+        if ((size_t)(end - p) >= size && memcmp(p, NAMED[i].text, size) == 0) {
+            *next = p + size;
+            return NAMED[i].code;
+        }
+    }
+    return 0;
+}
+
+/* Where a body's text at p ends, at its '<', NULL unless it is UTF-8 that XML takes as it stands, and references. */
+static inline const char *xml_body_end(const char *p, const char *end) {
+    const unsigned char *last = (const unsigned char *)end;
+    while (p < end && *p != '<') {
+        const unsigned char c = (unsigned char)*p;
+        size_t size = 1;
+        if (c == '&') {
+            if (!xml_reference(p + 1, end, &p)) return NULL;
+            continue;
+        }
+        if (c == '>' || (c < 0x20 && c != '\n' && c != '\t')) return NULL; /* "]]>" and CR are told apart by expat */
+        if (c >= 0x80) {
+            size = utf8_length((const unsigned char *)p, last);
+            if (!size || (c == 0xEF && (unsigned char)p[1] == 0xBF && (unsigned char)p[2] >= 0xBE)) return NULL;
+        }
+        p += size;
+    }
+    return p < end ? p : NULL;
+}
+
+/* Decode the references in a text that xml_body_end has passed into out, which has room for n bytes; how many those are. */
+static inline size_t xml_into(const char *p, size_t n, char *out) {
+    const char *end = p + n;
+    char *to = out;
+    while (p < end) {
+        if (*p == '&') to = write_utf8(to, xml_reference(p + 1, end, &p));
+        else *to++ = *p++;
+    }
     return (size_t)(to - out);
 }
 

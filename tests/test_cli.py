@@ -90,7 +90,7 @@ def test_version_shows_the_core_and_how_it_was_built() -> None:
         assert "(pure Python), " in shown
     else:
         assert re.search(
-            r"\((release|debug|sanitize|coverage|other) build, (no )?SIMD, Cython \d+\.\d+\.\d+\), ", shown
+            r"\((release|debug|sanitize|coverage|other) build, (AVX2|(no )?SIMD), Cython \d+\.\d+\.\d+\), ", shown
         )
     assert f", {platform.python_implementation()} {platform.python_version()}, " in shown
     assert len(shown.splitlines()) == 1
@@ -337,15 +337,38 @@ def test_full_listing_has_headers_repeats_and_body(written: Any) -> None:
     ]
 
 
-def test_ndjson_lines_are_asdict(written: Any) -> None:
-    stream = support.capture("special_plain")
-    lines = run("decode", "--ndjson", written(stream)).output.splitlines()
-    assert [json.loads(line) for line in lines] == [message.asdict() for message in support.decode(eslcodec, stream)]
+@pytest.mark.parametrize("name", ["special_plain", "special_json", "special_xml", "api"])
+def test_ndjson_lines_are_what_to_json_gives(name: str, written: Any) -> None:
+    stream = support.capture(name)
+    lines = run("decode", "--ndjson", written(stream)).stdout_bytes.splitlines()
+    messages = support.decode(eslcodec, stream)
+    assert len(lines) == len(messages)
+    printable = 0
+    for line, message in zip(lines, messages, strict=True):
+        assert line == text.json_line(message)
+        assert json.loads(line) == json.loads(message.to_json())
+        if message.to_json().decode().isprintable():
+            printable += 1
+            assert line == message.to_json()
+    assert printable > len(messages) * 0.9
 
 
-def test_ndjson_has_no_lone_surrogates(written: Any) -> None:
+def test_ndjson_has_bodies_and_arrays(written: Any) -> None:
+    event = eslcodec.Event.build("CUSTOM", {"Codecs": ["PCMU", "G722"], "Same": "x"}, "hello\n", subclass="a::b")
+    stream = b"".join(
+        eslcodec.render.event_frame(event.serialize(format), format) for format in ("plain", "json", "xml")
+    )
+    stream += support.frame(b"Content-Type: api/response", b"+OK\n")
+    *lines, response = run("decode", "--ndjson", written(stream)).stdout_bytes.splitlines()
+    assert lines == [event.to_json()] * 3
+    assert json.loads(lines[0])["Codecs"] == ["PCMU", "G722"]
+    assert json.loads(lines[0])["_body"] == "hello\n"
+    assert json.loads(response)["_body"] == "+OK\n"
+
+
+def test_ndjson_is_utf8_without_lone_surrogates(written: Any) -> None:
     result = run("decode", "--ndjson", written(support.plain(b"A: %FF\nB\xfe: %F0%9F%98%80\n\n")))
-    assert result.output == '{"A": "\\ufffd", "B\\ufffd": "\\ud83d\\ude00"}\n'
+    assert result.stdout_bytes == '{"A":"\ufffd","B\ufffd":"\U0001f600"}\n'.encode()
 
 
 def test_ndjson_and_full_exclude_each_other(written: Any) -> None:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import json
 import lzma
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from support import ACCEPTED, AUTH, DATA, FAREWELL, OK, REJECTED, api_response, notice, part, plain, reply
 
 from eslcodec import Message
-from eslcodec.connection import MessageQueue
+from eslcodec.connection import Connection, MessageQueue
 
 LINGER = (
     b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: u-1\nContent-Disposition: linger\n"
@@ -1193,7 +1194,10 @@ MESSAGES = st.binary(max_size=100).map(lambda body: Message(b"Content-Type: x\n\
 
 @given(
     st.lists(
-        st.one_of(st.integers(0, 5), st.tuples(st.sampled_from(["append", "extend", "take_in"]), st.lists(MESSAGES)))
+        st.one_of(
+            st.integers(0, 5),
+            st.tuples(st.sampled_from(["append", "extend", "take_in", "take_read"]), st.lists(MESSAGES)),
+        )
     )
 )
 def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
@@ -1209,6 +1213,8 @@ def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
             sizes = [len(message.frame) for message in messages]
             if how == "take_in":
                 queue.take_in(messages, sum(sizes))
+            elif how == "take_read":
+                queue.take_read(messages, sum(sizes))
             elif how == "extend":
                 queue.extend(messages)
             else:
@@ -1218,10 +1224,69 @@ def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
             waiting += sizes
             largest = max(largest, sum(sizes))
         assert len(queue) == len(waiting)
+        assert queue.size_at_most >= sum(waiting)
+        assert queue.holds(9, 200) == (len(waiting) >= 9 or queue.size >= 200)
         assert sum(waiting) <= queue.size < sum(waiting) + max(largest, 1)
         assert waiting or queue.size == 0
     assert queue.copy().size == 0  # it is another read, which goes on
     assert list(queue.copy()) == list(queue)
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 3, 200])
+def test_a_queue_remembers_few_reads_whose_messages_are_gone(waiting):
+    one = Message(b"Content-Type: a\n\n")
+    queue = MessageQueue([one] * waiting)
+    queue.close_read()
+    for _ in range(2000):
+        queue.take_read([one], 17)
+        queue.popleft()
+        assert len(queue._reads) <= waiting + 66
+    assert queue.size == waiting * 17
+
+
+@pytest.mark.parametrize(("first", "left"), [(80, 100), (101, 20)])
+def test_a_large_read_counts_message_by_message_in_a_queue(esl, monkeypatch, first, left):
+    monkeypatch.setattr(part(esl, "limits"), "RECEIVE_BYTES_MAX", 100)
+    queue = part(esl, "connection").MessageQueue()
+    head = b"Content-Type: a\n\n"
+    queue.take_read([esl.Message(head, b"x" * (first - len(head))), esl.Message(head, b"yyy")], first + 20)
+    queue.popleft()
+    assert queue.size == left
+
+
+@given(st.lists(st.lists(st.integers(0, 6), max_size=6), max_size=8), st.integers(0, 3))
+def test_a_read_of_events_only_is_taken_as_any_other(reads, taken):
+    """The shorter way of `Connection._pump` beside the one for all."""
+    frames = [
+        HEARTBEAT,
+        event(b"DTMF", b"Event-Sequence: 7"),
+        event(b"BACKGROUND_JOB", b"Job-UUID: none"),
+        b"Content-Type: log/data\nContent-Length: 3\nLog-Level: 7\n\nabc",
+        b"Content-Type: text/x-unknown\n\n",
+        b"\n",
+        b"",
+    ]
+    short, whole = (Connection.inbound("secret", queue_limit=4, queue_hard_limit=6) for _ in range(2))
+    whole._needed = {"NONE"}
+    woken = {short: 0, whole: 0}
+
+    def count(connection):
+        woken[connection] += 1
+
+    for connection in (short, whole):
+        connection.receive(AUTH + ACCEPTED)
+        connection.api("status").watch(partial(count, connection))
+    for read in reads:
+        for connection in (short, whole):
+            connection.receive(b"".join(frames[number] for number in read))
+            for _ in range(min(taken, len(connection.queue))):
+                connection.queue.popleft()
+        assert list(short.queue) == list(whole.queue)
+        assert short.received_events == whole.received_events
+        assert short.last_event == whole.last_event
+        assert short.received_bytes == whole.received_bytes
+        assert (short.stuck, short.wants_data, short.end) == (whole.stuck, whole.wants_data, whole.end)
+        assert bool(woken[short]) == bool(woken[whole])
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")

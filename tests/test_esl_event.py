@@ -951,6 +951,15 @@ def test_plain_event_of_no_bytes_is_an_event_without_headers(ESL, strict):
     assert (event.getType(), event.serialize(), event.firstHeader()) == ("CUSTOM", "\n", None)
 
 
+@pytest.mark.parametrize("names", [["DTMF"], ["DTMF", "TALK"], ["DTMF", "DTMF"], ["FOO", "DTMF"]])
+def test_array_of_names_in_json_is_no_type(ESL, strict, names):
+    payload = json.dumps({"Event-Name": names}).encode()
+    with wires(ESL) as wire_of:
+        said = b"Content-Type: text/event-json\nContent-Length: %d\n\n%b" % (len(payload), payload)
+        event = wire_of(said).con.recvEvent()
+    assert event.getType() == "CUSTOM"
+
+
 @pytest.mark.parametrize("text", ["null", "true", "[]", '["x"]', "5", "{}"])
 def test_json_event_that_is_no_object_is_an_event_without_headers(ESL, strict, text):
     with wires(ESL) as wire_of:
@@ -1022,3 +1031,125 @@ def test_captured_json_events_read_as_their_lists_do(ESL, strict):
                     assert reading(event, ["event-NAME", "_body"]) == reading(listed, ["event-NAME", "_body"])
                 wire.con.disconnect()
                 other.con.disconnect()
+
+
+# What was received is read where it stands
+
+
+def received(module: Any, stream: bytes) -> Any:
+    """The frames of a stream, each as an event that nobody has looked at."""
+    decoder = module.MessageDecoder(module._KINDS, module.Message)
+    decoder.feed(stream)
+    return [module.ESLevent._received(message) for message in decoder]
+
+
+def all_of(event: Any, names: list[str]) -> Any:
+    headers = {name: [event.getHeader(name), event.getHeader(name, 0), event.getHeader(name, 1)] for name in names}
+    shown = [event.serialize(format) for format in ("plain", "json", "xml")]
+    return event.getType(), event.getBody(), headers, names_of(event), shown
+
+
+@pytest.mark.parametrize(
+    "name", ["churn_plain", "churn_json", "churn_xml", "calls_sip", "calls_sip_json", "callcenter"]
+)
+def test_reading_makes_no_list_of_headers(ESL, strict, name):
+    stream = lzma.decompress((DATA / "captures" / f"{name}.esl.xz").read_bytes())[:300_000]
+    lazy, listed = received(ESL, stream), received(ESL, stream)
+    assert len(lazy) > 20
+    for event, other in zip(lazy, listed, strict=True):
+        other._headers()
+        asked = ["Event-Name", "event-subclass", "no such name", "_body", "Content-Type", *names_of(other)[:9]]
+        assert all_of(event, asked) == all_of(other, asked)
+        assert event._list is None, event.serialize()
+        assert event.addHeader("Added", "x")
+        assert event._list is not None
+        assert (event.getHeader("added"), event.getType()) == ("x", other.getType())
+
+
+TEXTS = [
+    *('""', '"x"', '"a|:b"', '"ARRAY::a|:b"', '"ARRAY::"', r'"\u0041RRAY::a|:b"', '"CUSTOM"', '"DTMF"', '"a[0]"'),
+    *(r'"\ud800"', r'"\uD83D\uDE00"', r'"\\ud"', r'"\u001b"', r'"a\"b\\"', '"x\ty"', '"é"', '"{"', '"\udce9"', '":"'),
+]
+ODD_VALUES = [
+    *("1", "01", "-", "null", "true", "NaN", "Infinity", "{}", '{"a":"b"}', '{"a":[}', "[1]", '["a",["b"]]', '["a",2]'),
+    *("[]", '["a"]', '["","b"]', '["a|:b","c"]', '["ARRAY::x","y"]', '[ "a" ,\n"b"]', r'["\ud800","b"]', '["a" "b"]'),
+]
+ODD_NAMES = [
+    '"_body"',
+    '"_BODY"',
+    r'"_\u0062ody"',
+    '"A[1]"',
+    r'"\u0041"',
+    r'"a\"b"',
+    '""',
+    '"é"',
+    '"A:b"',
+    '"EVENT-NAME"',
+]
+MEMBERS = st.tuples(
+    st.sampled_from(['"Event-Name"', '"event-name"', '"A"', '"a"', '"B"', '"C"', *ODD_NAMES]),
+    st.sampled_from(["", " ", "\n\t"]),
+    st.one_of(st.sampled_from(TEXTS), st.sampled_from(['["a","b"]', '["a","","c"]', *ODD_VALUES])),
+)
+PAYLOADS = st.builds(
+    lambda members, before, after: (
+        f"{before}{{{','.join(f'{name}:{blank}{value}' for name, blank, value in members)}{after}"
+    ),
+    st.lists(MEMBERS, max_size=7),
+    st.sampled_from(["", " ", "\x0b"]),
+    st.sampled_from(["}", " }", "} x", "}\\ud800", ",}", ""]),
+)
+ASKED = ["Event-Name", "A", "a", "b", "C", "_body", "_BODY", "A[1]", "", "é", 'a"b', "A:b", "none", "event-name"]
+
+
+@examples(400)
+@given(PAYLOADS, st.permutations(ASKED))
+def test_any_json_is_looked_up_as_in_a_list(both, payload, asked):
+    data = payload.encode("utf-8", "surrogateescape")
+    stream = b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(data), data)
+    shown = []
+    for package in both:
+        module = part(package, "ESL")
+        (lazy,), (listed,), (typed,) = (received(module, stream) for _ in range(3))
+        listed._headers()
+        shown.append(all_of(listed, asked))
+        assert all_of(lazy, asked) == shown[-1]
+        assert (typed.getType(), typed.getBody(), typed.getHeader(asked[0])) == (
+            shown[-1][0],
+            shown[-1][1],
+            listed.getHeader(asked[0]),
+        )
+    assert shown[0] == shown[1]
+    ours, theirs = (package.Event.from_payload(data, "json") for package in both)
+    assert [ours._lone(name) for name in asked] == [theirs._lone(name) for name in asked]
+    assert ours._survey() == theirs._survey()
+
+
+FRAME_LINES = st.sampled_from(
+    [
+        *(b"A: 1", b"a: 2", b"B:", b"B: x%20y", b"C: ARRAY::a|:b", b"C[0]: z", b"_body: text", b"_BODY: text", b": e"),
+        *(b"Event-Name: DTMF", b"event-name: X", b"Reply-Text: +OK", b"\xff: \xe9", b"T: \t x", b"nothing", b"A:b: c"),
+    ]
+)
+
+
+@examples(200)
+@given(
+    st.sampled_from([b"command/reply", b"api/response", b"log/data", b"text/event-xml", b"text/unknown"]),
+    st.lists(FRAME_LINES, max_size=6),
+    st.one_of(st.none(), st.binary(max_size=9)),
+    st.permutations([*ASKED, "B", "T", "Reply-Text", "Content-Type", "\udcff"]),
+)
+def test_any_frame_is_looked_up_as_in_a_list(both, kind, lines, body, asked):
+    if kind == b"text/event-xml" and body is None:
+        body = b""
+    length = [] if body is None else [b"Content-Length: %d" % len(body)]
+    stream = b"\n".join([b"Content-Type: " + kind, *lines, *length]) + b"\n\n" + (body or b"")
+    shown = []
+    for package in both:
+        module = part(package, "ESL")
+        (lazy,), (listed,) = (received(module, stream) for _ in range(2))
+        listed._headers()
+        shown.append(all_of(listed, asked))
+        assert all_of(lazy, asked) == shown[-1]
+    assert shown[0] == shown[1]

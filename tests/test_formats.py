@@ -977,3 +977,224 @@ def test_to_json_of_what_is_rare_is_the_same_on_both_cores(both, payload):
         assert json.loads(second.to_json()) == second.to_dict()
         written.append(second.to_json())
     assert written[0] == written[1]
+
+
+# Text that anything takes: `errors` of look-ups
+
+
+NOT_UTF8 = [
+    ("plain", b"A: Jos\xe9\nB\xfe: %FF%C3%A9 %ed%a0%80\nE: \nArr: ARRAY::\xff|:x\nU: \xc3\xa9\n\nbody\xff"),
+    (
+        "json",
+        b'{"A":"Jos\xe9","B\xfe":"\xff\xc3\xa9 \xed\xa0\x80","E":"","Arr":["\xff","x"],"U":"\\u00e9","_body":"\xff"}',
+    ),
+]
+REPLACED = {"A": "Jos\ufffd", "B\ufffd": "\ufffdé \ufffd\ufffd\ufffd", "E": "", "Arr": "ARRAY::\ufffd|:x", "U": "é"}
+KEPT = {"A": "Jos\udce9", "B\udcfe": "\udcffé \udced\udca0\udc80", "E": "", "Arr": "ARRAY::\udcff|:x", "U": "é"}
+
+
+@pytest.mark.parametrize(("format", "payload"), NOT_UTF8)
+@pytest.mark.parametrize("first", ["get", "select", "asdict", "len", "absent"])
+def test_look_ups_replace_or_keep_bytes_that_are_not_utf8(esl, format, payload, first):
+    event = esl.Event.from_payload(payload, format)
+    event.asdict() if first == "asdict" else event.get("absent") if first == "absent" else None
+    assert first != "len" or len(event) == 5
+    for name, kept, replaced in zip(KEPT, KEPT.values(), REPLACED.values(), strict=True):
+        assert event.get(name) == event.get(name, errors="surrogateescape") == event[name] == kept
+        assert event.get(name, errors="replace") == event.get(name, None, errors="replace") == replaced
+        assert event.get(name, "default", errors="replace") == replaced
+        replaced.encode()
+    assert event.select(*KEPT) == event.select(*KEPT, errors="surrogateescape") == tuple(KEPT.values())
+    assert event.select(*KEPT, "absent", errors="replace") == (*REPLACED.values(), None)
+    assert event.select(errors="replace") == ()
+    assert event.asdict() == event.asdict(errors="surrogateescape") == dict(event) == KEPT
+    assert list(event.asdict(errors="replace").items()) == list(REPLACED.items())
+    assert event.asdict(errors="replace") is not event.asdict(errors="replace")
+    assert event.asdict() == KEPT
+    json.dumps(event.asdict(errors="replace"), ensure_ascii=False).encode()
+
+
+def test_other_frames_and_xml_are_replaced_alike(esl):
+    frame = b"Content-Type: command/reply\nReply-Text: +OK Jos\xe9\n\n"
+    (reply,) = decode(esl, frame)
+    made = esl.CommandReply(frame)
+    xml = esl.Event.from_payload(b"<event><headers><A>%E9</A></headers></event>", "xml")
+    for message, name, kept in (
+        (reply, "Reply-Text", "+OK Jos\udce9"),
+        (made, "reply-text", "+OK Jos\udce9"),
+        (xml, "A", "\udce9"),
+    ):
+        assert message.get(name) == kept
+        assert message.get(name, errors="replace") == kept[:-1] + "\ufffd"
+        assert message.select(name, errors="replace") == (kept[:-1] + "\ufffd",)
+        assert kept[:-1] + "\ufffd" in message.asdict(errors="replace").values()
+
+
+def test_the_default_of_a_look_up_is_returned_as_it_is(esl):
+    event = esl.Event.build("DTMF")
+    for default in ("\udce9", b"\xff", ["\udce9"], 5, None):
+        assert event.get("absent", default, errors="replace") is default
+        assert event.get("absent", default) is default
+
+
+def test_names_that_become_one_are_one_in_asdict(esl):
+    event = esl.Event.from_payload(b"A\xff: 1\nA\xfe: 2\nEvent-Name: B\nEvent-Name: C\n\n", "plain")
+    assert event.asdict(errors="replace") == {"A\ufffd": "1", "Event-Name": "C"}
+    assert event.get("A\xfe", errors="replace") is None
+    assert event.get("A\udcfe", errors="replace") == "2"
+
+
+@pytest.mark.parametrize("errors", ["strict", "ignore", "", "Replace", None, 5])
+def test_other_error_modes_of_look_ups_are_refused(esl, errors):
+    event = esl.Event.build("DTMF")
+    message = r"^errors is .*, expected 'replace' or 'surrogateescape'$"
+    for name in ("Event-Name", "absent"):
+        with pytest.raises(ValueError, match=message):
+            event.get(name, errors=errors)
+        with pytest.raises(ValueError, match=message):
+            event.get(name, "default", errors=errors)
+        with pytest.raises(ValueError, match=message):
+            event.select(name, errors=errors)
+    with pytest.raises(ValueError, match=message):
+        event.asdict(errors=errors)
+    for wrong in (lambda: event.get("A", None, "replace"), lambda: event.asdict("replace")):
+        with pytest.raises(TypeError):
+            wrong()
+
+
+def test_the_name_of_a_mode_may_be_another_object(esl):
+    event = esl.Event.from_payload(b"A: \xff\n\n", "plain")
+    for mode, text in (("surrogate", "\udcff"), ("repl", "\ufffd")):
+        errors = "".join([mode, "escape" if mode == "surrogate" else "ace"])
+        assert event.get("A", errors=errors) == event.select("A", errors=errors)[0] == text
+        assert event.asdict(errors=errors) == {"A": text}
+
+
+@given(
+    fields=st.lists(
+        st.tuples(
+            st.sampled_from([b"A", b"a", b"B\xff", b"B\xfe", b"Event-Name", "é".encode(), b"\xc3"]),
+            st.sampled_from(
+                [b"1", b"\xff", b"%FE", b"%C3%A9", b"\xc3", b"x%ED%A0%80y", b"\xf0\x9f\x98\x80", b"%F0%9F%98"]
+            ),
+        ),
+        max_size=6,
+    )
+)
+def test_replaced_look_ups_are_the_others_replaced(both, fields):
+    def replaced(text):
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+    payload = b"".join(name + b": " + value + b"\n" for name, value in fields) + b"\n"
+    for package in both:
+        event = package.Event.from_payload(payload, "plain")
+        kept = event.asdict()
+        wanted = {}
+        for name, value in kept.items():
+            wanted.setdefault(replaced(name), replaced(value))
+        assert list(event.asdict(errors="replace").items()) == list(wanted.items())
+        assert event.select(*kept, errors="replace") == tuple(map(replaced, kept.values()))
+        assert [event.get(name, errors="replace") for name in kept] == list(map(replaced, kept.values()))
+        assert event.asdict(errors="replace").items() <= event.to_dict().items()
+
+
+# serialize("json"), which takes the way of to_json where that says the same
+
+
+def json_member_by_member(event):
+    """The payload as eslcodec/render.py describes it; None if it has to be refused."""
+    fields, body = event._fields(), event.body
+    if body is not None and fields and fields[-1] == ("Content-Length", str(len(body))):
+        fields = fields[:-1]
+    if any(name.isascii() and name.lower() == "_body" for name, _ in fields):
+        return None
+    if body is not None:
+        fields = [*fields, ("Content-Length", str(len(body))), ("_body", to_text(body))]
+    members = [
+        json.dumps(name, ensure_ascii=False) + ":" + json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for name, value in fields
+    ]
+    return ("{" + ",".join(members) + "}").encode("utf-8", "surrogateescape")
+
+
+def assert_written_member_by_member(esl, event):
+    wanted = json_member_by_member(event)
+    if wanted is None:
+        with pytest.raises(esl.InvalidCommand, match=r"^header name '_[a-zA-Z]{4}' cannot be written in JSON"):
+            event.serialize("json")
+    else:
+        assert event.serialize("json") == wanted
+
+
+SERIALIZED_NAMES = st.sampled_from(
+    [
+        b"A",
+        b"A",
+        b"B",
+        b"C",
+        b"Event-Name",
+        b"Content-Length",
+        b"content-length",
+        b"_body",
+        b"_Body",
+        b"x_body",
+        b"N\xff",
+        b"",
+    ]
+)
+SERIALIZED_VALUES = st.one_of(
+    st.sampled_from([b"", b"1", b"5", b"%35", b"x", b"%FF", b"\xe9", b"%C3%A9", b"%22%5Cud800%01%7F", b"ARRAY::a|:b"]),
+    st.sampled_from([b"ARRAY%3A%3Aa%7C%3A%FF", b"ARRAY::a", b"\\ud800", b"%E2%80%A8", b" 1", b"1 ", b"0", b"3"]),
+)
+ONES, HELLO, NO_BODY = [[b"1"] * 5] * 3, [b"hello"] * 4, [b""] * 4
+
+
+@given(
+    names=st.lists(SERIALIZED_NAMES, max_size=5),
+    values=st.lists(st.lists(SERIALIZED_VALUES, min_size=5, max_size=5), min_size=1, max_size=4),
+    line_end=st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"]),
+    separator=st.sampled_from([b": ", b": ", b": ", b":"]),
+    bodies=st.lists(
+        st.sampled_from([b"", b"", b"hello", b"abc", b"\xff", "é".encode(), b'"\\\x00', b"\n\n"]),
+        min_size=4,
+        max_size=4,
+    ),
+    own_length=st.sampled_from(["", "last", "first"]),
+)
+@example(names=[b"A"], values=ONES, line_end=b"\n", separator=b": ", bodies=HELLO, own_length="last")
+@example(names=[b"A"], values=ONES, line_end=b"\n", separator=b": ", bodies=HELLO, own_length="first")
+@example(names=[], values=ONES, line_end=b"\n", separator=b": ", bodies=HELLO, own_length="last")
+@example(names=[b"A", b"A"], values=ONES, line_end=b"\n", separator=b": ", bodies=NO_BODY, own_length="")
+@example(names=[b"A"], values=[*ONES, [b"%FF"] * 5], line_end=b"\n", separator=b": ", bodies=NO_BODY, own_length="")
+def test_serialized_json_is_what_member_by_member_gives(both, names, values, line_end, separator, bodies, own_length):
+    payloads = []
+    for row, body in zip(values, bodies, strict=False):
+        lines = [name + separator + value + line_end for name, value in zip(names, row, strict=False)]
+        length = b"Content-Length%b%d%b" % (separator, len(body), line_end)
+        lines = [*lines, length] if own_length == "last" else [length, *lines] if own_length == "first" else lines
+        payloads.append(b"".join(lines) + line_end + body)
+    for package in both:
+        decoder = package.Decoder()
+        decoder.feed(b"".join(map(support.plain, payloads * 2)))  # the second time it remembers
+        for event in (*decoder, *(package.Event.from_payload(payload, "plain") for payload in payloads)):
+            assert_written_member_by_member(package, event)
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_captured_events_are_serialized_member_by_member(esl, name):
+    for event in a_fifth_of([event for event in events_of(esl, name) if format_of(event) != "json"]):
+        if event.malformed is None:
+            assert_written_member_by_member(esl, event)
+
+
+def test_serialized_json_is_of_what_a_subclass_reads(esl):
+    class Mine(esl.Event):
+        __slots__ = ()
+
+        @property
+        def body(self):
+            return b"mine"
+
+    (event,) = decode(esl, support.plain(b"A: 1\nContent-Length: 5\n\nhello"))
+    mine = Mine(*event.__reduce__()[1])
+    assert mine.serialize("json") == b'{"A":"1","Content-Length":"5","Content-Length":"4","_body":"mine"}'

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from support import AUTH, OK, decode, decode_every_way, frame, pieces, plain, receive, take
+from hypothesis import given
+from hypothesis import strategies as st
+from support import AUTH, OK, decode, decode_every_way, examples, frame, outcome, pieces, plain, receive, snapshot, take
 
 
 def kinds(messages):
@@ -431,3 +433,156 @@ def test_what_is_too_much_stays_offered(esl):
     assert [message.frame for message in decoder] == [OK]
     with pytest.raises(ValueError, match="without get_buffer"):
         decoder.buffer_updated(0)
+
+
+# Heads as a switch writes them, and almost so
+
+USUAL = [
+    b"Content-Length: 12\nContent-Type: text/event-plain\n\nA: 1\n\nbody\n\n",
+    b'Content-Length: 12\nContent-Type: text/event-json\n\n{"A": "1"}\n\n',
+    b"Content-Length: 12\nContent-Type: text/event-xml\n\n<event/>    ",
+    b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n",
+    b"Content-Type: command/reply\nReply-Text: +OK\nJob-UUID: 1\n\n",
+    b"Content-Type: command/reply\nReply-Text: \n\n",
+]
+
+
+def seen_in_one_read_and_in_many(esl, data, **bounds):
+    """Messages, error and rest are the same; what they are."""
+    both = [outcome(esl.Decoder(**bounds), chunks) for chunks in ([data], pieces(data, 3))]
+    for seen in both:
+        seen["messages"] = [snapshot(message) for message in seen["messages"]]
+        if seen["error"]:
+            del seen["buffered"]  # pieces behind an error are not fed
+    assert both[0] == both[1]
+    return both[0]
+
+
+@pytest.mark.parametrize("head", USUAL)
+@pytest.mark.parametrize("byte", [b"", b"\n", b"\r", b":", b" ", b"0", b"\0", b"x"])
+def test_one_byte_more_or_less_in_a_usual_head_reads_the_same_at_once_and_bit_by_bit(esl, head, byte):
+    for at in range(len(head)):
+        for behind in (at, at + 1):  # put in, or in place of what is there
+            seen_in_one_read_and_in_many(esl, head[:at] + byte + head[behind:] + OK)
+
+
+@pytest.mark.parametrize("head", USUAL)
+def test_usual_head_may_be_as_long_as_its_bound(esl, head):
+    size = head.index(b"\n\n") + 2
+    assert seen_in_one_read_and_in_many(esl, head + OK[:1], max_header_bytes=size)["consumed"] == len(head)
+    assert seen_in_one_read_and_in_many(esl, head, max_header_bytes=size - 1)["error"][0] == "HeaderTooLarge"
+
+
+@pytest.mark.parametrize("head", USUAL[:3])
+def test_body_behind_a_usual_head_may_be_as_long_as_its_bound(esl, head):
+    assert seen_in_one_read_and_in_many(esl, head, max_body_bytes=12)["error"] is None
+    assert seen_in_one_read_and_in_many(esl, head, max_body_bytes=11)["error"][0] == "BodyTooLarge"
+
+
+@pytest.mark.parametrize("digits", [b"0", b"012", b"0000000012", b"00000000012", b"9999999999", b"99999999999"])
+def test_length_in_a_usual_head_is_the_number_that_it_is(esl, digits):
+    data = USUAL[0].replace(b"12", digits, 1)
+    seen = seen_in_one_read_and_in_many(esl, data)
+    if int(digits) <= 12:
+        assert (seen["error"] or [""])[0] in ("", "IncompleteFrame")
+        assert len(seen["messages"]) >= 1
+    else:
+        assert seen["error"][0] == "BodyTooLarge"
+
+
+# Where bytes lie until they are taken
+
+
+@pytest.mark.parametrize("way", ["feed", "receive"])
+@pytest.mark.parametrize("before", [b"", OK * 3])
+@pytest.mark.parametrize("behind", [b"", OK, OK[:7], OK * 50_000])
+def test_frame_of_megabytes_is_whole_and_what_follows_too(esl, way, before, behind):
+    large = frame(b"Content-Type: api/response", bytes(range(256)) * 10_000)
+    decoder = esl.Decoder()
+    frames = []
+    for chunk in pieces(before + large + behind, 300_000):
+        decoder.feed(chunk) if way == "feed" else receive(decoder, chunk)
+        frames += [message.frame for message in decoder]
+    rest = len(behind) % len(OK)
+    assert decoder.buffered == rest
+    decoder.feed(OK[rest:] + large)
+    frames += [message.frame for message in decoder]
+    assert b"".join(frames) == before + large + behind + OK[rest:] + large
+    assert len(frames) == len(before + behind + OK[rest:]) // len(OK) + 2
+
+
+def test_frame_of_megabytes_is_whole_while_its_window_is_held(esl):
+    large = frame(b"Content-Type: api/response", b"x" * 3_000_000)
+    decoder = esl.Decoder()
+    views = []
+    for chunk in pieces(large + OK, 60_000):
+        views.append(decoder.get_buffer(len(chunk)))
+        views[-1][: len(chunk)] = chunk
+        decoder.buffer_updated(len(chunk))
+    assert [message.frame for message in decoder] == [large, OK]
+    for view in views:
+        view[:10] = b"y" * 10
+    decoder.feed(OK)
+    assert [message.frame for message in decoder] == [OK]
+
+
+def test_kept_frame_of_megabytes_does_not_change(esl):
+    decoder = esl.Decoder()
+    kept = []
+    for number in range(3):
+        large = frame(b"Content-Type: api/response", b"%d" % number * 1_500_000)
+        for chunk in pieces(large, 200_000):
+            receive(decoder, chunk)
+        kept += decoder
+    assert [set(message.body) for message in kept] == [{48}, {49}, {50}]
+
+
+MIXED = b"".join(
+    frame(b"Content-Type: " + kind, body)
+    for kind, body in [
+        (b"command/reply\nReply-Text: +OK", None),
+        (b"text/event-plain", b"Event-Name: A\nB: 1\n\n" + b"b" * 700),
+        (b"api/response", b"\n" * 5_000),
+        (b"log/data", b"line"),
+        (b"text/event-json", b'{"A":"' + b"j" * 2_000 + b'"}'),
+    ]
+    * 4
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["feed", "feed", "copy", "receive", "offer"]),
+            st.sampled_from([0, 1, 40, 1_000, 1_023, 1_024, 1_025, 2_500, 9_000, 30_000]),
+            st.sampled_from([0, 1, 2, 99]),
+        ),
+        min_size=1,
+        max_size=25,
+    )
+)
+@examples(200)
+def test_bytes_come_out_in_order_however_they_go_in_and_whenever_they_are_taken(esl, steps):
+    decoder = esl.Decoder()
+    frames = []
+    at = 0
+    for way, size, taken in steps:
+        chunk = MIXED[at : at + size]
+        if way == "offer":
+            decoder.get_buffer(size)  # and nothing comes
+            chunk = b""
+        elif way == "receive":
+            receive(decoder, chunk)
+        else:
+            decoder.feed(chunk if way == "feed" else bytearray(chunk))
+        at += len(chunk)
+        for _ in range(taken):
+            if (message := decoder.next_message()) is None:
+                break
+            frames.append(message.frame)
+        assert decoder.buffered + sum(map(len, frames)) == decoder.buffered + decoder.consumed == at
+    frames += [message.frame for message in decoder]
+    assert b"".join(frames) == MIXED[: at - decoder.buffered]
+    assert frames == [message.frame for message in decode(esl, MIXED)][: len(frames)]
+    decoder.feed(MIXED[at:])
+    assert len(frames) + len(list(decoder)) == 20

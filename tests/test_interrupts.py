@@ -46,7 +46,9 @@ def check_next(esl: ModuleType, fs: Any, tag: str) -> bool:
     return bool(text == tag)
 
 
-def raise_at(step: int, file: str) -> tuple[Callable[[FrameType, str, Any], Any], list[str]]:
+def raise_at(
+    step: int, file: str, raised: type[BaseException] = Interrupt
+) -> tuple[Callable[[FrameType, str, Any], Any], list[str]]:
     """A tracer that raises once, at the `step`th line that runs in `file`; and where that was."""
     left, where = [step], []
 
@@ -57,7 +59,7 @@ def raise_at(step: int, file: str) -> tuple[Callable[[FrameType, str, Any], Any]
             left[0] -= 1
             if left[0] == 0:
                 where.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
-                raise Interrupt
+                raise raised
         return trace
 
     return trace, where
@@ -107,6 +109,40 @@ def test_an_exception_at_any_line_of_a_call_gives_no_wrong_reply(
                     assert fs.bgapi("echo", f"c{step}").result(timeout=5).text == f"c{step}"
         assert step > 30
         assert set(echoes(switch).values()) == {1}
+
+
+@pytest.mark.parametrize("raised", [TimeoutError, ConnectionResetError])
+def test_an_exception_as_sockets_have_it_loses_nothing_that_was_received(
+    esl: ModuleType, raised: type[BaseException]
+) -> None:
+    """A signal's handler may raise what a read raises that finds nothing, or fails, also just after a read."""
+    file = str(support.part(esl, "sync").__file__)
+    before = sys.gettrace()
+    with Emulator() as switch:
+        step, more = 0, True
+        while more:
+            step += 1
+            with esl.connect(switch.host, switch.port, caretaker=False) as fs:
+                fs.subscribe("DTMF", timeout=5)
+                switch.wait_for(lambda: switch.listeners)
+                switch.fire("DTMF", {"Tag": "first"})
+                support.until(fs._link._more_waits)
+                trace, where = raise_at(step, file, raised)
+                sys.settrace(trace)
+                got = None
+                try:
+                    got = fs.next_event(timeout=5)
+                except (OSError, esl.ESLError):
+                    pass
+                finally:
+                    sys.settrace(before)
+                more = bool(where)
+                taken = fs.connection.received_events and not fs.connection.queue  # and what it was for was interrupted
+                if got is None and not taken and fs.connection.end is None:
+                    got = fs.next_event(timeout=5)
+                assert taken or got is not None or fs.connection.end is not None, where
+                assert got is None or got["Tag"] == "first"
+        assert step > 15
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a socket that nobody had yet closes so

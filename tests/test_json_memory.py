@@ -247,7 +247,7 @@ def test_event_of_as_many_names_as_are_remembered_is_read(both, count):
 
 
 def test_more_names_and_values_than_there_is_room_for_are_read_and_forgotten(both):
-    """Enough of both for all to be forgotten, more than once, while events are kept that were read by it."""
+    """Enough of both for what is remembered to be given up, more than once, while events that it read are kept."""
     compiled, python = both
     many = [(f"n{number}", "v" * 30 + str(number)) for number in range(4000)]
     payloads = [written([("A", str(turn)), *many[turn::2]]) for turn in range(2)]
@@ -261,7 +261,7 @@ def test_more_names_and_values_than_there_is_room_for_are_read_and_forgotten(bot
         receive(decoder, b"".join(map(framed, payloads)))
         events = list(decoder)
         assert [list(event.asdict().items()) for event in events] == wanted
-        kept = kept if kept else events
+        kept = kept or events
         refused += 2000  # values of the first two
     assert [READING["get"](event) for event in kept] == one_by_one(python, payloads, "get")
     assert [event.to_json() for event in kept] == one_by_one(python, payloads, "to_json")

@@ -130,7 +130,7 @@ def test_what_owns_a_buffer_does_not_open_it_again_when_its_memory_is_gone(esl):
     view.release()
     assert len(memoryview(owner)) >= 64 << 10  # it is still there
     decoder.buffer_updated(0)
-    decoder.feed(b"x" * (20 << 20))  # which moves everything
+    decoder.feed(bytearray(20 << 20))  # which moves everything
     if esl.__impl__ == "python" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         assert len(memoryview(owner)) >= 64 << 10  # memory that it keeps
         return

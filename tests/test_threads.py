@@ -15,6 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -70,6 +71,9 @@ def answers(count: int, ask: Callable[[Any], Any], message: Any) -> list[Any]:
 PAYLOADS = {
     "plain": b"Event-Name: A\nEvent-Name: DTMF\nvariable_x: a%20b\nlist: ARRAY::1|:2\nX-x: 1\nx-X: 2\n\nbody",
     "json": b'{"Event-Name":"DTMF","variable_x":"a \\"b\\"","list":["1","2"],"X-x":"1","x-X":"2","_body":"body"}',
+    "flat json": b'{"Event-Name":"DTMF","list":["1","2"],"n":5,"t":true,"caller":"Jos\xe9"}',
+    "nested json": b'{"Event-Name":"DTMF","list":{"a":[1]},"n":[[]]}',
+    "repeated json": b'{"Event-Name":"DTMF","list":"1","Event-Name":"B","list":"2"}',
     "xml": b"<event><headers><Event-Name>DTMF</Event-Name><variable_x>a%20b</variable_x></headers></event>",
     "malformed json": b'{"Event-Name":"DTMF"',
     "malformed xml": b"<event><headers>",
@@ -101,6 +105,31 @@ def test_one_reader_method_from_many_threads_at_once(esl, name, verb):
     for _ in range(5 * FACTOR):
         fresh, message = decode(esl, event_of(name) * 2)
         assert answers(4, ask, message) == [ask(fresh)] * 4
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_other_reader_methods_from_many_threads_at_once(esl, name):
+    asks = [
+        lambda message: message.get("list"),
+        lambda message: message.asdict(),
+        lambda message: message.select("absent", "Event-Name", errors="replace"),
+        lambda message: message.pairs(),
+        lambda message: (message.sequence, message.name),
+        lambda message: message.to_dict(),
+        lambda message: message.asdict(errors="replace"),
+    ]
+    (fresh,) = decode(esl, event_of(name))
+    wanted = [ask(fresh) for ask in asks]
+    for _ in range(5 * FACTOR):
+        (message,) = decode(esl, event_of(name))
+        got: list[Any] = [None] * len(asks)
+
+        def answer(at: int, message: Any = message, got: list[Any] = got) -> None:
+            got[at] = asks[at](message)
+
+        together(*[partial(answer, at) for at in range(len(asks))])
+        assert got == wanted
+        assert [ask(message) for ask in asks] == wanted
 
 
 def test_messages_that_share_what_a_decoder_remembers_are_read_at_once(esl):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import OK, decode_every_way, to_text
+from support import OK, decode_every_way, examples, part, to_text
 
 
 def framed(payload):
@@ -453,3 +453,153 @@ def test_look_ups_in_any_order_equal_the_eager_reading(both, names, order):
             key = name if name in eager else folded.get("".join(c.lower() if c.isascii() else c for c in name))
             assert e.get(name) == eager.get(key)
             assert (name in e) == (key is not None)
+
+
+# What is written as a switch writes it is read without expat, to the same
+
+
+USUAL = document(
+    line(b"Event-Name", b"DTMF") + line(b"A", b"1") + line(b"A", b"%C3%A9|:2") + line(b"B-2", b"") + line(b"a", b"x"),
+    b"  <Content-Length>14</Content-Length>\n  <body>a&amp;&#xE9;\n\xc3\xa9 &lt;b&gt;&#33;c\n  </body>\n",
+)
+
+
+def read_by_expat(esl, payload):
+    core = part(esl, "_codec_py")
+    fields, body, fault = core.read_payload(core.XML, payload)
+    return [(name, part(esl, "_json").joined(value)) for name, value in fields], fields, body, fault
+
+
+def assert_read_as_by_expat(esl, payload):
+    pairs, fields, body, fault = read_by_expat(esl, payload)
+    e = quick(esl, payload)
+    for name in ("A", "B-2", "b-2", "a", "event-name", "Event-Name", "Content-Length", "CONTENT-length", "absent"):
+        exact = [value for other, value in pairs if other == name]
+        spelled = next((other for other, _ in pairs if other.lower() == name.lower()), None)
+        same = exact or [value for other, value in pairs if other == spelled]
+        wanted = None if not same else same[-1] if "Event-Name" in (name if exact else spelled) else same[0]
+        assert e.get(name) == wanted, name
+        assert e._last(name) == (same[-1] if same else None), name
+    assert (e.pairs(), e.body, why(e)) == (pairs, body, fault)
+    first = {}
+    for name, value in pairs:
+        if name not in first or name == "Event-Name":
+            first[name] = value
+    assert [*e.asdict().items()] == [*first.items()]
+    key = "A" if "A" in first else next((name for name in first if name in ("A", "a")), None)
+    values = [
+        part(esl, "_codec_py").split_array(value) if isinstance(value, str) else value
+        for name, value in fields
+        if name == key
+    ]
+    assert e.getlist("A") == [item for value in values for item in ([value] if isinstance(value, str) else value)]
+
+
+def test_usual_payload_has_all_its_parts(esl):
+    e = event(esl, USUAL)
+    assert e.pairs() == [
+        *(("Event-Name", "DTMF"), ("A", "ARRAY::1|:\u00e9|:2"), ("B-2", ""), ("a", "x"), ("Content-Length", "14")),
+    ]
+    assert e.body == "a&\u00e9\n\u00e9 <b>!c\n".encode()
+    assert_read_as_by_expat(esl, USUAL)
+
+
+@pytest.mark.parametrize(
+    "byte", [b"", b"<", b">", b"&", b"/", b"\n", b"\r", b" ", b"0", b"x", b"\xc3", b"\x7f", b"\x01", b"]"]
+)
+def test_one_byte_more_or_less_is_read_as_by_expat(esl, byte):
+    for at in range(len(USUAL)):
+        for behind in (at, at + 1):
+            assert_read_as_by_expat(esl, USUAL[:at] + byte + USUAL[behind:])
+
+
+@pytest.mark.parametrize("end", range(len(USUAL)))
+def test_payload_that_is_cut_is_read_as_by_expat(esl, end):
+    assert_read_as_by_expat(esl, USUAL[:end])
+
+
+REFERENCES = [
+    *(
+        b"amp",
+        b"lt",
+        b"gt",
+        b"quot",
+        b"apos",
+        b"AMP",
+        b"nbsp",
+        b"",
+        b"#",
+        b"#x",
+        b"#X41",
+        b"#65",
+        b"#x41",
+        b"#x9",
+        b"#xD",
+    ),
+    *(b"#x0", b"#x1F", b"#x20", b"#x7F", b"#x7FF", b"#x800", b"#xD7FF", b"#xD800", b"#xDFFF", b"#xE000", b"#xFFFD"),
+    *(b"#xFFFE", b"#xFFFF", b"#x10000", b"#x1FFFE", b"#x10FFFF", b"#x110000", b"#1114111", b"#1114112", b"#00000065"),
+    *(b"#x0000041", b"#x00000041", b"#6a", b"#xg", b"amp ", b" amp"),
+]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("end", [b";", b""])
+def test_references_are_those_of_xml(esl, reference, end):
+    text = b"a&" + reference + end + b"b"
+    body = b"  <Content-Length>%d</Content-Length>\n  <body>%b</body>\n"
+    for length in (0, 1, 2, 3, 4, 999, 10**18, 10**19):
+        assert_read_as_by_expat(esl, document(line(b"A", b"1"), body % (length, text)))
+    assert_read_as_by_expat(esl, document(line(b"A", text)))
+
+
+TEXTS = [
+    *(b"\xef\xbf\xbd", b"\xef\xbf\xbe", b"\xef\xbf\xbf", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xf4\x90\x80\x80"),
+    *(
+        b"\xc2\x85",
+        b"\xf0\x9f\xbf\xbe",
+        b"]]>",
+        b"]]&gt;",
+        b"\r\n",
+        b"\t",
+        b"\x0b",
+        b"\x7f",
+        b"<b/>",
+        b"<!-- -->",
+        b"<![CDATA[x]]>",
+    ),
+    *(b" ", b"", b"x" * 40 + b"\n" + b"y" * 40, b"\xc3", b"\xa9"),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_are_those_of_xml(esl, text):
+    body = b"  <Content-Length>90</Content-Length>\n  <body>%b</body>\n" % text
+    assert_read_as_by_expat(esl, document(line(b"A", b"1"), body))
+    assert_read_as_by_expat(esl, document(line(b"A", text), body))
+    assert_read_as_by_expat(esl, document(line(b"A", b"x" * 30 + text)))
+
+
+NAMED = st.sampled_from(
+    [
+        *(b"A", b"a", b"A", b"B-2", b"Event-Name", b"event-name", b"Core-UUID", b"Event-Sequence", b"Content-Length"),
+        *(b"Event-Date-Timestamp", b"x_1.y", b"-x", b"1x", b"x:y", b"\xc3\xa9", b"a b", b"headers", b"body"),
+    ]
+)
+
+
+@given(
+    headers=st.lists(
+        st.tuples(NAMED, st.sampled_from([b"", b"1", b"DTMF", b"ARRAY::a|:b", b"%25", b"|:"])), max_size=8
+    ),
+    length=st.sampled_from([None, b"", b"0", b"3", b" 3 ", b"+3", b"3.0", b"\xd9\xa3", b"0003"]),
+    body=st.sampled_from([None, b"", b"body", b"b&#xE9;y\n  "]),
+    swapped=st.booleans(),
+)
+@examples(200)
+def test_any_headers_and_body_are_read_as_by_expat(esl, headers, length, body, swapped):
+    rest = [
+        *([] if length is None else [b"  <Content-Length>%b</Content-Length>\n" % length]),
+        *([] if body is None else [b"  <body>%b</body>\n" % body]),
+    ]
+    payload = document(b"".join(line(*header) for header in headers), b"".join(rest[::-1] if swapped else rest))
+    assert_read_as_by_expat(esl, payload)

@@ -26,7 +26,7 @@ CORE = "eslcodec._codec_c"
 ON_PURPOSE = [  # what differs, as regular expressions behind the core's name
     r"__(impl|build)__",
     r"(FRAME|FRAME_ENCODED|PLAIN|JSON|XML|read_payload|replaces|split_array|to_json|to_mapping)",  # the twin's own
-    r"(Budget|EXPECTED|JsonMemo|JsonPayload|KnownDicts|Memo|Messages|Store|Template|Window)",  # the compiled core's own
+    r"(Budget|EXPECTED|JsonMemo|JsonPayload|KnownDicts|Memo|Messages|Store|Template|Window|XmlPayload)",  # C's own
     r"(\w+\.)?(__test__|__(reduce|setstate)_cython__)",  # Cython's
     r"\w+\._[a-z]\w*",
     r"Message\.__reversed__",  # None there, and inherited here

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -14,15 +12,14 @@ from .. import Decoder, Event, InvalidCommand, MalformedPayload, Message, Protoc
 from ..subscriptions import event_name
 from .files import label, reading
 from .names import check_names, unknown_option
-from .text import is_terminal, listing, write_bytes
+from .text import is_terminal, json_line, listing, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @click.command(short_help="List the messages of a recorded stream.")
 @click.argument("file")
-@click.option("--ndjson", is_flag=True, help="One JSON object of all headers a line.")
+@click.option("--ndjson", is_flag=True, help="One JSON object a line, arrays as lists, the body as _body.")
 @click.option(
     "--to",
     type=click.Choice(["ndjson", *_FORMATS]),
@@ -69,9 +66,10 @@ def decode(
             frame = _converted(message, to)
             kept += frame is None and message.malformed is None
             write_bytes(out, message.frame if frame is None else frame, watched)
+        elif to:
+            out.buffer.write(json_line(message) + b"\n")
         else:
-            lines = [_as_json(message)] if to else listing(f"{number:>7}", message, full)
-            out.writelines(f"{line}\n" for line in lines)
+            out.writelines(f"{line}\n" for line in listing(f"{number:>7}", message, full))
 
     try:
         with reading(file, out) as chunks:
@@ -133,15 +131,3 @@ def _decode_stream(
         raise click.ClickException(
             f"{label(file)}: after message {number}, at byte {decoder.consumed}: {error}"
         ) from error
-
-
-def _as_json(message: Message) -> str:
-    line = json.dumps(message.asdict())
-    if "\\ud" not in line:
-        return line
-    # Bytes that are not UTF-8 are lone surrogates in the dict, which strict readers of JSON refuse.
-    return json.dumps({_replaced(name): _replaced(value) for name, value in message.items()})
-
-
-def _replaced(text: str) -> str:
-    return _LONE_SURROGATE.sub("\ufffd", text)

@@ -10,6 +10,7 @@ import click
 
 from .. import ApiResponse, CommandReply, DisconnectNotice, Event, LogLine, Message, RudeRejection
 
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 _SHORT: Final = 120  # characters of a text that a line of the listing shows
 
 
@@ -75,10 +76,9 @@ def json_line(message: Message) -> bytes:
         b'{"Event-Name":"DTMF","Name":"\\\\u202eZo\\xc3\\xab\\\\u009b"}'
     """
     line = message.to_json()
-    text = line.decode()
-    if text.isprintable():
+    if line.translate(None, _PRINTABLE).decode().isprintable():  # a tenth of the time of asking for each character
         return line
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text).encode()
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line.decode()).encode()
 
 
 def shortened(text: str) -> str:
