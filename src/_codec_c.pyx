@@ -24,6 +24,7 @@ let other threads in: state is whole before, and looked at anew behind it.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -2086,13 +2087,19 @@ cdef class JsonPayload:
         cdef dict seen = {}
         cdef list repeated = []
         cdef Py_ssize_t i, distinct
+        cdef bytearray numbers
+        cdef char *known
+        if self.spans != NULL:  # all names are UTF-8, and stand as they are written
+            numbers = bytearray(JSON_NAMES)
+            known = PyByteArray_AS_STRING(numbers)
+            for i in range(self.count):
+                repeated.append(known[self.spans[i].name] != 0)
+                known[self.spans[i].name] = 1
+            return repeated
         for i in range(self.count):
-            if self.spans != NULL:
-                name = self.spans[i].name  # all are valid, and stand as they are written
-            else:
-                name = token_text(&self.members[i].name)
-                if replace:
-                    name = clean(name)
+            name = token_text(&self.members[i].name)
+            if replace:
+                name = clean(name)
             distinct = len(seen)
             PyDict_SetItem(seen, name, None)
             repeated.append(len(seen) == distinct)
@@ -2789,11 +2796,14 @@ cdef class JsonMemo:
         cdef Py_ssize_t count = 0
         cdef bint own = True, distinct = True
         cdef uint64_t shape = 0
+        cdef Span *span = self.spans
+        cdef Span *full = span + self.span_room
         if self.refusals >= JSON_REFUSALS:
             self.forget()
         if end - begin >= <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
             return False
         self.turn += 1
+        cdef uint64_t turn = self.turn
         while True:
             at += 1
             name = before.next
@@ -2812,19 +2822,23 @@ cdef class JsonMemo:
                 at = self.read_value(name, value, end, &own)
                 if at == NULL:
                     return False
-            if name.turn != self.turn or name == self.event_name:  # which is the last of several
-                distinct &= name.turn != self.turn
-                name.turn = self.turn
+            if name.turn != turn:
+                name.turn = turn
                 name.place = <uint32_t>count
             else:
                 distinct = False
-            if count == JSON_NAMES:
-                return False
-            if count == self.span_room:
+                if name == self.event_name:  # the last of several counts
+                    name.place = <uint32_t>count
+            if span == full:
+                if count >= JSON_NAMES:
+                    return False
                 self.more_spans()
-            self.spans[count].at = <uint32_t>(value - begin)
-            self.spans[count].size = <uint32_t>(at - value)
-            self.spans[count].name = name.number
+                span = self.spans + count
+                full = self.spans + self.span_room
+            span.at = <uint32_t>(value - begin)
+            span.size = <uint32_t>(at - value)
+            span.name = name.number
+            span += 1
             count += 1
             shape = (shape ^ name.number) * <uint64_t>0x9E3779B97F4A7C15
             before = name
@@ -2849,7 +2863,7 @@ cdef class JsonMemo:
         return True
 
     cdef int more_spans(self) except -1:
-        cdef Py_ssize_t room = 2 * self.span_room if self.span_room else 160
+        cdef Py_ssize_t room = min(2 * self.span_room if self.span_room else 128, JSON_NAMES)
         cdef Span *spans = <Span *>PyMem_Realloc(self.spans, room * sizeof(Span))
         if spans == NULL:
             raise MemoryError
