@@ -37,7 +37,7 @@ MEMO_VALUE_BYTES: Final = 4096
 MEMO_BYTES: Final = 64 << 10
 """The compiled core's way to the same: of so many names, none longer than the second, the value that came last, as the
 switch wrote it, none longer than the third and all together no longer than the last. With the objects that are made of
-them a switch's usual 250 names take some 60 KB, and the worst 1 MB. Bodies are never kept. Beside them eight dicts of
+them a switch's usual 250 names take some 60 KB, and the worst 2 MB. Bodies are never kept. Beside them eight dicts of
 events, and as many as 32 while `JSON_DICTS_BYTES_ALL` has room."""
 
 LAST_VALUES_BYTES: Final = 64 << 10
