@@ -295,11 +295,14 @@ def _receive(headers: HeaderList, name: str, value: str) -> None:
 def _copied(headers: HeaderList, body: bytes | None) -> HeaderList:
     """A copy, as the official module hands out what was received: each item pushed anew (spec A3.2)."""
     fields: list[Field] = []
+    found = headers.body
     for name, value in headers.fields():
         kept = value if isinstance(value, str) else _pushed(value)
         if kept:
             fields.append((name, kept))
-    return HeaderList(fields, headers.body if body is None else body)
+        if name == "_body" and found is None:  # an array, of which each item that is pushed becomes the body
+            found = _bytes(value[-1])
+    return HeaderList(fields, found if body is None else body)
 
 
 def _pushed(items: list[str]) -> list[str]:
@@ -780,7 +783,7 @@ class ESLevent(HeaderReader):
             self._settle()  # whether it can be read
             frame = self._frame
         body = None if frame is None else frame.payload if self._outer else frame.body
-        if frame is None or (body is None and "_body" in frame):
+        if frame is None or (body is None and ("_body" in frame or b"_body[" in frame.frame)):
             headers = self._headers()
             body = None if headers is None else headers.body
         return None if body is None else _str(body)

@@ -166,6 +166,7 @@ class Model:
             else:
                 for item in value:
                     copy.push(name, item)
+        copy.body = copy.body if self.body is None else self.body
         return copy
 
     # A3.3, A3.4

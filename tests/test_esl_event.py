@@ -951,6 +951,14 @@ def test_plain_event_of_no_bytes_is_an_event_without_headers(ESL, strict):
     assert (event.getType(), event.serialize(), event.firstHeader()) == ("CUSTOM", "\n", None)
 
 
+@pytest.mark.parametrize(("body", "read"), [(b"", "x"), (b"B", "B")])
+def test_last_item_of_an_array_that_is_called_body_is_the_body_if_there_is_no_other(ESL, strict, body, read):
+    payload = b"Event-Name: DTMF\n_body[1]: x\n\n" + body
+    with wires(ESL) as wire_of:
+        event = wire_of(plain(payload)).con.recvEvent()
+    assert (event.getBody(), event.getHeader("_body")) == (read, "x")
+
+
 @pytest.mark.parametrize("names", [["DTMF"], ["DTMF", "TALK"], ["DTMF", "DTMF"], ["FOO", "DTMF"]])
 def test_array_of_names_in_json_is_no_type(ESL, strict, names):
     payload = json.dumps({"Event-Name": names}).encode()
