@@ -513,9 +513,9 @@ def test_one_byte_more_or_less_is_read_as_by_expat(esl, byte):
             assert_read_as_by_expat(esl, USUAL[:at] + byte + USUAL[behind:])
 
 
-@pytest.mark.parametrize("end", range(len(USUAL)))
-def test_payload_that_is_cut_is_read_as_by_expat(esl, end):
-    assert_read_as_by_expat(esl, USUAL[:end])
+def test_payload_that_is_cut_is_read_as_by_expat(esl):
+    for end in range(len(USUAL)):
+        assert_read_as_by_expat(esl, USUAL[:end])
 
 
 REFERENCES = [
