@@ -1064,7 +1064,7 @@ CLEAN_TEXT = st.text("abcxyzABC_0189", min_size=1, max_size=8).map("w".__add__)
 def headers_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     value = st.one_of(text, st.integers(-(2**63), 2**63 - 1), st.booleans(), st.lists(text, min_size=1, max_size=3))
     return st.lists(
-        st.tuples(text, value), max_size=3, unique_by=lambda pair: pair[0] if text is CLEAN_TEXT else object()
+        st.tuples(text, value), max_size=3, unique_by=lambda pair: pair[0].lower() if text is CLEAN_TEXT else object()
     )
 
 
