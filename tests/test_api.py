@@ -14,6 +14,7 @@ import os
 import pickle
 import pydoc
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -768,7 +769,7 @@ def test_help_is_the_same_on_both_cores(cores):
 
 def test_help_shows_what_a_function_takes_and_does(esl):
     shown = pydoc.render_doc(esl.Event.get, renderer=pydoc.plaintext)
-    assert "get(self, name" in shown
+    assert re.search(r"get\(\s*self,\s*name", shown)  # on one line, or on many from Python 3.13 on
     assert "The value of a header, or `default`." in shown
     assert "ignoring ASCII case" in shown
     assert "Bytes waiting" in pydoc.render_doc(esl.FrameSplitter, renderer=pydoc.plaintext)
