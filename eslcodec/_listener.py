@@ -253,11 +253,12 @@ class Listener:
         """The connection is gone; the switch forgets it."""
         if self.ended:
             return
-        self.ended = self.closing = True
+        self.closing = True
         if self in self.switch.listeners:
             self.switch.listeners.remove(self)
         if self.session is not None and self in self.session.listeners:
             self.switch.released(self.session, self)
+        self.ended = True  # last, since other threads that wait for it look at the channel then
         self.switch.tell(self, "closed")
 
     # What goes out

@@ -1857,6 +1857,24 @@ def test_a_call_shows_what_it_is(switch: Emulator) -> None:
         assert watcher.events[0]["Application-Data"].endswith("/p async full")
 
 
+def test_a_call_is_over_once_its_channel_has_gone_on() -> None:
+    seen: set[tuple[bool, str | None]] = set()
+    calls: list[EmulatedCall] = []
+
+    def clock() -> float:  # is asked for each event
+        seen.update((call.over, call.hangup_cause) for call in calls)
+        return 1.0
+
+    with Emulator(clock=clock) as switch, connected(switch, "event plain ALL"):
+        with called(switch) as (call, client):
+            calls.append(call)
+            client.ask("connect")
+            client.ask("resume")
+        assert call.wait() == "NORMAL_CLEARING"
+    assert (False, "NORMAL_CLEARING") in seen
+    assert not [cause for over, cause in seen if over and cause is None]
+
+
 def test_dial_says_if_nobody_listens(switch: Emulator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
