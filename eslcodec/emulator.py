@@ -68,6 +68,8 @@ _BURST: Final = 1000
 """Frames that a replay at full speed produces between two looks at the sockets."""
 _TICK_SECONDS: Final = 0.01
 """How often a replay at a rate produces what is due."""
+_STANDSTILL_SECONDS: Final = 0.1
+"""How long a switch stands still at least, for all to see it: a kernel now and then takes what nobody reads yet."""
 _GRACE_SECONDS: Final = 1.0
 """How long a connection that has said goodbye waits for the client to close: what it still sends must not reset it."""
 _FOREVER: Final = 1 << 62
@@ -311,6 +313,7 @@ class Emulator:
         self._server: socket.socket | None = None
         self._connections: set[_Connection] = set()
         self._freezing: _Connection | None = None
+        self._thaws_from = 0.0
         self._calls: set[Future[Any]] = set()
         self._changed = threading.Condition()
         self._version = 0
@@ -625,14 +628,20 @@ class Emulator:
 
     def _freeze(self, connection: _Connection) -> None:
         """Nothing is accepted, read, written or fired until this connection has taken its notice."""
+        assert self._loop is not None
         self._freezing = connection
+        self._thaws_from = self._loop.time() + _STANDSTILL_SECONDS
         self._switch.frozen = True
         self._watch_all()
         self._notify()
 
     def _thaw(self, connection: _Connection) -> None:
         """This connection has taken its notice, or is gone: go on, if that is what all waited for."""
-        if self._freezing is not connection:
+        if self._freezing is not connection or self._loop is None:
+            return
+        soon = self._thaws_from - self._loop.time()
+        if soon > 0 and not connection.closed:
+            self._loop.call_later(soon, self._thaw, connection)
             return
         self._freezing = None
         self._switch.frozen = False

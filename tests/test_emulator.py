@@ -1196,6 +1196,23 @@ def test_lost_log_lines_freeze_too() -> None:
         assert slow.raw.endswith(b"lost log lines\n")
 
 
+def test_a_short_standstill_is_seen() -> None:
+    with Emulator(queue_limit=10, faults=[Fault.freeze()]) as switch, connected(switch, "event plain ALL") as slow:
+
+        def read_on() -> None:
+            switch.wait_for(lambda: not switch.listeners)
+            slow.to_the_end()
+
+        reader = threading.Thread(target=read_on)
+        reader.start()
+        while switch.listeners:
+            switch.fire("CUSTOM", body="x" * 200_000)
+        switch.fire("CUSTOM")
+        assert switch.frozen
+        reader.join()
+        assert switch.wait_for(lambda: not switch.frozen)
+
+
 def test_what_happens_meanwhile_comes_in_order_and_overruns_nobody() -> None:
     with frozen() as (switch, slow, other):
         other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # it may have no turn
