@@ -88,6 +88,17 @@ cdef extern from "scan.h" nogil:
     const char *xml_body_end(const char *p, const char *end)
     size_t xml_into(const char *p, size_t n, char *out)
     int same_bytes(const char *a, const char *b, size_t n)
+    ctypedef struct Recent:
+        char *line
+        void *value
+        uint64_t turn
+        uint32_t size
+        uint32_t next
+    const size_t RECENT_BYTES
+    Py_ssize_t pass_lines(
+        Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn, uint16_t *lines, void **values
+    )
+    size_t alike(const uint16_t *a, const uint16_t *b, size_t n)
     const char *plain_end(const char *p, const char *end)
     int is_own_string(const char *p, size_t n)
 
@@ -199,6 +210,7 @@ cdef enum:
     BASES_OWN = 8
     GUESS_BITS = 9
     LOOK_AHEAD = 16
+    OTHERS = 32  # values of an event that are not remembered, and soon found
     # When so often there was no room, all is forgotten: what comes now is something else.
     REFUSED_MOST = 8192
     SCRATCH_BYTES = 128 << 10
@@ -546,19 +558,16 @@ cdef int write_value(Out *out, const char *p, Py_ssize_t size, bint replace, int
 
 
 cdef struct Known:
-    # A name, and the line with it that came last.
+    # A name, and what was made of the line with it that came last; the line is in `Recent`.
     PyObject *name  # owned
-    PyObject *value  # owned; this one and the next are NULL until wanted
-    PyObject *pair  # owned: (name, value)
-    char *line  # owned: `Name: value` with its line feed, as on the wire; only `Name: ` if no value is remembered
+    PyObject *pair  # owned: (name, value); NULL until wanted
     char *json  # owned: the line as a member of JSON, with a comma before it; NULL until wanted
     uint32_t name_size
-    uint32_t line_size  # NO_LINE if no value is remembered
     uint32_t json_size
-    uint32_t next  # which name came behind it last
-    uint32_t misses  # how often in a row the value was another one
+    uint32_t room  # of the line
+    uint32_t misses  # how often in a row the value was another one,
+    uint64_t missed  # the last time in this event
     bint event_name, body  # whether the name is `Event-Name`, or `_body` in any case
-    uint64_t turn  # the event in which it came last
 
 
 cdef struct Walk:
@@ -568,21 +577,29 @@ cdef struct Walk:
     const char *stop  # afterwards the line feed that begins the blank line, or the end
     uint32_t last  # whose line came before
     Known *known  # whose line this is, until the next step; NULL if the name is not remembered
+    Recent *recent  # its line before
+    uint64_t before  # the event in which that came
+    bint passed  # `run` came before: the next line is not the one remembered, unless its name is another than expected
     bint same  # it is the remembered line
     bint repeated  # the name has come before in this event. Not known of names that are not remembered
     bint whole  # it ends with a line feed
     Line line
 
 
-cdef inline void remembered_line(const Known *known, Line *line) noexcept nogil:
+cdef inline void remembered_line(const Known *known, const Recent *recent, Line *line) noexcept nogil:
     """Cut the line that is remembered."""
-    line.name = known.line
+    line.name = recent.line
     line.name_size = known.name_size
-    line.value = known.line + known.name_size + 2
-    line.value_size = <Py_ssize_t>known.line_size - known.name_size - 3
+    line.value = recent.line + known.name_size + 2
+    line.value_size = <Py_ssize_t>recent.size - known.name_size - 3
     line.spaced = True
     if line.value_size and line.value[line.value_size - 1] == c"\r":
         line.value_size -= 1
+
+
+cdef inline uint32_t recent_room(Py_ssize_t size) noexcept nogil:
+    """How many bytes a line gets."""
+    return <uint32_t>((size + RECENT_BYTES - 1) // RECENT_BYTES * RECENT_BYTES)
 
 
 cdef struct Base:
@@ -654,9 +671,10 @@ cdef class Memo:
 
     cdef Names names
     cdef Known *known  # the first is no name: before the first line of an event
+    cdef Recent *recent  # their lines; the line is owned, and so is the value, a text, which is NULL until wanted
     cdef uint16_t *lines  # of the event that is read: which names it has
     cdef PyObject **values  # and their values, borrowed
-    cdef uint32_t count, room  # of the three
+    cdef uint32_t count, room  # of the four
     cdef Base bases[BASES]
     cdef uint32_t base_count
     cdef Py_ssize_t base_headers  # of all of them
@@ -680,6 +698,7 @@ cdef class Memo:
     def __dealloc__(self):
         self.forget()
         PyMem_Free(self.known)
+        PyMem_Free(self.recent)
         PyMem_Free(self.lines)
         PyMem_Free(self.values)
         PyMem_Free(self.scratch.data)
@@ -748,29 +767,27 @@ cdef class Memo:
     cdef void forget(self) noexcept:
         """Forget all."""
         cdef uint32_t i, count = self.count
-        cdef Known *known
         self.count = 0
         while self.base_count:
             self.base_count -= 1
             self.drop_base(&self.bases[self.base_count])
         memset(self.table, 0, sizeof(self.table))
         for i in range(1, count):
-            known = &self.known[i]
-            self.drop_line(known)
-            PyMem_Free(known.line)
-            Py_XDECREF(known.name)
+            self.drop_line(&self.known[i], &self.recent[i])
+            PyMem_Free(self.recent[i].line)
+            Py_XDECREF(self.known[i].name)
         self.refused = 0
 
-    cdef void drop_line(self, Known *known) noexcept:
+    cdef void drop_line(self, Known *known, Recent *recent) noexcept:
         """Forget a value."""
-        if known.line_size == NO_LINE:
+        if recent.size == NO_LINE:
             return
-        self.value_bytes -= known.line_size - known.name_size - 3
-        known.line_size = NO_LINE
+        self.value_bytes -= recent.size - known.name_size - 3
+        recent.size = NO_LINE
         PyMem_Free(known.json)
         known.json = NULL
-        Py_XDECREF(known.value)
-        known.value = NULL
+        Py_XDECREF(<PyObject *>recent.value)
+        recent.value = NULL
         Py_XDECREF(known.pair)
         known.pair = NULL
 
@@ -781,17 +798,21 @@ cdef class Memo:
             self.forget()
             self.make_known_room(1)
             memset(self.known, 0, sizeof(Known))
-            self.known.line_size = NO_LINE
+            memset(self.recent, 0, sizeof(Recent))
+            self.recent.size = NO_LINE
             self.count = 1
         self.turn += 1
+        self.recent.turn = self.turn
         walk.at = p
         walk.end = end
         walk.last = 0
+        walk.passed = False
         return 0
 
     cdef int make_known_room(self, uint32_t count) except -1:
         cdef uint32_t room = max(2 * self.room, <uint32_t>KNOWN_ROOM)
         cdef Known *known
+        cdef Recent *recent
         cdef uint16_t *lines
         cdef PyObject **values
         if count <= self.room:
@@ -800,6 +821,10 @@ cdef class Memo:
         if known == NULL:
             raise MemoryError
         self.known = known
+        recent = <Recent *>PyMem_Realloc(self.recent, room * sizeof(Recent))
+        if recent == NULL:
+            raise MemoryError
+        self.recent = recent
         lines = <uint16_t *>PyMem_Realloc(self.lines, room * sizeof(uint16_t))
         if lines == NULL:
             raise MemoryError
@@ -811,30 +836,13 @@ cdef class Memo:
         self.room = room
         return 0
 
-    cdef inline Py_ssize_t run(self, Walk *walk, uint16_t *lines) noexcept nogil:
-        """Pass the lines from here on that are those remembered, of names that are new in the event: how many."""
-        cdef Known *all_known = self.known
-        cdef Known *known
-        cdef const char *p = walk.at
-        cdef const char *end = walk.end
-        cdef uint32_t last = walk.last
-        cdef uint64_t turn = self.turn
-        cdef Py_ssize_t count = 0
-        while True:
-            known = &all_known[all_known[last].next]
-            if end - p < <Py_ssize_t>known.line_size or known.turn == turn:
-                break
-            if not same_bytes(p, known.line, known.line_size):
-                break
-            p += known.line_size
-            known.turn = turn
-            known.misses = 0
-            last = all_known[last].next
-            lines[count] = <uint16_t>last
-            count += 1
-        walk.at = p
-        walk.last = last
-        return count
+    cdef inline Py_ssize_t run(self, Walk *walk, Py_ssize_t count) noexcept nogil:
+        """Pass the lines from here on that are those remembered, of names that are new in the event: how many there are
+        with the `count` lines before."""
+        walk.passed = True
+        return count + pass_lines(
+            self.recent, &walk.at, walk.end, &walk.last, self.turn, self.lines + count, <void **>self.values + count
+        )
 
     cdef int step(self, Walk *walk) except -1:
         """Read the next line, whatever it is: 0 if there is none."""
@@ -842,13 +850,16 @@ cdef class Memo:
         cdef const char *end = walk.end
         cdef const char *feed
         cdef const char *stop
-        cdef uint32_t guess = self.known[walk.last].next  # mostly the name that came behind it last
-        cdef Known *known = &self.known[guess]
-        if guess and end - p >= <Py_ssize_t>known.name_size + 2 and same_bytes(p, known.line, known.name_size + 2):
+        cdef uint32_t guess = self.recent[walk.last].next  # mostly the name that came behind it last
+        cdef Recent *recent = &self.recent[guess]
+        cdef Py_ssize_t size = self.known[guess].name_size
+        cdef bint passed = walk.passed
+        cdef bint guessed = guess and end - p >= size + 2 and same_bytes(p, recent.line, size + 2)
+        if guessed:
             walk.line.name = p
-            walk.line.name_size = known.name_size
+            walk.line.name_size = size
             walk.line.spaced = True
-            p += known.name_size + 2
+            p += size + 2
             feed = find_feed(p, end)
             walk.line.value = p
             walk.line.value_size = feed - p
@@ -868,26 +879,25 @@ cdef class Memo:
                     break
                 p = feed + 1
             guess = self.place(walk.line.name, walk.line.name_size)
+        walk.passed = False
         walk.at = feed + 1
         walk.whole = feed < end
         walk.same = False
         walk.repeated = False
         walk.known = NULL
-        if guess:
-            known = &self.known[guess]
-            self.known[walk.last].next = guess
-            walk.last = guess
-            walk.known = known
-            walk.repeated = known.turn == self.turn
-            known.turn = self.turn
+        if not guess:
+            return 1
+        recent = &self.recent[guess]
+        self.recent[walk.last].next = guess
+        walk.last = guess
+        walk.known = &self.known[guess]
+        walk.recent = recent
+        walk.before = recent.turn
+        walk.repeated = recent.turn == self.turn
+        recent.turn = self.turn
+        if walk.repeated or not guessed or not passed:
             p = walk.line.name
-            walk.same = (
-                end - p >= <Py_ssize_t>known.line_size
-                and feed + 1 - p == <Py_ssize_t>known.line_size
-                and same_bytes(p, known.line, known.line_size)
-            )
-            if walk.same:
-                known.misses = 0
+            walk.same = feed + 1 - p == <Py_ssize_t>recent.size and walk.whole and same_bytes(p, recent.line, recent.size)
         return 1
 
     cdef uint32_t place(self, const char *name, Py_ssize_t size) except? 0:
@@ -905,7 +915,7 @@ cdef class Memo:
                     self.table[(hashed + probe) % KNOWN_SLOTS] = at
                     return at
                 break
-            if self.known[at].name_size == size and memcmp(self.known[at].line, name, size) == 0:
+            if self.known[at].name_size == size and memcmp(self.recent[at].line, name, size) == 0:
                 return at
         self.refused += 1
         return 0
@@ -916,7 +926,7 @@ cdef class Memo:
         cdef char *line
         self.make_known_room(at + 1)
         text = self.names.name(name, size)
-        line = <char *>PyMem_Malloc(size + 2)
+        line = <char *>PyMem_Malloc(recent_room(size + 2))
         if line == NULL:
             raise MemoryError
         memcpy(line, name, size)
@@ -925,62 +935,70 @@ cdef class Memo:
         memset(known, 0, sizeof(Known))
         Py_INCREF(text)
         known.name = <PyObject *>text
-        known.line = line
         known.name_size = size
-        known.line_size = NO_LINE
+        known.room = recent_room(size + 2)
         known.event_name = is_event_name(name, size)
         known.body = is_body_name(name, size)
+        memset(&self.recent[at], 0, sizeof(Recent))
+        self.recent[at].line = line
+        self.recent[at].size = NO_LINE
         self.count += 1
         return at
 
     cdef bint remember(self, Walk *walk) noexcept:
         """Keep the line just read, if there is room; False if it is not kept. Most are kept that others do not follow."""
         cdef Known *known = walk.known
+        cdef Recent *recent = walk.recent
         cdef Py_ssize_t size = walk.at - walk.line.name
         cdef Py_ssize_t value_size = size - <Py_ssize_t>known.name_size - 3
+        cdef uint32_t room
         cdef char *line
         if walk.same:
             return True
-        known.misses += 1
+        known.misses = known.misses + 1 if known.missed == walk.before else 1
+        known.missed = self.turn
         if known.misses & (known.misses - 1) or not walk.whole or not walk.line.spaced:
             return False  # one that is another each time is kept ever more seldom
-        self.drop_line(known)
+        self.drop_line(known, recent)
         if value_size > VALUE_BYTES or value_size > VALUES_BYTES - self.value_bytes:
             self.refused += 1
             return False
-        line = <char *>PyMem_Realloc(known.line, size)
-        if line == NULL:
-            return False
-        memcpy(line, walk.line.name, size)
-        known.line = line
-        known.line_size = <uint32_t>size
+        room = recent_room(size)
+        if room != known.room:
+            line = <char *>PyMem_Realloc(recent.line, room)
+            if line == NULL:
+                return False
+            recent.line = line
+            known.room = room
+        memcpy(recent.line, walk.line.name, size)
+        recent.size = <uint32_t>size
         self.value_bytes += value_size
         return True
 
-    cdef int make_value(self, Known *known) except -1:
+    cdef int make_value(self, uint32_t at) except -1:
         """Make the text of a value that is remembered."""
         cdef Line line
-        remembered_line(known, &line)
+        remembered_line(&self.known[at], &self.recent[at], &line)
         value = value_text(line.value, line.value_size)
         Py_INCREF(value)
-        known.value = <PyObject *>value
+        self.recent[at].value = <PyObject *>value
         return 0
 
     cdef object take_value(self, Walk *walk):
         """The value of the line just read."""
-        cdef Known *known = walk.known
+        cdef Recent *recent = walk.recent
         cdef PyObject *old
-        if known == NULL:
+        if walk.known == NULL:
             return value_text(walk.line.value, walk.line.value_size)
         if walk.same:
-            if known.value == NULL:
-                self.make_value(known)
-            return <object>known.value
+            if recent.value == NULL:
+                self.make_value(walk.last)
+            return <object>recent.value
         value = value_text(walk.line.value, walk.line.value_size)
         if not walk.repeated and self.remember(walk):
             Py_INCREF(value)
-            old = known.value
-            known.value = <PyObject *>value
+            old = <PyObject *>recent.value
+            recent.value = <PyObject *>value
             Py_XDECREF(old)
         return value
 
@@ -1001,50 +1019,64 @@ cdef class Memo:
         return headers
 
     cdef dict read_headers(self, Walk *walk, uint64_t key):
-        cdef Py_ssize_t count = 0, more, i
-        cdef list owned = []  # values that are not remembered
-        cdef Known *known
-        cdef PyObject *value
+        cdef Py_ssize_t count = 0, i
+        cdef list owned = None  # values that are not remembered,
+        cdef uint16_t others[OTHERS]  # and the first of their lines
         while True:
-            more = count + self.run(walk, self.lines + count)
-            while count < more:
-                known = &self.known[self.lines[count]]
-                if known.value == NULL:
-                    self.make_value(known)
-                self.values[count] = known.value
-                count += 1
+            count = self.run(walk, count)
             if not self.step(walk):
                 headers = self.near_dict(count, key)
-                if owned:
-                    self.set_others(headers, count)
+                if owned is not None:
+                    self.set_others(headers, count, others, len(owned))
                 return headers
             made = self.take_value(walk)
-            known = walk.known
-            if known == NULL:
+            if walk.known == NULL:
                 return self.finish_dict(self.new_dict(count), walk, made)
-            if walk.repeated and not known.event_name:
+            if walk.repeated and not walk.known.event_name:
                 continue
-            if known.value != <PyObject *>made:
-                owned.append(made)
             i = count
             if walk.repeated:  # the last Event-Name counts
                 i = 0
                 while self.lines[i] != walk.last:
                     i += 1
+            if walk.recent.value != <void *>made:
+                if owned is None:
+                    owned = []
+                if len(owned) < OTHERS:
+                    others[len(owned)] = <uint16_t>i
+                owned.append(made)
             self.lines[i] = <uint16_t>walk.last
             self.values[i] = <PyObject *>made
             count += not walk.repeated
 
     cdef inline bint is_remembered(self, Py_ssize_t i) noexcept nogil:
         """Whether the value of a line is: others may be long, and are put in no base."""
-        return self.known[self.lines[i]].value == self.values[i]
+        return self.recent[self.lines[i]].value == <void *>self.values[i]
 
-    cdef int set_others(self, dict headers, Py_ssize_t count) except -1:
+    cdef inline int need_value(self, Py_ssize_t i) except -1:
+        """Make the value of a line that was passed, if it is not there yet."""
+        cdef uint32_t at = self.lines[i]
+        if self.values[i] == NULL:
+            if self.recent[at].value == NULL:
+                self.make_value(at)
+            self.values[i] = <PyObject *>self.recent[at].value
+        return 0
+
+    cdef inline int set_header(self, dict headers, Py_ssize_t i) except -1:
+        """Put in a line's name and value."""
+        self.need_value(i)
+        return dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+
+    cdef int set_others(self, dict headers, Py_ssize_t count, const uint16_t *others, Py_ssize_t other_count) except -1:
         """Put in the values that are not remembered."""
         cdef Py_ssize_t i
+        if other_count <= OTHERS:
+            for i in range(other_count):
+                self.set_header(headers, others[i])
+            return 0
         for i in range(count):
             if not self.is_remembered(i):
-                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+                self.set_header(headers, i)
         return 0
 
     cdef dict new_dict(self, Py_ssize_t count):
@@ -1052,7 +1084,7 @@ cdef class Memo:
         cdef dict headers = {}
         cdef Py_ssize_t i
         for i in range(count):
-            dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+            self.set_header(headers, i)
         return headers
 
     cdef dict finish_dict(self, dict headers, Walk *walk, object value):
@@ -1087,7 +1119,7 @@ cdef class Memo:
             headers = self.new_dict(count)
             nearest = self.add_base(headers, count)
         else:
-            headers = self.edited_dict(&self.bases[nearest], count, edits)
+            headers = self.edited_dict(&self.bases[nearest], count)
         guess[0] = <uint8_t>nearest
         self.nearest = nearest
         return headers
@@ -1095,70 +1127,74 @@ cdef class Memo:
     cdef inline bint same_lines(self, const Base *base, Py_ssize_t count) noexcept nogil:
         return base.count == count and memcmp(base.lines, self.lines, count * sizeof(uint16_t)) == 0
 
+    cdef int take_over(self, Base *base, Py_ssize_t i, Py_ssize_t j, Py_ssize_t count) except -1:
+        """Put the values of lines from the i-th on into a base, from its j-th on."""
+        cdef Py_ssize_t more = j - i
+        for i in range(i, i + count):
+            if self.values[i] == base.values[i + more]:
+                continue
+            self.need_value(i)
+            if self.values[i] != base.values[i + more] and self.is_remembered(i):
+                dict_set(<object>base.headers, self.known[self.lines[i]].name, self.values[i])
+                base.values[i + more] = self.values[i]
+        return 0
+
     cdef dict copied_dict(self, Base *base, Py_ssize_t count):
         """A copy of a base that has the names of the lines, after its values have become theirs."""
-        cdef dict headers = <dict>base.headers
-        cdef Py_ssize_t i
-        for i in range(count):
-            if self.values[i] != base.values[i] and self.is_remembered(i):
-                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
-                base.values[i] = self.values[i]
+        self.take_over(base, 0, 0, count)
         base.turn = self.turn
-        return PyDict_Copy(headers)
+        return PyDict_Copy(<dict>base.headers)
+
+    cdef inline Py_ssize_t alike(self, const Base *base, Py_ssize_t i, Py_ssize_t j, Py_ssize_t count) noexcept nogil:
+        """How many names from the i-th line on are those from the j-th on in a base."""
+        return alike(self.lines + i, base.lines + j, min(count - i, <Py_ssize_t>base.count - j))
+
+    cdef inline Py_ssize_t found(self, const Base *base, Py_ssize_t i, Py_ssize_t j, Py_ssize_t count) noexcept nogil:
+        """Where the name of the i-th line stands in a base, if it is soon behind the j-th; -1 if it is not."""
+        if i == count or j == <Py_ssize_t>base.count:
+            return -1
+        return found_soon(base, j, self.lines[i])
 
     cdef Py_ssize_t distance(self, const Base *base, Py_ssize_t count, Py_ssize_t most) noexcept nogil:
         """How many headers of a base must go, and how many be put behind the rest, for the names of the lines."""
-        cdef Py_ssize_t i = 0, j = 0, gone = 0, to
-        while i < count and j < base.count:
-            if self.lines[i] != base.lines[j]:
-                to = found_soon(base, j, self.lines[i])
-                if to < 0 or gone > most:
-                    break
-                gone += to - j
-                j = to
-            i += 1
-            j += 1
-        return gone + base.count - j + count - i
+        cdef Py_ssize_t i = 0, j = 0, gone = 0, to, same
+        while True:
+            same = self.alike(base, i, j, count)
+            i += same
+            j += same
+            to = self.found(base, i, j, count)
+            if to < 0 or gone > most:
+                return gone + base.count - j + count - i
+            gone += to - j
+            j = to
 
-    cdef dict edited_dict(self, Base *base, Py_ssize_t count, Py_ssize_t edits):
-        """A copy of a base, after the values in that have become those of the lines."""
-        cdef Py_ssize_t i = 0, j = 0
-        cdef dict headers = <dict>base.headers
-        while i < count and j < base.count:
-            if self.lines[i] != base.lines[j]:
-                j = found_soon(base, j, self.lines[i])
-                if j < 0:
-                    break
-            if self.values[i] != base.values[j] and self.is_remembered(i):
-                dict_set(headers, self.known[self.lines[i]].name, self.values[i])
-                base.values[j] = self.values[i]
-            i += 1
-            j += 1
+    cdef dict edited_dict(self, Base *base, Py_ssize_t count):
+        """A copy of a base with the names of the lines, after the values in it have become those of the lines."""
+        cdef Py_ssize_t i = 0, j = 0, same
+        cdef dict headers
+        while j >= 0:
+            same = self.alike(base, i, j, count)
+            self.take_over(base, i, j, same)
+            i += same
+            j = self.found(base, i, j + same, count)
         base.turn = self.turn
-        headers = PyDict_Copy(headers)
-        if edits:
-            self.edit(headers, base, count)
+        headers = PyDict_Copy(<dict>base.headers)
+        self.edit(headers, base, count)
         return headers
 
     cdef int edit(self, dict headers, const Base *base, Py_ssize_t count) except -1:
         """Give the copy of a base the names of the lines."""
-        cdef Py_ssize_t i = 0, j = 0, to
-        while i < count and j < base.count:
-            to = j
-            if self.lines[i] != base.lines[j]:
-                to = found_soon(base, j, self.lines[i])
-                if to < 0:
-                    break
-            while j < to:
+        cdef Py_ssize_t i = 0, j = 0, to = 0, same
+        while to >= 0:
+            same = self.alike(base, i, j, count)
+            i += same
+            j += same
+            to = self.found(base, i, j, count)
+            while j < (to if to >= 0 else <Py_ssize_t>base.count):
                 dict_delete(headers, self.known[base.lines[j]].name)
                 j += 1
-            i += 1
-            j += 1
-        while j < base.count:
-            dict_delete(headers, self.known[base.lines[j]].name)
-            j += 1
         while i < count:
-            dict_set(headers, self.known[self.lines[i]].name, self.values[i])
+            self.set_header(headers, i)
             i += 1
         return 0
 
@@ -1251,29 +1287,28 @@ cdef class Memo:
         cdef Py_ssize_t i, count
         cdef Known *known
         while True:
-            count = self.run(walk, self.lines)
+            count = self.run(walk, 0)
             for i in range(count):
                 known = &self.known[self.lines[i]]
                 if known.pair == NULL:
-                    if known.value == NULL:
-                        self.make_value(known)
-                    self.make_pair(known)
+                    self.need_value(i)
+                    self.make_pair(self.lines[i])
                 pairs.append(<object>known.pair)
             if not self.step(walk):
                 return 0
             value = self.take_value(walk)
             known = walk.known
-            if known != NULL and known.value == <PyObject *>value:
+            if known != NULL and walk.recent.value == <void *>value:
                 if known.pair == NULL:
-                    self.make_pair(known)
+                    self.make_pair(walk.last)
                 pairs.append(<object>known.pair)
             else:
                 pairs.append((self.name_of(walk), value))
 
-    cdef int make_pair(self, Known *known) except -1:
-        pair = (<object>known.name, <object>known.value)
+    cdef int make_pair(self, uint32_t at) except -1:
+        pair = (<object>self.known[at].name, <object>self.recent[at].value)
         Py_INCREF(pair)
-        known.pair = <PyObject *>pair
+        self.known[at].pair = <PyObject *>pair
         return 0
 
     @cython.critical_section
@@ -1336,16 +1371,17 @@ cdef class Memo:
         cdef Py_ssize_t distinct, count, i
         cdef bint repeated
         while True:
-            count = self.run(walk, self.lines)
+            count = self.run(walk, 0)
             for i in range(count):
                 known = &self.known[self.lines[i]]
                 if known.json == NULL:
                     walk.known = known
+                    walk.recent = &self.recent[self.lines[i]]
                     walk.same = True
                     self.write_same(walk, members, replace)
                     continue
                 if known.event_name or known.body:
-                    note_member(members, out, known.line, known.name_size)
+                    note_member(members, out, self.recent[self.lines[i]].line, known.name_size)
                 write_bytes(out, known.json, known.json_size)
             if not self.step(walk):
                 return 0
@@ -1360,7 +1396,7 @@ cdef class Memo:
                 if not repeated:
                     note_member(members, out, walk.line.name, walk.line.name_size)
             elif not repeated and (known.event_name or known.body):
-                note_member(members, out, known.line, known.name_size)
+                note_member(members, out, walk.line.name, known.name_size)
             members.whole &= not repeated
             if not repeated:
                 self.write_member(walk, members, replace)
@@ -1370,8 +1406,8 @@ cdef class Memo:
     cdef int write_same(self, Walk *walk, Members *members, bint replace) except -1:
         """Write a remembered header for the first time, or one that is not written alike each time."""
         if walk.known.event_name or walk.known.body:
-            note_member(members, &self.scratch, walk.known.line, walk.known.name_size)
-        remembered_line(walk.known, &walk.line)
+            note_member(members, &self.scratch, walk.recent.line, walk.known.name_size)
+        remembered_line(walk.known, walk.recent, &walk.line)
         return self.write_member(walk, members, replace)
 
     cdef int write_member(self, Walk *walk, Members *members, bint replace) except -1:
@@ -1390,7 +1426,7 @@ cdef class Memo:
         cdef Py_ssize_t size = out.size - begin
         if known.json != NULL:
             return 0
-        if lossy or members.invalid or size > 2 * <Py_ssize_t>known.line_size + 8:  # it depends on `replace`, or is large
+        if lossy or members.invalid or size > 2 * <Py_ssize_t>walk.recent.size + 8:  # it depends on `replace`, or is large
             return 0
         known.json = <char *>PyMem_Malloc(size)
         if known.json != NULL:

@@ -563,6 +563,106 @@ static inline int same_bytes(const char *a, const char *b, size_t n) {
     return n == 0;
 }
 
+/* What came last behind a name of headers. */
+typedef struct {
+    char *line;     /* `Name: value` with its line feed; RECENT_BYTES at least can be read */
+    void *value;    /* what was made of it */
+    uint64_t turn;  /* the event in which the name came last */
+    uint32_t size;  /* of the line; more than any if there is none */
+    uint32_t next;  /* which name came behind this one last */
+} Recent;
+enum { RECENT_BYTES = 64 };
+
+/* Pass the lines from *at on that came last behind their names, of names that are new in the event: how many. `last` is
+ * the one before them and afterwards their last; which names they have is in `lines`, what was made of them in `values`.
+ * The first of all has the turn of the event and no line. */
+static inline ptrdiff_t pass_each(Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn,
+                                  uint16_t *lines, void **values) {
+    const char *p = *at;
+    uint32_t before = *last;
+    ptrdiff_t count = 0;
+    for (;;) {
+        const uint32_t next = all[before].next;
+        Recent *recent = &all[next];
+        if (recent->turn == turn || end - p < (ptrdiff_t)recent->size) break;
+        if (!same_bytes(p, recent->line, recent->size)) break;
+        p += recent->size;
+        recent->turn = turn;
+        lines[count] = (uint16_t)next;
+        values[count++] = recent->value;
+        before = next;
+    }
+    *at = p;
+    *last = before;
+    return count;
+}
+
+#ifdef ESL_AVX2
+/* A bit for each of the 32 bytes that are not the same. */
+WITH_AVX2 static inline uint32_t other32(const char *a, const char *b) {
+    __m256i x = _mm256_loadu_si256((const __m256i *)a), y = _mm256_loadu_si256((const __m256i *)b);
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, y));
+}
+
+/* pass_each() that compares RECENT_BYTES at once, as most lines have no more; so it ends that many before the end. */
+WITH_AVX2 static ptrdiff_t pass_wide(Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn,
+                                     uint16_t *lines, void **values) {
+    const char *p = *at;
+    uint32_t before = *last;
+    void **value = values;
+    while (end - p >= RECENT_BYTES) {
+        const uint32_t next = all[before].next;
+        Recent *recent = &all[next];
+        const char *line = recent->line;
+        const size_t size = recent->size;
+        uint64_t other;
+        if (recent->turn == turn) break;
+        other = other32(p, line) | (uint64_t)other32(p + 32, line + 32) << 32;
+        if (size <= RECENT_BYTES) {
+            if (other << (RECENT_BYTES - size)) break;
+        } else {
+            size_t i;
+            if (other || (size_t)(end - p) < size || other32(p + size - 32, line + size - 32)) break;
+            for (i = RECENT_BYTES; i + 32 < size && !other32(p + i, line + i); i += 32) continue;
+            if (i + 32 < size) break;
+        }
+        p += size;
+        recent->turn = turn;
+        *lines++ = (uint16_t)next;
+        *value++ = recent->value;
+        before = next;
+    }
+    *at = p;
+    *last = before;
+    return value - values;
+}
+#endif
+
+static inline ptrdiff_t pass_lines(Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn,
+                                   uint16_t *lines, void **values) {
+    ptrdiff_t count = 0;
+#ifdef ESL_AVX2
+    if (use_avx2) {
+        count = pass_wide(all, at, end, last, turn, lines, values);
+        if (end - *at >= RECENT_BYTES) return count;
+    }
+#endif
+    return count + pass_each(all, at, end, last, turn, lines + count, values + count);
+}
+
+/* How many numbers at the beginnings of two lists are the same. */
+static inline size_t alike(const uint16_t *a, const uint16_t *b, size_t n) {
+    size_t i = 0;
+    uint64_t x, y;
+    for (; n - i >= 4; i += 4) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y) break;
+    }
+    while (i < n && a[i] == b[i]) i++;
+    return i;
+}
+
 /* The first byte in [p, end) that does not stand for itself in a JSON string, or end. */
 static inline const char *plain_end(const char *p, const char *end) {
 #ifdef ESL_SIMD
