@@ -2562,8 +2562,8 @@ cdef class XmlPayload:
 
     cdef bint write_members(self, Out *out, Memo memo, bint replace, bint whole, int *lossy) except -1:
         """False if it is to be whole and is not."""
-        cdef dict seen = __Pyx_PyDict_NewPresized(self.count)
-        cdef Py_ssize_t at, distinct
+        cdef dict seen = None if self.distinct() else __Pyx_PyDict_NewPresized(self.count)
+        cdef Py_ssize_t at, distinct = -1
         cdef const Token *token
         cdef bint body_written = False
         write_bytes(out, b"{", 1)
@@ -2571,12 +2571,15 @@ cdef class XmlPayload:
             if self.members[at].value.kind == XML_ITEM:
                 continue
             token = &self.members[at].name
-            distinct = len(seen)
-            PyDict_SetDefault(seen, self.name(at, memo), None)
-            if whole and (len(seen) == distinct or is_body_name(token.text, token.size)):
+            if seen is not None:
+                distinct = len(seen)
+                PyDict_SetDefault(seen, self.name(at, memo), None)
+                if len(seen) == distinct:
+                    if whole:
+                        return False
+                    continue
+            if whole and is_body_name(token.text, token.size):
                 return False
-            if len(seen) == distinct:
-                continue
             make_room(out, token.size + 4)
             write_bytes(out, b',"', 2) if at else write_bytes(out, b'"', 1)
             write_bytes(out, token.text, token.size)  # ASCII, without what JSON escapes
@@ -2593,6 +2596,37 @@ cdef class XmlPayload:
             self.write_body(out, replace, lossy)
         write_bytes(out, b"}", 1)
         return True
+
+    cdef bint distinct(self) except -1:
+        """Whether all names are certain to differ, which is quickly seen where few of them share a slot."""
+        cdef Py_ssize_t room = 64, at, slot, tries = 4 * self.count
+        cdef const Token *token
+        cdef const Token *other
+        cdef uint32_t *slots
+        if self.count >= 1 << 30:
+            return False
+        while room < 2 * self.count:
+            room *= 2
+        slots = <uint32_t *>PyMem_Malloc(room * sizeof(uint32_t))
+        if slots == NULL:
+            raise MemoryError
+        memset(slots, 0, room * sizeof(uint32_t))
+        try:
+            for at in range(self.count):
+                if self.members[at].value.kind == XML_ITEM:
+                    continue
+                token = &self.members[at].name
+                slot = mix(token.text, token.size) & (room - 1)
+                while slots[slot]:
+                    other = &self.members[slots[slot] - 1].name
+                    tries -= 1
+                    if tries < 0 or (other.size == token.size and memcmp(other.text, token.text, token.size) == 0):
+                        return False
+                    slot = (slot + 1) & (room - 1)
+                slots[slot] = <uint32_t>(at + 1)
+            return True
+        finally:
+            PyMem_Free(slots)
 
     cdef int write_value(self, Out *out, Py_ssize_t at, bint replace, int *lossy) except -1:
         """The header at that place: text, the text of an array as an array, or neighbours as an array."""

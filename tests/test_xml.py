@@ -565,6 +565,22 @@ def test_events_of_one_decoder_are_written_as_of_what_expat_reads(both, events):
                 assert (e.pairs(), e.body) == (pairs, body)
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 65, 3000])
+@pytest.mark.parametrize("repeat", [b"", b"name-0", b"Event-Name", b"_body"])
+def test_any_number_of_names_is_written_each_once(esl, count, repeat):
+    names = [b"Event-Name", *(b"name-%d" % number for number in range(count)), *([repeat] if repeat else [])]
+    payload = document(b"".join(line(name, b"%d" % at) for at, name in enumerate(names)))
+    assert_read_as_by_expat(esl, payload)
+
+
+@pytest.mark.parametrize("middles", [["aaaa", "bbbb"], [f"{number:06}" for number in range(2000)]])
+def test_names_that_begin_and_end_alike_are_written_each_once(esl, middles):
+    """What is looked at to tell names apart quickly is the same in all of them."""
+    names = [f"variable_sip_h_X-Attribute-{middle}-of-the-leg-that-was-bridged" for middle in middles]
+    payload = document(b"".join(line(name.encode(), b"1") for name in [*names, "A", names[0]]))
+    assert_read_as_by_expat(esl, payload)
+
+
 def test_payload_that_is_cut_is_read_as_by_expat(esl):
     for end in range(len(USUAL)):
         assert_read_as_by_expat(esl, USUAL[:end])
