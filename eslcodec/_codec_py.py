@@ -1116,7 +1116,8 @@ class Message(Mapping[str, str]):
         if not isinstance(name, str) or (self._needles is not None and not self._may_have(name)):
             return None
         if self._format == JSON:
-            value = self._open().get(name)
+            opened = self._opened
+            value = (self._open() if opened is None else opened).get(name)
             if type(value) is str and name not in _json.BODY_NAMES:
                 return value
         key = self._spelling(name)
