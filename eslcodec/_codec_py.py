@@ -484,9 +484,20 @@ class FrameSplitter:
             buffer = bytes(data)
         self._buffer = buffer
         if start:
-            self._start = 0
-            self._searched = max(self._searched - start, 0)
-            self._block_end = max(self._block_end - start, 0)
+            self._move(start)
+
+    def _move(self, start: int) -> None:
+        """The buffer begins now where `start` was."""
+        self._start = 0
+        self._searched = max(self._searched - start, 0)
+        self._block_end = max(self._block_end - start, 0)
+
+    def _keep_rest(self) -> None:
+        """Nothing whole is left: let go of what was fed but for the rest, which is copied."""
+        start = self._start
+        if start and type(self._buffer) is bytes:
+            self._buffer = self._buffer[start:]
+            self._move(start)
 
     def _cut(self, start: int, end: int) -> bytes:
         """A piece of the buffer, copied once."""
@@ -649,6 +660,7 @@ class FrameSplitter:
         with self._lock:
             end = self._measure()
             if end < 0:
+                self._keep_rest()
                 return None
             block_end = self._block_end
             block = self._cut(self._start, block_end)
@@ -722,6 +734,7 @@ class MessageDecoder(FrameSplitter):
                 else:
                     end = self._measure()
                     if end < 0:
+                        self._keep_rest()
                         return None
                     start, block_end = self._start, self._block_end
                     content_type, length = self._content_type, self._length
