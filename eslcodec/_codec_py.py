@@ -3,8 +3,9 @@
 Two problems are solved here and nowhere else: where a frame ends, and what its header lines say.
 
 *Framing.* A frame is a header block up to its blank line and, if the block has a Content-Length, that many bytes of
-body. `FrameSplitter` keeps the unread bytes in one `bytearray`, remembers how far it has searched for the blank line,
-and waits for a body by counting: no byte is looked at twice because a chunk ended there.
+body. `FrameSplitter` keeps the unread bytes in one piece, remembers how far it has searched for the blank line, and
+waits for a body by counting: no byte is looked at twice because a chunk ended there. Bytes that are fed are cut in
+place; what is left of them is put before the next ones, or, if it is longer than these, they are appended to it.
 
 *Reading.* A `Message` owns the bytes of its frame, one object, and knows where the block that is read begins. A header
 is found and decoded when asked for, by a search for its line. Only a name that stands there in another spelling, or in
@@ -53,8 +54,9 @@ XML: Final = 4
 
 _PAYLOAD_FORMATS: Final = {b"text/event-plain": PLAIN, b"text/event-json": JSON, b"text/event-xml": XML}
 
-_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+_BLANK_LINE: Final = re.compile(rb"\n(?:\n|\r\n)")  # quicker than with `\r?`
 _STRAY_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
+_EVENT_HEAD: Final = re.compile(rb"Content-Length: ([0-9]{1,18})\nContent-Type: (text/event-(?:plain|json|xml))\n\n")
 _DIGITS: Final = re.compile(rb"[ \t]*([0-9]+)[ \t]*")
 _SIMPLE_LINES: Final = re.compile(rb"[^:\n\[]*: [^ \t\r\n\[][^\n\[]*(?:\n[^:\n\[]*: [^ \t\r\n\[][^\n\[]*)*")
 _CR: Final = ord("\r")
@@ -412,7 +414,7 @@ class FrameSplitter:
         self._max_header = max_header_bytes
         self._max_body = max_body_bytes
         self._max_buffered = max_buffered
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""  # a bytearray while more bytes are left than come at once
         self._start = 0  # of the frame that comes next; what lies before is consumed
         self._searched = 0  # no blank line begins before this index
         self._block_end = 0  # of that frame, 0 while its blank line has not come
@@ -450,26 +452,57 @@ class FrameSplitter:
             TypeError: not bytes-like.
             BufferError: not contiguous.
         """
+        if type(data) is bytes:
+            with self._lock:
+                self._store(data, len(data))
+            return
         with _view(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
             with self._lock:
-                self._store(view)
+                self._store(view, view.nbytes)
 
-    def _store(self, view: memoryview | bytearray) -> None:
+    def _store(self, data: bytes | memoryview, size: int) -> None:
         if self._dead:
             return
-        size = memoryview(view).nbytes
-        if self.buffered + size > self._max_buffered:
-            raise LimitExceeded(self.buffered + size, self._max_buffered)
         buffer = self._buffer
         start = self._start
+        left = len(buffer) - start
+        if left + size > self._max_buffered:
+            raise LimitExceeded(left + size, self._max_buffered)
+        # What is copied again is never longer than what comes, so that all of it takes linear time.
+        if left > size:
+            if type(buffer) is not bytearray:
+                buffer = bytearray(memoryview(buffer)[start:])
+                buffer += data
+            else:
+                buffer += data
+                del buffer[:start]
+        elif left:
+            buffer = b"".join((memoryview(buffer)[start:], data))
+        else:
+            buffer = bytes(data)
+        self._buffer = buffer
         if start:
-            del buffer[:start]
-            self._start = 0
-            self._searched = max(self._searched - start, 0)
-            self._block_end = max(self._block_end - start, 0)
-        buffer += view
+            self._move(start)
+
+    def _move(self, start: int) -> None:
+        """The buffer begins now where `start` was."""
+        self._start = 0
+        self._searched = max(self._searched - start, 0)
+        self._block_end = max(self._block_end - start, 0)
+
+    def _keep_rest(self) -> None:
+        """Nothing whole is left: let go of what was fed but for the rest, which is copied."""
+        start = self._start
+        if start and type(self._buffer) is bytes:
+            self._buffer = self._buffer[start:]
+            self._move(start)
+
+    def _cut(self, start: int, end: int) -> bytes:
+        """A piece of the buffer, copied once."""
+        buffer = self._buffer
+        return buffer[start:end] if type(buffer) is bytes else bytes(memoryview(buffer)[start:end])
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """A writable buffer to receive into: asyncio.BufferedProtocol's half of feeding.
@@ -513,7 +546,7 @@ class FrameSplitter:
                 self._offered = None
                 raise ValueError(f"buffer_updated({nbytes}), expected 0 to {len(offered)}")
             with memoryview(offered) as view:
-                self._store(view[:nbytes])
+                self._store(view[:nbytes], nbytes)
             self._offered = None
 
     def feed_eof(self) -> None:
@@ -575,7 +608,7 @@ class FrameSplitter:
             self._searched = max(len(buffer) - 2, start)  # the blank line may have begun: LF, or LF CR
             return 0
         end = blank.end()
-        block = bytes(buffer[start:end])
+        block = self._cut(start, end)
         head = self._heads.get(block)
         if head is None:
             self._searched = blank.start()  # found again at once if reading the block raises
@@ -593,10 +626,15 @@ class FrameSplitter:
 
     def _read_head(self, block: bytes) -> tuple[bytes, int | None]:
         """What framing needs of a block that was not met before."""
-        content_type, length = _read_head(block, self._max_body)
-        head = (content_type or b"").lower(), length
-        if length is None and _needs_length(head[0]):
-            raise InvalidContentLength()
+        head: tuple[bytes, int | None]
+        event = _EVENT_HEAD.fullmatch(block)
+        if event is not None and int(event[1]) <= self._max_body:
+            head = event[2], int(event[1])
+        else:
+            content_type, length = _read_head(block, self._max_body)
+            head = (content_type or b"").lower(), length
+            if length is None and _needs_length(head[0]):
+                raise InvalidContentLength()
         if len(block) <= limits.MEMO_LINE_BYTES:
             if len(self._heads) >= limits.MEMO_LINES:
                 self._heads.clear()
@@ -622,10 +660,11 @@ class FrameSplitter:
         with self._lock:
             end = self._measure()
             if end < 0:
+                self._keep_rest()
                 return None
             block_end = self._block_end
-            block = bytes(self._buffer[self._start : block_end])
-            body = None if self._length is None else bytes(self._buffer[block_end:end])
+            block = self._cut(self._start, block_end)
+            body = None if self._length is None else self._cut(block_end, end)
             last = body or block
             self._last = last if len(last) <= limits.KEPT_FRAME_BYTES else last[-limits.NOTICE_BYTES :]
             self._advance(end)
@@ -650,7 +689,7 @@ class MessageDecoder(FrameSplitter):
         max_header_bytes, max_body_bytes, max_buffered: as for `FrameSplitter`.
     """
 
-    __slots__ = ("_default", "_kinds", "_memo")
+    __slots__ = ("_default", "_kinds", "_memo", "_split")
 
     def __init__(
         self,
@@ -668,6 +707,7 @@ class MessageDecoder(FrameSplitter):
             if not issubclass(kind, Message):
                 raise TypeError(f"{kind!r} is no subclass of Message")
         self._memo = _Memo()
+        self._split = 0  # how long the head was that was known last: successive ones are as long as each other
 
     def next_message(self) -> Message | None:
         """The next message, None when more bytes are needed. Raises as iteration does.
@@ -676,22 +716,52 @@ class MessageDecoder(FrameSplitter):
         """
         with self._lock:
             while True:
-                end = self._measure()
-                if end < 0:
-                    return None
-                start, consumed = self._start, self._consumed
-                kind = self._kinds.get(self._content_type, self._default)
+                # Nearly all frames lie whole in what was fed, with a head like one before.
+                start = self._start
+                buffer = self._buffer
+                head = None
+                if type(buffer) is bytes and not self._block_end:
+                    block_end = start + self._split  # what is a head that was met is a whole one
+                    head = self._heads.get(buffer[start:block_end])
+                    if head is None:
+                        block_end = buffer.find(b"\n\n", start, start + limits.MEMO_LINE_BYTES) + 2
+                        head = self._heads.get(buffer[start:block_end])
+                        if head is not None:
+                            self._split = block_end - start
+                if head is not None and (end := block_end + (head[1] or 0)) <= len(buffer):
+                    content_type, length = head
+                    frame: bytes = buffer[start:end]  # type: ignore[assignment]  # bytes, as was seen
+                else:
+                    end = self._measure()
+                    if end < 0:
+                        self._keep_rest()
+                        return None
+                    start, block_end = self._start, self._block_end
+                    content_type, length = self._content_type, self._length
+                    frame = self._cut(start, end)
+                consumed = self._consumed
+                kind = self._kinds.get(content_type, self._default)
                 message = kind.__new__(kind)  # which may be anybody's code
                 if self._consumed == consumed:
                     break
-            end += self._start - start  # it may have moved
-            start = self._start
-            frame = bytes(self._buffer[start:end])
-            self._last = frame if end - start <= limits.KEPT_FRAME_BYTES else frame[-limits.NOTICE_BYTES :]
-            split, has_body, content_type = self._block_end - start, self._length is not None, self._content_type
-            self._advance(end)
+            size = end - start
+            self._last = frame if size <= limits.KEPT_FRAME_BYTES else frame[-limits.NOTICE_BYTES :]
+            self._consumed = consumed + size  # as `_advance` does
+            self._start = self._searched = self._start + size  # which may have moved
+            self._block_end = 0
         message._frame = frame
-        message._init(split, has_body, content_type, self._memo)
+        split = block_end - start
+        if content_type != b"text/event-plain":
+            message._init(split, length is not None, content_type, self._memo)
+            return message
+        message._split = split  # as `_init` does, without the call
+        message._has_body = length is not None
+        message._memo = memo = self._memo
+        message._needles = memo.needles
+        message._format = PLAIN
+        message._index = message._folded = None
+        message._head_stop = -1
+        message._checked = split - 1
         return message
 
     if TYPE_CHECKING:
@@ -1044,9 +1114,9 @@ class Message(Mapping[str, str]):
                 start = at + len(needle)
                 end = frame.find(b"\n", start)
                 if end >= 0 and frame[start] == _SPACE:
-                    raw = frame[start + 1 : end - 1 if frame[end - 1] == _CR else end]
-                    if _PERCENT in raw:
-                        return _value(raw)
+                    raw = frame[start + 1 : end]
+                    if _PERCENT in raw or _CR in raw:
+                        return _value(raw[:-1] if raw.endswith(b"\r") else raw)
                     try:
                         return raw.decode()  # as `_text`
                     except UnicodeDecodeError:
@@ -1059,7 +1129,8 @@ class Message(Mapping[str, str]):
         if not isinstance(name, str) or (self._needles is not None and not self._may_have(name)):
             return None
         if self._format == JSON:
-            value = self._open().get(name)
+            opened = self._opened
+            value = (self._open() if opened is None else opened).get(name)
             if type(value) is str and name not in _json.BODY_NAMES:
                 return value
         key = self._spelling(name)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from . import render
 from ._json import joined
@@ -36,6 +36,8 @@ _MYEVENTS: Final = """
     CHANNEL_PARK CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_STATE CHANNEL_UNBRIDGE CHANNEL_UNPARK
     DETECTED_SPEECH DTMF NOTALK TALK
 """
+_T = TypeVar("_T")
+
 _NAMES: Final = frozenset(name.value for name in EventName)
 _WRAPPERS: Final = frozenset({"bgapi", "sched_api", "eval", "expand", "xml_wrap"})
 _NUMBER: Final = re.compile(r"[+-]?[0-9.]*")  # as the switch recognizes one, and then reads what it can
@@ -58,6 +60,27 @@ def log_level(text: str) -> int | None:
         return -1
     names = [level.name for level in LogLevel if level <= LogLevel.DEBUG]
     return names.index(text.upper()) if text.upper() in names else None
+
+
+class _Queue(deque[_T]):
+    """What waits for a connection. What a switch gave at once, since it had stood still, does not count as waiting."""
+
+    def __init__(self, items: Iterable[_T] = ()) -> None:
+        super().__init__(items)
+        self._spare = 0
+
+    @property
+    def counted(self) -> int:
+        return len(self) - self._spare
+
+    def append_spare(self, item: _T) -> None:
+        self.append(item)
+        self._spare += 1
+
+    def popleft(self) -> _T:
+        item = super().popleft()
+        self._spare = min(self._spare, len(self))
+        return item
 
 
 @dataclass(frozen=True)
@@ -150,8 +173,8 @@ class Listener:
         self.wake: Callable[[], None] = lambda: None
         self.peer: object = None
         self._out: list[bytes] = []
-        self._events: deque[SwitchEvent | _Gone] = deque()
-        self._log: deque[bytes] = deque()
+        self._events: _Queue[SwitchEvent | _Gone] = _Queue()
+        self._log: _Queue[bytes] = _Queue()
         self._buffer = bytearray()
         self._searched = 0
         self._command: tuple[str, HeaderList, int, list[int]] | None = None
@@ -192,25 +215,31 @@ class Listener:
         """Queue an event if it is wanted; lose it if too many wait, and the connection if too many are lost."""
         if self.closing or not self.wants(event):
             return
-        if len(self._events) + self.backlog >= self.switch.queue_limit:
+        if self.switch.catching_up:
+            self._events.append_spare(event)
+        elif self._events.counted + self.backlog >= self.switch.queue_limit:
             self.lose(1)
             return
+        else:
+            self._events.append(event)
         self.lost = 0
-        self._events.append(event)
         self.wake()
 
     def offer_log(self, level: int, line: bytes) -> None:
         """Queue a line of the log if it is wanted."""
         if self.closing or self.log_level is None or level > self.log_level:
             return
-        if len(self._log) < self.switch.queue_limit:
-            self.lost_log_lines = 0
+        if self.switch.catching_up:
+            self._log.append_spare(line)
+        elif self._log.counted < self.switch.queue_limit:
             self._log.append(line)
-            self.wake()
+        else:
+            self.lost_log_lines += 1
+            if self.lost_log_lines > MAX_LOST:
+                self.kill(LOST_LOG_LINES)
             return
-        self.lost_log_lines += 1
-        if self.lost_log_lines > MAX_LOST:
-            self.kill(LOST_LOG_LINES)
+        self.lost_log_lines = 0
+        self.wake()
 
     def lose(self, count: int) -> None:
         """So many events found the queue full."""
@@ -634,7 +663,7 @@ class Listener:
         if self.log_level is None:
             return "-ERR not loging"
         self.log_level = None
-        self._log.clear()
+        self._log = _Queue()
         return "+OK no longer logging"
 
     def _linger_command(self, line: str, _block: str, _headers: HeaderList) -> str:
@@ -704,7 +733,7 @@ class Listener:
         return "+OK events nixed"
 
     def _noevents(self, _line: str, _block: str, _headers: HeaderList) -> str:
-        self._events = deque(event for event in self._events if event is _GONE)
+        self._events = _Queue(event for event in self._events if event is _GONE)
         if not self.listening:
             return "-ERR not listening for events"
         self.listening = False

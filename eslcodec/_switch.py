@@ -343,6 +343,7 @@ class Switch:
         self.errors: list[BaseException] = []
         self.hold_jobs = False
         self.frozen = False
+        self.catching_up = False  # what it held back is being queued
         self.modules = set(_MODULES.split())
         self.witness: Callable[[Listener, str], None] | None = None
         self.held: deque[Callable[[], None]] = deque()
@@ -432,11 +433,19 @@ class Switch:
         else:
             call()
 
-    def give_held(self) -> bool:
-        """Do the first of what was held; whether there is more. Not while the switch stands still."""
-        if self.held and not self.frozen:
-            self.held.popleft()()
-        return bool(self.held) and not self.frozen
+    def give_held(self) -> None:
+        """Do all that was held, at once as a switch does. Nothing of it is lost.
+
+        What a switch holds back waits in its dispatch queue, ten thousand events for each of the threads that hand them
+        on, and the queue of a connection that kept up has room for ten times as many. `queue_limit` may be much
+        smaller than what was held, so that does not count.
+        """
+        self.catching_up = True
+        try:
+            while self.held and not self.frozen:
+                self.held.popleft()()
+        finally:
+            self.catching_up = False
 
     # API commands and jobs
 

@@ -128,8 +128,8 @@ class Fault:
 
         It tells a reader whose queue ran over that it is killed, and holds the lock of all connections until the full
         socket has taken the notice or is closed. No other connection gets an event, a reply or a login meanwhile;
-        events that are fired, and log lines, are given out afterwards. Without this fault the emulator kills a slow
-        reader and nobody else notices.
+        events that are fired, and log lines, are given out afterwards, all at once; they do not count in `queue_limit`,
+        so that nobody loses one of them. Without this fault the emulator kills a slow reader and nobody else notices.
 
         Args:
             seconds: after which the switch gives up and closes the connection.
@@ -648,13 +648,8 @@ class Emulator:
         self._watch_all()
         for other in list(self._connections):
             other.flush()  # and another killed one may be among them
-        self._catch_up()
+        self._switch.give_held()
         self._notify()
-
-    def _catch_up(self) -> None:
-        """What was fired meanwhile, one at a time: it must not overrun the queues of those who do read."""
-        if self._loop is not None and self._switch.give_held():
-            self._loop.call_soon(self._catch_up)
 
     def _watch_all(self) -> None:
         self._watch()

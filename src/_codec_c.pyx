@@ -2527,9 +2527,9 @@ cdef class XmlPayload:
         cdef const Token *token
         while at < self.count:
             token = &self.members[at].name
-            name = raw_text(token.text, token.size) if memo is None else memo.name(token.text, token.size)
+            name = self.name(at, memo)
             value = self.value(&at)
-            if not isinstance(value, str):
+            if type(value) is list:
                 value = joined(value)
             distinct = len(headers)
             PyDict_SetDefault(headers, name, value)
@@ -2537,14 +2537,150 @@ cdef class XmlPayload:
                 headers[name] = value
         return headers
 
-    cdef list fields(self):
-        """(name, text or list) of each header."""
+    cdef object name(self, Py_ssize_t at, Memo memo):
+        cdef const Token *token = &self.members[at].name
+        return ascii_text(token.text, token.size) if memo is None else memo.name(token.text, token.size)
+
+    cdef list fields(self, Memo memo, bint join):
+        """(name, text or list) of each header, or an array as its joined text."""
         cdef list fields = []
         cdef Py_ssize_t at = 0
         while at < self.count:
-            name = raw_text(self.members[at].name.text, self.members[at].name.size)
-            fields.append((name, self.value(&at)))
+            name = self.name(at, memo)
+            value = self.value(&at)
+            if join and type(value) is list:
+                value = joined(value)
+            fields.append((name, value))
         return fields
+
+    cdef dict mapping(self, Memo memo, bint replace):
+        """The headers and the body as `to_mapping` gives them."""
+        cdef dict mapping = __Pyx_PyDict_NewPresized(self.count + self.has_body)
+        cdef Py_ssize_t at = 0, i, distinct
+        cdef const Token *token
+        cdef const Token *written
+        cdef list items
+        while at < self.count:
+            token = &self.members[at].name
+            written = &self.members[at].value
+            name = self.name(at, memo)
+            value = self.value(&at)
+            if written.size >= 7 and written.text[0] in (c"A", c"%") and type(value) is not list:
+                value = split_array(value)
+            if replace and type(value) is not list:
+                value = clean(value)
+            elif replace:
+                items = <list>value
+                for i in range(len(items)):
+                    items[i] = clean(items[i])
+            distinct = len(mapping)
+            PyDict_SetDefault(mapping, name, value)
+            if len(mapping) == distinct and is_event_name(token.text, token.size):
+                mapping[name] = value
+        if self.has_body:
+            body = self.get_body()
+            text = raw_text(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+            mapping["_body"] = clean(text) if replace else text
+        return mapping
+
+    cdef bytes to_json(self, Memo memo, bint replace, bint whole):
+        """The headers and the body as JSON. If it is to be `whole`, UTF-8 without repeats, and is not: None."""
+        cdef Out out
+        cdef int lossy = 0
+        memset(&out, 0, sizeof(Out))
+        try:
+            make_room(&out, PyBytes_GET_SIZE(self.frame))
+            if not self.write_members(&out, memo, replace, whole, &lossy) or (whole and lossy):
+                return None
+            return PyBytes_FromStringAndSize(out.data, out.size)
+        finally:
+            PyMem_Free(out.data)
+
+    cdef bint write_members(self, Out *out, Memo memo, bint replace, bint whole, int *lossy) except -1:
+        """False if it is to be whole and is not."""
+        cdef dict seen = None if self.distinct() else __Pyx_PyDict_NewPresized(self.count)
+        cdef Py_ssize_t at, distinct = -1
+        cdef const Token *token
+        cdef bint body_written = False
+        write_bytes(out, b"{", 1)
+        for at in range(self.count):
+            if self.members[at].value.kind == XML_ITEM:
+                continue
+            token = &self.members[at].name
+            if seen is not None:
+                distinct = len(seen)
+                PyDict_SetDefault(seen, self.name(at, memo), None)
+                if len(seen) == distinct:
+                    if whole:
+                        return False
+                    continue
+            if whole and is_body_name(token.text, token.size):
+                return False
+            make_room(out, token.size + 4)
+            write_bytes(out, b',"', 2) if at else write_bytes(out, b'"', 1)
+            write_bytes(out, token.text, token.size)  # ASCII, without what JSON escapes
+            write_bytes(out, b'":', 2)
+            if self.has_body and token.size == 5 and memcmp(token.text, b"_body", 5) == 0:
+                self.write_body(out, replace, lossy)
+                body_written = True
+            elif is_event_name(token.text, token.size):
+                self.write_value(out, self.find(token.text, token.size, True), replace, lossy)
+            else:
+                self.write_value(out, at, replace, lossy)
+        if self.has_body and not body_written:
+            write_bytes(out, b',"_body":', 9)  # behind its Content-Length at least
+            self.write_body(out, replace, lossy)
+        write_bytes(out, b"}", 1)
+        return True
+
+    cdef bint distinct(self) except -1:
+        """Whether all names are certain to differ, which is quickly seen where few of them share a slot."""
+        cdef Py_ssize_t room = 64, at, slot, tries = 4 * self.count
+        cdef const Token *token
+        cdef const Token *other
+        cdef uint32_t *slots
+        if self.count >= 1 << 30:
+            return False
+        while room < 2 * self.count:
+            room *= 2
+        slots = <uint32_t *>PyMem_Malloc(room * sizeof(uint32_t))
+        if slots == NULL:
+            raise MemoryError
+        memset(slots, 0, room * sizeof(uint32_t))
+        try:
+            for at in range(self.count):
+                if self.members[at].value.kind == XML_ITEM:
+                    continue
+                token = &self.members[at].name
+                slot = mix(token.text, token.size) & (room - 1)
+                while slots[slot]:
+                    other = &self.members[slots[slot] - 1].name
+                    tries -= 1
+                    if tries < 0 or (other.size == token.size and memcmp(other.text, token.text, token.size) == 0):
+                        return False
+                    slot = (slot + 1) & (room - 1)
+                slots[slot] = <uint32_t>(at + 1)
+            return True
+        finally:
+            PyMem_Free(slots)
+
+    cdef int write_value(self, Out *out, Py_ssize_t at, bint replace, int *lossy) except -1:
+        """The header at that place: text, the text of an array as an array, or neighbours as an array."""
+        cdef const Token *token = &self.members[at].value
+        if at + 1 == self.count or self.members[at + 1].value.kind != XML_ITEM:
+            return write_value(out, token.text, token.size, replace, lossy)
+        write_bytes(out, b"[", 1)
+        while True:
+            write_item(out, token, replace, lossy)
+            at += 1
+            if at == self.count or self.members[at].value.kind != XML_ITEM:
+                return write_bytes(out, b"]", 1)
+            token = &self.members[at].value
+            write_bytes(out, b",", 1)
+
+    cdef int write_body(self, Out *out, bint replace, int *lossy) except -1:
+        cdef bytes body = self.get_body()
+        return write_string(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), replace, lossy)
 
     cdef bytes get_body(self):
         cdef bytes body
@@ -2558,6 +2694,23 @@ cdef class XmlPayload:
         for i in range(length.size):
             wanted = min(10 * wanted + (length.text[i] - c"0"), size)  # more than there is counts for nothing
         return body if wanted == PyBytes_GET_SIZE(body) else body[:wanted]
+
+
+cdef int write_item(Out *out, const Token *item, bint replace, int *lossy) except -1:
+    """An item of an array, percent-encoded, as a JSON string."""
+    cdef char stack[STACK_BYTES]
+    cdef char *plain = stack
+    if not coded(item.text, item.size) & 1:
+        return write_string(out, item.text, item.size, replace, lossy)
+    if item.size > STACK_BYTES:
+        plain = <char *>PyMem_Malloc(item.size)
+        if plain == NULL:
+            raise MemoryError
+    try:
+        return write_string(out, plain, unquote_into(item.text, item.size, plain), replace, lossy)
+    finally:
+        if plain != stack:
+            PyMem_Free(plain)
 
 
 cdef tuple read_by_expat(bytes payload):
@@ -4060,7 +4213,7 @@ cdef class Message:
         cdef tuple payload
         cdef XmlPayload usual = self.usual_xml()
         if usual is not None:
-            return usual.fields(), usual.get_body(), None
+            return usual.fields(self.memo, False), usual.get_body(), None
         if self.parsed is not None:
             return <tuple?>self.parsed
         payload = read_by_expat(frame[self.split :])
@@ -4382,6 +4535,9 @@ cdef class Message:
         return self.get_pairs()
 
     cdef list get_pairs(self):
+        cdef XmlPayload usual = self.usual_xml() if self.format == XML else None
+        if usual is not None:
+            return usual.fields(self.memo, True)
         if self.format > PLAIN:
             return joined_fields(self.json().fields() if self.format == JSON else self.xml()[0])
         cdef bytes frame = self.frame_
@@ -4440,18 +4596,25 @@ cdef class Message:
             raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
         json = None
         if type(self).body is BODY:
-            json = self.json_json(replace) if self.format == JSON else self.plain_json(replace, False)
+            if self.format == XML:
+                json = self.xml_json(replace, False)
+            else:
+                json = self.json_json(replace) if self.format == JSON else self.plain_json(replace, False)
         return _to_json(self._fields(), self.body, replace) if json is None else json
 
     def _whole_json(self):
         """See eslcodec._codec_py.Message._whole_json."""
-        return self.plain_json(False, True) if type(self).body is BODY else None
+        if type(self).body is not BODY:
+            return None
+        return self.xml_json(False, True) if self.format == XML else self.plain_json(False, True)
 
     def _mapping(self, bint replace):
         """See eslcodec._codec_py.Message._mapping."""
         if self.format == JSON and type(self).body is BODY:
             return self.json_mapping(replace)
-        mapping = self.plain_mapping(replace) if type(self).body is BODY else None
+        mapping = None
+        if type(self).body is BODY:
+            mapping = self.xml_mapping(replace) if self.format == XML else self.plain_mapping(replace)
         return _to_mapping(self._fields(), self.body, replace) if mapping is None else mapping
 
     @cython.critical_section
@@ -4466,6 +4629,17 @@ cdef class Message:
         cdef dict mapping = self.memo.json_headers(payload)  # texts, all of them UTF-8
         payload.put_others(mapping, replace)
         return mapping
+
+    @cython.critical_section
+    cdef bytes xml_json(self, bint replace, bint whole):
+        """The headers and the body of an XML event; None if that needs another way."""
+        cdef XmlPayload payload = self.usual_xml()
+        return None if payload is None else payload.to_json(self.memo, replace, whole)
+
+    @cython.critical_section
+    cdef dict xml_mapping(self, bint replace):
+        cdef XmlPayload payload = self.usual_xml()
+        return None if payload is None else payload.mapping(self.memo, replace)
 
     @cython.critical_section
     cdef bytes plain_json(self, bint replace, bint whole):

@@ -37,12 +37,22 @@ def json_event(number: int) -> bytes:
     return frame(b"Content-Type: text/event-json", json.dumps(fields).encode())
 
 
+def xml_event(number: int) -> bytes:
+    headers = [("Event-Name", "CUSTOM"), ("A", f"{number}%20%C3%A9"), ("Arr", "x"), ("Arr", f"y%0A{number}")]
+    headers += [(f"Header-{n}", f"value%20{n * number}") for n in range(200)]
+    headers += [("A", "again"), ("Long", "%20x" * 700)]
+    lines = "".join(f"    <{name}>{value}</{name}>\n" for name, value in headers)
+    rest = f"  <Content-Length>6</Content-Length>\n  <body>body {number}</body>\n"
+    text = f"<event>\n  <headers>\n{lines}  </headers>\n{rest}</event>\n"
+    return frame(b"Content-Type: text/event-xml", text.encode())
+
+
 def large_event(number: int) -> bytes:
     """For which a decoder's memory has to grow."""
     return plain(b"Event-Name: CUSTOM\nA: %d\n\n" % number + b"x" * 300_000)
 
 
-EVENTS = (plain_event, json_event)
+EVENTS = (plain_event, json_event, xml_event)
 NAMES = ("Event-Name", "a", "A", "Arr", "Header-3", "None", "Long", "\u00e9")
 
 READING: dict[str, Callable[[Any], Any]] = {

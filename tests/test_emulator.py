@@ -1215,7 +1215,6 @@ def test_a_short_standstill_is_seen() -> None:
 
 def test_what_happens_meanwhile_comes_in_order_and_overruns_nobody() -> None:
     with frozen() as (switch, slow, other):
-        other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # it may have no turn
         for number in range(600):  # more than the queue of a reader, and the lost ones that kill it
             switch.fire("DTMF", {"N": str(number)})
         slow.sock.close()
@@ -1223,6 +1222,59 @@ def test_what_happens_meanwhile_comes_in_order_and_overruns_nobody() -> None:
         switch.fire("DTMF", {"N": "600"})
         other.until(lambda: len(other.events) == 601)
         assert [int(event["N"]) for event in other.events] == list(range(601))
+
+
+def test_what_happened_meanwhile_waits_for_a_reader_that_has_no_turn() -> None:
+    """Its socket takes a few events now and then, and the queue is much smaller than what was held back."""
+    with (
+        Emulator(queue_limit=10, faults=[Fault.drip(3000, every=0.01), Fault.freeze()]) as switch,
+        connected(switch, "event plain DTMF") as other,
+        connected(switch, "event plain ALL") as slow,
+    ):
+        overrun(switch)
+        for number in range(600):
+            switch.fire("DTMF", {"N": str(number)})
+        slow.sock.close()
+        other.until(lambda: len(other.events) == 600)
+        assert [int(event["N"]) for event in other.events] == list(range(600))
+
+
+@pytest.mark.parametrize("command", [b"event plain DTMF\n\n", b"log\n\n"])
+def test_what_was_held_does_not_count_in_the_queue_and_what_comes_then_does(command: bytes) -> None:
+    switch = Switch(queue_limit=10)
+    listener = Listener(switch)
+    listener.start()
+    listener.receive(b"auth ClueCon\n\n" + command)
+    listener.receive(b"half a command")
+    numbers = iter(range(10_000))
+
+    def happen(count: int) -> None:
+        for _ in range(count):
+            number = next(numbers)
+            switch.fire(switch.event("DTMF", [("N", f"<{number}>")]))
+            switch.log(7, b"<%d>" % number)
+
+    def lost() -> int:
+        return listener.lost + listener.lost_log_lines
+
+    happen(10)
+    assert lost() == 0
+    switch.frozen = True
+    happen(600)
+    switch.frozen = False
+    switch.give_held()
+    assert (lost(), listener.closing) == (0, False)
+    happen(3)
+    assert lost() == 3  # the ten from before wait still
+    written = listener.receive(b"\n\n")
+    assert [int(number) for number in re.findall(rb"<(\d+)>|%3C(\d+)%3E", written) for number in number if number] == [
+        *range(610)
+    ]
+    listener.receive(b"half a command")
+    happen(510)
+    assert (lost(), listener.closing) == (500, False)
+    happen(1)
+    assert listener.closing
 
 
 def test_of_two_slow_readers_one_is_killed_after_the_other() -> None:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import AUTH, OK, decode, decode_every_way, examples, frame, outcome, pieces, plain, receive, snapshot, take
+from support import (
+    AUTH,
+    OK,
+    decode,
+    decode_every_way,
+    examples,
+    frame,
+    outcome,
+    part,
+    pieces,
+    plain,
+    receive,
+    snapshot,
+    take,
+)
 
 
 def kinds(messages):
@@ -586,3 +601,90 @@ def test_bytes_come_out_in_order_however_they_go_in_and_whenever_they_are_taken(
     assert frames == [message.frame for message in decode(esl, MIXED)][: len(frames)]
     decoder.feed(MIXED[at:])
     assert len(frames) + len(list(decoder)) == 20
+
+
+# What was fed is cut in place, joined to the rest before it, or appended to that
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_fed_in_any_sizes_and_kinds_is_one_stream(esl, seed):
+    """Pieces longer and shorter than what waits, in turn; heads met before and new ones, one as long as the next."""
+    rng = random.Random(seed)
+    frames = []
+    for number in range(300):
+        size = rng.choice([0, 1, 9, 10, 99, 100, 500, 20_000])
+        body = bytes(rng.choices(b"A: %\r\n\nContent-Length: 7", k=size))
+        frames.append(rng.choice([plain(body), OK, AUTH, b"Content-Length: %d\nX: %d\n\n" % (size, number % 7) + body]))
+    data = b"".join(frames)
+    decoder, splitter = esl.Decoder(), esl.FrameSplitter()
+    found, cut, at = [], [], 0
+    while at < len(data):
+        piece = data[at : at + rng.choice([1, 7, 100, 3_000, 70_000])]
+        at += len(piece)
+        given = rng.choice([bytes, bytearray, lambda piece: memoryview(bytearray(piece))])(piece)
+        if rng.random() < 0.2:
+            receive(decoder, piece)
+        else:
+            decoder.feed(given)
+        splitter.feed(given)
+        if type(given) is not bytes:
+            given[:] = b"\n" * len(given)
+        if rng.random() < 0.7:
+            found += [message.frame for message in decoder]
+            cut += list(splitter)
+        assert decoder.buffered + decoder.consumed == splitter.buffered + splitter.consumed == at
+    assert found + [message.frame for message in decoder] == frames
+    assert [block + (body or b"") for block, body in [*cut, *splitter]] == frames
+
+
+@pytest.mark.parametrize("length", [b"0000000000000000005", b"000000000000000005", b"5", b"05"])
+@pytest.mark.parametrize("kind", [b"text/event-plain", b"text/event-json", b"text/event-xml", b"Text/Event-plain"])
+def test_an_events_length_is_read_however_many_digits_it_has(esl, length, kind):
+    head = b"Content-Length: %b\nContent-Type: %b\n\n" % (length, kind)
+    decoder = esl.Decoder()
+    for _ in range(2):
+        decoder.feed(head + b"A: 1\n" + OK)
+        assert [message.payload for message in decoder] == [b"A: 1\n", None]
+
+
+@pytest.mark.parametrize("digits", [b"6", b"000000000000000006", b"999999999999999999", b"9999999999999999999"])
+def test_an_events_length_beyond_the_bound_is_told(esl, digits):
+    decoder = esl.Decoder(max_body_bytes=5)
+    decoder.feed(OK + b"Content-Length: %b\nContent-Type: text/event-plain\n\n" % digits)
+    assert decoder.next_message().frame == OK
+    for _ in range(2):
+        with pytest.raises(esl.BodyTooLarge, match=rf"\b{int(digits)}\b"):
+            decoder.next_message()
+
+
+def test_a_class_that_cannot_be_made_leaves_its_frame_though_its_head_was_met(esl):
+    moods = [None, None, ZeroDivisionError]
+
+    class Moody(esl.Event):
+        def __new__(cls, *_args):
+            mood = moods.pop(0)
+            if mood is not None:
+                raise mood
+            return super().__new__(cls)
+
+    decoder = part(esl, "_codec").MessageDecoder({b"text/event-plain": Moody}, part(esl, "_codec").Message)
+    frame = plain(b"A: 1\n\n")
+    decoder.feed(frame * 3)
+    assert [decoder.next_message().frame for _ in range(2)] == [frame] * 2
+    with pytest.raises(ZeroDivisionError):
+        decoder.next_message()
+    assert (decoder.buffered, decoder.consumed) == (len(frame), 2 * len(frame))
+    moods.append(None)
+    assert decoder.next_message().frame == frame
+
+
+def test_a_class_that_feeds_while_it_is_made_gets_its_own_frame_though_its_head_was_met(esl):
+    class Hungry(esl.Event):
+        def __new__(cls, *_args):
+            decoder.feed(OK)
+            return super().__new__(cls)
+
+    decoder = part(esl, "_codec").MessageDecoder({b"text/event-plain": Hungry}, part(esl, "_codec").Message)
+    frames = [plain(b"A: %d\n\n" % number) for number in range(5)]
+    decoder.feed(b"".join(frames))
+    assert [message.frame for message in decoder] == [*frames, *[OK] * 5]

@@ -493,6 +493,26 @@ def assert_read_as_by_expat(esl, payload):
         if name == key
     ]
     assert e.getlist("A") == [item for value in values for item in ([value] if isinstance(value, str) else value)]
+    assert_written_as_of_fields(esl, e, fields, body)
+
+
+def told(esl, write, *arguments):
+    try:
+        return write(*arguments)
+    except esl.InvalidCommand as error:
+        return str(error)
+
+
+def assert_written_as_of_fields(esl, e, fields, body):
+    core = part(esl, "_codec_py")
+    shaped = [(name, core.split_array(value) if isinstance(value, str) else value) for name, value in fields]
+    assert e._fields() == shaped
+    for errors in ("replace", "surrogateescape"):
+        assert e.to_json(errors) == core.to_json(shaped, body, errors == "replace")
+        assert [*e.to_dict(errors).items()] == [*core.to_mapping(shaped, body, errors == "replace").items()]
+    if e.malformed is None:
+        render = part(esl, "render").PAYLOADS["json"]
+        assert told(esl, e.serialize, "json") == told(esl, render, shaped, body)
 
 
 def test_usual_payload_has_all_its_parts(esl):
@@ -511,6 +531,54 @@ def test_one_byte_more_or_less_is_read_as_by_expat(esl, byte):
     for at in range(len(USUAL)):
         for behind in (at, at + 1):
             assert_read_as_by_expat(esl, USUAL[:at] + byte + USUAL[behind:])
+
+
+VALUES = st.one_of(
+    st.sampled_from([b"", b"x", b"%C3%A9", b"%E9", b"%22%5C%0A%00%1F", b"ARRAY::", b"ARRAY::x", b"ARRAY::a|:b%E9|:"]),
+    st.sampled_from(
+        [b"ARRAY%3A%3Ax%7C%3Ay", b"%41RRAY::%22|:%5c", b"ARRAY:", b"ARRAY::ARRAY::x", b"%", b"%zz|:", b"%7F"]
+    ),
+    st.sampled_from([b"long" * 300, b"%C3%A9" * 400, b"%E9" * 1500, b"ARRAY::" + b"i%22|:" * 900]),
+)
+NAMES = st.sampled_from(
+    [b"A", b"a", b"Event-Name", b"event-name", b"Core-UUID", b"_body", b"_BODY", b"Content-Length", b"B-2", b"x" * 90]
+)
+BODIES = st.one_of(
+    st.just(b""),
+    st.tuples(
+        st.sampled_from([b"0", b"1", b"3", b"00002", b"4096", b"999999999999999999"]),
+        st.sampled_from([b"", b"\xc3\xa9\xc3\xa9", b'a"\\&amp;&#10;&#x7f;\n  ', b"x&#233;" * 900]),
+    ).map(lambda body: with_body(*body).partition(b"  </headers>\n")[2].removesuffix(b"</event>\n")),
+)
+
+
+@given(events=st.lists(st.tuples(st.lists(st.tuples(NAMES, VALUES), max_size=12), BODIES), min_size=1, max_size=3))
+def test_events_of_one_decoder_are_written_as_of_what_expat_reads(both, events):
+    payloads = [document(b"".join(line(*header) for header in headers), rest) for headers, rest in events]
+    for esl in both:
+        decoder = esl.Decoder()
+        for _ in range(2):
+            decoder.feed(b"".join(map(framed, payloads)))
+            for payload, e in zip(payloads, list(decoder), strict=True):
+                pairs, fields, body, _ = read_by_expat(esl, payload)
+                assert_written_as_of_fields(esl, e, fields, body)
+                assert (e.pairs(), e.body) == (pairs, body)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 65, 3000])
+@pytest.mark.parametrize("repeat", [b"", b"name-0", b"Event-Name", b"_body"])
+def test_any_number_of_names_is_written_each_once(esl, count, repeat):
+    names = [b"Event-Name", *(b"name-%d" % number for number in range(count)), *([repeat] if repeat else [])]
+    payload = document(b"".join(line(name, b"%d" % at) for at, name in enumerate(names)))
+    assert_read_as_by_expat(esl, payload)
+
+
+@pytest.mark.parametrize("middles", [["aaaa", "bbbb"], [f"{number:06}" for number in range(2000)]])
+def test_names_that_begin_and_end_alike_are_written_each_once(esl, middles):
+    """What is looked at to tell names apart quickly is the same in all of them."""
+    names = [f"variable_sip_h_X-Attribute-{middle}-of-the-leg-that-was-bridged" for middle in middles]
+    payload = document(b"".join(line(name.encode(), b"1") for name in [*names, "A", names[0]]))
+    assert_read_as_by_expat(esl, payload)
 
 
 def test_payload_that_is_cut_is_read_as_by_expat(esl):
