@@ -53,7 +53,7 @@ switch's have some 400."""
 
 JSON_DICTS_BYTES: Final = 128 << 10
 JSON_DICTS_BYTES_ALL: Final = 8 << 20
-"""Dicts that are kept to be copied: of a decoder, about 40 shapes of JSON events, and of all decoders of the process,
+"""Dicts that are kept to be copied: of a decoder, those of about 30 JSON events, and of all decoders of the process,
 those of plain events included."""
 
 JSON_REFUSALS: Final = 16_384
