@@ -1294,6 +1294,11 @@ cdef class Memo:
         return self.of_json.find(payload, name)
 
     @cython.critical_section
+    cdef object lone_json(self, JsonPayload payload, str name):
+        """What `Message._lone` says of a payload that `read_json` has read and that is flat."""
+        return self.of_json.lone(payload, name)
+
+    @cython.critical_section
     cdef dict json_headers(self, JsonPayload payload):
         """All headers of a JSON payload."""
         return payload.headers(self) if payload.spans == NULL else self.of_json.headers(self, payload)
@@ -1536,6 +1541,14 @@ cdef enum:
     ESCAPED = 1  # a string with escapes
     OTHER = 2  # a number, true, false, null, a nested value: its text
     ARRAY = 3  # what stands between the brackets
+
+cdef enum:
+    # What may keep a member from being read alike by every reader: its value is no text, there is an escape in that, the
+    # name has a bracket, the value is empty or may begin as an array's text.
+    NO_TEXT = 1
+    ESCAPES = 2
+    BRACKET = 4
+    UNSURE = 8
 
 cdef struct Token:
     const char *text
@@ -1782,6 +1795,7 @@ cdef class JsonPayload:
     cdef Span *spans
     cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
     cdef uint32_t size  # of the object
+    cdef int odd  # what all of its members have of NO_TEXT and so on
     cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
     cdef uint64_t turn, generation  # of the memo when it was read
 
@@ -1984,26 +1998,35 @@ cdef class JsonPayload:
     cdef bint has_flat_members(self) noexcept:
         cdef const char *p = self.text()
         cdef const char *end = PyBytes_AS_STRING(self.frame) + PyBytes_GET_SIZE(self.frame)
-        cdef bint brackets = memchr(p, c"[", end - p) != NULL
         cdef Token token
         cdef Py_ssize_t i
-        if has_escaped_surrogate(p, end):
+        if self.spans != NULL:
+            return self.has_flat_spans(p, end)
+        cdef bint brackets = memchr(p, c"[", end - p) != NULL
+        if has_escaped_surrogate(p, end) or self.odd_body or (self.has_body and self.body.kind > ESCAPED):
             return False
-        if self.spans == NULL:
-            if self.odd_body or (self.has_body and self.body.kind > ESCAPED):
+        for i in range(self.count):
+            if not is_flat_value(&self.members[i].value):
                 return False
-        elif self.has_body and p[self.spans[self.span_count].at] != c'"':
-            return False
-        for i in range(self.members_count()):
-            if self.spans == NULL or p[self.spans[i].at] != c'"':
-                token = self.value_at(i)
-                if not is_flat_value(&token):
-                    return False
-            if self.spans != NULL and not brackets:
-                continue
-            token = self.name_at(i)
+            token = self.members[i].name
             if token.kind != STRING or (brackets and memchr(token.text, c"[", token.size) != NULL):
                 return False
+        return True
+
+    cdef bint has_flat_spans(self, const char *p, const char *end) noexcept:
+        """The same by what its members have together."""
+        cdef Token token
+        cdef Py_ssize_t i
+        if self.odd & BRACKET or (self.has_body and p[self.spans[self.span_count].at] != c'"'):
+            return False
+        if (self.odd & ESCAPES or end - p > <Py_ssize_t>self.size) and has_escaped_surrogate(p, end):
+            return False
+        if self.odd & NO_TEXT:
+            for i in range(self.span_count):
+                if p[self.spans[i].at] != c'"':
+                    token = self.span_value(i)
+                    if not is_flat_value(&token):
+                        return False
         return True
 
     cdef object lone(self, const char *name, Py_ssize_t size):
@@ -2029,13 +2052,20 @@ cdef class JsonPayload:
         cdef Py_ssize_t i, count = self.members_count()
         cdef Token token
         cdef bint arrays = False
+        cdef const char *text
         if count == 0:
             return None
         if self.has_body:
             token = self.body if self.spans == NULL else self.span_value(count)
             if token.size == 0:
                 return None
+        if self.spans != NULL and not self.odd & (NO_TEXT | UNSURE):
+            return count, False
         for i in range(count):
+            if self.spans != NULL:
+                text = self.text() + self.spans[i].at
+                if self.spans[i].size > 2 and text[0] == c'"' and text[1] != c"A" and text[1] != c"\\":
+                    continue
             token = self.value_at(i)
             if token.kind != ARRAY:
                 if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(&token).startswith("ARRAY::")):
@@ -2564,6 +2594,9 @@ cdef struct JsonName:
     uint64_t listed  # the list of distinct names that it is in
     uint32_t line  # and where
     bint body  # it is `_body`
+    bint twin  # another name may be the same but for case
+    int bracket  # BRACKET if there is one in it
+    int odd  # what of NO_TEXT and so on the last value has, remembered or not
     JsonName *next  # what stood behind it last, and the time before; `nothing` if nothing did
     JsonName *other
 
@@ -2660,6 +2693,7 @@ cdef class JsonMemo:
     cdef JsonName **names
     cdef Py_ssize_t count, room
     cdef dict numbers  # of the names, by text
+    cdef dict folded  # and by that in lower case, of the first of those that are the same then
     cdef JsonName first  # none itself: `next` of it is the first of an event
     cdef JsonName nothing  # no name, with no value
     cdef JsonName *event_name
@@ -2676,6 +2710,7 @@ cdef class JsonMemo:
 
     def __cinit__(self):
         self.numbers = {}
+        self.folded = {}
         self.nothing.size = UINT32_MAX
         self.first.next = self.first.other = &self.nothing
 
@@ -2706,6 +2741,7 @@ cdef class JsonMemo:
         self.drop_bases()
         self.free_names()
         self.numbers.clear()
+        self.folded.clear()
         return 0
 
     cdef bint read(self, Memo memo, JsonPayload payload) except -1:
@@ -2718,6 +2754,7 @@ cdef class JsonMemo:
         cdef JsonName *before = &self.first
         cdef uint32_t count = 0
         cdef bint own = True, distinct = True
+        cdef int odd = 0
         cdef Span *span = self.spans
         cdef Span *full = span + self.span_room
         if self.busy:
@@ -2745,6 +2782,7 @@ cdef class JsonMemo:
                 at = self.read_value(name, value, end, &own)
                 if at == NULL:
                     return False
+            odd |= name.odd
             if name.turn != turn:
                 name.turn = turn
                 name.place = count
@@ -2773,6 +2811,7 @@ cdef class JsonMemo:
         payload.has_body = before.body
         payload.span_count = count - before.body
         payload.size = <uint32_t>(at + 1 - begin)
+        payload.odd = odd
         payload.own = own and distinct
         payload.distinct = distinct
         payload.turn = self.turn
@@ -2846,6 +2885,7 @@ cdef class JsonMemo:
         try:
             if name.raw == NULL:
                 raise MemoryError
+            name.twin = self.find_twin(text)
             self.numbers[text] = self.count
         except BaseException:
             PyMem_Free(name.raw)
@@ -2857,6 +2897,7 @@ cdef class JsonMemo:
         name.size = UINT32_MAX
         name.next = name.other = &self.nothing
         name.body = body
+        name.bracket = BRACKET if memchr(at + 1, c"[", size - 3) != NULL else 0
         name.number = <uint32_t>self.count
         Py_INCREF(text)
         name.name = <PyObject *>text
@@ -2866,6 +2907,15 @@ cdef class JsonMemo:
         self.count += 1
         self.names_bytes += size
         return name
+
+    cdef bint find_twin(self, str text) except -1:
+        """Whether there may be another name that is the same but for case; that one is told."""
+        cdef str folded = text.lower()
+        known = self.folded.setdefault(folded, self.count)
+        if known == self.count:
+            return False
+        self.names[<Py_ssize_t>known].twin = True
+        return True
 
     cdef int more_names(self) except -1:
         cdef Py_ssize_t room = 2 * self.room if self.room else 128
@@ -2881,10 +2931,13 @@ cdef class JsonMemo:
         cdef const char *stop
         cdef Scanner scanner
         cdef Token token
+        name.odd = name.bracket
         if value < end and value[0] == c'"':
             stop = plain_end(value + 1, end)
             if stop < end and stop[0] == c'"' and not name.body:
                 if not is_array_text(value + 1, stop - value - 1):
+                    if stop == value + 1 or value[1] == c"A":
+                        name.odd |= UNSURE
                     self.remember(name, value, stop + 1 - value)
                     return stop + 1
         scanner.at = value
@@ -2892,6 +2945,10 @@ cdef class JsonMemo:
         scanner.fault = NO_FAULT
         if not scan_value(&scanner, &token):
             return NULL
+        if token.kind != STRING:
+            name.odd |= ESCAPES | UNSURE if token.kind == ESCAPED else NO_TEXT | ESCAPES
+        elif token.size == 0 or token.text[0] == c"A":
+            name.odd |= UNSURE
         if name.body:
             return scanner.at  # bodies may be large: `to_json` looks at them
         if is_own(&token):
@@ -3001,6 +3058,27 @@ cdef class JsonMemo:
             return payload.look_up(name, False)
         i = self.place(payload, name)
         return None if i < 0 else self.value_of(payload, &payload.spans[i], self.names[payload.spans[i].name])
+
+    cdef object lone(self, JsonPayload payload, str name):
+        cdef PyObject *known = NULL
+        cdef JsonName *found
+        cdef const Span *span
+        cdef Py_ssize_t i
+        cdef str value
+        if payload.generation == self.generation and PyDict_GetItemRef(self.numbers, name, &known):
+            number = <object>known
+            Py_DECREF(number)
+            found = self.names[<Py_ssize_t>number]
+            if not found.twin and not found.body:
+                i = found.place if found.turn == payload.turn else self.place_of(payload, found)
+                if i < 0:
+                    return None
+                span = &payload.spans[i]
+                if span.size == 2 or payload.text()[span.at] != c'"':
+                    return False
+                value = self.value_of(payload, span, found)
+                return False if value.startswith("ARRAY::") else value
+        return payload.lone(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
 
     cdef dict headers(self, Memo memo, JsonPayload payload):
         if self.busy or payload.generation != self.generation:
@@ -4324,7 +4402,11 @@ cdef class Message:
             return False
         if self.format == JSON:
             payload = self.json()
-            return payload.lone(wanted, size) if payload.is_flat() else False
+            if not payload.is_flat():
+                return False
+            if payload.spans != NULL and payload.distinct and type(name) is str:
+                return self.memo.lone_json(payload, name)
+            return payload.lone(wanted, size)
         begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if self.head_stop < begin:
