@@ -2582,23 +2582,24 @@ cdef object encoded_text(str text):
 
 
 cdef struct JsonName:
-    PyObject *name  # owned
-    PyObject *value  # the last value as text, owned; NULL until wanted
+    # What each event asks comes first, to lie in one line of the cache.
     char *raw  # `,"name":` and, behind it, the last value as it stood there
-    uint32_t room
+    JsonName *next  # what stood behind it last, and the time before (`other`); `nothing` if nothing did
+    uint64_t turn
+    PyObject *value  # the last value as text, owned; NULL until wanted
+    PyObject *name  # owned
+    uint32_t size  # of `raw`, UINT32_MAX if no value is remembered
     uint32_t head  # the size of `,"name":`
-    uint32_t size  # of both, UINT32_MAX if no value is remembered
     uint32_t number
     uint32_t place  # in the event that was read at `turn`
-    uint64_t turn
-    uint64_t listed  # the list of distinct names that it is in
-    uint32_t line  # and where
+    int odd  # what of NO_TEXT and so on the last value has, remembered or not
     bint body  # it is `_body`
     bint twin  # another name may be the same but for case
     int bracket  # BRACKET if there is one in it
-    int odd  # what of NO_TEXT and so on the last value has, remembered or not
-    JsonName *next  # what stood behind it last, and the time before; `nothing` if nothing did
     JsonName *other
+    uint64_t listed  # the list of distinct names that it is in
+    uint32_t line  # and where
+    uint32_t room  # of `raw`
 
 
 @cython.final
