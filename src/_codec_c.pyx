@@ -2600,6 +2600,11 @@ cdef struct JsonName:
     uint64_t listed  # the list of distinct names that it is in
     uint32_t line  # and where
     uint32_t room  # of `raw`
+    # The value before the last, if it is remembered: those of two calls, or of both ends of one, take turns.
+    char *old_raw  # NULL until there is one
+    PyObject *old_value
+    uint32_t old_size, old_room
+    int old_odd
 
 
 @cython.final
@@ -2682,8 +2687,9 @@ cdef class JsonMemo:
     """What the JSON events of a decoder remember together. Never changes a result.
 
     Successive events have mostly the same names in the same order, with the same values. So of each name its last value
-    is kept, and which name stood behind it: where the bytes are the same as then, nothing has to be read. It is by name
-    that values are kept, and not by event: events of one call have fifty shapes, and half of their values in common.
+    is kept and the one before, and which name stood behind it: where the bytes are the same as then, nothing has to be
+    read. It is by name that values are kept, and not by event: events of one call have fifty shapes, and half of their
+    values in common. Dicts are kept of events whose names differ much, to be copied and changed a little.
 
     Read in this way is an object as the switch writes it: without blanks, no name in need of an escape, `_body` at its
     end. Values may be anything. All else, and what is too much, is read as if nothing were remembered.
@@ -2712,7 +2718,7 @@ cdef class JsonMemo:
     def __cinit__(self):
         self.numbers = {}
         self.folded = {}
-        self.nothing.size = UINT32_MAX
+        self.nothing.size = self.nothing.old_size = UINT32_MAX
         self.first.next = self.first.other = &self.nothing
 
     def __dealloc__(self):
@@ -2730,7 +2736,9 @@ cdef class JsonMemo:
         for i in range(count):
             Py_XDECREF(self.names[i].name)
             Py_XDECREF(self.names[i].value)
+            Py_XDECREF(self.names[i].old_value)
             PyMem_Free(self.names[i].raw)
+            PyMem_Free(self.names[i].old_raw)
             PyMem_Free(self.names[i])
 
     cdef int forget(self) except -1:
@@ -2780,9 +2788,13 @@ cdef class JsonMemo:
                 if name == NULL:
                     return False
                 value = at + name.head
-                at = self.read_value(name, value, end, &own)
-                if at == NULL:
-                    return False
+                if end - at > <Py_ssize_t>name.old_size and same_bytes(at + 1, name.old_raw + 1, name.old_size - 1):
+                    swap_values(name)
+                    at += name.size
+                else:
+                    at = self.read_value(name, value, end, &own)
+                    if at == NULL:
+                        return False
             odd |= name.odd
             if name.turn != turn:
                 name.turn = turn
@@ -2895,7 +2907,7 @@ cdef class JsonMemo:
         name.raw[0] = c","
         memcpy(name.raw + 1, at, size)
         name.room = name.head = <uint32_t>size + 1
-        name.size = UINT32_MAX
+        name.size = name.old_size = UINT32_MAX
         name.next = name.other = &self.nothing
         name.body = body
         name.bracket = BRACKET if memchr(at + 1, c"[", size - 3) != NULL else 0
@@ -2932,14 +2944,15 @@ cdef class JsonMemo:
         cdef const char *stop
         cdef Scanner scanner
         cdef Token token
-        name.odd = name.bracket
+        cdef int odd = name.bracket
         if value < end and value[0] == c'"':
             stop = plain_end(value + 1, end)
             if stop < end and stop[0] == c'"' and not name.body:
                 if not is_array_text(value + 1, stop - value - 1):
                     if stop == value + 1 or value[1] == c"A":
-                        name.odd |= UNSURE
+                        odd |= UNSURE
                     self.remember(name, value, stop + 1 - value)
+                    name.odd = odd
                     return stop + 1
         scanner.at = value
         scanner.end = end
@@ -2947,16 +2960,16 @@ cdef class JsonMemo:
         if not scan_value(&scanner, &token):
             return NULL
         if token.kind != STRING:
-            name.odd |= ESCAPES | UNSURE if token.kind == ESCAPED else NO_TEXT | ESCAPES
+            odd |= ESCAPES | UNSURE if token.kind == ESCAPED else NO_TEXT | ESCAPES
         elif token.size == 0 or token.text[0] == c"A":
-            name.odd |= UNSURE
-        if name.body:
-            return scanner.at  # bodies may be large: `to_json` looks at them
-        if is_own(&token):
-            self.remember(name, value, scanner.at - value)
-        else:
-            own[0] = False
-            self.forget_value(name)
+            odd |= UNSURE
+        if not name.body:  # those may be large: `to_json` looks at them
+            if is_own(&token):
+                self.remember(name, value, scanner.at - value)
+            else:
+                own[0] = False
+                self.forget_value(name)
+        name.odd = odd
         return scanner.at
 
     cdef void forget_value(self, JsonName *name) noexcept:
@@ -2971,13 +2984,16 @@ cdef class JsonMemo:
     cdef void remember(self, JsonName *name, const char *value, Py_ssize_t size) noexcept:
         """Keep the last value of a name, if there is room."""
         cdef char *raw
-        cdef Py_ssize_t room = name.head + size
+        cdef Py_ssize_t room
+        if name.size != UINT32_MAX and self.values_bytes <= LAST_VALUES_BYTES // 2:
+            keep_old(name)
         self.forget_value(name)
         if size > JSON_VALUE_BYTES:
             return
         if self.values_bytes + size > LAST_VALUES_BYTES:
             self.refusals += 1
             return
+        room = name.head + size
         if room > <Py_ssize_t>name.room:
             room += 15 - (room - 1) % 16
             raw = <char *>PyMem_Realloc(name.raw, room)
@@ -3294,6 +3310,26 @@ cdef inline bint stands_for(object text, const char *p, uint32_t size) noexcept:
         and same_bytes(p + 1, <const char *>PyUnicode_DATA(text), size - 2)
         and memchr(p, c"\\", size) == NULL
     )
+
+
+cdef inline void swap_values(JsonName *name) noexcept nogil:
+    """Make the value before the last the last one."""
+    name.raw, name.old_raw = name.old_raw, name.raw
+    name.value, name.old_value = name.old_value, name.value
+    name.size, name.old_size = name.old_size, name.size
+    name.room, name.old_room = name.old_room, name.room
+    name.odd, name.old_odd = name.old_odd, name.odd
+
+
+cdef inline void keep_old(JsonName *name) noexcept:
+    """Make room for another value without losing the last one."""
+    if name.old_raw == NULL:
+        name.old_raw = <char *>PyMem_Malloc(name.head)
+        if name.old_raw == NULL:
+            return
+        memcpy(name.old_raw, name.raw, name.head)
+        name.old_room = name.head
+    swap_values(name)
 
 
 cdef inline bint stands(const JsonName *name, const char *at, const char *end) noexcept nogil:
