@@ -71,7 +71,7 @@ import socket
 import sys
 import threading
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -321,8 +321,8 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
     """The first value of each exact name, and all names in order, of an event that has nothing special.
 
     Special are items `name[i]`, empty values, blanks before a value, arrays of less than two items, that begin with an
-    empty one or another array, or of a name that repeats, several Event-Name, and a header `_body`. In JSON also what
-    is neither a text nor an array of texts, and more than one body.
+    empty one or another array, or of a name that repeats in any case, several Event-Name, and a header `_body`. In JSON
+    also what is neither a text nor an array of texts, and more than one body.
     """
     found = event._survey()
     if found is None:
@@ -332,7 +332,7 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
     names = list(headers)
     aliases = _aliases(tuple(names))
     repeats = lines != len(names)
-    if "_body" in headers or (arrays and (repeats or aliases)):
+    if "_body" in headers or (arrays and (repeats or aliases) and _is_array_repeated(event.pairs())):
         return None
     if repeats:
         names = [name for name, _ in event.pairs()]
@@ -343,6 +343,13 @@ def _simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
             return None
         headers[name] = headers[first]
     return headers, names
+
+
+def _is_array_repeated(pairs: list[tuple[str, str]]) -> bool:
+    """Whether a header that is an array shares its name, in any case, with another: they become one."""
+    folded = [_bytes(name).lower() for name, _ in pairs]
+    counts = Counter(folded)
+    return any(_is_array(value) and counts[name] > 1 for name, (_, value) in zip(folded, pairs, strict=True))
 
 
 def _simple_frame(frame: Message) -> tuple[dict[str, str], list[str]] | None:

@@ -43,7 +43,7 @@ events, and as many as 32 while `JSON_DICTS_BYTES_ALL` has room."""
 LAST_VALUES_BYTES: Final = 64 << 10
 JSON_VALUE_BYTES: Final = 256
 """What a decoder's compiled core keeps of JSON events' last values, each of a name, and the longest of them: 1 500
-headers of a channel full of variables have 40 KB."""
+headers of a channel full of variables have 40 KB. While half of it is free, the value before the last is kept too."""
 
 JSON_NAMES: Final = 4096
 JSON_NAME_BYTES: Final = 256
@@ -53,7 +53,7 @@ switch's have some 400."""
 
 JSON_DICTS_BYTES: Final = 128 << 10
 JSON_DICTS_BYTES_ALL: Final = 8 << 20
-"""Dicts that are kept to be copied: of a decoder, about 40 shapes of JSON events, and of all decoders of the process,
+"""Dicts that are kept to be copied: of a decoder, those of about 30 JSON events, and of all decoders of the process,
 those of plain events included."""
 
 JSON_REFUSALS: Final = 16_384

@@ -99,6 +99,7 @@ cdef extern from "scan.h" nogil:
         Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn, uint16_t *lines, void **values
     )
     size_t alike(const uint16_t *a, const uint16_t *b, size_t n)
+    bint all_plain(const char *p, size_t n)
     const char *plain_end(const char *p, const char *end)
     int is_own_string(const char *p, size_t n)
 
@@ -215,9 +216,8 @@ cdef enum:
     REFUSED_MOST = 8192
     SCRATCH_BYTES = 128 << 10
     NO_LINE = 0x7FFFFFFF  # longer than any
-    DICT_SLOTS = 128
-    DICT_PROBES = 4
-    DICT_USES = 7  # how many misses a dict outlives that was used often
+    JSON_BASES = 64
+    BASE_ITEM_BYTES = 10  # what is noted of each header of a dict that is kept: its value and its name
 
 cdef int64_t LENGTH_CEILING = limits.BOUND_CEILING
 cdef Py_ssize_t RECEIVE_BYTES_MIN = limits.RECEIVE_BYTES_MIN
@@ -1329,6 +1329,11 @@ cdef class Memo:
         return self.of_json.find(payload, name)
 
     @cython.critical_section
+    cdef object lone_json(self, JsonPayload payload, str name):
+        """What `Message._lone` says of a payload that `read_json` has read and that is flat."""
+        return self.of_json.lone(payload, name)
+
+    @cython.critical_section
     cdef dict json_headers(self, JsonPayload payload):
         """All headers of a JSON payload."""
         return payload.headers(self) if payload.spans == NULL else self.of_json.headers(self, payload)
@@ -1573,6 +1578,14 @@ cdef enum:
     OTHER = 2  # a number, true, false, null, a nested value: its text
     ARRAY = 3  # what stands between the brackets
 
+cdef enum:
+    # What may keep a member from being read alike by every reader: its value is no text, there is an escape in that, the
+    # name has a bracket, the value is empty or may begin as an array's text.
+    NO_TEXT = 1
+    ESCAPES = 2
+    BRACKET = 4
+    UNSURE = 8
+
 cdef struct Token:
     const char *text
     Py_ssize_t size
@@ -1782,6 +1795,21 @@ cdef struct Span:  # a member of a payload that was read by what is remembered
     uint32_t name  # which of the memo's
 
 
+cdef inline Token token_of(const char *p, uint32_t size) noexcept nogil:
+    """The value at p."""
+    cdef Token token
+    token.text = p
+    token.size = size
+    token.kind = OTHER
+    if p[0] == c'"' or p[0] == c"[":
+        token.text += 1
+        token.size -= 2
+        token.kind = ARRAY
+        if p[0] == c'"':
+            token.kind = STRING if memchr(token.text, c"\\", token.size) == NULL else ESCAPED
+    return token
+
+
 @cython.final
 @cython.no_gc
 cdef class JsonPayload:
@@ -1803,9 +1831,9 @@ cdef class JsonPayload:
     cdef Span *spans
     cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
     cdef uint32_t size  # of the object
+    cdef int odd  # what all of its members have of NO_TEXT and so on
     cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
     cdef uint64_t turn, generation  # of the memo when it was read
-    cdef uint64_t shape  # a hash of the names
 
     def __dealloc__(self):
         PyMem_Free(self.members)
@@ -1844,19 +1872,7 @@ cdef class JsonPayload:
         return token
 
     cdef inline Token span_value(self, Py_ssize_t i) noexcept:
-        cdef Span *span = &self.spans[i]
-        cdef const char *p = self.text() + span.at
-        cdef Token token
-        token.text = p
-        token.size = span.size
-        token.kind = OTHER
-        if p[0] == c'"' or p[0] == c"[":
-            token.text += 1
-            token.size -= 2
-            token.kind = ARRAY
-            if p[0] == c'"':
-                token.kind = STRING if memchr(token.text, c"\\", token.size) == NULL else ESCAPED
-        return token
+        return token_of(self.text() + self.spans[i].at, self.spans[i].size)
 
     cdef int expand(self) except -1:
         """Make members of spans."""
@@ -2018,26 +2034,35 @@ cdef class JsonPayload:
     cdef bint has_flat_members(self) noexcept:
         cdef const char *p = self.text()
         cdef const char *end = PyBytes_AS_STRING(self.frame) + PyBytes_GET_SIZE(self.frame)
-        cdef bint brackets = memchr(p, c"[", end - p) != NULL
         cdef Token token
         cdef Py_ssize_t i
-        if has_escaped_surrogate(p, end):
+        if self.spans != NULL:
+            return self.has_flat_spans(p, end)
+        cdef bint brackets = memchr(p, c"[", end - p) != NULL
+        if has_escaped_surrogate(p, end) or self.odd_body or (self.has_body and self.body.kind > ESCAPED):
             return False
-        if self.spans == NULL:
-            if self.odd_body or (self.has_body and self.body.kind > ESCAPED):
+        for i in range(self.count):
+            if not is_flat_value(&self.members[i].value):
                 return False
-        elif self.has_body and p[self.spans[self.span_count].at] != c'"':
-            return False
-        for i in range(self.members_count()):
-            if self.spans == NULL or p[self.spans[i].at] != c'"':
-                token = self.value_at(i)
-                if not is_flat_value(&token):
-                    return False
-            if self.spans != NULL and not brackets:
-                continue
-            token = self.name_at(i)
+            token = self.members[i].name
             if token.kind != STRING or (brackets and memchr(token.text, c"[", token.size) != NULL):
                 return False
+        return True
+
+    cdef bint has_flat_spans(self, const char *p, const char *end) noexcept:
+        """The same by what its members have together."""
+        cdef Token token
+        cdef Py_ssize_t i
+        if self.odd & BRACKET or (self.has_body and p[self.spans[self.span_count].at] != c'"'):
+            return False
+        if (self.odd & ESCAPES or end - p > <Py_ssize_t>self.size) and has_escaped_surrogate(p, end):
+            return False
+        if self.odd & NO_TEXT:
+            for i in range(self.span_count):
+                if p[self.spans[i].at] != c'"':
+                    token = self.span_value(i)
+                    if not is_flat_value(&token):
+                        return False
         return True
 
     cdef object lone(self, const char *name, Py_ssize_t size):
@@ -2063,13 +2088,20 @@ cdef class JsonPayload:
         cdef Py_ssize_t i, count = self.members_count()
         cdef Token token
         cdef bint arrays = False
+        cdef const char *text
         if count == 0:
             return None
         if self.has_body:
             token = self.body if self.spans == NULL else self.span_value(count)
             if token.size == 0:
                 return None
+        if self.spans != NULL and not self.odd & (NO_TEXT | UNSURE):
+            return count, False
         for i in range(count):
+            if self.spans != NULL:
+                text = self.text() + self.spans[i].at
+                if self.spans[i].size > 2 and text[0] == c'"' and text[1] != c"A" and text[1] != c"\\":
+                    continue
             token = self.value_at(i)
             if token.kind != ARRAY:
                 if token.size == 0 or (token.text[0] in (c"A", c"\\") and token_text(&token).startswith("ARRAY::")):
@@ -2229,18 +2261,14 @@ cdef bint is_own(const Token *token) noexcept nogil:
     return token.size == 0
 
 
-cdef struct KnownItem:
-    PyObject *value  # borrowed from the dict
-    uint32_t name
-
-
-cdef struct KnownDict:
-    uint64_t shape
-    PyObject *headers  # owned; NULL if there is none
-    KnownItem *items
+cdef struct JsonBase:
+    # The headers of an event as a dict, of which others are copies with changes.
+    PyObject *headers  # owned
+    PyObject **values  # owned, the values borrowed from the dict; NOTHING for those that are not remembered
+    uint16_t *names  # of each which name it is; behind the values
     Py_ssize_t count
-    Py_ssize_t size
-    int uses
+    uint64_t turn  # the event that it was of use to last
+    Py_ssize_t size  # what was taken from the budgets for it
 
 
 cdef int write_token(Out *out, const Token *token, bint replace) except -1:
@@ -2743,18 +2771,29 @@ cdef object encoded_text(str text):
 
 
 cdef struct JsonName:
-    PyObject *name  # owned
+    # What each event asks comes first, to lie in one line of the cache.
+    char *raw  # `,"name":` and, behind it, the last value as it stood there
+    JsonName *next  # what stood behind it last, and the time before (`other`); `nothing` if nothing did
+    uint64_t turn
     PyObject *value  # the last value as text, owned; NULL until wanted
-    char *raw  # `"name":` and, behind it, the last value as it stood there
-    uint32_t room
-    uint32_t head  # the size of `"name":`
-    uint32_t size  # of both, UINT32_MAX if no value is remembered
+    PyObject *name  # owned
+    uint32_t size  # of `raw`, UINT32_MAX if no value is remembered
+    uint32_t head  # the size of `,"name":`
     uint32_t number
     uint32_t place  # in the event that was read at `turn`
-    uint64_t turn
+    int odd  # what of NO_TEXT and so on the last value has, remembered or not
     bint body  # it is `_body`
-    JsonName *next  # what stood behind it last, and the time before
+    bint twin  # another name may be the same but for case
+    int bracket  # BRACKET if there is one in it
     JsonName *other
+    uint64_t listed  # the list of distinct names that it is in
+    uint32_t line  # and where
+    uint32_t room  # of `raw`
+    # The value before the last, if it is remembered: those of two calls, or of both ends of one, take turns.
+    char *old_raw  # NULL until there is one
+    PyObject *old_value
+    uint32_t old_size, old_room
+    int old_odd
 
 
 @cython.final
@@ -2784,137 +2823,51 @@ cdef Budget DICTS = Budget.__new__(Budget)
 DICTS.left = JSON_DICTS_BYTES_ALL
 
 
-@cython.final
-@cython.no_gc
-cdef class KnownDicts:
-    """The headers of the last events as dicts, by their names: to copy one and replace what differs is the fast way.
-
-    They are kept for those shapes that come most often.
-    """
-
-    cdef KnownDict slots[DICT_SLOTS]
-    cdef Py_ssize_t bytes
-    cdef unsigned int hand
-    cdef Budget budget
-
-    def __cinit__(self):
-        self.budget = DICTS
-
-    def __dealloc__(self):
-        self.clear()
-
-    def __reduce__(self):
-        return refuse_pickle(self)
-
-    cdef int clear(self) except -1:
-        cdef Py_ssize_t i
-        for i in range(DICT_SLOTS):
-            self.drop(&self.slots[i])
-        return 0
-
-    cdef int drop(self, KnownDict *slot) except -1:
-        cdef PyObject *headers = slot.headers
-        cdef KnownItem *items = slot.items
-        if headers != NULL:
-            slot.headers = NULL
-            slot.items = NULL
-            slot.uses = 0
-            self.bytes -= slot.size
-            self.budget.give(slot.size)
-            PyMem_Free(items)
-            Py_XDECREF(headers)
-        return 0
-
-    cdef KnownDict *find(self, uint64_t shape) noexcept nogil:
-        cdef KnownDict *slot
-        cdef Py_ssize_t probe
-        for probe in range(DICT_PROBES):
-            slot = &self.slots[(shape + probe) % DICT_SLOTS]
-            if slot.shape == shape and slot.headers != NULL:
-                return slot
-        return NULL
-
-    cdef KnownDict *get(self, JsonPayload payload) noexcept nogil:
-        """The dict of an event with the same names in the same order, NULL if there is none."""
-        cdef KnownDict *slot = self.find(payload.shape)
-        cdef Py_ssize_t i
-        if slot == NULL or slot.count != payload.span_count:
-            return NULL
-        for i in range(slot.count):
-            if slot.items[i].name != payload.spans[i].name:
-                return NULL
-        if slot.uses < DICT_USES:
-            slot.uses += 1
-        return slot
-
-    cdef KnownDict *slot_for(self, uint64_t shape, Py_ssize_t size) noexcept nogil:
-        """Where a dict can be kept. NULL if there is no room."""
-        cdef KnownDict *slot = self.find(shape)
-        cdef Py_ssize_t probe
-        if slot != NULL or self.bytes + size > JSON_DICTS_BYTES:
-            return slot
-        for probe in range(DICT_PROBES):
-            slot = &self.slots[(shape + probe) % DICT_SLOTS]
-            if slot.headers == NULL:
-                return slot
-        return NULL
-
-    cdef bint has_room(self, uint64_t shape, Py_ssize_t count) noexcept nogil:
-        return self.slot_for(shape, dict_bytes(count)) != NULL
-
-    cdef int keep(self, JsonPayload payload, dict headers) except -1:
-        """Keep a copy, if there is room. If not, one that is little used will have to go."""
-        cdef Py_ssize_t size = dict_bytes(payload.span_count)
-        cdef KnownDict *slot
-        cdef KnownItem *items
-        cdef PyObject *old
-        cdef PyObject *key
-        cdef PyObject *value
-        cdef Py_ssize_t at = 0, count = 0
-        if self.slot_for(payload.shape, size) == NULL:
-            return self.age(payload.shape)
-        copy = PyDict_Copy(headers)
-        slot = self.slot_for(payload.shape, size)  # anew: a garbage collection may have run anything
-        if slot == NULL or len(<dict>copy) != payload.span_count:
-            return 0
-        items = <KnownItem *>PyMem_Malloc(max(payload.span_count, <Py_ssize_t>1) * sizeof(KnownItem))
-        if items == NULL:
-            raise MemoryError
-        if slot.headers != NULL:
-            self.drop(slot)
-        if not self.budget.take(size):
-            PyMem_Free(items)
-            return self.age(payload.shape)
-        while PyDict_Next(copy, &at, &key, &value):
-            items[count].value = value
-            items[count].name = payload.spans[count].name
-            count += 1
-        Py_INCREF(copy)
-        self.bytes += size
-        slot.headers = <PyObject *>copy
-        slot.items = items
-        slot.count = count
-        slot.shape = payload.shape
-        slot.size = size
-        return 0
-
-    cdef int age(self, uint64_t shape) except -1:
-        cdef KnownDict *slot = &self.slots[(shape + self.hand % DICT_PROBES) % DICT_SLOTS]
-        if slot.headers == NULL:
-            slot = &self.slots[self.hand % DICT_SLOTS]
-        self.hand += 1
-        if slot.uses > 0:
-            slot.uses -= 1
-            return 0
-        return self.drop(slot)
-
-
 cdef Py_ssize_t dict_bytes(Py_ssize_t count) noexcept nogil:
     """The size of a dict with so many items, and of what is noted of it."""
     cdef Py_ssize_t room = 8
     while room * 2 // 3 < count:
         room *= 2
-    return 112 + room * (1 if room <= 256 else 2) + 16 * (room * 2 // 3) + count * <Py_ssize_t>sizeof(KnownItem)
+    return 112 + room * (1 if room <= 256 else 2) + 16 * (room * 2 // 3) + count * <Py_ssize_t>BASE_ITEM_BYTES
+
+
+cdef struct Listed:  # the members of an event with distinct names
+    const Span *spans
+    Py_ssize_t count
+    bint latest  # it was the last that was read, and its values are remembered but for those of another size
+
+
+cdef inline Py_ssize_t shape_of(const Listed *listed) noexcept nogil:
+    """A number below 1 << GUESS_BITS that is the same for the same names, and mostly another for others."""
+    cdef Py_ssize_t i
+    cdef uint64_t shape = 0
+    for i in range(listed.count):
+        shape = shape * 1000003 + listed.spans[i].name
+    return <Py_ssize_t>(shape * <uint64_t>0x9E3779B97F4A7C15 >> (64 - GUESS_BITS))
+
+
+cdef inline Py_ssize_t found_later(const JsonBase *base, Py_ssize_t at, uint32_t name) noexcept nogil:
+    """Where a name stands in a base a little behind `at`, -1 if it does not."""
+    cdef Py_ssize_t i
+    for i in range(at + 1, min(at + 1 + LOOK_AHEAD, base.count)):
+        if base.names[i] == name:
+            return i
+    return -1
+
+
+cdef Py_ssize_t distance(const JsonBase *base, const Listed *listed, Py_ssize_t most) noexcept nogil:
+    """How many headers of a base must go, and how many be put behind the rest, for the names of the members."""
+    cdef Py_ssize_t i = 0, j = 0, gone = 0, to
+    while i < listed.count and j < base.count:
+        if listed.spans[i].name != base.names[j]:
+            to = found_later(base, j, listed.spans[i].name)
+            if to < 0 or gone > most:
+                break
+            gone += to - j
+            j = to
+        i += 1
+        j += 1
+    return gone + base.count - j + listed.count - i
 
 
 @cython.final
@@ -2923,8 +2876,9 @@ cdef class JsonMemo:
     """What the JSON events of a decoder remember together. Never changes a result.
 
     Successive events have mostly the same names in the same order, with the same values. So of each name its last value
-    is kept, and which name stood behind it: where the bytes are the same as then, nothing has to be read. It is by name
-    that values are kept, and not by event: events of one call have fifty shapes, and half of their values in common.
+    is kept and the one before, and which name stood behind it: where the bytes are the same as then, nothing has to be
+    read. It is by name that values are kept, and not by event: events of one call have fifty shapes, and half of their
+    values in common. Dicts are kept of events whose names differ much, to be copied and changed a little.
 
     Read in this way is an object as the switch writes it: without blanks, no name in need of an escape, `_body` at its
     end. Values may be anything. All else, and what is too much, is read as if nothing were remembered.
@@ -2935,20 +2889,29 @@ cdef class JsonMemo:
     cdef JsonName **names
     cdef Py_ssize_t count, room
     cdef dict numbers  # of the names, by text
+    cdef dict folded  # and by that in lower case, of the first of those that are the same then
     cdef JsonName first  # none itself: `next` of it is the first of an event
+    cdef JsonName nothing  # no name, with no value
     cdef JsonName *event_name
-    cdef KnownDicts dicts
+    cdef JsonBase bases[JSON_BASES]
+    cdef Py_ssize_t base_count, base_bytes
+    cdef uint8_t guesses[1 << GUESS_BITS]  # which base was the nearest to an event with these names
     cdef Span *spans  # of the event that is being read
     cdef Py_ssize_t span_room
+    cdef uint64_t lists  # of distinct names that were made
+    cdef bint busy  # headers are put together: what that makes may let other code run, which does without
     cdef uint64_t turn
     cdef uint64_t generation  # how often all was forgotten
     cdef Py_ssize_t names_bytes, values_bytes, refusals
 
     def __cinit__(self):
         self.numbers = {}
-        self.dicts = KnownDicts.__new__(KnownDicts)
+        self.folded = {}
+        self.nothing.size = self.nothing.old_size = UINT32_MAX
+        self.first.next = self.first.other = &self.nothing
 
     def __dealloc__(self):
+        self.drop_bases()
         self.free_names()
         PyMem_Free(self.names)
         PyMem_Free(self.spans)
@@ -2962,31 +2925,38 @@ cdef class JsonMemo:
         for i in range(count):
             Py_XDECREF(self.names[i].name)
             Py_XDECREF(self.names[i].value)
+            Py_XDECREF(self.names[i].old_value)
             PyMem_Free(self.names[i].raw)
+            PyMem_Free(self.names[i].old_raw)
             PyMem_Free(self.names[i])
 
     cdef int forget(self) except -1:
         """Begin anew: what is there is not what comes now."""
         self.generation += 1
-        self.first.next = self.first.other = self.event_name = NULL
+        self.first.next = self.first.other = &self.nothing
+        self.event_name = NULL
         self.names_bytes = self.values_bytes = self.refusals = 0
+        self.drop_bases()
         self.free_names()
         self.numbers.clear()
-        return self.dicts.clear()
+        self.folded.clear()
+        return 0
 
     cdef bint read(self, Memo memo, JsonPayload payload) except -1:
         """Find the members of a payload. False if it has to be read in another way."""
         cdef const char *begin = payload.text()
         cdef const char *end = PyBytes_AS_STRING(payload.frame) + PyBytes_GET_SIZE(payload.frame)
-        cdef const char *at = begin
+        cdef const char *at = begin  # what stands before a member
         cdef const char *value
         cdef JsonName *name
         cdef JsonName *before = &self.first
-        cdef Py_ssize_t count = 0
+        cdef uint32_t count = 0
         cdef bint own = True, distinct = True
-        cdef uint64_t shape = 0
+        cdef int odd = 0
         cdef Span *span = self.spans
         cdef Span *full = span + self.span_room
+        if self.busy:
+            return False
         if self.refusals >= JSON_REFUSALS:
             self.forget()
         if end - begin >= <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
@@ -2994,32 +2964,36 @@ cdef class JsonMemo:
         self.turn += 1
         cdef uint64_t turn = self.turn
         while True:
-            at += 1
             name = before.next
-            if (
-                name != NULL
-                and end - at > <Py_ssize_t>name.size
-                and same_bytes(at, name.raw, name.size)
-            ):
+            if end - at > <Py_ssize_t>name.size and same_bytes(at, name.raw, name.size):
                 value = at + name.head
                 at += name.size
             else:
+                if at == end:
+                    return False
+                if count and (at[0] != c"," or before.body):
+                    break
                 name = self.name_behind(memo, before, at, end)
                 if name == NULL:
                     return False
                 value = at + name.head
-                at = self.read_value(name, value, end, &own)
-                if at == NULL:
-                    return False
+                if end - at > <Py_ssize_t>name.old_size and same_bytes(at + 1, name.old_raw + 1, name.old_size - 1):
+                    swap_values(name)
+                    at += name.size
+                else:
+                    at = self.read_value(name, value, end, &own)
+                    if at == NULL:
+                        return False
+            odd |= name.odd
             if name.turn != turn:
                 name.turn = turn
-                name.place = <uint32_t>count
+                name.place = count
             else:
                 distinct = False
                 if name == self.event_name:  # the last of several counts
-                    name.place = <uint32_t>count
+                    name.place = count
             if span == full:
-                if count >= JSON_NAMES:
+                if <Py_ssize_t>count >= JSON_NAMES:
                     return False
                 self.more_spans()
                 span = self.spans + count
@@ -3029,12 +3003,7 @@ cdef class JsonMemo:
             span.name = name.number
             span += 1
             count += 1
-            shape = (shape ^ name.number) * <uint64_t>0x9E3779B97F4A7C15
             before = name
-            if at == end:
-                return False
-            if at[0] != c"," or name.body:
-                break
         if at[0] != c"}":
             return False
         payload.spans = <Span *>PyMem_Malloc(count * sizeof(Span))
@@ -3044,10 +3013,10 @@ cdef class JsonMemo:
         payload.has_body = before.body
         payload.span_count = count - before.body
         payload.size = <uint32_t>(at + 1 - begin)
+        payload.odd = odd
         payload.own = own and distinct
         payload.distinct = distinct
         payload.turn = self.turn
-        payload.shape = shape ^ (shape >> 32)
         payload.generation = self.generation
         return True
 
@@ -3061,13 +3030,13 @@ cdef class JsonMemo:
         return 0
 
     cdef inline JsonName *name_behind(self, Memo memo, JsonName *before, const char *at, const char *end) except? NULL:
-        """The name at `at`, NULL if there is none that is remembered."""
+        """The name behind what stands at `at`, NULL if there is none that is remembered."""
         cdef JsonName *name = before.next
-        if name != NULL and stands(name, at, end):
+        if stands(name, at, end):
             return name
         name = before.other
-        if name == NULL or not stands(name, at, end):
-            name = self.name_at(memo, at, end)
+        if not stands(name, at, end):
+            name = self.name_at(memo, at + 1, end)
             if name == NULL:
                 return NULL
         before.other = before.next
@@ -3099,11 +3068,11 @@ cdef class JsonMemo:
             return NULL
         return self.add(name, at, size + 3)
 
-    cdef JsonName *add(self, object text, const char *at, Py_ssize_t head) except? NULL:
+    cdef JsonName *add(self, object text, const char *at, Py_ssize_t size) except? NULL:
         """Remember a name, if there is room. `"name":` stands at `at`."""
         cdef JsonName *name
-        cdef bint body = head == 8 and folded_equal(at + 1, b"_body", 5)
-        if self.count == JSON_NAMES or self.names_bytes + head > JSON_NAMES_BYTES:
+        cdef bint body = size == 8 and folded_equal(at + 1, b"_body", 5)
+        if self.count == JSON_NAMES or self.names_bytes + size > JSON_NAMES_BYTES:
             self.refusals += 1
             return NULL
         if body and memcmp(at + 1, b"_body", 5) != 0:
@@ -3114,28 +3083,41 @@ cdef class JsonMemo:
         if name == NULL:
             raise MemoryError
         memset(name, 0, sizeof(JsonName))
-        name.raw = <char *>PyMem_Malloc(head)
+        name.raw = <char *>PyMem_Malloc(size + 1)
         try:
             if name.raw == NULL:
                 raise MemoryError
+            name.twin = self.find_twin(text)
             self.numbers[text] = self.count
         except BaseException:
             PyMem_Free(name.raw)
             PyMem_Free(name)
             raise
-        memcpy(name.raw, at, head)
-        name.room = name.head = <uint32_t>head
-        name.size = UINT32_MAX
+        name.raw[0] = c","
+        memcpy(name.raw + 1, at, size)
+        name.room = name.head = <uint32_t>size + 1
+        name.size = name.old_size = UINT32_MAX
+        name.next = name.other = &self.nothing
         name.body = body
+        name.bracket = BRACKET if memchr(at + 1, c"[", size - 3) != NULL else 0
         name.number = <uint32_t>self.count
         Py_INCREF(text)
         name.name = <PyObject *>text
-        if is_event_name(at + 1, head - 3):
+        if is_event_name(at + 1, size - 3):
             self.event_name = name
         self.names[self.count] = name
         self.count += 1
-        self.names_bytes += head
+        self.names_bytes += size
         return name
+
+    cdef bint find_twin(self, str text) except -1:
+        """Whether there may be another name that is the same but for case; that one is told."""
+        cdef str folded = text.lower()
+        known = self.folded.setdefault(folded, self.count)
+        if known == self.count:
+            return False
+        self.names[<Py_ssize_t>known].twin = True
+        return True
 
     cdef int more_names(self) except -1:
         cdef Py_ssize_t room = 2 * self.room if self.room else 128
@@ -3151,24 +3133,32 @@ cdef class JsonMemo:
         cdef const char *stop
         cdef Scanner scanner
         cdef Token token
+        cdef int odd = name.bracket
         if value < end and value[0] == c'"':
             stop = plain_end(value + 1, end)
             if stop < end and stop[0] == c'"' and not name.body:
                 if not is_array_text(value + 1, stop - value - 1):
+                    if stop == value + 1 or value[1] == c"A":
+                        odd |= UNSURE
                     self.remember(name, value, stop + 1 - value)
+                    name.odd = odd
                     return stop + 1
         scanner.at = value
         scanner.end = end
         scanner.fault = NO_FAULT
         if not scan_value(&scanner, &token):
             return NULL
-        if name.body:
-            return scanner.at  # bodies may be large: `to_json` looks at them
-        if is_own(&token):
-            self.remember(name, value, scanner.at - value)
-        else:
-            own[0] = False
-            self.forget_value(name)
+        if token.kind != STRING:
+            odd |= ESCAPES | UNSURE if token.kind == ESCAPED else NO_TEXT | ESCAPES
+        elif token.size == 0 or token.text[0] == c"A":
+            odd |= UNSURE
+        if not name.body:  # those may be large: `to_json` looks at them
+            if is_own(&token):
+                self.remember(name, value, scanner.at - value)
+            else:
+                own[0] = False
+                self.forget_value(name)
+        name.odd = odd
         return scanner.at
 
     cdef void forget_value(self, JsonName *name) noexcept:
@@ -3183,13 +3173,16 @@ cdef class JsonMemo:
     cdef void remember(self, JsonName *name, const char *value, Py_ssize_t size) noexcept:
         """Keep the last value of a name, if there is room."""
         cdef char *raw
-        cdef Py_ssize_t room = name.head + size
+        cdef Py_ssize_t room
+        if name.size != UINT32_MAX and self.values_bytes <= LAST_VALUES_BYTES // 2:
+            keep_old(name)
         self.forget_value(name)
         if size > JSON_VALUE_BYTES:
             return
         if self.values_bytes + size > LAST_VALUES_BYTES:
             self.refusals += 1
             return
+        room = name.head + size
         if room > <Py_ssize_t>name.room:
             room += 15 - (room - 1) % 16
             raw = <char *>PyMem_Realloc(name.raw, room)
@@ -3201,22 +3194,25 @@ cdef class JsonMemo:
         name.size = <uint32_t>(name.head + size)
         self.values_bytes += size
 
-    cdef inline object value_of(self, JsonPayload payload, Py_ssize_t i, JsonName *name):
+    cdef object value_of(self, JsonPayload payload, const Span *span, JsonName *name):
         """A value as text: the object that is kept, if it is the same."""
-        cdef Span *span = &payload.spans[i]
+        cdef const char *raw = payload.text() + span.at
         cdef Token token
         if name.size - name.head == span.size and (
-            (name.turn == payload.turn and payload.distinct) or same_bytes(payload.text() + span.at, name.raw + name.head, span.size)
+            (name.turn == payload.turn and payload.distinct) or same_bytes(raw, name.raw + name.head, span.size)
         ):
             if name.value != NULL:
                 return <object>name.value
-            if name.raw[name.head] == c'"':  # no list is made, so nothing else can run
-                token = payload.span_value(i)
-                text = token_text(&token)
+            if raw[0] == c'"':  # no list is made, so nothing else can run
+                if span.size > 2 and all_plain(raw + 1, span.size - 2):
+                    text = ascii_text(raw + 1, span.size - 2)
+                else:
+                    token = token_of(raw, span.size)
+                    text = token_text(&token)
                 Py_INCREF(text)
                 name.value = <PyObject *>text
                 return text
-        token = payload.span_value(i)
+        token = token_of(raw, span.size)
         return token_text(&token)
 
     cdef Py_ssize_t place(self, JsonPayload payload, str name) except -2:
@@ -3247,7 +3243,7 @@ cdef class JsonMemo:
             size = PyBytes_GET_SIZE(wanted)
         for i in range(payload.span_count):
             found = self.names[payload.spans[i].name]
-            if found.head - 3 == size and folded_equal(found.raw + 1, text, size):
+            if found.head - 4 == size and folded_equal(found.raw + 2, text, size):
                 return self.place_of(payload, found)
         return -1
 
@@ -3267,67 +3263,231 @@ cdef class JsonMemo:
         if payload.generation != self.generation:
             return payload.look_up(name, False)
         i = self.place(payload, name)
-        return None if i < 0 else self.value_of(payload, i, self.names[payload.spans[i].name])
+        return None if i < 0 else self.value_of(payload, &payload.spans[i], self.names[payload.spans[i].name])
+
+    cdef object lone(self, JsonPayload payload, str name):
+        cdef PyObject *known = NULL
+        cdef JsonName *found
+        cdef const Span *span
+        cdef Py_ssize_t i
+        cdef str value
+        if payload.generation == self.generation and PyDict_GetItemRef(self.numbers, name, &known):
+            number = <object>known
+            Py_DECREF(number)
+            found = self.names[<Py_ssize_t>number]
+            if not found.twin and not found.body:
+                i = found.place if found.turn == payload.turn else self.place_of(payload, found)
+                if i < 0:
+                    return None
+                span = &payload.spans[i]
+                if span.size == 2 or payload.text()[span.at] != c'"':
+                    return False
+                value = self.value_of(payload, span, found)
+                return False if value.startswith("ARRAY::") else value
+        return payload.lone(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
 
     cdef dict headers(self, Memo memo, JsonPayload payload):
-        cdef dict headers = None
-        if payload.generation == self.generation and payload.distinct:
-            headers = self.changed(payload)
-        if headers is None:
-            headers = self.fresh(payload)
-        return payload.headers(memo) if headers is None else headers
+        if self.busy or payload.generation != self.generation:
+            return payload.headers(memo)
+        self.busy = True
+        try:
+            return self.near_dict(payload)
+        finally:
+            self.busy = False
 
-    cdef dict changed(self, JsonPayload payload):
-        """A copy of the headers of an earlier event, with what differs. None if there is none."""
-        cdef KnownDict *slot = self.dicts.get(payload)
-        if slot == NULL:
-            return None
-        cdef dict known = <dict>slot.headers
-        cdef dict headers = PyDict_Copy(known)
-        cdef Py_ssize_t i
-        cdef PyObject *value
+    # What follows is called while it is busy: names and values stay what they are.
+
+    cdef dict near_dict(self, JsonPayload payload):
+        """The headers as a dict, made from that of an earlier event."""
+        cdef Listed listed
+        cdef Py_ssize_t nearest, edits = PY_SSIZE_T_MAX, i, other
+        listed.spans = payload.spans
+        listed.count = payload.span_count
+        listed.latest = payload.turn == self.turn
+        if not payload.distinct:
+            self.list_distinct(&listed)
+        cdef Py_ssize_t count = listed.count, near = 8 + count // 8
+        cdef uint8_t *guess = &self.guesses[shape_of(&listed)]
+        nearest = guess[0]
+        if nearest < self.base_count:
+            edits = distance(&self.bases[nearest], &listed, count)
+        if edits > near and (edits > count // 3 or self.has_base_room(count)):
+            for i in range(self.base_count):
+                other = distance(&self.bases[i], &listed, edits)
+                if other < edits:
+                    edits, nearest = other, i
+        if edits > near and (edits > count // 3 or self.has_base_room(count)):
+            headers = self.new_dict(payload, &listed)
+            nearest = self.add_base(headers, &listed)
+        else:
+            headers = self.edited_dict(&self.bases[nearest], payload, &listed, edits)
+        guess[0] = <uint8_t>nearest
+        return headers
+
+    cdef int list_distinct(self, Listed *listed) except -1:
+        """List the members of an event in which a name repeats: the first of each name, of Event-Name the last.
+
+        The value that is remembered of such a name may be that of another.
+        """
+        cdef Py_ssize_t i, count = 0
+        cdef const Span *span = listed.spans
         cdef JsonName *name
-        cdef Span *span
-        for i in range(payload.span_count):
-            if payload.generation != self.generation or slot.headers != <PyObject *>known:
-                return None  # whatever ran meanwhile
-            span = &payload.spans[i]
+        self.lists += 1
+        for i in range(listed.count):
             name = self.names[span.name]
-            value = slot.items[i].value
-            if name.turn == payload.turn and name.value == value:
-                continue
-            if stands_for(<object>value, payload.text() + span.at, span.size):
-                continue
-            key = <object>name.name
-            text = self.value_of(payload, i, name)
-            PyDict_SetItem(headers, key, text)
-            if slot.headers == <PyObject *>known:
-                PyDict_SetItem(known, key, text)
-                slot.items[i].value = <PyObject *>text
+            if name.listed != self.lists:
+                name.listed = self.lists
+                name.line = <uint32_t>count
+                self.spans[count] = span[0]
+                count += 1
+            else:
+                self.forget_value(name)
+                if name == self.event_name:
+                    self.spans[name.line] = span[0]
+            span += 1
+        listed.spans = self.spans
+        listed.count = count
+        return 0
+
+    cdef int renew(
+        self, PyObject **known, JsonBase *base, JsonPayload payload, const Span *span, bint latest, list others
+    ) except -1:
+        """Put a member's value into a base, unless it has it; then that text is taken."""
+        cdef JsonName *name = self.names[span.name]
+        cdef PyObject *old = name.value
+        if stands_for(<object>known[0], payload.text() + span.at, span.size):
+            if latest and name.size - name.head == span.size:
+                Py_INCREF(<object>known[0])
+                name.value = known[0]
+                Py_XDECREF(old)
+            return 0
+        value = self.value_of(payload, span, name)
+        if name.value == <PyObject *>value:
+            dict_set(<dict>base.headers, name.name, <PyObject *>value)
+            known[0] = <PyObject *>value
+        else:
+            others.append(<object>name.name)
+            others.append(value)
+        return 0
+
+    cdef dict edited_dict(self, JsonBase *base, JsonPayload payload, const Listed *listed, Py_ssize_t edits):
+        """A copy of a base, after its values have become those of the members, with the names of the members."""
+        cdef Py_ssize_t i = 0, j = 0
+        cdef list others = []  # key, value and so on of those that are not remembered
+        cdef const Span *span = listed.spans
+        cdef const JsonName *name
+        while i < listed.count and j < base.count:
+            if span.name != base.names[j]:
+                j = found_later(base, j, span.name)
+                if j < 0:
+                    break
+            name = self.names[span.name]
+            if name.value != base.values[j] or name.size - name.head != span.size or not listed.latest:
+                self.renew(&base.values[j], base, payload, span, listed.latest, others)
+            span += 1
+            i += 1
+            j += 1
+        base.turn = self.turn
+        headers = PyDict_Copy(<dict>base.headers)
+        if edits:
+            self.edit(headers, base, payload, listed)
+        for i in range(0, len(others), 2):
+            PyDict_SetItem(headers, others[i], others[i + 1])
         return headers
 
-    cdef dict fresh(self, JsonPayload payload):
-        """The headers as a new dict; None if what is remembered is not of this time."""
-        cdef bint keep = payload.distinct and self.dicts.has_room(payload.shape, payload.span_count)
-        # A dict made with its size costs less to fill, but more to copy and to look up in.
-        cdef dict headers = {} if keep else __Pyx_PyDict_NewPresized(payload.span_count)
+    cdef int edit(self, dict headers, const JsonBase *base, JsonPayload payload, const Listed *listed) except -1:
+        """Give the copy of a base the names of the members."""
+        cdef Py_ssize_t i = 0, j = 0, to
+        while i < listed.count and j < base.count:
+            to = j
+            if listed.spans[i].name != base.names[j]:
+                to = found_later(base, j, listed.spans[i].name)
+                if to < 0:
+                    break
+            while j < to:
+                dict_delete(headers, self.names[base.names[j]].name)
+                j += 1
+            i += 1
+            j += 1
+        while j < base.count:
+            dict_delete(headers, self.names[base.names[j]].name)
+            j += 1
+        while i < listed.count:
+            self.put(headers, payload, &listed.spans[i])
+            i += 1
+        return 0
+
+    cdef int put(self, dict headers, JsonPayload payload, const Span *span) except -1:
+        cdef JsonName *name = self.names[span.name]
+        value = self.value_of(payload, span, name)
+        return dict_set(headers, name.name, <PyObject *>value)
+
+    cdef dict new_dict(self, JsonPayload payload, const Listed *listed):
+        cdef dict headers = {}  # one made with its size costs less to fill, but more to copy and to look up in
         cdef Py_ssize_t i
-        cdef JsonName *name
-        cdef bint wins
-        for i in range(payload.span_count):
-            if payload.generation != self.generation:  # whatever ran meanwhile
-                return None
-            name = self.names[payload.spans[i].name]
-            key = <object>name.name
-            wins = payload.distinct or name == self.event_name
-            value = self.value_of(payload, i, name)
-            if wins:
-                PyDict_SetItem(headers, key, value)
-            else:
-                PyDict_SetDefault(headers, key, value)
-        if payload.distinct:
-            self.dicts.keep(payload, headers)
+        for i in range(listed.count):
+            self.put(headers, payload, &listed.spans[i])
         return headers
+
+    cdef bint has_base_room(self, Py_ssize_t count) noexcept:
+        cdef Py_ssize_t size = dict_bytes(count)
+        return self.base_count < JSON_BASES and size <= JSON_DICTS_BYTES - self.base_bytes and size <= DICTS.left
+
+    cdef Py_ssize_t add_base(self, dict headers, const Listed *listed) except -1:
+        """Keep a copy of a dict, in the place of others if need be: which base it is."""
+        cdef Py_ssize_t i, count = listed.count, size = dict_bytes(count)
+        cdef JsonBase base
+        cdef const JsonName *name
+        if size > JSON_DICTS_BYTES:
+            return JSON_BASES  # none
+        while self.base_count and not self.has_base_room(count):
+            self.drop_oldest_base()
+        headers = PyDict_Copy(headers)
+        base.values = <PyObject **>PyMem_Malloc((count + 1) * BASE_ITEM_BYTES)
+        if base.values == NULL:
+            raise MemoryError
+        if not DICTS.take(size):
+            PyMem_Free(base.values)
+            return JSON_BASES
+        base.names = <uint16_t *>(base.values + count)
+        base.count = count
+        base.size = size
+        base.turn = self.turn
+        base.headers = <PyObject *>headers
+        for i in range(count):
+            name = self.names[listed.spans[i].name]
+            base.names[i] = <uint16_t>name.number
+            value = headers[<object>name.name]
+            if name.value != <PyObject *>value:  # it is not remembered: it may be long
+                value = NOTHING
+                dict_set(headers, name.name, <PyObject *>value)
+            base.values[i] = <PyObject *>value
+        Py_INCREF(headers)
+        self.bases[self.base_count] = base
+        self.base_bytes += size
+        self.base_count += 1
+        return self.base_count - 1
+
+    cdef void drop_oldest_base(self) noexcept:
+        cdef Py_ssize_t i, oldest = 0
+        for i in range(1, self.base_count):
+            if self.bases[i].turn < self.bases[oldest].turn:
+                oldest = i
+        cdef JsonBase base = self.bases[oldest]
+        self.base_count -= 1
+        self.bases[oldest] = self.bases[self.base_count]
+        self.drop_base(&base)
+
+    cdef void drop_bases(self) noexcept:
+        while self.base_count:
+            self.base_count -= 1
+            self.drop_base(&self.bases[self.base_count])
+
+    cdef void drop_base(self, JsonBase *base) noexcept:
+        self.base_bytes -= base.size
+        DICTS.give(base.size)
+        PyMem_Free(base.values)
+        Py_XDECREF(base.headers)
 
 
 cdef inline bint stands_for(object text, const char *p, uint32_t size) noexcept:
@@ -3341,8 +3501,29 @@ cdef inline bint stands_for(object text, const char *p, uint32_t size) noexcept:
     )
 
 
+cdef inline void swap_values(JsonName *name) noexcept nogil:
+    """Make the value before the last the last one."""
+    name.raw, name.old_raw = name.old_raw, name.raw
+    name.value, name.old_value = name.old_value, name.value
+    name.size, name.old_size = name.old_size, name.size
+    name.room, name.old_room = name.old_room, name.room
+    name.odd, name.old_odd = name.old_odd, name.odd
+
+
+cdef inline void keep_old(JsonName *name) noexcept:
+    """Make room for another value without losing the last one."""
+    if name.old_raw == NULL:
+        name.old_raw = <char *>PyMem_Malloc(name.head)
+        if name.old_raw == NULL:
+            return
+        memcpy(name.old_raw, name.raw, name.head)
+        name.old_room = name.head
+    swap_values(name)
+
+
 cdef inline bint stands(const JsonName *name, const char *at, const char *end) noexcept nogil:
-    return end - at > <Py_ssize_t>name.head and same_bytes(at, name.raw, name.head)
+    """Whether a name stands behind what is at `at`."""
+    return name.head and end - at > <Py_ssize_t>name.head and same_bytes(at + 1, name.raw + 1, name.head - 1)
 
 
 # Framing
@@ -4447,7 +4628,11 @@ cdef class Message:
             return False
         if self.format == JSON:
             payload = self.json()
-            return payload.lone(wanted, size) if payload.is_flat() else False
+            if not payload.is_flat():
+                return False
+            if payload.spans != NULL and payload.distinct and type(name) is str:
+                return self.memo.lone_json(payload, name)
+            return payload.lone(wanted, size)
         begin = self.find_head()
         cdef const char *end = p + self.head_stop
         if self.head_stop < begin:

@@ -1133,6 +1133,24 @@ def test_any_json_is_looked_up_as_in_a_list(both, payload, asked):
     assert ours._survey() == theirs._survey()
 
 
+@pytest.mark.parametrize("format", ["json", "plain"])
+def test_event_with_an_array_and_another_name_twice_is_no_list(both, format):
+    """As the switch sends it at the end of a call: Hangup-Cause twice, and arrays."""
+    if format == "json":
+        payload = b'{"Event-Name":"DTMF","A":"1","L":["a","b"],"A":"2","a":"3"}'
+    else:
+        payload = b"Event-Name: DTMF\nA: 1\nL: ARRAY::a|:b\nA: 2\na: 3\n\n"
+    stream = b"Content-Length: %d\nContent-Type: text/event-%b\n\n%b" % (len(payload), format.encode(), payload)
+    asked = ["Event-Name", "A", "a", "L", "l", "none"]
+    for package in both:
+        lazy, listed = (received(part(package, "ESL"), stream)[0] for _ in range(2))
+        listed._headers()
+        assert all_of(lazy, asked) == all_of(listed, asked)
+        fresh = received(part(package, "ESL"), stream)[0]
+        assert fresh.firstHeader() == "Event-Name"
+        assert (fresh._frame is None, fresh.getHeader("l", 1), fresh.getHeader("A")) == (False, "b", "1")
+
+
 FRAME_LINES = st.sampled_from(
     [
         *(b"A: 1", b"a: 2", b"B:", b"B: x%20y", b"C: ARRAY::a|:b", b"C[0]: z", b"_body: text", b"_BODY: text", b": e"),

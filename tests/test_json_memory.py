@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,6 +32,7 @@ READING = {
     "body": lambda e: (e.body, e.text),
     "malformed": lambda e: str(e.malformed),
     "len": lambda e: (len(e), list(e)),
+    "lone": lambda e: [*(e._lone(name) for name in NAMES), e._survey()],
     "all": snapshot,
 }
 
@@ -155,6 +157,42 @@ def test_value_is_read_alike_whatever_it_was_before(both, verb):
     check(both, payloads, [verb])
 
 
+TURNS = [
+    b'"x"',
+    b'"y"',
+    b'""',
+    b'"ARRAY::x"',
+    b'"ARRAY::x|:y"',
+    b'["x","y"]',
+    b'"\\n"',
+    b'"\\/"',
+    b"5",
+    b'"' + b"x" * 255 + b'"',
+]
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_values_that_take_turns_are_read_alike(both, verb):
+    """Those of two calls, say: a value, the one before it, and the one before that."""
+    order = [at for first in range(len(TURNS)) for at in (first, first - 1, first, first - 1, first - 2, first)]
+    payloads = [b'{"Event-Name":"DTMF","A":' + TURNS[at] + b',"variable_x":' + TURNS[-at] + b"}" for at in order]
+    check(both, payloads, [verb])
+
+
+def test_values_that_take_turns_are_more_than_there_is_room_for(both):
+    names = [f"n{number}" for number in range(1500)]
+    for size in (10, 30, 60):
+        payloads = [written([(name, f"{turn % 3}" * size) for name in names]) for turn in (0, 1, 0, 1, 2, 1, 0, 2)]
+        check(both, payloads, ["asdict", "to_json"])
+
+
+def test_names_that_differ_in_case_are_told_apart_whichever_came_first(both):
+    one, other, third = b'"A":"1"', b'"a":"2"', b'"B":"3"'
+    shapes = [[one, third], [third, other], [one, other], [other, one, third], [third], [one]]
+    payloads = [b"{" + b",".join(members) + b"}" for turn in range(6) for members in shapes[turn:] + shapes[:turn]]
+    check(both, payloads, ["lone", "get", "one"])
+
+
 SHAPES = [
     b"{}",
     b"{ }",
@@ -274,6 +312,19 @@ def test_more_shapes_than_are_kept_are_read(both):
         written([(name, f"{at} {turn}") for at, name in enumerate(names) if at != turn % 100]) for turn in range(350)
     ]
     check(both, payloads, ["asdict"])
+
+
+def test_events_with_nearly_the_same_names_are_read(both):
+    """Some names missing, some behind the others, some twice: in any number, of small events and large."""
+    chance = random.Random(5)
+    payloads = []
+    for count in (3, 20, 100, 400):
+        for _ in range(25):
+            some = [name for name in range(count) if chance.random() > chance.choice([0, 0.01, 0.1, 0.5])]
+            some += chance.sample(range(count), chance.choice([0, 1, 2]))
+            fields = [(f"Header-{number}", chance.choice("abc") * chance.choice([1, 1, 300])) for number in some]
+            payloads.append(written([*fields[:2], ("Event-Name", "A"), *fields[2:], ("Event-Name", "B")]))
+    check(both, payloads, ["asdict", "len"])
 
 
 def test_dict_that_was_given_out_is_the_readers_own(esl):
