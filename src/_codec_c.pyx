@@ -7,8 +7,8 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
   never moved: bytes that are fed meanwhile go to another piece. Whoever keeps a window keeps its memory.
 * A header is found by looking for a line feed and a colon at the distance of the name's length, 16 bytes at a time
   (scan.h). Absence costs one such pass, so look-ups need no index.
-* A decoder remembers of each name the line that came last, and which name came behind it (`Memo`): nine lines in ten are
-  the same bytes again and need no parsing, whatever the event's other headers are. `pairs` and `to_json` put together
+* A decoder remembers of each name the two lines that came last, and which name came behind it (`Memo`): nine lines in ten
+  are the same bytes again and need no parsing, whatever the event's other headers are. `pairs` and `to_json` put together
   what was made of these lines before; `asdict` copies the dict of an event with nearly the same names and replaces what
   differs. Names are shared by all decoders, values by none.
 * A JSON event is compared, member by member, with what was last behind the same name (`JsonMemo`).
@@ -557,17 +557,48 @@ cdef int write_value(Out *out, const char *p, Py_ssize_t size, bint replace, int
 # What is remembered
 
 
+cdef struct Older:
+    # A line that came before the last, as far as `Known` and `Recent` tell of that.
+    char *line
+    PyObject *value
+    PyObject *pair
+    char *json
+    uint32_t size
+    uint32_t room
+    uint32_t json_size
+
+
 cdef struct Known:
     # A name, and what was made of the line with it that came last; the line is in `Recent`.
     PyObject *name  # owned
     PyObject *pair  # owned: (name, value); NULL until wanted
     char *json  # owned: the line as a member of JSON, with a comma before it; NULL until wanted
+    Older *older  # owned: values that take turns, as those of a call's two legs do, are both remembered; NULL until then
     uint32_t name_size
     uint32_t json_size
     uint32_t room  # of the line
     uint32_t misses  # how often in a row the value was another one,
-    uint64_t missed  # the last time in this event
-    bint event_name, body  # whether the name is `Event-Name`, or `_body` in any case
+    uint32_t missed  # the last time in this event, or one with a number that ends alike
+    uint8_t event_name, body  # whether the name is `Event-Name`, or `_body` in any case
+
+
+cdef inline void swap_lines(Known *known, Recent *recent) noexcept nogil:
+    """The line before the last becomes the last, and the last the one before."""
+    cdef Older older = known.older[0]
+    known.older.line = recent.line
+    known.older.value = <PyObject *>recent.value
+    known.older.pair = known.pair
+    known.older.json = known.json
+    known.older.size = recent.size
+    known.older.room = known.room
+    known.older.json_size = known.json_size
+    recent.line = older.line
+    recent.value = older.value
+    recent.size = older.size
+    known.pair = older.pair
+    known.json = older.json
+    known.room = older.room
+    known.json_size = older.json_size
 
 
 cdef struct Walk:
@@ -663,7 +694,7 @@ cdef str NOTHING = ""
 @cython.final
 @cython.no_gc  # nothing in it refers to anything of a user's
 cdef class Memo:
-    """What the messages of a decoder remember together: of each name the line that came last. Never changes a result.
+    """What the messages of a decoder remember together: of each name the lines that came last. Never changes a result.
 
     Names are the whole process's. Without the GIL they are the decoder's: to count references to one object is what
     threads would wait for.
@@ -774,7 +805,11 @@ cdef class Memo:
         memset(self.table, 0, sizeof(self.table))
         for i in range(1, count):
             self.drop_line(&self.known[i], &self.recent[i])
+            self.drop_older(&self.known[i])
             PyMem_Free(self.recent[i].line)
+            if self.known[i].older != NULL:
+                PyMem_Free(self.known[i].older.line)
+                PyMem_Free(self.known[i].older)
             Py_XDECREF(self.known[i].name)
         self.refused = 0
 
@@ -790,6 +825,20 @@ cdef class Memo:
         recent.value = NULL
         Py_XDECREF(known.pair)
         known.pair = NULL
+
+    cdef void drop_older(self, Known *known) noexcept:
+        """Forget the value before the last."""
+        cdef Older *older = known.older
+        if older == NULL or older.size == NO_LINE:
+            return
+        self.value_bytes -= older.size - known.name_size - 3
+        older.size = NO_LINE
+        PyMem_Free(older.json)
+        older.json = NULL
+        Py_XDECREF(older.value)
+        older.value = NULL
+        Py_XDECREF(older.pair)
+        older.pair = NULL
 
     cdef int begin(self, Walk *walk, const char *p, const char *end) except -1:
         """Go to the first line of a block. From here on `busy` is set, for the caller to reset."""
@@ -898,7 +947,20 @@ cdef class Memo:
         if walk.repeated or not guessed or not passed:
             p = walk.line.name
             walk.same = feed + 1 - p == <Py_ssize_t>recent.size and walk.whole and same_bytes(p, recent.line, recent.size)
+        if not walk.same and not walk.repeated:
+            self.try_older(walk)
         return 1
+
+    cdef inline void try_older(self, Walk *walk) noexcept nogil:
+        """Whether the line just read is the one before the last, which is the last then."""
+        cdef Older *older = walk.known.older
+        cdef const char *p = walk.line.name
+        if older == NULL:
+            return
+        if walk.at - p != <Py_ssize_t>older.size or not walk.whole or not same_bytes(p, older.line, older.size):
+            return
+        swap_lines(walk.known, walk.recent)
+        walk.same = True
 
     cdef uint32_t place(self, const char *name, Py_ssize_t size) except? 0:
         """Where a name is among those known; 0 if there is no room for it, in this event and until all are forgotten."""
@@ -951,29 +1013,51 @@ cdef class Memo:
         cdef Recent *recent = walk.recent
         cdef Py_ssize_t size = walk.at - walk.line.name
         cdef Py_ssize_t value_size = size - <Py_ssize_t>known.name_size - 3
-        cdef uint32_t room
-        cdef char *line
         if walk.same:
             return True
-        known.misses = known.misses + 1 if known.missed == walk.before else 1
-        known.missed = self.turn
+        known.misses = known.misses + 1 if known.missed == <uint32_t>walk.before else 1
+        known.missed = <uint32_t>self.turn
         if known.misses & (known.misses - 1) or not walk.whole or not walk.line.spaced:
             return False  # one that is another each time is kept ever more seldom
-        self.drop_line(known, recent)
-        if value_size > VALUE_BYTES or value_size > VALUES_BYTES - self.value_bytes:
-            self.refused += 1
-            return False
-        room = recent_room(size)
-        if room != known.room:
-            line = <char *>PyMem_Realloc(recent.line, room)
-            if line == NULL:
+        self.drop_older(known)
+        if recent.size != NO_LINE and value_size <= min(VALUE_BYTES, VALUES_BYTES // 2 - self.value_bytes):
+            if not self.make_older(known, size):
                 return False
-            recent.line = line
-            known.room = room
+            swap_lines(known, recent)
+        else:
+            self.drop_line(known, recent)
+            if value_size > min(VALUE_BYTES, VALUES_BYTES - self.value_bytes):
+                self.refused += 1
+                return False
+            if not self.make_line_room(&recent.line, &known.room, size):
+                return False
         memcpy(recent.line, walk.line.name, size)
         recent.size = <uint32_t>size
         self.value_bytes += value_size
         return True
+
+    cdef bint make_line_room(self, char **line, uint32_t *room, Py_ssize_t size) noexcept:
+        """Make room for a line: False if there is no memory."""
+        cdef uint32_t wanted = recent_room(size)
+        cdef char *made
+        if wanted == room[0]:
+            return True
+        made = <char *>PyMem_Realloc(line[0], wanted)
+        if made == NULL:
+            return False
+        line[0] = made
+        room[0] = wanted
+        return True
+
+    cdef bint make_older(self, Known *known, Py_ssize_t size) noexcept:
+        """Make room for a line beside the last: False if there is no memory."""
+        if known.older == NULL:
+            known.older = <Older *>PyMem_Malloc(sizeof(Older))
+            if known.older == NULL:
+                return False
+            memset(known.older, 0, sizeof(Older))
+            known.older.size = NO_LINE
+        return self.make_line_room(&known.older.line, &known.older.room, size)
 
     cdef int make_value(self, uint32_t at) except -1:
         """Make the text of a value that is remembered."""
@@ -1403,7 +1487,9 @@ cdef class Memo:
             elif not repeated and (known.event_name or known.body):
                 note_member(members, out, walk.line.name, known.name_size)
             members.whole &= not repeated
-            if not repeated:
+            if not repeated and walk.same and known != NULL and known.json != NULL:
+                write_bytes(out, known.json, known.json_size)
+            elif not repeated:
                 self.write_member(walk, members, replace)
             elif is_event_name(walk.line.name, walk.line.name_size):  # the last one counts
                 replace_member(out, members, members.event_name, &walk.line, replace)

@@ -202,6 +202,27 @@ def kept(esl: Any, lines: list[bytes], warm: list[bytes] | None = None) -> list[
     return [one is other for one, other in zip(first.values(), second.values(), strict=True)]
 
 
+def test_values_that_take_turns_are_both_remembered(esl):
+    """As those of the two legs of a call do."""
+    decoder = esl.Decoder()
+    decoder.feed(b"".join(event([b"Unique-ID: leg-%b" % leg]) for leg in (b"a", b"b", b"a", b"b", b"a")))
+    values = [message.asdict()["Unique-ID"] for message in decoder]
+    assert values == ["leg-a", "leg-b", "leg-a", "leg-b", "leg-a"]
+    assert values[0] is values[2] is values[4]
+    assert values[1] is values[3]
+
+
+@pytest.mark.parametrize("way", ["pairs", "asdict", "to_json"])
+def test_values_that_take_turns_within_an_event_are_told_apart(esl, way):
+    blocks = [[b"A: 1", b"B: x", b"A: 2"], [b"A: 2", b"B: y", b"A: 1"], [b"A: 1", b"A: 1", b"B: x", b"A: 2"]] * 3
+    decoder = esl.Decoder()
+    decoder.feed(b"".join(map(event, blocks)))
+    reference = load_core("python").Decoder()
+    for block, message in zip(blocks, decoder, strict=True):
+        reference.feed(event(block))
+        assert getattr(message, way)() == getattr(reference.next_message(), way)()
+
+
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_so_many_names_are_remembered(esl, more):
     most = part(esl, "limits").MEMO_NAMES
