@@ -36,9 +36,10 @@ MEMO_NAME_BYTES: Final = 64
 MEMO_VALUE_BYTES: Final = 4096
 MEMO_BYTES: Final = 64 << 10
 """The compiled core's way to the same: of so many names, none longer than the second, the value that came last, as the
-switch wrote it, none longer than the third and all together no longer than the last; and the value before that, while half
-of the bytes are free. With the objects that are made of them a switch's usual 250 names take some 90 KB, and the worst
-4 MB. Bodies are never kept. Beside them eight dicts of events, and as many as 32 while `JSON_DICTS_BYTES_ALL` has room."""
+switch wrote it, none longer than the third and all together no longer than the last; and the value before that, while
+half of the bytes are free. With the objects that are made of them a switch's usual 250 names take some 90 KB, and the
+worst 4 MB. Bodies are never kept. Beside them eight dicts of events, and as many as 32 while `JSON_DICTS_BYTES_ALL` has
+room."""
 
 LAST_VALUES_BYTES: Final = 64 << 10
 JSON_VALUE_BYTES: Final = 256
