@@ -607,11 +607,12 @@ WITH_AVX2 static inline uint32_t other32(const char *a, const char *b) {
 /* pass_each() that compares RECENT_BYTES at once, as most lines have no more; so it ends that many before the end. */
 WITH_AVX2 static ptrdiff_t pass_wide(Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn,
                                      uint16_t *lines, void **values) {
-    const char *p = *at;
-    uint32_t before = *last;
-    void **value = values;
-    while (end - p >= RECENT_BYTES) {
-        const uint32_t next = all[before].next;
+    const char *p = *at, *far;
+    const uint16_t *first = lines;
+    uint32_t next = all[*last].next;
+    if (end - p < RECENT_BYTES) return 0;
+    far = end - RECENT_BYTES;
+    while (p <= far) {
         Recent *recent = &all[next];
         const char *line = recent->line;
         const size_t size = recent->size;
@@ -622,19 +623,19 @@ WITH_AVX2 static ptrdiff_t pass_wide(Recent *all, const char **at, const char *e
             if (other << (RECENT_BYTES - size)) break;
         } else {
             size_t i;
-            if (other || (size_t)(end - p) < size || other32(p + size - 32, line + size - 32)) break;
+            if (other || (size_t)(far - p) + RECENT_BYTES < size || other32(p + size - 32, line + size - 32)) break;
             for (i = RECENT_BYTES; i + 32 < size && !other32(p + i, line + i); i += 32) continue;
             if (i + 32 < size) break;
         }
         p += size;
         recent->turn = turn;
         *lines++ = (uint16_t)next;
-        *value++ = recent->value;
-        before = next;
+        *values++ = recent->value;
+        next = recent->next;
     }
     *at = p;
-    *last = before;
-    return value - values;
+    if (lines > first) *last = lines[-1];
+    return lines - first;
 }
 #endif
 
