@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import eslcodec
-from eslcodec import enums
+from eslcodec import enums, render
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -229,3 +229,51 @@ def test_names_of_events_are_those_of_the_code():
 @pytest.mark.parametrize(("label", "kind"), [(1, enums.HangupCause), (2, enums.ChannelState)])
 def test_numbers_are_those_of_the_code(label, kind):
     assert {name: int(number) for name, number in rows("enums.md", label)} == {item.name: item.value for item in kind}
+
+
+# The byte examples are true
+
+
+def listings(page):
+    return re.findall(r"^```\n(.*?)^```$", pages()[page], re.MULTILINE | re.DOTALL)
+
+
+def code(cell):
+    """What stands between the backquotes of a cell."""
+    return re.findall(r"`([^`]*)`", cell)
+
+
+def test_listings_of_frames_are_frames(esl):
+    kinds = set()
+    for listing in listings("frames.md"):
+        head, body = listing.encode().split(b"\n\n", 1)
+        length = int(esl.parse_headers(head).get("Content-Length", "0"))
+        decoder = esl.Decoder()
+        decoder.feed(head + b"\n\n" + (body or b"x" * length))  # some bodies are left out
+        (message,) = decoder
+        decoder.feed_eof()
+        kinds.add(message.content_type)
+    (section,) = re.findall(r"^### P3\.9 .*?\n\n(.*?)\. ", pages()["frames.md"], re.MULTILINE | re.DOTALL)
+    assert kinds == set(code(section)) - {"text/event-json", "text/event-xml"}
+
+
+def test_listings_of_payloads_are_payloads(esl):
+    plain, json_, xml = listings("payloads.md")
+    for payload, format in ((plain[:-1], "plain"), (json_[:-1], "json"), (xml, "xml")):
+        event = esl.Event.from_payload(payload.encode(), format)
+        assert event.malformed is None
+        assert event["Content-Length"] == str(len(event.body))
+        assert len(event.getlist("variable_list")) == 2
+        assert event.serialize("xml") == payload.encode() or format != "xml"
+
+
+def test_percent_encoding_is_as_listed(esl):
+    for cells in rows("encoding.md", "P5.1"):
+        value, wire, decoded = (code(cell)[0].encode() for cell in cells)
+        assert (render.quote_server(value), esl.unquote(wire)) == (wire, decoded)
+
+
+def test_lines_are_cut_as_listed(esl):
+    for lines, name, value in rows("reading.md", "1"):
+        for line in code(lines):
+            assert esl.parse_pairs(ast.literal_eval(line)) == ([(*code(name), *code(value))] if code(name) else [])
