@@ -101,7 +101,7 @@ def files():
         for path in sorted(folder.rglob("*")):
             if path.suffix in KINDS and "__pycache__" not in path.parts and path.parent != PROTOCOL:
                 yield path
-    yield ROOT / "README.md"
+    yield from sorted(ROOT.glob("*.md"))
 
 
 def test_every_reference_names_a_page_and_a_label_that_exist():
