@@ -45,7 +45,9 @@ def files() -> list[str]:
 @in_checkout
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_file_that_is_named_is_there(guide: str) -> None:
-    named = {word.rstrip("./") for word in words(guide) if word.startswith((*(f"{folder}/" for folder in CODE), ".github/"))}
+    named = {
+        word.rstrip("./") for word in words(guide) if word.startswith((*(f"{folder}/" for folder in CODE), ".github/"))
+    }
     assert named
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
