@@ -1,4 +1,4 @@
-"""FreeSWITCH's own Python module `ESL`, with the same names and calls: a drop-in (spec esl-api.md).
+"""FreeSWITCH's own Python module `ESL`, with the same names and calls: a drop-in (docs/protocol/esl-module.md).
 
     from eslcodec import ESL                # in the place of `import ESL`
     eslcodec.install_as_ESL()               # or once, before whatever says `import ESL` or `from ESL import *`
@@ -6,8 +6,8 @@
 
 Network errors raise nothing: a method returns what the official module returns. Text is UTF-8 with surrogateescape.
 What a server sends is read as everywhere in eslcodec (no truncated frames, no forged headers) and then treated as by
-the official library: header names in any case, `ARRAY::`, `name[i]`, empty values (spec P6). Received events are read
-when they are asked; the first change makes a list of their headers.
+the official library: header names in any case, `ARRAY::`, `name[i]`, empty values (docs/protocol/headers.md, P6).
+Received events are read when they are asked; the first change makes a list of their headers.
 
 Where the official module departs from its documentation, or would send something else than was meant, this one does
 not; with `ESL.strict = True` it does as the official one:
@@ -19,7 +19,7 @@ not; with `ESL.strict = True` it does as the official one:
 | `setAsyncExecute(v)`, `setEventLock(v)` | words, or 1/0 as documented | words only, an int is a TypeError |
 | `setPriority(n)` | accepted | TypeError |
 | `addBody` called again | adds to the body | replaces it |
-| `serialize("xml")` | the XML of the switch (spec P4.3) | plain |
+| `serialize("xml")` | the XML of the switch (docs/protocol/payloads.md, P4.3) | plain |
 | `unshiftHeader` | the item first, a new header before all others | appends it, a new `ARRAY::` behind all others |
 | `ESLevent("DTMF", "")` | as without the empty text | an invalid event |
 | the fd of `ESLconnection(fd)` | duplicated; yours is yours to close | taken over |
@@ -94,7 +94,7 @@ strict = False
 """Whether to do as the official module where it departs from its documentation."""
 
 MAX_BODY_BYTES: Final = 16 << 20
-"""The official library ends a connection that announces a larger body (spec P2.4)."""
+"""The official library ends a connection that announces a larger body (docs/protocol/framing.md, P2.4)."""
 
 MAX_QUEUED_BYTES: Final = 1 << 30
 MAX_QUEUED_FRAMES: Final = 1 << 22
@@ -221,7 +221,7 @@ _KINDS: Final[dict[bytes, type[Message]]] = {
 
 
 def _ends_connection(frame: Message) -> bool:
-    """Whether a disconnect notice says that it is final (spec P3.6)."""
+    """Whether a disconnect notice says that it is final (docs/protocol/frames.md, P3.6)."""
     return (
         isinstance(frame, _Notice)
         and frame.payload is not None
@@ -230,7 +230,10 @@ def _ends_connection(frame: Message) -> bool:
 
 
 def _is_reply(frame: Message) -> bool:
-    """Whether a frame ends the wait for a reply: those of an unknown kind do, if they do not name it (spec P7.3)."""
+    """Whether a frame ends the wait for a reply: those of an unknown kind do, if they do not name it.
+
+    See docs/protocol/esl-module.md, P7.3.
+    """
     return isinstance(frame, _Reply) or (type(frame) is Message and not _type_read(frame))
 
 
@@ -293,7 +296,10 @@ def _receive(headers: HeaderList, name: str, value: str) -> None:
 
 
 def _copied(headers: HeaderList, body: bytes | None) -> HeaderList:
-    """A copy, as the official module hands out what was received: each item pushed anew (spec A3.2)."""
+    """A copy, as the official module hands out what was received: each item pushed anew.
+
+    See docs/protocol/esl-module.md, A3.2.
+    """
     fields: list[Field] = []
     found = headers.body
     for name, value in headers.fields():
@@ -395,7 +401,10 @@ _json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False,
 
 
 def _read_json(text: str) -> tuple[HeaderList, str | None] | None:
-    """The list of a JSON event, and its type: None if no name that is known came. None if it is malformed (P4.2)."""
+    """The list of a JSON event, and its type: None if no name that is known came. None if it is malformed.
+
+    See docs/protocol/payloads.md, P4.2.
+    """
     members = _members_of(text)
     try:
         fields = None if members is None else [_encodable(field) for field in _fields_of(members[0])]
@@ -563,7 +572,7 @@ def _refused(error: InvalidCommand) -> ESLevent:
 
 
 def _type_of(name: str | None) -> str | None:
-    """The type that a name stands for, None if it is unknown (spec P7.2)."""
+    """The type that a name stands for, None if it is unknown (docs/protocol/esl-module.md, P7.2)."""
     if name is None:
         return None
     upper = _bytes(name).upper()
@@ -585,7 +594,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class ESLevent(HeaderReader):
-    """An event, received or made here (spec esl-api.md A3).
+    """An event, received or made here (docs/protocol/esl-module.md, A3).
 
     `ESLevent(type)`, `ESLevent(type, subclass)`, `ESLevent("json", text)` make one; `ESLevent(event)` takes everything
     out of another one, which is invalid afterwards.
@@ -614,7 +623,8 @@ class ESLevent(HeaderReader):
     _list: HeaderList | None = None
     _order: list[str]  # with `_index`: all names
     _type: str | None = None  # None while it was not asked for
-    _first_priority: str | None = None  # strict: its text while its items say something else (spec A3.2)
+    # strict: its text while its items say something else (docs/protocol/esl-module.md, A3.2)
+    _first_priority: str | None = None
 
     @overload
     def __init__(self, type: str | None, subclass_name: str | None = None, /) -> None: ...
@@ -823,7 +833,7 @@ class ESLevent(HeaderReader):
         return self._rewind(self._settle() if self._index is None else self._order)
 
     def serialize(self, format: str | None = None) -> str:
-        """The event as text (spec A3.3, A3.4).
+        """The event as text (docs/protocol/esl-module.md, A3.3, A3.4).
 
         Args:
             format: "json" in any case; "xml" in any case unless `ESL.strict`; anything else is the plain format, values
@@ -881,7 +891,9 @@ class ESLevent(HeaderReader):
     # Changing
 
     def addHeader(self, name: str | None, value: str | None, /) -> bool:
-        """Add a header behind the others (spec P6): `ARRAY::a|:b` and `name[i]` make arrays, "" deletes the name's.
+        """Add a header behind the others: `ARRAY::a|:b` and `name[i]` make arrays, "" deletes the name's.
+
+        See docs/protocol/headers.md, P6.
 
         False if one of the two is None, or the event invalid.
         """
@@ -1049,7 +1061,9 @@ class _Turns:
 
 
 class ESLconnection:
-    """A connection to a switch (spec esl-api.md A2): blocking, without time limits, as in the official module.
+    """A connection to a switch: blocking, without time limits, as in the official module.
+
+    See docs/protocol/esl-module.md, A2.
 
     `ESLconnection(host, port, password)` and `ESLconnection(host, port, user, password)` log in; `ESLconnection(fd)` is
     a call that came in on this socket. Whether that worked is what `connected()` says.
@@ -1262,7 +1276,10 @@ class ESLconnection:
     # Bytes
 
     def _write(self, command: str | bytes, asks: bool = False) -> bool:
-        """Send a command, and the blank line that it may lack (spec A2.3). `asks`: its reply is awaited."""
+        """Send a command, and the blank line that it may lack. `asks`: its reply is awaited.
+
+        See docs/protocol/esl-module.md, A2.3.
+        """
         data = _bytes(command) if isinstance(command, str) else command
         if not data.endswith(b"\n\n"):
             data += b"\n\n"
@@ -1372,7 +1389,10 @@ class ESLconnection:
         return frame
 
     def _ask(self, command: str | bytes) -> Message | None:
-        """Send a command and wait for its reply: the next one that comes. Other frames wait in the queue (P7.3)."""
+        """Send a command and wait for its reply: the next one that comes. Other frames wait in the queue.
+
+        See docs/protocol/esl-module.md, P7.3.
+        """
         if self._asked and self._reply() is None:  # that of a command that was interrupted
             return None
         self._seen = self._decoder.consumed
@@ -1465,7 +1485,10 @@ class ESLconnection:
         return 1 if format is None else _status(*self._built(_subscription, format, names))
 
     def execute(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:
-        """Run an application on a channel, by default the connection's own; the reply (spec A2.4)."""
+        """Run an application on a channel, by default the connection's own; the reply.
+
+        See docs/protocol/esl-module.md, A2.4.
+        """
         return self._execute(app, arg, uuid, self._async)
 
     def executeAsync(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:

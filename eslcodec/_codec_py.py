@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 
 # How the block that look-ups read is written. The first two are the frame's own header block.
 FRAME: Final = 0  # plain text
-FRAME_ENCODED: Final = 1  # values percent-encoded: the reply to `connect` (P3.4)
+FRAME_ENCODED: Final = 1  # values percent-encoded: the reply to `connect` (docs/protocol/frames.md, P3.4)
 PLAIN: Final = 2  # from here on the frame's body, the event payload
 JSON: Final = 3
 XML: Final = 4
@@ -76,7 +76,7 @@ _QUOTED: Final = [bytes([byte]) if byte in _UNESCAPED else b"%%%02X" % byte for 
 
 
 def unquote(data: Buffer) -> bytes:
-    """Decode percent-encoded bytes (spec P5.3, as recommended).
+    """Decode percent-encoded bytes (docs/protocol/reading.md, 3).
 
     `%` and exactly two hexadecimal digits of any case become one byte; every other `%` stays. One pass, NUL included.
 
@@ -102,7 +102,7 @@ def unquote(data: Buffer) -> bytes:
 
 
 def quote(data: Buffer) -> bytes:
-    """Percent-encode bytes with the switch's alphabet, every `%` included (spec P5.2).
+    """Percent-encode bytes with the switch's alphabet, every `%` included (docs/protocol/encoding.md, P5.2).
 
     Args:
         data: any bytes, of any bytes-like kind.
@@ -132,7 +132,7 @@ def _value(raw: bytes) -> str:
 
 
 def split_array(text: str) -> str | list[str]:
-    """A value as a list of its items if it is the text of an array (spec P6.4)."""
+    """A value as a list of its items if it is the text of an array (docs/protocol/headers.md, P6.4)."""
     return text[7:].split("|:") if text.startswith("ARRAY::") else text
 
 
@@ -212,7 +212,10 @@ def all_replaced(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _cut(line: bytes) -> tuple[bytes, bytes] | None:
-    """Name and raw value of a header line without its line end, None if it has no colon (observed.md 8)."""
+    """Name and raw value of a header line without its line end, None if it has no colon.
+
+    See docs/protocol/reading.md, 1.
+    """
     name, colon, value = line.partition(b": ")
     if colon:
         return name, value
@@ -261,7 +264,7 @@ def _block_bytes(block: Buffer | str) -> bytes:
 
 
 def parse_pairs(block: Buffer | str, *, decode: bool = True, multiline: bool = False) -> list[tuple[str, str]]:
-    """Read a header block into pairs, in wire order, repeats kept (spec P2.3, P4.1).
+    """Read a header block into pairs, in wire order, repeats kept (docs/protocol/reading.md, 1 and 2).
 
     Args:
         block: the header lines, with or without the blank line that ends them; nothing after it is read.
@@ -356,7 +359,7 @@ def _view(data: object) -> memoryview:
 
 
 class FrameSplitter:
-    """Splits the byte stream of an Event Socket into frames (spec P2).
+    """Splits the byte stream of an Event Socket into frames (docs/protocol/framing.md, P2).
 
     Feed it whatever arrives, in any chunks, and iterate: each frame comes out as its header block (with its blank line)
     and its body, undecoded. Iteration ends when more bytes are needed and goes on after the next `feed`. CR and LF
@@ -1146,7 +1149,7 @@ class Message(Mapping[str, str]):
     def _last(self, name: str) -> str | None:
         """The value of a look-up, but the last of a repeated spelling.
 
-        Somebody's headers may stand before those that the switch wrote itself (observed.md 33, 34).
+        Somebody's headers may stand before those that the switch wrote itself (docs/protocol/observed.md, 33 and 34).
         """
         needle = self._memo.needles[name] if self._format == PLAIN else b""
         if needle:

@@ -149,7 +149,7 @@ def farewell(connection: Connection, calls: Calls) -> Wait[Any] | None:
     """Say to a call what becomes of it, before its connection is closed.
 
     An async socket goes on in the dialplan if it is told to; a static one does when the connection is closed, and would
-    never get out of it with `resume` (spec observed.md 25).
+    never get out of it with `resume` (docs/protocol/observed.md, 25).
 
     Returns:
         The reply that comes last; None if nothing was said.

@@ -1,4 +1,4 @@
-"""Reads JSON event payloads (spec P4.2): one flat object of strings and arrays of strings.
+"""Reads JSON event payloads (docs/protocol/payloads.md, P4.2): one flat object of strings and arrays of strings.
 
 Two readers, one result. `scan` is the specification: it finds the members by regular expressions over the bytes, each
 matched once. What a switch writes, the standard library's reader gets ten times faster; `members` takes that where it
@@ -204,7 +204,7 @@ def is_flat(payload: bytes) -> bool:
 
 
 def joined(value: str | list[str]) -> str:
-    """An array as text, as the plain format has it (spec P6.4)."""
+    """An array as text, as the plain format has it (docs/protocol/headers.md, P6.4)."""
     if isinstance(value, str):
         return value
     return value[0] if len(value) == 1 else "ARRAY::" + "|:".join(value) if value else ""

@@ -1,7 +1,7 @@
 """One connection as the switch's command loop sees it, without the socket: bytes in, bytes out.
 
-Bug-compatible on purpose (spec commands.md): commands are found by prefix, blanks count, replies are cut at 511 bytes,
-`getvar` breaks the framing. A client that is tested with this meets what it will meet in production.
+Bug-compatible on purpose (docs/protocol/commands.md): commands are found by prefix, blanks count, replies are cut at
+511 bytes, `getvar` breaks the framing. A client that is tested with this meets what it will meet in production.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _Queue(deque[_T]):
 
 @dataclass(frozen=True)
 class _Filter:
-    """A filter of a connection (spec commands.md, `filter`)."""
+    """A filter of a connection (docs/protocol/commands.md, 4.10)."""
 
     header: str
     value: str
@@ -373,7 +373,7 @@ class Listener:
             return "Unique-ID" in event.headers
         return self.session.uuid in (event.headers.get("Unique-ID"), event.headers.get("Job-Owner-UUID"))
 
-    # How a command is read (spec commands.md, section 1)
+    # How a command is read (docs/protocol/commands.md, 1)
 
     def _work(self) -> None:
         if self._working:  # an application ended inside the command that began it: the loop below goes on
@@ -428,7 +428,7 @@ class Listener:
         self._command = text, headers, end, lengths
         return True
 
-    # What a command does (spec commands.md, section 4)
+    # What a command does (docs/protocol/commands.md, 4)
 
     def _handle(self, block: str, headers: HeaderList) -> None:
         first, self._first = self._first, False
@@ -749,7 +749,7 @@ def _first_line(block: str) -> str:
 
 
 def _command_headers(text: str) -> HeaderList:
-    """The headers behind a command's first line (spec commands.md, section 1, rules 3 and 5)."""
+    """The headers behind a command's first line (docs/protocol/commands.md, 1.3 and 1.5)."""
     headers = HeaderList()
     at = 0
     first = True

@@ -1,7 +1,8 @@
 """What the connections of an emulated switch share: events, channels and what runs on them, API commands, jobs.
 
 No sockets, threads or timers of its own: `later` is whoever runs it. One thread at a time. What it does is what a real
-switch was seen to do (spec observed.md), so that a client tested with it meets what it will meet in production.
+switch was seen to do (docs/protocol/observed.md), so that a client tested with it meets what it will meet in
+production.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads XML event payloads (spec P4.3), through expat with document types and entities refused.
+"""Reads XML event payloads (docs/protocol/payloads.md, P4.3), through expat with document types and entities refused.
 
     <event>
       <headers>  one element a header, its text percent-encoded; adjacent elements of one name are an array  </headers>

@@ -1,4 +1,4 @@
-"""Builds commands for the switch: bytes exactly as mod_event_socket wants them (spec commands.md).
+"""Builds commands for the switch: bytes exactly as mod_event_socket wants them (docs/protocol/commands.md).
 
     >>> event("CHANNEL_ANSWER", custom=["sofia::register"], format="json")
     b'event json CHANNEL_ANSWER CUSTOM sofia::register\\n\\n'

@@ -17,8 +17,8 @@ client are this and a socket each: every decision about the protocol is made her
     'UP\\n'
 
 How it works:
-* The switch answers commands in the order in which it got them, one reply each (spec commands.md 2), so what is sent
-  stands in a line, and the first in the line gets the next reply. A caller that gave up stays in the line.
+* The switch answers commands in the order in which it got them, one reply each (docs/protocol/commands.md, 2), so what
+  is sent stands in a line, and the first in the line gets the next reply. A caller that gave up stays in the line.
 * A background job's result is an event, BACKGROUND_JOB, matched by a Job-UUID of our own. The event is subscribed to
   with the first job, without naming a format. It reaches `queue` only if the user subscribed to it too. The same holds
   for the completion of an application, CHANNEL_EXECUTE_COMPLETE, matched by Application-UUID.
@@ -846,10 +846,11 @@ class Connection:
         """A variable of the connection's own channel; `variable` takes the value from the reply.
 
         The switch sends what `getvar` asks for as it is: cut at 511 bytes, broken by line ends, and a value that begins
-        with `~`, which a caller may choose, has no end (spec observed.md 27). So where all commands are permitted the
-        value comes by `api uuid_getvar`, whatever it is. What remains for `getvar` itself is a single-channel socket, a
-        channel that has hung up, and a name that is not a word: there such a value ends this with a ProtocolError (if
-        other replies are due, the connection too), and one that begins with `~` not before something more is sent.
+        with `~`, which a caller may choose, has no end (docs/protocol/observed.md, 27). So where all commands are
+        permitted the value comes by `api uuid_getvar`, whatever it is. What remains for `getvar` itself is a
+        single-channel socket, a channel that has hung up, and a name that is not a word: there such a value ends this
+        with a ProtocolError (if other replies are due, the connection too), and one that begins with `~` not before
+        something more is sent.
         """
         block = commands.getvar(name)
         what = _described(block)
@@ -1218,9 +1219,9 @@ class Connection:
         self._settle(sent, reply)
 
     def _take_broken(self, sent: _Sent, reply: Reply) -> None:
-        """The switch sends the value of `getvar` as it is (spec observed.md 3). One with line ends looks like headers;
-        one with `~` in front takes the blank line away, and the next frame is part of this. They cannot be told
-        apart, so if more replies are due, none of them can be trusted."""
+        """The switch sends the value of `getvar` as it is (docs/protocol/observed.md, 3). One with line ends looks like
+        headers; one with `~` in front takes the blank line away, and the next frame is part of this. They cannot be
+        told apart, so if more replies are due, none of them can be trusted."""
         shown = reply.raw.decode("utf-8", "backslashreplace")
         text = f"read {shown!r:.200} as the reply to a getvar, expected a value of one line: use `api uuid_getvar`"
         if self._line:
@@ -1449,7 +1450,7 @@ def _target(block: bytes) -> str | None:
 
 
 def _one_command(command: bytes | str) -> bytes:
-    """A block as the switch reads it (spec commands.md 1), checked to be a single command.
+    """A block as the switch reads it (docs/protocol/commands.md, 1), checked to be a single command.
 
     Raises:
         InvalidCommand: the switch would read none, or more than one.

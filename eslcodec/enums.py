@@ -17,7 +17,7 @@ class _Text(str, Enum):
 
 
 class EventName(_Text):
-    """Names of events, as in `Event-Name` and in subscriptions (spec events.md); `ALL` in subscriptions only.
+    """Names of events, as in `Event-Name` and in subscriptions (docs/protocol/events.md); `ALL` in subscriptions only.
 
     Example:
         >>> EventName.DTMF == "DTMF", f"event plain {EventName.CHANNEL_ANSWER}"
@@ -270,7 +270,7 @@ class AnswerState(_Text):
 
 
 class LogLevel(IntEnum):
-    """Levels of the switch's log, as in `Log-Level` and in the `log` command (spec P3.5).
+    """Levels of the switch's log, as in `Log-Level` and in the `log` command (docs/protocol/frames.md, P3.5).
 
     Example:
         >>> LogLevel(7), LogLevel["WARNING"] < LogLevel.INFO

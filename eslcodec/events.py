@@ -79,7 +79,7 @@ def _opening(message: Message) -> str:
 
 
 class Event(Message):
-    """An event: `text/event-plain`, `text/event-json` or `text/event-xml` (spec P4).
+    """An event: `text/event-plain`, `text/event-json` or `text/event-xml` (docs/protocol/payloads.md, P4).
 
     The mapping is the payload's headers, `body` what follows them.
 
@@ -155,7 +155,9 @@ class Event(Message):
         return cls.from_payload(render.plain(fields, data or None), "plain")
 
     def serialize(self, format: str) -> bytes:
-        """The payload in a format: its own bytes in its own, all headers and repeats in the others (spec P4).
+        """The payload in a format: its own bytes in its own, all headers and repeats in the others.
+
+        See docs/protocol/payloads.md, P4, and docs/protocol/reading.md, 13.
 
         Args:
             format: "plain", "json" or "xml".
@@ -415,7 +417,7 @@ class Gap(Event):
 
 
 class AuthRequest(Message):
-    """`auth/request`: the first frame of an inbound connection (spec P3.1).
+    """`auth/request`: the first frame of an inbound connection (docs/protocol/frames.md, P3.1).
 
     Example:
         >>> decoder = Decoder()
@@ -431,7 +433,9 @@ class AuthRequest(Message):
 
 
 class CommandReply(Message):
-    """`command/reply`: the answer to a command (spec P3.2), and the channel's data that answers `connect` (P3.4).
+    """`command/reply`: the answer to a command, and the channel's data that answers `connect`.
+
+    See docs/protocol/frames.md, P3.2 and P3.4.
 
     Example:
         >>> reply = CommandReply(b"Content-Type: command/reply\\nReply-Text: -ERR invalid\\n\\n")
@@ -471,7 +475,9 @@ class CommandReply(Message):
 
 
 class ApiResponse(Message):
-    """`api/response`: the output of an API command (spec P3.3). Success or failure stands in the text alone.
+    """`api/response`: the output of an API command. Success or failure stands in the text alone.
+
+    See docs/protocol/frames.md, P3.3.
 
     `print(response)` shows how it begins, on one line without control characters; `print(response.text)` all of it.
 
@@ -505,7 +511,7 @@ class ApiResponse(Message):
 
 
 class LogLine(Message):
-    """`log/data`: a line of the switch's log (spec P3.5); `text` is the line.
+    """`log/data`: a line of the switch's log (docs/protocol/frames.md, P3.5); `text` is the line.
 
     Example:
         >>> head = b"Content-Type: log/data\\nContent-Length: 6\\nLog-Level: 4\\nLog-File: mod.c\\nLog-Line: 7\\n\\n"
@@ -555,7 +561,7 @@ class LogLine(Message):
 
 
 class DisconnectNotice(Message):
-    """`text/disconnect-notice`: the channel is gone or the connection is about to end (spec P3.6).
+    """`text/disconnect-notice`: the channel is gone or the connection is about to end (docs/protocol/frames.md, P3.6).
 
     Example:
         >>> head = b"Content-Type: text/disconnect-notice\\nContent-Disposition: linger\\nLinger-Time: 5\\n\\n"
@@ -596,7 +602,7 @@ class DisconnectNotice(Message):
 
 
 class RudeRejection(Message):
-    """`text/rude-rejection`: the switch's ACL refused our address (spec P3.7); `text` says so.
+    """`text/rude-rejection`: the switch's ACL refused our address (docs/protocol/frames.md, P3.7); `text` says so.
 
     Example:
         >>> head = b"Content-Type: text/rude-rejection\\nContent-Length: 24\\n\\n"
@@ -624,7 +630,7 @@ _KINDS: Final[Mapping[bytes, type[Message]]] = {
 
 
 class Decoder(MessageDecoder):
-    """The stream of an Event Socket as messages (spec P2, P3).
+    """The stream of an Event Socket as messages (docs/protocol/framing.md and docs/protocol/frames.md).
 
     Feed it whatever arrives, in any chunks, and iterate: `Event`, `CommandReply`, `ApiResponse`, `AuthRequest`,
     `LogLine`, `DisconnectNotice`, `RudeRejection`, or plain `Message` for a Content-Type that is none of the

@@ -1,4 +1,4 @@
-"""The mutable header list of an event (spec P6), as the switch has it.
+"""The mutable header list of an event (docs/protocol/headers.md, P6), as the switch has it.
 
 A list of headers in order. Names may repeat and are compared without regard to ASCII case; a value is text, or a list
 of texts: an array. What a caller adds is interpreted as the switch does: `ARRAY::a|:b` becomes an array, `name[2]` sets

@@ -1,7 +1,10 @@
-"""Writes what `_codec` reads: event payloads in the three formats, and whole frames as a switch sends them (P3, P4).
+"""Writes what `_codec` reads: event payloads in the three formats, and whole frames as a switch sends them.
 
-Payloads are lossless where their format allows it: values are percent-encoded with every `%` (P5.2), empty ones stay
-empty. The switch itself leaves `%41` alone and writes `_undef_`; `quote_server` and `server=True` do as it does.
+Frames are in docs/protocol/frames.md, payloads in docs/protocol/payloads.md.
+
+Payloads are lossless where their format allows it: values are percent-encoded with every `%`
+(docs/protocol/encoding.md, P5.2), empty ones stay empty. The switch itself leaves `%41` alone and writes
+`_undef_`; `quote_server` and `server=True` do as it does.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ def _bytes(text: str) -> bytes:
 
 
 def quote_server(data: bytes) -> bytes:
-    """Percent-encode as the switch does: `%` before two upper-case hexadecimal digits is left alone (spec P5.1).
+    """Percent-encode as the switch does: `%` before two upper-case hexadecimal digits is left alone.
+
+    See docs/protocol/encoding.md, P5.1.
 
     So what was encoded once is not encoded again, and `100%41` cannot be told from `100A`. To write what must be read
     back, use `eslcodec.quote`.
@@ -61,7 +66,7 @@ def own_fields(fields: Iterable[Field], body: bytes | None) -> list[Field]:
 
 
 def plain(fields: Iterable[Field], body: bytes | None = None, *, server: bool = False) -> bytes:
-    """A `text/event-plain` payload (spec P4.1).
+    """A `text/event-plain` payload (docs/protocol/payloads.md, P4.1).
 
     Args:
         fields: (name, text or list) of each header, in order.
@@ -92,7 +97,9 @@ def _plain_line(name: str, value: str | list[str], encode: Callable[[bytes], byt
 
 
 def json(fields: Iterable[Field], body: bytes | None = None) -> bytes:
-    """A `text/event-json` payload, compact, with repeats, bytes that are not UTF-8 as they are (spec P4.2).
+    """A `text/event-json` payload, compact, with repeats, bytes that are not UTF-8 as they are.
+
+    See docs/protocol/payloads.md, P4.2.
 
     Args:
         fields: (name, text or list) of each header, in order.
@@ -118,7 +125,7 @@ def json(fields: Iterable[Field], body: bytes | None = None) -> bytes:
 
 
 def xml(fields: Iterable[Field], body: bytes | None = None) -> bytes:
-    """A `text/event-xml` payload (spec P4.3).
+    """A `text/event-xml` payload (docs/protocol/payloads.md, P4.3).
 
     Args:
         fields: (name, text or list) of each header, in order. Neighbours of one name will be read as an array.
@@ -205,7 +212,7 @@ def frame(headers: Iterable[tuple[str, str]], body: bytes | None = None) -> byte
 
 
 def event_frame(payload: bytes, format: str) -> bytes:
-    """An event (spec P3.8) from its payload in "plain", "json" or "xml".
+    """An event (docs/protocol/frames.md, P3.8) from its payload in "plain", "json" or "xml".
 
     Example:
         >>> event_frame(b"{}", "json")
@@ -217,7 +224,7 @@ def event_frame(payload: bytes, format: str) -> bytes:
 
 
 def auth_request() -> bytes:
-    """What a switch says first on an inbound connection (spec P3.1).
+    """What a switch says first on an inbound connection (docs/protocol/frames.md, P3.1).
 
     Example:
         >>> auth_request()
@@ -227,7 +234,7 @@ def auth_request() -> bytes:
 
 
 def command_reply(text: str, extra: Iterable[tuple[str, str]] = ()) -> bytes:
-    """A reply to a command (spec P3.2): its text, and headers behind it such as Job-UUID.
+    """A reply to a command (docs/protocol/frames.md, P3.2): its text, and headers behind it such as Job-UUID.
 
     Example:
         >>> command_reply("+OK Job-UUID: 4a1c", [("Job-UUID", "4a1c")])
@@ -237,7 +244,9 @@ def command_reply(text: str, extra: Iterable[tuple[str, str]] = ()) -> bytes:
 
 
 def connect_reply(fields: Iterable[Field], *, mode: str = "async", control: str = "full") -> bytes:
-    """The reply to an outbound `connect` (spec P3.4): the channel's data as the frame's own header block.
+    """The reply to an outbound `connect`: the channel's data as the frame's own header block.
+
+    See docs/protocol/frames.md, P3.4.
 
     Args:
         fields: (name, text or list) of each header, `Event-Name` first.
@@ -253,7 +262,7 @@ def connect_reply(fields: Iterable[Field], *, mode: str = "async", control: str 
 
 
 def api_response(output: bytes) -> bytes:
-    """The output of an API command (spec P3.3); `-ERR no reply` if there is none.
+    """The output of an API command (docs/protocol/frames.md, P3.3); `-ERR no reply` if there is none.
 
     Example:
         >>> api_response(b"")
@@ -266,7 +275,7 @@ def api_response(output: bytes) -> bytes:
 def log_data(
     text: bytes, *, level: int, file: str, function: str, line: int, uuid: str = "", channel: int = 0
 ) -> bytes:
-    """A line of the log (spec P3.5).
+    """A line of the log (docs/protocol/frames.md, P3.5).
 
     Example:
         >>> log_data(b"hi\\n", level=7, file="mod.c", function="f", line=1).splitlines()[2:5]
@@ -286,7 +295,7 @@ def log_data(
 
 
 def disconnect_notice(text: bytes = FAREWELL, *, uuid: str | None = None) -> bytes:
-    """The end of a connection (spec P3.6); `uuid` of the channel if it controlled one.
+    """The end of a connection (docs/protocol/frames.md, P3.6); `uuid` of the channel if it controlled one.
 
     Example:
         >>> disconnect_notice(b"bye\\n")
@@ -297,7 +306,7 @@ def disconnect_notice(text: bytes = FAREWELL, *, uuid: str | None = None) -> byt
 
 
 def linger_notice(uuid: str, channel_name: str, seconds: int) -> bytes:
-    """The channel is gone, the connection stays for `seconds`, -1 for ever (spec P3.6).
+    """The channel is gone, the connection stays for `seconds`, -1 for ever (docs/protocol/frames.md, P3.6).
 
     Example:
         >>> linger_notice("8f08a03a", "sofia/internal/1000", 5).splitlines()[2:5]
@@ -315,7 +324,7 @@ def linger_notice(uuid: str, channel_name: str, seconds: int) -> bytes:
 
 
 def rude_rejection() -> bytes:
-    """What an address gets that the switch's ACL refuses (spec P3.7).
+    """What an address gets that the switch's ACL refuses (docs/protocol/frames.md, P3.7).
 
     Example:
         >>> rude_rejection()

@@ -1,4 +1,6 @@
-"""An event of the ESL module, written from spec P6 and A3 as plainly as can be: a list of [name, text or list].
+"""An event of the ESL module, written as plainly as can be: a list of [name, text or list].
+
+It follows docs/protocol/headers.md, P6, and docs/protocol/esl-module.md, A3.
 
 It knows nothing of eslcodec. The property tests compare the module with it.
 """
@@ -36,7 +38,7 @@ class Model:
         self.headers: list[list] = headers or []
         self.body = body
 
-    # P6.1
+    # docs/protocol/headers.md, P6.1
 
     def find(self, name: str) -> list | None:
         for header in self.headers:
@@ -57,7 +59,7 @@ class Model:
         self.headers = [header for header in self.headers if fold(header[0]) != fold(name)]
         return True
 
-    # P6.2, P6.4 to P6.6
+    # docs/protocol/headers.md, P6.2, P6.4 to P6.6
 
     def addHeader(self, name: str, value: str) -> bool:
         self.be_body(name, value)
@@ -92,7 +94,10 @@ class Model:
         header[1][i] = value
 
     def receive(self, name: str, value: str, *, json: bool = False, event: bool = True) -> None:
-        """A header that was received: of several Event-Name of an event the last, an array item by item (P4.1)."""
+        """A header that was received: of several Event-Name of an event the last, an array item by item.
+
+        See docs/protocol/payloads.md, P4.1.
+        """
         if event and fold(name) == "event-name":
             self.delHeader(name)
         if json or not value.startswith("ARRAY::"):
@@ -101,7 +106,7 @@ class Model:
             for piece in value.removeprefix("ARRAY::").split("|:"):
                 self.pushHeader(name, piece)
 
-    # P6.3
+    # docs/protocol/headers.md, P6.3
 
     def push(self, name: str, item: str, *, front: bool = False, top: bool = False) -> None:
         self.be_body(name, item)
@@ -135,7 +140,7 @@ class Model:
             self.push(name, value, front=not self.strict, top=not (self.strict and whole))
         return True
 
-    # A3.2
+    # docs/protocol/esl-module.md, A3.2
 
     def setPriority(self) -> bool:
         header = self.find("priority")
@@ -158,7 +163,10 @@ class Model:
         return [header[0] for header in self.headers]
 
     def copied(self) -> Model:
-        """A3.2: what the connection returns is made by adding every header again, items one by one."""
+        """What the connection returns is made by adding every header again, items one by one.
+
+        See docs/protocol/esl-module.md, A3.2.
+        """
         copy = Model(self.strict, [], self.body)
         for name, value in self.headers:
             if isinstance(value, str):
@@ -169,7 +177,7 @@ class Model:
         copy.body = copy.body if self.body is None else self.body
         return copy
 
-    # A3.3, A3.4
+    # docs/protocol/esl-module.md, A3.3, A3.4
 
     def plain(self) -> str:
         lines = [f"{name}: {percent(joined(value)) or '_undef_'}\n" for name, value in self.headers]

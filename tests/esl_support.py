@@ -409,18 +409,18 @@ OK = outer("Content-Type=command/reply", "Reply-Text=+OK")
 FROM_REPLY = outer("Content-Type=command/reply", "Reply-Text=+OK")
 A1 = outer("A=1")
 
-NEVER = "A6, last rows: never truncates, never reads a value's middle as an array, never prints through printf"
-BY_DEFAULT = "A6"
+NEVER = "docs/protocol/esl-module.md, A6: never cuts, reads a value's middle as an array, or prints through printf"
+BY_DEFAULT = "docs/protocol/esl-module.md, A6"
 REFUSED = "by default no value becomes another header or command: it is refused, and nothing sent"
-CR = "P8: CRLF values: one CR is dropped"
-STRAY = "P8: stray CR/LF before a block are skipped"
-NO_COLON = "P8: a line without a colon is skipped"
-LENGTH = "P8: Content-Length of a frame: ASCII digits, repeats that agree, else failure as P7.6"
-NUL = "P8: NUL is an ordinary byte"
-BODY = "P8: body: full length"
-PERCENT = "P8: strict two-hex-digit percent decoding"
-BLANKS = "P8: blanks in front of a value are dropped, a TAB too"
-INNER_BODY = "P8: inner Content-Length is ignored, the body is all that follows the blank line"
+CR = "docs/protocol/reading.md, 1: one CR is dropped"
+STRAY = "docs/protocol/reading.md, 11: stray CR/LF before a block are skipped"
+NO_COLON = "docs/protocol/reading.md, 1: a line without a colon is skipped"
+LENGTH = "docs/protocol/reading.md, 12 and 17: Content-Length of a frame: ASCII digits, equal repeats, else a failure"
+NUL = "docs/protocol/reading.md, 11: NUL is an ordinary byte"
+BODY = "docs/protocol/reading.md, 10: body: full length"
+PERCENT = "docs/protocol/reading.md, 3: strict two-hex-digit percent decoding"
+BLANKS = "docs/protocol/reading.md, 17: blanks in front of a value are dropped, a TAB too"
+INNER_BODY = "docs/protocol/reading.md, 10: inner Content-Length is ignored, the body is all that follows"
 
 OTHERWISE: dict[str, Other] = {
     # ESLevent

@@ -1,4 +1,4 @@
-"""What an event looks like after it was written in a format and read back: the losses of design.md section 2, in code.
+"""What an event looks like after it was written in a format and read back: docs/protocol/reading.md, 13, in code.
 
 `written` is a naive model of `serialize(format)` followed by `from_payload`. Whatever it does to an event is one of:
 

@@ -254,7 +254,7 @@ def decode_every_way(esl: Any, data: bytes, **bounds: int) -> list[Any]:
     return messages
 
 
-# A naive reader of header blocks: every rule of design.md section 2's table in the plainest way, slow and eager.
+# A naive reader of header blocks: every rule of docs/protocol/reading.md in the plainest way, slow and eager.
 
 
 def naive_unquote(raw: bytes) -> bytes:

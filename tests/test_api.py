@@ -1,6 +1,6 @@
 """How the package behaves as Python: mappings, equality, pickles, what may be fed, threads, names.
 
-The promise of design.md section 2 is that these names exist and mean this on both cores.
+These names exist and mean this on both cores (STABILITY.md; docs/protocol/reading.md, 5 to 7 and 16).
 """
 
 from __future__ import annotations

@@ -216,7 +216,8 @@ def test_capture_in_pieces(esl, name):
             decoder.feed_eof()
 
 
-# The three streams that the server itself broke (observed.md 3 and 4). No more is lost than the frames concerned.
+# The three streams that the server itself broke (docs/protocol/observed.md, 3 and 4). No more is lost than the frames
+# concerned.
 
 
 def test_getvar_breaks_framing(esl):

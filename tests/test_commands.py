@@ -1,7 +1,7 @@
 """Commands: their bytes, what is refused, and that the switch reads one command with the same parts.
 
-READER below follows the switch's rules (spec commands.md 1 and 4, protocol.md P6) on its own: it knows nothing of how
-commands are built.
+READER below follows the switch's rules (docs/protocol/commands.md, 1 and 4, docs/protocol/headers.md, P6) on its
+own: it knows nothing of how commands are built.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Random streams, cut and damaged at random: both cores agree, and both agree with a naive reader (support.py).
 
-The Python twin is the specification, the compiled core an optimisation of it (design.md section 3, rule 1).
+The Python twin is the specification, the compiled core an optimisation of it (docs/protocol/rules.md, 1).
 """
 
 from __future__ import annotations

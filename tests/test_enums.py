@@ -1,4 +1,4 @@
-"""Names and numbers of headers and commands (spec enums.md, events.md, P3.5)."""
+"""Names and numbers of headers and commands (docs/protocol/enums.md, docs/protocol/events.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors and bounds (design.md section 3, rules 5 and 6): each with its type, its exact text and its numbers."""
+"""Errors and bounds (docs/protocol/rules.md, 5 and 6): each with its type, its exact text and its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ESLconnection: the official module's contract (spec esl-api.md A1, A2, A4), and our defaults where A6 departs."""
+"""ESLconnection: the official module's contract, and our defaults (docs/protocol/esl-module.md, A1, A2, A4 and A6)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_every_difference_is_that_of_a_vector_that_is_run():
     assert len(run) == 112 + 43 + 28 + 1 + 11 + 9
 
 
-# A2.1 Inbound
+# Inbound: docs/protocol/esl-module.md, A2.1
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_lone_surrogate_in_the_login_is_refused(ESL, strict):
     assert server.heard == b""
 
 
-# A2.1 Outbound
+# Outbound: docs/protocol/esl-module.md, A2.1
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_ended_connection_has_closed_its_descriptor_by_the_time_it_is_deleted(ES
     peer.close()
 
 
-# A2.2 Every row, on a connection and on dead ones
+# Every row, on a connection and on dead ones: docs/protocol/esl-module.md, A2.2
 
 REPLIES: dict[str, tuple[Any, ...]] = {  # methods that send a command and return its reply
     "sendRecv": ("status",),
@@ -763,7 +763,7 @@ def test_connection_whose_peer_has_gone_is_dead(ESL, strict, wire_of):
 
 
 def assert_dead(ESL: Any, con: Any, info: str | None = None) -> None:
-    """A2.2: what everything returns on a dead connection."""
+    """What everything returns on a dead connection (docs/protocol/esl-module.md, A2.2)."""
     assert con.connected() == 0
     assert con.socketDescriptor() == -1
     if info is None:
@@ -778,7 +778,7 @@ def assert_dead(ESL: Any, con: Any, info: str | None = None) -> None:
     assert con.connected() == 0
 
 
-# A1 Types of arguments
+# Types of arguments: docs/protocol/esl-module.md, A1
 
 
 METHODS: dict[str, tuple[Any, ...]] = {
@@ -890,7 +890,7 @@ def test_connection_takes_new_attributes_and_has_no_unknown_ones(ESL, strict, wi
             getattr(con, name)
 
 
-# P7.4, P7.5: receiving
+# Receiving: docs/protocol/esl-module.md, P7.4 and P7.5
 
 
 def test_received_events_are_copies_of_their_own(ESL, strict, wire_of):
@@ -1013,7 +1013,7 @@ def test_final_notice_while_a_time_runs_gives_none(ESL, strict, wire_of):
     assert seen(con.recvEvent()) == LOST
 
 
-# P7.6 Ends
+# Ends: docs/protocol/esl-module.md, P7.6
 
 
 def test_queued_final_notice_ends_the_connection_when_its_turn_comes(ESL, strict, wire_of):
@@ -1121,7 +1121,7 @@ def test_items_that_names_with_an_index_make_are_bounded(ESL, strict, wire_of):
     assert event.getHeader("B") == "y"
 
 
-# A1 Threads
+# Threads: docs/protocol/esl-module.md, A1
 
 
 def in_a_read(wire: Any, call: Any, *arguments: Any) -> Background:
@@ -1246,7 +1246,7 @@ def test_commands_of_several_threads_get_their_own_replies(ESL, strict, wire_of)
     answering.returns()
 
 
-# The module, A4
+# The module: docs/protocol/esl-module.md, A4
 
 
 def test_star_import_gives_the_three_names(ESL):

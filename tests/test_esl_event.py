@@ -1,4 +1,4 @@
-"""ESLevent: the official module's contract (spec esl-api.md A1, A3), and by default where A6 departs from it."""
+"""ESLevent: the official module's contract, and where we depart (docs/protocol/esl-module.md, A1, A3 and A6)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_length_without_the_off_by_one_is_what_the_vector_says():
         assert OTHERWISE[name].does == VECTORS[name]["expect_correct_length"]
 
 
-# A3.1 Constructors
+# Constructors: docs/protocol/esl-module.md, A3.1
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_constructor_takes_no_keywords(ESL, strict):
         ESL.ESLevent(type="DTMF")
 
 
-# A1 Types
+# Types: docs/protocol/esl-module.md, A1
 
 
 METHODS = {  # method: arguments that it takes
@@ -272,7 +272,7 @@ def test_event_takes_new_attributes_and_has_no_unknown_ones(ESL, strict, dtmf):
         dtmf.getNothing()
 
 
-# A3.2 Methods: headers
+# Methods, headers: docs/protocol/esl-module.md, A3.2
 
 
 def test_get_header_ignores_case_and_takes_the_first(ESL, strict, dtmf):
@@ -370,7 +370,7 @@ def test_value_none_is_refused(ESL, strict, dtmf, name):
     ],
 )
 def test_name_none_changes_nothing(ESL, strict, dtmf, call):
-    with contextlib.suppress(TypeError):  # A1: "return None/1 or raise, never crash"
+    with contextlib.suppress(TypeError):  # docs/protocol/esl-module.md, A1: returns None or 1, or raises
         assert call(dtmf) in (None, False, True)
     assert dtmf.serialize() == "Event-Name: DTMF\n\n"
 
@@ -439,7 +439,7 @@ def test_index_is_read_as_atoi_does(ESL, strict, dtmf, name):
     assert dtmf.serialize("json") == '{\n\t"Event-Name":\t"DTMF",\n\t"A":\t["x"]\n}'
 
 
-# A3.2 Methods: priority
+# Methods, priority: docs/protocol/esl-module.md, A3.2
 
 
 def test_priority_is_a_header_at_the_top(ESL, strict, dtmf):
@@ -486,7 +486,7 @@ def test_priority_takes_a_number(ESL, dtmf):
         dtmf.setPriority("HIGH")
 
 
-# A3.2 Methods: body
+# Methods, body: docs/protocol/esl-module.md, A3.2
 
 
 def test_body_is_none_until_there_is_one(ESL, strict, dtmf):
@@ -513,7 +513,7 @@ def test_body_is_replaced_when_strict(ESL, dtmf):
         assert dtmf.getBody() == "b"
 
 
-# A3.2 Methods: iteration
+# Methods, iteration: docs/protocol/esl-module.md, A3.2
 
 
 def test_next_before_first_is_none(ESL, strict, dtmf):
@@ -573,7 +573,7 @@ def test_many_headers_are_read_one_by_one(ESL, strict, received):
     assert (event.getHeader("h0"), event.getHeader("z"), event.getHeader("H2999")) == ("0", "z", "2999")
 
 
-# A3.2 to A3.4: serialize
+# serialize: docs/protocol/esl-module.md, A3.2 to A3.4
 
 
 @pytest.mark.parametrize("format", [None, "", "plain", "text", "PLAIN", "jsonx"])

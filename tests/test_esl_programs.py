@@ -1,4 +1,4 @@
-"""Programs written for the official module run unchanged (spec esl-api.md A5), against the emulator.
+"""Programs written for the official module run unchanged (docs/protocol/esl-module.md, A5), against the emulator.
 
 A program runs in two ways: in this process after `install_as_ESL()`, on both cores, and under `python -m eslcodec.ESL`.
 """

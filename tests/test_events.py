@@ -1,4 +1,7 @@
-"""The kinds of message and what they read from the wire (spec P3, P4; observed.md 1 to 13, 20)."""
+"""The kinds of message and what they read from the wire.
+
+See docs/protocol/frames.md, docs/protocol/payloads.md, and docs/protocol/observed.md, 1 to 13 and 20.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same event in three formats: vectors, captures, round trips, and design.md section 2's table for JSON and XML.
+"""The same event in three formats: vectors, captures, round trips, and what each loses.
 
 (The table for plain events and other frames is in test_headers.py.) What a format loses is in losses.py.
 """
@@ -44,17 +44,23 @@ DIFFERENCES = {
         ),
     ),
     "event_json_empty_strings": (
-        "P8 `empty values, _undef_`: keep as given",
+        "docs/protocol/reading.md, 9: empty values are kept",
         ([("Event-Name", "DTMF"), ("A", ""), ("arr", ["", "y", ""]), ("dup", "1"), ("dup", "2")], None),
     ),
     "event_json_lone_surrogate_rejected": (
         "_json.py: an escaped surrogate without its partner is U+FFFD",
         ([("u", "\ufffd")], None),
     ),
-    "event_json_escaped_nul_truncates": ("P8 `NUL`: ordinary byte", ([("u", "a\0b"), ("v", "1")], None)),
+    "event_json_escaped_nul_truncates": (
+        "docs/protocol/reading.md, 11: NUL is a byte",
+        ([("u", "a\0b"), ("v", "1")], None),
+    ),
     "event_json_top_level_array": ("_json.py: anything but an object is malformed", "malformed"),
-    "event_json_body_percent_percent": ("P8 `JSON _body`: verbatim", ([("Event-Name", "DTMF")], b"a%%b")),
-    "event_xml_left_raw": ("P8 `XML events`: parse, URL-decode", ([("Event-Name", "DTMF")], None)),
+    "event_json_body_percent_percent": (
+        "docs/protocol/reading.md, 10: the member _body as it is",
+        ([("Event-Name", "DTMF")], b"a%%b"),
+    ),
+    "event_xml_left_raw": ("docs/protocol/reading.md, 14: XML is read", ([("Event-Name", "DTMF")], None)),
 }
 JSON_AND_XML = [
     vector
@@ -185,7 +191,7 @@ def test_captured_event_gives_its_payload_back_byte_for_byte(esl, name):
 @pytest.mark.parametrize("name", CAPTURES)
 def test_captured_plain_event_rebuilt_by_the_servers_writer_is_its_payload_byte_for_byte(esl, name):
     """Not a copy: through `_fields` and `render.plain(server=True)`. But `%41`, which the server left alone, is `A` to
-    every reader (observed.md 7)."""
+    every reader (docs/protocol/observed.md, 7)."""
     render = importlib.import_module(f"{esl.__name__}.render")
     events = [event for event in most_events_of(esl, name) if format_of(event) == "plain"]
     for event in events[:: 1 + len(events) // 200]:
@@ -306,7 +312,7 @@ def test_captured_stream_has_the_same_events_in_three_formats(name, format, leas
     assert len({event.name for event in found}) >= 12
 
 
-# Each loss of design.md's table, named
+# Each loss of docs/protocol/reading.md, 13
 
 
 def the(esl, format, name, **wanted):
@@ -584,7 +590,7 @@ def test_writing_in_an_unknown_format_is_refused(esl, wrong):
         esl.Event.build("DTMF").serialize(wrong)
 
 
-# The table at the end of design.md section 2, row by row, for JSON and XML
+# docs/protocol/reading.md, 1 to 16, for JSON and XML
 
 
 def payload_of(format, fields, body=None):

@@ -1,4 +1,4 @@
-"""Where frames end (spec P2, observed.md 1 to 5)."""
+"""Where frames end (docs/protocol/framing.md, P2, docs/protocol/observed.md, 1 to 5)."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_the_cause_is_known_before_anything_is_sent(callee: Callee, mode: str, l
 
 @pytest.mark.parametrize("mode", ANSWERED)
 def test_without_the_channels_events_the_good_bye_tells(callee: Callee, mode: str) -> None:
-    """An unknown application on a static socket shows no more (observed.md 30)."""
+    """An unknown application on a static socket shows no more (docs/protocol/observed.md, 30)."""
     line = rings(callee, mode)
     begun = callee.begin("execute", "nosuchapp")
     assert line.command().startswith(b"sendmsg")

@@ -1,4 +1,4 @@
-"""The mutable header list (spec P6), and the vectors of kind `serialize`."""
+"""The mutable header list (docs/protocol/headers.md, P6), and the vectors of kind `serialize`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def render(esl):
     return importlib.import_module(f"{esl.__name__}.render")
 
 
-# Order, repeats, look-up (P6.1)
+# Order, repeats, look-up: docs/protocol/headers.md, P6.1
 
 
 def test_headers_keep_their_order_spelling_and_repeats(new):
@@ -59,7 +59,7 @@ def test_header_may_be_added_before_the_others(new):
     assert headers.fields() == [("C", ["x", "y"]), ("B", "2"), ("A", "1")]
 
 
-# Empty values (P6.2)
+# Empty values: docs/protocol/headers.md, P6.2
 
 
 def test_adding_an_empty_value_deletes_every_header_of_the_name(new):
@@ -77,7 +77,7 @@ def test_fields_given_at_the_beginning_are_taken_as_they_are(new):
     assert headers.pairs()[-2:] == [("C", ""), ("D", "ARRAY::|:q")]
 
 
-# Push and unshift (P6.3)
+# Push and unshift: docs/protocol/headers.md, P6.3
 
 
 def test_push_makes_an_array_of_one(new):
@@ -116,7 +116,7 @@ def test_header_that_unshift_makes_stands_before_all_others(new):
     assert headers.fields() == [("R", ["r"]), ("A", "1")]
 
 
-# Texts of arrays (P6.4)
+# Texts of arrays: docs/protocol/headers.md, P6.4
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_text_of_an_array_pushed_onto_a_header_is_one_item(new):
     assert headers.fields() == [("W", ["ARRAY::e|:f", "a", "b", "ARRAY::c|:d"])]
 
 
-# Indexed names (P6.5)
+# Indexed names: docs/protocol/headers.md, P6.5
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_empty_value_at_an_index_is_an_item(new):
     assert headers.fields() == [("A", [""])]
 
 
-# The body (P6.6)
+# The body: docs/protocol/headers.md, P6.6
 
 
 def test_array_without_items_is_nothing(new):
@@ -304,7 +304,7 @@ def test_event_as_a_list_to_be_changed(esl, new, format, payload):
     assert event.getlist("A") == ["a", "b", "2"]
 
 
-# Against a plain model of P6
+# Against a plain model of docs/protocol/headers.md, P6
 
 NAMES = st.sampled_from(["A", "a", "B", "É", "_body", "_BODY", "A[1]", "a[0]", "B[3]", "C[", "D[-2]", "E[5000]", ""])
 VALUES = st.sampled_from(
@@ -323,7 +323,7 @@ STEPS = st.lists(
 
 
 class Model:
-    """P6 in the plainest way: a list of [name, text or list]."""
+    """docs/protocol/headers.md, P6, in the plainest way: a list of [name, text or list]."""
 
     def __init__(self):
         self.headers, self.body = [], None
@@ -419,11 +419,11 @@ def test_list_does_what_the_model_does(steps):
 
 DIFFERENCES = {
     "serialize_unshift_appends": (
-        "P6.3: on the server unshift prepends",
+        "docs/protocol/headers.md, P6.3: on the server unshift prepends",
         (b"Event-Name: DTMF\nP: ARRAY%3A%3A0%7C%3A1\n\n", [("Event-Name", "DTMF"), ("P", ["0", "1"])]),
     ),
     "serialize_index_empty_value": (
-        "P8 `empty values, _undef_`: keep as given",
+        "docs/protocol/reading.md, 9: empty values are kept",
         (b"Event-Name: DTMF\nA: \n\n", [("Event-Name", "DTMF"), ("A", [""])]),
     ),
     "serialize_names_not_encoded": (
@@ -439,15 +439,15 @@ DIFFERENCES = {
         (b"Event-Name: DTMF\n_body: bb\nContent-Length: 2\n\nbb", "InvalidCommand"),
     ),
     "serialize_no_headers": (
-        "A3: what types the ESL module knows is the drop-in's matter",
+        "docs/protocol/esl-module.md, A3: what types the ESL module knows is the drop-in's matter",
         (b"Event-Name: CLONE\n\n", [("Event-Name", "CLONE")]),
     ),
     "serialize_unknown_type_message": (
-        "A3: what types the ESL module knows is the drop-in's matter",
+        "docs/protocol/esl-module.md, A3: what types the ESL module knows is the drop-in's matter",
         (b"Event-Name: FOO\n\n", [("Event-Name", "FOO")]),
     ),
     "serialize_type_with_subclass_becomes_custom": (
-        "A3: what types the ESL module knows is the drop-in's matter",
+        "docs/protocol/esl-module.md, A3: what types the ESL module knows is the drop-in's matter",
         (b"Event-Name: DTMF\nEvent-Subclass: sub\n\n", [("Event-Name", "DTMF"), ("Event-Subclass", "sub")]),
     ),
 }
@@ -537,4 +537,4 @@ def test_differences_name_vectors_that_exist():
 def test_vector_serialize_length(esl, new, render, vector):
     headers = build(esl, new, vector["event"])
     assert len(render.plain(headers.fields(), headers.body)) == vector["expect_correct_length"]
-    assert vector["expect_correct_length"] != vector["expect_plain_length"], "P5.2: a bug not to imitate"
+    assert vector["expect_correct_length"] != vector["expect_plain_length"], "docs/protocol/encoding.md, P5.2"

@@ -1,6 +1,6 @@
-"""What header lines say: the table at the end of design.md section 2, row by row, for frames and plain events.
+"""What header lines say: docs/protocol/reading.md, 1 to 9, for frames and plain events.
 
-Its rows about JSON and XML come with their reader.
+tests/test_formats.py does the same for JSON and XML.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def test_names_are_never_decoded(esl):
         assert message.get("A B") is None
 
 
-# Percent coding itself (spec P5)
+# Percent coding itself (docs/protocol/encoding.md, P5)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""JSON event payloads: what eslcodec/_json.py says about reading them (spec P4.2; observed.md 13)."""
+"""JSON event payloads: what eslcodec/_json.py says about reading them (docs/protocol/payloads.md, P4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The traps of design.md section 5 that can be seen without building; .ci/run and tools/check_dist.py see the rest."""
+"""The traps of packaging (.ci/run lists them) that can be seen without building; tools/check_dist.py sees others."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_import_is_light():
     assert "eslcodec.cli" not in loaded
 
 
-# Each module imports only what stands before it: design.md section 1. Foundations, core, events, then what writes.
+# Each module imports only what stands before it. Foundations, core, events, then what writes.
 ORDER = [
     {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_address", "flow"},
     {"_caretaker"},

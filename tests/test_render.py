@@ -1,4 +1,7 @@
-"""To bytes: payloads in the three formats, whole frames as a switch writes them (spec P3, P4, P5.1), `Event.build`."""
+"""To bytes: payloads in the three formats, whole frames as a switch writes them, `Event.build`.
+
+See docs/protocol/frames.md, docs/protocol/payloads.md, and docs/protocol/encoding.md, P5.1.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def render(esl):
     return importlib.import_module(f"{esl.__name__}.render")
 
 
-# The server's percent coding (P5.1)
+# The server's percent coding: docs/protocol/encoding.md, P5.1
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def to_utf8(latin1):
 
 XML_WRITTEN_OTHERWISE = {
     "event_xml_body_comment_stops_escaping": (
-        "P4.3: a `<!` switches escaping off for the rest, possibly malformed; ours is well-formed",
+        "docs/protocol/payloads.md, P4.3: a `<!` switches escaping off, possibly malformed; ours is well-formed",
         (b"x <!-- & --> &", b"x &lt;!-- &amp; --&gt; &amp;"),
     ),
 }
@@ -171,7 +174,7 @@ def test_vector_xml_is_read_back(esl, vector):
     fields, body, payload = xml_vector(vector)
     event = esl.Event.from_payload(payload, "xml")
     if vector["name"] in XML_WRITTEN_OTHERWISE:
-        assert event.malformed is not None  # P8: kept, and nothing is guessed
+        assert event.malformed is not None  # docs/protocol/reading.md, 14
         return
     length = [] if body is None else [("Content-Length", str(len(body)))]
     assert event._fields() == [
@@ -278,7 +281,7 @@ def test_line_end_in_a_value_cannot_inject(esl):
     )
 
 
-# Whole frames, as listed in P3
+# Whole frames: docs/protocol/frames.md, P3
 
 FAREWELL = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 

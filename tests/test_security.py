@@ -1,4 +1,4 @@
-"""What a hostile caller, or a hostile peer, cannot do (design.md section 3, rules 3 to 5).
+"""What a hostile caller, or a hostile peer, cannot do (docs/protocol/rules.md, 3 to 5).
 
 A caller controls header values, bodies and variables; a peer controls every byte.
 """

@@ -1,7 +1,8 @@
 """The vectors of kind `recv` (tests/data/vectors.json), most of them recorded from the official C library.
 
-What it recorded is what we read, once its SOCKET_DATA header, which it adds itself, is taken away. Where design.md's
-reading or spec P8 differs on purpose, OURS says what we read instead and why. An entry that is not needed is a failure.
+What it recorded is what we read, once its SOCKET_DATA header, which it adds itself, is taken away. Where
+docs/protocol/reading.md differs on purpose, OURS says what we read instead and why. An entry that is not needed is a
+failure.
 """
 
 from __future__ import annotations
@@ -14,30 +15,29 @@ from support import DATA, pieces
 
 VECTORS = {v["name"]: v for v in json.loads((DATA / "vectors.json").read_text())["vectors"] if v["kind"] == "recv"}
 
-# Rows of the table in design.md section 2, and of spec P8
-STRAY = "P8: stray CR/LF before a block"
-CR = "design: one CR before the LF is dropped"
-NO_COLON = "design: a line without ':' is skipped"
-CUT = "design: cut at the first ': ', further blanks are kept (P8)"
-EMPTY = "design: empty values, as they are"
-LENGTH = "design: Content-Length of a frame"
-PLAIN_TEXT = "design: frame headers are plain text and stay as they are"
-NUL = "P8: NUL is an ordinary byte"
-BODY = "P8: body: bytes, full length"
-BLOCK = "P8: header block size"
-ARRAYS = "design: arrays: the marker stands at the start, every item counts, repeats are kept"
-INDEXED = "design: pairs as on the wire (a name with an index is a name; P6.5 is for lists that are written)"
-BODY_HEADER = "design: body is everything after the blank line (a header _body is a header)"
-INNER_BODY = "P8: inner Content-Length is ignored, the body is all that follows the blank line"
-EVENT_NAME = "design: pairs keep all, also of Event-Name"
-NOTICE = "P8: a final disconnect-notice is a message like any other"
-JSON_EMPTY = "design: empty values and arrays' empty items, as they are"
-JSON_VALUES = "design: text (a value of another producer keeps its JSON text, _json.py)"
-JSON_NUL = "P8: NUL is an ordinary byte"
-JSON_BODY = "P8: JSON _body verbatim"
-JSON_MALFORMED = "P8: an event that cannot be read has `malformed` set"
-JSON_SURROGATE = "design: reading an event never raises (a lone surrogate is U+FFFD, _json.py)"
-XML = "P8: XML events are parsed"
+STRAY = "docs/protocol/reading.md, 11: stray CR/LF before a block"
+CR = "docs/protocol/reading.md, 1: one CR before the LF is dropped"
+NO_COLON = "docs/protocol/reading.md, 1: a line without ':' is skipped"
+CUT = "docs/protocol/reading.md, 1: cut at the first ': ', further blanks are kept"
+EMPTY = "docs/protocol/reading.md, 9: empty values, as they are"
+LENGTH = "docs/protocol/reading.md, 12: Content-Length of a frame"
+PLAIN_TEXT = "docs/protocol/reading.md, 2: frame headers are plain text and stay as they are"
+NUL = "docs/protocol/reading.md, 11: NUL is an ordinary byte"
+BODY = "docs/protocol/reading.md, 10: body: bytes, full length"
+BLOCK = "docs/protocol/reading.md, 11: header block size"
+ARRAYS = "docs/protocol/reading.md, 8: the marker stands at the start, every item counts, repeats are kept"
+INDEXED = "docs/protocol/reading.md, 8: pairs as on the wire: a name with an index is a name"
+BODY_HEADER = "docs/protocol/reading.md, 10: body is everything after the blank line (a header _body is a header)"
+INNER_BODY = "docs/protocol/reading.md, 10: inner Content-Length is ignored, the body is all that follows"
+EVENT_NAME = "docs/protocol/reading.md, 7: pairs keep all, also of Event-Name"
+NOTICE = "docs/protocol/reading.md, 15: a final disconnect-notice is a message like any other"
+JSON_EMPTY = "docs/protocol/reading.md, 9: empty values and arrays' empty items, as they are"
+JSON_VALUES = "docs/protocol/reading.md, 14: a value of another producer keeps its JSON text"
+JSON_NUL = "docs/protocol/reading.md, 11: NUL is an ordinary byte"
+JSON_BODY = "docs/protocol/reading.md, 10: JSON _body verbatim"
+JSON_MALFORMED = "docs/protocol/reading.md, 14: an event that cannot be read has `malformed` set"
+JSON_SURROGATE = "docs/protocol/reading.md, 14: reading an event never raises, a lone surrogate is U+FFFD"
+XML = "docs/protocol/reading.md, 14: XML events are parsed"
 
 GOODBYE = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 
@@ -102,7 +102,7 @@ OURS: dict[str, tuple[str, tuple[list[Any], str]]] = {
     "content_length_percent_decoded": (LENGTH, BAD_LENGTH),
     "content_length_array_is_zero": (LENGTH, BAD_LENGTH),
     "header_lookup_case_insensitive_length": (LENGTH, BAD_LENGTH),
-    "content_length_over_16MiB": ("design: max_body_bytes is 64 MiB", ([], "IncompleteFrame")),
+    "content_length_over_16MiB": ("docs/protocol/reading.md, 11: max_body_bytes is 64 MiB", ([], "IncompleteFrame")),
     "body_with_nul": (BODY, ([frame([["Content-Length", "7"], ["Content-Type", "x"]], "a\0b\nc\0d"), A1], CLEAN)),
     "nul_in_header_block": (NUL, ([frame([["A", "1\0002"]]), REPLY], CLEAN)),
     "header_block_65536_splits": (BLOCK, ([frame([["A", "x" * 65531]]), REPLY], CLEAN)),
@@ -335,7 +335,7 @@ def test_vector(esl, name):
 def test_every_difference_names_a_vector_and_a_reason():
     assert set(OURS) <= set(VECTORS)
     for reason, (_, end) in OURS.values():
-        assert reason.startswith(("design: ", "P8: ", "vector: "))
+        assert reason.startswith(("docs/protocol/reading.md, ", "vector: "))
         assert end in ("EOF", "InvalidContentLength", "IncompleteFrame")
 
 

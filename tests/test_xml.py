@@ -1,4 +1,4 @@
-"""XML event payloads: what eslcodec/_xml.py says about reading them (spec P4.3; observed.md 14)."""
+"""XML event payloads: what eslcodec/_xml.py says about reading them (docs/protocol/payloads.md, P4.3)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def check_sdist(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     must = tree("src", "eslcodec", "tests", "bench", "docs", "examples", "fuzz", "tools")
-    must |= {"SECURITY.md", "STABILITY.md"}
+    must |= {"CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "STABILITY.md"}
     must |= {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py", "PKG-INFO"}
     must |= {"src/_codec_c.pyx", "eslcodec/py.typed", "eslcodec/data/sip_plain.esl.gz"}
     report(sdist, missing=must - names, surplus={name for name in names if name.endswith(PRODUCTS)})

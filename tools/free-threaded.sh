@@ -54,7 +54,7 @@ cp -R LICENSE README.md pyproject.toml setup.py src eslcodec "$tmp/source"
 rm -f "$tmp"/source/eslcodec/_codec_c*
 # Some of what the tests need comes no longer as a wheel for 3.13t: an older one of it does.
 ESLCODEC_BUILD_EXTENSION=yes "$tmp/venv/bin/pip" install --prefer-binary "$tmp/source[test]"
-cp -R tests examples README.md pyproject.toml "$tmp/suite"
+cp -R tests examples docs README.md pyproject.toml "$tmp/suite"
 cd "$tmp/suite"
 echo "testing with $("$tmp/venv/bin/python" -c 'import sys; print(sys.version)')"
 export ESLCODEC_TEST_REQUIRE_C=1

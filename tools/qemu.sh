@@ -64,7 +64,7 @@ ESLCODEC_BUILD_EXTENSION=no "$tmp/venv/bin/pip" wheel --no-deps --wheel-dir "$tm
 
 echo "testing with $("${python[@]}" -c 'import sys; print(sys.version.split()[0], sys.byteorder, sys.maxsize)')"
 mkdir "$tmp/suite"
-cp -R tests examples README.md pyproject.toml "$tmp/suite"
+cp -R tests examples docs README.md pyproject.toml "$tmp/suite"
 cd "$tmp/suite"
 export PYTHONPATH=$site ESLCODEC_TEST_REQUIRE_C=1
 "${python[@]}" -u -m pytest -q -p no:cacheprovider --assert=plain --timeout=0 @"$OLDPWD/tools/core-tests.txt" "$@"
