@@ -781,24 +781,63 @@ class MessageDecoder(FrameSplitter):
 # Reading
 
 
-class _LineMemo(dict[bytes, tuple[str, str]]):
-    """Header line -> (name, decoded value), made on first look-up. Bounded; never changes a result.
+class _NoColon(Exception):
+    """A line that is no header. Who looked it up reads its block in the other way."""
 
-    A line without a colon gives a pair whose name is None, which `Message.asdict` looks for.
+
+def _pair(line: bytes) -> tuple[str, str]:
+    """Name and decoded value of a payload's line.
+
+    Raises:
+        _NoColon: it has none. The empty line is one of these.
     """
+    cut = _cut(line[:-1] if line.endswith(b"\r") else line)
+    if cut is None:
+        raise _NoColon
+    return _text(cut[0]), _value(cut[1])
+
+
+class _LineMemo(dict[bytes, tuple[str, str]]):
+    """Header line -> (name, decoded value), made on first look-up. Bounded; never changes a result."""
 
     __slots__ = ()
 
     def __missing__(self, line: bytes) -> tuple[str, str]:
-        cut = _cut(line[:-1] if line.endswith(b"\r") else line)
-        if cut is None:
-            return None, ""  # type: ignore[return-value]
-        pair = _text(cut[0]), _value(cut[1])
+        pair = _pair(line)
         if len(line) <= limits.MEMO_LINE_BYTES:
             if len(self) >= limits.MEMO_LINES:
                 self.clear()
             self[line] = pair
         return pair
+
+
+class _MemberMemo(dict[bytes, tuple[str, str]]):
+    """Header line -> (name, the member of a JSON object that it becomes), as `_LineMemo`.
+
+    A byte that is not UTF-8 is a surrogate in the member too, not escaped: whoever writes it decides what it becomes.
+    """
+
+    __slots__ = ("_quoted",)
+
+    def __init__(self) -> None:
+        from json.encoder import encode_basestring  # loaded by those who write JSON
+
+        self._quoted: Callable[[str], str] = encode_basestring
+
+    def __missing__(self, line: bytes) -> tuple[str, str]:
+        name, value = _pair(line)
+        member = name, self.written(name, split_array(value))
+        # A control character may be six times as long here: what is kept is bounded by what is written, too.
+        if len(line) <= limits.MEMO_LINE_BYTES and len(member[1]) <= limits.MEMO_LINE_BYTES:
+            if len(self) >= limits.MEMO_LINES:
+                self.clear()
+            self[line] = member
+        return member
+
+    def written(self, name: str, value: str | list[str]) -> str:
+        quoted = self._quoted
+        text = quoted(value) if isinstance(value, str) else f"[{','.join(map(quoted, value))}]"
+        return f"{quoted(name)}:{text}"
 
 
 class _NeedleMemo(dict[str, bytes]):
@@ -821,11 +860,20 @@ class _NeedleMemo(dict[str, bytes]):
 class _Memo:
     """What a decoder's messages remember together. Dropped with the last of them."""
 
-    __slots__ = ("lines", "needles")
+    __slots__ = ("_members", "lines", "needles")
 
     def __init__(self) -> None:
         self.lines = _LineMemo()
         self.needles = _NeedleMemo()
+        self._members: _MemberMemo | None = None
+
+    @property
+    def members(self) -> _MemberMemo:
+        """Made by the first who writes JSON. Of two threads at once each may make one; one of them stays."""
+        members = self._members
+        if members is None:
+            members = self._members = _MemberMemo()
+        return members
 
 
 def _name_bytes(name: str) -> bytes | None:
@@ -1048,10 +1096,12 @@ class Message(Mapping[str, str]):
         if self._format != PLAIN:
             return _first_wins(self._pairs_of(block))
         lines = block.split(b"\n")
-        headers = dict(map(self._memo.lines.__getitem__, lines))
-        if len(headers) == len(lines) and None not in headers:
-            return headers
-        return _first_wins(self._pairs_of(block))
+        known = self._memo.lines.__getitem__
+        try:
+            headers = dict(map(known, lines))
+            return headers if len(headers) == len(lines) else _first_wins(map(known, lines))
+        except _NoColon:
+            return _first_wins(self._pairs_of(block))
 
     def _pairs_of(self, block: bytes) -> Iterator[tuple[str, str]]:
         text = _text if self._format == FRAME else _value
@@ -1325,7 +1375,13 @@ class Message(Mapping[str, str]):
         """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
         if self._format > PLAIN:
             return [(name, joined(value)) for name, value in self._load()[0]]
-        return list(self._pairs_of(self._block()))
+        block = self._block()
+        if self._format == PLAIN:
+            try:
+                return list(map(self._memo.lines.__getitem__, block.split(b"\n")))
+            except _NoColon:
+                pass
+        return list(self._pairs_of(block))
 
     def _fields(self) -> list[Field]:
         """`pairs` with arrays as lists."""
@@ -1351,18 +1407,58 @@ class Message(Mapping[str, str]):
             >>> Message(b"A: 1\\nB: ARRAY::x|:y\\n\\n").to_json()
             b'{"A":"1","B":["x","y"]}'
         """
-        return to_json(self._fields(), self.body, replaces(errors))
+        replace = replaces(errors)
+        json = self._plain_json(replace) if self._format == PLAIN else None
+        return to_json(self._fields(), self.body, replace) if json is None else json
 
     def _whole_json(self) -> bytes | None:
         """What `to_json` gives, if that is known to be all: each name stands once, and all is UTF-8. None if not.
 
-        Only the compiled core knows, from events before; a plain event's.
+        It is known of events whose lines are remembered: plain ones, in the compiled core XML ones too.
         """
-        return None
+        return self._plain_json(None) if self._format == PLAIN else None
+
+    def _plain_json(self, replace: bool | None) -> bytes | None:
+        """A plain event as JSON, put together of lines that are remembered. None if that needs another way.
+
+        With None for `replace` also if something is not UTF-8.
+        """
+        memo = self._memo.members
+        lines = self._block().split(b"\n")
+        try:
+            members = dict(map(memo.__getitem__, lines))
+        except _NoColon:
+            return None
+        if len(members) != len(lines) or not members.keys().isdisjoint(_json.BODY_NAMES):
+            return None
+        body = self.body
+        if body is not None:
+            members["_body"] = memo.written("_body", _text(body))
+        text = f"{{{','.join(members.values())}}}"
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            if replace is None:
+                return None
+        if not replace:
+            return text.encode("utf-8", "backslashreplace")
+        if len(set(map(replaced, members))) != len(members):
+            return None
+        return replaced(text).encode()
 
     def _mapping(self, replace: bool) -> dict[str, str | list[str]]:
         """What `to_json` writes."""
-        return to_mapping(self._fields(), self.body, replace)
+        if self._format != PLAIN:
+            return to_mapping(self._fields(), self.body, replace)
+        headers = all_replaced(self._fresh()) if replace else self._fresh()
+        mapping: dict[str, Any] = headers
+        for name in [name for name, value in headers.items() if "ARRAY::" in value]:
+            mapping[name] = split_array(headers[name])
+        body = self.body
+        if body is not None:
+            text = _text(body)
+            mapping["_body"] = replaced(text) if replace else text
+        return mapping
 
     def getlist(self, name: str) -> list[str]:
         """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.
