@@ -372,11 +372,12 @@ def test_so_many_lines_are_remembered(python, more):
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_members_so_long_are_remembered(python, more):
-    """A control character is one byte in a line, three in a line of the switch and six in JSON."""
+@pytest.mark.parametrize("shorter", [False, True])
+def test_members_so_long_are_remembered(python, more, shorter):
+    """Than its line a member may be shorter or longer: `%41` is one character, a control character six."""
     most = part(python, "limits").MEMO_LINE_BYTES
-    size = most - len('"A":""') + more
-    line = b"A: " + b"\x01" * (size // 6) + b"v" * (size % 6)
+    size = most + more - len("A: " if shorter else '"A":""')
+    line = b"A: " + (b"%41" * (size // 3) + b"v" * (size % 3) if shorter else b"\x01" * (size // 6) + b"v" * (size % 6))
     decoder = python.Decoder()
     for _ in range(2):
         decoder.feed(event([line, b"B: value"]))
