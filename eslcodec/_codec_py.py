@@ -22,7 +22,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copyreg import __newobj__ as _newobj  # type: ignore[attr-defined]
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
@@ -124,6 +124,14 @@ def _text(raw: bytes) -> str:
         return raw.decode("utf-8", "surrogateescape")
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _value(raw: bytes) -> str:
     return _text(unquote(raw) if _PERCENT in raw else raw)
 
@@ -170,25 +178,41 @@ def replaces(errors: str) -> bool:
     return errors == "replace"
 
 
-def to_mapping(fields: Iterable[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
-    """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`."""
-    clean = replaced if replace else str
-    mapping: dict[str, str | list[str]] = {}
-    for key, value in fields:
-        name = clean(key)
-        if name not in mapping or name == "Event-Name":
-            mapping[name] = clean(value) if isinstance(value, str) else [clean(item) for item in value]
+def to_mapping(fields: list[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
+    """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`. All lists are new."""
+    if replace:
+        fields = [(replaced(name), _all_replaced(value)) for name, value in fields]
+    mapping = dict(fields)
+    if len(mapping) != len(fields):
+        mapping = _first_wins(fields)
+    for name in [name for name, value in mapping.items() if type(value) is list]:
+        mapping[name] = [*mapping[name]]
     if body is not None:
-        mapping["_body"] = clean(_text(body))
+        mapping["_body"] = replaced(_text(body)) if replace else _text(body)
     return mapping
 
 
-def to_json(fields: Iterable[Field], body: bytes | None, replace: bool) -> bytes:
-    """`to_mapping` as compact JSON. What is not UTF-8 and not replaced is written as an escaped surrogate."""
-    import json
+def _all_replaced(value: str | list[str]) -> str | list[str]:
+    return replaced(value) if isinstance(value, str) else [*map(replaced, value)]
 
-    text = json.dumps(to_mapping(fields, body, replace), ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+
+def to_json(fields: list[Field], body: bytes | None, replace: bool) -> bytes:
+    """`to_mapping` as compact JSON. What is not UTF-8 and not replaced is written as an escaped surrogate."""
+    dumps = _json_writer()
+    text = dumps(to_mapping(fields, body, False))
+    try:
+        return text.encode()  # nearly all is UTF-8: this is the quickest way to know
+    except UnicodeEncodeError:
+        if not replace:
+            return text.encode("utf-8", "backslashreplace")
+    return dumps(to_mapping(fields, body, True)).encode()
+
+
+@cache
+def _json_writer() -> Callable[[Any], str]:
+    from json import JSONEncoder  # loaded by those who write JSON
+
+    return JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -250,9 +274,9 @@ def _raw_pairs(block: bytes, multiline: bool = False) -> Iterator[tuple[bytes, b
         yield last
 
 
-def _first_wins(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _first_wins(pairs: Iterable[tuple[str, _T]]) -> dict[str, _T]:
     """Pairs as a dict: the first of a repeated spelling counts, of several Event-Name the last."""
-    headers: dict[str, str] = {}
+    headers: dict[str, _T] = {}
     for name, value in pairs:
         if name not in headers or name == "Event-Name":
             headers[name] = value
@@ -1386,7 +1410,11 @@ class Message(Mapping[str, str]):
     def _fields(self) -> list[Field]:
         """`pairs` with arrays as lists."""
         fields = self._load()[0] if self._format > PLAIN else self.pairs()
-        return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
+        # `in` spares nearly all the call; of a list it asks for an item that is this.
+        return [
+            (name, split_array(value) if "ARRAY::" in value and isinstance(value, str) else value)
+            for name, value in fields
+        ]
 
     def to_json(self, errors: str = "replace") -> bytes:
         """All headers, and the body of an event, as compact JSON in the shape of the switch's JSON events.
@@ -1449,6 +1477,8 @@ class Message(Mapping[str, str]):
     def _mapping(self, replace: bool) -> dict[str, str | list[str]]:
         """What `to_json` writes."""
         if self._format != PLAIN:
+            if replace and self._format == JSON:
+                replace = not _is_utf8(self._frame)  # where it is, the text is: an escaped surrogate is read as U+FFFD
             return to_mapping(self._fields(), self.body, replace)
         headers = all_replaced(self._fresh()) if replace else self._fresh()
         mapping: dict[str, Any] = headers
