@@ -1062,16 +1062,22 @@ class Message(Mapping[str, str]):
         """What a JSON or XML payload says."""
         parsed = self._parsed
         if parsed is None:
-            if self._format == JSON:
-                self._open()
-            parsed = self._parsed = read_payload(self._format, self._frame[self._split :], self._members)
+            payload = self._frame[self._split :]
+            members = self._members
+            if self._format == JSON and self._opened is None:
+                self._members = members = _json.members(payload)
+                if members is None:
+                    self._opened = {}  # so that it is not tried again
+            parsed = self._parsed = read_payload(self._format, payload, members)
         return parsed
 
     def _open(self) -> dict[str, Any]:
         """The values of a JSON event that look-ups take, those that are no text not looked at."""
         opened = self._opened
         if opened is None:
-            self._members = members = _json.members(self._frame[self._split :])
+            members = self._members
+            if members is None:
+                self._members = members = _json.members(self._frame[self._split :])
             opened = self._opened = {} if members is None else _json.by_name(members)
         return opened
 
@@ -1398,7 +1404,8 @@ class Message(Mapping[str, str]):
     def pairs(self) -> list[tuple[str, str]]:
         """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
         if self._format > PLAIN:
-            return [(name, joined(value)) for name, value in self._load()[0]]
+            fields: list[Any] = self._load()[0]
+            return [field if type(field[1]) is str else (field[0], joined(field[1])) for field in fields]
         block = self._block()
         if self._format == PLAIN:
             try:
@@ -1412,8 +1419,8 @@ class Message(Mapping[str, str]):
         fields = self._load()[0] if self._format > PLAIN else self.pairs()
         # `in` spares nearly all the call; of a list it asks for an item that is this.
         return [
-            (name, split_array(value) if "ARRAY::" in value and isinstance(value, str) else value)
-            for name, value in fields
+            (field[0], split_array(field[1])) if "ARRAY::" in field[1] and isinstance(field[1], str) else field
+            for field in fields
         ]
 
     def to_json(self, errors: str = "replace") -> bytes:
