@@ -229,7 +229,7 @@ cdef Py_ssize_t VALUES_BYTES = limits.MEMO_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
-cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
+cdef Py_ssize_t IN_PLACE_BYTES = 4096  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t JSON_NAMES = limits.JSON_NAMES
 cdef Py_ssize_t JSON_NAME_BYTES = limits.JSON_NAME_BYTES
 cdef Py_ssize_t JSON_NAMES_BYTES = limits.JSON_NAMES_BYTES
@@ -3779,10 +3779,13 @@ cdef class FrameSplitter:
 
     def feed(self, data):
         """See eslcodec._codec_py.FrameSplitter.feed."""
-        cdef Py_buffer raw
         if type(data) is bytes:
             self.take_in(<bytes>data)
-            return
+        else:
+            self.take_other(data)
+
+    cdef int take_other(self, data) except -1:
+        cdef Py_buffer raw
         with _view(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
@@ -3791,10 +3794,15 @@ cdef class FrameSplitter:
                 self.take_view(<const char *>raw.buf, raw.len)
             finally:
                 PyBuffer_Release(&raw)
+        return 0
 
     @cython.critical_section
     cdef int take_in(self, bytes data) except -1:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if size < IN_PLACE_BYTES and self.has_room(size):
+            memcpy(self.store.data + self.end, PyBytes_AS_STRING(data), size)
+            self.end += size
+            return 0
         if self.dead or size < IN_PLACE_BYTES or self.fed is not None or self.pinned():
             return self.append(PyBytes_AS_STRING(data), size)
         self.check_room(size)
@@ -3821,6 +3829,14 @@ cdef class FrameSplitter:
         memcpy(self.store.data + self.end, p, size)
         self.end += size
         return 0
+
+    cdef inline bint has_room(self, Py_ssize_t size) noexcept:
+        """Whether `append` would only copy: most small pieces are fed so."""
+        if self.dead or self.fed is not None or self.window is not None or self.at.start == self.end:
+            return False
+        if size > self.max_buffered - (self.end - self.at.start):
+            return False
+        return size <= self.store.capacity - self.end and self.store.capacity <= IDLE_BYTES
 
     cdef int check_room(self, Py_ssize_t size) except -1:
         cdef Py_ssize_t waiting = self.waiting()
@@ -4059,6 +4075,10 @@ cdef class FrameSplitter:
         at.block_end = stop
         return True
 
+    cdef inline bint lacking(self) noexcept:
+        """Whether it is known already that the next frame is not whole."""
+        return self.fed is None and self.at.block_end != 0 and self.at.length > self.end - self.at.block_end
+
     cdef Py_ssize_t take_measure(self) except -2:
         """`measure`, and the splitter is dead if it raises."""
         cdef Py_ssize_t end
@@ -4110,7 +4130,10 @@ cdef class FrameSplitter:
     @cython.critical_section
     def next_frame(self):
         """See eslcodec._codec_py.FrameSplitter.next_frame."""
-        cdef Py_ssize_t end = self.take_measure()
+        cdef Py_ssize_t end
+        if self.lacking():
+            return None
+        end = self.take_measure()
         if end < 0:
             self.pause()
             return None
@@ -4273,6 +4296,8 @@ cdef class MessageDecoder(FrameSplitter):
         cdef Place at
         cdef type kind
         cdef int format
+        if self.lacking():
+            return None
         while True:
             if self.take_measure() < 0:
                 self.pause()
@@ -4307,6 +4332,7 @@ cdef class MessageDecoder(FrameSplitter):
 
 @cython.final
 @cython.no_gc_clear
+@cython.freelist(8)  # one is made for each piece that is fed
 cdef class Messages:
     """Iterates over a decoder. A for loop calls it directly, and a Python subclass of a decoder through a look-up."""
 

@@ -141,6 +141,21 @@ static inline int folded_equal(const char *a, const char *b, size_t n) {
     return 1;
 }
 
+/* The last bytes of a name, for unlike_tail(). */
+static inline uint64_t tail_of(const char *name, size_t size) {
+    uint64_t tail = 0;
+    if (size >= 8) memcpy(&tail, name + size - 8, 8);
+    else memcpy(&tail, name, size);
+    return tail;
+}
+
+/* Whether `size` bytes at p end otherwise than the name that has this tail, but for the bit that tells cases apart: so do
+ * most names that are as long. */
+static inline int unlike_tail(const char *p, size_t size, uint64_t tail) {
+    const uint64_t cases = 0x2020202020202020u;
+    return ((tail_of(p, size) ^ tail) | cases) != cases;
+}
+
 /* The first line feed in [p, end) that has `name` and a colon behind it, or NULL; *folded, if it is NULL, is set to the
  * first that has them but for ASCII case. */
 LINE_ALIGNED static inline const char *find_name(const char *p, const char *end, const char *name, size_t size,
@@ -243,15 +258,19 @@ WITH_AVX2 static void index_usual(Bits *bits, const char *p, const char *end) {
     bits->words = word;
 }
 
-/* next_hits() for four words at a time. */
+/* next_hits() for four words at a time: what is read behind the last word is 0. */
 WITH_AVX2 static size_t next_hits_by_four(const Bits *bits, size_t word, size_t skip, int shift) {
     const __m128i right = _mm_cvtsi32_si128(shift), left = _mm_cvtsi32_si128(64 - shift);
     for (; word + skip < bits->words; word += 4) {
         const uint64_t *at = bits->colons + word + skip;
         __m256i low = _mm256_srl_epi64(_mm256_loadu_si256((const __m256i *)at), right);
         __m256i high = _mm256_sll_epi64(_mm256_loadu_si256((const __m256i *)(at + 1)), left); /* by 64: nothing */
-        if (!_mm256_testz_si256(_mm256_or_si256(low, high), _mm256_loadu_si256((const __m256i *)(bits->feeds + word))))
-            break;
+        const __m256i feeds = _mm256_loadu_si256((const __m256i *)(bits->feeds + word));
+        __m256i found = _mm256_or_si256(low, high);
+        if (!_mm256_testz_si256(found, feeds)) {
+            found = _mm256_cmpeq_epi64(_mm256_and_si256(found, feeds), _mm256_setzero_si256());
+            return word + (size_t)low_bit(15 & ~(unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(found)));
+        }
     }
     return word;
 }
@@ -304,8 +323,10 @@ static inline uint64_t hits_in(const Bits *bits, size_t word, size_t skip, int s
 /* The next word, from `word` on, that has such line feeds; one behind all if there is none. */
 static inline size_t next_hits(const Bits *bits, size_t word, size_t skip, int shift) {
 #ifdef ESL_AVX2
-    if (use_avx2 && word + skip < bits->words && !hits_in(bits, word, skip, shift))
-        word = next_hits_by_four(bits, word + 1, skip, shift);
+    if (use_avx2) {
+        if (word + skip >= bits->words || hits_in(bits, word, skip, shift)) return word;
+        return next_hits_by_four(bits, word + 1, skip, shift);
+    }
 #endif
     while (word + skip < bits->words && !hits_in(bits, word, skip, shift)) word++;
     return word;
@@ -316,6 +337,7 @@ static inline const char *index_name(const Bits *bits, const char *p, const char
                                      const char **folded) {
     const int shift = (int)((size + 1) % 64);
     const size_t skip = (size + 1) / 64;
+    const uint64_t tail = tail_of(name, size);
     const char *stop = p + bits->stop;
     size_t word = (size_t)(from - p) / 64, first = word;
     const uint64_t later = ~(uint64_t)0 << (size_t)(from - p) % 64;
@@ -326,7 +348,8 @@ static inline const char *index_name(const Bits *bits, const char *p, const char
         for (; hits; hits &= hits - 1) {
             const char *at = p + 64 * word + low_bit(hits);
             if (at > stop) return NULL;
-            if (at[size] == (size ? name[size - 1] : '\n') && memcmp(at + 1, name, size) == 0) return at;
+            if (unlike_tail(at + 1, size, tail)) continue;
+            if (memcmp(at + 1, name, size) == 0) return at;
             if (!*folded && folded_equal(at + 1, name, size)) *folded = at;
         }
     }
