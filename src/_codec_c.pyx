@@ -151,10 +151,15 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
+    /* A size that one thread writes at a time, in a critical section, and others read outside of it. */
     #ifdef Py_GIL_DISABLED
     #define ESL_HAS_GIL 0
+    #define read_size _Py_atomic_load_ssize_relaxed
+    #define write_size _Py_atomic_store_ssize_relaxed
     #else
     #define ESL_HAS_GIL 1
+    #define read_size(size) (*(size))
+    #define write_size(size, value) (*(size) = (value))
     #endif
     #ifdef ESL_SIMD
     #define ESL_HAS_SIMD 1
@@ -201,6 +206,8 @@ cdef extern from *:
     PyObject *resize_bytes(PyObject *data, Py_ssize_t size)
     PyObject *trim_bytes(PyObject *data, Py_ssize_t size) noexcept
     const bint HAS_GIL "ESL_HAS_GIL"
+    Py_ssize_t read_size(const Py_ssize_t *size) noexcept nogil
+    void write_size(Py_ssize_t *size, Py_ssize_t value) noexcept nogil
     const bint HAS_SIMD "ESL_HAS_SIMD"
     bint has_avx2()
     bint use_avx2
@@ -1119,6 +1126,11 @@ cdef class Memo:
             Py_XDECREF(old)
         return value
 
+    @cython.critical_section
+    cdef Memo unless_busy(self):
+        """This one, or one for the moment while another walk is under way."""
+        return Memo() if self.busy else self
+
     # What messages ask for. `stop` tells where the block ends. None while another walk is under way.
 
     @cython.critical_section
@@ -1318,7 +1330,7 @@ cdef class Memo:
     cdef bint has_base_room(self, Py_ssize_t count) noexcept:
         if self.base_count == BASES or count > BASE_HEADERS - self.base_headers:
             return False
-        return self.base_count < BASES_OWN or DICTS.left >= dict_bytes(count)
+        return self.base_count < BASES_OWN or DICTS.has(dict_bytes(count))
 
     cdef uint32_t add_base(self, dict headers, Py_ssize_t count) except? 0:
         """Keep a dict, in the place of others if need be: which base it is."""
@@ -2891,16 +2903,20 @@ cdef class Budget:
 
     cdef Py_ssize_t left
 
+    cdef bint has(self, Py_ssize_t size) noexcept:
+        """Whether `take` is likely to succeed; waits for nobody."""
+        return size <= read_size(&self.left)
+
     @cython.critical_section
     cdef bint take(self, Py_ssize_t size):
         if size > self.left:
             return False
-        self.left -= size
+        write_size(&self.left, self.left - size)
         return True
 
     @cython.critical_section
     cdef int give(self, Py_ssize_t size):
-        self.left += size
+        write_size(&self.left, self.left + size)
         return 0
 
     def __reduce__(self):
@@ -3570,7 +3586,7 @@ cdef class JsonMemo:
 
     cdef bint has_base_room(self, Py_ssize_t count) noexcept:
         cdef Py_ssize_t size = dict_bytes(count)
-        return self.base_count < JSON_BASES and size <= JSON_DICTS_BYTES - self.base_bytes and size <= DICTS.left
+        return self.base_count < JSON_BASES and size <= JSON_DICTS_BYTES - self.base_bytes and DICTS.has(size)
 
     cdef Py_ssize_t add_base(self, dict headers, const Listed *listed) except -1:
         """Keep a copy of a dict, in the place of others if need be: which base it is."""
@@ -5003,7 +5019,7 @@ cdef class Message:
 
     cdef Memo own_memo(self):
         """The decoder's; one for the moment, if there is none or it is busy."""
-        return Memo() if self.memo is None or self.memo.busy else self.memo
+        return Memo() if self.memo is None else self.memo.unless_busy()
 
     @cython.critical_section
     cdef dict plain_mapping(self, bint replace):

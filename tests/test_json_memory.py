@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -405,6 +406,7 @@ def test_switchs_own_json_is_given_back_as_it_came(esl):
     assert all(event.to_json() == event.payload for event in own)
 
 
+@pytest.mark.skipif(sys.platform == "emscripten", reason="no threads")
 def test_events_of_one_decoder_are_read_by_several_threads(both):
     compiled, python = both
     payloads = [written([*BASE, ("N", str(turn)), ("A", str(turn % 3))], "b" * (turn % 2)) for turn in range(60)]

@@ -519,6 +519,7 @@ def test_a_garbage_collection_may_read_events_of_the_same_decoder(esl):
     assert not any(wrong)
 
 
+@pytest.mark.skipif(sys.platform == "emscripten", reason="no threads")
 def test_threads_share_a_decoders_memory(esl):
     frames = [
         event([b"Event-Name: N%d" % n, *(b"name-%d: %d" % (at * n % 90, n + at) for at in range(40))])
