@@ -65,13 +65,22 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def room_of(path: Path, name: str) -> Path:
+    """Where a module takes a name from: itself, or a module that it imports it from."""
+    for node in parsed(path).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and name in [alias.asname or alias.name for alias in node.names]:
+            return room_of(path.parent.joinpath(*(node.module or "").split(".")).with_suffix(".py"), name)
+    return path
+
+
 def docstring(name: str) -> str:
     """Of a module, class, function or property by its full name; of a class with what `__text_signature__` shows."""
     parts = name.split(".")
     at = next(at for at in range(len(parts), 0, -1) if Path(*parts[:at]).with_suffix(".py").is_file())
-    node: ast.Module | ast.ClassDef | ast.FunctionDef = parsed(Path(*parts[:at]).with_suffix(".py"))
+    path = Path(*parts[:at]).with_suffix(".py")
+    node: ast.Module | ast.ClassDef | ast.FunctionDef = parsed(path if at == len(parts) else room_of(path, parts[at]))
     for part in parts[at:]:
-        node = [inner for inner in node.body if getattr(inner, "name", None) == part][-1]  # behind its overloads
+        node = [inner for inner in node.body if getattr(inner, "name", None) == part][-1]  # the last of its overloads
     doc = ast.get_docstring(node)
     if doc is None:
         raise LookupError(f"{name} has no docstring")
@@ -126,7 +135,7 @@ class BuildExt(build_ext):
 core = Extension(
     "eslcodec._codec_c",
     sources=["src/_codec_c.pyx"],
-    depends=glob("src/*.h"),
+    depends=[*glob("src/*.h"), *glob("src/core/*.pxi")],
     include_dirs=["src"],
     define_macros=[("ESL_BUILD", mode), *([("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [])],
     extra_compile_args=COMPILE[mode],
