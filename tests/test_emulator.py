@@ -27,8 +27,10 @@ from sizes import FULL
 from support import DATA, capture, open_capture, plugin_option
 
 import eslcodec
-from eslcodec._switch import COMMANDS_KEPT, Field, Switch, SwitchEvent
+from eslcodec._json import Field
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
+from eslcodec.emulator.events import SwitchEvent
+from eslcodec.emulator.switch import COMMANDS_KEPT, Switch
 
 VECTORS = [
     vector for vector in json.loads((DATA / "vectors.json").read_text("utf-8"))["vectors"] if vector["kind"] == "server"
@@ -101,8 +103,8 @@ class Client:
 
 def narrow(switch: Emulator) -> socket.socket:
     """A connection whose sockets keep little; on some machines they would grow to tens of megabytes."""
-    assert switch._server is not None
-    switch._server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+    assert switch._sockets.server is not None
+    switch._sockets.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     sock = socket.create_connection((switch.host, switch.port))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     return sock
@@ -164,8 +166,8 @@ class BareSwitch(Switch):
             make_uuid=lambda kind: "job-generated" if kind == "job" else "uuid-generated",
             core_headers=self.short_headers,
         )
-        self.api.clear()
         self.api.update({"status": lambda args: f"UP arg=[{args or '(none)'}]\n", "empty": ""})
+        self.channels.fire = lambda *_args, **_keywords: None  # type: ignore[method-assign]
 
     def short_headers(self, name: str, function: str) -> Iterable[Field]:
         core = function == "parse_command" and name != "CHANNEL_DATA"
@@ -174,14 +176,11 @@ class BareSwitch(Switch):
     def console(self, text: str) -> str:
         return f"console[{text}]\n"
 
-    def channel_event(self, *_args: Any, **_keywords: Any) -> None:
-        pass
-
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_command_loop_transcript(vector: dict[str, Any]) -> None:
     switch = BareSwitch()
-    session = switch.add_session(BareSession("sess-1", {"foo": "bar"}))
+    session = switch.channels.add(BareSession("sess-1", {"foo": "bar"}))
     if vector["mode"] == "inbound":
         listener = Listener(switch)
     else:
@@ -192,7 +191,7 @@ def test_command_loop_transcript(vector: dict[str, Any]) -> None:
             sent = listener.receive(step["client"].encode("latin-1"))
         else:
             name, *pairs = step["event_fired"].split(" ")
-            sent = listener.fire(switch.event(name, [tuple(pair.split("=", 1)) for pair in pairs]))
+            sent = listener.fire(switch.core.event(name, [tuple(pair.split("=", 1)) for pair in pairs]))
         assert sent.decode("latin-1") == step["server"], step
     assert listener.closing == vector["closed_at_end"]
 
@@ -205,7 +204,7 @@ def test_there_are_36_transcripts() -> None:
 def test_commands_may_arrive_byte_by_byte(vector: dict[str, Any]) -> None:
     def said(size: int) -> tuple[list[bytes], list[bytes]]:
         switch = BareSwitch()
-        session = switch.add_session(BareSession("sess-1", {"foo": "bar"}))
+        session = switch.channels.add(BareSession("sess-1", {"foo": "bar"}))
         inbound = vector["mode"] == "inbound"
         listener = Listener(switch, session=None if inbound else session, mode=vector["mode"])
         sent = listener.start()
@@ -530,7 +529,7 @@ def hung_up_while_it_plays(switch: Emulator) -> Callable[[Session, str], Run]:
     """A playback that its caller does not hear to the end."""
 
     def play(session: Session, _data: str) -> Run:
-        switch._switch.later(0.1, lambda: switch.hangup(session.uuid))
+        switch._switch.core.later(0.1, lambda: switch.hangup(session.uuid))
         return Run(60, "FILE PLAYED", "PLAYBACK ERROR")
 
     return play
@@ -545,7 +544,7 @@ def test_replies_and_events_of_an_outbound_capture(name: str) -> None:
     if name == "out_path":
         del variables["socket_path"], variables["socket_host"]
     with Emulator(login_timeout=0.05 if name == "out_silent_client" else 25) as switch:
-        in_time = switch._switch.later
+        in_time = switch._switch.core.later
 
         def later(seconds: float, call: Callable[[], None]) -> None:
             """Time flies, but not before the client has written what it wrote while an application ran."""
@@ -554,7 +553,7 @@ def test_replies_and_events_of_an_outbound_capture(name: str) -> None:
             else:
                 in_time(seconds / 20, call)
 
-        switch._switch.later = later
+        switch._switch.core.later = later
         switch.applications["sleep"] = lambda _session, data: int(data) / 1000
         switch.applications["playback"] = 0.3
         if name == "out_sync_hangup_midway":
@@ -738,7 +737,7 @@ def passing(filters: list[str], *headers: dict[str, str]) -> list[str]:
     listener.receive(b"auth ClueCon\n\nevent plain ALL\n\n")
     for line in filters:
         listener.receive(f"filter {line}\n\n".encode())
-    events = [switch.event("DTMF", [("N", str(at)), *pairs.items()]) for at, pairs in enumerate(headers)]
+    events = [switch.core.event("DTMF", [("N", str(at)), *pairs.items()]) for at, pairs in enumerate(headers)]
     return [event.headers.get("N") or "" for event in events if listener.fire(event)]
 
 
@@ -1036,7 +1035,7 @@ def test_the_500th_lost_event_in_a_row_is_survived_and_the_501st_is_not() -> Non
     listener.start()
     listener.receive(b"auth ClueCon\n\nevent plain DTMF\n\n")
     listener.receive(b"half a command")
-    event = switch.event("DTMF")
+    event = switch.core.event("DTMF")
     for _ in range(501):
         listener.offer(event)
     assert (listener.lost, listener.closing) == (500, False)
@@ -1055,7 +1054,7 @@ def test_lost_log_lines_kill_too() -> None:
     listener.start()
     listener.receive(b"auth ClueCon\n\nlog\n\nhalf a command")
     for _ in range(502):
-        switch.log(7, b"x")
+        switch.core.log(7, b"x")
     assert listener.pull().endswith(b"killed listener because of lost log lines\n")
 
 
@@ -1119,7 +1118,7 @@ def fill(switch: Emulator) -> None:
     deadline = time.monotonic() + SECONDS
     before, since = [0], time.monotonic()
     while not any(before) or time.monotonic() < since + 0.2:
-        left = [len(connection.unsent) for connection in list(switch._connections)]
+        left = [len(connection.unsent) for connection in list(switch._sockets.connections)]
         if left != before:
             before, since = left, time.monotonic()
         assert time.monotonic() < deadline
@@ -1258,18 +1257,18 @@ def test_what_was_held_does_not_count_in_the_queue_and_what_comes_then_does(comm
     def happen(count: int) -> None:
         for _ in range(count):
             number = next(numbers)
-            switch.fire(switch.event("DTMF", [("N", f"<{number}>")]))
-            switch.log(7, b"<%d>" % number)
+            switch.core.fire(switch.core.event("DTMF", [("N", f"<{number}>")]))
+            switch.core.log(7, b"<%d>" % number)
 
     def lost() -> int:
         return listener.lost + listener.lost_log_lines
 
     happen(10)
     assert lost() == 0
-    switch.frozen = True
+    switch.core.freeze()
     happen(600)
-    switch.frozen = False
-    switch.give_held()
+    switch.core.thaw()
+    switch.core.catch_up()
     assert (lost(), listener.closing) == (0, False)
     happen(3)
     assert lost() == 3  # the ten from before wait still
@@ -1510,7 +1509,7 @@ def test_a_lossless_replay_waits_for_a_slow_reader() -> None:
         Emulator(replay=data, repeat=30, queue_limit=10, lossless=True, rate=1e6, then="close") as switch,
         connected(switch, "event plain ALL") as client,
     ):
-        switch.wait_for(lambda: switch.listeners[0].backlog > 1000)
+        switch.wait_for(lambda: switch.listeners[0].queued > 1000)
         client.to_the_end()
     assert len(client.events) == 100 * 30
     assert [event.frame for event in client.events[-100:]] == events
@@ -1659,8 +1658,8 @@ def test_async_true_makes_one_execute_of_a_static_connection_async(slow: Emulato
 
 
 def test_a_short_application_is_not_repeated_and_a_long_one_is(switch: Emulator) -> None:
-    flies = switch._switch.later
-    switch._switch.later = lambda seconds, call: flies(seconds / 100, call)
+    flies = switch._switch.core.later
+    switch._switch.core.later = lambda seconds, call: flies(seconds / 100, call)
     switch.applications["short"] = 0.4
     switch.applications["long"] = Run(0.5, "DONE")
     with called(switch) as (call, client):

@@ -6,8 +6,8 @@ import pytest
 
 from eslcodec._ctext import atoi, is_number, is_true, is_true_to_library
 from eslcodec._filters import Filter, passes, remaining
-from eslcodec._switch import Switch
 from eslcodec.emulator import Listener
+from eslcodec.emulator.switch import Switch
 from eslcodec.events import Event
 from eslcodec.subscriptions import Subscriptions, is_negative
 
@@ -81,7 +81,7 @@ def test_the_client_and_the_emulator_agree(wanted: str, value: str, matches: boo
     listener = Listener(Switch())
     listener.start()
     listener.receive(f"auth ClueCon\n\nevent plain CUSTOM\n\nfilter A {wanted}\n\n".encode("utf-8", "surrogateescape"))
-    came = listener.fire(listener.switch.wrap(event))
+    came = listener.fire(listener.switch.core.wrap(event))
     assert client.passes(event) is bool(came) is (matches and not negative)
 
 

@@ -22,7 +22,18 @@ import eslcodec
 PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+CLOSED = ("adapters", "cli")  # packages that stand in the order as one
+ROOMS = ("emulator",)  # packages whose modules have a place each: their `__init__.py` is named as the package
+
+
+def modules():
+    for path in [*PACKAGE.glob("*.py"), *(path for room in ROOMS for path in PACKAGE.glob(f"{room}/**/*.py"))]:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts not in (("__init__",), ("__main__",)):
+            yield ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = sorted(modules())
 OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
 
 
@@ -124,26 +135,38 @@ ORDER = [
     {"connection"},
     {"_door"},
     {"sync", "aio"},
-    {"_switch"},
-    {"_listener"},
+    {"emulator.events", "emulator.waiting", "emulator.blocks", "emulator.faults", "emulator.thread"},
+    {"emulator.model"},
+    {"emulator.core", "emulator.subscription"},
+    {"emulator.channels"},
+    {"emulator.switch"},
+    {"emulator.api", "emulator.listener"},
+    {"emulator.replay"},
+    {"emulator.sockets"},
+    {"emulator.server"},
     {"emulator", "ESL", "adapters"},
     {"pytest_plugin", "cli"},
 ]
 # Written where it is used, not at the top: `Event.build` and `Event.serialize` are the door to what render.py does.
-# A switch knows its listeners, and an error the event it carries, as a type only.
-LATE = {("events", "render"), ("_switch", "_listener"), ("errors", "events")}
+# An error knows the event it carries as a type only.
+LATE = {("events", "render"), ("errors", "events")}
 
 
 def imported(name):
     """(module of ours, whether at the top of the file) for each import in a module."""
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    path = PACKAGE.joinpath(*name.split("."))
+    is_package = path.is_dir()
+    tree = ast.parse((path / "__init__.py" if is_package else path.with_suffix(".py")).read_text(encoding="utf-8"))
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            for other in names:
-                if other.split(".")[0] in {*MODULES, "_codec_c"}:  # and not a name that the package has
-                    yield other.split(".")[0], id(node) in top
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = [*name.split("."), ""] if is_package else name.split(".")
+            above = [*parts[: len(parts) - node.level], *(node.module or "").split(".")]
+            whole = ".".join(filter(None, above))
+            for other in [whole] if node.module else [f"{whole}.{alias.name}".strip(".") for alias in node.names]:
+                known = [*MODULES, *CLOSED, "_codec_c"]
+                if other in known or other.split(".")[0] in CLOSED:  # and not a name that the package has
+                    yield other if other in known else other.split(".")[0], id(node) in top
 
 
 @pytest.mark.parametrize("name", MODULES)
