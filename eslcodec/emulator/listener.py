@@ -18,6 +18,7 @@ from ..headers import HeaderList
 from .blocks import BadLength, Command, CommandReader
 from .events import SwitchEvent
 from .model import SHUTDOWN, Job, Session, User, nothing
+from .rights import DENIED, may_call, user_of, welcome
 from .subscription import Subscription, event_type
 from .switch import Switch, keep
 from .waiting import WaitingQueue
@@ -27,8 +28,6 @@ MAX_REPLY_BYTES: Final = 511
 LOST_EVENTS: Final = b"killed listener because of lost events\n"
 LOST_LOG_LINES: Final = b"killed listener because of lost log lines\n"
 
-_WRAPPERS: Final = frozenset({"bgapi", "sched_api", "eval", "expand", "xml_wrap"})
-_DENIED: Final = "-ERR permission denied"
 _NO_SESSION: Final = "-ERR not controlling a session"
 
 
@@ -95,6 +94,7 @@ class Listener:
         session: the channel that it controls, or whose events it looks at; None if there is none.
         user: who logged in with `userauth`, None otherwise.
         log_level: of the lines that it gets; None if it gets none.
+        wake: called whenever there may be something to write; see `attach`.
         linger: seconds for which it stays when its channel has hung up, -1 for ever; None if it does not.
 
     Example:
@@ -120,7 +120,7 @@ class Listener:
         self._out: list[bytes] = []
         self._events: WaitingQueue[SwitchEvent | _Gone] = WaitingQueue(switch.core.queue_limit)
         self._log: WaitingQueue[bytes] = WaitingQueue(switch.core.queue_limit)
-        self._wake: Callable[[], None] = nothing
+        self.wake: Callable[[], None] = nothing
         self._busy = False  # a command is being executed
         self._working = False  # commands are being taken
 
@@ -187,6 +187,11 @@ class Listener:
         return self._wanted.subclasses
 
     @property
+    def myevents(self) -> bool:
+        """Whether it gets only the events of its channel."""
+        return self._wanted.own_only
+
+    @property
     def filters(self) -> list[tuple[str, str]]:
         """(header, value) of each of its filters."""
         return self._wanted.filters
@@ -207,6 +212,11 @@ class Listener:
         return len(self._events)
 
     @property
+    def backlog(self) -> int:
+        """Those of them that do not come from here, but from a replay."""
+        return self._events.elsewhere
+
+    @property
     def held(self) -> bool:
         """Nothing but replies is sent while a command is executed or half received."""
         return self._busy or self._reader.partial
@@ -215,7 +225,7 @@ class Listener:
 
     def attach(self, wake: Callable[[], None]) -> None:
         """Have a function called whenever there may be something to write."""
-        self._wake = wake
+        self.wake = wake
 
     def start(self) -> bytes:
         """Begin: an inbound connection gets `auth/request`, an outbound one nothing."""
@@ -244,29 +254,35 @@ class Listener:
 
     def offer(self, event: SwitchEvent) -> None:
         """Queue an event if it is wanted; lose it if too many wait, and the connection if too many are lost."""
-        if self.closing or not self._wanted.wants(event, self.session):
+        if self.closing or not self.wants(event):
             return
         if self._events.offer(event, spare=self.switch.core.catching_up):
-            self._wake()
+            self.wake()
         elif self._events.deadly:
-            self._kill(LOST_EVENTS)
+            self.kill(LOST_EVENTS)
+
+    def lose(self, count: int) -> None:
+        """So many events found the queue full."""
+        self._events.lose(count)
+        if self._events.deadly:
+            self.kill(LOST_EVENTS)
+
+    def wants(self, event: SwitchEvent) -> bool:
+        """Whether subscriptions, filters and `myevents` let an event through."""
+        return self._wanted.wants(event, self.session)
 
     def offer_log(self, level: int, line: bytes) -> None:
         """Queue a line of the log if it is wanted."""
         if self.closing or self.log_level is None or level > self.log_level:
             return
         if self._log.offer(line, spare=self.switch.core.catching_up):
-            self._wake()
+            self.wake()
         elif self._log.deadly:
-            self._kill(LOST_LOG_LINES)
+            self.kill(LOST_LOG_LINES)
 
-    def replay(self, waiting: int, lost: int = 0) -> None:
-        """Events of a replay, which are not sent from here: so many more wait (below 0: less), so many are lost."""
-        self._events.wait_elsewhere(waiting)
-        if lost:
-            self._events.lose(lost)
-            if self._events.deadly:
-                self._kill(LOST_EVENTS)
+    def wait_elsewhere(self, count: int) -> None:
+        """So many more events wait that do not come from here, but from a replay; less if it is below 0."""
+        self._events.wait_elsewhere(count)
 
     # The end
 
@@ -278,7 +294,7 @@ class Listener:
     def channel_gone(self) -> None:
         """The channel that this connection controls has hung up."""
         self._events.put(_GONE)
-        self._wake()
+        self.wake()
 
     def refuse(self) -> bytes:
         """Turn the connection away, as the switch's ACL does, instead of `start`."""
@@ -291,7 +307,7 @@ class Listener:
         uuid = None if self.session is None else self.session.uuid
         self._part(_State.CLOSING, render.disconnect_notice(uuid=uuid))
 
-    def _kill(self, text: bytes) -> None:
+    def kill(self, text: bytes) -> None:
         """End the connection from outside its loop: the notice goes out at once, whatever is half sent."""
         self._out.clear()
         self._part(_State.KILLED, render.disconnect_notice(text))
@@ -299,7 +315,7 @@ class Listener:
     def _part(self, state: _State, notice: bytes) -> None:
         self._out.append(notice)
         self._state = max(self._state, state)
-        self._wake()
+        self.wake()
 
     def end(self) -> None:
         """The connection is gone; the switch forgets it."""
@@ -444,15 +460,11 @@ class Listener:
             return "+OK accepted", False
         if not word.startswith("userauth "):
             return "", False
-        name, _, domain = line[9:].partition("@")
-        name, colon, password = name.partition(":")
-        if not colon:
-            domain, _, password = domain.partition(":")
-        user = self.switch.users.get(f"{name}@{domain}")
-        if user is None or user.password != password:
+        user = user_of(self.switch.users, line[9:])
+        if user is None:
             return "-ERR invalid", True
         self._state, self.user = _State.OPEN, user
-        return _welcome(user), False
+        return welcome(user), False
 
     def _filter(self, line: str, _command: Command) -> str:
         return self._wanted.filter(line[7:])
@@ -517,7 +529,7 @@ class Listener:
     def _go_on(self) -> None:
         self._busy = False
         self._work()
-        self._wake()
+        self.wake()
 
     def _sendevent(self, line: str, command: Command) -> str:
         headers = command.headers
@@ -541,8 +553,8 @@ class Listener:
 
     def _api(self, line: str, command: Command) -> str | None:
         word, args, console = _call(line[4:], command.headers)
-        if not self._allowed_api(word, args or ""):
-            return _DENIED
+        if not may_call(self.user, word, args or ""):
+            return DENIED
         self._busy = True
         self.switch.run_api(word, args, console, self._api_done)
         return None
@@ -553,27 +565,16 @@ class Listener:
 
     def _bgapi(self, line: str, command: Command) -> str | None:
         word, args, console = _call(line[6:], command.headers)
-        if not self._allowed_api(word, args or ""):
-            return _DENIED
+        if not may_call(self.user, word, args or ""):
+            return DENIED
         uuid = command.headers.get("Job-UUID") or self.switch.core.make_uuid("job")
         owner = None if self.session is None else self.session.uuid
         self.switch.add_job(Job(uuid, word, args, owner, console))
         return f"~Reply-Text: +OK Job-UUID: {uuid}\nJob-UUID: {uuid}\n\n"
 
-    def _allowed_api(self, word: str, args: str) -> bool:
-        if self.user is None or self.user.api == "all":
-            return True
-        allowed = self.user.api.split()
-        for called in [word, *args.split(" ")]:
-            if called not in allowed:
-                return False
-            if called.lower() not in _WRAPPERS:
-                return True
-        return True
-
     def _log_on(self, line: str, _command: Command) -> str:
         if self.user is not None and not self.user.log:
-            return _DENIED
+            return DENIED
         word = line[3:].lstrip(" ").partition(" ")[0]
         level = log_level(word) if word else int(LogLevel.DEBUG)
         if level is None:
@@ -610,12 +611,6 @@ class Listener:
     def _noevents(self, _line: str, _command: Command) -> str:
         self._events.keep(lambda event: event is _GONE)
         return self._wanted.stop()
-
-
-def _welcome(user: User) -> str:
-    """The reply to `userauth`."""
-    log = "true" if user.log else "false"
-    return f"~Reply-Text: +OK accepted\nAllowed-Events: {user.events}\nAllowed-API: {user.api}\nAllowed-LOG: {log}\n\n"
 
 
 def _call(text: str, headers: HeaderList) -> tuple[str, str | None, bool]:

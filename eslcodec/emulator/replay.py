@@ -112,7 +112,9 @@ class Replay:
                 first = self._waiting.pop()[0]
             self._waiting.append((first, self.produced + kept))
         self.produced += count
-        self._listener.replay(kept, lost=count - kept)
+        self._listener.wait_elsewhere(kept)
+        if count > kept:
+            self._listener.lose(count - kept)
 
     def take(self, size: int) -> memoryview:
         """About so many bytes of what waits, whole frames, and one at least."""
@@ -126,11 +128,11 @@ class Replay:
         if first + count < last:
             self._waiting.appendleft((first + count, last))
         if not self.on_demand:
-            self._listener.replay(-count)
+            self._listener.wait_elsewhere(-count)
         return self._recording.data[start : ends[at + count - 1]]
 
     def clear(self) -> None:
         """What waits is forgotten."""
         if not self.on_demand:
-            self._listener.replay(-sum(last - first for first, last in self._waiting))
+            self._listener.wait_elsewhere(-sum(last - first for first, last in self._waiting))
             self._waiting.clear()

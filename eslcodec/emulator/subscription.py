@@ -10,9 +10,9 @@ from ..headers import HeaderList
 from ..subscriptions import MY_EVENTS, event_name
 from .events import SwitchEvent
 from .model import Session, User
+from .rights import DENIED, may_have
 
 _NAMES: Final = frozenset(name.value for name in EventName)
-_DENIED: Final = "-ERR permission denied"
 _NO_NAMES: Final = "-ERR no keywords supplied"
 
 
@@ -103,8 +103,8 @@ class Subscription:
             name = event_type(word)
             if not custom and name is None:
                 continue
-            if not _allowed(user, word if custom else str(name), custom):
-                return _DENIED
+            if not may_have(user, word if custom else str(name), subclass=custom):
+                return DENIED
             if custom:
                 self.subclasses.add(word)
                 continue
@@ -180,12 +180,3 @@ class Subscription:
                 return f"+OK filter added. [{header}]=[(null)]"
         self._filters.add(header, value)
         return f"+OK filter added. [{header}]=[{value}]"
-
-
-def _allowed(user: User | None, word: str, subclass: bool) -> bool:
-    if user is None or user.events == "all":
-        return True
-    names, _, subclasses = user.events.partition("CUSTOM ")
-    if subclass:
-        return word in subclasses.split()
-    return word in names.upper().split() or (word == "CUSTOM" and "CUSTOM" in user.events)

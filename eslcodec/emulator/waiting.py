@@ -22,6 +22,7 @@ class WaitingQueue(Generic[_T]):
 
     Attributes:
         lost: how many were lost in a row.
+        elsewhere: how many of those that wait do so elsewhere, in a replay.
 
     Example:
         >>> queue = WaitingQueue(2)
@@ -34,11 +35,11 @@ class WaitingQueue(Generic[_T]):
         self._limit = limit
         self._items: deque[_T] = deque()
         self._spare = 0
-        self._elsewhere = 0
+        self.elsewhere = 0
 
     def __len__(self) -> int:
         """How many wait, those elsewhere too."""
-        return len(self._items) + self._elsewhere
+        return len(self._items) + self.elsewhere
 
     def offer(self, item: _T, *, spare: bool = False) -> bool:
         """Have one more wait, unless it is lost.
@@ -70,8 +71,8 @@ class WaitingQueue(Generic[_T]):
         return self.lost > MAX_LOST
 
     def wait_elsewhere(self, count: int) -> None:
-        """So many more wait elsewhere, in a replay; less if it is below 0."""
-        self._elsewhere += count
+        """So many more wait elsewhere; less if it is below 0."""
+        self.elsewhere += count
         if count > 0:
             self.lost = 0
 
