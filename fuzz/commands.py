@@ -15,7 +15,7 @@ from _common import BETWEEN_FIELDS, BETWEEN_ITEMS, BETWEEN_RECORDS, C, choose, d
 from test_commands import Command, Read, as_headers, as_read, in_order, meant, understood
 from test_commands import read as naive_read
 
-COMMANDS, LISTENER = support.part(C, "commands"), support.part(C, "emulator.listener")
+COMMANDS, LISTENER = support.part(C, "commands"), support.part(C, "emulator._listener")
 BUILDERS = sorted(
     name
     for name, value in vars(COMMANDS).items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import socket
@@ -19,7 +20,7 @@ from support import plugin_option
 
 import eslcodec
 from eslcodec.emulator import Emulator, Fault
-from eslcodec.emulator.events import SwitchEvent
+from eslcodec.emulator._events import SwitchEvent
 
 
 @pytest.fixture
@@ -84,6 +85,31 @@ def test_it_listens_on_ipv6() -> None:
         pytest.skip("this machine has no IPv6")
     with Emulator(host="::1") as switch, connected(switch) as client:
         assert client.text("api echo six") == "six"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "events",
+        "waiting",
+        "blocks",
+        "model",
+        "core",
+        "rights",
+        "subscription",
+        "channels",
+        "switch",
+        "api",
+        "listener",
+        "replay",
+    ],
+)
+def test_the_switch_knows_no_sockets_threads_and_loops(name: str) -> None:
+    source = Path(eslcodec.__file__).parent / "emulator" / f"_{name}.py"
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not {"socket", "asyncio", "threading", "concurrent.futures", "_sockets", "_thread"} & set(names)
 
 
 class WithoutReaders(asyncio.SelectorEventLoop):

@@ -9,7 +9,7 @@ from emulated import connected, fence
 
 import eslcodec
 from eslcodec.emulator import Emulator, Listener
-from eslcodec.emulator.switch import Switch
+from eslcodec.emulator._switch import Switch
 
 
 @pytest.fixture

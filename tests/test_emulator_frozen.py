@@ -14,7 +14,7 @@ from emulated import SECONDS, Client, called, connected, names, overrun, recordi
 
 import eslcodec
 from eslcodec.emulator import Emulator, Fault, Listener
-from eslcodec.emulator.switch import Switch
+from eslcodec.emulator._switch import Switch
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from emulated import connected
 
 import eslcodec
 from eslcodec.emulator import Emulator, Listener
-from eslcodec.emulator.switch import COMMANDS_KEPT, Switch
+from eslcodec.emulator._switch import COMMANDS_KEPT, Switch
 
 
 @pytest.fixture

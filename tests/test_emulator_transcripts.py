@@ -14,7 +14,7 @@ from support import DATA
 import eslcodec
 from eslcodec._json import Field
 from eslcodec.emulator import Emulator, Listener, Session
-from eslcodec.emulator.switch import Switch
+from eslcodec.emulator._switch import Switch
 
 VECTORS = [
     vector for vector in json.loads((DATA / "vectors.json").read_text("utf-8"))["vectors"] if vector["kind"] == "server"

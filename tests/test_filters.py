@@ -7,7 +7,7 @@ import pytest
 from eslcodec._ctext import atoi, is_number, is_true, is_true_to_library
 from eslcodec._filters import Filter, passes, remaining
 from eslcodec.emulator import Listener
-from eslcodec.emulator.switch import Switch
+from eslcodec.emulator._switch import Switch
 from eslcodec.events import Event
 from eslcodec.subscriptions import Subscriptions, is_negative
 

@@ -26,19 +26,19 @@ It has an event loop of its own, a selector's, whichever the program uses: on Wi
 
 from __future__ import annotations
 
-from .core import QUEUE_LIMIT as QUEUE_LIMIT
-from .core import new_uuid as new_uuid
-from .faults import FREEZE_SECONDS as FREEZE_SECONDS
-from .faults import Fault
-from .listener import Listener
-from .listener import log_level as log_level
-from .model import SHUTDOWN as SHUTDOWN
-from .model import Api as Api
-from .model import Application as Application
-from .model import Job as Job
-from .model import Later, Run, Session, User
-from .server import EmulatedCall, Emulator
-from .sockets import LOGIN_SECONDS as LOGIN_SECONDS
-from .switch import Switch as Switch
+from ._core import QUEUE_LIMIT as QUEUE_LIMIT
+from ._core import new_uuid as new_uuid
+from ._faults import FREEZE_SECONDS as FREEZE_SECONDS
+from ._faults import Fault
+from ._listener import Listener
+from ._listener import log_level as log_level
+from ._model import SHUTDOWN as SHUTDOWN
+from ._model import Api as Api
+from ._model import Application as Application
+from ._model import Job as Job
+from ._model import Later, Run, Session, User
+from ._server import EmulatedCall, Emulator
+from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
+from ._switch import Switch as Switch
 
 __all__ = ["EmulatedCall", "Emulator", "Fault", "Later", "Listener", "Run", "Session", "User"]

@@ -16,8 +16,8 @@ from typing import Final
 from .._json import Field, joined
 from ..events import Event
 from ..headers import HeaderList
-from .events import SwitchEvent
-from .model import Connected
+from ._events import SwitchEvent
+from ._model import Connected
 
 QUEUE_LIMIT: Final = 100_000
 """Events, and log lines, that wait for a connection before they are lost."""

@@ -11,9 +11,9 @@ from typing import Final
 
 from .._ctext import to_bytes
 from .._json import Field
-from .channels import Channels
-from .core import QUEUE_LIMIT, Core, new_uuid
-from .model import Api, ApiOutput, Connected, Job, Later, User
+from ._channels import Channels
+from ._core import QUEUE_LIMIT, Core, new_uuid
+from ._model import Api, ApiOutput, Connected, Job, Later, User
 
 COMMANDS_KEPT: Final = 10_000
 """Commands that are remembered, of one connection and of all: more than a test looks through, and a switch that serves

@@ -11,7 +11,7 @@ from .._ctext import atoi, is_true, to_text
 from .._json import Field, joined
 from ..enums import ChannelState, HangupCause
 from ..headers import HeaderList
-from .events import SwitchEvent
+from ._events import SwitchEvent
 
 SHUTDOWN: Final = b"The system is being shut down.\n"
 """What a connection is told when the switch, or its module, ends."""

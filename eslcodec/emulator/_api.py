@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from .._json import joined
-from .model import Api, Job, Session, cause_named
-from .switch import Switch
+from ._model import Api, Job, Session, cause_named
+from ._switch import Switch
 
 _MODULES: Final = "mod_commands mod_dptools mod_event_socket mod_loopback mod_sofia"
 _NO_CHANNEL: Final = "-ERR No such channel!\n"

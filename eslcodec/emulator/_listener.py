@@ -15,13 +15,13 @@ from .._ctext import atoi, is_number, is_true, to_bytes
 from .._json import joined
 from ..enums import LogLevel
 from ..headers import HeaderList
-from .blocks import BadLength, Command, CommandReader
-from .events import SwitchEvent
-from .model import SHUTDOWN, Job, Session, User, nothing
-from .rights import DENIED, may_call, user_of, welcome
-from .subscription import Subscription, event_type
-from .switch import Switch, keep
-from .waiting import WaitingQueue
+from ._blocks import BadLength, Command, CommandReader
+from ._events import SwitchEvent
+from ._model import SHUTDOWN, Job, Session, User, nothing
+from ._rights import DENIED, may_call, user_of, welcome
+from ._subscription import Subscription, event_type
+from ._switch import Switch, keep
+from ._waiting import WaitingQueue
 
 MAX_REPLY_BYTES: Final = 511
 """Longer replies are cut, wherever that is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from .model import User
+from ._model import User
 
 DENIED: Final = "-ERR permission denied"
 """The reply to what a user may not do."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, Protocol
 
-from .faults import Fault, Trouble
-from .listener import Listener
-from .model import SHUTDOWN
-from .replay import FOREVER, Programme, Replay
-from .switch import Switch
-from .thread import LoopThread
+from ._faults import Fault, Trouble
+from ._listener import Listener
+from ._model import SHUTDOWN
+from ._replay import FOREVER, Programme, Replay
+from ._switch import Switch
+from ._thread import LoopThread
 
 LOGIN_SECONDS: Final = 25.0
 """Within these the first command has to be complete."""

@@ -15,15 +15,15 @@ from .._ctext import redacted, to_bytes
 from .._json import Field
 from ..enums import HangupCause
 from ..events import Event, Headers
-from .api import default_answers
-from .core import QUEUE_LIMIT, new_uuid
-from .faults import Fault
-from .listener import Listener, log_level
-from .model import SHUTDOWN, Api, Application, Connected, Job, Session, User
-from .replay import Programme, Recording
-from .sockets import LOGIN_SECONDS, Sockets
-from .switch import Switch
-from .thread import LoopThread
+from ._api import default_answers
+from ._core import QUEUE_LIMIT, new_uuid
+from ._faults import Fault
+from ._listener import Listener, log_level
+from ._model import SHUTDOWN, Api, Application, Connected, Job, Session, User
+from ._replay import Programme, Recording
+from ._sockets import LOGIN_SECONDS, Sockets
+from ._switch import Switch
+from ._thread import LoopThread
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from .._codec import FrameSplitter
-from .listener import Listener
+from ._listener import Listener
 
 FOREVER: Final = 1 << 62
 """More frames than there will ever be."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from .._json import Field
 from ..headers import HeaderList
-from .core import Core
-from .model import PLAYED, Application, Connected, Run, Running, Session, cause_named, nothing
+from ._core import Core
+from ._model import PLAYED, Application, Connected, Run, Running, Session, cause_named, nothing
 
 _SILENT_APPLICATIONS: Final = """
     park sleep echo bridge record info log export unset read wait_for_silence ring_ready pre_answer start_dtmf

@@ -8,9 +8,9 @@ from .._filters import passes, remaining
 from ..enums import EventName
 from ..headers import HeaderList
 from ..subscriptions import MY_EVENTS, event_name
-from .events import SwitchEvent
-from .model import Session, User
-from .rights import DENIED, may_have
+from ._events import SwitchEvent
+from ._model import Session, User
+from ._rights import DENIED, may_have
 
 _NAMES: Final = frozenset(name.value for name in EventName)
 _NO_NAMES: Final = "-ERR no keywords supplied"
