@@ -15,7 +15,7 @@ from _common import BETWEEN_FIELDS, BETWEEN_ITEMS, BETWEEN_RECORDS, C, choose, d
 from test_commands import Command, Read, as_headers, as_read, in_order, meant, understood
 from test_commands import read as naive_read
 
-COMMANDS, LISTENER = support.part(C, "commands"), support.part(C, "_listener")
+COMMANDS, LISTENER = support.part(C, "commands"), support.part(C, "emulator._listener")
 BUILDERS = sorted(
     name
     for name, value in vars(COMMANDS).items()
@@ -32,8 +32,9 @@ class Emulator(LISTENER.Listener):  # type: ignore[name-defined,misc]
         super().__init__(LISTENER.Switch())
         self.noted: list[Command] = []
 
-    def _dispatch(self, command: str, line: str, block: str, headers: Any) -> None:
-        self.noted.append(Command(b"", line, headers.fields(), headers.body or b""))
+    def _dispatch(self, word: str, line: str, command: Any) -> tuple[None, bool]:
+        self.noted.append(Command(b"", line, command.headers.fields(), command.headers.body or b""))
+        return None, False
 
 
 # From the input to arguments
@@ -156,7 +157,7 @@ def emulated(built: bytes, rng: random.Random) -> Command:
     emulator.feed(stream[:cut])
     emulator.feed(stream[cut:])
     assert not emulator.closing, "the switch would close the connection"
-    assert not emulator._buffer, f"left over: {bytes(emulator._buffer)!r}"
+    assert not emulator.held, "something is left over"
     lines = [command.line for command in emulator.noted]
     assert [lines[0], *lines[2:]] == ["noevents", "noevents"], lines
     return emulator.noted[1]

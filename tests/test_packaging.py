@@ -22,7 +22,18 @@ import eslcodec
 PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+CLOSED = ("adapters", "cli")  # packages that stand in the order as one
+ROOMS = ("emulator",)  # packages whose modules have a place each: their `__init__.py` is named as the package
+
+
+def modules():
+    for path in [*PACKAGE.glob("*.py"), *(path for room in ROOMS for path in PACKAGE.glob(f"{room}/**/*.py"))]:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts not in (("__init__",), ("__main__",)):
+            yield ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = sorted(modules())
 OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
 
 
@@ -111,7 +122,7 @@ def test_import_is_light():
 
 # Each module imports only what stands before it. Foundations, core, events, then what writes.
 ORDER = [
-    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_address", "flow"},
+    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "flow"},
     {"_caretaker"},
     {"_json", "_xml"},
     {"_codec_py"},
@@ -124,26 +135,38 @@ ORDER = [
     {"connection"},
     {"_door"},
     {"sync", "aio"},
-    {"_switch"},
-    {"_listener"},
+    {"emulator._events", "emulator._waiting", "emulator._blocks", "emulator._faults", "emulator._thread"},
+    {"emulator._model"},
+    {"emulator._core", "emulator._rights"},
+    {"emulator._channels", "emulator._subscription"},
+    {"emulator._switch"},
+    {"emulator._api", "emulator._listener"},
+    {"emulator._replay"},
+    {"emulator._sockets"},
+    {"emulator._server"},
     {"emulator", "ESL", "adapters"},
     {"pytest_plugin", "cli"},
 ]
 # Written where it is used, not at the top: `Event.build` and `Event.serialize` are the door to what render.py does.
-# A switch knows its listeners, and an error the event it carries, as a type only.
-LATE = {("events", "render"), ("_switch", "_listener"), ("errors", "events")}
+# An error knows the event it carries as a type only.
+LATE = {("events", "render"), ("errors", "events")}
 
 
 def imported(name):
     """(module of ours, whether at the top of the file) for each import in a module."""
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    path = PACKAGE.joinpath(*name.split("."))
+    is_package = path.is_dir()
+    tree = ast.parse((path / "__init__.py" if is_package else path.with_suffix(".py")).read_text(encoding="utf-8"))
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            for other in names:
-                if other.split(".")[0] in {*MODULES, "_codec_c"}:  # and not a name that the package has
-                    yield other.split(".")[0], id(node) in top
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = [*name.split("."), ""] if is_package else name.split(".")
+            above = [*parts[: len(parts) - node.level], *(node.module or "").split(".")]
+            whole = ".".join(filter(None, above))
+            for other in [whole] if node.module else [f"{whole}.{alias.name}".strip(".") for alias in node.names]:
+                known = [*MODULES, *CLOSED, "_codec_c"]
+                if other in known or other.split(".")[0] in CLOSED:  # and not a name that the package has
+                    yield other if other in known else other.split(".")[0], id(node) in top
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -65,7 +65,7 @@ def emulate(
         lossless=rate is None,
     )
     news = _News()
-    switch._switch.witness = lambda listener, what: news.tell(cast("tuple[Any, ...]", listener.peer), what)
+    switch._observe(lambda listener, what: news.tell(cast("tuple[Any, ...]", listener.peer), what))
     with suppress(KeyboardInterrupt), _running(switch):
         click.echo(f"listening on {address(host, switch.port)}")
         _watch(switch, news)

@@ -1,0 +1,389 @@
+"""What an emulated switch has: users, channels and what runs on them, background jobs; and how it sees a connection."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from .._ctext import atoi, is_true, to_text
+from .._json import Field, joined
+from ..enums import ChannelState, HangupCause
+from ..headers import HeaderList
+from ._events import SwitchEvent
+
+SHUTDOWN: Final = b"The system is being shut down.\n"
+"""What a connection is told when the switch, or its module, ends."""
+_SPINNING_SECONDS: Final = 0.5
+
+
+class Connected(Protocol):
+    """A connection as the rest of the switch sees it.
+
+    Attributes:
+        peer: the client's address, None if it has none.
+        inbound: the client connected; otherwise the switch dialled out for a channel.
+        static: the dialplan waits for each command, as with `socket` without `async`.
+        lingers: it stays after its channel has hung up.
+    """
+
+    @property
+    def peer(self) -> object: ...
+
+    @property
+    def inbound(self) -> bool: ...
+
+    @property
+    def static(self) -> bool: ...
+
+    @property
+    def lingers(self) -> bool: ...
+
+    def offer(self, event: SwitchEvent) -> None:
+        """An event has been fired."""
+
+    def offer_log(self, level: int, line: bytes) -> None:
+        """A line has been written to the log."""
+
+    def channel_gone(self) -> None:
+        """The channel that it controls has hung up."""
+
+    def dismiss(self, text: bytes = SHUTDOWN) -> None:
+        """End with a notice."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A directory user for `userauth`: the password, and what the user may do.
+
+    Args:
+        password: `esl-password`.
+        events: `esl-allowed-events`: "all", or names separated by blanks (after CUSTOM, subclasses).
+        api: `esl-allowed-api`: "all", or API commands separated by blanks.
+        log: `esl-allowed-log`.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, User
+        >>> with Emulator(users={"1000@example.org": User("secret", api="echo")}) as switch:
+        ...     with connect(switch.host, switch.port, user="1000@example.org", password="secret") as fs:
+        ...         fs.api("echo", "hi").text, fs.api("status").ok
+        ('hi', False)
+    """
+
+    password: str = field(repr=False)
+    events: str = "all"
+    api: str = "all"
+    log: bool = True
+
+
+@dataclass(frozen=True)
+class Later:
+    """An API output that takes `seconds`. The connection that asked stands still meanwhile; a `bgapi` does not.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, Later
+        >>> with Emulator() as switch, connect(switch.host, switch.port) as fs:
+        ...     switch.api["slow"] = Later(0.01, "+OK")
+        ...     fs.api("slow").text
+        '+OK'
+    """
+
+    seconds: float
+    output: str | bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a dialplan application runs: for how long, and its `Application-Response`, also when hung up midway.
+
+    Example:
+        >>> from eslcodec import serve
+        >>> from eslcodec.emulator import Emulator, Run
+        >>> responses = []
+        >>> def play(call):
+        ...     responses.append(call.playback("a.wav", wait=True)["Application-Response"])
+        >>> with serve(play) as server, Emulator() as switch:
+        ...     switch.applications["playback"] = Run(0.01, response="FILE NOT FOUND")
+        ...     _ = switch.dial("127.0.0.1", server.port).wait()
+        >>> responses
+        ['FILE NOT FOUND']
+    """
+
+    seconds: float = 0.0
+    response: str = "_none_"
+    interrupted: str = "_none_"
+
+
+ApiOutput = str | bytes | Later | None
+"""What an API command puts out; None is the command's failure, which reads `-ERR <command> Command not found!`."""
+Api = str | bytes | Later | Callable[[str], ApiOutput]
+Application = float | Run | Callable[["Session", str], "float | Run | None"]
+
+PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")
+"""How `playback` runs unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A `bgapi` that has been answered and whose result is still to come."""
+
+    uuid: str
+    command: str
+    args: str | None
+    owner: str | None
+    console: bool = False
+
+
+def nothing() -> None:
+    """What is called at the end of something that nobody waits for."""
+
+
+@dataclass(eq=False)
+class Running:
+    """An application that runs on a channel."""
+
+    application: str
+    data: str
+    uuid: str
+    done: Callable[[], None] = nothing
+    locked: bool = False
+    loops: int = 1
+    extra: Sequence[Field] = ()
+    run: Run = Run()
+    over: bool = False
+
+    @classmethod
+    def asked(cls, message: HeaderList, make_uuid: Callable[[str], str], done: Callable[[], None]) -> Running:
+        """What a `sendmsg` with `execute` asks for; `done` is called at its end."""
+        data = message.get("execute-app-arg", "")
+        if not data and message.get("content-type") == "text/plain":
+            data = to_text(message.body or b"")
+        name = message.get("Event-UUID-Name")
+        return cls(
+            application=message.get("execute-app-name") or "",
+            data=data or "",
+            uuid=message.get("Event-UUID") or make_uuid("application"),
+            done=done,
+            locked=is_true(message.get("event-lock")) or is_true(message.get("event-lock-pri")),
+            loops=atoi(message.get("loops") or "1"),
+            extra=[("Application-UUID-Name", name)] if name else [],
+        )
+
+    def begin(self, effect: float | Run | None) -> None:
+        """It runs for as long as its effect says."""
+        if isinstance(effect, Run):
+            self.run = effect
+        elif effect is not None:
+            self.run = replace(PLAYED if self.application == "playback" else Run(), seconds=effect)
+
+    def end(self) -> None:
+        """Its time is over."""
+        self.over = True
+
+    def repeats(self) -> bool:
+        """Whether it runs once more, now that it has ended.
+
+        As in the switch: what ran for less than half a second is not repeated, or it would spin.
+        """
+        self.loops -= 1
+        again = bool(self.loops) and self.run.seconds >= _SPINNING_SECONDS
+        self.over = not again
+        return again
+
+    def abandon(self) -> Callable[[], None]:
+        """Who waits for the end is told by whoever asks here."""
+        done, self.done = self.done, nothing
+        return done
+
+
+class Session:
+    """A live channel of the switch.
+
+    Attributes:
+        uuid: its `Unique-ID`.
+        variables: channel variables by name; a list is an array.
+        name: its `Channel-Name`.
+        answered: whether it has been answered.
+        state: its `Channel-State`: CS_RESET, for ever, after `resume` on a static socket.
+        parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
+        hangup_cause: None while it lives.
+        executed: (application, data) of everything executed on it, in order.
+        events: what `sendevent` sent to it by its `Unique-ID`.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator
+        >>> with Emulator() as switch, connect(switch.host, switch.port) as fs:
+        ...     session = switch.add_session("8f08a03a", {"greeted": "yes"})
+        ...     fs.api("uuid_getvar", "8f08a03a greeted").text, session.answered
+        ('yes', True)
+    """
+
+    def __init__(
+        self,
+        uuid: str,
+        variables: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        name: str = "",
+        answered: bool = True,
+    ) -> None:
+        self.uuid = uuid
+        self.name = name or f"loopback/{uuid[:8]}-b"
+        self.variables: dict[str, str | list[str]] = {
+            "direction": "inbound",
+            "uuid": uuid,
+            "channel_name": self.name,
+        }
+        for key, value in (variables or {}).items():
+            self.variables[key] = value if isinstance(value, str) else list(value)
+        self.answered = answered
+        self.hangup_cause: str | None = None
+        self.executed: list[tuple[str, str]] = []
+        self.events: list[SwitchEvent] = []
+        self.listeners: list[Connected] = []
+        self.state = "CS_EXECUTE"
+        self.parked = False
+        self.running: list[Running] = []
+        self._socket: Running | None = None
+        self._leaving = False
+        self._pending: deque[HeaderList] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.uuid}{f' {self.hangup_cause}' if self.hangup_cause else ''}>"
+
+    def fields(self, *, variables: bool = True) -> list[Field]:
+        """The channel's headers in an event: its state, its caller profile and, unless told not to, its variables."""
+        fields: list[Field] = [
+            *self._state_fields(),
+            ("Channel-Read-Codec-Name", "L16"),
+            ("Channel-Read-Codec-Rate", "8000"),
+            ("Channel-Write-Codec-Name", "L16"),
+            ("Channel-Write-Codec-Rate", "8000"),
+            ("Caller-Direction", "inbound"),
+            ("Caller-Logical-Direction", "inbound"),
+            ("Caller-Dialplan", "xml"),
+            ("Caller-Caller-ID-Number", "0000000000"),
+            ("Caller-ANI", "0000000000"),
+            ("Caller-Destination-Number", "default"),
+            ("Caller-Unique-ID", self.uuid),
+            ("Caller-Source", "mod_loopback"),
+            ("Caller-Context", "default"),
+            ("Caller-Channel-Name", self.name),
+            ("Caller-Profile-Index", "1"),
+        ]
+        if variables:
+            fields += [(f"variable_{name}", value) for name, value in self.variables.items()]
+        return fields
+
+    def _state_fields(self) -> list[Field]:
+        answer = "hangup" if self.hangup_cause else "answered" if self.answered else "ringing"
+        call = "HANGUP" if self.hangup_cause else "ACTIVE" if self.answered else "RINGING"
+        number = ChannelState[self.state] if self.hangup_cause is None else max(10, ChannelState[self.state])
+        cause: list[Field] = [("Hangup-Cause", self.hangup_cause)] if self.hangup_cause else []
+        return [
+            ("Channel-State", self.state),
+            ("Channel-Call-State", call),
+            ("Channel-State-Number", str(int(number))),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.uuid),
+            ("Call-Direction", "inbound"),
+            ("Presence-Call-Direction", "inbound"),
+            ("Channel-HIT-Dialplan", "true"),
+            ("Channel-Call-UUID", self.uuid),
+            ("Answer-State", answer),
+            *cause,
+        ]
+
+    # Connections that are bound to it
+
+    def bind(self, connection: Connected) -> None:
+        """A connection controls it, or looks at its events, from now on."""
+        self.listeners.append(connection)
+
+    def release(self, connection: Connected) -> bool:
+        """A connection has ended. False if it was not bound."""
+        if connection not in self.listeners:
+            return False
+        self.listeners.remove(connection)
+        return True
+
+    @property
+    def resumes(self) -> bool:
+        """A connection said `resume`."""
+        return is_true(joined(self.variables.get("socket_resume", "")))
+
+    # What runs on it
+
+    def queue(self, message: HeaderList) -> None:
+        """A `sendmsg` waits for its turn."""
+        self._pending.append(message)
+
+    def next_message(self) -> HeaderList | None:
+        """The message whose turn it is; None if none waits, or if what runs has locked the queue."""
+        if not self._pending or any(running.locked for running in self.running):
+            return None
+        return self._pending.popleft()
+
+    def execute(self, running: Running) -> None:
+        """An application has been called."""
+        self.executed.append((running.application, running.data))
+        self.variables["current_application"] = running.application
+        if running.data:
+            self.variables["current_application_data"] = running.data
+
+    # Its life
+
+    def answer(self) -> bool:
+        """It is answered. False if it was before."""
+        before, self.answered = self.answered, True
+        return not before
+
+    def enter_socket(self, running: Running, parked: bool) -> None:
+        """The dialplan application `socket` runs on it."""
+        self._socket, self.parked = running, parked
+
+    def leave_socket(self) -> Running | None:
+        """The application `socket` has ended; None if it does not run."""
+        running, self._socket = self._socket, None
+        return running
+
+    def unpark(self) -> bool:
+        """It is parked no more. False if it was not."""
+        before, self.parked = self.parked, False
+        return before
+
+    def enter(self, state: str) -> None:
+        """It changes its `Channel-State`."""
+        self.state = state
+
+    def leave(self) -> None:
+        """The dialplan is to go on once all is done that was sent to it."""
+        self._leaving = True
+
+    @property
+    def goes_on(self) -> bool:
+        """The dialplan goes on now."""
+        return self._leaving and self.hangup_cause is None and not self.running and not self._pending
+
+    def hang_up(self, cause: str) -> None:
+        """It has ended; what waits for its turn never gets it."""
+        self.hangup_cause = cause
+        self.variables["hangup_cause"] = cause
+        self._pending.clear()
+
+
+def cause_named(text: str | None) -> str:
+    """The name of a hangup cause given by name or number; NORMAL_CLEARING if there is no such cause.
+
+    Example:
+        >>> cause_named("user_busy"), cause_named("17"), cause_named("x")
+        ('USER_BUSY', 'USER_BUSY', 'NORMAL_CLEARING')
+    """
+    text = (text or "").upper()
+    if text in HangupCause.__members__:
+        return text
+    number = atoi(text)
+    return HangupCause(number).name if number and number in HangupCause._value2member_map_ else "NORMAL_CLEARING"

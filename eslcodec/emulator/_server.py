@@ -1,0 +1,445 @@
+"""The emulator as its users see it: `Emulator`, and a call that it puts through to a server."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from .. import render
+from .._ctext import redacted, to_bytes
+from .._json import Field
+from ..enums import HangupCause
+from ..events import Event, Headers
+from ._api import default_answers
+from ._core import QUEUE_LIMIT, new_uuid
+from ._faults import Fault
+from ._listener import Listener, log_level
+from ._model import SHUTDOWN, Api, Application, Connected, Job, Session, User
+from ._replay import Programme, Recording
+from ._sockets import LOGIN_SECONDS, Sockets
+from ._switch import Switch
+from ._thread import LoopThread
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class EmulatedCall:
+    """A call that the emulator put through to an outbound server, from `Emulator.dial`.
+
+    Attributes:
+        session: the channel: `uuid`, `variables`, `executed`, `hangup_cause`.
+        listener: the connection: `commands`, and what the server subscribed to.
+
+    Example:
+        >>> from eslcodec import serve
+        >>> with serve(lambda call: call.hangup("USER_BUSY")) as server, Emulator() as switch:
+        ...     call = switch.dial("127.0.0.1", server.port)
+        ...     call.wait()
+        'USER_BUSY'
+    """
+
+    def __init__(self, emulator: Emulator, session: Session, listener: Listener) -> None:
+        self.session = session
+        self.listener = listener
+        self._emulator = emulator
+
+    def __repr__(self) -> str:
+        return f"<EmulatedCall {self.uuid}{' over' if self.over else ''}>"
+
+    @property
+    def uuid(self) -> str:
+        """The channel's `Unique-ID`."""
+        return self.session.uuid
+
+    @property
+    def executed(self) -> list[tuple[str, str]]:
+        """(application, data) of everything the server had executed on the channel, in order."""
+        return list(self.session.executed)
+
+    @property
+    def commands(self) -> list[str]:
+        """The command blocks that the server sent, the newest 10,000 of them."""
+        return list(self.listener.commands)
+
+    @property
+    def hangup_cause(self) -> str | None:
+        """Why the channel was hung up; None while it lives."""
+        return self.session.hangup_cause
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection to the server has ended."""
+        return self.listener.ended
+
+    def hangup(self, cause: str = "NORMAL_CLEARING") -> None:
+        """Hang the channel up, as the caller would."""
+        self._emulator._call_hangup(self.session, cause)
+
+    def dtmf(self, digits: str) -> None:
+        """Type digits, as the caller would: a DTMF event for each."""
+        self._emulator._call_dtmf(self.session, digits)
+
+    def wait(self, timeout: float = 5.0) -> str | None:
+        """Wait until the connection to the server has ended; give the cause if the channel was hung up.
+
+        Raises:
+            TimeoutError: it has not ended in time.
+        """
+        self._emulator.wait_for(lambda: self.over, timeout)
+        return self.hangup_cause
+
+
+class Emulator:
+    """An Event Socket server; see the package's docstring.
+
+    Use it as a context manager, or `start` and `stop` it. Leaving the `with` block raises what an API function or an
+    application raised meanwhile.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one, which `port` tells.
+        password: of `auth`.
+        users: directory users for `userauth`, by "user@domain".
+        allow: whether the ACL lets an address in: True, False, or a function of the address.
+        replay: a capture (`.esl`, `.esl.xz`, `.esl.gz`, or its bytes). Once a connection has said `event` or
+            `myevents`, the capture's event and log frames are sent to it, verbatim: format, subscriptions and filters
+            are the capture's. `noevents` stops it; `event` goes on where it stopped.
+        rate: frames a second of the replay; None is as fast as it goes.
+        repeat: how often the replay runs; None is for ever.
+        lossless: the replay waits for the reader. If not, it goes on whether anyone reads or not, as a switch does:
+            when `queue_limit` frames wait further ones are lost, and after 501 lost ones the connection is killed.
+        then: what follows the replay: the connection stays, or is closed with the farewell notice.
+        queue_limit: events, and log lines, that wait for one connection before they are lost.
+        login_timeout: seconds within which a connection must have sent its first command.
+        fault: what goes wrong with every connection.
+        faults: what goes wrong with the first connection, the second, and so on; then `fault` again.
+        clock: seconds since 1970 for the dates in events.
+        make_uuid: a new id; its argument says what for: "core", "job", "event", "application", "channel".
+        core_headers: the headers that the switch puts into each event, by event name and the function that fires it;
+            the first must be `Event-Name`.
+
+    Attributes:
+        api: API commands by name: an output, `Later`, or a function of the arguments that returns one; None from a
+            function is the command's failure. Runs in the emulator's thread.
+        applications: dialplan applications by name: how many seconds they take, `Run`, or a function of the `Session`
+            and the data that returns one of these. One that is not in here hangs up the channel, as in the switch.
+        commands: the newest 10,000 command blocks received on all connections, as text without the final blank line. A
+            list, that of the emulator itself: `del switch.commands[:]` forgets them.
+        sessions: live channels by uuid.
+        jobs: background jobs that `hold_jobs` keeps.
+        errors: what API functions and applications raised.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        password: str = "ClueCon",
+        users: Mapping[str, User] | None = None,
+        allow: bool | Callable[[str], bool] = True,
+        replay: str | os.PathLike[str] | bytes | None = None,
+        rate: float | None = None,
+        repeat: int | None = 1,
+        lossless: bool = False,
+        then: Literal["stay", "close"] = "stay",
+        queue_limit: int = QUEUE_LIMIT,
+        login_timeout: float = LOGIN_SECONDS,
+        fault: Fault | None = None,
+        faults: Iterable[Fault | None] = (),
+        clock: Callable[[], float] = time.time,
+        make_uuid: Callable[[str], str] = new_uuid,
+        core_headers: Callable[[str, str], Iterable[Field]] | None = None,
+    ) -> None:
+        if rate is not None and rate <= 0:
+            raise ValueError(f"rate is {rate}, expected more than 0 frames a second, or None for full speed")
+        self.host = host
+        self.port = port
+        self.allow = allow
+        self.login_timeout = login_timeout
+        self.fault = fault
+        self.faults = deque(faults)
+        programme = None if replay is None else Programme(Recording(replay), rate, repeat, lossless, then)
+        self._switch = Switch(
+            password=password,
+            users=users,
+            answers=default_answers,
+            queue_limit=queue_limit,
+            later=self._later,
+            clock=clock,
+            make_uuid=make_uuid,
+            core_headers=core_headers,
+        )
+        self.api: dict[str, Api] = self._switch.api
+        self.applications: dict[str, Application] = self._switch.channels.applications
+        self.commands: list[str] = self._switch.commands
+        self.sessions: dict[str, Session] = self._switch.channels.sessions
+        self.jobs: list[Job] = self._switch.jobs
+        self.errors: list[BaseException] = self._switch.core.errors
+        self._thread = LoopThread(self.errors.append)
+        self._sockets = Sockets(self._switch, self._thread, self, programme)
+
+    # Beginning and end
+
+    def start(self) -> Self:
+        """Listen, and serve in a thread."""
+        self.port = self._sockets.listen(self.host, self.port)
+        self._thread.start(self._sockets.watch)
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, as a switch that is being shut down, and end the thread."""
+        self._thread.stop(self._sockets.close)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+        if kind is None and self.errors:
+            raise self.errors[0]
+
+    def __repr__(self) -> str:
+        return f"<Emulator {self.host}:{self.port} {'stopped' if self._thread.loop is None else 'running'}>"
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until `stop`; False if that did not come in time. For programs that do nothing else."""
+        return self._thread.wait(timeout)
+
+    # What a test sees
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """The connections that are open, oldest first."""
+        return [listener for listener in list(self._switch.core.connections) if isinstance(listener, Listener)]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still because it kills a slow reader: see `Fault.freeze`."""
+        return self._sockets.frozen
+
+    def wait_for(self, condition: Callable[[], T], timeout: float = 5.0) -> T:
+        """Wait until a condition holds; give what it returned.
+
+        It is looked at whenever something has happened on a connection. Not for API functions and applications, which
+        run in the thread that makes things happen.
+
+        Raises:
+            TimeoutError: it does not hold in time.
+
+        Example:
+            >>> with Emulator() as switch, socket.create_connection((switch.host, switch.port)) as client:
+            ...     client.sendall(b"auth ClueCon\\n\\n")
+            ...     switch.wait_for(lambda: "auth ClueCon" in switch.commands)
+            True
+        """
+        result = self._thread.wait_for(condition, timeout)
+        if not result:
+            last = "".join(f"\n  {redacted(command)!r:.100}" for command in self.commands[-5:])
+            raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}")
+        return result
+
+    # What a test does
+
+    def fire(
+        self,
+        event: str | Event,
+        headers: Headers = (),
+        body: bytes | str | None = None,
+        subclass: str | None = None,
+    ) -> None:
+        """Fire an event, for every connection that wants it.
+
+        Args:
+            event: its name, or an event; the core headers are added unless it has them.
+            headers: of a name: the other headers.
+            body: of a name: the body.
+            subclass: of CUSTOM: the subclass.
+
+        Raises:
+            InvalidCommand: what no switch could send, such as a line feed in a header's name.
+        """
+        if isinstance(event, str):
+            event = Event.build(event, headers, body, subclass)
+        self._run(lambda: self._switch.core.fire(self._switch.core.wrap(event)))
+
+    def log(
+        self,
+        level: int | str,
+        text: str | bytes,
+        *,
+        file: str = "emulator.py",
+        function: str = "log",
+        line: int = 1,
+        uuid: str = "",
+    ) -> None:
+        """Write a line to the log, for every connection that wants its level."""
+        number = log_level(level) if isinstance(level, str) else int(level)
+        if number is None:
+            raise ValueError(f"{level!r} is no log level")
+        data = to_bytes(text)
+        frame = render.log_data(
+            data if data.endswith(b"\n") else data + b"\n",
+            level=number,
+            file=file,
+            function=function,
+            line=line,
+            uuid=uuid,
+        )
+        self._run(lambda: self._switch.core.log(number, frame))
+
+    def add_session(
+        self,
+        uuid: str | None = None,
+        variables: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        name: str = "",
+        answered: bool = True,
+    ) -> Session:
+        """Add a live channel, for `sendmsg`, `myevents` and the `uuid_` commands. No event is fired for it."""
+        session = Session(uuid or self._switch.core.make_uuid("channel"), variables, name=name, answered=answered)
+        return self._run(lambda: self._switch.channels.add(session))
+
+    def hangup(self, uuid: str, cause: str = "NORMAL_CLEARING") -> None:
+        """Hang up a channel.
+
+        Raises:
+            KeyError: there is no such channel, or no such cause.
+        """
+        name = HangupCause[cause].name
+        self._run(lambda: self._switch.channels.hangup(self.sessions[uuid], name))
+
+    @property
+    def hold_jobs(self) -> bool:
+        """Whether the results of `bgapi` wait for `release_jobs`."""
+        return self._switch.holds_jobs
+
+    @hold_jobs.setter
+    def hold_jobs(self, hold: bool) -> None:
+        self._switch.hold_jobs(hold)
+
+    def release_jobs(
+        self,
+        order: Literal["first", "last", "random"] | Sequence[str] = "first",
+        *,
+        count: int | None = None,
+        seed: int | None = None,
+    ) -> list[str]:
+        """Let background jobs finish that `hold_jobs` has kept; give their ids in that order.
+
+        Args:
+            order: "first" come first, "last" come first, "random", or the ids themselves.
+            count: so many of them only.
+            seed: of "random".
+
+        Raises:
+            KeyError: no job has such an id.
+        """
+
+        def release() -> list[str]:
+            kept = [job.uuid for job in self.jobs]
+            chosen = kept if isinstance(order, str) else list(order)
+            if order == "last":
+                chosen.reverse()
+            elif order == "random":
+                random.Random(seed).shuffle(chosen)
+            chosen = chosen[:count]
+            self._switch.release_jobs(chosen)
+            return chosen
+
+        return self._run(release)
+
+    def dial(
+        self,
+        host: str,
+        port: int,
+        *,
+        mode: str = "async full",
+        uuid: str | None = None,
+        variables: Mapping[str, str | Sequence[str]] | None = None,
+        name: str = "",
+        answered: bool = False,
+        path: str = "",
+        timeout: float = 5.0,
+    ) -> EmulatedCall:
+        """Call an outbound server, as the dialplan application `socket` does.
+
+        Args:
+            host: where it listens.
+            port: where it listens.
+            mode: the words after the address in the dialplan: "async full", "full", "async", or "".
+            uuid: of the channel; a new one by default.
+            variables: of the channel, in addition to the usual ones.
+            name: `Channel-Name`.
+            answered: whether the channel was answered before.
+            path: `socket_path`, what stands after `host:port/` in the dialplan.
+            timeout: seconds for connecting.
+
+        Raises:
+            OSError: nobody listens there.
+            RuntimeError: the emulator does not run.
+        """
+        if self._thread.loop is None:
+            raise RuntimeError("the emulator does not run: use it in a `with` block, or start it")
+        sock = socket.create_connection((host, port), timeout)
+        sock.setblocking(False)
+        known = {"socket_host": host, **({"socket_path": path} if path else {}), **(variables or {})}
+        session = Session(uuid or self._switch.core.make_uuid("channel"), known, name=name, answered=answered)
+        data = f"{host}:{port}{f'/{path}' if path else ''} {mode}".rstrip()
+        return self._run(lambda: self._dialled(sock, session, mode, data))
+
+    def _dialled(self, sock: socket.socket, session: Session, mode: str, data: str) -> EmulatedCall:
+        self._switch.channels.add(session)
+        listener = Listener(self._switch, session=session, mode=mode)
+        self._switch.channels.start_socket(session, data, parked=not listener.static)
+        self._sockets.open(sock, listener)
+        return EmulatedCall(self, session, listener)
+
+    def _call_hangup(self, session: Session, cause: str) -> None:
+        self._run(lambda: self._switch.channels.hangup(session, cause))
+
+    def _call_dtmf(self, session: Session, digits: str) -> None:
+        def type_all() -> None:
+            for digit in digits:
+                self._switch.channels.dtmf(session, digit)
+
+        self._run(type_all)
+
+    def drop(self) -> None:
+        """Close every connection without a notice, wherever in a frame that is."""
+        self._run(self._sockets.drop)
+
+    def shutdown(self) -> None:
+        """End every connection with `The system is being shut down.`; new ones are served, as after a reload."""
+
+        def dismiss_all() -> None:
+            for listener in self.listeners:
+                listener.dismiss(SHUTDOWN)
+
+        self._run(dismiss_all)
+
+    # The thread
+
+    def _run(self, call: Callable[[], T]) -> T:
+        """Call a function in the emulator's thread, or here if that is this one or there is none."""
+        return self._thread.run(call)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Have a function called in the emulator's thread after some seconds."""
+        self._thread.later(seconds, call)
+
+    def _observe(self, witness: Callable[[Connected, str], None]) -> None:
+        """Have a function told, in the emulator's thread, what happens on connections."""
+        self._switch.observe(witness)

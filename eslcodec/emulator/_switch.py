@@ -1,0 +1,159 @@
+"""What the connections of an emulated switch share: users, API commands and background jobs, over core and channels.
+
+No sockets, threads or timers of its own; one thread at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from .._ctext import to_bytes
+from .._json import Field
+from ._channels import Channels
+from ._core import QUEUE_LIMIT, Core, new_uuid
+from ._model import Api, ApiOutput, Connected, Job, Later, User
+
+COMMANDS_KEPT: Final = 10_000
+"""Commands that are remembered, of one connection and of all: more than a test looks through, and a switch that serves
+a demo or a soak for weeks does not fill the memory with them."""
+
+
+class Switch:
+    """What the connections of a switch share.
+
+    Args:
+        password: of `auth`.
+        users: directory users for `userauth`, by "user@domain".
+        answers: gives the API commands that the switch has from the beginning; without it there are none.
+        queue_limit: events, and log lines, that wait for one connection before they are lost.
+        later: calls a function after some seconds; nothing that takes time ever ends without one.
+        clock: seconds since 1970 for the dates in events.
+        make_uuid: a new id; its argument says what for: "core", "job", "event", "application", "channel".
+        core_headers: the headers that the switch puts into each event, by event name and the function that fires it;
+            the first must be `Event-Name`.
+
+    Attributes:
+        core: time, ids, events and who gets them.
+        channels: what runs on them.
+        api: API commands by name.
+        variables: global variables by name.
+        jobs: background jobs that are held.
+        commands: the newest 10,000 commands of all connections.
+    """
+
+    def __init__(
+        self,
+        *,
+        password: str = "ClueCon",
+        users: Mapping[str, User] | None = None,
+        answers: Callable[[Switch], Mapping[str, Api]] | None = None,
+        queue_limit: int = QUEUE_LIMIT,
+        later: Callable[[float, Callable[[], None]], object] = lambda _seconds, _call: None,
+        clock: Callable[[], float] = time.time,
+        make_uuid: Callable[[str], str] = new_uuid,
+        core_headers: Callable[[str, str], Iterable[Field]] | None = None,
+    ) -> None:
+        self.password = password
+        self.users = dict(users or {})
+        self.core = Core(
+            queue_limit=queue_limit, later=later, clock=clock, make_uuid=make_uuid, core_headers=core_headers
+        )
+        self.channels = Channels(self.core)
+        self.variables: dict[str, str] = {}
+        self.jobs: list[Job] = []
+        self.commands: list[str] = []
+        self.holds_jobs = False
+        self.api: dict[str, Api] = dict(answers(self)) if answers is not None else {}
+        self._witness: Callable[[Connected, str], None] | None = None
+
+    # What happens on connections
+
+    def observe(self, witness: Callable[[Connected, str], None]) -> None:
+        """Have a function told what happens on connections: "connected", "closed", or a command."""
+        self._witness = witness
+
+    def tell(self, connection: Connected, what: str) -> None:
+        """Something happened on a connection: "connected", "closed", or a command."""
+        if self._witness is not None:
+            self._witness(connection, what)
+
+    # API commands
+
+    def execute(self, command: str, args: str) -> ApiOutput:
+        """What an API command puts out, blanks around it and its arguments stripped; None if there is none."""
+        answer = self.api.get(command.strip(" "))
+        try:
+            output: object = answer(args.strip(" ")) if callable(answer) else answer
+            if output is None or isinstance(output, (str, bytes, Later)):
+                return output
+            raise TypeError(f"API command {command!r} gave {output!r}, expected text, bytes, Later or None")
+        except Exception as error:  # another's function: its bug must not end the connection
+            self.core.errors.append(error)
+            return f"-ERR {error!r}\n"
+
+    def console(self, text: str) -> ApiOutput:
+        """What the console interpreter puts out: commands separated by `;;`, their outputs joined."""
+        outputs: list[bytes] = []
+        for part in text.split(";;"):
+            command, _, args = part.strip().partition(" ")
+            output = self.execute(command, args)
+            if output is None:
+                return None
+            outputs.append(to_bytes(output.output if isinstance(output, Later) else output))
+        return b"".join(outputs)
+
+    def run_api(self, command: str, args: str | None, console: bool, then: Callable[[bytes], None]) -> None:
+        """Call `then` with the output of an API command, at once or, for `Later`, when it is due."""
+        output = self.console(command) if console else self.execute(command, args or "")
+        if output is None:
+            then(b"-ERR %b Command not found!\n" % to_bytes(command))
+        elif isinstance(output, Later):
+            due = to_bytes(output.output)
+            self.core.later(output.seconds, lambda: then(due))
+        else:
+            then(to_bytes(output))
+
+    # Background jobs
+
+    def hold_jobs(self, hold: bool) -> None:
+        """Keep the background jobs that come from now on, or run them."""
+        self.holds_jobs = hold
+
+    def add_job(self, job: Job) -> None:
+        """Run a background job, or keep it."""
+        if self.holds_jobs:
+            self.jobs.append(job)
+        else:
+            self._run_job(job)
+
+    def release_jobs(self, uuids: Sequence[str]) -> None:
+        """Run jobs that were kept, in this order.
+
+        Raises:
+            KeyError: no job has such an id; then none is run.
+        """
+        kept = {job.uuid: job for job in self.jobs}
+        for job in [kept[uuid] for uuid in uuids]:
+            self.jobs.remove(job)
+            self._run_job(job)
+
+    def _run_job(self, job: Job) -> None:
+        """Execute a job; its result is a BACKGROUND_JOB event."""
+        self.run_api(job.command, job.args, job.console, lambda output: self._job_done(job, output))
+
+    def _job_done(self, job: Job, output: bytes) -> None:
+        fields: list[Field] = [("Job-UUID", job.uuid)]
+        if job.owner is not None:
+            fields.append(("Job-Owner-UUID", job.owner))
+        fields.append(("Job-Command", job.command))
+        if job.args is not None:
+            fields.append(("Job-Command-Arg", job.args))
+        self.core.fire(self.core.event("BACKGROUND_JOB", fields, output, function="api_exec"))
+
+
+def keep(commands: list[str], command: str) -> None:
+    """Remember a command, and no more than the newest `COMMANDS_KEPT`. A list, since tests slice and compare it."""
+    commands.append(command)
+    del commands[:-COMMANDS_KEPT]
