@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import contextlib
 import fcntl
+import importlib
 import json
 import socket
 import termios
@@ -30,6 +31,17 @@ SECONDS = 10.0
 
 def vectors(kind: str) -> list[str]:
     return [name for name, vector in VECTORS.items() if vector["kind"] == kind]
+
+
+def room(ESL: Any, name: str) -> Any:
+    """One of the files behind the module."""
+    return importlib.import_module(f"{ESL.__package__}._esl.{name}")
+
+
+def decoder_of(ESL: Any) -> Any:
+    """A decoder as a connection of the module has it."""
+    frames = room(ESL, "frames")
+    return room(ESL, "connection").MessageDecoder(frames.KINDS, frames.Message)
 
 
 # The other end

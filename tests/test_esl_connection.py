@@ -1100,9 +1100,9 @@ def test_reset_is_an_end(ESL, strict):
 # Bounds
 
 
-def test_frames_that_wait_while_no_reply_comes_are_bounded(ESL, strict, wire_of, monkeypatch):
+def test_frames_that_wait_while_no_reply_comes_are_bounded(esl, ESL, strict, wire_of, monkeypatch):
     for bound, returned in ((3 * len(DTMF), OK_SEEN), (3 * len(DTMF) - 1, None)):
-        monkeypatch.setattr(ESL, "MAX_QUEUED_BYTES", bound)
+        monkeypatch.setattr(part(esl, "_esl.connection"), "MAX_QUEUED_BYTES", bound)
         con = wire_of(DTMF * 3, COMMAND_REPLY, DTMF * 3, COMMAND_REPLY).con
         assert seen(con.sendRecv("x")) == returned
         if returned is None:
@@ -1267,9 +1267,10 @@ def test_log_level_is_an_int(ESL, strict, wrong):
 
 
 @pytest.fixture
-def set_level(ESL, monkeypatch):
+def set_level(esl, ESL, monkeypatch):
     """`eslSetLogLevel`, which cannot be taken back by a program."""
-    monkeypatch.setattr(ESL, "_log_level", ESL._log_level)
+    settings = part(esl, "_esl.settings")
+    monkeypatch.setattr(settings, "log_level", settings.log_level)
     return ESL.eslSetLogLevel
 
 
@@ -1355,8 +1356,8 @@ def test_who_waits_for_a_reply_is_not_overtaken_by_a_reader_that_never_stops(ESL
             thread.join(10)
 
 
-def test_events_that_wait_for_a_reply_that_never_comes_are_bounded(ESL, strict, wire_of, monkeypatch):
-    monkeypatch.setattr(ESL, "MAX_QUEUED_BYTES", 3 * len(DTMF))
+def test_events_that_wait_for_a_reply_that_never_comes_are_bounded(esl, ESL, strict, wire_of, monkeypatch):
+    monkeypatch.setattr(part(esl, "_esl.connection"), "MAX_QUEUED_BYTES", 3 * len(DTMF))
     wire = wire_of(DTMF * 3, COMMAND_REPLY, DTMF * 4)
     assert seen(wire.con.sendRecv("x")) == OK_SEEN
     assert [seen(wire.con.recvEvent()) for _ in range(3)] == [DTMF_SEEN] * 3
@@ -1437,7 +1438,7 @@ def test_nothing_is_refused_when_strict(ESL, wire_of, caplog, method, arguments)
 def test_refusals_are_refused_in_the_module_s_own_log_too(ESL, wire_of, set_level, capfd):
     set_level(3)
     wire_of().con.filter("A", None)
-    assert "] ESL.py:" in (err := capfd.readouterr().err)
+    assert "] event.py:" in (err := capfd.readouterr().err)
     assert "not sent: the value is None" in err
 
 

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 from esl_model import Model
-from esl_support import DONE, OTHERWISE, RECORDED, VECTORS, names_of, outcome, saying, strictly, vectors, wires
+from esl_support import (
+    DONE,
+    OTHERWISE,
+    RECORDED,
+    VECTORS,
+    decoder_of,
+    names_of,
+    outcome,
+    saying,
+    strictly,
+    vectors,
+    wires,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from sizes import FULL
@@ -1046,7 +1058,7 @@ def test_captured_json_events_read_as_their_lists_do(ESL, strict):
 
 def received(module: Any, stream: bytes) -> Any:
     """The frames of a stream, each as an event that nobody has looked at."""
-    decoder = module.MessageDecoder(module._KINDS, module.Message)
+    decoder = decoder_of(module)
     decoder.feed(stream)
     return [module.ESLevent._received(message) for message in decoder]
 

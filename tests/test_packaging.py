@@ -22,7 +22,13 @@ import eslcodec
 PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+PACKAGES = ("", "_esl")  # whose modules are looked at one by one
+MODULES = sorted(
+    f"{package}.{path.stem}".removeprefix(".")
+    for package in PACKAGES
+    for path in (PACKAGE / package).glob("*.py")
+    if path.stem not in ("__init__", "__main__")
+)
 OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
 
 
@@ -126,6 +132,12 @@ ORDER = [
     {"sync", "aio"},
     {"_switch"},
     {"_listener"},
+    {"_esl.arguments"},
+    {"_esl.settings"},
+    {"_esl.frames"},
+    {"_esl.json_text", "_esl.commands", "_esl.turns"},
+    {"_esl.event"},
+    {"_esl.connection"},
     {"emulator", "ESL", "adapters"},
     {"pytest_plugin", "cli"},
 ]
@@ -136,14 +148,15 @@ LATE = {("events", "render"), ("_switch", "_listener"), ("errors", "events")}
 
 def imported(name):
     """(module of ours, whether at the top of the file) for each import in a module."""
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            for other in names:
-                if other.split(".")[0] in {*MODULES, "_codec_c"}:  # and not a name that the package has
-                    yield other.split(".")[0], id(node) in top
+        if isinstance(node, ast.ImportFrom) and node.level:
+            above = name.split(".")[: -node.level]
+            whole = ".".join([*above, *filter(None, [node.module])])
+            names = [".".join(filter(None, [whole, alias.name])) for alias in node.names]  # of a package its modules
+            for other in {*MODULES, "_codec_c"} & {whole, *names}:
+                yield other, id(node) in top
 
 
 @pytest.mark.parametrize("name", MODULES)

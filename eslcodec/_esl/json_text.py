@@ -1,0 +1,95 @@
+"""JSON as the official module reads and writes it (docs/protocol/payloads.md, P4.2).
+
+It is not read as in `_json.py`: a number or an object as a value is left out here and text there, an escaped surrogate
+without its partner makes the whole malformed here and is U+FFFD there, of several bodies the last counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from .._json import Field
+from ..headers import HeaderList
+from .arguments import to_bytes, to_text
+from .frames import is_event_name, type_of
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, in order, repeats kept."""
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False, parse_constant=_no_number)
+
+
+def read_json(text: str) -> tuple[HeaderList, str | None] | None:
+    """The list of a JSON event, and its type: None if no name that is known came. None if it is malformed.
+
+    See docs/protocol/payloads.md, P4.2.
+    """
+    members = _members_of(text)
+    try:
+        fields = None if members is None else [_encodable(field) for field in _fields_of(members[0])]
+    except ValueError:  # an escaped surrogate without its partner
+        return None
+    if fields is None:
+        return None
+    headers = HeaderList()
+    type_ = None
+    for name, value in fields:
+        if not isinstance(value, str):
+            for item in value:
+                headers.push(name, item)
+        elif len(name) == 5 and name.lower() == "_body":
+            headers.body = to_bytes(value)
+        else:
+            if is_event_name(name):
+                headers.delete(name)
+                type_ = type_of(value) or type_
+            headers.add(name, value)
+    return headers, type_
+
+
+def _members_of(text: str) -> tuple[Any] | None:
+    """What the text stands for, in a tuple; None if it is no JSON."""
+    try:
+        return (_json_reader.raw_decode(text.lstrip(" \t\r\n"))[0],)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _fields_of(members: Any) -> Iterator[Field]:
+    """The members as texts and lists of texts. What else is there is left out, but for its name."""
+    for name, value in members if isinstance(members, _Members) else ():
+        if isinstance(value, str):
+            yield name, value
+        else:
+            yield name, [item for item in value if isinstance(item, str)] if type(value) is list else []
+
+
+def _encodable(field: Field) -> Field:
+    name, value = field
+    for text in (name, value) if isinstance(value, str) else (name, *value):
+        if not text.isascii():
+            to_bytes(text)
+    return field
+
+
+def _json_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def json_of(fields: list[Field], body: bytes | None) -> str:
+    members = [
+        f"\t{_json_string(name)}:\t"
+        + (_json_string(value) if isinstance(value, str) else f"[{', '.join(map(_json_string, value))}]")
+        for name, value in fields
+    ]
+    if body is not None:
+        members += [f'\t"Content-Length":\t"{len(body)}"', f'\t"_body":\t{_json_string(to_text(body))}']
+    return "{\n" + ",\n".join(members) + ("\n}" if members else "}")
