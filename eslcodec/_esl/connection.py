@@ -6,17 +6,16 @@ Not over `eslcodec.connection`: the official module takes the next reply that co
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from traceback import walk_tb
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
+from .. import _fork
 from .._codec import Message, MessageDecoder
 from .._ctext import redacted
 from ..errors import IncompleteFrame, InvalidCommand, ProtocolError
@@ -107,7 +106,7 @@ class ESLconnection:
         self._seen = 0  # meanwhile: `consumed` of the decoder, for the frames that were dealt with
         self._writing = False  # whether a command may have been sent in part
         self._renew_locks()
-        _connections.add(self)
+        _fork.register(self)
         if len(args) == 1 and isinstance(args[0], int):
             self._attach(args[0])
             return
@@ -262,7 +261,7 @@ class ESLconnection:
         if sock is not None:
             _shut_down(sock)
 
-    def _forget_socket(self) -> None:
+    def _leave(self) -> None:
         """In a child process: the connection is the parent's, and so is whoever held a lock."""
         sock, self._socket, self._connected = self._socket, None, 0
         self._renew_locks()
@@ -585,19 +584,6 @@ class ESLconnection:
         except IncompleteFrame as error:
             return error.header_bytes is not None
         return False
-
-
-_connections: Final[weakref.WeakSet[ESLconnection]] = weakref.WeakSet()
-
-
-def _forget_connections() -> None:
-    """In a child process: leave the parent its connections."""
-    for connection in list(_connections):
-        connection._forget_socket()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_connections)
 
 
 def _shut_down(sock: socket.socket) -> None:
