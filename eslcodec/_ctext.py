@@ -1,7 +1,9 @@
-"""Text for people: a command without the password that may be in it, and what a peer chose, on one short line.
+"""Text at the border to C: as the switch reads it (numbers, truth, bytes), and as people may be shown it.
+
+C reads a number as far as it goes, and has a list of words that are true. What is not UTF-8 is kept as lone surrogates.
 
 Errors, logs, `repr` and the command line show commands; whoever reads them need not know how to log in. What is a
-password is known by what stands before it only, so everything behind a word that may begin a login is left out, however
+password is known by what stands before it only, so everything after a word that may begin a login is left out, however
 it was typed.
 """
 
@@ -18,9 +20,82 @@ _BLANKS: Final = re.compile(rb"[\0- ]+")
 _WORD: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
 _NAMED: Final = (b"api", b"bgapi", b"sendevent")  # commands whose second word says what they are about
 
+_LEADING_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
+_NUMBER: Final = re.compile(r"[+-]?[0-9.]*")
+_DIGITS: Final = 19  # more make a number that is beyond every use of it, whatever they are
+_LIBRARY_TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
+_TRUE: Final = _LIBRARY_TRUE | {"t"}
+
+
+# As the switch reads it
+
+
+def to_bytes(text: str | bytes) -> bytes:
+    """Text as the bytes that it stands for.
+
+    Example:
+        >>> to_bytes("caf\\xe9 \\udce9"), to_bytes(b"as it is")
+        (b'caf\\xc3\\xa9 \\xe9', b'as it is')
+    """
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def to_text(data: bytes) -> str:
+    """Bytes as text that loses none of them.
+
+    Example:
+        >>> to_text(b"caf\\xc3\\xa9 \\xe9")
+        'caf\xe9 \\udce9'
+    """
+    return data.decode("utf-8", "surrogateescape")
+
+
+def atoi(text: str) -> int:
+    """The number that a text begins with, read as C's `atoi` does; 0 if there is none.
+
+    Example:
+        >>> atoi(" -007x"), atoi("x")
+        (-7, 0)
+    """
+    match = _LEADING_NUMBER.match(text)
+    return int(match[1] + (match[2][:_DIGITS] or "0")) if match else 0
+
+
+def is_number(text: str) -> bool:
+    """Whether the switch takes a text for a number: a sign, digits and dots, or nothing at all.
+
+    Example:
+        >>> is_number("-1.5"), is_number(""), is_number(" 1")
+        (True, True, False)
+    """
+    return _NUMBER.fullmatch(text) is not None
+
+
+def is_true(text: str | None) -> bool:
+    """Whether a value is true to the switch: one of its words in any case, or a number other than 0.
+
+    Example:
+        >>> is_true("Yes"), is_true("t"), is_true("1.5"), is_true("1x"), is_true(None)
+        (True, True, True, False, False)
+    """
+    return text is not None and (text.lower() in _TRUE or (is_number(text) and atoi(text) != 0))
+
+
+def is_true_to_library(text: str | None) -> bool:
+    """Whether a value is true to the official client library: without "t", and whatever follows the number.
+
+    Example:
+        >>> is_true_to_library("Yes"), is_true_to_library("t"), is_true_to_library("1x")
+        (True, False, True)
+    """
+    return text is not None and (text.lower() in _LIBRARY_TRUE or atoi(text) != 0)
+
+
+# As people may be shown it
+
 
 def redacted(text: str) -> str:
-    """A command, or a part of one, as it may be shown: nothing behind `auth` or `userauth` at the beginning of a line.
+    """A command, or a part of one, as it may be shown: nothing after `auth` or `userauth` at the beginning of a line.
 
     Example:
         >>> redacted("auth ClueCon"), redacted("\\tAUTH\\tClueCon"), redacted("api status")
@@ -30,7 +105,7 @@ def redacted(text: str) -> str:
 
 
 def redacted_user(user: str) -> str:
-    """A user as it may be shown: nothing behind a colon, where a password stands in a login.
+    """A user as it may be shown: nothing after a colon, where a password stands in a login.
 
     Example:
         >>> redacted_user("ops@example.org"), redacted_user("ops:secret")

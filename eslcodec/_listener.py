@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from . import render
+from ._ctext import atoi, is_number, is_true, to_bytes, to_text
+from ._filters import passes, remaining
 from ._json import joined
-from ._switch import Job, Session, Switch, SwitchEvent, User, atoi, is_true, keep, to_bytes, to_text
+from ._switch import Job, Session, Switch, SwitchEvent, User, keep
 from .enums import EventName, LogLevel
 from .headers import HeaderList
+from .subscriptions import MY_EVENTS, event_name
 
 MAX_COMMAND_BYTES: Final = 10_485_760
 """A command block of this size is taken as complete."""
@@ -30,30 +32,22 @@ SHUTDOWN: Final = b"The system is being shut down.\n"
 LOST_EVENTS: Final = b"killed listener because of lost events\n"
 LOST_LOG_LINES: Final = b"killed listener because of lost log lines\n"
 
-_MYEVENTS: Final = """
-    CHANNEL_ANSWER CHANNEL_APPLICATION CHANNEL_BRIDGE CHANNEL_CREATE CHANNEL_DATA CHANNEL_DESTROY CHANNEL_EXECUTE
-    CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_ORIGINATE CHANNEL_UUID CHANNEL_OUTGOING
-    CHANNEL_PARK CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_STATE CHANNEL_UNBRIDGE CHANNEL_UNPARK
-    DETECTED_SPEECH DTMF NOTALK TALK
-"""
 _T = TypeVar("_T")
 
 _NAMES: Final = frozenset(name.value for name in EventName)
 _WRAPPERS: Final = frozenset({"bgapi", "sched_api", "eval", "expand", "xml_wrap"})
-_NUMBER: Final = re.compile(r"[+-]?[0-9.]*")  # as the switch recognizes one, and then reads what it can
 _BLOCK_END: Final = re.compile(rb"\n\r*\n")
 
 
 def _event_type(word: str) -> str | None:
     """The event that a word of a subscription names, None if it names none."""
-    name = word.upper()
-    name = name.removeprefix("SWITCH_EVENT_")
+    name = event_name(word)
     return name if name in _NAMES else None
 
 
 def log_level(text: str) -> int | None:
     """The level that a word of `log` names, None if it names none."""
-    if _NUMBER.fullmatch(text):
+    if is_number(text):
         number = atoi(text)
         return None if number == 64 else max(0, min(number, 63))  # 64 is "invalid", and one less stands for "more"
     if text.upper() == "DISABLE":
@@ -81,40 +75,6 @@ class _Queue(deque[_T]):
         item = super().popleft()
         self._spare = min(self._spare, len(self))
         return item
-
-
-@dataclass(frozen=True)
-class _Filter:
-    """A filter of a connection (docs/protocol/commands.md, 4.10)."""
-
-    header: str
-    value: str
-    positive: bool = field(init=False)
-    wanted: str = field(init=False)
-    pattern: re.Pattern[str] | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        signs = len(self.value) - len(self.value.lstrip("+- "))
-        last = self.value[:signs].replace(" ", "")[-1:]
-        object.__setattr__(self, "positive", last != "-")
-        object.__setattr__(self, "wanted", self.value[signs:])
-        object.__setattr__(self, "pattern", _pattern(self.value) if self.value.startswith("/") else None)
-
-    def matches(self, value: str) -> bool:
-        if self.value.startswith("/"):
-            return self.pattern is not None and self.pattern.search(value) is not None
-        return value.lower() == self.wanted.lower()
-
-
-def _pattern(text: str) -> re.Pattern[str] | None:
-    """`/expression/flags` as Python's regular expression, None if it is none."""
-    expression, slash, flags = text[1:].rpartition("/")
-    if not slash:
-        return None
-    try:
-        return re.compile(expression, (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0))
-    except re.error:
-        return None
 
 
 class _Gone:
@@ -161,7 +121,7 @@ class Listener:
         self.listening = False
         self.names: set[str] = set()
         self.subclasses: set[str] = set()
-        self.filters: list[_Filter] = []
+        self.filters = HeaderList()  # as the switch keeps them, so that names and values mean what they do there
         self.myevents = False
         self.log_level: int | None = None
         self.linger: int | None = None
@@ -353,18 +313,7 @@ class Listener:
         return event.subclass is None or event.subclass in self.subclasses
 
     def _filtered(self, event: SwitchEvent) -> bool:
-        """The switch's own loop: positive filters are alternatives, a negative one vetoes, without any all pass."""
-        if not self.filters:
-            return True
-        send = False
-        for filter in self.filters:
-            value = event.headers.get(filter.header)
-            if value is None or (send and filter.positive) or not filter.matches(value):
-                continue
-            if not filter.positive:
-                return False
-            send = True
-        return send
+        return passes(self.filters, event.headers.get)
 
     def _mine(self, event: SwitchEvent) -> bool:
         if not self.myevents:
@@ -512,19 +461,13 @@ class Listener:
             return "-ERR invalid syntax"
         if header.lower() == "delete":
             header, _, value = value.partition(" ")
-            self.filters = [
-                filter
-                for filter in self.filters
-                if header.lower() != "all"
-                and not (filter.header.lower() == header.lower() and value in ("", filter.value))
-            ]
+            self.filters = HeaderList(remaining(self.filters, header, value))
             return f"+OK filter deleted. [{header}][{value}]"
         if header.lower() == "add":
             header, blank, value = value.partition(" ")
             if not blank:
                 return f"+OK filter added. [{header}]=[(null)]"
-        if value:
-            self.filters.append(_Filter(header, value))
+        self.filters.add(header, value)
         return f"+OK filter added. [{header}]=[{value}]"
 
     def _resume(self, _line: str, _block: str, _headers: HeaderList) -> str:
@@ -559,7 +502,7 @@ class Listener:
                 self.session = session
                 session.listeners.append(self)
         self.myevents = self.listening = True
-        self.names |= set(_MYEVENTS.split())
+        self.names |= MY_EVENTS
         return "+OK Events Enabled"
 
     def _divert_events(self, line: str, _block: str, _headers: HeaderList) -> str:

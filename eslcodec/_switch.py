@@ -7,7 +7,6 @@ production.
 
 from __future__ import annotations
 
-import re
 import time
 import uuid as _uuid
 from collections import deque
@@ -17,6 +16,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
 from . import render
+from ._ctext import atoi, is_true, to_bytes, to_text
 from ._json import Field, joined
 from .enums import ChannelState, HangupCause
 from .events import Event
@@ -41,9 +41,6 @@ _ORIGINS: Final = {
     "switch_channel_perform_mark_answered": ("switch_channel.c", "3881"),
     "switch_core_session_reporting_state": ("switch_core_state_machine.c", "943"),
 }
-_XML_SPECIAL: Final = re.compile(r"[&<>\r\x80-\U0010ffff]")
-_XML_NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -160,9 +157,7 @@ def _xml(fields: Iterable[Field], body: bytes | None) -> bytes:
             lines.append(b"    <%b>%b</%b>\n" % (raw, text, raw))
     lines.append(b"  </headers>\n")
     if body:
-        escaped = _XML_SPECIAL.sub(lambda match: _XML_NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", _utf8(body))
-        indent = "  " if escaped.endswith("\n") else ""
-        lines.append(f"  <Content-Length>{len(body)}</Content-Length>\n  <body>{escaped}{indent}</body>\n".encode())
+        lines.append(render.xml_body(_utf8(body), len(body)).encode())
     return b"".join([*lines, b"</event>\n"])
 
 
@@ -769,26 +764,6 @@ def _running(switch: Switch, message: HeaderList) -> _Running:
         loops=atoi(message.get("loops") or "1"),
         extra=extra,
     )
-
-
-def to_bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def to_text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def atoi(text: str) -> int:
-    """A number as C reads it: blanks, a sign, digits, anything behind them; 0 if there is none."""
-    match = _INTEGER.match(text)
-    return int(match[1][:20]) if match else 0
-
-
-def is_true(text: str | None) -> bool:
-    if text is None:
-        return False
-    return text.lower() in ("yes", "on", "true", "t", "enabled", "active", "allow") or atoi(text) != 0
 
 
 def _cause(text: str | None) -> str:

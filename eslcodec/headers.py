@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, overload
 
+from ._ctext import atoi as atoi  # ESL.py asks for it here
+from ._ctext import to_bytes, to_text
 from ._json import Field, joined
 
 if TYPE_CHECKING:
@@ -25,19 +27,6 @@ for 4 000 items each time."""
 
 _ARRAY: Final = "ARRAY::"
 _ARRAYS: Final = re.compile(r"\A(?:ARRAY::)+")
-_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
-_DIGITS: Final = 19  # more make a number that is beyond every use of it, whatever they are
-
-
-def atoi(text: str) -> int:
-    """The number that a text begins with, read as C's `atoi` does; 0 if there is none.
-
-    Example:
-        >>> atoi(" -007x"), atoi("x")
-        (-7, 0)
-    """
-    match = _NUMBER.match(text)
-    return int(match[1] + (match[2][:_DIGITS] or "0")) if match else 0
 
 
 def _fold(name: str) -> bytes:
@@ -144,7 +133,7 @@ class HeaderList:
         if value is not None:
             return joined(value)
         if name == "_body" and self.body is not None:
-            return self.body.decode("utf-8", "surrogateescape")
+            return to_text(self.body)
         return default
 
     def first(self, name: str) -> str | list[str] | None:
@@ -213,7 +202,7 @@ class HeaderList:
 
     def _be_body(self, name: str, value: str) -> None:
         if name == "_body":
-            self.body = value.encode("utf-8", "surrogateescape")
+            self.body = to_bytes(value)
 
     def _extend(self, name: str, value: str, *, front: bool) -> None:
         if "[" in name:

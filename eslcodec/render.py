@@ -162,7 +162,16 @@ def _xml_body(body: bytes) -> str:
     illegal = _XML_ILLEGAL.search(text)
     if illegal is not None:
         raise InvalidCommand(f"the body has {illegal[0]!r} in it, which XML cannot carry")
-    length = len(text.encode())
+    return xml_body(text, len(text.encode()))
+
+
+def xml_body(text: str, length: int) -> str:
+    """The elements of a body as the switch writes them, with the length that it tells.
+
+    Example:
+        >>> xml_body("a < b", 5)
+        '  <Content-Length>5</Content-Length>\\n  <body>a &lt; b</body>\\n'
+    """
     escaped = _XML_SPECIAL.sub(lambda match: _XML_NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", text)
     indent = "  " if text.endswith("\n") else ""  # as the switch's writer; readers cut it off again
     return f"  <Content-Length>{length}</Content-Length>\n  <body>{escaped}{indent}</body>\n"

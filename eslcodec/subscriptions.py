@@ -6,12 +6,12 @@ new connection, and so that events which only the library needs can be told from
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import commands
 from ._ctext import quoted, word
+from ._filters import Filter, passes, remaining
 from .enums import LogLevel
 from .events import Event
 
@@ -123,13 +123,7 @@ class Subscriptions:
 
     def remove_filters(self, header: str, value: str | None) -> None:
         """`filter delete` was granted."""
-        if header.lower() == "all":
-            self.filters.clear()
-        self.filters[:] = [
-            (name, text)
-            for name, text in self.filters
-            if name.lower() != header.lower() or (value is not None and text != value)
-        ]
+        self.filters[:] = remaining(self.filters, header, value)
 
     def wants(self, name: str) -> bool:
         """Whether events of this name were asked for."""
@@ -157,15 +151,7 @@ class Subscriptions:
     def passes(self, event: Event) -> bool:
         """Whether the switch's filters, without those of our own, let an event through: one that matches is enough,
         a negative one that matches forbids it."""
-        passed = not self.filters
-        for header, wanted in self.filters:
-            value = event.get(header)
-            if value is None or not _matches(wanted, value):
-                continue
-            if is_negative(wanted):
-                return False
-            passed = True
-        return passed
+        return passes(self.filters, event.get)
 
     def commands(self) -> list[bytes]:
         """The commands that ask for the same on a new connection: filters first, so that nothing comes unfiltered."""
@@ -188,16 +174,4 @@ def is_negative(value: str) -> bool:
         >>> is_negative("-8f08a03a"), is_negative("+1555"), is_negative("/-/")
         (True, False, False)
     """
-    signs = value[: len(value) - len(value.lstrip(" +-"))]
-    return signs.replace(" ", "").endswith("-")
-
-
-def _matches(wanted: str, value: str) -> bool:
-    """A filter's value as the switch compares it: a `/regex/`, or equality ignoring case without leading signs."""
-    if not wanted.startswith("/"):
-        return wanted.lstrip(" +-").lower() == value.lower()
-    pattern, _, options = wanted[1:].rpartition("/")
-    try:
-        return re.search(pattern or wanted[1:], value, re.IGNORECASE if "i" in options else 0) is not None
-    except re.error:
-        return False
+    return Filter.of(value).negative

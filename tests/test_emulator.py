@@ -778,6 +778,13 @@ def test_a_deleted_filter_filters_no_more() -> None:
 def test_a_filter_without_a_value_filters_nothing() -> None:
     assert passing(["add A"], {}) == ["0"]
     assert passing(["A "], {}) == ["0"]
+    assert passing(["A 1", "B 2", "a "], {"A": "1"}, {"B": "2"}) == ["1"]  # an empty one deletes, as in a header
+
+
+def test_a_filter_that_is_an_array_compares_as_one() -> None:
+    assert passing(["A ARRAY::1|:2"], {"A": "ARRAY::1|:2"}, {"A": "1"}) == ["0"]
+    assert passing(["A ARRAY::1"], {"A": "1"}, {"A": "ARRAY::1"}) == ["0"]
+    assert passing(["A ARRAY::1|:2", "delete A ARRAY::1|:2"], {}) == ["0"]
 
 
 # myevents, log lines
