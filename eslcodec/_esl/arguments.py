@@ -1,4 +1,4 @@
-"""Arguments as SWIG takes them, and text as the official module has it: bytes are UTF-8 with surrogateescape."""
+"""Arguments as SWIG takes them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,6 @@ def as_int(value: Any) -> int:
     if not isinstance(value, int):
         raise TypeError(f"argument is {type(value).__name__}, expected int")
     return value
-
-
-def to_bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def to_text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
 
 
 def wrong_arguments(what: str) -> str:

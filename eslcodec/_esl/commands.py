@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from .._ctext import to_bytes
 from ..commands import _command as command_block
 from ..errors import InvalidCommand
 from . import settings
-from .arguments import to_bytes
 
 _RELOADS: Final = frozenset(
     f"{through}{verb} mod_event_socket".encode()

@@ -17,11 +17,10 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from .. import _fork
 from .._codec import Message, MessageDecoder
-from .._ctext import redacted
+from .._ctext import atoi, is_true_to_library, redacted, to_bytes, to_text
 from ..errors import IncompleteFrame, InvalidCommand, ProtocolError
-from ..headers import atoi
 from . import commands, settings
-from .arguments import as_int, as_text, to_bytes, to_text, wrong_arguments
+from .arguments import as_int, as_text, wrong_arguments
 from .event import ESLevent, is_valid, refused, server_disconnected
 from .frames import KINDS, JsonEvent, Notice, PlainEvent, ends_connection, is_reply, outer_list, respelled, type_read
 from .settings import DEBUG, ERROR, log
@@ -39,8 +38,6 @@ _PACKAGE: Final = __name__.partition("._esl.")[0]
 _DECODER: Final = (f"{_PACKAGE}._codec_py", f"{_PACKAGE}._core.")
 """What the names of the modules of the Python core begin with."""
 
-_TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
-"""True to the official library, in any case, as is a number that is not 0. The switch knows "t", too."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -620,7 +617,7 @@ def _flag(value: Any, before: int) -> int:
     text = as_text(value)
     if text is None:
         return before
-    return int(text.lower() in _TRUE or atoi(text) != 0)
+    return int(is_true_to_library(text))
 
 
 def _status(reply: ESLevent | None, sent: bool) -> int:

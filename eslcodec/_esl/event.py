@@ -11,11 +11,12 @@ from typing import Any, Final, TypeGuard, overload
 
 from .. import render
 from .._codec import HeaderReader, Message, quote
+from .._ctext import to_bytes, to_text
 from .._json import Field, joined
 from ..errors import InvalidCommand
 from ..headers import HeaderList
 from . import settings
-from .arguments import as_int, as_text, to_bytes, to_text, wrong_arguments
+from .arguments import as_int, as_text, wrong_arguments
 from .commands import with_event
 from .frames import (
     JsonEvent,

@@ -10,10 +10,10 @@ from typing import Final
 
 from .._codec import Message, parse_pairs, unquote
 from .._codec_py import split_array
+from .._ctext import to_bytes, to_text
 from .._json import Field
 from ..enums import EventName
 from ..headers import HeaderList
-from .arguments import to_bytes, to_text
 
 _TYPES: Final = {name.value.encode(): name.value for name in EventName if name.value != "CERT_RELOAD"}
 """What the official library knows: of the switch's names all but one."""

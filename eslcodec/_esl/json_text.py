@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from .._ctext import to_bytes, to_text
 from .._json import Field
 from ..headers import HeaderList
-from .arguments import to_bytes, to_text
 from .frames import is_event_name, type_of
 
 
