@@ -993,6 +993,11 @@ def test_what_only_python_takes_for_json_is_malformed(ESL, strict, text):
     assert_invalid(ESL.ESLevent("json", text))
 
 
+def test_number_of_any_length_is_left_out(ESL, strict):
+    event = ESL.ESLevent("json", f'{{"Event-Name": "DTMF", "N": {"9" * 5000}, "A": "1"}}')
+    assert (event.getType(), event.getHeader("N"), event.getHeader("A")) == ("DTMF", None, "1")
+
+
 # JSON events that have nothing special are not made into a list; what is read from them is the same
 
 JSON_NAMES = st.sampled_from(

@@ -8,23 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from .._ctext import to_bytes, to_text
-from .._json import Field
+from .._json import Field, number, reader
 from ..headers import HeaderList
 from .frames import is_event_name, type_of
-
-
-class _Members(list[tuple[str, Any]]):
-    """The members of a JSON object, in order, repeats kept."""
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
-
-
-_json_reader: Final = json.JSONDecoder(object_pairs_hook=_Members, strict=False, parse_constant=_no_number)
 
 
 def read_json(text: str) -> tuple[HeaderList, str | None] | None:
@@ -32,12 +21,10 @@ def read_json(text: str) -> tuple[HeaderList, str | None] | None:
 
     See docs/protocol/payloads.md, P4.2.
     """
-    members = _members_of(text)
     try:
-        fields = None if members is None else [_encodable(field) for field in _fields_of(members[0])]
-    except ValueError:  # an escaped surrogate without its partner
-        return None
-    if fields is None:
+        members, _ = reader(_left_out)(text.lstrip(" \t\r\n"))
+        fields = [_encodable(field) for field in _fields_of(members)]
+    except (ValueError, RecursionError):  # an escaped surrogate without its partner, too
         return None
     headers = HeaderList()
     type_ = None
@@ -55,17 +42,14 @@ def read_json(text: str) -> tuple[HeaderList, str | None] | None:
     return headers, type_
 
 
-def _members_of(text: str) -> tuple[Any] | None:
-    """What the text stands for, in a tuple; None if it is no JSON."""
-    try:
-        return (_json_reader.raw_decode(text.lstrip(" \t\r\n"))[0],)
-    except (ValueError, RecursionError):
-        return None
+def _left_out(text: str) -> None:
+    """What a number stands for."""
+    number(text)
 
 
 def _fields_of(members: Any) -> Iterator[Field]:
-    """The members as texts and lists of texts. What else is there is left out, but for its name."""
-    for name, value in members if isinstance(members, _Members) else ():
+    """The members as texts and lists of texts. What else is there is left out, except for its name."""
+    for name, value in members if type(members) is tuple else ():
         if isinstance(value, str):
             yield name, value
         else:
