@@ -20,13 +20,13 @@ not; with `ESL.strict = True` it does as the official one:
 | `setPriority(n)` | accepted | TypeError |
 | `addBody` called again | adds to the body | replaces it |
 | `serialize("xml")` | the XML of the switch (docs/protocol/payloads.md, P4.3) | plain |
-| `unshiftHeader` | the item first, a new header before all others | appends it, a new `ARRAY::` behind all others |
+| `unshiftHeader` | the item first, a new header before all others | appends it, a new `ARRAY::` after all others |
 | `ESLevent("DTMF", "")` | as without the empty text | an invalid event |
 | the fd of `ESLconnection(fd)` | duplicated; yours is yours to close | taken over |
 | a value that would become another header or command | refused | sent |
 | None as an argument of `filter`, `events` | refused | sent as `(null)` |
-| line ends behind an argument | dropped | sent |
-| an event's own Content-Length | sent once, the body's | sent, and the body's behind it |
+| line ends after an argument | dropped | sent |
+| an event's own Content-Length | sent once, the body's | sent, and the body's after it |
 | more than the switch reads as one command | refused | sent; it takes the rest for another command |
 
 Refused: nothing is sent, the logger `eslcodec` has a warning, and what is returned is an event with the Reply-Text
@@ -43,7 +43,7 @@ In both modes this is otherwise than in the official module:
 | a line without a colon | skipped | takes the next line, or the rest, into its name | it would forge headers |
 | a line with several colons | cut at its first `: ` | at its first `:` | names with a colon are sent raw |
 | TABs before a value of an event | dropped | kept | as everywhere here |
-| `%` without two hexadecimal digits behind it | stays | decoded by `scanf` | it would change values |
+| `%` without two hexadecimal digits after it | stays | decoded by `scanf` | it would change values |
 | NUL in a header or a body | a character | ends the value, the block or the body | nothing may be lost |
 | a Content-Length that is no number, or two that differ | ends the connection | read in part | it would forge frames |
 | a JSON or XML event without Content-Length | ends the connection | its text is read as frames | no switch sends it |

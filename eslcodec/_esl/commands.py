@@ -25,7 +25,7 @@ _BREAKERS: Final = re.compile("[\n\r\0]")
 
 
 def line_of(what: str, text: str) -> str:
-    """Text that stays on its line: line ends behind it are dropped, they would end the command too early."""
+    """Text that stays on its line: line ends after it are dropped: they would end the command too early."""
     if settings.strict:
         return text
     line = text.rstrip("\r\n")
@@ -56,6 +56,7 @@ def block(line: str, headers: Iterable[str] = (), body: bytes = b"", end: str = 
 
 
 def api(command: str, argument: str | None) -> bytes:
+    """An API command. Without an argument the blank before it stays, as the official module sends it."""
     return block(f"api {line_of('the command', command)} {line_of('the argument', argument or '')}", end="")
 
 

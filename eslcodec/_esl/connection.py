@@ -59,9 +59,9 @@ class ESLconnection:
     `ESLconnection(host, port, password)` and `ESLconnection(host, port, user, password)` log in; `ESLconnection(fd)` is
     a call that came in on this socket. Whether that worked is what `connected()` says.
 
-    One thread may wait in `recvEvent` while others `send`; whoever waits for a reply waits for `recvEvent` to return.
-    `disconnect` ends every wait. Nothing is read while nobody waits, and nothing watches over that: a program that
-    subscribes and then does not read is killed by the switch, which holds up all its other connections meanwhile.
+    One thread may wait in `recvEvent` while others `send`; a call that waits for a reply first waits for `recvEvent` to
+    return. `disconnect` ends every wait. Nothing is read while nobody waits, and nothing watches over that: a program
+    that subscribes and then does not read is killed by the switch, which holds up all its other connections meanwhile.
 
     An exception that a signal handler, a timeout of gevent or another thread raises into a call costs that call only:
     its reply is dropped when it comes. Where it cannot be told what was sent or read, the connection ends.
@@ -195,7 +195,7 @@ class ESLconnection:
         return ESLevent._of_frame(self._info)
 
     def disconnect(self) -> int:
-        """Close the connection; whoever waits on it returns. 0, or 1 if there never was a socket."""
+        """Close the connection; every call that waits on it returns. 0, or 1 if there never was a socket."""
         self._connected = 0
         sock = self._socket
         if sock is not None:
@@ -252,14 +252,14 @@ class ESLconnection:
         return self._asked and self._decoder.consumed != self._seen
 
     def _end(self, why: str) -> None:
-        """End the connection for whoever uses it. Closing is for later."""
+        """End the connection for all threads. The socket is closed later."""
         self._fail(why)
         sock = self._socket
         if sock is not None:
             _shut_down(sock)
 
     def _leave(self) -> None:
-        """In a child process: the connection is the parent's, and so is whoever held a lock."""
+        """In a child process: the connection and the threads that held its locks are the parent's (see `_fork`)."""
         sock, self._socket, self._connected = self._socket, None, 0
         self._renew_locks()
         if sock is not None:
@@ -367,7 +367,7 @@ class ESLconnection:
         return frame
 
     def _read_on(self, ms: int | None) -> Message | None:
-        """`_read`, but for the reply to a command that was interrupted."""
+        """`_read`, except the reply to a command that was interrupted, which is dropped."""
         if not self._asked:
             return self._read(ms)
         if self._has_lost_a_frame():
@@ -534,9 +534,8 @@ class ESLconnection:
             return server_disconnected()
         whole = frame.frame
         if (type(frame) is PlainEvent or type(frame) is JsonEvent) and 0 < whole.find(b"\n\n") < len(whole) - 2:
-            event = ESLevent.__new__(
-                ESLevent
-            )  # as in `_received`: something is behind a blank line, so it has a payload
+            # as in `_received`: something follows a blank line, so it has a payload
+            event = ESLevent.__new__(ESLevent)
             event._frame = frame
             return event
         return ESLevent._received(frame)

@@ -41,7 +41,7 @@ _LOCK = threading.RLock()
 
 
 def _renew_lock() -> None:
-    """In a child process: whoever held it when it was forked is not there."""
+    """In a child process: the thread that held it at the fork does not exist there."""
     global _LOCK
     _LOCK = threading.RLock()
 
@@ -160,7 +160,7 @@ class ESLevent(HeaderReader):
 
     # What was received becomes a list when it is changed, or cannot be answered from its bytes
 
-    def _settle(self) -> list[str]:
+    def _make_index(self) -> list[str]:
         """Make the index of all headers, and the list if there must be one. The names, in order."""
         with _LOCK:
             frame = self._frame
@@ -181,12 +181,12 @@ class ESLevent(HeaderReader):
         with _LOCK:
             frame = self._frame
             if frame is not None:
-                self._list, self._type = self._read(frame)
+                self._list, self._type = self._list_of(frame)
                 self._frame = None
                 self._index = None
             return self._list
 
-    def _read(self, frame: Message) -> tuple[HeaderList, str]:
+    def _list_of(self, frame: Message) -> tuple[HeaderList, str]:
         """The list and the type: of the event in the frame, else of the frame itself."""
         if not self._outer and isinstance(frame, PlainEvent):
             headers, type_ = plain_event(frame)
@@ -215,7 +215,7 @@ class ESLevent(HeaderReader):
         if frame is not None and self._index is None:
             if idx < 0 and not self._outer and frame._lone(name) is None:
                 return self.getBody() if name == "_body" else None
-            self._settle()
+            self._make_index()
             frame = self._frame
         if frame is not None:  # its headers mean what they say
             value = self._seen_in(frame, name)
@@ -254,7 +254,7 @@ class ESLevent(HeaderReader):
         """The body as text, None if there is none."""
         frame = self._frame
         if isinstance(frame, JsonEvent) and self._index is None:
-            self._settle()  # whether it can be read
+            self._make_index()  # whether it can be read
             frame = self._frame
         body = None if frame is None else frame.payload if self._outer else frame.body
         if frame is None or (body is None and ("_body" in frame or b"_body[" in frame.frame)):
@@ -277,7 +277,7 @@ class ESLevent(HeaderReader):
             return "SOCKET_DATA"
         name = frame._lone("Event-Name")
         if name is False:
-            self._settle()
+            self._make_index()
             name = frame.get("Event-Name")
             if name is not None and is_array(name):
                 self._headers()  # which knows whether that is the text or an array of JSON
@@ -287,7 +287,7 @@ class ESLevent(HeaderReader):
 
     def firstHeader(self) -> str | None:
         """The name of the first header, None if there is none; `nextHeader` goes on from here."""
-        return self._rewind(self._settle() if self._index is None else self._order)
+        return self._rewind(self._make_index() if self._index is None else self._order)
 
     def serialize(self, format: str | None = None) -> str:
         """The event as text (docs/protocol/esl-module.md, A3.3, A3.4).
@@ -329,7 +329,7 @@ class ESLevent(HeaderReader):
         """All headers, as they are and as text, and the body; None if the event is invalid."""
         with _LOCK:
             if self._frame is not None and self._index is None:
-                self._settle()
+                self._make_index()
             frame, headers = self._frame, self._list
             fields: list[Field]
             if frame is not None:
@@ -348,7 +348,7 @@ class ESLevent(HeaderReader):
     # Changing
 
     def addHeader(self, name: str | None, value: str | None, /) -> bool:
-        """Add a header behind the others: `ARRAY::a|:b` and `name[i]` make arrays, "" deletes the name's.
+        """Add a header after the others: `ARRAY::a|:b` and `name[i]` make arrays, "" deletes the name's.
 
         See docs/protocol/headers.md, P6.
 
@@ -361,7 +361,7 @@ class ESLevent(HeaderReader):
         return self._edit(HeaderList.push, name, value)
 
     def unshiftHeader(self, name: str | None, value: str | None, /) -> bool:
-        """Put an item before the others of a header; False as for `addHeader`. `ESL.strict`: behind them.
+        """Put an item before the others of a header; False as for `addHeader`. `ESL.strict`: after them.
 
         A new header comes before all others.
         """

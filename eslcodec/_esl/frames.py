@@ -22,18 +22,26 @@ _PREFIX: Final = len("SWITCH_EVENT_")
 
 
 class PlainEvent(Message):
+    """An event in the plain format."""
+
     __slots__ = ()
 
 
 class JsonEvent(Message):
+    """An event in JSON."""
+
     __slots__ = ()
 
 
 class Reply(Message):
+    """The reply to a command, or an API command's output."""
+
     __slots__ = ()
 
 
 class Notice(Message):
+    """A disconnect notice."""
+
     __slots__ = ()
 
 
@@ -122,7 +130,7 @@ def _receive(headers: HeaderList, name: str, value: str) -> None:
 
 
 def copied(headers: HeaderList, body: bytes | None) -> HeaderList:
-    """A copy, as the official module hands out what was received: each item pushed anew.
+    """A copy, as the official module hands out what was received: each item pushed again.
 
     See docs/protocol/esl-module.md, A3.2.
     """
@@ -202,7 +210,7 @@ def frame_pairs(frame: Message) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=128)
 def _aliases(names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Names that stand for an earlier one but for ASCII case, with that one. Events of one kind have the same names."""
+    """Names that differ from an earlier one in ASCII case only, with that one. Events of one kind repeat them."""
     seen: dict[bytes, str] = {}
     pairs = [(name, seen.setdefault(to_bytes(name).lower(), name)) for name in names]
     return [(name, first) for name, first in pairs if name != first]

@@ -1,7 +1,8 @@
 """JSON as the official module reads and writes it (docs/protocol/payloads.md, P4.2).
 
-It is not read as in `_json.py`: a number or an object as a value is left out here and text there, an escaped surrogate
-without its partner makes the whole malformed here and is U+FFFD there, of several bodies the last counts.
+Read by the standard library's reader, as in `_json.py`, but another meaning is made of it: here a number or an object
+as a value is left out, an escaped surrogate without its partner makes the whole malformed, and the last of several
+bodies counts.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def read_json(text: str) -> tuple[HeaderList, str | None] | None:
 
 
 def _left_out(text: str) -> None:
-    """What a number stands for."""
+    """What a number stands for: nothing."""
     number(text)
 
 
@@ -57,6 +58,7 @@ def _fields_of(members: Any) -> Iterator[Field]:
 
 
 def _encodable(field: Field) -> Field:
+    """The field, if all of it can be bytes; else a ValueError."""
     name, value = field
     for text in (name, value) if isinstance(value, str) else (name, *value):
         if not text.isascii():
@@ -69,6 +71,7 @@ def _json_string(text: str) -> str:
 
 
 def json_of(fields: list[Field], body: bytes | None) -> str:
+    """An event as JSON, laid out as the official module does it."""
     members = [
         f"\t{_json_string(name)}:\t"
         + (_json_string(value) if isinstance(value, str) else f"[{', '.join(map(_json_string, value))}]")

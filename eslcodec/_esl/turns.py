@@ -11,8 +11,8 @@ class Turns:
     """A lock whose waiters come in turn, and that costs next to nothing while there are none.
 
     A thread that calls `recvEvent` in a loop would overtake the others for ever. Who has the turn is the mark that is
-    in a dict, put there and taken away by operations that no other thread and no signal can divide: whoever is
-    interrupted, at any point, gives up what has its mark with `abandon`.
+    in a dict, put there and taken away by operations that no other thread and no signal can divide: a call
+    that is interrupted, at any point, gives up what has its mark with `abandon`.
     """
 
     def __init__(self) -> None:
