@@ -10,8 +10,8 @@ from typing import Any
 
 from _common import BETWEEN_RECORDS, PYTHON, C, choose, draw, main, support, texts
 from esl_model import Model, fold
-from esl_support import decoder_of, names_of, seen
-from test_esl_event import FIRST, apply, framed
+from esl_support import FIRST, decoder_of, framed, names_of, seen
+from test_esl_received import apply
 
 MODULES = [support.part(package, "ESL") for package in (C, PYTHON)]
 MODES = ("default", "strict")
