@@ -1414,7 +1414,7 @@ cdef class Memo:
 
     @cython.critical_section
     cdef object lone_json(self, JsonPayload payload, str name):
-        """What `Message._lone` says of a payload that `read_json` has read and that is flat."""
+        """What `lone` says of a payload that `read_json` has read and that is flat."""
         return self.of_json.lone(payload, name)
 
     @cython.critical_section
@@ -2100,7 +2100,7 @@ cdef class JsonPayload:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
 
-    # What the drop-in for the official module asks (`Message._lone`, `Message._survey`)
+    # What the drop-in for the official module asks (`lone`, `survey`)
 
     cdef inline Py_ssize_t members_count(self) noexcept:
         return self.count if self.spans == NULL else self.span_count
@@ -2152,7 +2152,7 @@ cdef class JsonPayload:
         return True
 
     cdef object lone(self, const char *name, Py_ssize_t size):
-        """What `Message._lone` says of a payload that is flat."""
+        """What `lone` says of a payload that is flat."""
         cdef Py_ssize_t i, found = -1
         cdef Token token
         for i in range(self.members_count()):
@@ -2170,7 +2170,7 @@ cdef class JsonPayload:
         return False if value.startswith("ARRAY::") else value
 
     cdef object survey(self):
-        """What `Message._survey` says of a payload that is flat."""
+        """What `survey` says of a payload that is flat."""
         cdef Py_ssize_t i, count = self.members_count()
         cdef Token token
         cdef bint arrays = False
@@ -4693,93 +4693,6 @@ cdef class Message:
 
     __reversed__ = None
 
-    def _lone(self, name):
-        """See eslcodec._codec_py.Message._lone."""
-        return self.lone(name)
-
-    @cython.critical_section
-    cdef object lone(self, object name):
-        cdef bytes frame = self.frame_
-        cdef const char *p = PyBytes_AS_STRING(frame)
-        cdef const char *folded = NULL
-        cdef const char *hit
-        cdef const char *stop
-        cdef Py_ssize_t begin, size
-        if self.format not in (PLAIN, JSON) or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
-            return False
-        cdef const char *wanted = <const char *>PyUnicode_DATA(name)
-        cdef JsonPayload payload
-        size = PyUnicode_GET_LENGTH(name)
-        if size == 0 or has_any(wanted, size, b":[\n", 3):
-            return False
-        if self.format == JSON:
-            payload = self.json()
-            if not payload.is_flat():
-                return False
-            if payload.spans != NULL and payload.distinct and type(name) is str:
-                return self.memo.lone_json(payload, name)
-            return payload.lone(wanted, size)
-        begin = self.find_head()
-        cdef const char *end = p + self.head_stop
-        if self.head_stop < begin:
-            return None
-        if memchr(p + begin, c"[", end - p - begin) != NULL:
-            return False
-        hit = find_name(p + begin - 1, end, wanted, size, &folded)
-        if hit == NULL:
-            if folded == NULL:
-                return None
-            hit = folded
-        elif folded != NULL:
-            return False
-        folded = NULL
-        if find_name(hit + 1, end, wanted, size, &folded) != NULL or folded != NULL:
-            return False
-        hit += size + 2
-        stop = line_end(hit, end)
-        if stop > hit and (stop - 1)[0] == c"\r":
-            stop -= 1
-        if stop - hit < 2 or hit[0] != c" " or hit[1] == c" " or hit[1] == c"\t":
-            return False
-        cdef str value = value_text(hit + 1, stop - hit - 1)
-        return False if value.startswith("ARRAY::") else value
-
-    @cython.critical_section
-    def _survey(self):
-        """See eslcodec._codec_py.Message._survey."""
-        cdef bytes frame = self.frame_
-        cdef const char *p = PyBytes_AS_STRING(frame)
-        cdef const char *colon
-        cdef const char *stop
-        cdef Py_ssize_t lines = 0
-        cdef bint arrays = False
-        cdef str text
-        cdef JsonPayload payload
-        if self.format == JSON:
-            payload = self.json()
-            return payload.survey() if payload.is_flat() else None
-        if self.format != PLAIN:
-            return None
-        cdef const char *end = p + self.split
-        p += self.find_head()
-        if self.head_stop > self.split:
-            end += self.head_stop - self.split
-        if p < end and memchr(p, c"[", end - p) != NULL:
-            return None
-        while p < end:
-            stop = line_end(p, end)
-            colon = <const char *>memchr(p, c":", stop - p)
-            if colon == NULL or stop - colon < 3 or colon[1] != c" " or colon[2] in (c" ", c"\t", c"\r"):
-                return None
-            if (colon[2] == c"A" or colon[2] == c"%") and is_array(colon + 2, stop - colon - 2):
-                arrays = True
-                text = <str>value_text(colon + 2, stop - colon - 2)
-                if "|:" not in text or text.startswith(("ARRAY::|:", "ARRAY::ARRAY::")):
-                    return None
-            lines += 1
-            p = stop + 1
-        return lines, arrays
-
     @cython.critical_section
     def select(self, *names, errors="surrogateescape"):
         """See eslcodec._codec_py.Message.select."""
@@ -5053,6 +4966,99 @@ cdef bint walk_lines(
 cdef object MINUS_ONE = -1
 
 
+# What a reader with look-up rules of its own asks: the drop-in for the official module
+
+
+def lone(Message message not None, name):
+    """See eslcodec._codec_py.lone."""
+    return lone_value(message, name)
+
+
+@cython.critical_section
+cdef object lone_value(Message message, object name):
+    cdef bytes frame = message.frame_
+    cdef const char *p = PyBytes_AS_STRING(frame)
+    cdef const char *folded = NULL
+    cdef const char *hit
+    cdef const char *stop
+    cdef Py_ssize_t begin, size
+    if message.format not in (PLAIN, JSON) or not isinstance(name, str) or not PyUnicode_IS_COMPACT_ASCII(name):
+        return False
+    cdef const char *wanted = <const char *>PyUnicode_DATA(name)
+    cdef JsonPayload payload
+    size = PyUnicode_GET_LENGTH(name)
+    if size == 0 or has_any(wanted, size, b":[\n", 3):
+        return False
+    if message.format == JSON:
+        payload = message.json()
+        if not payload.is_flat():
+            return False
+        if payload.spans != NULL and payload.distinct and type(name) is str:
+            return message.memo.lone_json(payload, name)
+        return payload.lone(wanted, size)
+    begin = message.find_head()
+    cdef const char *end = p + message.head_stop
+    if message.head_stop < begin:
+        return None
+    if memchr(p + begin, c"[", end - p - begin) != NULL:
+        return False
+    hit = find_name(p + begin - 1, end, wanted, size, &folded)
+    if hit == NULL:
+        if folded == NULL:
+            return None
+        hit = folded
+    elif folded != NULL:
+        return False
+    folded = NULL
+    if find_name(hit + 1, end, wanted, size, &folded) != NULL or folded != NULL:
+        return False
+    hit += size + 2
+    stop = line_end(hit, end)
+    if stop > hit and (stop - 1)[0] == c"\r":
+        stop -= 1
+    if stop - hit < 2 or hit[0] != c" " or hit[1] == c" " or hit[1] == c"\t":
+        return False
+    cdef str value = value_text(hit + 1, stop - hit - 1)
+    return False if value.startswith("ARRAY::") else value
+
+
+@cython.critical_section
+def survey(Message message not None):
+    """See eslcodec._codec_py.survey."""
+    cdef bytes frame = message.frame_
+    cdef const char *p = PyBytes_AS_STRING(frame)
+    cdef const char *colon
+    cdef const char *stop
+    cdef Py_ssize_t lines = 0
+    cdef bint arrays = False
+    cdef str text
+    cdef JsonPayload payload
+    if message.format == JSON:
+        payload = message.json()
+        return payload.survey() if payload.is_flat() else None
+    if message.format != PLAIN:
+        return None
+    cdef const char *end = p + message.split
+    p += message.find_head()
+    if message.head_stop > message.split:
+        end += message.head_stop - message.split
+    if p < end and memchr(p, c"[", end - p) != NULL:
+        return None
+    while p < end:
+        stop = line_end(p, end)
+        colon = <const char *>memchr(p, c":", stop - p)
+        if colon == NULL or stop - colon < 3 or colon[1] != c" " or colon[2] in (c" ", c"\t", c"\r"):
+            return None
+        if (colon[2] == c"A" or colon[2] == c"%") and is_array(colon + 2, stop - colon - 2):
+            arrays = True
+            text = <str>value_text(colon + 2, stop - colon - 2)
+            if "|:" not in text or text.startswith(("ARRAY::|:", "ARRAY::ARRAY::")):
+                return None
+        lines += 1
+        p = stop + 1
+    return lines, arrays
+
+
 cdef class HeaderReader:
     """See eslcodec._codec_py.HeaderReader."""
 
@@ -5077,7 +5083,7 @@ cdef class HeaderReader:
                     if found is not None:
                         return found
             elif frame is not None:
-                found = frame.lone(name)
+                found = lone_value(frame, name)
                 if found is not False and found is not None:
                     return found
         return self._find(name, idx)

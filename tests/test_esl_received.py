@@ -12,7 +12,7 @@ from esl_support import FIRST, framed, names_of, received, saying, strictly, wir
 from hypothesis import given
 from hypothesis import strategies as st
 from sizes import FULL
-from support import DATA, examples, part
+from support import DATA, examples, lone, part, survey
 
 # Against a list of headers (esl_model.py)
 
@@ -294,8 +294,8 @@ def test_any_json_is_looked_up_as_in_a_list(both, payload, asked):
         )
     assert shown[0] == shown[1]
     ours, theirs = (package.Event.from_payload(data, "json") for package in both)
-    assert [ours._lone(name) for name in asked] == [theirs._lone(name) for name in asked]
-    assert ours._survey() == theirs._survey()
+    assert [lone(ours, name) for name in asked] == [lone(theirs, name) for name in asked]
+    assert survey(ours) == survey(theirs)
 
 
 @pytest.mark.parametrize("format", ["json", "plain"])

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeGuard, overload
 
 from .. import render
-from .._codec import HeaderReader, Message, quote
+from .._codec import HeaderReader, Message, lone, quote
 from .._ctext import to_bytes, to_text
 from .._json import Field, joined
 from ..errors import InvalidCommand
@@ -213,7 +213,7 @@ class ESLevent(HeaderReader):
             return None
         frame = self._frame
         if frame is not None and self._index is None:
-            if idx < 0 and not self._outer and frame._lone(name) is None:
+            if idx < 0 and not self._outer and lone(frame, name) is None:
                 return self.getBody() if name == "_body" else None
             self._make_index()
             frame = self._frame
@@ -275,7 +275,7 @@ class ESLevent(HeaderReader):
     def _type_in(self, frame: Message) -> str | None:
         if self._outer:
             return "SOCKET_DATA"
-        name = frame._lone("Event-Name")
+        name = lone(frame, "Event-Name")
         if name is False:
             self._make_index()
             name = frame.get("Event-Name")

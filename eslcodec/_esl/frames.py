@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from .._codec import Message, parse_pairs, unquote
+from .._codec import Message, parse_pairs, survey, unquote
 from .._codec_py import split_array
 from .._ctext import to_bytes, to_text
 from .._json import Field
@@ -164,7 +164,7 @@ def simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
     empty one or another array, or of a name that repeats in any case, several Event-Name, and a header `_body`. In JSON
     also what is neither a text nor an array of texts, and more than one body.
     """
-    found = event._survey()
+    found = survey(event)
     if found is None:
         return None
     lines, arrays = found
