@@ -67,11 +67,11 @@ from types import ModuleType
 from typing import Final
 
 from ._esl import settings
-from ._esl.connection import MAX_BODY_BYTES as MAX_BODY_BYTES
-from ._esl.connection import MAX_QUEUED_BYTES as MAX_QUEUED_BYTES
-from ._esl.connection import MAX_QUEUED_FRAMES as MAX_QUEUED_FRAMES
 from ._esl.connection import ESLconnection
 from ._esl.event import ESLevent
+from ._esl.link import MAX_BODY_BYTES as MAX_BODY_BYTES
+from ._esl.link import MAX_QUEUED_BYTES as MAX_QUEUED_BYTES
+from ._esl.link import MAX_QUEUED_FRAMES as MAX_QUEUED_FRAMES
 from ._esl.settings import eslSetLogLevel
 
 __all__ = ["ESLconnection", "ESLevent", "eslSetLogLevel"]

@@ -32,7 +32,7 @@ def room(ESL: Any, name: str) -> Any:
 def decoder_of(ESL: Any) -> Any:
     """A decoder as a connection of the module has it."""
     frames = room(ESL, "frames")
-    return room(ESL, "connection").MessageDecoder(frames.KINDS, frames.Message)
+    return room(ESL, "link").MessageDecoder(frames.KINDS, frames.Message)
 
 
 # The other end

@@ -237,7 +237,7 @@ def test_reset_is_an_end(ESL, strict):
 
 def test_frames_that_wait_while_no_reply_comes_are_bounded(esl, ESL, strict, wire_of, monkeypatch):
     for bound, returned in ((3 * len(DTMF), OK_SEEN), (3 * len(DTMF) - 1, None)):
-        monkeypatch.setattr(part(esl, "_esl.connection"), "MAX_QUEUED_BYTES", bound)
+        monkeypatch.setattr(part(esl, "_esl.link"), "MAX_QUEUED_BYTES", bound)
         con = wire_of(DTMF * 3, COMMAND_REPLY, DTMF * 3, COMMAND_REPLY).con
         assert seen(con.sendRecv("x")) == returned
         if returned is None:
@@ -304,7 +304,7 @@ def test_who_waits_for_a_reply_is_not_overtaken_by_a_reader_that_never_stops(ESL
 
 
 def test_events_that_wait_for_a_reply_that_never_comes_are_bounded(esl, ESL, strict, wire_of, monkeypatch):
-    monkeypatch.setattr(part(esl, "_esl.connection"), "MAX_QUEUED_BYTES", 3 * len(DTMF))
+    monkeypatch.setattr(part(esl, "_esl.link"), "MAX_QUEUED_BYTES", 3 * len(DTMF))
     wire = wire_of(DTMF * 3, COMMAND_REPLY, DTMF * 4)
     assert seen(wire.con.sendRecv("x")) == OK_SEEN
     assert [seen(wire.con.recvEvent()) for _ in range(3)] == [DTMF_SEEN] * 3

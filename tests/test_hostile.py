@@ -358,7 +358,7 @@ def test_the_official_module_waits_until_another_thread_ends_it(esl, act):
 def test_the_official_module_keeps_so_many_frames_while_it_waits(esl, monkeypatch):
     """The smallest frames take more memory than their bytes."""
     ESL = part(esl, "ESL")
-    monkeypatch.setattr(part(esl, "_esl.connection"), "MAX_QUEUED_FRAMES", 1000)
+    monkeypatch.setattr(part(esl, "_esl.link"), "MAX_QUEUED_FRAMES", 1000)
     with Hostile(*LOGIN, hear, TINY * 1000 + OK, hear, TINY * 1001 + OK, stay) as peer:
         con = ESL.ESLconnection(HOST, str(peer.port), "secret")
         assert con.sendRecv("x").getHeader("Reply-Text") == "+OK"
@@ -625,7 +625,7 @@ def test_the_official_module_logs_no_password_at_its_last_level(esl, capfd, monk
         con.api("status")
         con.disconnect()
     out, err = capfd.readouterr()
-    assert "] connection.py:" in err
+    assert "] link.py:" in err
     assert SECRET not in shown + out + err
 
 

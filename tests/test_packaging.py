@@ -136,7 +136,7 @@ ORDER = [
     {"_esl.settings"},
     {"_esl.frames"},
     {"_esl.json_text", "_esl.commands", "_esl.turns"},
-    {"_esl.event"},
+    {"_esl.event", "_esl.link"},
     {"_esl.connection"},
     {"emulator", "ESL", "adapters"},
     {"pytest_plugin", "cli"},
