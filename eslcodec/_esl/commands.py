@@ -24,7 +24,7 @@ _RELOADS: Final = frozenset(
 _BREAKERS: Final = re.compile("[\n\r\0]")
 
 
-def line_of(what: str, text: str) -> str:
+def check_line(what: str, text: str) -> str:
     """Text that stays on its line: line ends after it are dropped: they would end the command too early."""
     if settings.strict:
         return text
@@ -34,10 +34,10 @@ def line_of(what: str, text: str) -> str:
     return line
 
 
-def _named(what: str, text: str | None) -> str:
+def _check_named(what: str, text: str | None) -> str:
     """Text that must be there. The official library prints NULL as C does."""
     if text is not None:
-        return line_of(what, text)
+        return check_line(what, text)
     if not settings.strict:
         raise InvalidCommand(f"{what} is None")
     return "(null)"
@@ -57,34 +57,34 @@ def block(line: str, headers: Iterable[str] = (), body: bytes = b"", end: str = 
 
 def api(command: str, argument: str | None) -> bytes:
     """An API command. Without an argument the blank before it stays, as the official module sends it."""
-    return block(f"api {line_of('the command', command)} {line_of('the argument', argument or '')}", end="")
+    return block(f"api {check_line('the command', command)} {check_line('the argument', argument or '')}", end="")
 
 
 def bgapi(command: str, argument: str | None, job: str | None) -> bytes:
-    tail = "" if argument is None else f" {line_of('the argument', argument)}"
-    headers = [] if job is None else [f"Job-UUID: {line_of('the Job-UUID', job)}"]
-    return block(f"bgapi {line_of('the command', command)}{tail}", headers, end="")
+    tail = "" if argument is None else f" {check_line('the argument', argument)}"
+    headers = [] if job is None else [f"Job-UUID: {check_line('the Job-UUID', job)}"]
+    return block(f"bgapi {check_line('the command', command)}{tail}", headers, end="")
 
 
 def filter_(header: str | None, value: str | None) -> bytes:
-    return block(f"filter {_named('the header', header)} {_named('the value', value)}")
+    return block(f"filter {_check_named('the header', header)} {_check_named('the value', value)}")
 
 
 def subscription(format: str, names: str | None) -> bytes:
     known = format if format in ("json", "xml") else "plain"
-    return block(f"event {known} {_named('the value', names)}")
+    return block(f"event {known} {_check_named('the value', names)}")
 
 
 def message_line(uuid: str | None) -> str:
-    return "sendmsg" if uuid is None else f"sendmsg {line_of('the uuid', uuid)}"
+    return "sendmsg" if uuid is None else f"sendmsg {check_line('the uuid', uuid)}"
 
 
 def execution(app: str | None, arg: str | None, uuid: str | None, flags: Iterable[str]) -> bytes:
     headers = ["call-command: execute"]
     if app is not None:
-        headers.append(f"execute-app-name: {line_of('the application', app)}")
+        headers.append(f"execute-app-name: {check_line('the application', app)}")
     if arg is not None:
-        headers.append(f"execute-app-arg: {line_of('the argument', arg)}")
+        headers.append(f"execute-app-arg: {check_line('the argument', arg)}")
     return block(message_line(uuid), [*headers, *flags])
 
 

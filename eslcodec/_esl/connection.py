@@ -11,8 +11,8 @@ from .._ctext import atoi, is_true_to_library
 from ..errors import InvalidCommand, ProtocolError
 from . import commands, settings
 from .arguments import as_int, as_text, wrong_arguments
-from .event import ESLevent, is_valid, refused, server_disconnected
-from .frames import JsonEvent, PlainEvent, outer_list, type_read
+from .event import ESLevent, is_valid, make_disconnected, refuse
+from .frames import JsonEvent, PlainEvent, read_outer, read_type
 from .link import Link, shut_down
 from .settings import DEBUG, ERROR, log
 
@@ -20,11 +20,11 @@ _P = ParamSpec("_P")
 
 
 def _firing(event: ESLevent) -> bytes:
-    return event._in_command(f"sendevent {event.getType()}")
+    return event._to_command(f"sendevent {event.getType()}")
 
 
 def _message(event: ESLevent, uuid: str | None) -> bytes:
-    return event._in_command(commands.message_line(uuid))
+    return event._to_command(commands.message_line(uuid))
 
 
 class ESLconnection(Link):
@@ -88,22 +88,22 @@ class ESLconnection(Link):
         *users, password = names
         user = users[0] if users else None
         try:
-            secret = "(null)" if password is None else commands.line_of("the password", password)
-            login = f"userauth {commands.line_of('the user', user)}:{secret}" if user else f"auth {secret}"
+            secret = "(null)" if password is None else commands.check_line("the password", password)
+            login = f"userauth {commands.check_line('the user', user)}:{secret}" if user else f"auth {secret}"
             block = commands.block(login, end="")
         except InvalidCommand as error:
-            refused(error)
+            refuse(error)
             return
         if self._connect(host, port):
             self._in_turn(self._greet, block)
 
     def _greet(self, login: bytes) -> None:
         asked = self._read()
-        if asked is None or type_read(asked).lower() != b"auth/request":
+        if asked is None or read_type(asked).lower() != b"auth/request":
             self._fail("the server does not ask for a password")
         elif self._write(login):
             reply = self._read()
-            if reply is None or (outer_list(reply).get("Reply-Text") or "").lower() != "+ok accepted":
+            if reply is None or (read_outer(reply).get("Reply-Text") or "").lower() != "+ok accepted":
                 self._fail("the server does not accept the login")
             self._last = reply
 
@@ -143,21 +143,23 @@ class ESLconnection(Link):
 
     # Commands
 
-    def _command(self, command: str | bytes) -> ESLevent | None:
+    def _send_for_reply(self, command: str | bytes) -> ESLevent | None:
         if not self._connected:
             return None
         reply = self._in_turn(self._ask, command)
         return None if reply is None else ESLevent._of_frame(reply)
 
-    def _built(self, build: Callable[_P, bytes], *args: _P.args, **options: _P.kwargs) -> tuple[ESLevent | None, bool]:
+    def _build_and_send(
+        self, build: Callable[_P, bytes], *args: _P.args, **options: _P.kwargs
+    ) -> tuple[ESLevent | None, bool]:
         """The reply to a command that is built now, and whether it was sent: what is refused has a reply of ours."""
         if not self._connected:
             return None, False
         try:
             command = build(*args, **options)
         except InvalidCommand as error:
-            return refused(error), False
-        return self._command(command), True
+            return refuse(error), False
+        return self._send_for_reply(command), True
 
     def send(self, cmd: str | None, /) -> int:
         """Send a command. Its reply is a frame of `recvEvent`, or taken for that of the next command. 0, or 1 if it
@@ -170,17 +172,17 @@ class ESLconnection(Link):
     def sendRecv(self, cmd: str | None, /) -> ESLevent | None:
         """Send a command and return its reply, None if there is none to come."""
         command = as_text(cmd)
-        return None if command is None else self._command(command)
+        return None if command is None else self._send_for_reply(command)
 
     def api(self, cmd: str | None, arg: str | None = None, /) -> ESLevent | None:
         """Run an API command; the switch does nothing else for us meanwhile. The result is the reply's body."""
         command, argument = as_text(cmd), as_text(arg)
-        return None if command is None else self._built(commands.api, command, argument)[0]
+        return None if command is None else self._build_and_send(commands.api, command, argument)[0]
 
     def bgapi(self, cmd: str | None, arg: str | None = None, job_uuid: str | None = None, /) -> ESLevent | None:
         """Run an API command in the background: the reply has a Job-UUID, as has the BACKGROUND_JOB with the result."""
         command, argument, job = as_text(cmd), as_text(arg), as_text(job_uuid)
-        return None if command is None else self._built(commands.bgapi, command, argument, job)[0]
+        return None if command is None else self._build_and_send(commands.bgapi, command, argument, job)[0]
 
     def sendEvent(self, event: ESLevent | None, /) -> ESLevent:
         """Fire an event in the switch. The reply; `ESL.strict`: the last frame received.
@@ -189,11 +191,11 @@ class ESLconnection(Link):
         refused. The Content-Length is that of the body, whatever the event says.
         """
         if not is_valid(event):
-            return server_disconnected()
-        reply, sent = self._built(_firing, event)
+            return make_disconnected()
+        reply, sent = self._build_and_send(_firing, event)
         if reply is None or not sent or not settings.strict:
-            return reply or server_disconnected()
-        return server_disconnected() if self._last is None else ESLevent._of_frame(self._last)
+            return reply or make_disconnected()
+        return make_disconnected() if self._last is None else ESLevent._of_frame(self._last)
 
     def sendMSG(self, event: ESLevent | None, uuid: str | None = None, /) -> int:
         """Send a message to a channel, by default the connection's own: the event's headers. 0, or 1 if it failed.
@@ -201,16 +203,16 @@ class ESLconnection(Link):
         As in `sendEvent`, a value with a line end in it is refused.
         """
         channel = as_text(uuid)
-        return _status(*self._built(_message, event, channel)) if is_valid(event) else 1
+        return _status(*self._build_and_send(_message, event, channel)) if is_valid(event) else 1
 
     def filter(self, header: str | None, value: str | None, /) -> ESLevent | None:
         """Have only events that match sent; the reply."""
-        return self._built(commands.filter_, as_text(header), as_text(value))[0]
+        return self._build_and_send(commands.filter_, as_text(header), as_text(value))[0]
 
     def events(self, etype: str | None, value: str | None, /) -> int:
         """Subscribe to events, named in `value`, in the format "plain", "json" or "xml". 0 if a reply came, else 1."""
         format, names = as_text(etype), as_text(value)
-        return 1 if format is None else _status(*self._built(commands.subscription, format, names))
+        return 1 if format is None else _status(*self._build_and_send(commands.subscription, format, names))
 
     def execute(self, app: str | None, arg: str | None = None, uuid: str | None = None, /) -> ESLevent | None:
         """Run an application on a channel, by default the connection's own; the reply.
@@ -225,7 +227,7 @@ class ESLconnection(Link):
 
     def _execute(self, app: Any, arg: Any, uuid: Any, is_async: int) -> ESLevent | None:
         flags = ["event-lock: true"] * bool(self._event_lock) + ["async: true"] * bool(is_async)
-        return self._built(commands.execution, as_text(app), as_text(arg), as_text(uuid), flags)[0]
+        return self._build_and_send(commands.execution, as_text(app), as_text(arg), as_text(uuid), flags)[0]
 
     def setAsyncExecute(self, val: str | int | None, /) -> int:
         """Whether `execute` says `async: true`, from now on: a word (yes, true, on, ...) or a number; None: unchanged.
@@ -267,7 +269,7 @@ class ESLconnection(Link):
             raise
         if frame is None:
             self._close_if_over()
-            return server_disconnected()
+            return make_disconnected()
         whole = frame.frame
         if (type(frame) is PlainEvent or type(frame) is JsonEvent) and 0 < whole.find(b"\n\n") < len(whole) - 2:
             # as in `_received`: something follows a blank line, so it has a payload

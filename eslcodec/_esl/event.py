@@ -21,16 +21,16 @@ from .commands import with_event
 from .frames import (
     JsonEvent,
     PlainEvent,
-    copied,
-    frame_pairs,
+    copy_list,
+    index_event,
+    index_frame,
     is_array,
-    outer_list,
-    plain_event,
-    simple_frame,
-    simple_headers,
+    read_outer,
+    read_pairs,
+    read_plain,
     type_of,
 )
-from .json_text import json_of, read_json
+from .json_text import read_json, write_json
 from .settings import ERROR, log
 
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
@@ -165,13 +165,13 @@ class ESLevent(HeaderReader):
         with _LOCK:
             frame = self._frame
             if frame is not None:
-                found = simple_frame(frame) if self._outer else simple_headers(frame)
+                found = index_frame(frame) if self._outer else index_event(frame)
                 if found is not None:
                     self._index, self._order = found
                     return self._order
             headers = self._headers() or HeaderList()
             self._order = [name for name, _ in headers]
-            self._index = {name: self._text_of(headers, name) for name in dict.fromkeys(self._order)}
+            self._index = {name: self._get_text(headers, name) for name in dict.fromkeys(self._order)}
             return self._order
 
     def _headers(self) -> HeaderList | None:
@@ -189,14 +189,14 @@ class ESLevent(HeaderReader):
     def _list_of(self, frame: Message) -> tuple[HeaderList, str]:
         """The list and the type: of the event in the frame, else of the frame itself."""
         if not self._outer and isinstance(frame, PlainEvent):
-            headers, type_ = plain_event(frame)
+            headers, type_ = read_plain(frame)
             return headers, type_ or "CUSTOM"
         read = None if self._outer else read_json(to_text(frame.payload or b""))
         if read is not None:
             headers, type_ = read
-            return copied(headers, None), type_ or "CUSTOM"
+            return copy_list(headers, None), type_ or "CUSTOM"
         self._outer = True  # the library hands out what it cannot read as it came
-        return outer_list(frame), "SOCKET_DATA"
+        return read_outer(frame), "SOCKET_DATA"
 
     def _changed(self) -> HeaderList | None:
         """The list, to be changed while `_LOCK` is held."""
@@ -218,7 +218,7 @@ class ESLevent(HeaderReader):
             self._make_index()
             frame = self._frame
         if frame is not None:  # its headers mean what they say
-            value = self._seen_in(frame, name)
+            value = self._look_up(frame, name)
             if value is None:
                 return self.getBody() if name == "_body" else None
             if idx < 0:
@@ -232,9 +232,9 @@ class ESLevent(HeaderReader):
             if first is None:  # which leaves the body, whatever the index
                 return headers.get(name)
             return _item(first, idx) if isinstance(first, list) else None
-        return self._text_of(headers, name)
+        return self._get_text(headers, name)
 
-    def _seen_in(self, frame: Message, name: str) -> str | None:
+    def _look_up(self, frame: Message, name: str) -> str | None:
         """The value of a header that means what it says."""
         index = self._index or {}
         if name in index:
@@ -244,7 +244,7 @@ class ESLevent(HeaderReader):
         folded = to_bytes(name).lower()
         return next((index[other] for other in self._order if to_bytes(other).lower() == folded), None)
 
-    def _text_of(self, headers: HeaderList, name: str) -> str | None:
+    def _get_text(self, headers: HeaderList, name: str) -> str | None:
         priority = self._first_priority
         if priority is not None and name.lower() == "priority":
             return priority
@@ -297,19 +297,19 @@ class ESLevent(HeaderReader):
                 percent-encoded. So is "xml" if a header's name cannot stand in XML.
         """
         wanted = (as_text(format) or "").lower()
-        shown = self._shown()
+        shown = self._read_all()
         if shown is None:
             return ""
         fields, _, body = shown
         if wanted == "json":
-            return json_of(fields, body)
+            return write_json(fields, body)
         if wanted == "xml" and not settings.strict:
             with suppress(InvalidCommand):
                 return to_text(render.xml(fields, body))
-        return to_text(self._plain(quote))
+        return to_text(self._write_plain(quote))
 
-    def _plain(self, encode: Callable[[bytes], bytes] = bytes) -> bytes:
-        shown = self._shown()
+    def _write_plain(self, encode: Callable[[bytes], bytes] = bytes) -> bytes:
+        shown = self._read_all()
         if shown is None:
             return b""
         _, pairs, body = shown
@@ -318,14 +318,14 @@ class ESLevent(HeaderReader):
             lines.append(b"Content-Length: %d\n" % len(body))
         return b"".join([*lines, b"\n", body or b""])
 
-    def _in_command(self, line: str) -> bytes:
+    def _to_command(self, line: str) -> bytes:
         """A command that sends the event."""
         if settings.strict:
-            return to_bytes(line) + b"\n" + self._plain()
-        shown = self._shown()
+            return to_bytes(line) + b"\n" + self._write_plain()
+        shown = self._read_all()
         return with_event(line, [], b"") if shown is None else with_event(line, shown[1], shown[2] or b"")
 
-    def _shown(self) -> tuple[list[Field], list[tuple[str, str]], bytes | None] | None:
+    def _read_all(self) -> tuple[list[Field], list[tuple[str, str]], bytes | None] | None:
         """All headers, as they are and as text, and the body; None if the event is invalid."""
         with _LOCK:
             if self._frame is not None and self._index is None:
@@ -333,7 +333,7 @@ class ESLevent(HeaderReader):
             frame, headers = self._frame, self._list
             fields: list[Field]
             if frame is not None:
-                fields = [*frame_pairs(frame)] if self._outer else frame._fields()
+                fields = [*read_pairs(frame)] if self._outer else frame._fields()
                 body = frame.payload if self._outer else frame.body
             elif headers is not None:
                 fields, body = headers.fields(), headers.body
@@ -443,11 +443,11 @@ def _unshift_as_official(headers: HeaderList, name: str, value: str) -> None:
         headers.unshift(name, value)
 
 
-def server_disconnected() -> ESLevent:
+def make_disconnected() -> ESLevent:
     return ESLevent("SERVER_DISCONNECTED")
 
 
-def refused(error: InvalidCommand) -> ESLevent:
+def refuse(error: InvalidCommand) -> ESLevent:
     """What stands for the reply to a command that was not sent."""
     text = f"not sent: {error}"
     _LOG.warning("ESL: %s", text)

@@ -68,19 +68,19 @@ def is_reply(frame: Message) -> bool:
 
     See docs/protocol/esl-module.md, P7.3.
     """
-    return isinstance(frame, Reply) or (type(frame) is Message and not type_read(frame))
+    return isinstance(frame, Reply) or (type(frame) is Message and not read_type(frame))
 
 
-def type_read(frame: Message) -> bytes:
+def read_type(frame: Message) -> bytes:
     """The Content-Type as the official library reads it, empty if there is none."""
     return unquote(to_bytes((frame.content_type or "").lstrip(" \t")))
 
 
-def respelled(frame: Message) -> Message:
+def respell(frame: Message) -> Message:
     """A frame of no known kind, or of the kind that its Content-Type names when read as the official library does."""
     if type(frame) is not Message:
         return frame
-    written, read = to_bytes(frame.content_type or ""), type_read(frame)
+    written, read = to_bytes(frame.content_type or ""), read_type(frame)
     kind = KINDS.get(read.lower())
     if kind is None or read == written:
         return frame
@@ -93,31 +93,31 @@ def _block_of(frame: Message) -> bytes:
     return frame.frame[: len(frame.frame) - len(frame.payload or b"")]
 
 
-def _values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
+def _read_values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
     """The headers of a block as the official library reads them: blanks before a value dropped, then decoded."""
     for name, raw in parse_pairs(block, decode=False):
         value = raw.lstrip(blanks)
         yield name, to_text(unquote(to_bytes(value))) if "%" in value else value
 
 
-def outer_list(frame: Message) -> HeaderList:
+def read_outer(frame: Message) -> HeaderList:
     """The frame itself as the official library has it: what it makes of the frame's own header block, and the body."""
     headers = HeaderList()
-    for name, value in frame_pairs(frame):
+    for name, value in read_pairs(frame):
         _receive(headers, name, value)
-    return copied(headers, frame.payload)
+    return copy_list(headers, frame.payload)
 
 
-def plain_event(frame: Message) -> tuple[HeaderList, str | None]:
+def read_plain(frame: Message) -> tuple[HeaderList, str | None]:
     """The list of a plain event, and its type: None if no name that is known came."""
     headers = HeaderList()
     type_ = None
-    for name, value in _values(frame.raw, " "):
+    for name, value in _read_values(frame.raw, " "):
         if is_event_name(name):
             headers.delete(name)
             type_ = type_of(value) or type_
         _receive(headers, name, value)
-    return copied(headers, frame.body), type_
+    return copy_list(headers, frame.body), type_
 
 
 def _receive(headers: HeaderList, name: str, value: str) -> None:
@@ -129,7 +129,7 @@ def _receive(headers: HeaderList, name: str, value: str) -> None:
         headers.push(name, item)
 
 
-def copied(headers: HeaderList, body: bytes | None) -> HeaderList:
+def copy_list(headers: HeaderList, body: bytes | None) -> HeaderList:
     """A copy, as the official module hands out what was received: each item pushed again.
 
     See docs/protocol/esl-module.md, A3.2.
@@ -137,7 +137,7 @@ def copied(headers: HeaderList, body: bytes | None) -> HeaderList:
     fields: list[Field] = []
     found = headers.body
     for name, value in headers.fields():
-        kept = value if isinstance(value, str) else _pushed(value)
+        kept = value if isinstance(value, str) else _push_all(value)
         if kept:
             fields.append((name, kept))
         if name == "_body" and found is None:  # an array, of which each item that is pushed becomes the body
@@ -145,7 +145,7 @@ def copied(headers: HeaderList, body: bytes | None) -> HeaderList:
     return HeaderList(fields, found if body is None else body)
 
 
-def _pushed(items: list[str]) -> list[str]:
+def _push_all(items: list[str]) -> list[str]:
     """What becomes of the items of an array that are pushed one by one."""
     headers = HeaderList()
     for item in items:
@@ -157,7 +157,7 @@ def is_event_name(name: str) -> bool:
     return len(name) == 10 and name.lower() == "event-name"
 
 
-def simple_headers(event: Message) -> tuple[dict[str, str], list[str]] | None:
+def index_event(event: Message) -> tuple[dict[str, str], list[str]] | None:
     """The first value of each exact name, and all names in order, of an event that has nothing special.
 
     Special are items `name[i]`, empty values, blanks before a value, arrays of less than two items, that begin with an
@@ -192,9 +192,9 @@ def _is_array_repeated(pairs: list[tuple[str, str]]) -> bool:
     return any(is_array(value) and counts[name] > 1 for name, (_, value) in zip(folded, pairs, strict=True))
 
 
-def simple_frame(frame: Message) -> tuple[dict[str, str], list[str]] | None:
-    """The same of the frame itself (`_outer_list`)."""
-    pairs = frame_pairs(frame)
+def index_frame(frame: Message) -> tuple[dict[str, str], list[str]] | None:
+    """The same of the frame itself (`read_outer`)."""
+    pairs = read_pairs(frame)
     if any(not value or is_array(value) or "[" in name or name == "_body" for name, value in pairs):
         return None
     headers = dict(reversed(pairs))
@@ -204,8 +204,8 @@ def simple_frame(frame: Message) -> tuple[dict[str, str], list[str]] | None:
     return headers, names
 
 
-def frame_pairs(frame: Message) -> list[tuple[str, str]]:
-    return [("Event-Name", "SOCKET_DATA"), *_values(_block_of(frame), " \t")]
+def read_pairs(frame: Message) -> list[tuple[str, str]]:
+    return [("Event-Name", "SOCKET_DATA"), *_read_values(_block_of(frame), " \t")]
 
 
 @lru_cache(maxsize=128)

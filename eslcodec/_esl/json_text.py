@@ -70,7 +70,7 @@ def _json_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def json_of(fields: list[Field], body: bytes | None) -> str:
+def write_json(fields: list[Field], body: bytes | None) -> str:
     """An event as JSON, laid out as the official module does it."""
     members = [
         f"\t{_json_string(name)}:\t"

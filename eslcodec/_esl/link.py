@@ -20,7 +20,7 @@ from .._codec import Message, MessageDecoder
 from .._ctext import redacted, to_bytes, to_text
 from ..errors import IncompleteFrame, ProtocolError
 from . import settings
-from .frames import KINDS, Notice, ends_connection, is_reply, respelled
+from .frames import KINDS, Notice, ends_connection, is_reply, respell
 from .settings import DEBUG, ERROR, log
 from .turns import Turns
 
@@ -232,7 +232,7 @@ class Link:
                     return None
             if settings.log_level >= DEBUG:
                 log(DEBUG, f"RECV {to_text(frame.frame)}")
-            return respelled(frame)
+            return respell(frame)
         except ProtocolError as error:
             self._fail(str(error))
             return None
@@ -247,7 +247,7 @@ class Link:
         elif frame is None:
             frame = self._read_on(ms)
         else:
-            frame = respelled(frame)
+            frame = respell(frame)
         if frame is None:
             return None
         self._last = frame
