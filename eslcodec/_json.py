@@ -93,7 +93,7 @@ def members(payload: bytes) -> tuple[Member, ...] | None:
     if brackets > _MOST_BRACKETS:
         return None
     try:
-        found: tuple[Member, ...] = _reader()(payload.decode("utf-8", "surrogateescape"))[0]
+        found: tuple[Member, ...] = reader(number)(payload.decode("utf-8", "surrogateescape"))[0]
     except (ValueError, RecursionError):
         return None
     return found
@@ -137,17 +137,21 @@ def flat(headers: dict[str, Any]) -> dict[str, str] | None:
 
 
 @cache
-def _reader() -> Callable[[str], tuple[Any, int]]:
-    """What reads an object at the beginning of a text: as a tuple of pairs, arrays as lists."""
+def reader(number: Callable[[str], Any]) -> Callable[[str], tuple[Any, int]]:
+    """The standard library's reader, of what a text begins with: an object is a tuple of its members, an array a list.
+
+    Args:
+        number: what makes a value of the text of a number; it has to refuse NaN and the like with a ValueError.
+    """
     from json import JSONDecoder
 
     decoder = JSONDecoder(
-        strict=False, object_pairs_hook=tuple, parse_int=_number, parse_float=_number, parse_constant=_number
+        strict=False, object_pairs_hook=tuple, parse_int=number, parse_float=number, parse_constant=number
     )
     return decoder.raw_decode
 
 
-def _number(text: str) -> str:
+def number(text: str) -> str:
     """A number's text. NaN is none, nor are digits of other alphabets, which the standard library may take."""
     if not _NUMBER(text):
         raise ValueError(text)

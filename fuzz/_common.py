@@ -50,7 +50,7 @@ READINGS = {
     "to_json, escaped": lambda event: event.to_json("surrogateescape"),
     "envelope": lambda event: event.envelope,
     "hash": lambda event: hash(event) == hash(type(event)(*event.__reduce__()[1])),
-    "survey": lambda event: event._survey(),
+    "survey": lambda event: support.survey(event),
     "named": lambda event: (event.name, event.subclass, event.uuid, event.sequence, event.timestamp),
 }
 
@@ -112,7 +112,7 @@ def compare_events(ours: Any, theirs: Any, rng: random.Random) -> None:
         else:
             value = same(ours.get(what), theirs.get(what), what)
             assert same(what in ours, what in theirs, what) == (value is not None)
-            same(ours._lone(what), theirs._lone(what), what)
+            same(support.lone(ours, what), support.lone(theirs, what), what)
             if rng.random() < 0.25:  # reads all of the event, each time
                 same(ours.getlist(what), theirs.getlist(what), what)
             same(ours.select(what, "absent"), theirs.select(what, "absent"), what)

@@ -10,8 +10,8 @@ from typing import Any
 
 from _common import BETWEEN_RECORDS, PYTHON, C, choose, draw, main, support, texts
 from esl_model import Model, fold
-from esl_support import names_of, seen
-from test_esl_event import FIRST, apply, framed
+from esl_support import FIRST, decoder_of, framed, names_of, seen
+from test_esl_received import apply
 
 MODULES = [support.part(package, "ESL") for package in (C, PYTHON)]
 MODES = ("default", "strict")
@@ -66,7 +66,7 @@ def model_of(strict: bool, format: str, as_text: bool, headers: list[tuple[str, 
 def event_of(module: Any, frame: bytes, as_text: bool) -> Any:
     if as_text:
         return module.ESLevent("json", support.to_text(frame.partition(b"\n\n")[2]))
-    decoder = module.MessageDecoder(module._KINDS, module.Message)
+    decoder = decoder_of(module)
     decoder.feed(frame)
     (message,) = decoder
     return module.ESLevent._received(message)

@@ -8,10 +8,13 @@ they are the same cases each time.
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 import support
+from esl_support import framed, strictly, wires
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -57,3 +60,53 @@ def esl(request: pytest.FixtureRequest) -> ModuleType:
 def both() -> tuple[ModuleType, ModuleType]:
     """The package bound to the compiled core, and bound to its Python twin."""
     return core_or_skip("c"), core_or_skip("python")
+
+
+# The drop-in for the official module
+
+
+@pytest.fixture
+def ESL(esl):
+    """The module under test, with its default behaviour."""
+    module = support.part(esl, "ESL")
+    with strictly(module, False):
+        yield module
+
+
+@pytest.fixture(params=[False, True], ids=["default", "strict"])
+def strict(request, ESL):
+    """Both behaviours, one after the other."""
+    with strictly(ESL, request.param):
+        yield request.param
+
+
+@pytest.fixture
+def wire_of(ESL):
+    """Makes outbound connections whose peers have said everything already."""
+    with wires(ESL) as make:
+        yield make
+
+
+@pytest.fixture(params=["built", "plain", "json"])
+def dtmf(request, ESL):
+    """An event with one header, made here or received; the second kind is not read before it must be."""
+    if request.param == "built":
+        return ESL.ESLevent("DTMF")
+    with wires(ESL) as wire_of:
+        return wire_of(framed(request.param, [], None)).con.recvEvent()
+
+
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    """A port that refuses connections: it is bound, but nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+@pytest.fixture
+def set_level(esl, ESL, monkeypatch):
+    """`eslSetLogLevel`, which cannot be taken back by a program."""
+    shared = support.part(esl, "_esl.settings")
+    monkeypatch.setattr(shared, "log_level", shared.log_level)
+    return ESL.eslSetLogLevel

@@ -369,7 +369,7 @@ def header_lists(esl: Any) -> tuple[Callable[[], object], int]:
 @case
 def official_events_received(esl: Any) -> tuple[Callable[[], object], int]:
     ESL = part(esl, "ESL")
-    decoder = part(esl, "_codec").MessageDecoder(ESL._KINDS, part(esl, "_codec").Message)
+    decoder = part(esl, "_codec").MessageDecoder(part(esl, "_esl.frames").KINDS, part(esl, "_codec").Message)
 
     def work() -> None:
         for data in (PLAIN, JSON, OK, XML):

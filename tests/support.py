@@ -154,8 +154,8 @@ def snapshot(message: Any) -> Any:
         "getlist": [message.getlist(name) for name in names[:14]],
         "last": [message._last(name) for name in [*names, *map(str.swapcase, names), "", "a\nb", "A:b", "é"]],
         "own": [getattr(message, name, None) for name in ("name", "id", "sequence", "timestamp")],
-        "lone": [message._lone(name) for name in [*names, *map(str.swapcase, names), "A:b", "a\nb", "", "é", 5]],
-        "survey": message._survey(),
+        "lone": [lone(message, name) for name in [*names, *map(str.swapcase, names), "A:b", "a\nb", "", "é", 5]],
+        "survey": survey(message),
         "malformed": None if malformed is None else (type(malformed).__name__, str(malformed)),
     }
 
@@ -393,6 +393,22 @@ def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
             raise TimeoutError(f"not so within {timeout:g} s: {condition}")
         time.sleep(0.005)  # between two looks
     return found
+
+
+def lone(message: Any, name: Any) -> Any:
+    """`lone` of the core that made the message."""
+    return codec_of(message).lone(message, name)
+
+
+def survey(message: Any) -> Any:
+    """`survey` of the core that made the message."""
+    return codec_of(message).survey(message)
+
+
+def codec_of(message: Any) -> Any:
+    """`_codec` of the package that a message, of whatever subclass, is from."""
+    ours = (kind.__module__ for kind in type(message).__mro__ if kind.__module__.startswith("eslcodec"))
+    return importlib.import_module(f"{next(ours).partition('.')[0]}._codec")
 
 
 def part(esl: Any, name: str) -> Any:

@@ -188,7 +188,7 @@ def test_a_log_of_the_drop_in_has_no_login(
     esl: ModuleType, switch: Emulator, monkeypatch: pytest.MonkeyPatch, capfd: Any, command: str
 ) -> None:
     ESL = part(esl, "ESL")
-    monkeypatch.setattr(ESL, "_log_level", 7)
+    monkeypatch.setattr(part(esl, "_esl.settings"), "log_level", 7)
     con = ESL.ESLconnection(HOST, str(switch.port), "ClueCon")
     con.send(command)
     con.disconnect()

@@ -61,6 +61,12 @@ def alarm() -> Iterator[Callable[[float], None]]:
     signal.signal(signal.SIGALRM, before)
 
 
+def files_of(ESL: Any) -> frozenset[str]:
+    """The face of the module, and what is behind it."""
+    face = Path(ESL.__file__)
+    return frozenset(map(str, [face, *(face.parent / "_esl").glob("*.py")]))
+
+
 def within_time(call: Callable[[], Any]) -> Any:
     """What a call gives in a thread of its own, which must not hang."""
     results: list[Any] = []
@@ -71,13 +77,14 @@ def within_time(call: Callable[[], Any]) -> Any:
     return results[0]
 
 
-def interrupted_at(line: int, file: str, call: Callable[[], Any]) -> bool:
-    """Call with an exception raised before so manieth line of a file; whether there is one."""
+def interrupted_at(line: int, ESL: Any, call: Callable[[], Any]) -> bool:
+    """Call with an exception raised before so manieth line of the module's files; whether there is one."""
     left = line
+    files = files_of(ESL)
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal left
-        if frame.f_code.co_filename != file:
+        if frame.f_code.co_filename not in files:
             return None
         if event == "line":
             left -= 1
@@ -116,7 +123,7 @@ def test_api_is_interrupted_at_each_line(ESL, switch):
         lived = 0
         con = log_in(ESL, switch)
         for line in count(1):
-            if not interrupted_at(line, ESL.__file__, lambda: con.api("echo", f"cut{line}")):  # noqa: B023
+            if not interrupted_at(line, ESL, lambda: con.api("echo", f"cut{line}")):  # noqa: B023
                 con.disconnect()
                 return line, lived
             if answers(con, f"next{line}"):
@@ -139,7 +146,7 @@ def test_receiving_is_interrupted_at_each_line(ESL, switch, timed):
         for line in count(1):
             switch.fire("CUSTOM", {"Tag": f"cut{line}"}, subclass="a::b")
             receive = (lambda: con.recvEventTimed(5000)) if timed else con.recvEvent  # noqa: B023
-            if not interrupted_at(line, ESL.__file__, receive):
+            if not interrupted_at(line, ESL, receive):
                 con.disconnect()
                 return line, lived
             switch.fire("CUSTOM", {"Tag": f"next{line}"}, subclass="a::b")
@@ -237,15 +244,15 @@ def test_signals_at_random(ESL, switch, alarm):
     con.disconnect()
 
 
-def test_waiter_is_interrupted_at_each_line(ESL):
+def test_waiter_is_interrupted_at_each_line(esl, ESL):
     for line in count(1):
-        turns, mine = ESL._Turns(), object()
+        turns, mine = part(esl, "_esl.turns").Turns(), object()
         turns.acquire(mine)
         over: list[bool] = []
 
         def wait(line: int = line, turns: Any = turns, over: list[bool] = over) -> None:
             mark = object()
-            hit = interrupted_at(line, ESL.__file__, lambda: turns.acquire(mark))
+            hit = interrupted_at(line, ESL, lambda: turns.acquire(mark))
             turns.abandon(mark)
             over.append(hit)
 
@@ -263,9 +270,9 @@ def test_waiter_is_interrupted_at_each_line(ESL):
     assert line > 5
 
 
-def test_release_is_interrupted_at_each_line(ESL):
+def test_release_is_interrupted_at_each_line(esl, ESL):
     for line in count(1):
-        turns, mine, later = ESL._Turns(), object(), object()
+        turns, mine, later = part(esl, "_esl.turns").Turns(), object(), object()
         turns.acquire(mine)
 
         def wait(turns: Any = turns, later: object = later) -> None:
@@ -275,7 +282,7 @@ def test_release_is_interrupted_at_each_line(ESL):
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
         until(lambda turns=turns: turns._waiters)
-        hit = interrupted_at(line, ESL.__file__, lambda turns=turns, mine=mine: turns.release(mine))
+        hit = interrupted_at(line, ESL, lambda turns=turns, mine=mine: turns.release(mine))
         turns.abandon(mine)
         thread.join(SECONDS)
         assert not thread.is_alive(), line
@@ -302,15 +309,15 @@ def test_fork_leaves_the_connection_to_the_parent(ESL, switch):
     con.disconnect()
 
 
-def test_looking_for_a_long_frame_again_and_again_copies_nothing(ESL, wire):
-    class Counting(ESL.MessageDecoder):  # type: ignore[misc]
+def test_looking_for_a_long_frame_again_and_again_copies_nothing(esl, wire):
+    class Counting(part(esl, "_codec").MessageDecoder):  # type: ignore[misc]
         asked = 0
 
         def feed_eof(self) -> None:
             self.asked += 1
             super().feed_eof()
 
-    wire.con._decoder = decoder = Counting(ESL._KINDS, ESL.Message)
+    wire.con._decoder = decoder = Counting(part(esl, "_esl.frames").KINDS, esl.Message)
     whole = api_response(b"x" * 100)
     for at in range(len(whole)):
         assert wire.con.recvEventTimed(0) is None

@@ -42,6 +42,11 @@ def files() -> list[str]:
     return [path for row in rows() for path in re.findall(r"`([^`]+)`", row[0])]
 
 
+def module_of(path: str) -> str:
+    """A module's name in the package: `_esl.event` of `eslcodec/_esl/event.py`."""
+    return ".".join(Path(path).with_suffix("").parts[1:])
+
+
 @in_checkout
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_file_that_is_named_is_there(guide: str) -> None:

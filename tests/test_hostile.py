@@ -358,7 +358,7 @@ def test_the_official_module_waits_until_another_thread_ends_it(esl, act):
 def test_the_official_module_keeps_so_many_frames_while_it_waits(esl, monkeypatch):
     """The smallest frames take more memory than their bytes."""
     ESL = part(esl, "ESL")
-    monkeypatch.setattr(ESL, "MAX_QUEUED_FRAMES", 1000)
+    monkeypatch.setattr(part(esl, "_esl.link"), "MAX_QUEUED_FRAMES", 1000)
     with Hostile(*LOGIN, hear, TINY * 1000 + OK, hear, TINY * 1001 + OK, stay) as peer:
         con = ESL.ESLconnection(HOST, str(peer.port), "secret")
         assert con.sendRecv("x").getHeader("Reply-Text") == "+OK"
@@ -617,7 +617,7 @@ def test_the_official_module_logs_no_password_at_its_last_level(esl, capfd, monk
     if way in ("drips the greeting", "never answers"):
         pytest.skip("without time limits")
     ESL = part(esl, "ESL")
-    monkeypatch.setattr(ESL, "_log_level", 7)
+    monkeypatch.setattr(part(esl, "_esl.settings"), "log_level", 7)
     acts = FAILURES[way] if way != "echoes" else [AUTH, hear, reply(b"-ERR invalid"), stay]  # what comes is logged
     with Hostile(*acts) as peer:
         con = ESL.ESLconnection(HOST, str(peer.port), *names)
@@ -625,14 +625,14 @@ def test_the_official_module_logs_no_password_at_its_last_level(esl, capfd, monk
         con.api("status")
         con.disconnect()
     out, err = capfd.readouterr()
-    assert "ESL.py" in err
+    assert "] link.py:" in err
     assert SECRET not in shown + out + err
 
 
 @pytest.mark.parametrize("command", [f"auth {SECRET}", f"AUTH {SECRET}\n\n", f"userauth ops@x:{SECRET}"])
 def test_a_login_of_ones_own_is_not_told_either(esl, capfd, monkeypatch, command):
     ESL = part(esl, "ESL")
-    monkeypatch.setattr(ESL, "_log_level", 7)
+    monkeypatch.setattr(part(esl, "_esl.settings"), "log_level", 7)
     with Hostile(*LOGIN, hear, reply(b"-ERR no"), stay) as peer:
         con = ESL.ESLconnection(HOST, str(peer.port), "x")
         assert con.sendRecv(command).getHeader("Reply-Text") == "-ERR no"

@@ -658,8 +658,8 @@ def reading(request, both, monkeypatch):
     _, python = both
     module = part(python, "_json")
     if request.param == "Python":
-        reader = slow_reader(module._reader())
-        monkeypatch.setattr(module, "_reader", lambda: reader)
+        reader = slow_reader(module.reader(module.number))
+        monkeypatch.setattr(module, "reader", lambda _: reader)
     return module
 
 
@@ -737,6 +737,6 @@ def test_near_the_limit_of_calls_the_scanner_reads(reading, monkeypatch):
 
     payload = b'{"A":"1"}'
     assert reading.members(payload) == (("A", "1"),)
-    monkeypatch.setattr(reading, "_reader", lambda: fail)
+    monkeypatch.setattr(reading, "reader", lambda _: fail)
     assert reading.members(payload) is None
     assert reading.read(payload, None) == ([("A", "1")], None)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import capture, decode, receive, snapshot
+from support import capture, decode, lone, receive, snapshot, survey
 
 from eslcodec import limits
 
@@ -33,7 +33,7 @@ READING = {
     "body": lambda e: (e.body, e.text),
     "malformed": lambda e: str(e.malformed),
     "len": lambda e: (len(e), list(e)),
-    "lone": lambda e: [*(e._lone(name) for name in NAMES), e._survey()],
+    "lone": lambda e: [*(lone(e, name) for name in NAMES), survey(e)],
     "all": snapshot,
 }
 

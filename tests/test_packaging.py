@@ -23,7 +23,7 @@ PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 CLOSED = ("adapters", "cli")  # packages that stand in the order as one
-ROOMS = ("emulator",)  # packages whose modules have a place each: their `__init__.py` is named as the package
+ROOMS = ("_esl", "emulator")  # packages whose modules have a place each: their `__init__.py` is named as the package
 
 
 def modules():
@@ -144,6 +144,12 @@ ORDER = [
     {"emulator._replay"},
     {"emulator._sockets"},
     {"emulator._server"},
+    {"_esl.arguments"},
+    {"_esl.settings"},
+    {"_esl.frames"},
+    {"_esl.json_text", "_esl.commands", "_esl.turns"},
+    {"_esl.event", "_esl.link"},
+    {"_esl.connection"},
     {"emulator", "ESL", "adapters"},
     {"pytest_plugin", "cli"},
 ]

@@ -151,7 +151,7 @@ def test_messages_that_share_what_a_decoder_remembers_are_read_at_once(esl):
 
 def test_an_official_event_is_asked_from_many_threads(esl):
     ESL = part(esl, "ESL")
-    kinds = part(esl, "_codec").MessageDecoder(ESL._KINDS, part(esl, "_codec").Message)
+    kinds = part(esl, "_codec").MessageDecoder(part(esl, "_esl.frames").KINDS, part(esl, "_codec").Message)
 
     def ask(event: Any) -> Any:
         found = [event.getHeader(name) for name in ("variable_x", "Event-Name", "none", "EVENT-NAME")]
@@ -198,9 +198,10 @@ def test_a_child_process_changes_events_though_a_thread_was_at_it_when_it_was_fo
     code = """
 import os, threading
 from eslcodec import ESL
+from eslcodec._esl import event as shared
 held = threading.Event()
 def hold():
-    with ESL._LOCK:
+    with shared._LOCK:
         held.set()
         threading.Event().wait()
 threading.Thread(target=hold, daemon=True).start()

@@ -28,7 +28,7 @@ cdef class HeaderReader:
                     if found is not None:
                         return found
             elif frame is not None:
-                found = frame.lone(name)
+                found = lone_value(frame, name)
                 if found is not False and found is not None:
                     return found
         return self._find(name, idx)

@@ -438,7 +438,7 @@ cdef class JsonPayload:
                 fields.append((name, token_text(&self.members[i].value)))
         return fields
 
-    # What the drop-in for the official module asks (`Message._lone`, `Message._survey`)
+    # What the drop-in for the official module asks (`lone`, `survey`)
 
     cdef inline Py_ssize_t members_count(self) noexcept:
         return self.count if self.spans == NULL else self.span_count
@@ -490,7 +490,7 @@ cdef class JsonPayload:
         return True
 
     cdef object lone(self, const char *name, Py_ssize_t size):
-        """What `Message._lone` says of a payload that is flat."""
+        """What `lone` says of a payload that is flat."""
         cdef Py_ssize_t i, found = -1
         cdef Token token
         for i in range(self.members_count()):
@@ -508,7 +508,7 @@ cdef class JsonPayload:
         return False if value.startswith("ARRAY::") else value
 
     cdef object survey(self):
-        """What `Message._survey` says of a payload that is flat."""
+        """What `survey` says of a payload that is flat."""
         cdef Py_ssize_t i, count = self.members_count()
         cdef Token token
         cdef bint arrays = False

@@ -863,7 +863,7 @@ cdef class Memo:
 
     @cython.critical_section
     cdef object lone_json(self, JsonPayload payload, str name):
-        """What `Message._lone` says of a payload that `read_json` has read and that is flat."""
+        """What `lone` says of a payload that `read_json` has read and that is flat."""
         return self.of_json.lone(payload, name)
 
     @cython.critical_section
