@@ -33,9 +33,10 @@ test-all: test  ## the same with heavy tests at their whole size
 
 lint: export RUFF_CACHE_DIR = $(CACHE)/ruff
 lint: export MYPY_CACHE_DIR = $(CACHE)/mypy
-lint: $(VENV)/.lint  ## style and types
+lint: $(VENV)/.lint  ## style and types, and whether what is generated is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/async_to_sync.py --check
 	$(BIN)/mypy --strict
 
 docs: $(VENV)/.docs  ## a page for each public module from its docstrings, in $(VENV)/docs; what they lack is an error

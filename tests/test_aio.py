@@ -1268,8 +1268,8 @@ def test_commands_and_readers_wait_while_it_is_away(esl, play):
 
 
 def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(esl, play, monkeypatch):
-    aio = part(esl, "aio")
-    within = aio._within
+    route = part(esl, "aio._route")
+    within = route.within
 
     async def main():
         async with pair(esl, reconnect=quick(esl), queue_limit=2) as (fs, peer, switch):
@@ -1281,7 +1281,7 @@ def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(esl, p
                 await until(lambda: link.paused)  # on a busy machine the switch may be that much quicker
                 return transport, link
 
-            monkeypatch.setattr(aio, "_within", late)
+            monkeypatch.setattr(route, "within", late)
             await peer.close()
             second = await switch.lets_in(numbered(range(2)))
             await until(lambda: not fs._books.away)
@@ -2040,7 +2040,7 @@ def test_closing_waits_for_calls(esl, play, switch):
 
 
 def test_closing_cancels_calls_that_go_on(esl, play, switch, monkeypatch):
-    monkeypatch.setattr(part(esl, "aio"), "_GRACE", 0.05)
+    monkeypatch.setattr(part(esl, "aio._server"), "_GRACE", 0.05)
 
     async def main():
         said = {}
