@@ -12,20 +12,20 @@
     UP
     True
 
-What the protocol asks for is decided in `connection.Connection`; here are sockets, tasks and time. The names are those
-of `eslcodec.sync`.
+`connection.Connection` decides what the protocol asks for; here are sockets, tasks and time. The names are those of
+`eslcodec.sync`.
 
-**Backpressure.** What comes waits in one bounded queue until somebody takes it: `events`, `messages`, `next_event`, or
-`run` for handlers. At `queue_limit` messages, or `limits.EVENT_QUEUE_BYTES`, the socket is left alone, and
-what comes is queued by the switch; for so long as that endangers nobody else: then the connection is ended by us, with
-`ReaderTooSlow` (`limits.SWITCH_QUEUE`, `limits.PAUSE_SECONDS`). With `when_full="drop"` the oldest message makes room,
-and `dropped` counts. While a command or a job is waited for, reading goes on to `queue_hard_limit`, since
-the reply stands behind the events, and whoever should read them may be the one who waits: a handler may send commands.
-At the hard limit waiting is in vain and ends with `EventQueueFull`; the connection goes on once the queue is read.
+**Backpressure.** Messages wait in one bounded queue until somebody takes them: `events`, `messages`, `next_event`, or
+`run` for handlers. At `queue_limit` messages, or `limits.EVENT_QUEUE_BYTES`, the socket is not read, and the switch
+queues what comes. Before that endangers the switch we end the connection, with `ReaderTooSlow` (`limits.SWITCH_QUEUE`,
+`limits.PAUSE_SECONDS`). With `when_full="drop"` the oldest message makes room, and `dropped` counts. While a command or
+a job is waited for, reading goes on to `queue_hard_limit`: the reply comes after the events, and the task that waits
+may be the one that should read them, since a handler may send commands. At the hard limit the wait ends with
+`EventQueueFull`; the connection goes on once the queue is read.
 
-**Cancellation.** A task that waits for a command, a job or an event may be cancelled: nothing is lost but its own
-answer, which is passed over when it comes. Use the `timeout` of a method before `asyncio.wait_for`, which on Python
-3.10 and 3.11 can lose what it was about to return.
+**Cancellation.** A task that waits for a command, a job or an event may be cancelled. Only its own answer is lost,
+which is passed over when it comes. Prefer the `timeout` of a method to `asyncio.wait_for`, which on Python 3.10 and
+3.11 can lose what it was about to return.
 
 **Event loop.** Everything here works on asyncio's own loop and on uvloop; `run(main())` takes uvloop if it is
 installed.

@@ -186,7 +186,7 @@ class Link(asyncio.BufferedProtocol):
 
         Raises:
             CommandTimeout: it took longer.
-            EventQueueFull: waiting is in vain.
+            EventQueueFull: more events came before it than may wait.
             ESLError: what the wait failed with.
         """
         if not wait.done:

@@ -43,7 +43,7 @@ class Client(Verbs):
     Every command takes `timeout`, in seconds; None is the client's `command_timeout` (no limit where the reply waits
     for an application, on a static socket), `math.inf` no limit. What all of them raise: CommandTimeout (the connection
     stays usable), ConnectionClosed or the error that ended the connection, EventQueueFull, InvalidCommand (nothing was
-    sent). What the switch refuses is a CommandError, but for `send`, `pipeline`, `api` and `getvar`: there it is data.
+    sent). What the switch refuses is a CommandError; of `send`, `pipeline`, `api` and `getvar` it is data.
 
     Attributes:
         host, port: of the switch.
@@ -99,7 +99,7 @@ class Client(Verbs):
 
     @property
     def connection(self) -> Connection:
-        """The state behind it; another one after a reconnection."""
+        """The state of the protocol; another one after a reconnection."""
         return self._link.connection
 
     @property

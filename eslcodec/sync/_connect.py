@@ -67,13 +67,13 @@ def connect(
         user: "user@domain" for a directory user.
         connect_timeout: seconds for the connection, and once more for the login.
         command_timeout: seconds within which a reply must come.
-        reconnect: whether whoever reads or commands connects again when the connection ended unasked, with these
-            pauses.
-            Everything subscribed to, filters and log level are set up again, and a `Gap` tells how long nothing came.
-            An attempt that has begun is finished, whatever the timeout of the reader. A command that finds the
-            connection gone makes the attempt itself, or waits for it, if one is due within its timeout; else it raises
-            ConnectionClosed. A command of which a byte was sent is never sent again (`ConnectionClosed.maybe_done`).
-            A switch that does not let us in any more ends it, or one that refuses what was subscribed to three times.
+        reconnect: whether a connection that ended unasked is set up again, by whoever reads or sends a command. A
+            `Backoff` says with which pauses. Everything subscribed to, filters and log level are asked for again, and a
+            `Gap` tells how long nothing came. An attempt that has begun is finished, whatever the timeout of the
+            reader. A command that finds the connection gone makes the attempt itself, or waits for it, if one is due
+            within its timeout; else it raises ConnectionClosed. A command of which a byte was sent is never sent again
+            (`ConnectionClosed.maybe_done`). A switch that does not let us in any more ends it, or one that refuses what
+            was subscribed to three times.
         connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
             when no attempt is left.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;

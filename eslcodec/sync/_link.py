@@ -124,7 +124,7 @@ class Link:
 
         Raises:
             CommandTimeout: nothing in time.
-            EventQueueFull: it stands behind more events than may wait.
+            EventQueueFull: more events came before it than may wait.
             ESLError: what the wait failed with.
         """
         deadline = (time.monotonic() if since is None else since) + timeout

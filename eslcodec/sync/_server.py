@@ -37,7 +37,7 @@ class Server:
 
     When `max_calls` run it stops listening, so that the switch is refused and tries its next host, and listens again,
     at the same address, as soon as one has ended. Who had connected by then is refused as well as can be: the call goes
-    on in the dialplan behind `socket`.
+    on in the dialplan after `socket`.
 
     Attributes:
         host, port: where it listens.
@@ -245,7 +245,7 @@ def serve(
             non-blocking, and stays yours: it is never closed.
         max_calls: calls at once. When they run, the server does not listen until one has ended (`Server.listening`):
             the switch is refused and tries its next host, which it does in no other case. Calls that had connected by
-            then go on in the dialplan behind `socket`, and so does each one beyond `max_calls` at a given `sock`. One
+            then go on in the dialplan after `socket`, and so does each one beyond `max_calls` at a given `sock`. One
             that the kernel takes in just before the server stops listening is lost: its connection breaks, and if it is
             async and unanswered it stays parked.
         first_frame_timeout: seconds within which the channel's data must come.

@@ -195,7 +195,7 @@ class Verbs:
         """`sendevent`: fire an event in the switch.
 
         Args:
-            name: of the event. One that the switch does not know reaches whoever listens to CUSTOM, without a subclass.
+            name: of the event. One that the switch does not know goes to listeners of CUSTOM, without a subclass.
             headers, body, subclass: see `commands.sendevent`.
             unknown: whether a name that FreeSWITCH 1.11 does not have is meant. Else one that is a known name misspelt
                 raises, and any other is sent and logged once.
