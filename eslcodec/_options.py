@@ -80,7 +80,8 @@ DEFAULTS: Final[dict[str, Any]] = {  # in the order in which they are shown
 
 
 def shows_options(function: F) -> F:
-    """Have `inspect.signature` and `help` name each of the `ClientOptions` that a function takes as `**options`.
+    """Have `inspect.signature` and `help` name each of the `ClientOptions` that a function takes as `**options`. Its
+    module has the names that their types use.
 
     Example:
         >>> @shows_options
@@ -96,6 +97,8 @@ def shows_options(function: F) -> F:
         for name, default in DEFAULTS.items()
     ]
     function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]
+    annotations = {name: kind for name, kind in function.__annotations__.items() if name != "options"}
+    function.__annotations__ = {**annotations, **kinds}
     return function
 
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
 import pytest
 from shells import HOST, PATIENCE, Callee, Peer, Shell, Switch
@@ -230,6 +230,10 @@ def test_a_signature_names_each_option_with_its_default(name: str) -> None:
         assert parameter.default == default
     assert one.parameters["keepalive"].annotation == "float | None"
     assert "options" not in one.parameters
+    for module in (sync, aio):
+        hints = get_type_hints(getattr(module, name))
+        assert hints["when_full"] == Literal["pause", "drop"]
+        assert hints.keys() == {*one.parameters, "return"}
 
 
 def test_each_option_has_a_default_that_is_the_connections() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal  # noqa: F401  # Literal: as the options are shown
 
 from .._address import address
 from .._options import ClientOptions, check_connect, shows_options, split_options

@@ -7,7 +7,7 @@ import math
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal  # noqa: F401  # Literal: as the options are shown
 
 from .._address import address, unreachable
 from .._options import ClientOptions, check_connect, shows_options, split_options

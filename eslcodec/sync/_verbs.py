@@ -331,7 +331,7 @@ class Verbs:
 
         Where all commands are permitted it is asked for by `uuid_getvar`, so that any value arrives whole. On a
         single-channel socket, and after the hang-up, `getvar` itself has to do: the switch cuts its values at 511
-        bytes, and one with line ends, or with `~` in front, breaks its reply; see `Connection.getvar`.
+        bytes, and one with line ends, or with `~` in front, breaks its reply; see `connection.Connection.getvar`.
         """
         return variable(self._ask(timeout, Connection.getvar, name))
 
