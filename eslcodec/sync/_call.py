@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 from ..connection import Connection
-from ..events import Event
 from ._call_verbs import CallVerbs, channel_data
 from ._link import Link
 from ._readers import read_digits
@@ -39,8 +38,6 @@ class Call(CallVerbs):
         ...     call.wait(), call.executed
         ('NORMAL_CLEARING', [('answer', ''), ('sleep', '10')])
     """
-
-    data: Event
 
     def _begin(self, timeout: float) -> None:
         """Wait for the channel's data."""

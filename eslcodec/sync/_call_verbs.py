@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class CallVerbs(Client):
     """What both calls have, word for word."""
 
-    data: Event
+    if TYPE_CHECKING:  # what `Call` has
+        data: Event
 
     @property
     def uuid(self) -> str | None:
