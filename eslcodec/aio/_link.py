@@ -55,7 +55,7 @@ class Link(asyncio.BufferedProtocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self.caretaker = caretaker
-        self._looking: asyncio.TimerHandle | None = None  # for how far the reader is behind
+        self._tending: asyncio.TimerHandle | None = None  # for how far the reader is behind
         self._paused_at = 0.0
         self._empty: float | None = None  # when the socket had last been read empty, while it may not be
         self._probe: object = None  # of the last read while that is so
@@ -82,7 +82,7 @@ class Link(asyncio.BufferedProtocol):
         if self._keepalive is not None:
             self.heard = self._loop.time()
         if self._empty is not None:
-            self._look_behind()
+            self._check_backlog()
         connection = self.connection
         connection.buffer_updated(nbytes)
         queue = connection.queue
@@ -90,7 +90,7 @@ class Link(asyncio.BufferedProtocol):
             connection._out
             or connection.end is not None
             or self.paused
-            or (self._looking is None and connection.listens)
+            or (self._tending is None and connection.listens)
             or len(queue) >= connection.queue_limit
             or queue.size_at_most >= limits.EVENT_QUEUE_BYTES
         ):
@@ -131,14 +131,14 @@ class Link(asyncio.BufferedProtocol):
             transport.write(data)
         if connection.queue:
             self.came()
-        if connection.listens and self.caretaker and self._looking is None:
-            self._looking = self._loop.call_later(connection.flow.look_again, self._look)
+        if connection.listens and self.caretaker and self._tending is None:
+            self._tending = self._loop.call_later(connection.flow.look_again, self._tend)
         if connection.end is None:
-            self.flow()
+            self.throttle()
         else:
             self._shut(transport)
 
-    def flow(self) -> None:
+    def throttle(self) -> None:
         """Read, or leave the socket alone, as the connection says now."""
         transport = self._transport
         if transport is None or transport.is_closing() or self.connection.wants_data != self.paused:
@@ -147,7 +147,7 @@ class Link(asyncio.BufferedProtocol):
             self.paused = False
             self.heard = self._loop.time()  # nobody listened: what was silence until now means nothing
             transport.resume_reading()
-            self._look_behind()
+            self._check_backlog()
         else:
             self.paused = True
             self._paused_at = self._loop.time()
@@ -196,7 +196,7 @@ class Link(asyncio.BufferedProtocol):
     async def _until(self, wait: Wait[Any], seconds: float, since: float) -> None:
         bell = Bell(self._loop)
         wait.watch(bell.ring)
-        self.flow()  # since somebody waits, more may be read
+        self.throttle()  # since somebody waits, more may be read
         try:
             while not wait.done:
                 if self.connection.stuck:
@@ -205,7 +205,7 @@ class Link(asyncio.BufferedProtocol):
                     raise self.connection.timeout_error(wait.what, seconds)
         finally:
             wait.unwatch(bell.ring)
-            self.flow()
+            self.throttle()
 
     async def writable(self, seconds: float, since: float) -> None:
         """Wait until the socket takes more, or the connection has ended.
@@ -238,18 +238,18 @@ class Link(asyncio.BufferedProtocol):
             return None
         return self._paused_at
 
-    def _look(self) -> None:
+    def _tend(self) -> None:
         """See how far the reader is behind the switch, again and again."""
         connection = self.connection
         warning = connection.heed(self._loop.time(), self._unread_since())
         if warning:
             _LOG.warning("%s", warning)
         if connection.end is None:
-            self._looking = self._loop.call_later(connection.flow.look_again, self._look)
+            self._tending = self._loop.call_later(connection.flow.look_again, self._tend)
         else:
             self.act()
 
-    def _look_behind(self) -> None:
+    def _check_backlog(self) -> None:
         """After a pause: if the loop looks at the socket once more and finds nothing, no end either, it is empty."""
         self._probe = object()
         self._loop.call_soon(self._loop.call_soon, self._caught_up, self._probe)
@@ -273,7 +273,7 @@ class Link(asyncio.BufferedProtocol):
         self._transport = None
         self.ended_at = self._loop.time()
         self.gone = self.ended_at if self._empty is None else self._empty
-        for timer in (self._timer, self._looking):
+        for timer in (self._timer, self._tending):
             if timer is not None:
                 timer.cancel()
         self._unblocked.ring()

@@ -75,7 +75,7 @@ class Reader(Generic[M]):
                 self._left -= 1
                 message = self._next()
                 if inbox.link.paused:
-                    inbox.link.flow()
+                    inbox.link.throttle()
                 if isinstance(message, self._kind):
                     return message
             elif self._seconds != math.inf or inbox.books.over is not None:
@@ -107,7 +107,7 @@ class Reader(Generic[M]):
                 if await self._inbox.more(deadline):
                     continue
                 raise StopAsyncIteration from None
-            self._inbox.link.flow()
+            self._inbox.link.throttle()
             if isinstance(message, self._kind):
                 return message
 

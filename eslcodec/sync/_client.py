@@ -271,7 +271,7 @@ class Client(Verbs):
         now = time.monotonic()
         if self._lost is not lost:
             _LOG.warning("lost the connection to %s:%s: %s", self.host, self.port, lost.end.reason)
-            lasted, last = lost.ended - lost.began, lost.connection.last_event
+            lasted, last = lost.ended_at - lost.began, lost.connection.last_event
             self._books.lost(lost.end, lasted=lasted, since=lost.gone, now=now, last=last)
             self._lost = lost
         self._books.plan(now)

@@ -42,6 +42,6 @@ class Gate:
             self._bar.acquire(timeout=seconds)
 
 
-def drop(gates: list[Gate], gate: Gate) -> None:
+def forget(gates: list[Gate], gate: Gate) -> None:
     if gate in gates:
         gates.remove(gate)

@@ -17,7 +17,7 @@ from .._caretaker import CARETAKER
 from ..connection import Connection, Wait
 from ..events import CommandReply
 from ..reconnect import End
-from ._gate import Gate, drop
+from ._gate import Gate, forget
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,14 +57,14 @@ class Link:
         self.caretaker = caretaker
         self._tended = False
         self.began = time.monotonic()
-        self.ended = math.inf  # when it had ended
+        self.ended_at = math.inf  # when it had ended
         self.gone = math.inf  # from when on something may have been missed: when the socket had last been read empty
         self._new_lock()
         self._reading = False
         self._heard = self._looked = self.began  # received; read
         self._empty = self.began  # while it is behind: when the socket had last been read empty
         self._read_by_hand = self._tended_at = self.began  # read by somebody who waits; looked at by the caretaker
-        self._behind = False  # whether more waits than was read, since nobody read for a while
+        self._backlog = False  # whether more waits than was read, since nobody read for a while
         self._silent = 0.0  # seconds of reading since then
         self._keepalive = keepalive
         self._unsent = bytearray()
@@ -217,7 +217,7 @@ class Link:
                 looked = True
                 self._turn(mine, max(left, 0))
         finally:
-            drop(self._readers, mine)
+            forget(self._readers, mine)
 
     def look(self) -> None:
         """Take in what has come already, unless somebody else does so, without waiting."""
@@ -324,10 +324,10 @@ class Link:
             self._open_gates()
             mine.wait(min(seconds, _LOOK_AGAIN))
             self._own()
-            drop(self._followers, mine)
+            forget(self._followers, mine)
         except BaseException:
             self._own()
-            drop(self._followers, mine)
+            forget(self._followers, mine)
             raise
 
     def _pass_on(self) -> None:
@@ -343,7 +343,7 @@ class Link:
         size, error = -1, None
         began = time.monotonic()
         if began - self._looked > _STILL:
-            self._look_behind()
+            self._check_backlog()
         taken: list[int] = []
         whole = False
         try:
@@ -381,8 +381,8 @@ class Link:
     def _received(self, size: int, error: OSError | None, began: float) -> None:
         connection = self.connection
         self._looked = time.monotonic()
-        if self._behind:
-            self._behind = (size >= 0 or error is not None) and self._more_waits()
+        if self._backlog:
+            self._backlog = (size >= 0 or error is not None) and self._more_waits()
         if size > 0:
             if self._keepalive is not None:
                 self._heard, self._silent = self._looked, 0.0
@@ -398,10 +398,10 @@ class Link:
         if self._unsent or connection._out:
             self._flush()
 
-    def _look_behind(self) -> None:
+    def _check_backlog(self) -> None:
         """Nobody has read for a while: is there more than the next read takes?"""
-        before, self._behind = self._behind, self._more_waits()
-        if self._behind and not before:
+        before, self._backlog = self._backlog, self._more_waits()
+        if self._backlog and not before:
             self._empty = self._looked
 
     def _tell(self, count: int) -> None:
@@ -415,7 +415,7 @@ class Link:
             self._silent = 0.0
             self.connection.silence(keepalive)
             if self.connection.end is not None:
-                self.ended = self.gone = self._heard
+                self.ended_at = self.gone = self._heard
 
     def _more_waits(self) -> bool:
         """Whether a read would find something, be it the end."""
@@ -454,8 +454,8 @@ class Link:
         """Take in what is there, up to the caretaker's bound; whether there may be more."""
         connection = self.connection
         left = limits.CARETAKER_BYTES
-        if not self._behind:
-            self._look_behind()
+        if not self._backlog:
+            self._check_backlog()
         while connection.end is None and connection.wants_data:
             if left <= 0:
                 return True
@@ -519,12 +519,12 @@ class Link:
         """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
         up and closes what it reads."""
         now = time.monotonic()
-        if self._behind:
+        if self._backlog:
             self.gone = min(self.gone, self._empty)
         else:
             unread = not self._reading and now - self._looked > _STILL
             self.gone = min(self.gone, self._looked if unread else now)
-        self.ended = min(self.ended, now)
+        self.ended_at = min(self.ended_at, now)
         self._tell(len(self._readers))
         if self._reading:
             with suppress(OSError):
