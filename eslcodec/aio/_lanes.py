@@ -1,4 +1,4 @@
-"""Handlers at work: one lane a channel, side by side."""
+"""Running handlers: a lane for each channel, side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOG: Final = logging.getLogger("eslcodec")
 
 
 class Lanes:
-    """Handlers at work: one after the other for the events of a channel, side by side for those of several."""
+    """Runs handlers: one after the other for the events of a channel, side by side for several channels."""
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency

@@ -1,4 +1,4 @@
-"""A connection and its transport: carries bytes, and those who wait for them."""
+"""A connection and its transport: what is received and sent, and who waits for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOG: Final = logging.getLogger("eslcodec")
 
 
 class Link(asyncio.BufferedProtocol):
-    """A connection and its socket: carries bytes, and those who wait for them.
+    """A connection and its socket: what is received and sent, and who waits for it.
 
     Attributes:
         connection: decides.
@@ -29,7 +29,7 @@ class Link(asyncio.BufferedProtocol):
         ended_at: when the connection had ended.
         gone: from when on something may have been missed: when the socket had last been read empty.
         peer: host and port of the other side.
-        paused: whether the socket is left alone, because the queue is full.
+        paused: whether the socket is not read, because the queue is full.
         came: called when there are messages in the queue.
         ended: called when the connection has ended.
     """
@@ -121,7 +121,7 @@ class Link(asyncio.BufferedProtocol):
     # What its owner calls
 
     def act(self) -> None:
-        """Do what the connection wants by now: send, go on reading or not, end; tell whom it concerns."""
+        """Do what the connection wants by now: send, read or pause, end; tell those concerned."""
         connection = self.connection
         transport = self._transport
         if transport is None:
@@ -139,7 +139,7 @@ class Link(asyncio.BufferedProtocol):
             self._shut(transport)
 
     def throttle(self) -> None:
-        """Read, or leave the socket alone, as the connection says now."""
+        """Read, or pause reading, as the connection says now."""
         transport = self._transport
         if transport is None or transport.is_closing() or self.connection.wants_data != self.paused:
             return
@@ -239,7 +239,7 @@ class Link(asyncio.BufferedProtocol):
         return self._paused_at
 
     def _tend(self) -> None:
-        """See how far the reader is behind the switch, again and again."""
+        """See how far the reader is behind the switch; again in a while."""
         connection = self.connection
         warning = connection.heed(self._loop.time(), self._unread_since())
         if warning:
@@ -269,7 +269,7 @@ class Link(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(left, self._listened, seconds)
 
     def _shut(self, transport: asyncio.Transport) -> None:
-        """The connection has ended: away with the socket, and with what the peer would not take."""
+        """The connection has ended: close the socket, and drop what the peer has not taken."""
         self._transport = None
         self.ended_at = self._loop.time()
         self.gone = self.ended_at if self._empty is None else self._empty
@@ -287,7 +287,7 @@ class Link(asyncio.BufferedProtocol):
 
 
 def _has_more(sock: Any) -> bool:
-    """Whether a read would find something, be it the end."""
+    """Whether a read would find something, the end included."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()

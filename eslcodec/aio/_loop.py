@@ -1,4 +1,4 @@
-"""Waiting in the event loop: `run`, the bell that wakes, and a limit of time that loses nothing."""
+"""Waiting in the event loop: `run`, a bell that wakes, and a timeout that loses nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 class Bell:
-    """Wakes all who wait at the moment. They look for themselves whether it concerns them.
+    """Wakes all who wait at the moment; each looks whether it is concerned.
 
     Attributes:
         loop: in which they wait.

@@ -195,7 +195,7 @@ class Server:
                 await asyncio.sleep(_PAUSE)
 
     async def _attend(self) -> None:
-        """The next who waits comes in or is sent away; the door is opened and shut."""
+        """Let the next call in, or send it away; open and shut the door."""
         if not self._door.listening:
             if self._full:
                 await self._ended.wait()
@@ -217,7 +217,7 @@ class Server:
         await asyncio.sleep(0)  # a burst of calls lets the others have their turn
 
     async def _lock_up(self) -> None:
-        """For good. Who waits at our own door is sent away; at somebody else's others will come."""
+        """Shut the door for good. Who waits at our own is sent away; at somebody else's there will be other servers."""
         if self._door.listening:
             with suppress(OSError):
                 while self._door.own and len(self._refusals) < limits.REFUSALS and (found := self._door.accept()):

@@ -27,8 +27,8 @@ LONGEST: Final = 60.0
 RETRY: Final = 0.01
 """Seconds until the switch is offered again what it did not take."""
 _LOG: Final = logging.getLogger("eslcodec")
-_LOOK_AGAIN: Final = 1.0  # seconds after which who waits to be woken looks for himself
-_LOOKS: Final = 16  # reads after which the end of a connection need not be looked for further after what waits
+_LOOK_AGAIN: Final = 1.0  # seconds after which a thread that waits to be woken looks for itself
+_LOOKS: Final = 16  # reads after which `has_ended` looks no further for an end after what still waits
 _STILL: Final = 0.1  # seconds without a read after which the switch may have got ahead of us
 
 
@@ -37,16 +37,17 @@ class Gone(Exception):
 
 
 class Link:
-    """One connection and its socket: who reads it, who waits, what is still to be sent. Owns both.
+    """One connection and its socket: which thread reads it, which ones wait, what is still to be sent. Owns both.
 
-    One lock guards everything; it is free while somebody waits for the kernel. Everybody who waits has a gate, so that
-    only those concerned are woken; gates are opened when the lock is free again, since under gevent that may let others
-    run. Reading and sending have a socket object each, of the same connection: reading waits, sending never does.
+    One lock guards everything; it is free while a thread waits for the kernel. Each thread that waits has a gate, so
+    that only those concerned are woken. Gates are opened when the lock is free again, since under gevent that may let
+    others run. Reading and sending have a socket object each, of the same connection: reading waits, sending never
+    does.
 
-    What an exception from outside (Ctrl-C, a signal's handler, `gevent.Timeout`) interrupts is a wait, at no cost for
-    others, or a step that must be whole: making and sending a command, sending, receiving and settling. If one of
-    these is not finished the connection ends, and says so. Who waits while another reads looks again after a moment, so
-    that a call that was interrupted before it opened a gate costs that moment.
+    An exception from outside (Ctrl-C, a signal's handler, `gevent.Timeout`) interrupts one of two things. A wait: then
+    nobody else notices. Or a step that must be whole (making and sending a command, sending, receiving and sorting what
+    came): then the connection ends, and says so. A thread that waits while another reads looks again after a moment,
+    so a call that was interrupted before it opened a gate costs that moment.
     """
 
     def __init__(
@@ -230,7 +231,7 @@ class Link:
             self._open_gates()
 
     def has_ended(self) -> bool:
-        """Whether it has, as far as can be known without waiting: the end may have come with nobody reading."""
+        """Whether it has ended, as far as is known without waiting: the end may have come while nobody read."""
         for _ in range(_LOOKS):
             head = self._head()
             if self.connection.end is not None or head is None:
@@ -244,7 +245,7 @@ class Link:
         return self.connection.end is not None
 
     def _take_end(self) -> None:
-        """Nothing but the end is left to be read: read it, or wait until the thread has that reads."""
+        """Only the end is left to be read: read it, or wait until the thread that reads has."""
         gate = Gate(self._woken)
         try:
             with self._lock:
@@ -255,7 +256,7 @@ class Link:
             self._open_gates()
 
     def close(self, reason: str = "closed by us") -> None:
-        """End it: whoever waits is woken, the sockets are closed. A signal's handler may call it at any moment."""
+        """End it: all who wait are woken, the sockets are closed. A signal's handler may call it at any moment."""
         try:
             with self._lock:
                 self.connection.close(reason)
@@ -264,7 +265,7 @@ class Link:
             self._open_gates()
 
     def _tend(self) -> float | None:
-        """The caretaker's look: read for those who do not, and see how far behind they are."""
+        """For the caretaker: read if nobody does, and see how far behind the reader is."""
         if not self._lock.acquire(blocking=False):
             return limits.CARETAKER_SECONDS
         try:
@@ -296,7 +297,7 @@ class Link:
     # Inside
 
     def _open_gates(self) -> None:
-        """Wake whom it concerns; without the lock."""
+        """Wake those concerned; without the lock."""
         while self._woken:
             try:
                 gate = self._woken.popleft()
@@ -418,7 +419,7 @@ class Link:
                 self.ended_at = self.gone = self._heard
 
     def _more_waits(self) -> bool:
-        """Whether a read would find something, be it the end."""
+        """Whether a read would find something, the end included."""
         return self._head() is not None
 
     def _head(self) -> bytes | None:
@@ -481,7 +482,7 @@ class Link:
             self._in.settimeout(self._timeout)
 
     def _flush(self) -> None:
-        """Send what the switch takes now. That it cannot be reached is for the reader to find, who may read why."""
+        """Send what the switch takes now. If it cannot be reached, the reader finds that, and may read why."""
         whole = False
         try:
             self._unsent += self.connection.data_to_send()
@@ -502,7 +503,7 @@ class Link:
         self.connection.unsent = len(self._unsent) + self._undeliverable
 
     def _own(self) -> None:
-        """Have the lock again. What was raised into waiting for it is raised once it is there."""
+        """Take the lock again, whatever is raised meanwhile: that is raised once the lock is there."""
         while not self._lock._is_owned():  # type: ignore[attr-defined]
             try:
                 self._lock.acquire()
@@ -511,13 +512,13 @@ class Link:
                 raise
 
     def _give_up(self, when: str) -> None:
-        """A step that must be whole was interrupted: what the other side has of it, or has sent, is not known."""
+        """A step that must be whole was interrupted: how much of it the other side has, or has sent, is not known."""
         self.connection.abort(f"interrupted {when}")
         self._tear_down()
 
     def _tear_down(self) -> None:
-        """The connection has ended: nothing stays open, and nobody waits for messages. A thread that still reads wakes
-        up and closes what it reads."""
+        """The connection has ended: close what is open, and wake those who wait for messages. A thread that still reads
+        wakes up and closes the socket that it reads."""
         now = time.monotonic()
         if self._backlog:
             self.gone = min(self.gone, self._empty)
@@ -540,5 +541,5 @@ def seconds_left(deadline: float) -> float:
 
 
 def is_early(error: OSError) -> bool:
-    """Whether it only says that there is nothing yet. (`TimeoutError` is also what a kernel says that gave up.)"""
+    """Whether it only says that there is nothing yet. (A kernel that gave up raises `TimeoutError` too.)"""
     return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and not error.errno)

@@ -22,7 +22,7 @@ _PAUSE: Final = 0.5  # seconds after which a server that could not accept a call
 
 
 class Refusal:
-    """A call that is sent away: `connect`, and what lets its channel go on in the dialplan."""
+    """A call that is sent away: it is sent `connect`, and what lets its channel go on in the dialplan."""
 
     __slots__ = ("_parted", "address", "connection", "deadline", "done", "sock")
 
@@ -60,7 +60,7 @@ class Refusal:
             self.done = True
 
     def give_up(self, reason: str) -> None:
-        """Before all was said."""
+        """End it before everything was said."""
         self.connection.abort(reason)
         self.done = True
 
@@ -118,12 +118,12 @@ class Porter:
             self._rope.send(b"!")
 
     def stop(self, deadline: float) -> None:
-        """Shut the door, and have sent away by then those who wait at it."""
+        """Shut the door, and send away those who wait at it until then."""
         self._until = min(self._until, deadline)
         self.ring()
 
     def work(self) -> None:
-        """Until the server is closed."""
+        """Take in and send away, until the server is closed."""
         try:
             while self._turn():
                 pass
@@ -204,7 +204,7 @@ class Porter:
             self._send_away(*found)
 
     def _lock_up(self) -> None:
-        """For good. Who waits at our own door is sent away; at somebody else's others will come."""
+        """Shut the door for good. Who waits at our own is sent away; at somebody else's there will be other servers."""
         if not self._door.listening:
             return
         with suppress(OSError):
