@@ -37,6 +37,7 @@ style: export RUFF_CACHE_DIR = $(CACHE)/ruff
 style: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/async_to_sync.py --check
 
 types: export MYPY_CACHE_DIR = $(CACHE)/mypy
 types: $(VENV)/.lint

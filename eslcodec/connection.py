@@ -815,6 +815,37 @@ class Connection:
         """`sendmsg` / `hangup`."""
         return self._message(commands.hangup(cause, uuid=uuid), waits=False)
 
+    def nomedia(self, nomedia_uuid: str, *, uuid: str | None = None) -> Wait[CommandReply]:
+        """`sendmsg` / `nomedia`."""
+        return self._message(commands.nomedia(nomedia_uuid, uuid=uuid), waits=False)
+
+    def unicast(
+        self,
+        *,
+        local_ip: str = "127.0.0.1",
+        local_port: int = 8025,
+        remote_ip: str = "127.0.0.1",
+        remote_port: int = 8026,
+        transport: str = "udp",
+        flags: str = "",
+        uuid: str | None = None,
+    ) -> Wait[CommandReply]:
+        """`sendmsg` / `unicast`."""
+        block = commands.unicast(
+            local_ip=local_ip,
+            local_port=local_port,
+            remote_ip=remote_ip,
+            remote_port=remote_port,
+            transport=transport,
+            flags=flags,
+            uuid=uuid,
+        )
+        return self._message(block, waits=False)
+
+    def xferext(self, applications: Iterable[tuple[str, str]], *, uuid: str | None = None) -> Wait[CommandReply]:
+        """`sendmsg` / `xferext`."""
+        return self._message(commands.xferext(applications, uuid=uuid), waits=False)
+
     def log(self, level: str | int | LogLevel | None = None) -> Wait[CommandReply]:
         """`log`: the switch's log lines, into `queue`."""
 

@@ -23,7 +23,7 @@ PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 CLOSED = ("adapters", "cli")  # packages that stand in the order as one
-ROOMS = ("_esl", "emulator")  # packages whose modules have a place each: their `__init__.py` is named as the package
+ROOMS = ("_esl", "aio", "emulator", "sync")  # packages whose modules have a place each: their `__init__.py` is named as the package
 
 
 def modules():
@@ -134,6 +134,15 @@ ORDER = [
     {"_words"},
     {"connection"},
     {"_door"},
+    {"sync._gate", "aio._loop"},
+    {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
+    {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},
+    {"sync._verbs", "aio._verbs"},
+    {"sync._client", "aio._client"},
+    {"sync._call_verbs", "aio._call_verbs", "sync._connect", "aio._connect"},
+    {"sync._call", "aio._call"},
+    {"sync._porter"},
+    {"sync._server", "aio._server"},
     {"sync", "aio"},
     {"emulator._events", "emulator._waiting", "emulator._blocks", "emulator._faults", "emulator._thread"},
     {"emulator._model"},
