@@ -106,7 +106,7 @@ _TYPES: Final = {name.value.encode(): name.value for name in EventName if name.v
 
 _PREFIX: Final = len("SWITCH_EVENT_")
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
-_DECODER_FILE: Final = split_array.__code__.co_filename
+_CORE: Final = split_array.__module__.rpartition(".")[0] + "."  # before the names of what the Python core is made of
 _TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
 
 
@@ -1616,7 +1616,7 @@ def _is_of_socket(error: BaseException) -> bool:
 
 def _was_in_decoder(error: BaseException) -> bool:
     """Whether the decoder of Python was interrupted, and may be left between two states."""
-    return any(frame.f_code.co_filename == _DECODER_FILE for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__", "").startswith(_CORE) for frame, _ in walk_tb(error.__traceback__))
 
 
 def _is_readable(sock: socket.socket, ms: int) -> bool:
