@@ -65,26 +65,32 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def room_of(path: Path, name: str) -> Path:
-    """Where a module takes a name from: itself, or a module that it imports it from."""
-    for node in parsed(path).body:
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and name in [alias.asname or alias.name for alias in node.names]:
-            return room_of(path.parent.joinpath(*(node.module or "").split(".")).with_suffix(".py"), name)
-    return path
-
-
 def docstring(name: str) -> str:
     """Of a module, class, function or property by its full name; of a class with what `__text_signature__` shows."""
     parts = name.split(".")
     at = next(at for at in range(len(parts), 0, -1) if Path(*parts[:at]).with_suffix(".py").is_file())
     path = Path(*parts[:at]).with_suffix(".py")
-    node: ast.Module | ast.ClassDef | ast.FunctionDef = parsed(path if at == len(parts) else room_of(path, parts[at]))
-    for part in parts[at:]:
-        node = [inner for inner in node.body if getattr(inner, "name", None) == part][-1]  # the last of its overloads
+    node = named(path, parts[at]) if parts[at:] else parsed(path)
+    for part in parts[at + 1 :]:
+        node = last_named(node, part)
     doc = ast.get_docstring(node)
     if doc is None:
         raise LookupError(f"{name} has no docstring")
     return f"{node.name}({parameters(node)})\n--\n\n{doc}" if isinstance(node, ast.ClassDef) else doc
+
+
+def named(path: Path, name: str) -> ast.ClassDef | ast.FunctionDef:
+    """A class or function of a module: defined there, or where the module takes it from."""
+    for node in parsed(path).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) and node.level == 1 else []
+        if name in names:
+            return named(path.parent.joinpath(*node.module.split(".")).with_suffix(".py"), name)
+    return last_named(parsed(path), name)
+
+
+def last_named(node: ast.Module | ast.ClassDef, name: str) -> ast.ClassDef | ast.FunctionDef:
+    """The last of what has that name: it stands after its overloads."""
+    return [inner for inner in node.body if getattr(inner, "name", None) == name][-1]
 
 
 def parameters(kind: ast.ClassDef) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
-from ._codec_py import replaces
+from ._codec_py import FORMAT_NAMES, PAYLOAD_FORMATS, replaces
 from ._ctext import quoted, word
 from ._json import Field
 from .enums import LogLevel
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PAYLOAD_HEADS: Final = {
-    "plain": b"Content-Length: %d\nContent-Type: text/event-plain\n\n",
-    "json": b"Content-Length: %d\nContent-Type: text/event-json\n\n",
-    "xml": b"Content-Length: %d\nContent-Type: text/event-xml\n\n",
+    FORMAT_NAMES[format]: b"Content-Length: %%d\nContent-Type: %b\n\n" % content_type
+    for content_type, format in PAYLOAD_FORMATS.items()
 }
 _OPENING: Final = 1024  # bytes
-_FORMATS: Final = {"text/event-plain": "plain", "text/event-json": "json", "text/event-xml": "xml"}
+_FORMATS: Final = {content_type.decode(): FORMAT_NAMES[format] for content_type, format in PAYLOAD_FORMATS.items()}
 
 HeaderValue = str | int | Sequence[str]
 """What `Event.build` takes as a value: text, a number, or the items of an array."""
@@ -617,9 +616,7 @@ class RudeRejection(Message):
 
 
 _KINDS: Final[Mapping[bytes, type[Message]]] = {
-    b"text/event-plain": Event,
-    b"text/event-json": Event,
-    b"text/event-xml": Event,
+    **dict.fromkeys(PAYLOAD_FORMATS, Event),
     b"auth/request": AuthRequest,
     b"command/reply": CommandReply,
     b"api/response": ApiResponse,

@@ -818,7 +818,8 @@ def test_python_core_can_be_asked_for():
 
 def test_core_asked_for_is_the_core_in_use(esl, request):
     assert esl.__impl__ == request.node.callspec.params["esl"]
-    assert esl.Message.__module__.endswith("_codec_py") == (esl.__impl__ == "python")
+    home = "_codec_c" if esl.__impl__ == "c" else "_core.message"
+    assert esl.Message.__module__ == f"{esl.__name__}.{home}"
 
 
 @pytest.mark.parametrize(

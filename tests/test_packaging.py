@@ -23,7 +23,7 @@ PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 CLOSED = ("adapters", "cli")  # packages that stand in the order as one
-ROOMS = ("_esl", "aio", "emulator", "sync")  # packages whose modules have a place each: their `__init__.py` is named as the package
+ROOMS = ("_core", "_esl", "aio", "emulator", "sync")  # packages whose modules have a place each
 
 
 def modules():
@@ -35,6 +35,7 @@ def modules():
 
 MODULES = sorted(modules())
 OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
+EXAMPLES = {"": 5, "events": 5, "_core.text": 2, "_core.lines": 3, "_core.splitter": 3, "_core.message": 10}  # at least
 
 
 def submodule(package, name):
@@ -50,8 +51,7 @@ def test_examples_in_docstrings_are_true(esl, name):
     result = doctest.testmod(module, raise_on_error=False)
     vars(module).update(before)  # eslSetLogLevel holds for the process, and other tests count on what is set at first
     assert result.failed == 0
-    if name in ("", "_codec_py", "events"):
-        assert result.attempted >= 5
+    assert result.attempted >= EXAMPLES.get(name, 0)
 
 
 def test_examples_of_the_compiled_core_are_true(both):
@@ -125,6 +125,13 @@ ORDER = [
     {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "flow"},
     {"_caretaker"},
     {"_json", "_xml"},
+    {"_core", "_core.formats", "_core.text"},
+    {"_core.lines"},
+    {"_core.json_out", "_core.templates", "_core.xml_in"},
+    {"_core.json_in", "_core.splitter"},
+    {"_core.message"},
+    {"_core.decoder", "_core.lone"},
+    {"_core.header_reader"},
     {"_codec_py"},
     {"_codec"},
     {"events"},
@@ -195,8 +202,9 @@ def test_module_imports_only_what_stands_to_its_left(name):
 
 
 def test_core_knows_no_sockets():
-    for name in ("_codec", "_codec_py", "events", "errors", "limits", "enums", "_json", "_xml"):
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    codec = ("_codec", "_codec_py", "events", "errors", "limits", "enums", "_json", "_xml")
+    for path in [*(PACKAGE / f"{name}.py" for name in codec), *PACKAGE.glob("_core/*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []

@@ -19,6 +19,18 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec",
     "eslcodec._codec",
     "eslcodec._codec_py",
+    "eslcodec._core",
+    "eslcodec._core.decoder",
+    "eslcodec._core.formats",
+    "eslcodec._core.header_reader",
+    "eslcodec._core.json_in",
+    "eslcodec._core.json_out",
+    "eslcodec._core.lines",
+    "eslcodec._core.message",
+    "eslcodec._core.splitter",
+    "eslcodec._core.templates",
+    "eslcodec._core.text",
+    "eslcodec._core.xml_in",
     "eslcodec._ctext",
     "eslcodec._json",
     "eslcodec.enums",
@@ -32,7 +44,6 @@ MOST_LINES = 700
 MOST_LINES_OF_A_FUNCTION = 45  # without its docstring
 LONG_FILES = {  # and why
     "ESL.py": "not yet in rooms",
-    "_codec_py.py": "not yet in rooms",
     "_listener.py": "not yet in rooms",
     "_switch.py": "not yet in rooms",
     "aio.py": "not yet in rooms",
@@ -42,7 +53,7 @@ LONG_FILES = {  # and why
     "sync.py": "not yet in rooms",
 }
 LONG_FUNCTIONS = {  # and why
-    "_codec_py.py:next_message": "the way of each frame: a call more is time",
+    "_core/decoder.py:next_message": "the way of each frame: a call more is time",
     "_switch.py:_default_api": "not yet in rooms",
     "aio.py:connect": "its parameters are its documentation",
     "aio.py:serve": "its parameters are its documentation",

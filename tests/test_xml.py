@@ -465,8 +465,7 @@ USUAL = document(
 
 
 def read_by_expat(esl, payload):
-    core = part(esl, "_codec_py")
-    fields, body, fault = core.read_payload(core.XML, payload)
+    fields, body, fault = part(esl, "_core.json_in").read_payload(part(esl, "_codec_py").XML, payload)
     return [(name, part(esl, "_json").joined(value)) for name, value in fields], fields, body, fault
 
 
@@ -504,7 +503,7 @@ def told(esl, write, *arguments):
 
 
 def assert_written_as_of_fields(esl, e, fields, body):
-    core = part(esl, "_codec_py")
+    core = part(esl, "_core.json_out")
     shaped = [(name, core.split_array(value) if isinstance(value, str) else value) for name, value in fields]
     assert e._fields() == shaped
     for errors in ("replace", "surrogateescape"):

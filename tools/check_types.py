@@ -25,7 +25,8 @@ USER = Path(__file__).resolve().parent.parent / "tests" / "typing_user.py"
 CORE = "eslcodec._codec_c"
 ON_PURPOSE = [  # what differs, as regular expressions behind the core's name
     r"__(impl|build)__",
-    r"(FRAME|FRAME_ENCODED|PLAIN|JSON|XML|read_payload|replaces|split_array|to_json|to_mapping)",  # the twin's own
+    r"(FRAME|FRAME_ENCODED|PLAIN|JSON|XML|FORMAT_NAMES|PAYLOAD_FORMATS)",  # the twin's own, and the next line too
+    r"(all_replaced|read_payload|replaced|replaces|split_array|to_json|to_mapping)",
     r"(Budget|EXPECTED|JsonMemo|JsonPayload|KnownDicts|Memo|Messages|Names|Store|Window|XmlPayload)",  # C's own
     r"(\w+\.)?(__test__|__(reduce|setstate)_cython__)",  # Cython's
     r"\w+\._[a-z]\w*",

@@ -33,6 +33,7 @@ import typing_extensions
 from sphinx.application import Sphinx
 
 import eslcodec
+from eslcodec import _core
 from eslcodec import _codec_py as core
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,7 @@ def show_everything() -> None:
     for name in eslcodec.__all__:
         thing = getattr(eslcodec, name)
         setattr(eslcodec, name, thing)
-        if getattr(thing, "__module__", "") == core.__name__:
+        if getattr(thing, "__module__", "").startswith(f"{_core.__name__}."):
             thing.__module__ = "eslcodec"
     for kind, base in ((eslcodec.Decoder, core.MessageDecoder), (eslcodec.ESL.ESLevent, core.HeaderReader)):
         for name, member in vars(base).items():
@@ -61,8 +62,9 @@ def show_everything() -> None:
             for name, member in vars(kind.__base__).items():  # the verbs
                 if not name.startswith("_") and name not in vars(kind):
                     setattr(kind, name, member)
-    for name, thing in {**vars(typing_extensions), **vars(core)}.items():  # for annotations to be evaluated
-        if name not in dir(eslcodec):
+    rooms = [import_module(f"{_core.__name__}.{found.name}") for found in pkgutil.iter_modules(_core.__path__)]
+    for name, thing in [pair for module in (*rooms, typing_extensions) for pair in vars(module).items()]:
+        if name not in dir(eslcodec):  # for annotations to be evaluated
             setattr(eslcodec, name, thing)
 
 

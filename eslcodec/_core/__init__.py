@@ -1,0 +1,17 @@
+"""The rooms of the Python core, one subject each. `_codec_py.py` joins them, and nobody else imports from here.
+
+A room imports only from those before it:
+
+* `formats`: how a header block or an event payload is written
+* `text`: bytes of the wire as text and back; percent-encoding; arrays
+* `lines`: header lines; `parse_pairs`, `parse_headers`
+* `json_out`: events as JSON
+* `templates`: what the messages of a decoder remember together
+* `json_in`, `xml_in`: payloads in JSON and XML
+* `splitter`: frames; `FrameSplitter`
+* `message`: what a frame says; `Message`
+* `decoder`: frames as messages; `MessageDecoder`
+* `header_reader`: the look-ups of the official module; `HeaderReader`
+
+`src/core/*.pxi` are the rooms of the compiled core, under the same names.
+"""
