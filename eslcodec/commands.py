@@ -77,6 +77,22 @@ class MessageOptions(TypedDict, total=False):
     lead_frames: int | None
 
 
+class ExecuteOptions(MessageOptions, total=False):
+    """What `execute` takes besides application, argument and channel.
+
+    Example:
+        >>> options: ExecuteOptions = {"loops": 2, "event_lock": True}
+        >>> execute("playback", "a.wav", **options).splitlines()[-3:-1]
+        [b'event-lock: true', b'loops: 2']
+    """
+
+    event_uuid: str | None
+    event_uuid_name: str | None
+    loops: int | None
+    run_async: bool
+    hold_bleg: bool
+
+
 # Parts. Each returns the text that goes on the wire, or raises.
 
 
