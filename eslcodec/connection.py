@@ -33,7 +33,7 @@ How it works:
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Final, Literal, ParamSpec, TypedDict
 
 from . import commands, limits
@@ -193,7 +193,6 @@ class Connection(Verbs):
         self._login_bytes = max_header_bytes + limits.LOGIN_BYTES  # that may come before the login is answered
         self._taken = 0  # bytes of what came out of it
         self._login = login
-        self._greeted = greeted
         self._make_gap = gap
         self._gap: Gap | None = None
         self._gap_open = False  # until an event came after it
@@ -201,10 +200,9 @@ class Connection(Verbs):
         if gap is not None:
             self.queue = MessageQueue()
         self._out = self._pipeline.out  # both clients look at it after each read
-        self._probing = False
-        self._heard = False
+        self._probed = False  # whether a sign of life was asked for, and nothing came since
         if not greeted:
-            self._log_in()
+            self._log_in(greeted=False)
 
     @classmethod
     def inbound(
@@ -240,13 +238,13 @@ class Connection(Verbs):
 
     def buffer_updated(self, size: int) -> None:
         """`size` bytes were received into the room."""
-        self._heard = True
+        self._probed = False
         self._decoder.buffer_updated(size)
         self._pump()
 
     def receive(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes from the switch, in any pieces; they are copied. Never raises about their content."""
-        self._heard = True
+        self._probed = False
         try:
             self._decoder.feed(data)
         except ProtocolError as error:
@@ -324,11 +322,10 @@ class Connection(Verbs):
         While somebody waits for a command there is nothing to ask: the switch may be busy with it, and it has a
         timeout of its own. So with one that may take as long as its application. What was given up counts no more.
         """
-        if self._probing and not self._heard:
+        if self._probed:
             self.abort(f"nothing was received for {2 * seconds:g} s, though the switch was asked")
         elif self.end is None and self.logged_in and not self._pipeline.is_awaited:
-            self._probing = True
-            self._heard = False
+            self._probed = True
             self._pipeline.send(PROBE, "a sign of life", must_be_ok=False)
 
     @property
@@ -357,9 +354,9 @@ class Connection(Verbs):
 
     # Inside: login, and what was missed before it
 
-    def _log_in(self) -> None:
+    def _log_in(self, *, greeted: bool) -> None:
         login, self._login = self._login, b""  # it may hold a password
-        self._pipeline.log_in(login, self._logged_in, self._login_refused)
+        self._pipeline.log_in(login, self._logged_in, partial(self._login_refused, greeted))
 
     def _logged_in(self, reply: Reply) -> None:
         assert isinstance(reply, CommandReply)
@@ -396,11 +393,11 @@ class Connection(Verbs):
             self._gap, self._gap_open = self._make_gap(), True
         return self._gap
 
-    def _login_refused(self, reply: Reply) -> None:
+    def _login_refused(self, greeted: bool, reply: Reply) -> None:
         text = reply.text.strip()
         hint = " (wrong password?)" if text == "-ERR invalid" else ""
         said = self._located("refused the login", text + hint)
-        error = AuthError(said) if self._greeted else None
+        error = AuthError(said) if greeted else None
         self._finish(f"the switch refused the login: {text}", error=error, clean=False)
 
     def _located(self, refused: str, text: str) -> str:
@@ -492,7 +489,7 @@ class Connection(Verbs):
             except ProtocolError as error:
                 self._fail(error)
         elif isinstance(message, AuthRequest) and self._login:
-            self._log_in()
+            self._log_in(greeted=True)
         elif isinstance(message, DisconnectNotice) and message.final:
             self._take_notice(message)
         elif isinstance(message, RudeRejection):
