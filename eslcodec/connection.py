@@ -64,7 +64,7 @@ from .events import (
 )
 from .flow import Flow
 from .message_queue import MessageQueue
-from .reconnect import End
+from .reconnect import End, GapNotice
 from .render import FAREWELL
 from .subscriptions import Subscriptions
 from .waits import Reply, Wait
@@ -101,16 +101,27 @@ class ConnectionOptions(TypedDict, total=False):
     where: str
 
 
+def _check_queue(limit: int, hard_limit: int, when_full: str) -> None:
+    if when_full not in ("pause", "drop"):
+        raise ValueError(f"when_full is {when_full!r}, expected 'pause' or 'drop'")
+    if not 0 < limit <= hard_limit:
+        raise ValueError(f"read queue_limit {limit}, expected 1 to queue_hard_limit ({hard_limit})")
+
+
+def _login_at(where: str) -> str:
+    return f"the login at {where}" if where else "the login"
+
+
 def _by_classmethod(init: Callable[P, None]) -> Callable[P, None]:
     """Say how a connection is made to who calls the class as if it were a client."""
 
     @wraps(init)
-    def checked(*args: P.args, **options: P.kwargs) -> None:
+    def made(*args: P.args, **options: P.kwargs) -> None:
         if "greeted" not in options:
             raise TypeError("a Connection is made by Connection.inbound(password) or Connection.outbound()")
         init(*args, **options)
 
-    return checked
+    return made
 
 
 class Connection(Verbs):
@@ -169,12 +180,12 @@ class Connection(Verbs):
         max_body_bytes: int = limits.MAX_BODY_BYTES,
         where: str = "",
     ) -> None:
-        if when_full not in ("pause", "drop"):
-            raise ValueError(f"when_full is {when_full!r}, expected 'pause' or 'drop'")
-        if not 0 < queue_limit <= queue_hard_limit:
-            raise ValueError(f"read queue_limit {queue_limit}, expected 1 to queue_hard_limit ({queue_hard_limit})")
+        _check_queue(queue_limit, queue_hard_limit, when_full)
         super().__init__(subscriptions or Subscriptions())
-        self.queue = MessageQueue() if queue is None else queue
+        # 30 attributes at most, those of `Verbs` included: with more, CPython keeps a dict for each connection, and
+        # a read costs more.
+        self._readers = MessageQueue() if queue is None else queue  # what they read
+        self.queue = self._readers if gap is None else MessageQueue()
         self.gap_told = False
         self.queue_limit = queue_limit
         self.queue_hard_limit = queue_hard_limit
@@ -184,21 +195,14 @@ class Connection(Verbs):
         self.unsent = 0
         self.received_events = 0
         self.flow = Flow(switch_queue_limit, pause_limit)
-        self.ready: Wait[CommandReply] = Wait(
-            self._pipeline.watchers, f"the login at {where}" if where else "the login"
-        )
+        self.ready: Wait[CommandReply] = Wait(self._pipeline.watchers, _login_at(where))
         self._where = where
         self._drops = when_full == "drop"
         self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
         self._login_bytes = max_header_bytes + limits.LOGIN_BYTES  # that may come before the login is answered
         self._taken = 0  # bytes of what came out of it
         self._login = login
-        self._make_gap = gap
-        self._gap: Gap | None = None
-        self._gap_open = False  # until an event came after it
-        self._readers = self.queue  # what they read
-        if gap is not None:
-            self.queue = MessageQueue()
+        self._gap = GapNotice(gap)
         self._out = self._pipeline.out  # both clients look at it after each read
         self._probed = False  # whether a sign of life was asked for, and nothing came since
         if not greeted:
@@ -383,15 +387,9 @@ class Connection(Verbs):
         if self.queue is self._readers:
             return
         held, self.queue = self.queue, self._readers
-        self.queue.append(self._gap_now())
+        self.queue.append(self._gap.now())
         self.queue.extend(held)
         self.gap_told = True
-
-    def _gap_now(self) -> Gap:
-        if self._gap is None:
-            assert self._make_gap is not None
-            self._gap, self._gap_open = self._make_gap(), True
-        return self._gap
 
     def _login_refused(self, greeted: bool, reply: Reply) -> None:
         text = reply.text.strip()
@@ -419,7 +417,7 @@ class Connection(Verbs):
             broken is not None
             or self._needs.names
             or self._drops
-            or self._gap_open
+            or self._gap.is_open
             or self._channel.uuid is not None
             or not self._pipeline.is_open
             or self.queue is not self._readers
@@ -451,9 +449,9 @@ class Connection(Verbs):
                 self._take(message)
             self.last_event = next((one for one in reversed(batch) if isinstance(one, Event)), self.last_event)
         if self.queue is not self._readers and self.queue:
-            self._gap_now()  # which ends here
-        if self._gap_open:
-            self._resume(batch)
+            self._gap.now()  # it ends here
+        if self._gap.is_open:
+            self._gap.resume(batch)
         if broken is not None:
             self._broken(broken)
         self.queue.close_read()
@@ -470,13 +468,6 @@ class Connection(Verbs):
         if self.stuck:
             for wait in (self.ready, *self._pipeline.waits(), *self._jobs.waits(), *self._channel.waits()):
                 wait.wake()
-
-    def _resume(self, batch: list[Message]) -> None:
-        for message in batch:
-            if isinstance(message, Event) and "Core-UUID" in message:
-                self._gap_now().resume(message)
-                self._gap_open = False
-                return
 
     def _take(self, message: Message) -> None:
         if self.end is not None:
