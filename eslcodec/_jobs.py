@@ -34,7 +34,7 @@ class Jobs:
         block = commands.bgapi(command, args, job_uuid=job_uuid)
         what = described(block)
         self._pipeline.check_open(what)
-        self._needs.need("BACKGROUND_JOB", self._cannot_see)
+        self._needs.need("BACKGROUND_JOB", what, self._cannot_see)
         result: Wait[JobResult] = Wait(self._pipeline.watchers, f"the result of {what}")
         if len(self._results) >= limits.JOBS:
             self._forget_oldest()

@@ -43,11 +43,12 @@ class Needs:
         self._private: set[str] = set()  # names of events that come because we asked, whether the user did or not
         self._filtered: set[str] = set()  # needed names for which there is a filter of ours
 
-    def need(self, name: str, refused: OnReply) -> None:
+    def need(self, name: str, what: str, refused: OnReply) -> None:
         """From now on events of this name must come: ask for them unless the user did.
 
         Args:
             name: of the events.
+            what: the command that needs them, for messages.
             refused: called if the switch does not let us have them.
         """
         if name in self.names:
@@ -57,7 +58,7 @@ class Needs:
         self.filter_ours()
         if not self._subscriptions.wants(name):
             self._private.add(name)
-            self._pipeline.command(commands.event(name), refused=refused)
+            self._pipeline.send(commands.event(name), what, refused=refused)
 
     def need_executions(self, granted: OnReply, refused: OnReply) -> None:
         """From now on the channel's events must come, those of applications and of its end."""
