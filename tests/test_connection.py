@@ -659,6 +659,19 @@ def test_what_tells_that_the_channel_hung_up(esl, outbound, frames, cause):
         assert outbound.sent.count(b"\n\n") == 4
 
 
+def test_what_failed_before_the_cause_was_known_says_the_cause_once_it_is(esl, outbound):
+    status, ended = outbound.run("playback", "a.wav", event_uuid="e1")
+    outbound.comes(LINGER, OK, reply(b"+OK"))
+    raised_at_first = raised(ended)
+    outbound.comes(event(b"CHANNEL_HANGUP", b"Unique-ID: u-1", b"Hangup-Cause: USER_BUSY"))
+    for wait in (status, ended):
+        with pytest.raises(esl.ChannelEnded) as caught:
+            wait.result()
+        assert (caught.value.cause, str(caught.value)) == ("USER_BUSY", "the channel hung up: USER_BUSY")
+        assert caught.value.maybe_done
+    assert raised_at_first == ("ChannelEnded", "the channel hung up: UNKNOWN")
+
+
 def test_a_channel_may_have_hung_up_before_the_connection_is_there(esl, way):
     peer = Peer(part(esl, "connection").Connection.outbound(), way)
     peer.comes(CONNECTED.replace(b"variable_x", b"Answer-State: hangup\nHangup-Cause: USER_BUSY\nvariable_x"))
