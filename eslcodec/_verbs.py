@@ -39,7 +39,7 @@ class Verbs:
     """
 
     def __init__(self, subscriptions: Subscriptions) -> None:
-        self.subscriptions = subscriptions
+        self._subscriptions = subscriptions
         self._pipeline = Pipeline()
         self._needs = Needs(self._pipeline, subscriptions)
         self._jobs = Jobs(self._pipeline, self._needs)
@@ -47,6 +47,11 @@ class Verbs:
         self._leaving = False  # whether we asked for the end
 
     # What is known
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """What was asked for and granted."""
+        return self._subscriptions
 
     @property
     def logged_in(self) -> bool:
@@ -148,10 +153,10 @@ class Verbs:
         wanted = [*names, "CUSTOM"] if custom else names
 
         def granted(reply: Reply) -> None:
-            self.subscriptions.add(wanted, custom, format)
+            self._subscriptions.add(wanted, custom, format)
 
         def refused(reply: Reply) -> None:  # of unknown names the format takes effect all the same
-            self.subscriptions.format = format or self.subscriptions.format
+            self._subscriptions.format = format or self._subscriptions.format
 
         return self._pipeline.command(commands.event(*names, custom=custom, format=format), granted, refused)
 
@@ -163,7 +168,7 @@ class Verbs:
         self._needs.hide()
 
         def granted(reply: Reply) -> None:
-            self.subscriptions.remove([*names, "CUSTOM"] if custom else names, custom)
+            self._subscriptions.remove([*names, "CUSTOM"] if custom else names, custom)
 
         wait = self._pipeline.command(commands.nixevent(*told, custom=custom) if told or custom else PROBE, granted)
         if "ALL" in map(event_name, names):
@@ -172,7 +177,7 @@ class Verbs:
 
     def noevents(self) -> Wait[CommandReply]:
         """`noevents`. Jobs and executions keep their events, except those of the moment in between."""
-        wait = self._pipeline.command(commands.noevents(), lambda reply: self.subscriptions.clear())
+        wait = self._pipeline.command(commands.noevents(), lambda reply: self._subscriptions.clear())
         self._needs.ask_again()
         return wait
 
@@ -182,8 +187,8 @@ class Verbs:
             return self._needs.share_my_events(self._needs.my_events, format)
 
         def granted(reply: Reply) -> None:
-            self.subscriptions.channel = uuid or ""
-            self.subscriptions.format = format or self.subscriptions.format
+            self._subscriptions.channel = uuid or ""
+            self._subscriptions.format = format or self._subscriptions.format
             self._channel.uuid = uuid or self._channel.uuid
 
         def refused(reply: Reply) -> None:
@@ -280,7 +285,7 @@ class Verbs:
         """`log`: the switch's log lines, into `queue`."""
 
         def granted(reply: Reply) -> None:
-            self.subscriptions.log_level = LogLevel.DEBUG if level is None else level
+            self._subscriptions.log_level = LogLevel.DEBUG if level is None else level
 
         return self._pipeline.command(commands.log(level), granted)
 
@@ -288,7 +293,7 @@ class Verbs:
         """`nolog`."""
 
         def granted(reply: Reply) -> None:
-            self.subscriptions.log_level = None
+            self._subscriptions.log_level = None
 
         return self._pipeline.command(commands.nolog(), granted)
 

@@ -366,7 +366,7 @@ class Connection(Verbs):
         assert isinstance(reply, CommandReply)
         self._pipeline.is_open = True
         self._channel.connected(reply)
-        wanted = self.subscriptions.commands()
+        wanted = self._subscriptions.commands()
         if not wanted:
             self._usable(reply)
             return

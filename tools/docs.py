@@ -37,6 +37,7 @@ import typing_extensions
 
 import eslcodec
 from eslcodec import _codec_py as core
+from eslcodec import _verbs, connection
 
 LEFT_OUT = ("eslcodec.cli", "eslcodec.pytest_plugin")  # commands say --help; a fixture is in the README
 
@@ -51,7 +52,11 @@ def show_everything() -> None:
         setattr(eslcodec, name, thing)
         if getattr(thing, "__module__", "") == core.__name__:
             thing.__module__ = "eslcodec"
-    for kind, base in ((eslcodec.Decoder, core.MessageDecoder), (eslcodec.ESL.ESLevent, core.HeaderReader)):
+    for kind, base in (
+        (eslcodec.Decoder, core.MessageDecoder),
+        (eslcodec.ESL.ESLevent, core.HeaderReader),
+        (connection.Connection, _verbs.Verbs),
+    ):
         for name, member in vars(base).items():
             if not name.startswith("_"):
                 setattr(kind, name, member)
