@@ -17,6 +17,7 @@ from . import _getvar, commands, limits
 from ._block import target
 from ._ctext import described, redacted
 from ._needs import Needs
+from ._options import ExecuteOptions
 from ._pipeline import Pipeline
 from .errors import ChannelEnded, CommandError, InvalidCommand
 from .events import CommandReply, DisconnectNotice, Event
@@ -121,7 +122,7 @@ class Channel:
         argument: str,
         *,
         uuid: str | None = None,
-        **options: Unpack[commands.ExecuteOptions],
+        **options: Unpack[ExecuteOptions],
     ) -> tuple[Wait[CommandReply], Wait[Event]]:
         """`execute`, and its end, as `Connection.run` says."""
         options["event_uuid"] = event_uuid = options.get("event_uuid") or str(uuids.uuid4())

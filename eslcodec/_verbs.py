@@ -17,8 +17,8 @@ from ._channel import Channel
 from ._ctext import described
 from ._jobs import Jobs
 from ._needs import Needs
+from ._options import ExecuteOptions
 from ._pipeline import Pipeline
-from .commands import ExecuteOptions
 from .enums import HangupCause, LogLevel
 from .errors import InvalidCommand
 from .events import CommandReply, DisconnectNotice, Event, JobResult
@@ -280,6 +280,37 @@ class Verbs:
     ) -> Wait[CommandReply]:
         """`sendmsg` / `hangup`."""
         return self._channel.message(commands.hangup(cause, uuid=uuid), waits=False)
+
+    def nomedia(self, nomedia_uuid: str, *, uuid: str | None = None) -> Wait[CommandReply]:
+        """`sendmsg` / `nomedia`."""
+        return self._channel.message(commands.nomedia(nomedia_uuid, uuid=uuid), waits=False)
+
+    def unicast(
+        self,
+        *,
+        local_ip: str = "127.0.0.1",
+        local_port: int = 8025,
+        remote_ip: str = "127.0.0.1",
+        remote_port: int = 8026,
+        transport: str = "udp",
+        flags: str = "",
+        uuid: str | None = None,
+    ) -> Wait[CommandReply]:
+        """`sendmsg` / `unicast`."""
+        block = commands.unicast(
+            local_ip=local_ip,
+            local_port=local_port,
+            remote_ip=remote_ip,
+            remote_port=remote_port,
+            transport=transport,
+            flags=flags,
+            uuid=uuid,
+        )
+        return self._channel.message(block, waits=False)
+
+    def xferext(self, applications: Iterable[tuple[str, str]], *, uuid: str | None = None) -> Wait[CommandReply]:
+        """`sendmsg` / `xferext`."""
+        return self._channel.message(commands.xferext(applications, uuid=uuid), waits=False)
 
     def log(self, level: str | int | LogLevel | None = None) -> Wait[CommandReply]:
         """`log`: the switch's log lines, into `queue`."""

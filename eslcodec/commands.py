@@ -77,25 +77,6 @@ class MessageOptions(TypedDict, total=False):
     lead_frames: int | None
 
 
-class ExecuteOptions(TypedDict, total=False):
-    """What `execute` takes besides application, argument and channel; it says what each is.
-
-    Example:
-        >>> options: ExecuteOptions = {"loops": 2, "event_lock": True}
-        >>> execute("playback", "a.wav", **options).splitlines()[-3:-1]
-        [b'event-lock: true', b'loops: 2']
-    """
-
-    event_uuid: str | None
-    event_uuid_name: str | None
-    loops: int | None
-    event_lock: bool
-    event_lock_pri: bool
-    run_async: bool
-    hold_bleg: bool
-    lead_frames: int | None
-
-
 # Parts. Each returns the text that goes on the wire, or raises.
 
 

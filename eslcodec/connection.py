@@ -34,11 +34,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Final, Literal, ParamSpec, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, ParamSpec
 
 from . import commands, limits
 from ._codec import Message
 from ._getvar import variable
+from ._options import ConnectionOptions
 from ._verbs import PROBE, Verbs
 from .errors import (
     AccessDenied,
@@ -79,11 +80,11 @@ P = ParamSpec("P")
 _ONLY_EVENTS: Final = frozenset([Event])
 
 
-class ConnectionOptions(TypedDict, total=False):
+class AllOptions(ConnectionOptions, total=False):
     """What `Connection.inbound` and `Connection.outbound` take by name; `Connection` says what each is.
 
     Example:
-        >>> options: ConnectionOptions = {"queue_limit": 1000, "when_full": "drop"}
+        >>> options: AllOptions = {"queue_limit": 1000, "when_full": "drop", "where": "127.0.0.1:8021"}
         >>> Connection.inbound("ClueCon", **options).queue_limit
         1000
     """
@@ -91,13 +92,6 @@ class ConnectionOptions(TypedDict, total=False):
     subscriptions: Subscriptions | None
     gap: Callable[[], Gap] | None
     queue: MessageQueue | None
-    queue_limit: int
-    queue_hard_limit: int
-    when_full: Literal["pause", "drop"]
-    switch_queue_limit: int | None
-    pause_limit: float | None
-    max_header_bytes: int
-    max_body_bytes: int
     where: str
 
 
@@ -209,15 +203,13 @@ class Connection(Verbs):
             self._log_in(greeted=False)
 
     @classmethod
-    def inbound(
-        cls, password: str = "ClueCon", user: str | None = None, **options: Unpack[ConnectionOptions]
-    ) -> Connection:
+    def inbound(cls, password: str = "ClueCon", user: str | None = None, **options: Unpack[AllOptions]) -> Connection:
         """A connection that we open to the switch: it greets, we log in.
 
         Args:
             password: of event_socket.conf, or of the user.
             user: `user@domain` of the directory, None for the switch's own password.
-            options: see `ConnectionOptions`.
+            options: as the class takes them.
 
         Raises:
             InvalidCommand: user or password cannot be sent.
@@ -230,7 +222,7 @@ class Connection(Verbs):
         return cls(commands.userauth(name, domain, password), greeted=True, **options)
 
     @classmethod
-    def outbound(cls, **options: Unpack[ConnectionOptions]) -> Connection:
+    def outbound(cls, **options: Unpack[AllOptions]) -> Connection:
         """A connection that the switch opened to us for a channel: we begin, with `connect`."""
         return cls(commands.connect(), greeted=False, **options)
 

@@ -382,9 +382,12 @@ def without_sockets(received: bytes) -> str:
     Connection.inbound("ClueCon", queue=MessageQueue(), where="127.0.0.1:8021")
     Connection.inbound("ClueCon", queue_limits=5)  # type: ignore[call-arg]
     Connection.outbound(when_full="lose")  # type: ignore[arg-type]
+    connection.nomedia("b", uuid="a")
+    connection.unicast(remote_port=9000, transport="tcp", uuid="a")
+    connection.xferext([("answer", ""), ("park", "")], uuid="a")
     connection.execute("playback", loop=2)  # type: ignore[call-arg]
     connection.run("playback", "a.wav", loops="2")  # type: ignore[arg-type]
-    execute: commands.ExecuteOptions = {"event_lock": True, "event_uuid": "e"}
+    execute: sync.ExecuteOptions = {"event_lock": True, "event_uuid": "e"}
     assert_type(connection.run("sleep", "1", **execute), tuple[Wait[eslcodec.CommandReply], Wait[eslcodec.Event]])
     assert_type(connection.data_to_send(), bytes)
     return status.result().text
