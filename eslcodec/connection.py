@@ -17,17 +17,16 @@ client are this and a socket each: every decision about the protocol is made her
     'UP\\n'
 
 How it works:
-* The switch answers commands in the order in which it got them, one reply each (docs/protocol/commands.md, 2), so what
-  is sent stands in a line, and the first in the line gets the next reply. A caller that gave up stays in the line.
-* A background job's result is an event, BACKGROUND_JOB, matched by a Job-UUID of our own. The event is subscribed to
-  with the first job, without naming a format. It reaches `queue` only if the user subscribed to it too. The same holds
-  for the completion of an application, CHANNEL_EXECUTE_COMPLETE, matched by Application-UUID.
-* That the channel hung up is told by its own events, by the linger notice or by the good-bye, whichever comes first,
-  and kept in `hung_up`. From then on nothing that acts on the channel is sent: ChannelEnded. On the wire it would be
-  answered with +OK and never done.
+* The switch answers commands in the order in which it got them, one reply each. So what is sent stands in a line, and
+  the first in the line gets the next reply, even if its caller gave up (`_pipeline.py`; the commands are in
+  `_verbs.py`).
+* The result of a background job, and the end of an application, are events with a uuid of our own (`_jobs.py`,
+  `_channel.py`). Such events are asked for when they are first needed, and reach `queue` only if the user asked for
+  them too (`_needs.py`).
+* After the channel's hang-up nothing that acts on it is sent: ChannelEnded (`_channel.py`).
 * A connection ends once, for one reason, kept in `end`; every `Wait` that is still open fails with that.
 * Whether more should be read is said here (`wants_data`), since it depends on who waits: the queue's bound is soft
-  while somebody waits for a reply, because the reply stands behind the events on the wire.
+  while somebody waits for a reply, because the reply stands after the events on the wire.
 """
 
 from __future__ import annotations
