@@ -1,9 +1,11 @@
 """A command block that somebody else wrote, as the switch reads it: is it one command, and for which channel?
 
->>> one_command("api status")
-b'api status\\n\\n'
->>> target(b"sendmsg 8f08a03a\\ncall-command: hangup\\n\\n")
-'8f08a03a'
+    >>> one_command("api status")
+    b'api status\\n\\n'
+    >>> target(b"sendmsg 8f08a03a\\ncall-command: hangup\\n\\n")
+    '8f08a03a'
+
+Commands that are built here (commands.py) need none of this.
 """
 
 from __future__ import annotations

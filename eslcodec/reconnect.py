@@ -174,7 +174,7 @@ class GapNotice:
 
 
 class Reconnection:
-    """The books of one client over all its connections. Not safe for several threads at once, but for `close`.
+    """The books of one client over all its connections. Not safe for several threads at once, except `close`.
 
     It goes through `lost`, then `dialling` at `due` and `failed` any number of times, then `usable`; or it is `over`.
 
@@ -322,7 +322,7 @@ class Reconnection:
         self._refusals = 0
 
     def gap(self, now: float) -> Gap:
-        """What a reader is told who goes on behind what was missed."""
+        """What a reader is told who goes on after what was missed."""
         return Gap.of(max(now - self._since, 0), "" if self.away is None else self.away.reason, self._last)
 
     def close(self) -> None:
