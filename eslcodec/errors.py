@@ -26,11 +26,13 @@ cores say the same.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .limits import NOTICE_BYTES
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .events import Event
 
 _NOTICE = b"Content-Type: text/disconnect-notice"
@@ -47,6 +49,25 @@ class ESLError(Exception):
         >>> issubclass(ConnectionClosed, ESLError), issubclass(ProtocolError, ESLError)
         (True, True)
     """
+
+    def again(self) -> Self:
+        """The same error for somebody else: an instance of its own, with the same attributes and `__cause__`.
+
+        Whoever raises one instance twice adds to its traceback, which keeps alive what was called.
+
+        Example:
+            >>> error = CommandError("-ERR no")
+            >>> again = error.again()
+            >>> again is error, str(again), again.text
+            (False, '-ERR no', '-ERR no')
+        """
+        made = _made(type(self), self.args, dict(self.__dict__))
+        made.__cause__ = self.__cause__
+        made.__suppress_context__ = self.__suppress_context__
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made, (type(self), self.args, self.__dict__)
 
 
 class ProtocolError(ESLError):
@@ -81,9 +102,6 @@ class InvalidContentLength(ProtocolError):
             text = f"read Content-Length {' and '.join(map(_shown, values))} in one frame, expected one value"
         super().__init__(text)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), self.values
-
 
 class LimitExceeded(ProtocolError):
     """A bound was crossed.
@@ -107,9 +125,6 @@ class LimitExceeded(ProtocolError):
 
     def _shown_read(self) -> str:
         return str(self.read)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.read, self.limit)
 
 
 class HeaderTooLarge(LimitExceeded):
@@ -150,9 +165,6 @@ class BodyTooLarge(LimitExceeded):
         if len(digits) <= _SHOWN_BYTES:
             return digits
         return f"{digits[:_SHOWN_BYTES]}... ({len(digits)} digits)"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self._digits, self.limit)
 
 
 class LoginTooLarge(LimitExceeded):
@@ -209,9 +221,6 @@ class IncompleteFrame(ProtocolError):
             text += f"; a disconnect-notice {where}: {self.reason.strip()!r}"
         super().__init__(text)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.data, self.header_bytes, self.body_bytes, self._before)
-
 
 class MalformedPayload(ProtocolError):
     """An event's payload cannot be read in its format. The event keeps its bytes.
@@ -233,9 +242,6 @@ class MalformedPayload(ProtocolError):
         self.offset = offset
         self.why = why
         super().__init__(f"event payload is not {format.upper()} as expected: {why} (byte {offset})")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.format, self.offset, self.why)
 
 
 class InvalidCommand(ESLError):
@@ -267,9 +273,6 @@ class CommandError(ESLError):
     def __init__(self, text: str) -> None:
         self.text = text
         super().__init__(text.strip() or "-ERR")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.text,)
 
 
 class AuthError(ESLError):
@@ -360,9 +363,6 @@ class ReaderTooSlow(ConnectionClosed):
             f"expected no more than {' and '.join(expected)}"
         )
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.unread_seconds, self.estimated, self.limits, self.last_event)
-
 
 class ChannelEnded(ConnectionClosed):
     """The channel that the connection controls has hung up, so what was asked of it cannot happen, or was cut short.
@@ -386,9 +386,6 @@ class ChannelEnded(ConnectionClosed):
         self.cause = cause
         self.complete = complete
         super().__init__(f"the channel hung up: {cause}")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.cause, self.complete), self.__dict__
 
 
 class EventQueueFull(ESLError):
@@ -415,9 +412,6 @@ class EventQueueFull(ESLError):
         self.unit = unit
         super().__init__(f"waiting for {what}: {queued} {unit} are queued, expected somebody to read them ({limit})")
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.what, self.queued, self.limit, self.unit)
-
 
 class CommandTimeout(ESLError):
     """No answer came in time.
@@ -432,6 +426,16 @@ class CommandTimeout(ESLError):
             ...
         eslcodec.errors.CommandTimeout: waited 0.01 s for the answer to 'api slow'
     """
+
+
+E = TypeVar("E", bound=ESLError)
+
+
+def _made(kind: type[E], args: tuple[object, ...], attributes: dict[str, object]) -> E:
+    """An error with all that another one has, without working its text out again: `again`, and pickles, use it."""
+    made = kind.__new__(kind, *args)
+    made.__dict__.update(attributes)
+    return made
 
 
 def _shown(value: bytes) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from . import limits
+from .errors import ReaderTooSlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class Flow:
         self._samples: deque[tuple[float, int]] = deque()  # seconds of reading, and events in them
         self._seconds = 0.0  # of all samples
         self._events = 0
+        self._warned = False  # about the time that it is unread by now
 
     @property
     def look_again(self) -> float:
@@ -182,6 +184,7 @@ class Flow:
         self._at, self._received = now, received
         if since is None:
             self.unread_seconds, self.estimated = 0.0, 0
+            self._warned = False
             return
         self.paused_seconds += now - read_until
         self.unread_seconds = now - since
@@ -194,6 +197,20 @@ class Flow:
     def is_half(self) -> bool:
         """Whether it is half as far behind as it may be, at least."""
         return self._reaches(0.5)
+
+    def error(self, last_event: object) -> ReaderTooSlow:
+        """The error for a connection that ends since it is too far behind; `last_event` is what it received last."""
+        return ReaderTooSlow(self.unread_seconds, self.estimated, self.limits, last_event)
+
+    def warning(self) -> str | None:
+        """A warning for the log, once, when it is half as far behind as it may be."""
+        if self._warned or not self.is_half():
+            return None
+        self._warned = True
+        return (
+            f"events have not been read for {self.unread_seconds:.1f} s, and about {self.estimated} wait in the "
+            "switch: at twice as much the connection ends"
+        )
 
     def _reaches(self, part: float) -> bool:
         if not self.unread_seconds:

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import limits
+from ._codec import Message
 from .errors import AccessDenied, AuthError, ConnectionClosed, ESLError, InvalidCommand
 from .events import Event, Gap
 
@@ -133,8 +134,47 @@ class End:
         return not self.asked and not isinstance(self.error(), (AuthError, AccessDenied))
 
 
+class GapNotice:
+    """The notice of what was missed between two connections, for the second: made once, when it is first asked for.
+
+    Args:
+        make: makes it; None if there was no connection before.
+
+    Attributes:
+        is_open: whether it still lacks what the first event after it says.
+
+    Example:
+        >>> notice = GapNotice(lambda: Gap.of(2.5, "gone", None))
+        >>> notice.now().seconds, notice.now() is notice.now(), notice.is_open
+        (2.5, True, True)
+        >>> notice.resume([Event.build("HEARTBEAT", {"Core-UUID": "8f08a03a"})])
+        >>> notice.is_open
+        False
+    """
+
+    def __init__(self, make: Callable[[], Gap] | None) -> None:
+        self.is_open = False
+        self._make = make
+        self._gap: Gap | None = None
+
+    def now(self) -> Gap:
+        """The notice; what was missed ends here."""
+        if self._gap is None:
+            assert self._make is not None
+            self._gap, self.is_open = self._make(), True
+        return self._gap
+
+    def resume(self, messages: Iterable[Message]) -> None:
+        """These came after it; the first event among them completes it."""
+        for message in messages:
+            if isinstance(message, Event) and "Core-UUID" in message:
+                self.now().resume(message)
+                self.is_open = False
+                return
+
+
 class Reconnection:
-    """The books of one client over all its connections. Not safe for several threads at once, but for `close`.
+    """The books of one client over all its connections. Not safe for several threads at once, except `close`.
 
     It goes through `lost`, then `dialling` at `due` and `failed` any number of times, then `usable`; or it is `over`.
 
@@ -267,7 +307,7 @@ class Reconnection:
         """The end for good, if an attempt that failed so means that."""
         self._said = None
         if isinstance(error, InvalidCommand) and not self._renews:  # who we are cannot be said
-            return End(str(error), False, False, lambda: InvalidCommand(str(error)))
+            return End(str(error), False, False, InvalidCommand(str(error)).again)
         if end is None or (end.worth_retrying and not end.refused):
             return None
         self._said = end
@@ -282,7 +322,7 @@ class Reconnection:
         self._refusals = 0
 
     def gap(self, now: float) -> Gap:
-        """What a reader is told who goes on behind what was missed."""
+        """What a reader is told who goes on after what was missed."""
         return Gap.of(max(now - self._since, 0), "" if self.away is None else self.away.reason, self._last)
 
     def close(self) -> None:
@@ -306,7 +346,7 @@ class Reconnection:
         if self._said is not None:
             return self._said
 
-        def error() -> ESLError:
+        def error() -> ESLError:  # not before it is asked for: until then `failure` may be raised, with its traceback
             made = ConnectionClosed(str(failure)) if away is None else away.error()
             made.__cause__ = made.__cause__ or (failure and failure.with_traceback(None))
             return made

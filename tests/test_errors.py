@@ -527,10 +527,24 @@ def test_exception_carries_its_numbers_and_is_pickled_with_them(esl, name, args,
         copy.copy(error),
         copy.deepcopy(error),
         *(pickle.loads(pickle.dumps(error, p)) for p in range(6)),
+        error.again(),
     ):
         assert type(same) is type(error)
         assert str(same) == text
         assert {attribute: getattr(same, attribute) for attribute in attributes} == attributes
+
+
+def test_error_made_again_has_all_of_the_first_except_what_raising_it_left(esl):
+    error = esl.ChannelEnded("USER_BUSY")
+    error.maybe_done = True
+    with pytest.raises(esl.ChannelEnded):
+        raise error from OSError("reset")
+    again = error.again()
+    assert again is not error
+    assert (vars(again), again.args, again.__cause__) == (vars(error), error.args, error.__cause__)
+    assert vars(again) is not vars(error)
+    assert (again.__traceback__, again.__suppress_context__) == (None, True)
+    assert esl.ConnectionClosed("why").again().__suppress_context__ is False
 
 
 def test_refused_replies_and_responses_are_raised_by_check_alone(esl):

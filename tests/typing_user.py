@@ -18,7 +18,7 @@ import eslcodec
 from eslcodec import ESL, aio, commands, presets, render, sync
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
-from eslcodec.connection import Connection, Reply, Wait
+from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
@@ -177,6 +177,7 @@ def failures(error: eslcodec.ESLError) -> object:
     if isinstance(error, UnknownClient):
         return assert_type((error.client, error.found, error.known, error.why), tuple[str, str, str, str])
     closed: type[eslcodec.ConnectionClosed] = eslcodec.ChannelEnded
+    assert_type(closed("why").again(), eslcodec.ConnectionClosed)
     if isinstance(error, eslcodec.ChannelEnded):
         return assert_type((error.cause, error.complete), tuple[str, eslcodec.Event | None])
     ours: list[type[eslcodec.ESLError]] = [
@@ -384,6 +385,18 @@ def without_sockets(received: bytes) -> str:
     digit: Wait[bool] = connection.digit()
     assert_type((digit.done, list(connection.digits)), tuple[bool, list[str]])
     status: Wait[eslcodec.CommandReply | eslcodec.ApiResponse] = connection.api("status")
+    options: ConnectionOptions = {"queue_limit": 1000, "when_full": "drop", "pause_limit": None}
+    Connection.outbound(**options).execute("playback", "a.wav", uuid="u", loops=2)
+    Connection.inbound("ClueCon", queue=MessageQueue(), where="127.0.0.1:8021")
+    Connection.inbound("ClueCon", queue_limits=5)  # type: ignore[call-arg]
+    Connection.outbound(when_full="lose")  # type: ignore[arg-type]
+    connection.nomedia("b", uuid="a")
+    connection.unicast(remote_port=9000, transport="tcp", uuid="a")
+    connection.xferext([("answer", ""), ("park", "")], uuid="a")
+    connection.execute("playback", loop=2)  # type: ignore[call-arg]
+    connection.run("playback", "a.wav", loops="2")  # type: ignore[arg-type]
+    execute: sync.ExecuteOptions = {"event_lock": True, "event_uuid": "e"}
+    assert_type(connection.run("sleep", "1", **execute), tuple[Wait[eslcodec.CommandReply], Wait[eslcodec.Event]])
     assert_type(connection.data_to_send(), bytes)
     return status.result().text
 

@@ -35,6 +35,7 @@ from sphinx.application import Sphinx
 import eslcodec
 from eslcodec import _core
 from eslcodec import _codec_py as core
+from eslcodec import _verbs, connection
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("eslcodec.cli", "eslcodec.pytest_plugin")  # commands say --help; a fixture is in the guide on tests
@@ -50,7 +51,11 @@ def show_everything() -> None:
         setattr(eslcodec, name, thing)
         if getattr(thing, "__module__", "").startswith(f"{_core.__name__}."):
             thing.__module__ = "eslcodec"
-    for kind, base in ((eslcodec.Decoder, core.MessageDecoder), (eslcodec.ESL.ESLevent, core.HeaderReader)):
+    for kind, base in (
+        (eslcodec.Decoder, core.MessageDecoder),
+        (eslcodec.ESL.ESLevent, core.HeaderReader),
+        (connection.Connection, _verbs.Verbs),
+    ):
         for name, member in vars(base).items():
             if not name.startswith("_"):
                 setattr(kind, name, member)

@@ -1,0 +1,116 @@
+"""The queue between a connection and whoever reads its events: in order, and with about how many bytes wait in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from . import limits
+from ._codec import Message
+
+_FEW_READS: Final = 64  # whose bytes are remembered without looking whether something of them still waits
+
+
+class MessageQueue(deque[Message]):
+    """Messages that wait for a reader, oldest first, and about how many bytes they are.
+
+    Whoever reads takes messages out as out of any deque, from any thread, at no further cost: bytes are counted for
+    each read, and given back when the last message of it is gone. So `size` is too large by up to one read, and 0 if
+    nothing waits. Whoever asks for it is one thread at a time, and not while another puts messages in.
+
+    Attributes:
+        size_at_most: at least `size`, and no work to know.
+
+    Example:
+        >>> queue = MessageQueue([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])
+        >>> queue.close_read()
+        >>> queue.popleft()["Content-Type"], queue.size
+        ('a', 34)
+        >>> queue.popleft()["Content-Type"], queue.size
+        ('b', 0)
+    """
+
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        super().__init__()
+        self._appended = 0
+        self.size_at_most = 0  # of all reads
+        self._fresh = 0  # of the one that is not closed
+        self._reads: deque[tuple[int, int]] = deque()  # how many had been appended by its end, and their bytes
+        self.extend(messages)
+
+    def append(self, message: Message, /) -> None:
+        """One more."""
+        super().append(message)
+        self._appended += 1
+        self._fresh += len(message.frame)
+        if self._fresh > limits.RECEIVE_BYTES_MAX:  # a large one should not count until what came with it is gone
+            self.close_read()
+
+    def extend(self, messages: Iterable[Message], /) -> None:
+        """Some more."""
+        for message in messages:
+            self.append(message)
+
+    def take_in(self, messages: list[Message], size: int) -> None:
+        """Some more, of a read of `size` bytes in which there was nothing else."""
+        if size > limits.RECEIVE_BYTES_MAX:
+            self.extend(messages)
+            return
+        super().extend(messages)
+        self._appended += len(messages)
+        self._fresh += size
+
+    def close_read(self) -> None:
+        """What was appended since the last time is one read."""
+        if self._fresh:
+            self._reads.append((self._appended, self._fresh))
+            self.size_at_most += self._fresh
+            self._fresh = 0
+
+    def take_read(self, messages: list[Message], size: int) -> None:
+        """`take_in` and `close_read` in one step."""
+        if self._fresh or not messages or size > limits.RECEIVE_BYTES_MAX:
+            self.take_in(messages, size)
+            self.close_read()
+            return
+        if not self:  # so every read before is gone
+            self._reads.clear()
+            self.size_at_most = 0
+        elif len(self._reads) > _FEW_READS:
+            self._forget_reads()
+        deque.extend(self, messages)
+        self._appended += len(messages)
+        self._reads.append((self._appended, size))
+        self.size_at_most += size
+
+    def holds(self, count: int, size: int) -> bool:
+        """Whether so many messages wait, or so many bytes."""
+        return len(self) >= count or (self.size_at_most >= size and self.size >= size)
+
+    def drop(self, count: int, size: int) -> int:
+        """Take the oldest out until no more than so many messages and bytes wait; the newest stays, whatever its size.
+
+        Returns:
+            How many were taken out.
+        """
+        dropped = 0
+        while len(self) > count or (self.size > size and len(self) > 1):
+            try:
+                self.popleft()
+            except IndexError:  # a reader was faster
+                break
+            dropped += 1
+        return dropped
+
+    def _forget_reads(self) -> None:
+        """Those of which no message is left."""
+        gone = self._appended - len(self)
+        while self._reads and self._reads[0][0] <= gone:
+            self.size_at_most -= self._reads.popleft()[1]
+
+    @property
+    def size(self) -> int:
+        """Bytes of what waits, rounded up to whole reads."""
+        self._forget_reads()
+        return self.size_at_most
