@@ -78,7 +78,9 @@ def test_every_make_target_that_is_named_is_there(guide: str) -> None:
 @pytest.mark.parametrize("guide", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_every_name_of_code_that_is_named_is_there(guide: str) -> None:
     """Of what looks like a name of ours each part stands somewhere in the code."""
-    paths = [path for folder in CODE for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".pyx", ".pxi", ".h")]
+    paths = [
+        path for folder in CODE for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".pyx", ".pxi", ".h")
+    ]
     code = set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in [*paths, ROOT / "setup.py"])))
     names = [name for name in quoted(guide) if re.fullmatch(r"(?:\w+\.)*\w*(?:_|[a-z][A-Z])\w*(?:\(.*\))?", name)]
     assert len(names) > 10

@@ -7,9 +7,7 @@ is cut in an unusual place, makes an index of them all.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar, overload
 
 from .. import _json
