@@ -125,38 +125,6 @@ def split_options(function: str, options: ClientOptions) -> tuple[LinkOptions, C
     return link, cast("ConnectionOptions", connection)
 
 
-class ExecuteOptions(TypedDict, total=False):
-    """What `execute` takes besides application and argument; see `commands.execute`.
-
-    Example:
-        >>> from eslcodec import commands
-        >>> options: ExecuteOptions = {"loops": 2, "event_lock": True}
-        >>> commands.execute("playback", "a.wav", **options).splitlines()[-3:-1]
-        [b'event-lock: true', b'loops: 2']
-    """
-
-    event_uuid: str | None
-    event_uuid_name: str | None
-    loops: int | None
-    event_lock: bool
-    event_lock_pri: bool
-    run_async: bool
-    hold_bleg: bool
-    lead_frames: int | None
-
-
-class ConnectionOptions(TypedDict, total=False):
-    """The options of `connect` and `serve` that `connection.Connection` takes."""
-
-    queue_limit: int
-    queue_hard_limit: int
-    when_full: Literal["pause", "drop"]
-    switch_queue_limit: int | None
-    pause_limit: float | None
-    max_header_bytes: int
-    max_body_bytes: int
-
-
 def check_connect(
     host: object,
     port: object,
