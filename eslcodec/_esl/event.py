@@ -181,12 +181,12 @@ class ESLevent(HeaderReader):
         with _LOCK:
             frame = self._frame
             if frame is not None:
-                self._list, self._type = self._list_of(frame)
+                self._list, self._type = self._read_list(frame)
                 self._frame = None
                 self._index = None
             return self._list
 
-    def _list_of(self, frame: Message) -> tuple[HeaderList, str]:
+    def _read_list(self, frame: Message) -> tuple[HeaderList, str]:
         """The list and the type: of the event in the frame, else of the frame itself."""
         if not self._outer and isinstance(frame, PlainEvent):
             headers, type_ = read_plain(frame)
@@ -269,10 +269,10 @@ class ESLevent(HeaderReader):
         """
         frame = self._frame
         if self._type is None and frame is not None:
-            self._type = self._type_in(frame)
+            self._type = self._read_type(frame)
         return self._type or "invalid"
 
-    def _type_in(self, frame: Message) -> str | None:
+    def _read_type(self, frame: Message) -> str | None:
         if self._outer:
             return "SOCKET_DATA"
         name = lone(frame, "Event-Name")
