@@ -12,6 +12,7 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 GUIDES = ["docs/architecture.md", "docs/portability.md", "CONTRIBUTING.md", "RELEASING.md"]
+WORDS = "docs/glossary.md"  # of code it names classes and attributes, no files
 CODE = ("eslcodec", "src", "tests", "tools", "fuzz", "bench")
 
 described = pytest.mark.skipif(not ARCHITECTURE.exists(), reason="docs/ is not beside the tests")
@@ -75,7 +76,7 @@ def test_every_make_target_that_is_named_is_there(guide: str) -> None:
 
 
 @in_checkout
-@pytest.mark.parametrize("guide", ["docs/architecture.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("guide", ["docs/architecture.md", "CONTRIBUTING.md", WORDS])
 def test_every_name_of_code_that_is_named_is_there(guide: str) -> None:
     """Of what looks like a name of ours each part stands somewhere in the code."""
     paths = [

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is in th
 
 PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogues run page by page
     "$ pip install eslcodec": "test_what_is_installed",
+    "print(eslcodec.__impl__)": "test_which_core_is_in_use",
     "$ make demo": "test_make_is_what_ci_runs",
     "with eslcodec.connect(": "test_the_loop_over_events",
     "def hang_up(uuid)": "test_the_connection_of_each_worker",
@@ -151,6 +152,14 @@ def test_what_is_installed() -> None:
         pytest.skip("eslcodec is imported from a folder, not installed")
     assert extras is not None
     assert "cli" in extras
+
+
+def test_which_core_is_in_use() -> None:
+    ((command, shown),) = commands(block("print(eslcodec.__impl__)"))
+    python, *words = shlex.split(command)
+    assert (python, shown) == ("python", ["c"])
+    done = subprocess.run([sys.executable, *words], cwd="/", capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [eslcodec.__impl__]
 
 
 def test_the_first_screens_figures_are_those_of_the_published_run() -> None:
