@@ -504,7 +504,9 @@ def told(esl, write, *arguments):
 
 def assert_written_as_of_fields(esl, e, fields, body):
     core = part(esl, "_core.json_out")
-    shaped = [(name, core.split_array(value) if isinstance(value, str) else value) for name, value in fields]
+    shaped = [
+        (name, part(esl, "_codec_py").split_array(value) if isinstance(value, str) else value) for name, value in fields
+    ]
     assert e._fields() == shaped
     for errors in ("replace", "surrogateescape"):
         assert e.to_json(errors) == core.to_json(shaped, body, errors == "replace")

@@ -28,9 +28,8 @@ def lone(message: Message, name: object) -> str | bool | None:
     an array. Of a JSON payload the same, if `_json.is_flat` says so.
 
     Example:
-        >>> decoder = MessageDecoder({b"text/event-plain": Message}, Message)
-        >>> decoder.feed(b"Content-Length: 16\\nContent-Type: text/event-plain\\n\\nA: 1\\nB: 2\\nb: 3\\n\\n")
-        >>> lone(message := next(decoder), "a"), lone(message, "B"), lone(message, "C")
+        >>> message = Message(b"Content-Type: text/event-plain\\n\\n", b"A: 1\\nB: 2\\nb: 3\\n\\n")
+        >>> lone(message, "a"), lone(message, "B"), lone(message, "C")
         ('1', False, None)
     """
     if message._format not in (PLAIN, JSON) or not isinstance(name, str) or not name.isascii() or not name:

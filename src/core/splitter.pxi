@@ -482,12 +482,22 @@ cdef object viewed(data):
 
 
 cdef bytes length_digits(const char *p, const char *end):
-    """The digits of the Content-Length of a header block that has one, without blanks and leading zeros."""
+    """The digits of the Content-Length of a header block that has one, without blanks and leading zeros.
+
+    Raises:
+        InvalidContentLength: a second one differs. `read_head` sees that of numbers below its ceiling only.
+    """
     cdef Line line
+    cdef bytes value, digits, first = None, found = None
     while next_line(&p, end, &line):
         if line.name_size == 14 and folded_equal(line.name, b"content-length", 14):
-            return line.value[: line.value_size].strip(b" \t").lstrip(b"0")
-    return b""
+            value = line.value[: line.value_size]
+            digits = value.strip(b" \t").lstrip(b"0")
+            if first is None:
+                first, found = value, digits
+            elif digits != found:
+                raise InvalidContentLength(first, value)
+    return found
 
 
 cdef inline Py_ssize_t frame_end(const Place *at) noexcept nogil:
