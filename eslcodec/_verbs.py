@@ -69,7 +69,7 @@ class Verbs:
         return self._pipeline.listens
 
     @property
-    def watched(self) -> int:
+    def watcher_count(self) -> int:
         """How many wait for something at the moment."""
         return self._pipeline.watchers.count
 

@@ -184,6 +184,6 @@ def tell_silence(subscriptions: Subscriptions) -> None:
     Example:
         >>> tell_silence(Subscriptions())
     """
-    warning = subscriptions.silence()
+    warning = subscriptions.warning()
     if warning:
         _LOG.warning("%s", warning)

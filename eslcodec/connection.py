@@ -40,6 +40,7 @@ from . import commands, limits
 from ._codec import Message
 from ._getvar import variable
 from ._options import ConnectionOptions
+from ._renamed import Renamed
 from ._verbs import PROBE, Verbs
 from .errors import (
     AccessDenied,
@@ -293,18 +294,22 @@ class Connection(Verbs):
         return not self.queue.holds(self.queue_limit, limits.EVENT_QUEUE_BYTES)
 
     @property
-    def stuck(self) -> bool:
-        """Whether waiting for a reply is in vain, because `queue` is full to the hard bound and nobody empties it."""
+    def queue_is_full(self) -> bool:
+        """Whether a reply cannot come, because `queue` is full to the hard bound and nobody empties it."""
         if self._drops or self.end is not None:
             return False
         return self.queue.holds(self.queue_hard_limit, limits.EVENT_QUEUE_HARD_BYTES)
 
-    def stuck_error(self, what: str) -> EventQueueFull:
+    def queue_full_error(self, what: str) -> EventQueueFull:
         """The error for somebody who waits for `what` then."""
         size = self.queue.size
         if size >= limits.EVENT_QUEUE_HARD_BYTES:
             return EventQueueFull(what, size, limits.EVENT_QUEUE_HARD_BYTES, "bytes")
         return EventQueueFull(what, len(self.queue), self.queue_hard_limit)
+
+    stuck = Renamed()
+    stuck_error = Renamed()
+    watched = Renamed()
 
     def timeout_error(self, what: str, seconds: float) -> CommandTimeout:
         """The error for somebody who waited so long for `what`."""
@@ -312,7 +317,7 @@ class Connection(Verbs):
         read = f"; read {unfinished} bytes of a frame without its end" if unfinished else ""
         return CommandTimeout(f"waited {seconds:g} s for {what}{read}")
 
-    def silence(self, seconds: float) -> None:
+    def probe(self, seconds: float) -> None:
         """Nothing was received for `seconds`: ask the switch for a sign of life; if it gave none since, give up.
 
         While somebody waits for a command there is nothing to ask: the switch may be busy with it, and it has a
@@ -323,6 +328,8 @@ class Connection(Verbs):
         elif self.end is None and self.logged_in and not self._pipeline.is_awaited:
             self._probed = True
             self._pipeline.send(PROBE, "a sign of life", must_be_ok=False)
+
+    silence = Renamed()
 
     @property
     def received_bytes(self) -> int:
@@ -427,7 +434,7 @@ class Connection(Verbs):
             self.received_events += len(batch)
             self.last_event = batch[-1]  # type: ignore[assignment]  # of events only
             if len(queue) >= self.queue_hard_limit or queue.size_at_most >= limits.EVENT_QUEUE_HARD_BYTES:
-                self._tell_stuck()
+                self._tell_full()
 
     def _sort(self, batch: list[Message], broken: ProtocolError | None) -> None:
         """Each message of a read to where it belongs."""
@@ -448,16 +455,16 @@ class Connection(Verbs):
             self._broken(broken)
         self.queue.close_read()
         self._taken = self._decoder.consumed
-        if not self.logged_in and self.received_bytes > self._login_bytes:
+        if not self._pipeline.is_open and self.received_bytes > self._login_bytes:
             self._fail(LoginTooLarge(self.received_bytes, self._login_bytes))
         if self._drops:
             self.dropped += self.queue.drop(self.queue_limit, limits.EVENT_QUEUE_BYTES)
         else:
-            self._tell_stuck()
+            self._tell_full()
 
-    def _tell_stuck(self) -> None:
-        """Make whoever waits look again, if that is in vain by now."""
-        if self.stuck:
+    def _tell_full(self) -> None:
+        """Make whoever waits look again, if the queue is full by now."""
+        if self.queue_is_full:
             for wait in (self.ready, *self._pipeline.waits(), *self._jobs.waits(), *self._channel.waits()):
                 wait.wake()
 

@@ -12,6 +12,7 @@ from typing import Final
 from . import commands
 from ._ctext import quoted, word
 from ._filters import Filter, passes, remaining
+from ._renamed import Renamed
 from .enums import LogLevel
 from .events import Event
 
@@ -131,13 +132,13 @@ class Subscriptions:
             return True
         return self.channel is not None and name in MY_EVENTS
 
-    def silence(self) -> str | None:
+    def warning(self) -> str | None:
         """A warning for the log, once, when there are only filters that keep events back: then the switch sends none.
 
         Example:
             >>> wanted = Subscriptions()
             >>> wanted.filters.append(("Unique-ID", "-8f08a03a"))
-            >>> wanted.silence(), wanted.silence()
+            >>> wanted.warning(), wanted.warning()
             ('no event comes until one more filter lets it: there is only Unique-ID -8f08a03a, which keeps events back', None)
         """  # noqa: E501
         silent = bool(self.filters) and all(is_negative(value) for _, value in self.filters)
@@ -147,6 +148,8 @@ class Subscriptions:
         header, value = self.filters[0]
         shown = f"{header} {value}".encode("unicode_escape").decode()
         return f"no event comes until one more filter lets it: there is only {shown:.80}, which keeps events back"
+
+    silence = Renamed()
 
     def passes(self, event: Event) -> bool:
         """Whether the switch's filters, without those of our own, let an event through: one that matches is enough,

@@ -43,7 +43,7 @@ ACTIONS: dict[str, Callable[[Any], Any]] = {
     "w": lambda connection: connection.nomedia("u-2", uuid="u-1"),
     "x": lambda connection: connection.exit(),
     "X": lambda connection: connection.xferext([("answer", ""), ("sleep", "1")]),
-    "z": lambda connection: connection.silence(10.0),
+    "z": lambda connection: connection.probe(10.0),
     "-": lambda connection: None,
 }
 LETTERS = "".join(ACTIONS)
@@ -127,7 +127,12 @@ class Client:
         end = connection.end
         return (
             *(connection.logged_in, connection.channel, connection.mode, connection.control, connection.dropped),
-            *(len(connection.queue), connection.wants_data, connection.stuck, [one.wait.done for one in self.waits]),
+            *(
+                len(connection.queue),
+                connection.wants_data,
+                connection.queue_is_full,
+                [one.wait.done for one in self.waits],
+            ),
             *(connection.subscriptions.commands(), end and (end.reason, end.asked, end.clean, end.worth_retrying)),
         )
 
@@ -140,7 +145,7 @@ class Client:
         assert end is not None
         assert isinstance(end.error(), self.package.ESLError)
         outcomes = [one.outcome(self.package) for one in self.waits]
-        assert self.connection.watched == 0
+        assert self.connection.watcher_count == 0
         assert self.connection.data_to_send() == b""
         queued = [support.snapshot(message) for message in self.connection.queue]
         return [*self.seen, *outcomes, *queued]

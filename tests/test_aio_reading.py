@@ -303,7 +303,7 @@ def test_a_cancelled_command_leaves_the_others_their_replies(esl, play):
                 await tasks[1]
             peer.sends(*(api_response(b"%d" % number) for number in range(3)))
             assert [(await task).text for task in (tasks[0], tasks[2])] == ["0", "2"]
-            assert fs.connection.watched == 0
+            assert fs.connection.watcher_count == 0
 
     play(main())
 
@@ -317,7 +317,7 @@ def test_a_cancelled_wait_for_a_job_may_be_repeated(esl, play):
             peer.sends(ENABLED, reply(b"+OK Job-UUID: j-1", b"Job-UUID: j-1\n"))
             job = await begin
             waiting = asyncio.create_task(job.result())
-            await until(lambda: fs.connection.watched)
+            await until(lambda: fs.connection.watcher_count)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting

@@ -196,18 +196,18 @@ def test_a_slow_reader_that_was_killed_learns_it(esl):
 
 
 def test_after_a_silence_the_switch_is_asked_for_a_sign_of_life(inbound):
-    inbound.silence(20)
+    inbound.probe(20)
     assert inbound.sent == b"filter delete Eslcodec-Probe\n\n"
     inbound.comes(reply(b"+OK filter deleted. [Eslcodec-Probe][]"))
-    inbound.silence(20)
+    inbound.probe(20)
     assert inbound.sent == b"filter delete Eslcodec-Probe\n\n"
     assert inbound.end is None
 
 
 def test_a_switch_that_gives_no_sign_of_life_is_given_up(inbound):
-    inbound.silence(20)
+    inbound.probe(20)
     wait = inbound.api("status")
-    inbound.silence(20)
+    inbound.probe(20)
     assert raised(wait) == ("ConnectionClosed", "nothing was received for 40 s, though the switch was asked")
     assert not inbound.end.clean
     assert not inbound.end.asked
@@ -217,14 +217,14 @@ def test_a_switch_that_is_busy_with_a_command_is_left_alone(inbound):
     wait = inbound.api("originate", "user/1 &park")
     wait.watch(print)
     inbound.data_to_send()
-    inbound.silence(20)
-    inbound.silence(20)
+    inbound.probe(20)
+    inbound.probe(20)
     assert inbound.sent == b""
     assert inbound.end is None
     wait.unwatch(print)  # who waited gave up, and the switch has no excuse any more
-    inbound.silence(20)
+    inbound.probe(20)
     assert inbound.sent == b"filter delete Eslcodec-Probe\n\n"
-    inbound.silence(20)
+    inbound.probe(20)
     assert inbound.end is not None
 
 
@@ -234,6 +234,6 @@ def test_a_command_that_takes_as_long_as_its_application_holds_the_question_back
     peer.comes(CONNECTED.replace(b"{mode}", b"static"))
     peer.execute("playback", "long.wav")
     peer.data_to_send()
-    peer.silence(20)
-    peer.silence(20)
+    peer.probe(20)
+    peer.probe(20)
     assert (peer.sent, peer.end) == (b"", None)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from connection_support import ENABLED, HEARTBEAT, LOG, Peer, job, raised
 from connection_support import inbound as inbound
+from connection_support import way as way
 from support import OK, reply
 
 

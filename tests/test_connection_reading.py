@@ -43,12 +43,12 @@ def test_the_bound_is_soft_while_somebody_waits(esl, way):
     waker = lambda: woken.append(1)  # noqa: E731
     wait.watch(waker)
     assert peer.wants_data
-    assert not peer.stuck
+    assert not peer.queue_is_full
     peer.comes(HEARTBEAT)
     assert not peer.wants_data
-    assert peer.stuck
+    assert peer.queue_is_full
     assert woken
-    error = peer.stuck_error(wait.what)
+    error = peer.queue_full_error(wait.what)
     assert isinstance(error, esl.EventQueueFull)
     assert str(error) == (
         "waiting for the answer to 'api status': 5 messages are queued, expected somebody to read them (5)"
@@ -65,7 +65,7 @@ def test_the_oldest_is_dropped_and_counted_by_choice(esl, way):
     assert [message.sequence for message in peer.queue] == [5, 6]
     assert peer.dropped == 5
     assert peer.wants_data
-    assert not peer.stuck
+    assert not peer.queue_is_full
 
 
 BIG = event(b"DTMF", b"Data: " + b"x" * 600)
@@ -98,13 +98,13 @@ def test_large_messages_make_waiting_for_a_reply_vain_too(esl, way):
     peer.comes(BIG)
     peer.comes(BIG)
     assert peer.wants_data
-    assert not peer.stuck
+    assert not peer.queue_is_full
     assert not woken
     peer.comes(BIG)
     assert not peer.wants_data
-    assert peer.stuck
+    assert peer.queue_is_full
     assert woken
-    error = peer.stuck_error(wait.what)
+    error = peer.queue_full_error(wait.what)
     size = 3 * len(BIG)
     assert (error.queued, error.limit, error.unit) == (size, size, "bytes")
     assert vars(copy.copy(error)) == vars(error)
@@ -112,7 +112,7 @@ def test_large_messages_make_waiting_for_a_reply_vain_too(esl, way):
         f"waiting for the answer to 'api status': {size} bytes are queued, expected somebody to read them ({size})"
     )
     peer.queue.clear()
-    assert not peer.stuck
+    assert not peer.queue_is_full
     peer.comes(api_response(b"UP"))
     assert wait.result().text == "UP"
 
@@ -251,7 +251,7 @@ def test_a_read_of_events_only_is_taken_as_any_other(reads, taken):
         assert short.received_events == whole.received_events
         assert short.last_event == whole.last_event
         assert short.received_bytes == whole.received_bytes
-        assert (short.stuck, short.wants_data, short.end) == (whole.stuck, whole.wants_data, whole.end)
+        assert (short.queue_is_full, short.wants_data, short.end) == (whole.queue_is_full, whole.wants_data, whole.end)
         assert bool(woken[short]) == bool(woken[whole])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from connection_support import ENABLED, HEARTBEAT, LOG, event, raised
 from connection_support import inbound as inbound
+from connection_support import way as way
 from support import OK, api_response, reply
 
 # Replies

@@ -122,7 +122,7 @@ def test_import_is_light():
 
 # Each module imports only what stands before it. Foundations, core, events, then what writes.
 ORDER = [
-    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "flow"},
+    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
     {"_caretaker"},
     {"_json", "_xml"},
     {"_core", "_core.formats", "_core.text"},

@@ -73,9 +73,7 @@ def survey(message: Message) -> tuple[int, bool] | None:
     are no members. None for other formats.
 
     Example:
-        >>> decoder = MessageDecoder({b"text/event-plain": Message}, Message)
-        >>> decoder.feed(b"Content-Length: 11\\nContent-Type: text/event-plain\\n\\nA: 1\\nB: 2\\n\\n")
-        >>> survey(next(decoder))
+        >>> survey(Message(b"Content-Type: text/event-plain\\n\\n", b"A: 1\\nB: 2\\n\\n"))
         (2, False)
     """
     if message._format == JSON:

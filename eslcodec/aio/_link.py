@@ -199,8 +199,8 @@ class Link(asyncio.BufferedProtocol):
         self.throttle()  # since somebody waits, more may be read
         try:
             while not wait.done:
-                if self.connection.stuck:
-                    raise self.connection.stuck_error(wait.what)
+                if self.connection.queue_is_full:
+                    raise self.connection.queue_full_error(wait.what)
                 if not await bell.wait(since + seconds) and not wait.done:
                     raise self.connection.timeout_error(wait.what, seconds)
         finally:
@@ -262,7 +262,7 @@ class Link(asyncio.BufferedProtocol):
         left = seconds if self.paused else self.heard + seconds - self._loop.time()
         if left <= 0:
             left = seconds
-            self.connection.silence(seconds)
+            self.connection.probe(seconds)
             self.act()
             self.ended_at = self.gone = self.heard
         if self.connection.end is None:

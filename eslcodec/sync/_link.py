@@ -150,8 +150,8 @@ class Link:
     def _see_to(self, wait: Wait[T], mine: Gate, deadline: float, timeout: float) -> None:
         while not wait.done:
             left = deadline - time.monotonic()
-            if self.connection.stuck:
-                raise self.connection.stuck_error(wait.what)
+            if self.connection.queue_is_full:
+                raise self.connection.queue_full_error(wait.what)
             if self.connection.end is not None:  # it ended while the command was made, by a signal's handler
                 raise self.connection.end.error()
             if left <= 0:
@@ -173,8 +173,8 @@ class Link:
             with self._lock:
                 try:
                     while len(self._unsent) > limits.UNSENT_BYTES and self.connection.end is None:
-                        if self.connection.stuck:
-                            raise self.connection.stuck_error(what)
+                        if self.connection.queue_is_full:
+                            raise self.connection.queue_full_error(what)
                         left = deadline - time.monotonic()
                         if left <= 0:
                             raise self.connection.timeout_error(what, max(deadline - began, 0))
@@ -414,7 +414,7 @@ class Link:
         self._silent += seconds
         if self._silent >= keepalive:
             self._silent = 0.0
-            self.connection.silence(keepalive)
+            self.connection.probe(keepalive)
             if self.connection.end is not None:
                 self.ended_at = self.gone = self._heard
 
