@@ -40,7 +40,14 @@ class ExecuteOptions(TypedDict, total=False):
 
 
 class ConnectionOptions(TypedDict, total=False):
-    """The options of `connect` and `serve` that `connection.Connection` takes."""
+    """The options of `connect` and `serve` that `connection.Connection` takes.
+
+    Example:
+        >>> from eslcodec.connection import Connection
+        >>> options: ConnectionOptions = {"queue_limit": 10, "when_full": "drop"}
+        >>> Connection.inbound("ClueCon", **options).wants_data
+        True
+    """
 
     queue_limit: int
     queue_hard_limit: int

@@ -170,6 +170,7 @@ ORDER = [
     {"_esl.json_text", "_esl.commands", "_esl.turns"},
     {"_esl.event", "_esl.link"},
     {"_esl.connection"},
+    {"_esl"},
     {"emulator", "ESL", "adapters"},
     {"pytest_plugin", "cli"},
 ]
@@ -220,7 +221,13 @@ in_checkout = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the t
 
 @in_checkout
 def test_packages_are_named_and_not_discovered():
-    assert 'packages = ["eslcodec' in (ROOT / "pyproject.toml").read_text()
+    listed = re.search(r"^packages = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    folders = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")}
+    named = re.findall(r'"(eslcodec[\w.]*)"', listed[1])
+    assert named == sorted(
+        "eslcodec" if folder == "." else f"eslcodec.{folder.replace('/', '.')}" for folder in folders
+    )
 
 
 @in_checkout
