@@ -17,6 +17,7 @@ client are this and a socket each: every decision about the protocol is made her
     'UP\\n'
 
 How it works:
+
 * The switch answers commands in the order in which it got them, one reply each (docs/protocol/commands.md, 2), so what
   is sent stands in a line, and the first in the line gets the next reply. A caller that gave up stays in the line.
 * A background job's result is an event, BACKGROUND_JOB, matched by a Job-UUID of our own. The event is subscribed to
