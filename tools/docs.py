@@ -33,8 +33,8 @@ import typing_extensions
 from sphinx.application import Sphinx
 
 import eslcodec
-from eslcodec import _core
 from eslcodec import _codec_py as core
+from eslcodec import _core
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("eslcodec.cli", "eslcodec.pytest_plugin")  # commands say --help; a fixture is in the guide on tests

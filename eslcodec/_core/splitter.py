@@ -67,7 +67,6 @@ def _read_digits(value: bytes) -> bytes:
     return match[1].lstrip(b"0") or b"0"
 
 
-
 def view_bytes(data: object) -> memoryview:
     """What `feed` takes, as bytes."""
     try:
