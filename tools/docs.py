@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 
 os.environ["ESLCODEC_IMPL"] = "python"  # before the package is imported: the compiled core has no types to show
 
@@ -136,10 +136,10 @@ def faults(module: ModuleType, described: set[str]) -> Iterator[str]:
         if not text:
             yield f"{name} has no docstring"
         for dotted in re.findall(r"`((?:\w+\.)+\w+)(?:\(\))?`", text or ""):
-            if not dotted.endswith(".py") and not exists(dotted, home):
+            if not dotted.endswith(".py") and not exists(dotted, home) and not exists(dotted, module):
                 yield f"{name}: there is no `{dotted}`"
     for name in getattr(module, "__all__", ()):
-        if name.startswith("__") or inspect.ismodule(getattr(module, name)):
+        if name.startswith("__") or isinstance(getattr(module, name), (ModuleType, UnionType)):
             continue
         if not {f"{module.__name__}.{name}", f"eslcodec.{name}"} & described:
             yield f"{module.__name__}.{name} is on no page"
