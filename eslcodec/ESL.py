@@ -77,20 +77,18 @@ from ._esl.settings import eslSetLogLevel
 __all__ = ["ESLconnection", "ESLevent", "eslSetLogLevel"]
 
 
-class _Module(ModuleType):
-    """This module: what is set here is seen in `_esl`."""
-
-    @property
-    def strict(self) -> bool:
-        return settings.strict
-
-    @strict.setter
-    def strict(self, value: bool) -> None:
-        settings.strict = value
-
-
-strict: bool
+strict = settings.strict
 """Whether to do as the official module where it departs from its documentation."""
+
+
+class _Module(ModuleType):
+    """This module: `strict` is set here, and read in `_esl`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "strict":
+            settings.strict = bool(value)
+
 
 sys.modules[__name__].__class__ = _Module
 

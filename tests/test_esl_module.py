@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 from esl_support import COMMAND_REPLY, DTMF, DTMF_SEEN, OK_SEEN, REPLIES, STATUSES, seen
@@ -131,6 +132,15 @@ def test_star_import_gives_the_three_names(ESL):
 
 def test_strict_is_off_unless_asked_for(ESL):
     assert ESL.strict is False
+
+
+def test_strict_can_be_patched(ESL):
+    with mock.patch.object(ESL, "strict", True):
+        assert ESL.strict is True
+        with pytest.raises(TypeError, match="no priority"):
+            ESL.ESLevent("DTMF").setPriority(1)
+    assert ESL.strict is False
+    assert ESL.ESLevent("DTMF").setPriority(1) is True
 
 
 @pytest.mark.parametrize("wrong", [(), ("7",), (None,), (7.0,), (b"7",), (7, 7)])
