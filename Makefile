@@ -18,7 +18,7 @@ PIP := $(BIN)/python -I tools/install.py --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
 
-.PHONY: demo test test-all lint docs coverage measure bench bench-peers dist clean help preflight
+.PHONY: demo test test-all lint style types docs coverage measure bench bench-peers dist clean help preflight
 
 demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
 	$(BIN)/eslcodec demo $(ARGS)
@@ -31,14 +31,18 @@ test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on 
 test-all: export ESLCODEC_TEST_FULL = 1
 test-all: test  ## the same with heavy tests at their whole size
 
-lint: export RUFF_CACHE_DIR = $(CACHE)/ruff
-lint: export MYPY_CACHE_DIR = $(CACHE)/mypy
-lint: $(VENV)/.lint  ## style and types
+lint: style types  ## style and types
+
+style: export RUFF_CACHE_DIR = $(CACHE)/ruff
+style: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: export MYPY_CACHE_DIR = $(CACHE)/mypy
+types: $(VENV)/.lint
 	$(BIN)/mypy --strict
 
-docs: $(VENV)/.docs  ## a page for each public module from its docstrings, in $(VENV)/docs; what they lack is an error
+docs: $(VENV)/.docs  ## guides, protocol and a page for each public module as a site in $(VENV)/docs; what is wrong is an error
 	$(BIN)/python tools/docs.py $(VENV)/docs
 
 coverage:  ## branches of eslcodec/ over both cores, and lines of the .pyx (a slow build, in an environment of its own)

@@ -392,37 +392,106 @@ def chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
         "limits: (b) recv_into over loopback   (c) the same dicts in C, no parsing\n"
         "(d) newline positions, vectorised   (e) a plain copy of the bytes"
     )
+    dress(axes)
+    save(plot, paths)
+    plt.close(plot)
+
+
+def dress(axes: Any) -> None:
+    """No frame, one colour for what is written, and upright lines."""
     axes.tick_params(colors=INK, which="both", length=0)
     axes.xaxis.label.set_color(INK)
     axes.grid(axis="x", color=INK, alpha=0.25)
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def save(plot: Any, paths: list[Path]) -> None:
     for path in paths:
         metadata = {"Date": None} if path.suffix == ".svg" else None  # the same file from the same figures
         plot.savefig(path, transparent=True, dpi=160, metadata=metadata)
+
+
+FEW = {  # the bars of the README's chart
+    "five": "eslcodec, 5 headers",
+    "asdict": "eslcodec, all headers",
+    "greenswitch": "greenswitch 0.0.19",
+    "official_five": "official C module, 5 headers",
+    "switchio": "switchio 0.1.0a1",
+    "genesis": "genesis 2026.10.18",
+}
+
+
+def few_chart(results: dict[str, Any], stream: str, paths: list[Path]) -> None:
+    """Events per CPU second of us and a few others, on a linear scale; the lines show slowest and fastest round."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"svg.hashsalt": "eslcodec", "font.size": 10, "font.family": "DejaVu Sans"})
+    rounds = {name: sorted(filter(None, figures(results, f"{name} {stream}", "cpu"))) for name in reversed(FEW)}
+    if not all(rounds.values()):
+        return
+    speeds = {name: 1 / statistics.median(cpus) for name, cpus in rounds.items()}
+    apart = [[speeds[name] - 1 / cpus[-1], 1 / cpus[0] - speeds[name]] for name, cpus in rounds.items()]
+    plot, axes = plt.subplots(figsize=(8, 2.6), layout="constrained")
+    axes.barh(
+        [FEW[name] for name in rounds],
+        list(speeds.values()),
+        color=[COLOURS[TASKS[name].group] for name in rounds],
+        xerr=[list(side) for side in zip(*apart, strict=True)],
+        error_kw={"ecolor": INK, "capsize": 3},
+        height=0.7,
+    )
+    for at, name in enumerate(rounds):
+        end = 1 / rounds[name][0]
+        axes.annotate(
+            shown(float(f"{speeds[name]:.3g}")), (end, at), (5, 0), textcoords="offset points", va="center", color=INK
+        )
+    axes.set_xlim(0, 1.15 / min(cpus[0] for cpus in rounds.values()))
+    axes.set_xlabel("events per CPU second, 4.3 KB each; the thin lines are the slowest and the fastest round")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    dress(axes)
+    save(plot, paths)
     plt.close(plot)
+
+
+def few_caption(results: dict[str, Any]) -> str:
+    """What the README says below its chart."""
+    busy = business(results)
+    apart = [value for name in FEW if (value := spread(results, f"{name} sip_plain")) is not None]
+    return (
+        f"Bridged SIP calls, from bytes to what the user reads, on one core: {made(results)}. Slowest and fastest "
+        f"round are {percent(min(apart))} to {percent(max(apart))} of the median apart."
+        + (f" The machine was busy: {busy}." if busy else "")
+        if apart
+        else ""
+    )
 
 
 README = Path(__file__).parent.parent / "README.md"
 END = "<!-- end -->"
 
 
-def into_readme(results: dict[str, Any]) -> None:
-    """Put the tables, with date and machine, between the README's marks."""
+def into_pages(results: dict[str, Any]) -> None:
+    """Put the tables, with date and machine, between the marks of the README and of the guides."""
     busy = business(results)
     note = f"\n\n**The machine was busy**: {busy}." if busy else ""
     tables = {
         "": f"{table(results, 'sip_plain')}\n\n{whole_table(results)}\n\n{made(results)}.{note}",
+        "chart, ": few_caption(results),
         "parts, ": parts_table(results),
         "adapters, ": adapters_table(results),
         "module, ": module_table(results),
     }
-    text = README.read_text()
-    for mark, new in tables.items():
-        if new:
-            text = replaced(text, f"<!-- {mark}made by make bench-peers -->\n", f"{new}\n")
-    README.write_text(text)
+    for page in [README, *sorted((README.parent / "docs" / "guides").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        for mark, new in tables.items():
+            if new:
+                text = replaced(text, f"<!-- {mark}made by make bench-peers -->\n", f"{new}\n")
+        page.write_text(text, encoding="utf-8")
 
 
 def replaced(text: str, begin: str, new: str) -> str:
@@ -433,7 +502,7 @@ def replaced(text: str, begin: str, new: str) -> str:
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
-    """table.md, chart.svg and chart.png; a whole run that goes into the repository goes into the README as well."""
+    """table.md, the charts; a whole run that goes into the repository goes into the README and the guides as well."""
     parts = [
         made(results),
         table(results, "sip_plain"),
@@ -449,8 +518,9 @@ def write(results: dict[str, Any], folder: Path) -> None:
     ]
     (folder / "table.md").write_text("\n\n".join(filter(None, parts)) + "\n")
     chart(results, "sip_plain", [folder / "chart.svg", folder / "chart.png"])
+    few_chart(results, "sip_plain", [folder / "few.svg", folder / "few.png"])
     if folder.resolve() == README.parent / "bench" / "results" and results["made"].get("whole"):
-        into_readme(results)
+        into_pages(results)
 
 
 if __name__ == "__main__":

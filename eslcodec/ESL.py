@@ -41,7 +41,7 @@ In both modes this is otherwise than in the official module:
 | long arguments, 64 KiB of headers, long arrays | whole | cut, or glued to the next line | nothing may be lost |
 | CR at the end of a line; line ends before a frame | dropped | kept, or a frame | as everywhere here |
 | a line without a colon | skipped | takes the next line, or the rest, into its name | it would forge headers |
-| a line with several colons | cut at its first `: ` | at its first `:` | names with a colon are sent raw |
+| a line with several colons | cut at its first colon and blank | at its first colon | names with a colon are sent raw |
 | TABs before a value of an event | dropped | kept | as everywhere here |
 | `%` without two hexadecimal digits behind it | stays | decoded by `scanf` | it would change values |
 | NUL in a header or a body | a character | ends the value, the block or the body | nothing may be lost |

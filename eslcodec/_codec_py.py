@@ -22,7 +22,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copyreg import __newobj__ as _newobj  # type: ignore[attr-defined]
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
 from . import _json, limits
@@ -124,6 +124,14 @@ def _text(raw: bytes) -> str:
         return raw.decode("utf-8", "surrogateescape")
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _value(raw: bytes) -> str:
     return _text(unquote(raw) if _PERCENT in raw else raw)
 
@@ -170,25 +178,41 @@ def replaces(errors: str) -> bool:
     return errors == "replace"
 
 
-def to_mapping(fields: Iterable[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
-    """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`."""
-    clean = replaced if replace else str
-    mapping: dict[str, str | list[str]] = {}
-    for key, value in fields:
-        name = clean(key)
-        if name not in mapping or name == "Event-Name":
-            mapping[name] = clean(value) if isinstance(value, str) else [clean(item) for item in value]
+def to_mapping(fields: list[Field], body: bytes | None, replace: bool) -> dict[str, str | list[str]]:
+    """Headers and body in the shape of the switch's JSON events, `replace` as in `Event.to_dict`. All lists are new."""
+    if replace:
+        fields = [(replaced(name), _all_replaced(value)) for name, value in fields]
+    mapping = dict(fields)
+    if len(mapping) != len(fields):
+        mapping = _first_wins(fields)
+    for name in [name for name, value in mapping.items() if type(value) is list]:
+        mapping[name] = [*mapping[name]]
     if body is not None:
-        mapping["_body"] = clean(_text(body))
+        mapping["_body"] = replaced(_text(body)) if replace else _text(body)
     return mapping
 
 
-def to_json(fields: Iterable[Field], body: bytes | None, replace: bool) -> bytes:
-    """`to_mapping` as compact JSON. What is not UTF-8 and not replaced is written as an escaped surrogate."""
-    import json
+def _all_replaced(value: str | list[str]) -> str | list[str]:
+    return replaced(value) if isinstance(value, str) else [*map(replaced, value)]
 
-    text = json.dumps(to_mapping(fields, body, replace), ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+
+def to_json(fields: list[Field], body: bytes | None, replace: bool) -> bytes:
+    """`to_mapping` as compact JSON. What is not UTF-8 and not replaced is written as an escaped surrogate."""
+    dumps = _json_writer()
+    text = dumps(to_mapping(fields, body, False))
+    try:
+        return text.encode()  # nearly all is UTF-8: this is the quickest way to know
+    except UnicodeEncodeError:
+        if not replace:
+            return text.encode("utf-8", "backslashreplace")
+    return dumps(to_mapping(fields, body, True)).encode()
+
+
+@cache
+def _json_writer() -> Callable[[Any], str]:
+    from json import JSONEncoder  # loaded by those who write JSON
+
+    return JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -250,9 +274,9 @@ def _raw_pairs(block: bytes, multiline: bool = False) -> Iterator[tuple[bytes, b
         yield last
 
 
-def _first_wins(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _first_wins(pairs: Iterable[tuple[str, _T]]) -> dict[str, _T]:
     """Pairs as a dict: the first of a repeated spelling counts, of several Event-Name the last."""
-    headers: dict[str, str] = {}
+    headers: dict[str, _T] = {}
     for name, value in pairs:
         if name not in headers or name == "Event-Name":
             headers[name] = value
@@ -781,24 +805,63 @@ class MessageDecoder(FrameSplitter):
 # Reading
 
 
-class _LineMemo(dict[bytes, tuple[str, str]]):
-    """Header line -> (name, decoded value), made on first look-up. Bounded; never changes a result.
+class _NoColon(Exception):
+    """A line that is no header. Who looked it up reads its block in the other way."""
 
-    A line without a colon gives a pair whose name is None, which `Message.asdict` looks for.
+
+def _pair(line: bytes) -> tuple[str, str]:
+    """Name and decoded value of a payload's line.
+
+    Raises:
+        _NoColon: it has none. The empty line is one of these.
     """
+    cut = _cut(line[:-1] if line.endswith(b"\r") else line)
+    if cut is None:
+        raise _NoColon
+    return _text(cut[0]), _value(cut[1])
+
+
+class _LineMemo(dict[bytes, tuple[str, str]]):
+    """Header line -> (name, decoded value), made on first look-up. Bounded; never changes a result."""
 
     __slots__ = ()
 
     def __missing__(self, line: bytes) -> tuple[str, str]:
-        cut = _cut(line[:-1] if line.endswith(b"\r") else line)
-        if cut is None:
-            return None, ""  # type: ignore[return-value]
-        pair = _text(cut[0]), _value(cut[1])
+        pair = _pair(line)
         if len(line) <= limits.MEMO_LINE_BYTES:
             if len(self) >= limits.MEMO_LINES:
                 self.clear()
             self[line] = pair
         return pair
+
+
+class _MemberMemo(dict[bytes, tuple[str, str]]):
+    """Header line -> (name, the member of a JSON object that it becomes), as `_LineMemo`.
+
+    A byte that is not UTF-8 is a surrogate in the member too, not escaped: whoever writes it decides what it becomes.
+    """
+
+    __slots__ = ("_quoted",)
+
+    def __init__(self) -> None:
+        from json.encoder import encode_basestring  # loaded by those who write JSON
+
+        self._quoted: Callable[[str], str] = encode_basestring
+
+    def __missing__(self, line: bytes) -> tuple[str, str]:
+        name, value = _pair(line)
+        member = name, self.written(name, split_array(value))
+        # A control character may be six times as long here: what is kept is bounded by what is written, too.
+        if len(line) <= limits.MEMO_LINE_BYTES and len(member[1]) <= limits.MEMO_LINE_BYTES:
+            if len(self) >= limits.MEMO_LINES:
+                self.clear()
+            self[line] = member
+        return member
+
+    def written(self, name: str, value: str | list[str]) -> str:
+        quoted = self._quoted
+        text = quoted(value) if isinstance(value, str) else f"[{','.join(map(quoted, value))}]"
+        return f"{quoted(name)}:{text}"
 
 
 class _NeedleMemo(dict[str, bytes]):
@@ -821,11 +884,20 @@ class _NeedleMemo(dict[str, bytes]):
 class _Memo:
     """What a decoder's messages remember together. Dropped with the last of them."""
 
-    __slots__ = ("lines", "needles")
+    __slots__ = ("_members", "lines", "needles")
 
     def __init__(self) -> None:
         self.lines = _LineMemo()
         self.needles = _NeedleMemo()
+        self._members: _MemberMemo | None = None
+
+    @property
+    def members(self) -> _MemberMemo:
+        """Made by the first who writes JSON. Of two threads at once each may make one; one of them stays."""
+        members = self._members
+        if members is None:
+            members = self._members = _MemberMemo()
+        return members
 
 
 def _name_bytes(name: str) -> bytes | None:
@@ -990,16 +1062,22 @@ class Message(Mapping[str, str]):
         """What a JSON or XML payload says."""
         parsed = self._parsed
         if parsed is None:
-            if self._format == JSON:
-                self._open()
-            parsed = self._parsed = read_payload(self._format, self._frame[self._split :], self._members)
+            payload = self._frame[self._split :]
+            members = self._members
+            if self._format == JSON and self._opened is None:
+                self._members = members = _json.members(payload)
+                if members is None:
+                    self._opened = {}  # so that it is not tried again
+            parsed = self._parsed = read_payload(self._format, payload, members)
         return parsed
 
     def _open(self) -> dict[str, Any]:
         """The values of a JSON event that look-ups take, those that are no text not looked at."""
         opened = self._opened
         if opened is None:
-            self._members = members = _json.members(self._frame[self._split :])
+            members = self._members
+            if members is None:
+                self._members = members = _json.members(self._frame[self._split :])
             opened = self._opened = {} if members is None else _json.by_name(members)
         return opened
 
@@ -1048,10 +1126,12 @@ class Message(Mapping[str, str]):
         if self._format != PLAIN:
             return _first_wins(self._pairs_of(block))
         lines = block.split(b"\n")
-        headers = dict(map(self._memo.lines.__getitem__, lines))
-        if len(headers) == len(lines) and None not in headers:
-            return headers
-        return _first_wins(self._pairs_of(block))
+        known = self._memo.lines.__getitem__
+        try:
+            headers = dict(map(known, lines))
+            return headers if len(headers) == len(lines) else _first_wins(map(known, lines))
+        except _NoColon:
+            return _first_wins(self._pairs_of(block))
 
     def _pairs_of(self, block: bytes) -> Iterator[tuple[str, str]]:
         text = _text if self._format == FRAME else _value
@@ -1324,13 +1404,24 @@ class Message(Mapping[str, str]):
     def pairs(self) -> list[tuple[str, str]]:
         """Every (name, value) as on the wire, repeats kept, an array as its joined text."""
         if self._format > PLAIN:
-            return [(name, joined(value)) for name, value in self._load()[0]]
-        return list(self._pairs_of(self._block()))
+            fields: list[Any] = self._load()[0]
+            return [field if type(field[1]) is str else (field[0], joined(field[1])) for field in fields]
+        block = self._block()
+        if self._format == PLAIN:
+            try:
+                return list(map(self._memo.lines.__getitem__, block.split(b"\n")))
+            except _NoColon:
+                pass
+        return list(self._pairs_of(block))
 
     def _fields(self) -> list[Field]:
         """`pairs` with arrays as lists."""
         fields = self._load()[0] if self._format > PLAIN else self.pairs()
-        return [(name, split_array(value) if isinstance(value, str) else value) for name, value in fields]
+        # `in` spares nearly all the call; of a list it asks for an item that is this.
+        return [
+            (field[0], split_array(field[1])) if "ARRAY::" in field[1] and isinstance(field[1], str) else field
+            for field in fields
+        ]
 
     def to_json(self, errors: str = "replace") -> bytes:
         """All headers, and the body of an event, as compact JSON in the shape of the switch's JSON events.
@@ -1351,18 +1442,60 @@ class Message(Mapping[str, str]):
             >>> Message(b"A: 1\\nB: ARRAY::x|:y\\n\\n").to_json()
             b'{"A":"1","B":["x","y"]}'
         """
-        return to_json(self._fields(), self.body, replaces(errors))
+        replace = replaces(errors)
+        json = self._plain_json(replace) if self._format == PLAIN else None
+        return to_json(self._fields(), self.body, replace) if json is None else json
 
     def _whole_json(self) -> bytes | None:
         """What `to_json` gives, if that is known to be all: each name stands once, and all is UTF-8. None if not.
 
-        Only the compiled core knows, from events before; a plain event's.
+        It is known of events whose lines are remembered: plain ones, in the compiled core XML ones too.
         """
-        return None
+        return self._plain_json(None) if self._format == PLAIN else None
+
+    def _plain_json(self, replace: bool | None) -> bytes | None:
+        """A plain event as JSON, put together of lines that are remembered. None if that needs another way.
+
+        With None for `replace` also if something is not UTF-8.
+        """
+        memo = self._memo.members
+        lines = self._block().split(b"\n")
+        try:
+            members = dict(map(memo.__getitem__, lines))
+        except _NoColon:
+            return None
+        if len(members) != len(lines) or not members.keys().isdisjoint(_json.BODY_NAMES):
+            return None
+        body = self.body
+        if body is not None:
+            members["_body"] = memo.written("_body", _text(body))
+        text = f"{{{','.join(members.values())}}}"
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            if replace is None:
+                return None
+        if not replace:
+            return text.encode("utf-8", "backslashreplace")
+        if len(set(map(replaced, members))) != len(members):
+            return None
+        return replaced(text).encode()
 
     def _mapping(self, replace: bool) -> dict[str, str | list[str]]:
         """What `to_json` writes."""
-        return to_mapping(self._fields(), self.body, replace)
+        if self._format != PLAIN:
+            if replace and self._format == JSON:
+                replace = not _is_utf8(self._frame)  # where it is, the text is: an escaped surrogate is read as U+FFFD
+            return to_mapping(self._fields(), self.body, replace)
+        headers = all_replaced(self._fresh()) if replace else self._fresh()
+        mapping: dict[str, Any] = headers
+        for name in [name for name, value in headers.items() if "ARRAY::" in value]:
+            mapping[name] = split_array(headers[name])
+        body = self.body
+        if body is not None:
+            text = _text(body)
+            mapping["_body"] = replaced(text) if replace else text
+        return mapping
 
     def getlist(self, name: str) -> list[str]:
         """Every value of a name, `ARRAY::a|:b` split into its items. [] if the name is absent.

@@ -113,7 +113,7 @@ def by_name(members: tuple[Member, ...]) -> dict[str, Any]:
 def settled(members: Iterable[Member]) -> list[Field] | None:
     """Members with `true`, `false` and `null` as text; None if a value is nested, so that its text is wanted."""
     try:
-        return [(name, value if type(value) is str else _settled(value)) for name, value in members]
+        return [member if type(member[1]) is str else (member[0], _settled(member[1])) for member in members]
     except (KeyError, TypeError):
         return None
 

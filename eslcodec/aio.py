@@ -2020,8 +2020,8 @@ def serve(
             async and unanswered it stays parked.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
-        keepalive, queue_limit, queue_hard_limit, when_full, switch_queue_limit, pause_limit, caretaker,
-            max_header_bytes, max_body_bytes: as `connect` has them.
+        keepalive, queue_limit, queue_hard_limit, when_full: as `connect` has them.
+        switch_queue_limit, pause_limit, caretaker, max_header_bytes, max_body_bytes: likewise.
 
     Raises:
         OSError: the address cannot be listened on.

@@ -17,6 +17,7 @@ client are this and a socket each: every decision about the protocol is made her
     'UP\\n'
 
 How it works:
+
 * The switch answers commands in the order in which it got them, one reply each. So what is sent stands in a line, and
   the first in the line gets the next reply, even if its caller gave up (`_pipeline.py`; the commands are in
   `_verbs.py`).

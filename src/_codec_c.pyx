@@ -29,7 +29,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_Next, PyDict_SetItem
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
@@ -98,6 +98,39 @@ cdef extern from "scan.h" nogil:
     Py_ssize_t pass_lines(
         Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn, uint16_t *lines, void **values
     )
+    ctypedef struct Span:
+        uint32_t at
+        uint32_t size
+    ctypedef struct JsonName:
+        char *raw
+        JsonName *next
+        uint64_t turn
+        PyObject *value
+        PyObject *name
+        uint32_t size, head, number, place
+        int odd, bracket
+        bint body, twin
+        JsonName *other
+        uint64_t listed
+        uint32_t line, room
+        char *old_raw
+        PyObject *old_value
+        uint32_t old_size, old_room
+        int old_odd
+    enum: MEMBER_BYTES
+    ctypedef struct Reading:
+        const char *begin
+        const char *at
+        const char *end
+        JsonName *before
+        Span *spans
+        uint16_t *names
+        uint32_t count, room
+        int odd
+        bint stands
+        uint64_t turn
+    void swap_values(JsonName *name)
+    void pass_members(Reading *reading)
     size_t alike(const uint16_t *a, const uint16_t *b, size_t n)
     bint all_plain(const char *p, size_t n)
     const char *plain_end(const char *p, const char *end)
@@ -118,10 +151,15 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
+    /* A size that one thread writes at a time, in a critical section, and others read outside of it. */
     #ifdef Py_GIL_DISABLED
     #define ESL_HAS_GIL 0
+    #define read_size _Py_atomic_load_ssize_relaxed
+    #define write_size _Py_atomic_store_ssize_relaxed
     #else
     #define ESL_HAS_GIL 1
+    #define read_size(size) (*(size))
+    #define write_size(size, value) (*(size) = (value))
     #endif
     #ifdef ESL_SIMD
     #define ESL_HAS_SIMD 1
@@ -168,6 +206,8 @@ cdef extern from *:
     PyObject *resize_bytes(PyObject *data, Py_ssize_t size)
     PyObject *trim_bytes(PyObject *data, Py_ssize_t size) noexcept
     const bint HAS_GIL "ESL_HAS_GIL"
+    Py_ssize_t read_size(const Py_ssize_t *size) noexcept nogil
+    void write_size(Py_ssize_t *size, Py_ssize_t value) noexcept nogil
     const bint HAS_SIMD "ESL_HAS_SIMD"
     bint has_avx2()
     bint use_avx2
@@ -229,7 +269,7 @@ cdef Py_ssize_t VALUES_BYTES = limits.MEMO_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
-cdef Py_ssize_t IN_PLACE_BYTES = 1024  # fewer are copied: that is cheaper than holding them and copying the rest
+cdef Py_ssize_t IN_PLACE_BYTES = 4096  # fewer are copied: that is cheaper than holding them and copying the rest
 cdef Py_ssize_t JSON_NAMES = limits.JSON_NAMES
 cdef Py_ssize_t JSON_NAME_BYTES = limits.JSON_NAME_BYTES
 cdef Py_ssize_t JSON_NAMES_BYTES = limits.JSON_NAMES_BYTES
@@ -1086,6 +1126,11 @@ cdef class Memo:
             Py_XDECREF(old)
         return value
 
+    @cython.critical_section
+    cdef Memo unless_busy(self):
+        """This one, or one for the moment while another walk is under way."""
+        return Memo() if self.busy else self
+
     # What messages ask for. `stop` tells where the block ends. None while another walk is under way.
 
     @cython.critical_section
@@ -1285,7 +1330,7 @@ cdef class Memo:
     cdef bint has_base_room(self, Py_ssize_t count) noexcept:
         if self.base_count == BASES or count > BASE_HEADERS - self.base_headers:
             return False
-        return self.base_count < BASES_OWN or DICTS.left >= dict_bytes(count)
+        return self.base_count < BASES_OWN or DICTS.has(dict_bytes(count))
 
     cdef uint32_t add_base(self, dict headers, Py_ssize_t count) except? 0:
         """Keep a dict, in the place of others if need be: which base it is."""
@@ -1875,12 +1920,6 @@ cdef bint scan_member(Scanner *scanner, Member *member) noexcept nogil:
     return scan_value(scanner, &member.value)
 
 
-cdef struct Span:  # a member of a payload that was read by what is remembered
-    uint32_t at  # where its value begins, from the start of the payload
-    uint32_t size
-    uint32_t name  # which of the memo's
-
-
 cdef inline Token token_of(const char *p, uint32_t size) noexcept nogil:
     """The value at p."""
     cdef Token token
@@ -1915,6 +1954,7 @@ cdef class JsonPayload:
     cdef bint distinct  # no name stands twice; if not, one may
     cdef tuple fault  # what MalformedPayload takes; None if there is none
     cdef Span *spans
+    cdef uint16_t *names  # of the spans, as the memo numbers them; in the same memory
     cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
     cdef uint32_t size  # of the object
     cdef int odd  # what all of its members have of NO_TEXT and so on
@@ -2247,8 +2287,8 @@ cdef class JsonPayload:
             numbers = bytearray(JSON_NAMES)
             known = PyByteArray_AS_STRING(numbers)
             for i in range(self.count):
-                repeated.append(known[self.spans[i].name] != 0)
-                known[self.spans[i].name] = 1
+                repeated.append(known[self.names[i]] != 0)
+                known[self.names[i]] = 1
             return repeated
         for i in range(self.count):
             name = token_text(&self.members[i].name)
@@ -2856,32 +2896,6 @@ cdef object encoded_text(str text):
 # JSON events: what is remembered
 
 
-cdef struct JsonName:
-    # What each event asks comes first, to lie in one line of the cache.
-    char *raw  # `,"name":` and, behind it, the last value as it stood there
-    JsonName *next  # what stood behind it last, and the time before (`other`); `nothing` if nothing did
-    uint64_t turn
-    PyObject *value  # the last value as text, owned; NULL until wanted
-    PyObject *name  # owned
-    uint32_t size  # of `raw`, UINT32_MAX if no value is remembered
-    uint32_t head  # the size of `,"name":`
-    uint32_t number
-    uint32_t place  # in the event that was read at `turn`
-    int odd  # what of NO_TEXT and so on the last value has, remembered or not
-    bint body  # it is `_body`
-    bint twin  # another name may be the same but for case
-    int bracket  # BRACKET if there is one in it
-    JsonName *other
-    uint64_t listed  # the list of distinct names that it is in
-    uint32_t line  # and where
-    uint32_t room  # of `raw`
-    # The value before the last, if it is remembered: those of two calls, or of both ends of one, take turns.
-    char *old_raw  # NULL until there is one
-    PyObject *old_value
-    uint32_t old_size, old_room
-    int old_odd
-
-
 @cython.final
 @cython.no_gc
 cdef class Budget:
@@ -2889,16 +2903,20 @@ cdef class Budget:
 
     cdef Py_ssize_t left
 
+    cdef bint has(self, Py_ssize_t size) noexcept:
+        """Whether `take` is likely to succeed; waits for nobody."""
+        return size <= read_size(&self.left)
+
     @cython.critical_section
     cdef bint take(self, Py_ssize_t size):
         if size > self.left:
             return False
-        self.left -= size
+        write_size(&self.left, self.left - size)
         return True
 
     @cython.critical_section
     cdef int give(self, Py_ssize_t size):
-        self.left += size
+        write_size(&self.left, self.left + size)
         return 0
 
     def __reduce__(self):
@@ -2919,20 +2937,27 @@ cdef Py_ssize_t dict_bytes(Py_ssize_t count) noexcept nogil:
 
 cdef struct Listed:  # the members of an event with distinct names
     const Span *spans
+    const uint16_t *names
     Py_ssize_t count
-    bint latest  # it was the last that was read, and its values are remembered but for those of another size
+    bint latest  # it was the last that was read, and what is remembered of a name is its member's value, or nothing
 
 
 cdef inline Py_ssize_t shape_of(const Listed *listed) noexcept nogil:
     """A number below 1 << GUESS_BITS that is the same for the same names, and mostly another for others."""
-    cdef Py_ssize_t i
-    cdef uint64_t shape = 0
-    for i in range(listed.count):
-        shape = shape * 1000003 + listed.spans[i].name
+    cdef Py_ssize_t i = 0
+    cdef uint64_t some, shape = <uint64_t>listed.count
+    while listed.count - i >= 4:
+        memcpy(&some, listed.names + i, sizeof(some))
+        shape = (shape ^ some) * <uint64_t>0x9E3779B97F4A7C15
+        shape ^= shape >> 32
+        i += 4
+    while i < listed.count:
+        shape = shape * 1000003 + listed.names[i]
+        i += 1
     return <Py_ssize_t>(shape * <uint64_t>0x9E3779B97F4A7C15 >> (64 - GUESS_BITS))
 
 
-cdef inline Py_ssize_t found_later(const JsonBase *base, Py_ssize_t at, uint32_t name) noexcept nogil:
+cdef inline Py_ssize_t found_later(const JsonBase *base, Py_ssize_t at, uint16_t name) noexcept nogil:
     """Where a name stands in a base a little behind `at`, -1 if it does not."""
     cdef Py_ssize_t i
     for i in range(at + 1, min(at + 1 + LOOK_AHEAD, base.count)):
@@ -2941,18 +2966,27 @@ cdef inline Py_ssize_t found_later(const JsonBase *base, Py_ssize_t at, uint32_t
     return -1
 
 
+cdef inline Py_ssize_t alike_names(
+    const JsonBase *base, Py_ssize_t j, const Listed *listed, Py_ssize_t i
+) noexcept nogil:
+    """How many names of a base, from j on, are those of the members from i on."""
+    return alike(listed.names + i, base.names + j, min(listed.count - i, base.count - j))
+
+
 cdef Py_ssize_t distance(const JsonBase *base, const Listed *listed, Py_ssize_t most) noexcept nogil:
     """How many headers of a base must go, and how many be put behind the rest, for the names of the members."""
-    cdef Py_ssize_t i = 0, j = 0, gone = 0, to
-    while i < listed.count and j < base.count:
-        if listed.spans[i].name != base.names[j]:
-            to = found_later(base, j, listed.spans[i].name)
-            if to < 0 or gone > most:
-                break
-            gone += to - j
-            j = to
-        i += 1
-        j += 1
+    cdef Py_ssize_t i = 0, j = 0, gone = 0, to, same
+    while True:
+        same = alike_names(base, j, listed, i)
+        i += same
+        j += same
+        if i == listed.count or j == base.count:
+            break
+        to = found_later(base, j, listed.names[i])
+        if to < 0 or gone > most:
+            break
+        gone += to - j
+        j = to
     return gone + base.count - j + listed.count - i
 
 
@@ -2983,7 +3017,9 @@ cdef class JsonMemo:
     cdef Py_ssize_t base_count, base_bytes
     cdef uint8_t guesses[1 << GUESS_BITS]  # which base was the nearest to an event with these names
     cdef Span *spans  # of the event that is being read
+    cdef uint16_t *span_names  # and the numbers of their names
     cdef Py_ssize_t span_room
+    cdef char no_bytes[MEMBER_BYTES]  # `nothing` has them
     cdef uint64_t lists  # of distinct names that were made
     cdef bint busy  # headers are put together: what that makes may let other code run, which does without
     cdef uint64_t turn
@@ -2993,6 +3029,7 @@ cdef class JsonMemo:
     def __cinit__(self):
         self.numbers = {}
         self.folded = {}
+        self.nothing.raw = self.no_bytes
         self.nothing.size = self.nothing.old_size = UINT32_MAX
         self.first.next = self.first.other = &self.nothing
 
@@ -3001,6 +3038,7 @@ cdef class JsonMemo:
         self.free_names()
         PyMem_Free(self.names)
         PyMem_Free(self.spans)
+        PyMem_Free(self.span_names)
 
     def __reduce__(self):
         return refuse_pickle(self)
@@ -3030,81 +3068,103 @@ cdef class JsonMemo:
 
     cdef bint read(self, Memo memo, JsonPayload payload) except -1:
         """Find the members of a payload. False if it has to be read in another way."""
-        cdef const char *begin = payload.text()
-        cdef const char *end = PyBytes_AS_STRING(payload.frame) + PyBytes_GET_SIZE(payload.frame)
-        cdef const char *at = begin  # what stands before a member
-        cdef const char *value
-        cdef JsonName *name
-        cdef JsonName *before = &self.first
-        cdef uint32_t count = 0
+        cdef Reading reading
         cdef bint own = True, distinct = True
-        cdef int odd = 0
-        cdef Span *span = self.spans
-        cdef Span *full = span + self.span_room
         if self.busy:
             return False
         if self.refusals >= JSON_REFUSALS:
             self.forget()
-        if end - begin >= <Py_ssize_t>UINT32_MAX or at == end or at[0] != c"{":
+        reading.begin = reading.at = payload.text()
+        reading.end = PyBytes_AS_STRING(payload.frame) + PyBytes_GET_SIZE(payload.frame)
+        if reading.end - reading.at >= <Py_ssize_t>UINT32_MAX or reading.at == reading.end or reading.at[0] != c"{":
             return False
         self.turn += 1
-        cdef uint64_t turn = self.turn
+        reading.turn = self.turn
+        reading.before = &self.first
+        reading.count = 0
+        reading.odd = 0
+        self.give_room(&reading)
         while True:
-            name = before.next
-            if end - at > <Py_ssize_t>name.size and same_bytes(at, name.raw, name.size):
-                value = at + name.head
-                at += name.size
-            else:
-                if at == end:
-                    return False
-                if count and (at[0] != c"," or before.body):
-                    break
-                name = self.name_behind(memo, before, at, end)
-                if name == NULL:
-                    return False
-                value = at + name.head
-                if end - at > <Py_ssize_t>name.old_size and same_bytes(at + 1, name.old_raw + 1, name.old_size - 1):
-                    swap_values(name)
-                    at += name.size
-                else:
-                    at = self.read_value(name, value, end, &own)
-                    if at == NULL:
-                        return False
-            odd |= name.odd
-            if name.turn != turn:
-                name.turn = turn
-                name.place = count
-            else:
-                distinct = False
-                if name == self.event_name:  # the last of several counts
-                    name.place = count
-            if span == full:
-                if <Py_ssize_t>count >= JSON_NAMES:
-                    return False
-                self.more_spans()
-                span = self.spans + count
-                full = self.spans + self.span_room
-            span.at = <uint32_t>(value - begin)
-            span.size = <uint32_t>(at - value)
-            span.name = name.number
-            span += 1
-            count += 1
-            before = name
-        if at[0] != c"}":
+            pass_members(&reading)
+            if reading.at == reading.end:
+                return False
+            if reading.count and (reading.at[0] != c"," or reading.before.body):
+                break
+            if not self.read_member(memo, &reading, &own, &distinct):
+                return False
+        if reading.at[0] != c"}":
             return False
-        payload.spans = <Span *>PyMem_Malloc(count * sizeof(Span))
-        if payload.spans == NULL:
-            raise MemoryError
-        memcpy(payload.spans, self.spans, count * sizeof(Span))
-        payload.has_body = before.body
-        payload.span_count = count - before.body
-        payload.size = <uint32_t>(at + 1 - begin)
-        payload.odd = odd
+        self.give_spans(payload, &reading)
+        payload.size = <uint32_t>(reading.at + 1 - reading.begin)
+        payload.odd = reading.odd
         payload.own = own and distinct
         payload.distinct = distinct
         payload.turn = self.turn
         payload.generation = self.generation
         return True
+
+    cdef bint read_member(self, Memo memo, Reading *reading, bint *own, bint *distinct) except -1:
+        """Read a member that is not as it was, or the first of all. False if it has to be read in another way."""
+        cdef const char *at = reading.at
+        cdef const char *end = reading.end
+        cdef JsonName *name = reading.before.next
+        cdef const char *value
+        cdef Span *span
+        if not reading.stands:
+            name = self.name_behind(memo, reading.before, at, end)
+            if name == NULL:
+                return False
+        if reading.count == reading.room:
+            if reading.count >= <uint32_t>JSON_NAMES:
+                return False
+            self.more_spans()
+            self.give_room(reading)
+        value = at + name.head
+        if reading.stands:
+            at = self.read_value(name, value, end, own)
+        elif end - at > <Py_ssize_t>name.size and same_bytes(at + 1, name.raw + 1, name.size - 1):
+            at += name.size
+        elif end - at > <Py_ssize_t>name.old_size and same_bytes(at + 1, name.old_raw + 1, name.old_size - 1):
+            swap_values(name)
+            at += name.size
+        else:
+            at = self.read_value(name, value, end, own)
+        if at == NULL:
+            return False
+        reading.odd |= name.odd
+        if name.turn != reading.turn:
+            name.turn = reading.turn
+            name.place = reading.count
+        else:
+            distinct[0] = False
+            if name == self.event_name:  # the last of several counts
+                name.place = reading.count
+        span = &reading.spans[reading.count]
+        span.at = <uint32_t>(value - reading.begin)
+        span.size = <uint32_t>(at - value)
+        reading.names[reading.count] = <uint16_t>name.number
+        reading.count += 1
+        reading.before = name
+        reading.at = at
+        return True
+
+    cdef inline void give_room(self, Reading *reading) noexcept:
+        reading.spans = self.spans
+        reading.names = self.span_names
+        reading.room = <uint32_t>self.span_room
+
+    cdef int give_spans(self, JsonPayload payload, const Reading *reading) except -1:
+        """Give a payload what was taken down."""
+        cdef size_t count = reading.count
+        payload.spans = <Span *>PyMem_Malloc(count * (sizeof(Span) + sizeof(uint16_t)))
+        if payload.spans == NULL:
+            raise MemoryError
+        payload.names = <uint16_t *>(payload.spans + count)
+        memcpy(payload.spans, reading.spans, count * sizeof(Span))
+        memcpy(payload.names, reading.names, count * sizeof(uint16_t))
+        payload.has_body = reading.before.body
+        payload.span_count = count - reading.before.body
+        return 0
 
     cdef int more_spans(self) except -1:
         cdef Py_ssize_t room = min(2 * self.span_room if self.span_room else 128, JSON_NAMES)
@@ -3112,6 +3172,10 @@ cdef class JsonMemo:
         if spans == NULL:
             raise MemoryError
         self.spans = spans
+        cdef uint16_t *names = <uint16_t *>PyMem_Realloc(self.span_names, room * sizeof(uint16_t))
+        if names == NULL:
+            raise MemoryError
+        self.span_names = names
         self.span_room = room
         return 0
 
@@ -3169,7 +3233,8 @@ cdef class JsonMemo:
         if name == NULL:
             raise MemoryError
         memset(name, 0, sizeof(JsonName))
-        name.raw = <char *>PyMem_Malloc(size + 1)
+        cdef uint32_t room = raw_room(size + 1)
+        name.raw = <char *>PyMem_Calloc(1, room)
         try:
             if name.raw == NULL:
                 raise MemoryError
@@ -3181,7 +3246,8 @@ cdef class JsonMemo:
             raise
         name.raw[0] = c","
         memcpy(name.raw + 1, at, size)
-        name.room = name.head = <uint32_t>size + 1
+        name.room = room
+        name.head = <uint32_t>size + 1
         name.size = name.old_size = UINT32_MAX
         name.next = name.other = &self.nothing
         name.body = body
@@ -3268,9 +3334,8 @@ cdef class JsonMemo:
         if self.values_bytes + size > LAST_VALUES_BYTES:
             self.refusals += 1
             return
-        room = name.head + size
+        room = raw_room(name.head + size)
         if room > <Py_ssize_t>name.room:
-            room += 15 - (room - 1) % 16
             raw = <char *>PyMem_Realloc(name.raw, room)
             if raw == NULL:
                 return
@@ -3328,7 +3393,7 @@ cdef class JsonMemo:
             text = PyBytes_AS_STRING(wanted)
             size = PyBytes_GET_SIZE(wanted)
         for i in range(payload.span_count):
-            found = self.names[payload.spans[i].name]
+            found = self.names[payload.names[i]]
             if found.head - 4 == size and folded_equal(found.raw + 2, text, size):
                 return self.place_of(payload, found)
         return -1
@@ -3337,7 +3402,7 @@ cdef class JsonMemo:
         """The member of this name that counts: the first, of Event-Name the last."""
         cdef Py_ssize_t i, place = -1
         for i in range(payload.span_count):
-            if payload.spans[i].name == name.number:
+            if payload.names[i] == name.number:
                 place = i
                 if name != self.event_name:
                     break
@@ -3349,7 +3414,7 @@ cdef class JsonMemo:
         if payload.generation != self.generation:
             return payload.look_up(name, False)
         i = self.place(payload, name)
-        return None if i < 0 else self.value_of(payload, &payload.spans[i], self.names[payload.spans[i].name])
+        return None if i < 0 else self.value_of(payload, &payload.spans[i], self.names[payload.names[i]])
 
     cdef object lone(self, JsonPayload payload, str name):
         cdef PyObject *known = NULL
@@ -3388,6 +3453,7 @@ cdef class JsonMemo:
         cdef Listed listed
         cdef Py_ssize_t nearest, edits = PY_SSIZE_T_MAX, i, other
         listed.spans = payload.spans
+        listed.names = payload.names
         listed.count = payload.span_count
         listed.latest = payload.turn == self.turn
         if not payload.distinct:
@@ -3416,33 +3482,35 @@ cdef class JsonMemo:
         The value that is remembered of such a name may be that of another.
         """
         cdef Py_ssize_t i, count = 0
-        cdef const Span *span = listed.spans
         cdef JsonName *name
         self.lists += 1
         for i in range(listed.count):
-            name = self.names[span.name]
+            name = self.names[listed.names[i]]
             if name.listed != self.lists:
                 name.listed = self.lists
                 name.line = <uint32_t>count
-                self.spans[count] = span[0]
+                self.spans[count] = listed.spans[i]
+                self.span_names[count] = <uint16_t>name.number
                 count += 1
             else:
                 self.forget_value(name)
                 if name == self.event_name:
-                    self.spans[name.line] = span[0]
-            span += 1
+                    self.spans[name.line] = listed.spans[i]
         listed.spans = self.spans
+        listed.names = self.span_names
         listed.count = count
         return 0
 
     cdef int renew(
-        self, PyObject **known, JsonBase *base, JsonPayload payload, const Span *span, bint latest, list others
+        self, JsonBase *base, Py_ssize_t j, JsonPayload payload, const Listed *listed, Py_ssize_t i, list others
     ) except -1:
         """Put a member's value into a base, unless it has it; then that text is taken."""
-        cdef JsonName *name = self.names[span.name]
+        cdef PyObject **known = &base.values[j]
+        cdef const Span *span = &listed.spans[i]
+        cdef JsonName *name = self.names[listed.names[i]]
         cdef PyObject *old = name.value
         if stands_for(<object>known[0], payload.text() + span.at, span.size):
-            if latest and name.size - name.head == span.size:
+            if listed.latest and name.size - name.head == span.size:
                 Py_INCREF(<object>known[0])
                 name.value = known[0]
                 Py_XDECREF(old)
@@ -3458,21 +3526,21 @@ cdef class JsonMemo:
 
     cdef dict edited_dict(self, JsonBase *base, JsonPayload payload, const Listed *listed, Py_ssize_t edits):
         """A copy of a base, after its values have become those of the members, with the names of the members."""
-        cdef Py_ssize_t i = 0, j = 0
+        cdef Py_ssize_t i = 0, j = 0, same
         cdef list others = []  # key, value and so on of those that are not remembered
-        cdef const Span *span = listed.spans
-        cdef const JsonName *name
-        while i < listed.count and j < base.count:
-            if span.name != base.names[j]:
-                j = found_later(base, j, span.name)
-                if j < 0:
-                    break
-            name = self.names[span.name]
-            if name.value != base.values[j] or name.size - name.head != span.size or not listed.latest:
-                self.renew(&base.values[j], base, payload, span, listed.latest, others)
-            span += 1
-            i += 1
-            j += 1
+        while True:
+            same = alike_names(base, j, listed, i)
+            while same:
+                if self.names[listed.names[i]].value != base.values[j] or not listed.latest:
+                    self.renew(base, j, payload, listed, i, others)
+                i += 1
+                j += 1
+                same -= 1
+            if i == listed.count or j == base.count:
+                break
+            j = found_later(base, j, listed.names[i])
+            if j < 0:
+                break
         base.turn = self.turn
         headers = PyDict_Copy(<dict>base.headers)
         if edits:
@@ -3483,41 +3551,42 @@ cdef class JsonMemo:
 
     cdef int edit(self, dict headers, const JsonBase *base, JsonPayload payload, const Listed *listed) except -1:
         """Give the copy of a base the names of the members."""
-        cdef Py_ssize_t i = 0, j = 0, to
-        while i < listed.count and j < base.count:
-            to = j
-            if listed.spans[i].name != base.names[j]:
-                to = found_later(base, j, listed.spans[i].name)
-                if to < 0:
-                    break
+        cdef Py_ssize_t i = 0, j = 0, to, same
+        while True:
+            same = alike_names(base, j, listed, i)
+            i += same
+            j += same
+            if i == listed.count or j == base.count:
+                break
+            to = found_later(base, j, listed.names[i])
+            if to < 0:
+                break
             while j < to:
                 dict_delete(headers, self.names[base.names[j]].name)
                 j += 1
-            i += 1
-            j += 1
         while j < base.count:
             dict_delete(headers, self.names[base.names[j]].name)
             j += 1
         while i < listed.count:
-            self.put(headers, payload, &listed.spans[i])
+            self.put(headers, payload, listed, i)
             i += 1
         return 0
 
-    cdef int put(self, dict headers, JsonPayload payload, const Span *span) except -1:
-        cdef JsonName *name = self.names[span.name]
-        value = self.value_of(payload, span, name)
+    cdef int put(self, dict headers, JsonPayload payload, const Listed *listed, Py_ssize_t i) except -1:
+        cdef JsonName *name = self.names[listed.names[i]]
+        value = self.value_of(payload, &listed.spans[i], name)
         return dict_set(headers, name.name, <PyObject *>value)
 
     cdef dict new_dict(self, JsonPayload payload, const Listed *listed):
         cdef dict headers = {}  # one made with its size costs less to fill, but more to copy and to look up in
         cdef Py_ssize_t i
         for i in range(listed.count):
-            self.put(headers, payload, &listed.spans[i])
+            self.put(headers, payload, listed, i)
         return headers
 
     cdef bint has_base_room(self, Py_ssize_t count) noexcept:
         cdef Py_ssize_t size = dict_bytes(count)
-        return self.base_count < JSON_BASES and size <= JSON_DICTS_BYTES - self.base_bytes and size <= DICTS.left
+        return self.base_count < JSON_BASES and size <= JSON_DICTS_BYTES - self.base_bytes and DICTS.has(size)
 
     cdef Py_ssize_t add_base(self, dict headers, const Listed *listed) except -1:
         """Keep a copy of a dict, in the place of others if need be: which base it is."""
@@ -3541,7 +3610,7 @@ cdef class JsonMemo:
         base.turn = self.turn
         base.headers = <PyObject *>headers
         for i in range(count):
-            name = self.names[listed.spans[i].name]
+            name = self.names[listed.names[i]]
             base.names[i] = <uint16_t>name.number
             value = headers[<object>name.name]
             if name.value != <PyObject *>value:  # it is not remembered: it may be long
@@ -3587,23 +3656,19 @@ cdef inline bint stands_for(object text, const char *p, uint32_t size) noexcept:
     )
 
 
-cdef inline void swap_values(JsonName *name) noexcept nogil:
-    """Make the value before the last the last one."""
-    name.raw, name.old_raw = name.old_raw, name.raw
-    name.value, name.old_value = name.old_value, name.value
-    name.size, name.old_size = name.old_size, name.size
-    name.room, name.old_room = name.old_room, name.room
-    name.odd, name.old_odd = name.old_odd, name.odd
+cdef inline uint32_t raw_room(Py_ssize_t size) noexcept nogil:
+    """How many bytes a name and its value get."""
+    return <uint32_t>(MEMBER_BYTES if size <= MEMBER_BYTES else size + 15 - (size - 1) % 16)
 
 
 cdef inline void keep_old(JsonName *name) noexcept:
     """Make room for another value without losing the last one."""
     if name.old_raw == NULL:
-        name.old_raw = <char *>PyMem_Malloc(name.head)
+        name.old_raw = <char *>PyMem_Calloc(1, raw_room(name.head))
         if name.old_raw == NULL:
             return
         memcpy(name.old_raw, name.raw, name.head)
-        name.old_room = name.head
+        name.old_room = raw_room(name.head)
     swap_values(name)
 
 
@@ -3779,10 +3844,13 @@ cdef class FrameSplitter:
 
     def feed(self, data):
         """See eslcodec._codec_py.FrameSplitter.feed."""
-        cdef Py_buffer raw
         if type(data) is bytes:
             self.take_in(<bytes>data)
-            return
+        else:
+            self.take_other(data)
+
+    cdef int take_other(self, data) except -1:
+        cdef Py_buffer raw
         with _view(data) as view:
             if not view.c_contiguous:
                 raise BufferError("feed() takes contiguous bytes")
@@ -3791,10 +3859,15 @@ cdef class FrameSplitter:
                 self.take_view(<const char *>raw.buf, raw.len)
             finally:
                 PyBuffer_Release(&raw)
+        return 0
 
     @cython.critical_section
     cdef int take_in(self, bytes data) except -1:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if size < IN_PLACE_BYTES and self.has_room(size):
+            memcpy(self.store.data + self.end, PyBytes_AS_STRING(data), size)
+            self.end += size
+            return 0
         if self.dead or size < IN_PLACE_BYTES or self.fed is not None or self.pinned():
             return self.append(PyBytes_AS_STRING(data), size)
         self.check_room(size)
@@ -3821,6 +3894,14 @@ cdef class FrameSplitter:
         memcpy(self.store.data + self.end, p, size)
         self.end += size
         return 0
+
+    cdef inline bint has_room(self, Py_ssize_t size) noexcept:
+        """Whether `append` would only copy: most small pieces are fed so."""
+        if self.dead or self.fed is not None or self.window is not None or self.at.start == self.end:
+            return False
+        if size > self.max_buffered - (self.end - self.at.start):
+            return False
+        return size <= self.store.capacity - self.end and self.store.capacity <= IDLE_BYTES
 
     cdef int check_room(self, Py_ssize_t size) except -1:
         cdef Py_ssize_t waiting = self.waiting()
@@ -4059,6 +4140,10 @@ cdef class FrameSplitter:
         at.block_end = stop
         return True
 
+    cdef inline bint lacking(self) noexcept:
+        """Whether it is known already that the next frame is not whole."""
+        return self.fed is None and self.at.block_end != 0 and self.at.length > self.end - self.at.block_end
+
     cdef Py_ssize_t take_measure(self) except -2:
         """`measure`, and the splitter is dead if it raises."""
         cdef Py_ssize_t end
@@ -4110,7 +4195,10 @@ cdef class FrameSplitter:
     @cython.critical_section
     def next_frame(self):
         """See eslcodec._codec_py.FrameSplitter.next_frame."""
-        cdef Py_ssize_t end = self.take_measure()
+        cdef Py_ssize_t end
+        if self.lacking():
+            return None
+        end = self.take_measure()
         if end < 0:
             self.pause()
             return None
@@ -4273,6 +4361,8 @@ cdef class MessageDecoder(FrameSplitter):
         cdef Place at
         cdef type kind
         cdef int format
+        if self.lacking():
+            return None
         while True:
             if self.take_measure() < 0:
                 self.pause()
@@ -4307,6 +4397,7 @@ cdef class MessageDecoder(FrameSplitter):
 
 @cython.final
 @cython.no_gc_clear
+@cython.freelist(8)  # one is made for each piece that is fed
 cdef class Messages:
     """Iterates over a decoder. A for loop calls it directly, and a Python subclass of a decoder through a look-up."""
 
@@ -4928,7 +5019,7 @@ cdef class Message:
 
     cdef Memo own_memo(self):
         """The decoder's; one for the moment, if there is none or it is busy."""
-        return Memo() if self.memo is None or self.memo.busy else self.memo
+        return Memo() if self.memo is None else self.memo.unless_busy()
 
     @cython.critical_section
     cdef dict plain_mapping(self, bint replace):

@@ -141,6 +141,21 @@ static inline int folded_equal(const char *a, const char *b, size_t n) {
     return 1;
 }
 
+/* The last bytes of a name, for unlike_tail(). */
+static inline uint64_t tail_of(const char *name, size_t size) {
+    uint64_t tail = 0;
+    if (size >= 8) memcpy(&tail, name + size - 8, 8);
+    else memcpy(&tail, name, size);
+    return tail;
+}
+
+/* Whether `size` bytes at p end otherwise than the name that has this tail, but for the bit that tells cases apart: so do
+ * most names that are as long. */
+static inline int unlike_tail(const char *p, size_t size, uint64_t tail) {
+    const uint64_t cases = 0x2020202020202020u;
+    return ((tail_of(p, size) ^ tail) | cases) != cases;
+}
+
 /* The first line feed in [p, end) that has `name` and a colon behind it, or NULL; *folded, if it is NULL, is set to the
  * first that has them but for ASCII case. */
 LINE_ALIGNED static inline const char *find_name(const char *p, const char *end, const char *name, size_t size,
@@ -243,15 +258,19 @@ WITH_AVX2 static void index_usual(Bits *bits, const char *p, const char *end) {
     bits->words = word;
 }
 
-/* next_hits() for four words at a time. */
+/* next_hits() for four words at a time: what is read behind the last word is 0. */
 WITH_AVX2 static size_t next_hits_by_four(const Bits *bits, size_t word, size_t skip, int shift) {
     const __m128i right = _mm_cvtsi32_si128(shift), left = _mm_cvtsi32_si128(64 - shift);
     for (; word + skip < bits->words; word += 4) {
         const uint64_t *at = bits->colons + word + skip;
         __m256i low = _mm256_srl_epi64(_mm256_loadu_si256((const __m256i *)at), right);
         __m256i high = _mm256_sll_epi64(_mm256_loadu_si256((const __m256i *)(at + 1)), left); /* by 64: nothing */
-        if (!_mm256_testz_si256(_mm256_or_si256(low, high), _mm256_loadu_si256((const __m256i *)(bits->feeds + word))))
-            break;
+        const __m256i feeds = _mm256_loadu_si256((const __m256i *)(bits->feeds + word));
+        __m256i found = _mm256_or_si256(low, high);
+        if (!_mm256_testz_si256(found, feeds)) {
+            found = _mm256_cmpeq_epi64(_mm256_and_si256(found, feeds), _mm256_setzero_si256());
+            return word + (size_t)low_bit(15 & ~(unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(found)));
+        }
     }
     return word;
 }
@@ -304,8 +323,10 @@ static inline uint64_t hits_in(const Bits *bits, size_t word, size_t skip, int s
 /* The next word, from `word` on, that has such line feeds; one behind all if there is none. */
 static inline size_t next_hits(const Bits *bits, size_t word, size_t skip, int shift) {
 #ifdef ESL_AVX2
-    if (use_avx2 && word + skip < bits->words && !hits_in(bits, word, skip, shift))
-        word = next_hits_by_four(bits, word + 1, skip, shift);
+    if (use_avx2) {
+        if (word + skip >= bits->words || hits_in(bits, word, skip, shift)) return word;
+        return next_hits_by_four(bits, word + 1, skip, shift);
+    }
 #endif
     while (word + skip < bits->words && !hits_in(bits, word, skip, shift)) word++;
     return word;
@@ -316,6 +337,7 @@ static inline const char *index_name(const Bits *bits, const char *p, const char
                                      const char **folded) {
     const int shift = (int)((size + 1) % 64);
     const size_t skip = (size + 1) / 64;
+    const uint64_t tail = tail_of(name, size);
     const char *stop = p + bits->stop;
     size_t word = (size_t)(from - p) / 64, first = word;
     const uint64_t later = ~(uint64_t)0 << (size_t)(from - p) % 64;
@@ -326,7 +348,8 @@ static inline const char *index_name(const Bits *bits, const char *p, const char
         for (; hits; hits &= hits - 1) {
             const char *at = p + 64 * word + low_bit(hits);
             if (at > stop) return NULL;
-            if (at[size] == (size ? name[size - 1] : '\n') && memcmp(at + 1, name, size) == 0) return at;
+            if (unlike_tail(at + 1, size, tail)) continue;
+            if (memcmp(at + 1, name, size) == 0) return at;
             if (!*folded && folded_equal(at + 1, name, size)) *folded = at;
         }
     }
@@ -649,6 +672,168 @@ static inline ptrdiff_t pass_lines(Recent *all, const char **at, const char *end
     }
 #endif
     return count + pass_each(all, at, end, last, turn, lines + count, values + count);
+}
+
+/* A member of a JSON payload: where its value begins, from the start of the payload. */
+typedef struct {
+    uint32_t at;
+    uint32_t size;
+} Span;
+
+/* What is remembered of a name of JSON members. */
+typedef struct JsonName JsonName;
+struct JsonName { /* what each event asks comes first, to lie in one line of the cache */
+    char *raw;      /* `,"name":` and, behind it, the last value as it stood there; MEMBER_BYTES at least can be read */
+    JsonName *next; /* what stood behind it last, and the time before (`other`); one with no name if nothing did */
+    uint64_t turn;  /* the event in which it came last */
+    void *value;    /* the last value as text, owned; NULL until wanted */
+    uint32_t size;  /* of `raw`, UINT32_MAX if no value is remembered */
+    uint32_t head;  /* the size of `,"name":` */
+    uint32_t number;
+    uint32_t place; /* in the event that was read at `turn` */
+    int odd;        /* what may keep the last value, remembered or not, from being read alike by every reader */
+    int body;       /* it is `_body` */
+    int twin;       /* another name may be the same but for case */
+    int bracket;    /* BRACKET if there is one in it */
+    void *name;     /* as text, owned */
+    JsonName *other;
+    uint64_t listed; /* the list of distinct names that it is in */
+    uint32_t line;   /* and where */
+    uint32_t room;   /* of `raw` */
+    /* The value before the last, if it is remembered: those of two calls, or of both ends of one, take turns. */
+    char *old_raw; /* NULL until there is one */
+    void *old_value;
+    uint32_t old_size, old_room;
+    int old_odd;
+};
+enum { MEMBER_BYTES = 64 };
+
+/* How far the members of a payload are read. */
+typedef struct {
+    const char *begin, *at, *end; /* less than UINT32_MAX bytes */
+    JsonName *before;             /* of the last member, or of none */
+    Span *spans;
+    uint16_t *names; /* their numbers */
+    uint32_t count, room;
+    int odd; /* what all members have of that */
+    int stands; /* at `at` is the name that came behind `before` last, with a value that is not remembered */
+    uint64_t turn;
+} Reading;
+
+/* Make the value before the last the last one. */
+static inline void swap_values(JsonName *name) {
+    char *raw = name->raw;
+    void *value = name->value;
+    const uint32_t size = name->size, room = name->room;
+    const int odd = name->odd;
+    name->raw = name->old_raw, name->old_raw = raw;
+    name->value = name->old_value, name->old_value = value;
+    name->size = name->old_size, name->old_size = size;
+    name->room = name->old_room, name->old_room = room;
+    name->odd = name->old_odd, name->old_odd = odd;
+}
+
+/* Pass the members that came last behind their names, of names that are new in the event, and take them down. */
+static inline void pass_each_member(Reading *reading) {
+    const char *at = reading->at;
+    reading->stands = 0;
+    while (reading->count < reading->room) {
+        JsonName *name = reading->before->next;
+        if (name->turn == reading->turn || (size_t)(reading->end - at) < name->size) break;
+        if (!same_bytes(at, name->raw, name->size)) break;
+        name->turn = reading->turn;
+        name->place = reading->count;
+        reading->names[reading->count] = (uint16_t)name->number;
+        reading->spans[reading->count].at = (uint32_t)(at - reading->begin) + name->head;
+        reading->spans[reading->count].size = name->size - name->head;
+        reading->count++;
+        reading->odd |= name->odd;
+        reading->before = name;
+        at += name->size;
+    }
+    reading->at = at;
+}
+
+#ifdef ESL_AVX2
+/* Which of the first MEMBER_BYTES at a and b are not the same. */
+WITH_AVX2 static inline uint64_t other64(const char *a, const char *b) {
+    return other32(a, b) | (uint64_t)other32(a + 32, b + 32) << 32;
+}
+
+/* Whether the bytes at a and b are the same behind MEMBER_BYTES, of which there are `size`, and `left` may be read. */
+WITH_AVX2 static inline int same_rest(const char *a, const char *b, size_t size, size_t left) {
+    size_t i;
+    if (left < size || other32(a + size - 32, b + size - 32)) return 0;
+    for (i = MEMBER_BYTES; i + 32 < size; i += 32)
+        if (other32(a + i, b + i)) return 0;
+    return 1;
+}
+
+/* Whether a name and its value, which have `size` bytes, stand where `other` tells of the first. */
+WITH_AVX2 static inline int stands_whole(const char *at, const char *end, const char *raw, size_t size, uint64_t other) {
+    if (size <= MEMBER_BYTES) return !(other << (MEMBER_BYTES - size));
+    return !other && same_rest(at, raw, size, (size_t)(end - at));
+}
+
+/* Whether the value before the last of a name has come again, which is made the last one then; *stands tells whether the
+ * name has come at all, as `other` of its last value says. */
+WITH_AVX2 static int swap_older(JsonName *name, const char *at, const char *end, uint64_t other, int *stands) {
+    if (!name->head || name->head > MEMBER_BYTES || other << (MEMBER_BYTES - name->head)) return 0;
+    *stands = 1;
+    if (!name->old_raw || !stands_whole(at, end, name->old_raw, name->old_size, other64(at, name->old_raw))) return 0;
+    *stands = 0;
+    swap_values(name);
+    return 1;
+}
+
+/* pass_each_member() that compares MEMBER_BYTES at once, as most members have no more; so it ends that many before the
+ * end. It goes on where the value before the last has come again. */
+WITH_AVX2 static void pass_members_wide(Reading *reading) {
+    const char *at = reading->at, *const begin = reading->begin, *const end = reading->end, *far;
+    JsonName *before = reading->before;
+    Span *const spans = reading->spans;
+    uint16_t *const names = reading->names;
+    const uint64_t turn = reading->turn;
+    const size_t room = reading->room;
+    size_t count = reading->count;
+    int odd = reading->odd;
+    if (end - at < MEMBER_BYTES) return;
+    far = end - MEMBER_BYTES;
+    for (; at <= far && count < room; count++) {
+        JsonName *name = before->next;
+        const uint64_t other = other64(at, name->raw);
+        uint32_t head, size = name->size;
+        if (name->turn == turn) break;
+        if (!stands_whole(at, end, name->raw, size, other)) {
+            if (!swap_older(name, at, end, other, &reading->stands)) break;
+            size = name->size;
+        }
+        head = name->head;
+        name->turn = turn;
+        name->place = (uint32_t)count;
+        names[count] = (uint16_t)name->number;
+        spans[count].at = (uint32_t)(at - begin) + head;
+        spans[count].size = size - head;
+        odd |= name->odd;
+        at += size;
+        before = name;
+    }
+    reading->at = at;
+    reading->before = before;
+    reading->count = (uint32_t)count;
+    reading->odd = odd;
+}
+#endif
+
+static inline void pass_members(Reading *reading) {
+#ifdef ESL_AVX2
+    if (use_avx2) {
+        reading->stands = 0;
+        pass_members_wide(reading);
+        if (reading->end - reading->at >= MEMBER_BYTES) return;
+    }
+#endif
+    pass_each_member(reading);
 }
 
 /* How many numbers at the beginnings of two lists are the same. */

@@ -15,7 +15,8 @@ import pytest
 
 import eslcodec
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages(eslcodec.__path__, "eslcodec.")
@@ -55,10 +56,10 @@ def code(text):
 
 
 @cache
-def readme():
-    if not README.exists():
+def pages():
+    if not PAGES[0].exists():
         pytest.skip("the README is in the checkout only")
-    text = README.read_text(encoding="utf-8")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     return code(text) + "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
@@ -77,9 +78,9 @@ def test_everything_public_is_described(name):
 
 @pytest.mark.parametrize("name", ["eslcodec", *MODULES])
 def test_everything_public_has_an_example(name):
-    """In its own docstring, in its module's, or in the README. All of these run: test_packaging.py, test_readme.py."""
+    """In its own docstring, in its module's, in the README or in a guide, and test_packaging or test_readme runs it."""
     module = importlib.import_module(name)
-    around = code(docstring(module)) + readme()
+    around = code(docstring(module)) + pages()
     without = [
         offered
         for offered, thing in public(module)

@@ -569,7 +569,7 @@ MIXED = b"".join(
     st.lists(
         st.tuples(
             st.sampled_from(["feed", "feed", "copy", "receive", "offer"]),
-            st.sampled_from([0, 1, 40, 1_000, 1_023, 1_024, 1_025, 2_500, 9_000, 30_000]),
+            st.sampled_from([0, 1, 40, 1_023, 1_024, 1_025, 2_500, 4_095, 4_096, 4_097, 9_000, 30_000]),
             st.sampled_from([0, 1, 2, 99]),
         ),
         min_size=1,
@@ -601,6 +601,87 @@ def test_bytes_come_out_in_order_however_they_go_in_and_whenever_they_are_taken(
     assert frames == [message.frame for message in decode(esl, MIXED)][: len(frames)]
     decoder.feed(MIXED[at:])
     assert len(frames) + len(list(decoder)) == 20
+
+
+# Small pieces are copied behind those before, and nothing else is done while it is known that a frame is not whole
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 16, 61, 1_460, 4_095, 4_096, 4_097])
+def test_frames_come_out_with_the_piece_that_ends_them(esl, cut):
+    ends = {len(b"".join(frames)) for frames in ([m.frame for m in decode(esl, MIXED)][:n] for n in range(1, 21))}
+    decoder, splitter = esl.Decoder(), esl.FrameSplitter()
+    for at in range(0, len(MIXED), cut):
+        decoder.feed(MIXED[at : at + cut])
+        splitter.feed(MIXED[at : at + cut])
+        came = [end for end in ends if at < end <= at + cut]
+        assert len(list(decoder)) == len(list(splitter)) == len(came)
+        assert decoder.next_message() is splitter.next_frame() is None
+        assert decoder.buffered == splitter.buffered
+    assert decoder.buffered == 0
+
+
+@pytest.mark.parametrize("cut", [1, 16, 100, 4_095, 4_096])
+@pytest.mark.parametrize("taken", ["before", "never"])
+def test_what_waits_is_bounded_in_pieces_of_any_size(esl, cut, taken):
+    start, bound = b"Content-Type: api/response\nContent-Length: 20000\n\n", 10_000
+    decoder = esl.Decoder(max_body_bytes=20_000, max_buffered=bound)
+    decoder.feed(OK + start)
+    if taken == "before":
+        assert kinds(decoder) == ["CommandReply"]
+    while decoder.buffered + cut <= bound:
+        decoder.feed(b"x" * cut)
+    waiting = decoder.buffered
+    with pytest.raises(esl.LimitExceeded, match=rf"\b{waiting + cut}\b.*\b{bound}\b|\b{bound}\b.*\b{waiting + cut}\b"):
+        decoder.feed(b"x" * cut)
+    assert decoder.buffered == waiting
+    decoder.feed(b"x" * (bound - waiting))
+    with pytest.raises(esl.LimitExceeded):
+        decoder.feed(b"x")
+    assert decoder.buffered == bound
+    assert kinds(decoder) == ([] if taken == "before" else ["CommandReply"])
+
+
+@pytest.mark.parametrize("cut", [16, 4_095])
+@pytest.mark.parametrize("size", [65_534, 65_535, 65_536, 65_537, 65_552, 1 << 20, (1 << 20) + 1])
+def test_small_pieces_fill_the_memory_for_them_to_its_last_byte(esl, cut, size):
+    head = b"Content-Type: api/response\nContent-Length: %d\n\n" % size
+    body = bytes(range(256)) * (size // 256 + 1)
+    stream = head + body[: size - len(head) - 1]
+    decoder = esl.Decoder()
+    for _ in range(2):
+        for piece in pieces(stream, cut):
+            decoder.feed(piece)
+            assert decoder.next_message() is None
+        rest = size + len(head) - len(stream)
+        for at in range(rest):
+            decoder.feed(b"%c" % (at % 256))
+        assert [message.body for message in decoder] == [
+            body[: size - len(head) - 1] + bytes(at % 256 for at in range(rest))
+        ]
+
+
+def test_iterators_that_come_and_go_are_of_their_own_decoders(esl):
+    decoders = [esl.Decoder() for _ in range(20)]
+    for turn in range(3):
+        iterators = [iter(decoder) for decoder in decoders]
+        for number, decoder in enumerate(decoders):
+            decoder.feed(b"Content-Type: command/reply\nReply-Text: +OK %d %d\n\n" % (number, turn))
+        for number, iterator in reversed(list(enumerate(iterators))):
+            assert [message.text for message in iterator] == [f"+OK {number} {turn}"]
+            assert next(iterator, None) is None
+
+
+def test_damage_behind_a_frame_that_lacked_bytes_is_told_again_and_again(esl):
+    data = frame(b"Content-Type: api/response", b"body") + b"Content-Length: x\n\n"
+    decoder = esl.Decoder()
+    for at in range(len(data) - 1):
+        decoder.feed(data[at : at + 1])
+        assert kinds(decoder) == (["ApiResponse"] if at + 1 == data.index(b"body") + 4 else [])
+    decoder.feed(data[-1:])
+    for _ in range(3):
+        with pytest.raises(esl.InvalidContentLength):
+            next(iter(decoder))
+        decoder.feed(OK)
 
 
 # What was fed is cut in place, joined to the rest before it, or appended to that

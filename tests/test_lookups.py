@@ -133,3 +133,28 @@ def test_look_ups_take_what_the_pairs_say(
     read = esl.parse_pairs(payload)
     assert_found(event, read, names)
     assert event.pairs() == read
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 15, 16, 17])
+def test_names_that_are_as_long_are_told_apart_by_any_of_their_letters(esl: Any, size: int) -> None:
+    name = "Abcdefgh-Jklmn_Pqrs"[:size]
+    for at in range(size):
+        for put in ("x", name[at].swapcase(), chr(ord(name[at]) ^ 0x20), chr(ord(name[at]) ^ 0x40)):
+            if put in "\n\r:":
+                continue
+            other = name[:at] + put + name[at + 1 :]
+            pairs = [("P", "0"), (other, "1"), ("Q", "2")]
+            assert_found(event_of(esl, block(pairs)), pairs, [name, other])
+            pairs.append((name, "3"))
+            assert_found(event_of(esl, block(pairs)), pairs, [name, other])
+
+
+@pytest.mark.parametrize("size", [5, 20, 63, 64, 130])
+def test_name_is_found_behind_any_number_of_others_as_long(esl: Any, size: int) -> None:
+    """Those that are as long, in one word of each four or in several, are passed one by one."""
+    decoder = esl.Decoder()
+    names = [f"{number:03}" + "n" * (size - 3) for number in range(24)]
+    for step in range(1, 6):
+        pairs = [(other if at % step == 0 else "short", "x" * 40) for at, other in enumerate(names)]
+        event = event_of(esl, block(pairs) + b"999" + b"n" * (size - 3) + b": body\n\n", decoder)
+        assert_found(event, pairs, [*names, "999" + "n" * (size - 3), names[-1].upper()])

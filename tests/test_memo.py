@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import random
 import sys
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import capture, load_core, part, plain
+from support import capture, load_core, naive_pairs, part, plain
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "asdict": lambda event: list(event.asdict().items()),
@@ -152,6 +153,66 @@ def test_a_captured_stream(esl):
             assert way(mine) == way(wanted)
 
 
+def naive_json(pairs: list[tuple[str, str]], body: bytes, replace: bool) -> bytes:
+    """What `to_json` gives, by its description."""
+
+    def clean(text: str) -> str:
+        return "".join("\ufffd" if replace and "\ud800" <= char <= "\udfff" else char for char in text)
+
+    mapping: dict[str, Any] = {}
+    for name, value in pairs:
+        name, text = clean(name), clean(value)
+        if name not in mapping or name == "Event-Name":
+            mapping[name] = text[7:].split("|:") if text.startswith("ARRAY::") else text
+    if body:
+        mapping["_body"] = clean(body.decode("utf-8", "surrogateescape"))
+    text = json.dumps(mapping, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_is_as_if_each_line_were_read_by_itself(esl, seed):
+    odd = random.Random(seed)
+    decoder = esl.Decoder()
+    payloads = []
+    for number in range(120):
+        lines = [odd.choice(ODD_LINES) for _ in range(odd.choice([0, 0, 1, 2, 6]))]
+        lines += [b"Usual-%d: %d" % (at, number // 7 if at % 3 else number) for at in range(odd.randrange(1, 12))]
+        odd.shuffle(lines)
+        payloads.append((b"\n".join(lines), odd.choice([b"", b"", b"body", b'"\xff\x00\n'])))
+    for _ in range(2):
+        decoder.feed(b"".join(plain(b"%b\n\n%b" % payload) for payload in payloads))
+        for (block, body), message in zip(payloads, decoder, strict=True):
+            pairs = naive_pairs(block)
+            assert message.pairs() == pairs
+            for errors in odd.sample(["replace", "surrogateescape"], 2):
+                wanted = naive_json(pairs, body, errors == "replace")
+                assert message.to_json(errors) == wanted
+                assert list(message.to_dict(errors).items()) == list(json.loads(wanted).items())
+
+
+def test_what_is_written_as_it_is_known_is_what_the_writer_writes(esl):
+    """`serialize` takes what `to_json` has of it where that is all: no repeats, and bytes that are not UTF-8 kept."""
+    odd = random.Random(7)
+    render = part(esl, "render")
+    decoder = esl.Decoder()
+    for _ in range(600):
+        lines = [b"A: %d" % odd.randrange(3), b"C: x"] + [odd.choice(ODD_LINES) for _ in range(odd.randrange(3))]
+        body = odd.choice([b"", b"text"])
+        decoder.feed(event([*lines, b"Content-Length: 4"] if body else lines, body))
+        (message,) = decoder
+        wanted = result_of(esl, render.json, message._fields(), message.body)
+        assert result_of(esl, message.serialize, "json") == wanted
+
+
+def result_of(esl: Any, call: Callable[..., bytes], *args: Any) -> bytes | str:
+    """What it returns, or why it cannot."""
+    try:
+        return call(*args)
+    except esl.InvalidCommand as error:
+        return str(error)
+
+
 def test_an_event_without_a_decoder_is_written_alike(esl):
     lines = [b"Event-Name: A", b"List: ARRAY::a|:b", b"Event-Name: B", b"_body: header", b"A: %C3%A9"]
     (message,) = decoded(esl, event(lines, b"text"))
@@ -274,6 +335,77 @@ def test_what_there_was_no_room_for_is_remembered_in_the_end(esl):
     assert first["B"] is second["B"]
 
 
+# The Python core's bounds: of lines, and of what they become in JSON
+
+
+@pytest.fixture
+def python():
+    return load_core("python")
+
+
+def known_again(esl: Any, lines: list[bytes]) -> list[bool]:
+    """Of each line whether its pair was remembered, and the numbers of remembered lines are within their bound."""
+    decoder = esl.Decoder()
+    seen = []
+    for _ in range(2):
+        decoder.feed(event(lines))
+        message = decoder.next_message()
+        seen.append(message.pairs())
+        assert message.to_json() == naive_json(naive_pairs(b"\n".join(lines)), b"", True)
+        most = part(esl, "limits").MEMO_LINES
+        assert len(message._memo.lines) <= most
+        assert len(message._memo.members) <= most
+    return [one is other for one, other in zip(*seen, strict=True)]
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_lines_so_long_are_remembered(python, more):
+    most = part(python, "limits").MEMO_LINE_BYTES
+    assert known_again(python, [b"A: " + b"v" * (most - 3 + more), b"B: value"]) == [more <= 0, True]
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_so_many_lines_are_remembered(python, more):
+    most = part(python, "limits").MEMO_LINES
+    remembered = known_again(python, [b"name-%d: value" % number for number in range(most + more)])
+    assert all(remembered) == (more <= 0)  # with one more all are forgotten, again and again
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("shorter", [False, True])
+def test_members_so_long_are_remembered(python, more, shorter):
+    """Than its line a member may be shorter or longer: `%41` is one character, a control character six."""
+    most = part(python, "limits").MEMO_LINE_BYTES
+    size = most + more - len("A: " if shorter else '"A":""')
+    line = b"A: " + (b"%41" * (size // 3) + b"v" * (size % 3) if shorter else b"\x01" * (size // 6) + b"v" * (size % 6))
+    decoder = python.Decoder()
+    for _ in range(2):
+        decoder.feed(event([line, b"B: value"]))
+        message = decoder.next_message()
+        assert message.to_json() == naive_json(naive_pairs(line + b"\nB: value"), b"", True)
+        assert (line in message._memo.members) == (more <= 0)
+        assert b"B: value" in message._memo.members
+
+
+def test_lines_without_a_colon_are_not_remembered(python):
+    decoder = python.Decoder()
+    decoder.feed(event([b"A: 1", b"no colon", b"B: 2"]) * 2)
+    for message in decoder:
+        assert message.pairs() == [("A", "1"), ("B", "2")]
+        assert message.asdict() == {"A": "1", "B": "2"}
+        assert message.to_json() == b'{"A":"1","B":"2"}'
+        assert b"no colon" not in message._memo.lines
+        assert b"no colon" not in message._memo.members
+
+
+def test_bodies_are_not_remembered(python):
+    decoder = python.Decoder()
+    decoder.feed(event([b"A: 1"], b"body: text"))
+    message = decoder.next_message()
+    assert message.to_json() == b'{"A":"1","_body":"body: text"}'
+    assert list(message._memo.members) == [b"A: 1"]
+
+
 # Memory
 
 
@@ -387,6 +519,7 @@ def test_a_garbage_collection_may_read_events_of_the_same_decoder(esl):
     assert not any(wrong)
 
 
+@pytest.mark.skipif(sys.platform == "emscripten", reason="no threads")
 def test_threads_share_a_decoders_memory(esl):
     frames = [
         event([b"Event-Name: N%d" % n, *(b"name-%d: %d" % (at * n % 90, n + at) for at in range(40))])

@@ -1,9 +1,10 @@
-"""Every block of code in the README runs, against an emulated switch where it needs one."""
+"""Every block of code in the README and in the guides runs, against an emulated switch where it needs one."""
 
 from __future__ import annotations
 
 import doctest
 import gzip
+import importlib.metadata
 import importlib.util
 import inspect
 import json
@@ -25,12 +26,15 @@ from support import plugin_option, until
 import eslcodec
 from eslcodec.emulator import Emulator
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is in the checkout only")
 
 
-PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogues run all together
+PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogues run page by page
+    "$ pip install eslcodec": "test_what_is_installed",
     "$ make demo": "test_make_is_what_ci_runs",
     "with eslcodec.connect(": "test_the_loop_over_events",
     "def hang_up(uuid)": "test_the_connection_of_each_worker",
@@ -48,17 +52,28 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
 }
 
 
-def blocks() -> list[tuple[str, str]]:
+def blocks(page: Path) -> list[tuple[str, str]]:
     """(language, code) of each."""
-    text = README.read_text(encoding="utf-8")
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert 2 * len(found) == len(re.findall("^ *```", text, re.MULTILINE))
-    return found
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```([\w{}]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert 2 * len(found) == len(re.findall("^ *```", text, re.MULTILINE)), page
+    return [(language, code) for language, code in found if language != "{toctree}"]
+
+
+def blocks_with(mark: str) -> list[str]:
+    """The blocks that have this in them, of all pages."""
+    return [
+        code
+        for page in PAGES
+        if page.exists()
+        for language, code in blocks(page)
+        if language != "pycon" and mark in code
+    ]
 
 
 def block(mark: str) -> str:
     """The block that has this in it."""
-    (found,) = [code for language, code in blocks() if language != "pycon" and mark in code]
+    (found,) = set(blocks_with(mark))
     return found
 
 
@@ -97,8 +112,9 @@ def subscribed(switch: Emulator) -> bool:
     return any(command.startswith("event") for command in switch.commands)
 
 
-def test_every_block_is_run_by_a_test() -> None:
-    for language, code in blocks():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_is_run_by_a_test(page: Path) -> None:
+    for language, code in blocks(page):
         if language == "pycon":
             assert code.startswith(">>> "), code
             assert code.endswith("\n\n"), f"a blank line ends the last output for doctest: {code}"
@@ -106,15 +122,56 @@ def test_every_block_is_run_by_a_test() -> None:
         marks = [mark for mark in PROGRAMS if mark in code]
         assert len(marks) == 1, f"which test runs this {language} block? {marks}\n{code}"
         assert repr(marks[0])[1:-1] in inspect.getsource(globals()[PROGRAMS[marks[0]]])
-    for mark in PROGRAMS:
-        block(mark)
 
 
-def test_the_dialogues_go_as_printed() -> None:
-    prompts = sum(code.count(">>> ") for language, code in blocks() if language == "pycon")
-    result = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
+def test_every_program_is_on_a_page() -> None:
+    assert [mark for mark in PROGRAMS if not blocks_with(mark)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_dialogues_go_as_printed(page: Path) -> None:
+    prompts = sum(code.count(">>> ") for language, code in blocks(page) if language == "pycon")
+    before = sys.modules.get("ESL")
+    try:
+        result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    finally:
+        if before is None:
+            sys.modules.pop("ESL", None)
     assert result.failed == 0
-    assert result.attempted == prompts > 40
+    assert result.attempted == prompts
+
+
+def test_what_is_installed() -> None:
+    """By the name and with the extra that the README names."""
+    ((command, _),) = commands(block("$ pip install eslcodec"))
+    assert command.split() == ["pip", "install", "eslcodec"]
+    try:
+        extras = importlib.metadata.metadata("eslcodec").get_all("Provides-Extra")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("eslcodec is imported from a folder, not installed")
+    assert extras is not None
+    assert "cli" in extras
+
+
+def test_the_first_screens_figures_are_those_of_the_published_run() -> None:
+    results = ROOT / "bench" / "results" / "results.json"
+    if not results.exists():
+        pytest.skip("the results are in the checkout only")
+    summary = json.loads(results.read_text())["summary"]
+
+    def times(case: str, other: str) -> float:
+        return summary[f"{other} sip_plain"]["cpu_us"] / summary[f"{case} sip_plain"]["cpu_us"]
+
+    text = README.read_text(encoding="utf-8").partition("## Speed")[0]
+    said = [int(found) for found in re.findall(r"(\d+)\s+times", text)]
+    measured = [times("five", "greenswitch"), times("asdict", "greenswitch"), times("esl_name", "official_name")]
+    assert len(said) == len(measured)
+    for claim, value in zip(said, measured, strict=True):
+        assert 0.9 * value <= claim <= 1.1 * value
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_bytes()) <= 12 * 1024
 
 
 def test_make_is_what_ci_runs() -> None:
@@ -125,13 +182,12 @@ def test_make_is_what_ci_runs() -> None:
         assert re.search(f"^{command} ", script.read_text(), re.MULTILINE)
 
 
-def test_the_loop_over_events() -> None:
-    with Emulator() as switch:
-        code = "import eslcodec\n" + block("with eslcodec.connect(").replace("8021", str(switch.port))
-        with running(code) as process:
-            switch.wait_for(lambda: subscribed(switch), 30)
-            switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
-            assert line(process) == "CHANNEL_ANSWER u-1"
+@pytest.mark.parametrize("code", blocks_with("with eslcodec.connect("), ids=["README", "index", "guide"])
+def test_the_loop_over_events(code: str) -> None:
+    with Emulator() as switch, running(code.replace("8021", str(switch.port))) as process:
+        switch.wait_for(lambda: subscribed(switch), 30)
+        switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
+        assert line(process).split()[:2] == ["CHANNEL_ANSWER", "u-1"]
 
 
 def test_the_connection_of_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,18 +204,20 @@ def test_the_connection_of_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
             fs.close()
 
 
-def test_the_loop_with_asyncio() -> None:
+@pytest.mark.parametrize("code", blocks_with("eslcodec.aio.connect("))
+def test_the_loop_with_asyncio(code: str) -> None:
     with Emulator() as switch:
         switch.api["originate"] = "+OK"
-        with running(block("eslcodec.aio.connect(").replace("8021", str(switch.port))) as process:
-            switch.wait_for(lambda: any(command.startswith("bgapi") for command in switch.commands), 30)
+        last = "bgapi" if "bgapi" in code else "event"
+        with running(code.replace("8021", str(switch.port))) as process:
+            switch.wait_for(lambda: any(command.startswith(last) for command in switch.commands), 30)
             switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
             assert line(process) == "CHANNEL_ANSWER u-1"
 
 
 def test_the_handler_of_calls() -> None:
     port = free_port()
-    code = "import eslcodec\n" + block("def greet(call)").replace("8084", str(port))
+    code = block("def greet(call)").replace("8084", str(port))
     with running(code) as process, Emulator() as switch:
         until(lambda: connectable(port), 30)
         call = switch.dial("127.0.0.1", port)
@@ -191,7 +249,7 @@ def connectable(port: int) -> bool:
 
 def test_the_tests_that_users_write(tmp_path: Path) -> None:
     program = (
-        "import eslcodec, threading\n"
+        "import threading\n"
         + block("def greet(call)").partition("\n\n\nwith")[0]
         + "\n\n\n"
         + block("def read_pin(call)")

@@ -244,6 +244,22 @@ def test_decoders_of_different_threads_do_not_meet(esl):
         together(*[lambda size=size: work(size) for size in (50, 64, 333, 2000)])
 
 
+def test_decoders_of_different_threads_remember_events_of_many_shapes(esl):
+    """What they keep of them comes out of one budget of the process, which was read while another thread wrote it."""
+    shapes = [[b"name-%d" % (shape * at) for at in range(20)] for shape in range(1, 40)]
+    written = [plain(b"".join(b"%b: %d\n" % (name, at) for at, name in enumerate(names)) + b"\n") for names in shapes]
+    members = [b",".join(b'"%b":"%d"' % (name, at) for at, name in enumerate(names)) for names in shapes]
+    data = b"".join(written + [frame(b"Content-Type: text/event-json", b"{" + one + b"}") for one in members]) * 2
+    wanted = [message.asdict() for message in decode(esl, data)]
+    assert wanted[0] == {f"name-{at}": str(at) for at in range(20)}
+
+    def work() -> None:
+        assert [message.asdict() for message in decode(esl, data)] == wanted
+
+    for _ in range(2 * FACTOR):
+        together(*[work] * 4)
+
+
 def test_functions_without_a_state_are_called_at_once(esl):
     block = b"A: 1%20\nB: ARRAY::a|:b\nA: 2\n\n"
 

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
+LARGEST_WHEEL = 1_500_000  # bytes
 PURE = "-py3-none-any.whl"
 COMPILED = (".so", ".pyd")
 NOT_STRIPPED = (b"\0.debug_info\0", b"\0.symtab\0")  # names of sections
@@ -48,6 +49,8 @@ def check_wheel(wheel: Path) -> None:
         surplus |= core.keys()
     elif not core:
         must.add("eslcodec/_codec_c.*")
+    if wheel.stat().st_size > LARGEST_WHEEL:
+        sys.exit(f"{wheel.name} has {wheel.stat().st_size:,} bytes, expected no more than {LARGEST_WHEEL:,}")
     report(wheel, missing=must - names, surplus=surplus)
 
 

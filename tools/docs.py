@@ -1,12 +1,12 @@
-"""Make the API pages from the docstrings and check them: `docs.py FOLDER`, run by a Python that has eslcodec and pdoc.
+"""Make the site of docs/, with a page for each public module: `docs.py FOLDER`, run by a Python with the docs extra.
 
-pdoc writes a page for each public module, from the installed package and its Python core, which has the types. It has
-no strict mode, so what it leaves to be noticed is looked for here, and anything of this is an error:
+Sphinx reads the guides in docs/ and the docstrings of the installed package, of its Python core, which has the types.
+Any of this is an error:
 
-* a warning while it works;
+* a warning of Sphinx: a page in no list, a link that leads nowhere, a docstring that is no reStructuredText;
 * a public module, class, function or property without a docstring;
 * a name of an `__all__` that is on no page;
-* a link within the pages that leads nowhere, and a `dotted.name` in a docstring that does not exist.
+* a `dotted.name` in a docstring that does not exist.
 
 Not seen: a word alone in backticks that names nothing, and a sentence that is not true.
 """
@@ -21,32 +21,30 @@ import pkgutil
 import re
 import shutil
 import sys
-import warnings
+import tempfile
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 os.environ["ESLCODEC_IMPL"] = "python"  # before the package is imported: the compiled core has no types to show
 
-import pdoc
-import pdoc.doc
-import pdoc.extract
-import pdoc.render
 import typing_extensions
+from sphinx.application import Sphinx
 
 import eslcodec
 from eslcodec import _codec_py as core
 from eslcodec import _verbs, connection
 
-LEFT_OUT = ("eslcodec.cli", "eslcodec.pytest_plugin")  # commands say --help; a fixture is in the README
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = ("eslcodec.cli", "eslcodec.pytest_plugin")  # commands say --help; a fixture is in the guide on tests
 
 OTHERS = {"ESLEvent", "ESLProtocol", "InboundProtocol", "Protocol"}  # classes of the clients that have adapters
 OTHERS |= {"fs", "server"}  # what the sentence before it calls so
 
 
 def show_everything() -> None:
-    """What pdoc would not see: names loaded on first use, and what is public by way of a private module."""
+    """What Sphinx would not see: names loaded on first use, and what is public by way of a private module."""
     for name in eslcodec.__all__:
         thing = getattr(eslcodec, name)
         setattr(eslcodec, name, thing)
@@ -72,46 +70,70 @@ def public_modules() -> Iterator[str]:
             yield found.name
 
 
-def specifications(pages: list[str]) -> list[str]:
-    """What pdoc is to be given for them: it takes a package with those of its modules that `__all__` names."""
-    given: list[str] = []
-    for page in pages:
-        if not given or page not in pdoc.extract.walk_specs(given):
-            given.append(page)
-    return given
+def write_api_pages(folder: Path, modules: list[str]) -> None:
+    folder.mkdir()
+    for name in modules:
+        page = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n"
+        if elsewhere := ", ".join(described_by_the_package(import_module(name))):
+            page += f"   :exclude-members: {elsewhere}\n\nDescribed with the :mod:`eslcodec` package: {elsewhere}.\n"
+        (folder / f"{name}.rst").write_text(page, encoding="utf-8")
 
 
-def documented(namespace: pdoc.doc.Namespace) -> Iterator[pdoc.doc.Doc]:
-    """What a page shows, classes with all that is in them."""
-    for member in namespace.members.values():
-        if member.name.startswith("_") or member.is_inherited or isinstance(member, pdoc.doc.Module):
+def described_by_the_package(module: ModuleType) -> list[str]:
+    """What a module has that is a name of the package, too: one thing is described once."""
+    if module is eslcodec:
+        return []
+    return [name for name in eslcodec.__all__ if name in vars(module) and vars(module)[name] is getattr(eslcodec, name)]
+
+
+def build(source: Path, folder: Path) -> set[str]:
+    """The site, and the names that it describes."""
+    app = Sphinx(
+        source,
+        source,
+        folder,
+        source.parent / "doctrees",
+        "html",
+        status=None,
+        warning=sys.stderr,
+        warningiserror=True,
+        freshenv=True,
+    )
+    app.build()
+    if app.statuscode:
+        sys.exit("Sphinx has warned, see above")
+    return {name for name, *_ in app.env.get_domain("py").get_objects()}
+
+
+def documented(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """What a module's page shows, classes with all that they define."""
+    yield module.__name__, module
+    for name in getattr(module, "__all__", ()) or [
+        name for name, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__
+    ]:
+        thing = getattr(module, name)
+        if name.startswith("_") or not (inspect.isclass(thing) or inspect.isroutine(thing)):
             continue
-        yield member
-        if isinstance(member, pdoc.doc.Class):
-            yield from documented(member)
+        yield f"{module.__name__}.{name}", thing
+        if inspect.isclass(thing):
+            for member, method in vars(thing).items():
+                if not member.startswith("_") and (inspect.isroutine(method) or isinstance(method, property)):
+                    yield f"{module.__name__}.{name}.{member}", getattr(thing, member)
 
 
-def is_described(member: pdoc.doc.Doc) -> bool:
-    """By itself, or as what its class describes: a field, an attribute, a member of an enumeration."""
-    if isinstance(member, pdoc.doc.Variable):
-        kind = getattr(import_module(member.modulename), member.qualname.partition(".")[0])
-        is_property = isinstance(getattr(kind, member.name, None), property)
-        return bool(member.docstring) or not is_property
-    return bool(member.docstring)
-
-
-def undescribed(module: pdoc.doc.Module) -> Iterator[str]:
-    for member in [module, *documented(module)]:
-        if not is_described(member):
-            yield f"{member.fullname} has no docstring"
-
-
-def dead_names(module: pdoc.doc.Module) -> Iterator[str]:
-    """Names with a dot, in backticks. A word alone may be one of the protocol's; pdoc links it if it is ours."""
-    for member in [module, *documented(module)]:
-        for name in re.findall(r"`((?:\w+\.)+\w+)(?:\(\))?`", member.docstring):
-            if not name.endswith(".py") and not exists(name, module.obj):
-                yield f"{member.fullname}: there is no `{name}`"
+def faults(module: ModuleType, described: set[str]) -> Iterator[str]:
+    for name, thing in documented(module):
+        text, home = inspect.getdoc(thing), sys.modules.get(getattr(thing, "__module__", ""), module)
+        if not text:
+            yield f"{name} has no docstring"
+        for dotted in re.findall(r"`((?:\w+\.)+\w+)(?:\(\))?`", text or ""):
+            if not dotted.endswith(".py") and not exists(dotted, home):
+                yield f"{name}: there is no `{dotted}`"
+    for name in getattr(module, "__all__", ()):
+        if name.startswith("__") or inspect.ismodule(getattr(module, name)):
+            continue
+        if not {f"{module.__name__}.{name}", f"eslcodec.{name}"} & described:
+            yield f"{module.__name__}.{name} is on no page"
 
 
 def exists(name: str, module: object) -> bool:
@@ -138,55 +160,18 @@ def reaches(thing: object, names: list[str]) -> bool:
     return True
 
 
-class Page(HTMLParser):
-    """What can be linked to on a page, and what it links to."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.anchors: set[str] = set()
-        self.links: set[str] = set()
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id" and value:
-                self.anchors.add(value)
-            elif name == "href" and tag == "a" and value:
-                self.links.add(value)
-
-
-def dead_links(pages: dict[Path, Page]) -> Iterator[str]:
-    for path, page in pages.items():
-        for link in page.links:
-            file, _, anchor = link.partition("#")
-            if file.startswith("https://") or anchor.startswith("_"):  # pdoc links private bases, too
-                continue
-            target = pages.get((path.parent / file).resolve() if file else path)
-            if target is None or (anchor and anchor not in target.anchors):
-                yield f"{path.name}: {link} leads nowhere"
-
-
-def unseen(module: pdoc.doc.Module, page: Page) -> Iterator[str]:
-    for name in getattr(module.obj, "__all__", ()):
-        if not name.startswith("__") and name not in page.anchors and not inspect.ismodule(getattr(module.obj, name)):
-            yield f"{module.fullname}.{name} is on no page"
-
-
 def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    os.chdir(Path(__file__).parent)  # pdoc warns of a folder with the package's name
-    warnings.simplefilter("error")
     show_everything()
     names = list(public_modules())
-    pdoc.render.configure(docformat="google", footer_text=f"eslcodec {eslcodec.__version__}", show_source=False)
-    pdoc.pdoc(*specifications(names), output_directory=folder)
-    pages = {path.resolve(): Page(path) for path in folder.rglob("*.html")}
-    wrong = list(dead_links(pages))
-    for name in names:
-        module = pdoc.doc.Module(import_module(name))
-        page = pages[folder / f"{name.replace('.', '/')}.html"]
-        wrong += [*undescribed(module), *dead_names(module), *unseen(module, page)]
+    with tempfile.TemporaryDirectory() as made:
+        source = Path(made, "docs")
+        shutil.copytree(ROOT / "docs", source)
+        shutil.copytree(ROOT / "bench" / "results", Path(made, "bench", "results"))
+        write_api_pages(source / "api", names)
+        described = build(source, folder)
+    wrong = [fault for name in names for fault in faults(import_module(name), described)]
     if wrong:
         sys.exit("\n".join(wrong))
     print(f"{folder / 'index.html'}: {len(names)} modules, nothing missing")

@@ -10,8 +10,8 @@ different:
 * A line end in a value, percent-encoded or of another kind than LF, makes no header and stays as it was sent (it
   vanished or became LF). Names are not percent-decoded. The lines of a value that goes on are all joined by LF; the
   first two were glued together.
-* The body of whatever frame is its body; its lines with `: ` were read as headers, its blank lines dropped, its
-  percent signs decoded. The payload of JSON and XML events is such a body.
+* The body of whatever frame is its body; its lines with a colon and a blank were read as headers, its blank lines
+  dropped, its percent signs decoded. The payload of JSON and XML events is such a body.
 * Lengths are bytes. They were counted in characters, so text that is not ASCII shifted all that came after; a character
   or a length cut by the end of a chunk ended the connection.
 * All frames of a chunk arrive, also beyond a thousand, and behind a disconnect-notice (events, after a linger notice).
