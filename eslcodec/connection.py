@@ -74,7 +74,7 @@ from .waits import Reply, Wait
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Connection", "End", "MessageQueue", "Reply", "Wait", "variable"]
+__all__ = ["AllOptions", "Connection", "End", "MessageQueue", "Reply", "Wait", "variable"]
 
 P = ParamSpec("P")
 
