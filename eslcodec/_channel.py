@@ -183,7 +183,10 @@ class Channel:
         self._tell_digit()
         return self._digit
 
-    def _take_digit(self, event: Event) -> None:
+    def take_digit(self, event: Event) -> None:
+        """A DTMF came: is it of our channel, and does anybody want it?"""
+        if event.uuid != self.uuid or "DTMF" not in self._needs.names:
+            return
         digit = event.get("DTMF-Digit")
         if digit:
             self.digits.append(digit)
@@ -203,13 +206,7 @@ class Channel:
     # What comes
 
     def take(self, name: str, event: Event) -> None:
-        """An event came: does it concern the channel?"""
-        if name.startswith("CHANNEL_"):
-            self._take_state(name, event)
-        elif name == "DTMF" and event.uuid == self.uuid and "DTMF" in self._needs.names:
-            self._take_digit(event)
-
-    def _take_state(self, name: str, event: Event) -> None:
+        """A CHANNEL_ event came: did ours hang up, and which application began or ended?"""
         key = event.get("Application-UUID", "") if name.startswith("CHANNEL_EXECUTE") else ""
         execution = self._executions.get(key)
         if execution is not None and name == "CHANNEL_EXECUTE_COMPLETE":

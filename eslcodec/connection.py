@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Final, Literal, ParamSpec
 from . import commands, limits
 from ._codec import Message
 from ._getvar import variable
-from ._options import ConnectionOptions
+from ._options import ConnectionOptions as ConnectionOptions
 from ._renamed import Renamed
 from ._verbs import PROBE, Verbs
 from .errors import (
@@ -74,7 +74,7 @@ from .waits import Reply, Wait
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Connection", "ConnectionOptions", "End", "MessageQueue", "Reply", "Wait", "variable"]
+__all__ = ["AllOptions", "Connection", "End", "MessageQueue", "Reply", "Wait", "variable"]
 
 P = ParamSpec("P")
 
@@ -504,8 +504,10 @@ class Connection(Verbs):
         name = event.name or ""
         if name == "BACKGROUND_JOB":
             self._jobs.take(event)
-        elif self._channel.uuid is not None:
+        elif self._channel.uuid is not None and name.startswith("CHANNEL_"):
             self._channel.take(name, event)
+        elif name == "DTMF":
+            self._channel.take_digit(event)
         if self._needs.shows(name, event):
             self.queue.append(event)
 

@@ -428,10 +428,10 @@ class CommandTimeout(ESLError):
     """
 
 
-E = TypeVar("E", bound=ESLError)
+_E = TypeVar("_E", bound=ESLError)
 
 
-def _made(kind: type[E], args: tuple[object, ...], attributes: dict[str, object]) -> E:
+def _made(kind: type[_E], args: tuple[object, ...], attributes: dict[str, object]) -> _E:
     """An error with all that another one has, without working its text out again: `again`, and pickles, use it."""
     made = kind.__new__(kind, *args)
     made.__dict__.update(attributes)
