@@ -337,3 +337,13 @@ def strictly(ESL: Any, strict: bool) -> Iterator[None]:
         yield
     finally:
         ESL.strict = before
+
+
+INBOUND = """
+from ESL import *
+
+con = ESLconnection("127.0.0.1","{}","ClueCon")
+con.events("json","all")
+e = con.recvEvent()
+print(e.getHeader("Event-Name"))
+"""

@@ -15,7 +15,7 @@ import pytest
 
 import eslcodec
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 MODULES = sorted(
     found.name

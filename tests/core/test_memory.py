@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from support import OK, frame, plain
 
-NO_MEMORY = Path(__file__).with_name("nomemory.py")
+NO_MEMORY = Path(__file__).parents[1] / "nomemory.py"
 EVENT = plain(b"Event-Name: CUSTOM\nA: 1%202\n\nbody")
 
 

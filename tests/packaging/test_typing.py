@@ -11,7 +11,7 @@ import pytest
 import eslcodec
 from eslcodec import ESL, adapters, aio, emulator, sync
 
-PROGRAM = Path(__file__).with_name("typing_user.py")
+PROGRAM = Path(__file__).parents[1] / "typing_user.py"
 MODULES = [eslcodec, sync, aio, ESL, emulator, adapters]
 
 

@@ -17,7 +17,7 @@ from support import OK, part, reply
 
 from eslcodec import aio, commands, sync
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "async_to_sync.py"
 UUID = "d81101c7-3ab0-49ba-a4bc-877193d8ea38"
 CHANNEL = (

@@ -13,7 +13,7 @@ import pytest
 import eslcodec
 
 PACKAGE = Path(eslcodec.__file__).parent
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 LOADED = {  # of ours, by `import eslcodec`
     "eslcodec",

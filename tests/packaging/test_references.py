@@ -15,7 +15,7 @@ import pytest
 import eslcodec
 from eslcodec import enums, render
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 PROTOCOL = ROOT / "docs" / "protocol"
 FOLDERS = (

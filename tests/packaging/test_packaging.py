@@ -16,24 +16,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from layout import CLOSED, FOR_TYPES, MODULES, ORDER, PACKAGE
 
 import eslcodec
 
-PACKAGE = Path(eslcodec.__file__).parent
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
-CLOSED = ("adapters", "cli")  # packages that stand in the order as one
-ROOMS = ("_core", "_esl", "aio", "emulator", "sync")  # packages whose modules have a place each
-
-
-def modules():
-    for path in [*PACKAGE.glob("*.py"), *(path for room in ROOMS for path in PACKAGE.glob(f"{room}/**/*.py"))]:
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts not in (("__init__",), ("__main__",)):
-            yield ".".join(parts).removesuffix(".__init__")
-
-
-MODULES = sorted(modules())
 OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
 EXAMPLES = {"": 5, "events": 5, "_core.text": 2, "_core.lines": 3, "_core.splitter": 3, "_core.message": 10}  # at least
 
@@ -120,90 +108,36 @@ def test_import_is_light():
     assert "eslcodec.cli" not in loaded
 
 
-# Each module imports only what stands before it. Foundations, core, events, then what writes.
-ORDER = [
-    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
-    {"_caretaker"},
-    {"_json", "_xml"},
-    {"_core", "_core.formats", "_core.text"},
-    {"_core.lines"},
-    {"_core.json_out", "_core.templates", "_core.xml_in"},
-    {"_core.json_in", "_core.splitter"},
-    {"_core.message"},
-    {"_core.decoder", "_core.lone"},
-    {"_core.header_reader"},
-    {"_codec_py"},
-    {"_codec"},
-    {"events"},
-    {"reconnect"},
-    {"headers", "render", "commands", "backoff", "_options"},
-    {"subscriptions", "waits", "message_queue"},
-    {"_words", "_block", "_getvar"},
-    {"_pipeline"},
-    {"_needs"},
-    {"_jobs", "_channel"},
-    {"_verbs"},
-    {"connection"},
-    {"_door"},
-    {"sync._gate", "aio._loop"},
-    {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
-    {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},
-    {"sync._verbs", "aio._verbs"},
-    {"sync._client", "aio._client"},
-    {"sync._call_verbs", "aio._call_verbs", "sync._connect", "aio._connect"},
-    {"sync._call", "aio._call"},
-    {"sync._porter"},
-    {"sync._server", "aio._server"},
-    {"sync", "aio"},
-    {"emulator._events", "emulator._waiting", "emulator._blocks", "emulator._faults", "emulator._thread"},
-    {"emulator._model"},
-    {"emulator._core", "emulator._rights"},
-    {"emulator._channels", "emulator._subscription"},
-    {"emulator._switch"},
-    {"emulator._api", "emulator._listener"},
-    {"emulator._replay"},
-    {"emulator._sockets"},
-    {"emulator._server"},
-    {"_esl.arguments"},
-    {"_esl.settings"},
-    {"_esl.frames"},
-    {"_esl.json_text", "_esl.commands", "_esl.turns"},
-    {"_esl.event", "_esl.link"},
-    {"_esl.connection"},
-    {"_esl"},
-    {"emulator", "ESL", "adapters"},
-    {"pytest_plugin", "cli"},
-]
-# Written where it is used, not at the top: `Event.build` and `Event.serialize` are the door to what render.py does.
-# An error knows the event it carries as a type only.
-LATE = {("events", "render"), ("errors", "events")}
-
-
 def imported(name):
-    """(module of ours, whether at the top of the file) for each import in a module."""
+    """What of ours a module imports, at its top or where it is needed."""
     path = PACKAGE.joinpath(*name.split("."))
     is_package = path.is_dir()
     tree = ast.parse((path / "__init__.py" if is_package else path.with_suffix(".py")).read_text(encoding="utf-8"))
-    top = set(map(id, tree.body))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             parts = [*name.split("."), ""] if is_package else name.split(".")
             above = [*parts[: len(parts) - node.level], *(node.module or "").split(".")]
             whole = ".".join(filter(None, above))
             for other in [whole] if node.module else [f"{whole}.{alias.name}".strip(".") for alias in node.names]:
-                known = [*MODULES, *CLOSED, "_codec_c"]
-                if other in known or other.split(".")[0] in CLOSED:  # and not a name that the package has
-                    yield other if other in known else other.split(".")[0], id(node) in top
+                place = other if other in MODULES else other.split(".")[0]
+                if place in (*MODULES, *CLOSED) and (name, place) not in FOR_TYPES:  # and not a name of the package
+                    yield place
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_module_imports_only_what_stands_to_its_left(name):
     rank = {module: at for at, modules in enumerate(ORDER) for module in modules}
     assert name in rank, f"where in ORDER is {name}?"
-    for other, at_top in imported(name):
-        if other == "_codec_c" or (not at_top and (name, other) in LATE):
-            continue
+    for other in imported(name):
         assert rank[other] <= rank[name], f"{name} imports {other}"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {name: set(imported(name)) - {name} for name in MODULES}
+    done = set()
+    while free := {name for name in graph.keys() - done if graph[name] & graph.keys() <= done}:
+        done |= free
+    assert graph.keys() - done == set()
 
 
 def test_core_knows_no_sockets():

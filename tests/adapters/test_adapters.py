@@ -51,7 +51,7 @@ from eslcodec.adapters import UnknownClient
 from eslcodec.emulator import Emulator, Fault
 
 CLIENTS = ("greenswitch", "genesis", "switchio")
-PROGRAM = Path(__file__).with_name("adapters_client.py")
+PROGRAM = Path(__file__).parents[1] / "adapters_client.py"
 END = plain(b"Event-Name: CUSTOM\nEvent-Subclass: test%3A%3Aend\n\n")
 
 Headers = dict[str, Any]

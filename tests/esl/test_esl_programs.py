@@ -1,6 +1,6 @@
 """Programs written for the official module run unchanged (docs/protocol/esl-module.md, A5), against the emulator.
 
-They run in this process after `install_as_ESL()`, on both cores. tests/test_esl_runner.py runs some under
+They run in this process after `install_as_ESL()`, on both cores. tests/esl/test_esl_runner.py runs some under
 `python -m eslcodec.ESL`.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from esl_support import Background, strictly
+from esl_support import INBOUND, Background, strictly
 from support import part, until
 
 from eslcodec.emulator import EmulatedCall, Emulator
@@ -97,16 +97,6 @@ def run(program: str, *arguments: str) -> Background:
         return printed.getvalue()
 
     return Background(main)
-
-
-INBOUND = """
-from ESL import *
-
-con = ESLconnection("127.0.0.1","{}","ClueCon")
-con.events("json","all")
-e = con.recvEvent()
-print(e.getHeader("Event-Name"))
-"""
 
 
 def test_inbound_program(ESL, strict, switch):

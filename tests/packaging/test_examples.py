@@ -14,7 +14,7 @@ import pytest
 from eslcodec import presets
 from eslcodec.emulator import Emulator
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STYLES = ["", "_async"]
 
 pytestmark = [

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).resolve().parent.parent / "bench"
+BENCH = Path(__file__).resolve().parents[2] / "bench"
 pytestmark = pytest.mark.skipif(not BENCH.exists(), reason="the bench is in the checkout only")
 MODULES = ("clients", "corpora", "loopback", "marks", "peers", "report", "tasks")
 

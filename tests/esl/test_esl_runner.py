@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from esl_support import Background
-from test_esl_programs import INBOUND
+from esl_support import INBOUND, Background
 
 from eslcodec.emulator import Emulator
 

@@ -1,0 +1,86 @@
+"""The modules of the package and the order of their imports: what test_packaging.py enforces and the guides show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import eslcodec
+
+PACKAGE: Final = Path(eslcodec.__file__).parent
+
+CLOSED: Final = ("adapters", "cli")
+"""Packages that stand in the order as one."""
+
+ROOMS: Final = ("_core", "_esl", "aio", "emulator", "sync")
+"""Packages whose modules have a place each."""
+
+
+def modules() -> Iterator[str]:
+    for path in [*PACKAGE.glob("*.py"), *(path for room in ROOMS for path in PACKAGE.glob(f"{room}/**/*.py"))]:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts not in (("__init__",), ("__main__",)):
+            yield ".".join(parts).removesuffix(".__init__")
+
+
+MODULES: Final = sorted(modules())
+
+ORDER: Final = [
+    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
+    {"_caretaker"},
+    {"_json", "_xml"},
+    {"_core", "_core.formats", "_core.text"},
+    {"_core.lines"},
+    {"_core.json_out", "_core.templates", "_core.xml_in"},
+    {"_core.json_in", "_core.splitter"},
+    {"_core.message"},
+    {"_core.decoder", "_core.lone"},
+    {"_core.header_reader"},
+    {"_codec_py"},
+    {"_codec"},
+    {"render"},
+    {"events"},
+    {"reconnect"},
+    {"headers", "commands", "backoff", "_options"},
+    {"subscriptions", "waits", "message_queue"},
+    {"_words", "_block", "_getvar"},
+    {"_pipeline"},
+    {"_needs"},
+    {"_jobs", "_channel"},
+    {"_verbs"},
+    {"connection"},
+    {"_door"},
+    {"sync._gate", "aio._loop"},
+    {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
+    {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},
+    {"sync._verbs", "aio._verbs"},
+    {"sync._client", "aio._client"},
+    {"sync._call_verbs", "aio._call_verbs", "sync._connect", "aio._connect"},
+    {"sync._call", "aio._call"},
+    {"sync._porter"},
+    {"sync._server", "aio._server"},
+    {"sync", "aio"},
+    {"emulator._events", "emulator._waiting", "emulator._blocks", "emulator._faults", "emulator._thread"},
+    {"emulator._model"},
+    {"emulator._core", "emulator._rights"},
+    {"emulator._channels", "emulator._subscription"},
+    {"emulator._switch"},
+    {"emulator._api", "emulator._listener"},
+    {"emulator._replay"},
+    {"emulator._sockets"},
+    {"emulator._server"},
+    {"_esl.arguments"},
+    {"_esl.settings"},
+    {"_esl.frames"},
+    {"_esl.json_text", "_esl.commands", "_esl.turns"},
+    {"_esl.event", "_esl.link"},
+    {"_esl.connection"},
+    {"_esl"},
+    {"emulator", "ESL", "adapters"},
+    {"pytest_plugin", "cli"},
+]
+"""Each module imports only what stands before it, or in its own row."""
+
+FOR_TYPES: Final = {("errors", "events")}
+"""Imports of what stands below, for annotations only: an error knows the event that it carries."""
