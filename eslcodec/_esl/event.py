@@ -313,7 +313,14 @@ class ESLevent(HeaderReader):
         if shown is None:
             return b""
         _, pairs, body = shown
-        lines = [b"%b: %b\n" % (to_bytes(name), encode(to_bytes(value)) or b"_undef_") for name, value in pairs]
+        lines = [  # as `to_bytes` does it: two calls less for each header
+            b"%b: %b\n"
+            % (
+                name.encode("utf-8", "surrogateescape"),
+                encode(value.encode("utf-8", "surrogateescape")) or b"_undef_",
+            )
+            for name, value in pairs
+        ]
         if body:
             lines.append(b"Content-Length: %d\n" % len(body))
         return b"".join([*lines, b"\n", body or b""])
