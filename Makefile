@@ -31,12 +31,13 @@ test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on 
 test-all: export ESLCODEC_TEST_FULL = 1
 test-all: test  ## the same with heavy tests at their whole size
 
-lint: style types  ## style and types
+lint: style types  ## style and types, and whether what is generated is current
 
 style: export RUFF_CACHE_DIR = $(CACHE)/ruff
 style: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/async_to_sync.py --check
 
 types: export MYPY_CACHE_DIR = $(CACHE)/mypy
 types: $(VENV)/.lint

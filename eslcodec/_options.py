@@ -5,12 +5,18 @@ A `TypeError` or `ValueError` says what was read and what is expected, before an
 
 from __future__ import annotations
 
+import inspect
 import math
 import socket
+from collections.abc import Callable
 from numbers import Real
-from typing import Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict, TypeVar, cast
 
+from . import limits
+from ._caretaker import is_wanted
 from .reconnect import Backoff
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ExecuteOptions(TypedDict, total=False):
@@ -43,6 +49,80 @@ class ConnectionOptions(TypedDict, total=False):
     pause_limit: float | None
     max_header_bytes: int
     max_body_bytes: int
+
+
+class LinkOptions(TypedDict):
+    """Those that the link takes: the connection and its socket."""
+
+    keepalive: float | None
+    caretaker: bool
+
+
+class ClientOptions(ConnectionOptions, total=False):
+    """What `connect` and `serve` take alike, in both clients; they say what each is for."""
+
+    keepalive: float | None
+    caretaker: bool
+
+
+DEFAULTS: Final[dict[str, Any]] = {  # in the order in which they are shown
+    "keepalive": None,
+    "queue_limit": limits.EVENT_QUEUE,
+    "queue_hard_limit": limits.EVENT_QUEUE_HARD,
+    "when_full": "pause",
+    "switch_queue_limit": limits.SWITCH_QUEUE,
+    "pause_limit": limits.PAUSE_SECONDS,
+    "caretaker": True,
+    "max_header_bytes": limits.MAX_HEADER_BYTES,
+    "max_body_bytes": limits.MAX_BODY_BYTES,
+}
+"""Of `ClientOptions`."""
+
+
+def shows_options(function: F) -> F:
+    """Have `inspect.signature` and `help` name each of the `ClientOptions` that a function takes as `**options`. Its
+    module has the names that their types use.
+
+    Example:
+        >>> @shows_options
+        ... def connect(host, **options): ...
+        >>> str(inspect.signature(connect))[:45]
+        "(host, *, keepalive: 'float | None' = None, q"
+    """
+    signature = inspect.signature(function)
+    *own, _ = signature.parameters.values()
+    kinds = {name: getattr(kind, "__forward_arg__", kind) for name, kind in ClientOptions.__annotations__.items()}
+    shown = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[name])
+        for name, default in DEFAULTS.items()
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]
+    annotations = {name: kind for name, kind in function.__annotations__.items() if name != "options"}
+    function.__annotations__ = {**annotations, **kinds}
+    return function
+
+
+def split_options(function: str, options: ClientOptions) -> tuple[LinkOptions, ConnectionOptions]:
+    """What the link takes, and what the connection takes; what was not given is there too.
+
+    Raises:
+        TypeError: what no function takes, said as Python does.
+
+    Example:
+        >>> link, connection = split_options("connect", {"keepalive": 30, "queue_limit": 7})
+        >>> link, connection["queue_limit"], connection["when_full"]
+        ({'keepalive': 30, 'caretaker': True}, 7, 'pause')
+        >>> split_options("serve", {"quue_limit": 7})
+        Traceback (most recent call last):
+            ...
+        TypeError: serve() got an unexpected keyword argument 'quue_limit'
+    """
+    for name in options:
+        if name not in DEFAULTS:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+    connection: dict[str, Any] = {**DEFAULTS, **options}
+    link: LinkOptions = {"keepalive": connection.pop("keepalive"), "caretaker": is_wanted(connection.pop("caretaker"))}
+    return link, cast("ConnectionOptions", connection)
 
 
 def check_connect(

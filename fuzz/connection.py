@@ -37,9 +37,12 @@ ACTIONS: dict[str, Callable[[Any], Any]] = {
     "R": lambda connection: connection.run("sleep", "1", event_uuid="e2"),
     "s": lambda connection: connection.send("sendmsg u-1\ncall-command: hangup"),
     "S": lambda connection: connection.sendevent("CUSTOM", {"A": "1"}, "body", subclass="a::b"),
+    "t": lambda connection: connection.unicast(transport="tcp"),
     "u": lambda connection: connection.resume(),
     "v": lambda connection: connection.linger(5),
+    "w": lambda connection: connection.nomedia("u-2", uuid="u-1"),
     "x": lambda connection: connection.exit(),
+    "X": lambda connection: connection.xferext([("answer", ""), ("sleep", "1")]),
     "z": lambda connection: connection.probe(10.0),
     "-": lambda connection: None,
 }

@@ -44,6 +44,9 @@ ACTS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("sendmsg", ("execute", {"session-id": UUID, "execute-app-name": "answer"}), {}),
     ("execute", ("hangup",), {"wait": True}),
     ("hangup", (), {}),
+    ("nomedia", ("u-2",), {}),
+    ("unicast", (), {"uuid": UUID}),
+    ("xferext", ([("answer", "")],), {}),
 ]
 
 

@@ -47,22 +47,28 @@ def check_next(esl: ModuleType, fs: Any, tag: str) -> bool:
 
 
 def raise_at(
-    step: int, file: str, raised: type[BaseException] = Interrupt
+    step: int, place: str, raised: type[BaseException] = Interrupt
 ) -> tuple[Callable[[FrameType, str, Any], Any], list[str]]:
-    """A tracer that raises once, at the `step`th line that runs in `file`; and where that was."""
+    """A tracer that raises once, at the `step`th line that runs in `place`, a file or a folder; and where that was."""
     left, where = [step], []
 
     def trace(frame: FrameType, what: str, _: Any) -> Any:
-        if frame.f_code.co_filename != file:
+        if not frame.f_code.co_filename.startswith(place):
             return None
         if what == "line":
             left[0] -= 1
             if left[0] == 0:
-                where.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+                where.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}:{frame.f_lineno}")
                 raise raised
         return trace
 
     return trace, where
+
+
+def place_of(esl: ModuleType, part: str) -> str:
+    """The file of a module, or the folder of a package with all that is in it."""
+    file = Path(str(support.part(esl, part).__file__))
+    return f"{file.parent}{os.sep}" if file.name == "__init__.py" else str(file)
 
 
 def one_command(fs: Any, tag: str) -> None:
@@ -88,7 +94,7 @@ def an_event(fs: Any, tag: str) -> None:
 def test_an_exception_at_any_line_of_a_call_gives_no_wrong_reply(
     esl: ModuleType, part: str, use: Callable[[Any, str], None]
 ) -> None:
-    file = str(support.part(esl, part).__file__)
+    place = place_of(esl, part)
     before = sys.gettrace()
     with Emulator() as switch:
         switch.api["fire"] = lambda tag: switch.fire("DTMF", {"Tag": tag or ""}) or "+OK"
@@ -96,7 +102,7 @@ def test_an_exception_at_any_line_of_a_call_gives_no_wrong_reply(
         while more:
             step += 1
             with esl.connect(switch.host, switch.port, caretaker=False) as fs:
-                trace, where = raise_at(step, file)
+                trace, where = raise_at(step, place)
                 sys.settrace(trace)
                 try:
                     use(fs, f"a{step}")
@@ -116,7 +122,7 @@ def test_an_exception_as_sockets_have_it_loses_nothing_that_was_received(
     esl: ModuleType, raised: type[BaseException]
 ) -> None:
     """A signal's handler may raise what a read raises that finds nothing, or fails, also just after a read."""
-    file = str(support.part(esl, "sync").__file__)
+    place = place_of(esl, "sync")
     before = sys.gettrace()
     with Emulator() as switch:
         step, more = 0, True
@@ -127,7 +133,7 @@ def test_an_exception_as_sockets_have_it_loses_nothing_that_was_received(
                 switch.wait_for(lambda: switch.listeners)
                 switch.fire("DTMF", {"Tag": "first"})
                 support.until(fs._link._more_waits)
-                trace, where = raise_at(step, file, raised)
+                trace, where = raise_at(step, place, raised)
                 sys.settrace(trace)
                 got = None
                 try:
@@ -148,7 +154,7 @@ def test_an_exception_as_sockets_have_it_loses_nothing_that_was_received(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a socket that nobody had yet closes so
 @pytest.mark.parametrize("part", ["sync", "reconnect"])
 def test_an_exception_at_any_line_of_a_reconnection_leaves_no_lock_held(esl: ModuleType, part: str) -> None:
-    file = str(support.part(esl, part).__file__)
+    place = place_of(esl, part)
     before = sys.gettrace()
     with Emulator() as switch:
         step, more = 0, True
@@ -159,7 +165,7 @@ def test_an_exception_at_any_line_of_a_reconnection_leaves_no_lock_held(esl: Mod
                 switch.wait_for(lambda: switch.listeners)
                 switch.drop()
                 support.until(fs._link.has_ended)
-                trace, where = raise_at(step, file)
+                trace, where = raise_at(step, place)
                 sys.settrace(trace)
                 try:
                     fs.api("echo", f"a{step}", timeout=5)

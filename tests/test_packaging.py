@@ -22,7 +22,18 @@ import eslcodec
 PACKAGE = Path(eslcodec.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+CLOSED = ("adapters", "cli")  # packages that stand in the order as one
+ROOMS = ("aio", "sync")  # packages whose modules have a place each: their `__init__.py` is named as the package
+
+
+def modules():
+    for path in [*PACKAGE.glob("*.py"), *(path for room in ROOMS for path in PACKAGE.glob(f"{room}/**/*.py"))]:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts not in (("__init__",), ("__main__",)):
+            yield ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = sorted(modules())
 OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
 
 
@@ -127,6 +138,15 @@ ORDER = [
     {"_verbs"},
     {"connection"},
     {"_door"},
+    {"sync._gate", "aio._loop"},
+    {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
+    {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},
+    {"sync._verbs", "aio._verbs"},
+    {"sync._client", "aio._client"},
+    {"sync._call_verbs", "aio._call_verbs", "sync._connect", "aio._connect"},
+    {"sync._call", "aio._call"},
+    {"sync._porter"},
+    {"sync._server", "aio._server"},
     {"sync", "aio"},
     {"_switch"},
     {"_listener"},
@@ -140,14 +160,19 @@ LATE = {("events", "render"), ("_switch", "_listener"), ("errors", "events")}
 
 def imported(name):
     """(module of ours, whether at the top of the file) for each import in a module."""
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    path = PACKAGE.joinpath(*name.split("."))
+    is_package = path.is_dir()
+    tree = ast.parse((path / "__init__.py" if is_package else path.with_suffix(".py")).read_text(encoding="utf-8"))
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            for other in names:
-                if other.split(".")[0] in {*MODULES, "_codec_c"}:  # and not a name that the package has
-                    yield other.split(".")[0], id(node) in top
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = [*name.split("."), ""] if is_package else name.split(".")
+            above = [*parts[: len(parts) - node.level], *(node.module or "").split(".")]
+            whole = ".".join(filter(None, above))
+            for other in [whole] if node.module else [f"{whole}.{alias.name}".strip(".") for alias in node.names]:
+                known = [*MODULES, *CLOSED, "_codec_c"]
+                if other in known or other.split(".")[0] in CLOSED:  # and not a name that the package has
+                    yield other if other in known else other.split(".")[0], id(node) in top
 
 
 @pytest.mark.parametrize("name", MODULES)

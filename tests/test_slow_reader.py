@@ -243,7 +243,8 @@ def test_where_threads_cannot_be_had_one_line_says_so(
 
     peer = sync_shell.connects(switch)
     caretaker = part(sync_shell.esl, "_caretaker").Caretaker()
-    monkeypatch.setattr(part(sync_shell.esl, "sync"), "CARETAKER", caretaker)
+    for room in ("sync._link", "sync._client"):
+        monkeypatch.setattr(part(sync_shell.esl, room), "CARETAKER", caretaker)
     begun = sync_shell.begin("subscribe", "DTMF")
     monkeypatch.setattr(threading.Thread, "start", refuse)
     peer.answers(b"event DTMF", b"Content-Type: command/reply\nReply-Text: +OK\n\n")

@@ -35,20 +35,14 @@ LONG_FILES = {  # and why
     "_codec_py.py": "not yet in rooms",
     "_listener.py": "not yet in rooms",
     "_switch.py": "not yet in rooms",
-    "aio.py": "not yet in rooms",
     "commands.py": "a table of commands: one function each, and nothing else",
     "emulator.py": "not yet in rooms",
-    "sync.py": "not yet in rooms",
 }
 LONG_FUNCTIONS = {  # and why
     "_codec_py.py:next_message": "the way of each frame: a call more is time",
     "_switch.py:_default_api": "not yet in rooms",
-    "aio.py:connect": "its parameters are its documentation",
-    "aio.py:serve": "its parameters are its documentation",
     "cli/decode.py:decode": "its parameters are the options of the command",
     "emulator.py:__init__": "its parameters are its documentation",
-    "sync.py:connect": "its parameters are its documentation",
-    "sync.py:serve": "its parameters are its documentation",
 }
 
 

@@ -28,10 +28,11 @@ def test_the_program_for_mypy_uses_every_public_name(used, module):
     assert set(module.__all__) - used == set()
 
 
-def overloads(module, kind, name):
+def overloads(kind, name):
     """The signatures that type checkers see, from the source: Python 3.10 does not keep them."""
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind]
+    owner = next(base for base in kind.__mro__ if name in vars(base))
+    tree = ast.parse(Path(inspect.getfile(owner)).read_text(encoding="utf-8"))
+    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner.__name__]
     methods = [node for node in found.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return [node for node in methods if node.name == name and node.decorator_list]
 
@@ -41,7 +42,7 @@ def test_whatever_can_wait_says_what_it_then_returns(module):
     waiting = [name for name in public(module.Call) if "wait" in parameters(getattr(module.Call, name))]
     assert "execute" in waiting
     for name in waiting:
-        returned = [ast.unparse(node.returns) for node in overloads(module, "Call", name)]
+        returned = [ast.unparse(node.returns) for node in overloads(module.Call, name)]
         assert returned == ["CommandReply", "Event", "CommandReply | Event"], name
 
 

@@ -217,6 +217,9 @@ def inbound(secret: str) -> None:
         assert_type(job.result(timeout=30).check(), eslcodec.JobResult)
         assert_type(fs.getvar("name"), str | None)
         fs.hangup(eslcodec.HangupCause.USER_BUSY, uuid="a")
+        assert_type(fs.nomedia("b", uuid="a"), eslcodec.CommandReply)
+        assert_type(fs.unicast(remote_port=9000, transport="tcp", uuid="a"), eslcodec.CommandReply)
+        assert_type(fs.xferext([("answer", ""), ("park", "")], uuid="a"), eslcodec.CommandReply)
         fs.log(eslcodec.LogLevel.INFO)
         fs.sendevent("CUSTOM", {"a": ["1", "2"], "b": 3, "c": "4"}, subclass="my::own")
         fs.sendmsg("nomedia", {"nomedia-uuid": "b"}, uuid="a")
@@ -281,6 +284,8 @@ def outbound() -> None:
     with socket.create_server(("127.0.0.1", 8084)) as listener:
         eslcodec.serve(greet, sock=listener).close()
     sync.serve(sync.connect)  # type: ignore[arg-type]
+    sync.connect(quue_limit=1)  # type: ignore[call-arg]
+    sync.serve(greet, when_full="never")  # type: ignore[arg-type]
 
 
 def options() -> sync.ExecuteOptions:
@@ -304,6 +309,9 @@ async def inbound_async() -> None:
             assert_type(message, eslcodec.Message)
         assert_type(await fs.next_event(), eslcodec.Event | None)
         assert_type(await fs.getvar("a"), str | None)
+        assert_type(await fs.nomedia("b", uuid="a"), eslcodec.CommandReply)
+        assert_type(await fs.unicast(remote_port=9000, transport="tcp", uuid="a"), eslcodec.CommandReply)
+        assert_type(await fs.xferext([("answer", ""), ("park", "")], uuid="a"), eslcodec.CommandReply)
 
         @fs.on("DTMF")
         async def digit(event: eslcodec.Event) -> None:

@@ -58,6 +58,14 @@ def show_everything() -> None:
         for name, member in vars(base).items():
             if not name.startswith("_"):
                 setattr(kind, name, member)
+    for shell in (eslcodec.sync, eslcodec.aio):
+        for thing in map(shell.__dict__.get, shell.__all__):
+            if inspect.isclass(thing) and thing.__module__.startswith(f"{shell.__name__}._"):
+                thing.__module__ = shell.__name__
+        for kind in (shell.Client, shell.Call):
+            for name, member in vars(kind.__base__).items():  # the verbs
+                if not name.startswith("_") and name not in vars(kind):
+                    setattr(kind, name, member)
     for name, thing in {**vars(typing_extensions), **vars(core)}.items():  # for annotations to be evaluated
         if name not in dir(eslcodec):
             setattr(eslcodec, name, thing)

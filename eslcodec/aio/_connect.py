@@ -1,0 +1,94 @@
+"""`connect`: a route to the switch, and a client once it was walked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal  # noqa: F401  # Literal: as the options are shown
+
+from .._address import address
+from .._options import ClientOptions, check_connect, shows_options, split_options
+from ..connection import Connection
+from ..reconnect import Backoff, Password, Reconnection, password_now
+from ._client import Client
+from ._opening import Opening
+from ._route import Route, first
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@shows_options
+def connect(
+    host: str = "127.0.0.1",
+    port: int = 8021,
+    *,
+    password: Password | None = None,
+    user: str | None = None,
+    connect_timeout: float = 5,
+    command_timeout: float = 30,
+    reconnect: bool | Backoff = False,
+    connect_first: bool = False,
+    **options: Unpack[ClientOptions],
+) -> Opening[Client]:
+    """Connect to a switch and log in: `async with connect(...) as fs`, or `fs = await connect(...)` and `fs.close()`.
+
+    Args:
+        host, port: of the switch's event_socket.conf.
+        password: None is the switch's own default, ClueCon. A function that returns it (and does not block), or the
+            path of the file that it stands in, is asked again at each attempt; a refused login is tried again then,
+            slowly.
+        user: "user@domain" for a directory user.
+        connect_timeout: seconds for the connection, and once more for the login.
+        command_timeout: seconds within which a reply must come.
+        reconnect: whether to connect again when the connection ended unasked. Everything subscribed to, filters and log
+            level are set up again, and a `Gap` tells readers how long nothing came. A command waits meanwhile, if an
+            attempt is due within its timeout, else it raises ConnectionClosed; one of which a byte was sent is never
+            sent again (`ConnectionClosed.maybe_done`). A `Backoff` says when; a switch that does not let us in any more
+            ends it, or one that refuses what was subscribed to three times.
+        connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
+            when no attempt is left.
+        keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
+            connection is given up. None: never. While reading stands still because the queue is full this does too.
+        queue_limit: messages that may wait for a reader.
+        queue_hard_limit: the same while a reply is waited for; then waiting ends with EventQueueFull.
+        switch_queue_limit: how many events may be thought to wait in the switch, because the queue is full and nobody
+            takes them: then the connection ends, with ReaderTooSlow, before the switch kills it. None: no limit.
+        pause_limit: the same for the seconds that it may be unread with something to read.
+        caretaker: whether a timer looks at these two. ESLCODEC_CARETAKER=0 is False for all.
+        when_full: what happens at `queue_limit`: "pause" reading, or "drop" the oldest and count in `dropped`.
+        max_header_bytes, max_body_bytes: bounds of a frame.
+
+    Raises:
+        OSError: no connection (ConnectionRefusedError, socket.gaierror, TimeoutError, ...); it says where.
+        AuthError: wrong password or user.
+        AccessDenied: the switch's ACL.
+        CommandTimeout: the login was not answered in time.
+        ConnectionClosed: the connection ended before.
+        InvalidCommand: password or user cannot be sent.
+        TypeError, ValueError: an option is wrong; this and InvalidCommand are raised at once, not when it is awaited.
+    """
+    of_link, of_connection = split_options("connect", options)
+    check_connect(
+        host,
+        port,
+        connect_timeout=connect_timeout,
+        command_timeout=command_timeout,
+        reconnect=reconnect,
+        keepalive=of_link["keepalive"],
+    )
+    Reconnection.of(reconnect, password, connect_first)  # which may object
+
+    def make_with(secret: str, **earlier: Any) -> Connection:
+        return Connection.inbound(secret, user, where=address(host, port), **of_connection, **earlier)
+
+    def make_connection(**earlier: Any) -> Connection:
+        return make_with(password_now(password), **earlier)
+
+    make_with(password if isinstance(password, str) else "ClueCon")  # wrong options are an error here
+
+    async def open() -> Client:
+        route = Route(host, port, make_connection, connect_timeout, of_link)
+        books = Reconnection.of(reconnect, password, connect_first)
+        link = await first(books if connect_first else None, route)
+        return Client(link, (host, port), command_timeout, books, route)
+
+    return Opening(open)

@@ -1,0 +1,76 @@
+"""The way to a connection that is logged in, walked as often as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .._address import unreachable
+from .._options import LinkOptions
+from ..connection import Connection
+from ..errors import ESLError
+from ..reconnect import Reconnection
+from ._link import Link
+from ._loop import within
+
+_LOG: Final = logging.getLogger("eslcodec")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to get a connection that is logged in."""
+
+    host: str
+    port: int
+    make_connection: Callable[..., Connection]
+    timeout: float
+    options: LinkOptions
+
+    def make(self, **earlier: Any) -> Link:
+        """What `reach` is to connect; `earlier` is what it goes on with."""
+        loop, connection = asyncio.get_running_loop(), self.make_connection(**earlier)
+        return Link(loop, connection, **self.options)
+
+    async def reach(self, link: Link) -> None:
+        """Connect and log in."""
+        loop = asyncio.get_running_loop()
+        reaching = loop.create_connection(lambda: link, self.host, self.port)
+        try:
+            await within(self.timeout, "connecting", reaching)
+        except BaseException as error:  # create_connection cleans up, and uvloop's says nothing then: do not wait
+            link.abort("it was given up")
+            if isinstance(error, (OSError, UnicodeError)):
+                raise unreachable(error, self.host, self.port, self.timeout) from None
+            raise
+        try:
+            await link.outcome(link.connection.ready, self.timeout)
+        except BaseException as error:
+            link.abort(f"the login did not succeed: {error}")
+            await link.shut.wait()
+            raise
+
+
+async def first(books: Reconnection | None, route: Route) -> Link:
+    """The first connection, logged in; with books after as many attempts as it takes."""
+    loop = asyncio.get_running_loop()
+    while True:
+        link: Link | None = None
+        try:
+            link = route.make()
+            await route.reach(link)
+        except (OSError, ESLError) as error:
+            if books is None:
+                raise
+            books.failed(error, None if link is None else link.connection.end, now=loop.time())
+            if books.due is None:
+                raise
+            _LOG.info("cannot connect yet: %s", error)
+            await asyncio.sleep(books.due - loop.time())
+            books.dialling()
+        else:
+            if books is not None:
+                books.usable()
+            return link
