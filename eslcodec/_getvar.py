@@ -53,7 +53,7 @@ def broken(reply: Reply) -> ProtocolError:
 
 
 def variable(reply: Reply) -> str | None:
-    """The value that a reply to `Connection.getvar` gives; None if the variable is unset.
+    """The value that a reply to `connection.Connection.getvar` gives; None if the variable is unset.
 
     Example:
         >>> from eslcodec import CommandReply

@@ -69,12 +69,13 @@ from .message_queue import MessageQueue
 from .reconnect import End, GapNotice
 from .render import FAREWELL
 from .subscriptions import Subscriptions
-from .waits import Reply, Wait
+from .waits import Reply as Reply
+from .waits import Wait
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["AllOptions", "Connection", "End", "MessageQueue", "Reply", "Wait", "variable"]
+__all__ = ["AllOptions", "Connection", "End", "MessageQueue", "Wait", "variable"]
 
 P = ParamSpec("P")
 

@@ -122,7 +122,7 @@ class Verbs:
         """`event`: subscribe, in addition to what is subscribed to.
 
         On a call's connection too this is for the whole switch: `subscribe("DTMF")` brings the digits of every call.
-        For its own channel there are `myevents`, `Call.dtmf`, or a filter: `filter("Unique-ID", call.uuid)`.
+        For its own channel there are `myevents`, `dtmf` of a `Call`, or a filter: `filter("Unique-ID", call.uuid)`.
 
         Args:
             names: of events, such as "CHANNEL_ANSWER" or "ALL".
