@@ -17,10 +17,12 @@ XML: Final = 4
 PAYLOAD_FORMATS: Final = {b"text/event-plain": PLAIN, b"text/event-json": JSON, b"text/event-xml": XML}
 """Content-Type in lower case -> the format of the payload."""
 
+format_of: Final = PAYLOAD_FORMATS.get
+
 FORMAT_NAMES: Final = {PLAIN: "plain", JSON: "json", XML: "xml"}
 """What commands call them."""
 
 
 def needs_length(content_type: bytes) -> bool:
     """Whether frames of a kind, in lower case, always have a Content-Length: without one the stream was shifted."""
-    return PAYLOAD_FORMATS.get(content_type, FRAME) > PLAIN
+    return format_of(content_type, FRAME) > PLAIN

@@ -14,10 +14,10 @@ from .. import _json
 from .._ctext import word
 from .._json import Field, is_flat, joined
 from ..errors import InvalidContentLength, MalformedPayload
-from .formats import FRAME, FRAME_ENCODED, JSON, PAYLOAD_FORMATS, PLAIN, needs_length
+from .formats import FRAME, FRAME_ENCODED, JSON, PLAIN, format_of, needs_length
 from .json_in import Parsed, read_payload
 from .json_out import to_json, to_mapping
-from .lines import BLANK_LINE, all_replaced, first_wins, raw_pairs
+from .lines import all_replaced, find_blank_line, first_wins, raw_pairs
 from .splitter import read_head
 from .templates import Memo, NeedleMemo, NoColon
 from .text import PERCENT, decode_value, fold_name, is_utf8, replaced, replaces, split_array, to_text
@@ -86,7 +86,7 @@ class Message(Mapping[str, str]):
 
     def __init__(self, block: bytes, body: bytes | None = None) -> None:
         block = bytes(memoryview(block))
-        blank = BLANK_LINE.search(block)
+        blank = find_blank_line(block)
         if blank is None or blank.end() != len(block):
             raise ValueError("a header block ends with its first blank line")
         self._frame = block if body is None else block + body
@@ -105,7 +105,7 @@ class Message(Mapping[str, str]):
         self._folded = None
         self._head_stop = -1
         self._checked = split - 1
-        self._format = format = PAYLOAD_FORMATS.get(content_type, FRAME)
+        self._format = format = format_of(content_type, FRAME)
         if format == PLAIN:
             self._needles = memo.needles
             return
@@ -191,7 +191,7 @@ class Message(Mapping[str, str]):
     def _find_head_end(self) -> int:
         """Where the body begins in the frame: after the payload's blank line, or at the end if it has none."""
         frame = self._frame
-        blank = BLANK_LINE.search(frame, self._checked if self._head_stop < 0 else self._head_stop)
+        blank = find_blank_line(frame, self._checked if self._head_stop < 0 else self._head_stop)
         if blank is None:
             self._head_stop = len(frame)
             return len(frame)
@@ -212,7 +212,7 @@ class Message(Mapping[str, str]):
         """Whether the line that begins after `at` stands before the payload's blank line."""
         if self._head_stop >= 0:
             return at < self._head_stop
-        blank = BLANK_LINE.search(self._frame, self._checked, at + 1)
+        blank = find_blank_line(self._frame, self._checked, at + 1)
         if blank is not None:
             self._head_stop = blank.start()
             return False

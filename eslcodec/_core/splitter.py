@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from .. import limits
 from ..errors import BodyTooLarge, HeaderTooLarge, IncompleteFrame, InvalidContentLength, LimitExceeded
 from .formats import needs_length
-from .lines import BLANK_LINE, raw_pairs
+from .lines import find_blank_line, raw_pairs
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -321,7 +321,7 @@ class FrameSplitter:
                 start = self._skip_line_ends()
             searched = start
         limit = start + self._max_header
-        blank = BLANK_LINE.search(buffer, searched, limit)
+        blank = find_blank_line(buffer, searched, limit)
         if blank is None:
             if len(buffer) > limit:
                 raise HeaderTooLarge(self._max_header + 1, self._max_header)
