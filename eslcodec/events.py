@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
@@ -70,6 +70,29 @@ def _status(ok: bool, text: str) -> str:
             if text.startswith(sign):
                 return f"{sign} {quoted(text.removeprefix(sign).lstrip(': '))}"
     return f"{'ok' if ok else 'failed'} {quoted(text)}"
+
+
+class _Answer(Protocol):
+    @property
+    def ok(self) -> bool: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+_A = TypeVar("_A", bound=_Answer)
+
+
+def _check(answer: _A) -> _A:
+    """The answer itself, or its text as an error."""
+    if not answer.ok:
+        raise CommandError(answer.text)
+    return answer
+
+
+def _is_ok(output: bytes | None) -> bool:
+    """Whether what an API command put out is anything but an error."""
+    return not (output or b"").startswith((b"-ERR", b"-USAGE"))
 
 
 def _opening(message: Message) -> str:
@@ -301,7 +324,7 @@ class JobResult(Event):
     @property
     def ok(self) -> bool:
         """Whether the output is anything but `-ERR...` or `-USAGE...`."""
-        return not (self.body or b"").startswith((b"-ERR", b"-USAGE"))
+        return _is_ok(self.body)
 
     def check(self) -> Self:
         """The result itself if it is `ok`.
@@ -309,9 +332,7 @@ class JobResult(Event):
         Raises:
             CommandError: it is not.
         """
-        if not self.ok:
-            raise CommandError(self.text)
-        return self
+        return _check(self)
 
     def _told(self) -> str:
         return _line(_named(self.job_uuid), _status(self.ok, _opening(self)))
@@ -465,9 +486,7 @@ class CommandReply(Message):
         Raises:
             CommandError: it is not.
         """
-        if not self.ok:
-            raise CommandError(self.text)
-        return self
+        return _check(self)
 
     def _told(self) -> str:
         return _line(_status(self.ok, self.text), _named(self.get("Event-Name")), _named(self.get("Unique-ID")))
@@ -493,7 +512,7 @@ class ApiResponse(Message):
     @property
     def ok(self) -> bool:
         """Whether the output is anything but `-ERR...` or `-USAGE...`."""
-        return not (self.body or b"").startswith((b"-ERR", b"-USAGE"))
+        return _is_ok(self.body)
 
     def check(self) -> Self:
         """The response itself if it is `ok`.
@@ -501,9 +520,7 @@ class ApiResponse(Message):
         Raises:
             CommandError: it is not.
         """
-        if not self.ok:
-            raise CommandError(self.text)
-        return self
+        return _check(self)
 
     def _told(self) -> str:
         return _status(self.ok, _opening(self))
