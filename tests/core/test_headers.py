@@ -1,6 +1,6 @@
 """What header lines say: docs/protocol/reading.md, 1 to 9, for frames and plain events.
 
-tests/core/test_formats.py does the same for JSON and XML.
+tests/core/test_formats_reading.py does the same for JSON and XML.
 """
 
 from __future__ import annotations
