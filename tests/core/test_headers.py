@@ -530,7 +530,8 @@ def test_last_line_of_a_payload_needs_no_line_end(esl):
     assert message.asdict() == {"Event-Name": "DTMF", "B": "2"}
 
 
-# Row: equality, hash, pickle, repr is in test_api_messages.py; Content-Length in test_framing.py and test_security.py.
+# Row: equality, hash, pickle, repr is in test_api_messages.py; Content-Length in test_framing_frames.py and
+# test_security.py.
 
 
 def test_raw_is_the_block_that_is_read(esl):
