@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -195,6 +195,10 @@ def decode(esl: Any, data: bytes, **bounds: int) -> list[Any]:
     messages = list(decoder)
     decoder.feed_eof()
     return messages
+
+
+def kinds(messages: Iterable[Any]) -> list[str]:
+    return [type(message).__name__ for message in messages]
 
 
 def decode_every_way(esl: Any, data: bytes, **bounds: int) -> list[Any]:

@@ -1,6 +1,6 @@
 """What header lines say: docs/protocol/reading.md, 1 to 9, for frames and plain events.
 
-tests/core/test_formats.py does the same for JSON and XML.
+tests/core/test_formats_reading.py does the same for JSON and XML.
 """
 
 from __future__ import annotations
@@ -530,7 +530,8 @@ def test_last_line_of_a_payload_needs_no_line_end(esl):
     assert message.asdict() == {"Event-Name": "DTMF", "B": "2"}
 
 
-# Row: equality, hash, pickle, repr is in test_api.py; Content-Length in test_framing.py and test_security.py.
+# Row: equality, hash, pickle, repr is in test_api_messages.py; Content-Length in test_framing_frames.py and
+# test_security.py.
 
 
 def test_raw_is_the_block_that_is_read(esl):

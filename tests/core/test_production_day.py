@@ -2,8 +2,8 @@
 
 Calls with every outcome, transfers, holds, registrations, call centre, conference, a killed switch and its recovery,
 log lines; some in two formats by two listeners of one switch, some with the truth as the other ends of the calls saw
-it. Nothing here has a whole stream in memory. (test_captures.py, test_formats.py and test_emulator_replay.py take these
-captures as all others.)
+it. Nothing here has a whole stream in memory. (test_captures.py, test_formats_captures.py and test_emulator_replay.py
+take these captures as all others.)
 """
 
 from __future__ import annotations
