@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from _common import BETWEEN_FIELDS, BETWEEN_ITEMS, BETWEEN_RECORDS, C, choose, draw, main, support, texts
-from test_commands import Command, Read, as_headers, as_read, in_order, meant, understood
-from test_commands import read as naive_read
+from commands_support import Command, Read, as_headers, as_read, in_order, meant, understood
+from commands_support import read as naive_read
 
 COMMANDS, LISTENER = support.part(C, "commands"), support.part(C, "emulator._listener")
 BUILDERS = sorted(

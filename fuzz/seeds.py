@@ -17,7 +17,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 import support
-from test_commands import Command, read, understood
+from commands_support import Command, read, understood
 
 import eslcodec
 import eslcodec.commands

@@ -1,4 +1,4 @@
-"""A program that test_adapters.py runs: another's client does a task, and prints what its user saw as JSON.
+"""A program that adapters_support.py runs: another's client does a task, and prints what its user saw as JSON.
 
 The task, JSON too, is its argument: `client`, `install` (the adapter, or not), `port`, `together` (commands sent all at
 once), `commands` (one after the other), `until` (how many events are waited for, None: until the end), `patience` in
