@@ -84,7 +84,7 @@ class Event(Message):
 
     Some events have two heads: of a copy that somebody sent, or of an event that the switch fired as another. What the
     switch wrote itself stands last, so `name`, `sequence`, `timestamp` and `id` are of the last of each name. Look-ups
-    take the first of a repeated name, but for `Event-Name`.
+    take the first of a repeated name, except for `Event-Name`, of which they take the last.
 
     Example:
         >>> event = Event.from_payload(b"Event-Name: HEARTBEAT\\nEvent-Sequence: 525\\nUp-Time: 0%20s\\n\\n", "plain")
@@ -237,7 +237,7 @@ class Event(Message):
 
         The numbers are not in order on the wire, and have holes: an event gets its number when the switch begins to
         make it, is sent when it is done, and some are never sent. One number in fifty may be missing though nothing was
-        lost, and an event may come behind hundreds of later ones. The counter begins anew with the switch (see `id`).
+        lost, and an event may come after hundreds of later ones. The counter begins anew with the switch (see `id`).
 
         Example:
             >>> event = Event.from_payload(b"Event-Sequence: 7\\nEvent-Name: DTMF\\nEvent-Sequence: 525\\n\\n", "plain")

@@ -164,7 +164,7 @@ class HeaderList:
         return bool(numbers)
 
     def add(self, name: str, value: str, *, first: bool = False) -> None:
-        """Add a header behind the others, or before them.
+        """Add a header after the others, or before them.
 
         `ARRAY::a|:b` is pushed item by item, `ARRAY::` alone adds nothing; `name[i]` sets item `i` of an array; an
         empty value deletes every header of the name. A header named `_body` is the body as well.

@@ -71,7 +71,7 @@ EVENT_QUEUE: Final = 4096
 switch, about 20 MB. Then the switch queues them, and `SWITCH_QUEUE` counts."""
 
 EVENT_QUEUE_HARD: Final = 65_536
-"""The same while somebody waits for a reply, which stands behind the events on the wire: the reader may be the one who
+"""The same while somebody waits for a reply, which comes after the events on the wire: the reader may be the one who
 waits. Beyond it waiting is in vain and ends with `EventQueueFull`; about 300 MB."""
 
 EVENT_QUEUE_BYTES: Final = 64 << 20

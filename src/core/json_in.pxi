@@ -256,7 +256,7 @@ cdef class JsonPayload:
     cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
     cdef uint32_t size  # of the object
     cdef int odd  # what all of its members have of NO_TEXT and so on
-    cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
+    cdef bint own  # it stands there as `to_json` would write it, except perhaps for the body
     cdef uint64_t turn, generation  # of the memo when it was read
 
     def __dealloc__(self):
@@ -316,7 +316,7 @@ cdef class JsonPayload:
         return 0
 
     cdef bint scan(self, Scanner *scanner) except -1:
-        """Take down all members. False with a fault."""
+        """Note all members. False with a fault."""
         cdef Py_ssize_t room = 0
         cdef Member *more
         cdef int byte
@@ -343,7 +343,7 @@ cdef class JsonPayload:
         return True
 
     cdef inline void keep(self) noexcept nogil:
-        """Count the member that was read last, but for `_body`, which is no header."""
+        """Count the member that was read last, except `_body`, which is no header."""
         cdef Member *member = &self.members[self.count]
         cdef const char *name = member.name.text
         cdef size_t size = member.name.size
@@ -360,7 +360,7 @@ cdef class JsonPayload:
                 self.body = member.value
 
     cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
-        """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
+        """The value that a look-up takes: of the exact spelling, else of the first that matches ignoring ASCII case."""
         cdef Py_ssize_t i, exact = -1, folded = -1
         cdef const Token *token
         cdef bint to_end = last or is_event_name(name, size)
@@ -689,7 +689,7 @@ cdef struct JsonBase:
     # The headers of an event as a dict, of which others are copies with changes.
     PyObject *headers  # owned
     PyObject **values  # owned, the values borrowed from the dict; NOTHING for those that are not remembered
-    uint16_t *names  # of each which name it is; behind the values
+    uint16_t *names  # of each which name it is; after the values
     Py_ssize_t count
     uint64_t turn  # the event that it was of use to last
     Py_ssize_t size  # what was taken from the budgets for it
