@@ -148,7 +148,7 @@ class Pipeline:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for a reply, or may do so for long."""
+        """Whether somebody waits for a reply, or one may take long (`Wait.patient`)."""
         return any(pending.wait.awaited for pending in self._due)
 
     def waits(self) -> Iterator[Wait[Any]]:

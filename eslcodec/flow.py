@@ -169,7 +169,7 @@ class Flow:
         return limits.CARETAKER_SECONDS if pause is None else min(limits.CARETAKER_SECONDS, pause / 4)
 
     def note(self, now: float, received: int, since: float | None) -> None:
-        """How it stands.
+        """Note how things stand.
 
         Args:
             now: the time, in seconds of any clock.

@@ -118,7 +118,7 @@ class HeaderList:
         return numbers[0] if numbers else None
 
     def _first(self, name: str) -> str | list[str] | None:
-        """The first value of a name; None if there is none, or since just now none any more: threads may share it."""
+        """The first value of a name; None if there is none, or if another thread has just deleted it."""
         at = self._find(name)
         field = None if at is None else self._fields.get(at)
         return None if field is None else field[1]
@@ -170,8 +170,8 @@ class HeaderList:
         empty value deletes every header of the name. A header named `_body` is the body as well.
 
         Args:
-            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are dropped, and what goes beyond
-                `MAX_GAP_ITEMS`.
+            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are ignored, and so is what goes
+                beyond `MAX_GAP_ITEMS`.
             value: its text.
             first: before the others.
         """

@@ -49,8 +49,8 @@ headers of a channel full of variables have 40 KB. While half of it is free, the
 JSON_NAMES: Final = 4096
 JSON_NAME_BYTES: Final = 256
 JSON_NAMES_BYTES: Final = 128 << 10
-"""How many names of members it remembers with them, the longest, and all; an event with more is read without. A
-switch's have some 400."""
+"""How many names of members it remembers beside them, the longest name, and the bytes of all names. An event with more
+is read without. A switch has some 400 names."""
 
 JSON_DICTS_BYTES: Final = 128 << 10
 JSON_DICTS_BYTES_ALL: Final = 6 << 20
@@ -130,7 +130,7 @@ connection), and of a Job-UUID. A builder that goes beyond raises `InvalidComman
 
 DIGITS: Final = 4096
 """Digits of a call that wait for whoever iterates `dtmf`. A caller may press keys for hours with nobody there: beyond
-it the oldest go."""
+it the oldest are dropped."""
 
 UNKNOWN_NAMES: Final = 256
 """Event names unknown to us of which it is remembered that the log has them; programs use a few."""

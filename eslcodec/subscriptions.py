@@ -1,7 +1,7 @@
 """What a connection has asked the switch for: event names, subclasses, format, filters, log level.
 
-It follows the switch's own book-keeping (docs/protocol/commands.md, 4), so that the same can be asked for again on a
-new connection, and so that events which only the library needs can be told from those that its user wants.
+It is kept as the switch keeps it (docs/protocol/commands.md, 4). So the same can be asked for again on a new
+connection, and events that only the library needs are kept apart from those that the user wants.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`connect`: a route to the switch, and a client once it was walked."""
+"""`connect`: the way to the switch, and a client once it is connected."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def connect(
         connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
             when no attempt is left.
         keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
-            connection is given up. None: never. While reading stands still because the queue is full this does too.
+            connection is given up. None: never. It is not asked while reading is paused because the queue is full.
         queue_limit: messages that may wait for a reader.
         queue_hard_limit: the same while a reply is waited for; then waiting ends with EventQueueFull.
         switch_queue_limit: how many events may be thought to wait in the switch, because the queue is full and nobody

@@ -37,7 +37,7 @@ class Inbox:
         self.books = books
 
     async def more(self, deadline: float) -> bool:
-        """Wait until something may be in the queue; False if there is nothing in time, or the end was well.
+        """Wait until something may be in the queue; False if there is nothing in time, or the end was clean.
 
         Raises:
             ESLError: the connection ended otherwise.

@@ -1,4 +1,4 @@
-"""The way to a connection that is logged in, walked as often as it takes."""
+"""How to connect and log in, tried as often as it takes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("eslcodec")
 _GRACE: Final = 1.0
-"""Seconds that a cancelled handler has for last words; once more for what is said then, and when its call is closed."""
+"""Seconds that a cancelled handler has for its last commands; as many again to send what becomes of the call, and to
+close it."""
 _PAUSE: Final = 0.5
 """Seconds after which a server that could not accept a call tries again."""
 
@@ -47,8 +48,8 @@ class Server:
     """Listens for calls and runs a handler for each, in a task of its own; `serve` makes it.
 
     When `max_calls` run it stops listening, so that the switch is refused and tries its next host, and listens again,
-    at the same address, as soon as one has ended. Who had connected by then is refused as well as can be: the call goes
-    on in the dialplan after `socket`.
+    at the same address, as soon as one has ended. A call that had connected by then is sent away: it goes on in the
+    dialplan after `socket`.
 
     Attributes:
         host, port: where it listens.

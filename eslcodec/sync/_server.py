@@ -36,8 +36,8 @@ class Server:
     A context manager: leaving it closes the server.
 
     When `max_calls` run it stops listening, so that the switch is refused and tries its next host, and listens again,
-    at the same address, as soon as one has ended. Who had connected by then is refused as well as can be: the call goes
-    on in the dialplan after `socket`.
+    at the same address, as soon as one has ended. A call that had connected by then is sent away: it goes on in the
+    dialplan after `socket`.
 
     Attributes:
         host, port: where it listens.
