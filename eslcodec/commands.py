@@ -42,8 +42,8 @@ Value = str | int | Sequence[str]
 Headers = Mapping[str, Value] | ItemsView[str, Value] | Sequence[tuple[str, Value]] | Iterator[tuple[str, Value]]
 """Names and values. Pairs may repeat a name; the switch goes by the first.
 
-Any iterable of pairs will do; said as these kinds, so that type checkers can tell what a dict with values of several
-types is meant to be."""
+Any iterable of pairs will do. The type lists these kinds, so that type checkers accept a dict with values of several
+types."""
 
 FORMATS: Final = ("plain", "json", "xml")
 
@@ -55,7 +55,7 @@ _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1  # what the switch's atoi() gives
 _RELOADS: Final = frozenset(
     f"api {through}{verb} mod_event_socket\n\n".encode() for through in ("", "bgapi ") for verb in ("reload", "unload")
 )
-"""Commands that the switch reads as it is meant, though it replaces every block with these words."""
+"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean just that."""
 
 
 class MessageOptions(TypedDict, total=False):

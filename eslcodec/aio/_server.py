@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("eslcodec")
 _GRACE: Final = 1.0
-"""Seconds that a cancelled handler has for its last commands; as many again to send what becomes of the call, and to
-close it."""
+"""Seconds for the last commands of a cancelled handler. As many again for telling the switch what becomes of its call,
+and as many for the handler to end after that."""
 _PAUSE: Final = 0.5
 """Seconds after which a server that could not accept a call tries again."""
 

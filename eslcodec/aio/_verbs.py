@@ -122,8 +122,7 @@ class Verbs:
         """`event`: subscribe, in addition to what is subscribed to.
 
         This is for the whole switch, on the connection of a call too: `subscribe("DTMF")` brings the digits of every
-        call. For its own channel there are `myevents`, `dtmf` of a `Call`, or a filter: `filter("Unique-ID",
-        call.uuid)`.
+        call. For its own channel use `myevents`, `dtmf` of a `Call`, or `filter("Unique-ID", call.uuid)`.
 
         Args:
             names: of events, such as "CHANNEL_ANSWER" or "ALL".

@@ -236,7 +236,7 @@ cdef inline Token token_of(const char *p, uint32_t size) noexcept nogil:
 @cython.final
 @cython.no_gc
 cdef class JsonPayload:
-    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py.
+    """The places of the members of a JSON payload. Twin: eslcodec/_json.py.
 
     A payload that a `JsonMemo` has read has spans, and members only once they are wanted.
     """
@@ -575,7 +575,7 @@ cdef class JsonPayload:
         return write_bytes(out, b"}", 1)
 
     cdef list repeated(self, bint replace):
-        """Of each member whether an earlier one has its name."""
+        """For each member, whether an earlier one has its name."""
         cdef dict seen = {}
         cdef list repeated = []
         cdef Py_ssize_t i, distinct
@@ -615,7 +615,8 @@ cdef class JsonPayload:
         return last
 
     cdef int put_others(self, dict mapping, bint replace) except -1:
-        """Make of `headers`, of what was read by spans and stands there as it would be written, what `mapping` gives."""
+        """Make what `mapping` gives out of `headers`, for a payload that was read by spans and is written as `to_json`
+        writes."""
         cdef Py_ssize_t i
         cdef Token token
         for i in range(self.span_count):

@@ -126,7 +126,7 @@ cdef class JsonMemo:
     cdef Py_ssize_t span_room
     cdef char no_bytes[MEMBER_BYTES]  # `nothing` has them
     cdef uint64_t lists  # of distinct names that were made
-    cdef bint busy  # headers are put together: what that makes may let other code run, which does without
+    cdef bint busy  # headers are being put together: that may let other code run, which does not use the memo then
     cdef uint64_t turn
     cdef uint64_t generation  # how often all was forgotten
     cdef Py_ssize_t names_bytes, values_bytes, refusals
@@ -160,7 +160,7 @@ cdef class JsonMemo:
             PyMem_Free(self.names[i])
 
     cdef int forget(self) except -1:
-        """Begin anew: what is there is not what comes now."""
+        """Forget all: it does not fit the events that come now."""
         self.generation += 1
         self.first.next = self.first.other = &self.nothing
         self.event_name = NULL
@@ -368,7 +368,7 @@ cdef class JsonMemo:
         return name
 
     cdef bint find_twin(self, str text) except -1:
-        """Whether there may be another name that is the same except for case; that one is told."""
+        """Whether there may be another name that is the same except for case; that one is marked as a `twin` then."""
         cdef str folded = text.lower()
         known = self.folded.setdefault(folded, self.count)
         if known == self.count:

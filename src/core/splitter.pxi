@@ -12,11 +12,11 @@ cdef struct Place:
     Py_ssize_t type_size  # -1: there is none
 
 
-@cython.no_gc_clear  # part of a cycle that is collected, it may still be asked; others break the cycle
+@cython.no_gc_clear  # it may be used while a cycle that it is part of is collected; others break the cycle
 cdef class FrameSplitter:
     """See eslcodec._codec_py.FrameSplitter."""
 
-    # No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole.
+    # While its state changes no Python code runs, and so no other thread: it stays whole even if threads share it.
     # (Without the GIL critical sections have the same effect.)
 
     cdef Store store

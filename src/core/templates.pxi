@@ -159,7 +159,7 @@ cdef class Memo:
     cdef Py_ssize_t value_bytes  # of all values that are remembered
     cdef Py_ssize_t refused  # names and values for which there was no room
     cdef uint64_t turn
-    cdef bint busy  # a walk is under way: an object that it makes may let other code run, which does without
+    cdef bint busy  # a walk is under way: making an object may let other code run, which does not use the memo then
     cdef Out scratch  # for JSON on its way out
     cdef uint64_t numbered  # messages that were numbered so far, from 1
     cdef uint64_t indexed  # the number of the message that `bits` tell of
@@ -452,7 +452,7 @@ cdef class Memo:
         return at
 
     cdef bint remember(self, Walk *walk) noexcept:
-        """Keep the line just read, if there is room; False if it is not kept. Most are kept that others do not follow."""
+        """Keep the line just read, if there is room and its value does not always change; False if it is not kept."""
         cdef Known *known = walk.known
         cdef Recent *recent = walk.recent
         cdef Py_ssize_t size = walk.at - walk.line.name
@@ -462,7 +462,7 @@ cdef class Memo:
         known.misses = known.misses + 1 if known.missed == <uint32_t>walk.before else 1
         known.missed = <uint32_t>self.turn
         if known.misses & (known.misses - 1) or not walk.whole or not walk.line.spaced:
-            return False  # one that is another each time is kept ever more seldom
+            return False  # a value that changes each time is kept ever more seldom
         self.drop_older(known)
         if recent.size != NO_LINE and value_size <= min(VALUE_BYTES, VALUES_BYTES // 2 - self.value_bytes):
             if not self.make_older(known, size):
