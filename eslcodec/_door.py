@@ -146,7 +146,7 @@ def of_socket(address: Any) -> tuple[str, int]:
 
 
 def farewell(connection: Connection, calls: Calls) -> Wait[Any] | None:
-    """Say to a call what becomes of it, before its connection is closed.
+    """Tell the switch what becomes of a call, before its connection is closed.
 
     An async socket goes on in the dialplan if it is told to; a static one does when the connection is closed, and would
     never get out of it with `resume` (docs/protocol/observed.md, 25).

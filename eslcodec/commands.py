@@ -55,7 +55,7 @@ _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1  # what the switch's atoi() gives
 _RELOADS: Final = frozenset(
     f"api {through}{verb} mod_event_socket\n\n".encode() for through in ("", "bgapi ") for verb in ("reload", "unload")
 )
-"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean just that."""
+"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean that."""
 
 
 class MessageOptions(TypedDict, total=False):

@@ -121,7 +121,7 @@ def _by_classmethod(init: Callable[P, None]) -> Callable[P, None]:
 
 
 class Connection(Verbs):
-    """The state of one connection. Not safe for several threads at once: its owner locks.
+    """The state of one connection. Not safe for several threads at once: its owner has to lock.
 
     Make one with `Connection.inbound` or `Connection.outbound`. Its commands are those of `Verbs`.
 
@@ -272,7 +272,7 @@ class Connection(Verbs):
         self._finish(reason, clean=True)
 
     def abort(self, reason: str) -> None:
-        """Given up by us, though nobody asked for it: a timeout, say."""
+        """End it though nobody asked for that: after a timeout, say."""
         self._finish(reason, clean=False)
 
     def leave(self, reason: str) -> None:
@@ -347,7 +347,7 @@ class Connection(Verbs):
             now, since: as `Flow.note` takes them.
 
         Returns:
-            A warning for the log, once, when it is half as far as it may be.
+            A warning for the log, once, when the reader is half as far behind as it may be.
         """
         flow = self.flow
         flow.note(now, self.received_events, since)
@@ -402,7 +402,7 @@ class Connection(Verbs):
         self._finish(f"the switch refused the login: {text}", error=error, clean=False)
 
     def _located(self, refused: str, text: str) -> str:
-        """What the switch said about letting us in, with where it is, if that is known."""
+        """Why the switch refused the login, in its words, with its address if that is known."""
         return f"{self._where} {refused}: {text}" if self._where else text
 
     # Inside: what comes
@@ -416,7 +416,7 @@ class Connection(Verbs):
             batch.extend(self._decoder)  # what came before the damage stays in it
         except ProtocolError as error:
             broken = error
-        if (  # else it is the usual read: there is nothing in it for us
+        if (  # else it is the usual read: all of it is for the readers
             broken is not None
             or self._needs.names
             or self._drops

@@ -132,8 +132,8 @@ class Flow:
     """What one connection receives, and how long it was left unread.
 
     Args:
-        switch_queue_limit: events that may be thought to wait in the switch; None is no limit.
-        pause_limit: seconds that it may be unread with something to read; None is no limit.
+        switch_queue_limit: events that may wait in the switch, by estimate; None is no limit.
+        pause_limit: seconds that it may stay unread though something is in it; None is no limit.
 
     Attributes:
         unread_seconds: how long it has been unread by now; 0 while it is read.

@@ -46,7 +46,8 @@ class HeaderList:
         >>> headers.get("a"), headers.getlist("A"), headers.delete("b"), len(headers)
         ('ARRAY::1|:2', ['1', '2'], True, 2)
 
-    One thread at a time may change it. Others may read meanwhile: they get what stood there at some time.
+    One thread at a time may change it. Others may read meanwhile: they get the headers of some moment before or during
+    the change.
     """
 
     __slots__ = ("_fields", "_named", "_next", "_room", "body")

@@ -81,9 +81,9 @@ body of `MAX_BODY_BYTES`. They are looked at after each read, so that one frame 
 
 SWITCH_QUEUE: Final = 25_000
 PAUSE_SECONDS: Final = 60.0
-"""How many events may be thought to wait in the switch, and how long a socket with something in it may stay unread,
+"""How many events may wait in the switch, by our estimate, and how long a socket with something in it may stay unread,
 before we end the connection ourselves. The switch queues 100 000 events for a connection; when it kills one it holds
-the lock of all others for as long as ten minutes, so we go well before."""
+the lock of all others for as long as ten minutes, so we end it well before."""
 
 RATE_SECONDS: Final = 60.0
 RATE_LEAST_SECONDS: Final = 5.0
@@ -136,8 +136,8 @@ UNKNOWN_NAMES: Final = 256
 """Event names unknown to us of which it is remembered that the log has them; programs use a few."""
 
 RESUBSCRIBE_TRIES: Final = 3
-"""So often in a row a switch may refuse what was subscribed to before the connection was lost: one whose permissions
-changed would otherwise be asked for ever, and its reader never told."""
+"""How often in a row a switch may refuse, on a new connection, what was subscribed to on the old one. Otherwise a
+switch whose permissions changed would be asked for ever, and the reader would never hear of it."""
 
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""

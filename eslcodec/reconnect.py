@@ -207,7 +207,7 @@ class Reconnection:
         self._last: Event | None = None
         self._closed = False
         self._failure: Exception | None = None
-        self._said: End | None = None  # what the switch had against the last attempt
+        self._said: End | None = None  # why the switch ended the last attempt
         self._renews = renews
         self._refusals = 0  # of what was subscribed to, in a row
 
@@ -242,7 +242,7 @@ class Reconnection:
         Args:
             end: why.
             lasted: seconds. After a connection that lasted no longer than the pause before it the pauses go on growing.
-            since: from when on something may have been missed.
+            since: since when something may have been missed.
             now: the time.
             last: the last event on it.
         """
@@ -289,7 +289,7 @@ class Reconnection:
             error: what it failed with.
             end: of its connection, if it got so far.
             now: the time.
-            since: if a gap was told on it: from when on something may have been missed since.
+            since: if a gap was told on its connection: since when something may have been missed after it.
             last: the last event on it.
         """
         self._failure = error
@@ -331,7 +331,7 @@ class Reconnection:
             self.over = End(self.away.reason, True, True, self.away.error)
 
     def told(self, end: End) -> ESLError | None:
-        """What a reader is told once everything was read and nothing will come: an error, or None, which is silence.
+        """What a reader is told once everything was read and nothing will come: an error, or None if reading just ends.
 
         Args:
             end: of the last connection.

@@ -41,7 +41,7 @@ def event_name(name: str) -> str:
 
 
 class Subscriptions:
-    """What was asked for and granted. Changed by a `Connection`, read by whoever wants to know.
+    """What was asked for and granted. Changed by a `Connection`; anybody may read it.
 
     Attributes:
         format: "plain", "json" or "xml"; None if it was never chosen, which is "plain".

@@ -90,7 +90,7 @@ class Wait(Generic[T]):
         return cast("T", self._value)
 
     def watch(self, waker: Callable[[], object]) -> None:
-        """Somebody waits now: `waker` is called when it is settled, or when waiting has no point any more."""
+        """Somebody waits now: `waker` is called when it is settled, or when it is no use to wait any longer."""
         self._wakers.append(waker)
         self._watchers.count += 1
 

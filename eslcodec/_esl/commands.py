@@ -19,7 +19,7 @@ _RELOADS: Final = frozenset(
     for through in ("api ", "api bgapi ", "bgapi ")
     for verb in ("reload", "unload")
 )
-"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean just that."""
+"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean that."""
 
 _BREAKERS: Final = re.compile("[\n\r\0]")
 

@@ -218,7 +218,8 @@ class Server:
         await asyncio.sleep(0)  # a burst of calls lets the others have their turn
 
     async def _lock_up(self) -> None:
-        """Shut the door for good. Who waits at our own is sent away; at somebody else's there will be other servers."""
+        """Shut the door for good. A call that waits at our own socket is sent away; at a socket that was given it is
+        left for other servers."""
         if self._door.listening:
             with suppress(OSError):
                 while self._door.own and len(self._refusals) < limits.REFUSALS and (found := self._door.accept()):
@@ -282,7 +283,7 @@ class Server:
             await link.shut.wait()
 
     async def _part(self, running: _Running) -> None:
-        """Say to a call what becomes of it, once."""
+        """Tell the switch what becomes of a call, once."""
         if running.parted:
             return
         running.parted = True
@@ -300,7 +301,7 @@ class Server:
 
 
 async def _part(link: Link, calls: Calls) -> None:
-    """Say to a call what becomes of it, and wait until the switch has answered that and closed the connection.
+    """Tell the switch what becomes of a call, and wait until it has answered and closed the connection.
 
     Raises:
         ESLError: nothing can be said, or it is refused.

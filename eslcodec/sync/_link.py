@@ -192,7 +192,7 @@ class Link:
         try:
             with self._lock:
                 try:
-                    if not (queue or self._reading or self._unsent or connection.end):  # as it is for one reader
+                    if not (queue or self._reading or self._unsent or connection.end):  # the usual case: one reader
                         self._receive(math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0))
                         looked = True
                     if not queue:
@@ -358,7 +358,7 @@ class Link:
                 size = taken[0]
                 self._reading = False
             except OSError as failure:
-                if taken:  # it is of a signal's handler
+                if taken:  # the error is from a signal's handler
                     raise
                 if not is_early(failure):
                     error = failure
@@ -388,7 +388,7 @@ class Link:
             if self._keepalive is not None:
                 self._heard, self._silent = self._looked, 0.0
             connection.buffer_updated(size)
-            if self._readers and self._followers:  # who does not follow looks by himself
+            if self._readers and self._followers:  # a reader that does not follow looks for itself
                 self._tell(len(connection.queue))
         elif size == 0:
             connection.receive_eof()

@@ -159,7 +159,7 @@ class Server:
             return {thread: call for thread, call in running if thread is not threading.current_thread()}
 
     def _part(self, running: dict[threading.Thread, Call], calls: Calls) -> None:
-        """Say to these what becomes of them, and let their handlers see it."""
+        """Tell the switch what becomes of these calls, and let their handlers see it."""
         if calls == "leave":
             return
         deadline = time.monotonic() + _GRACE
