@@ -11,10 +11,10 @@
 `connect` and `serve` are blocking, `aio` has the same for asyncio; they are loaded when first used. `__impl__` says
 which core is in use: "c" (compiled) or "python" (its twin).
 
-Beside what stands here: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as
-bytes), `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client
-without sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.emulator` (a switch to test against),
-`eslcodec.ESL` (FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
+Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
+`eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
+sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
+(FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Looks after blocking connections while nobody reads them: one thread for the whole process.
 
 A blocking client reads when somebody waits, and a program may do something else for a long time. Then the kernel's
-buffers fill, the switch queues, and in the end it kills the connection, holding the lock of all its others meanwhile.
-So once a connection has asked for events, this thread reads into its queue when nobody else has for a while, sends
-keepalive probes, ends what is too far behind, and has a due reconnection tried. It runs no handler, keeps nothing alive
-that its owner let go, and is not there for those who use the codec only.
+buffers fill and the switch queues. In the end the switch kills the connection, and holds the lock of all its other
+connections meanwhile. So once a connection has asked for events, this thread reads into its queue when nobody else has
+for a while, sends keepalive probes, ends a connection that is too far behind, and has a due reconnection tried. It runs
+no handler and keeps no client alive. It is never started for those who use the codec only.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Caretaker:
         self._tended: weakref.WeakSet[Tended] = weakref.WeakSet()
 
     def note(self, tended: Tended) -> None:
-        """Look after this too, once there is something for which the thread is started."""
+        """Look after this too, but do not start the thread for it."""
         self._tended.add(tended)
 
     def take_on(self, tended: Tended) -> None:
@@ -97,5 +97,5 @@ CARETAKER: Final = Caretaker()
 
 
 def is_wanted(option: bool) -> bool:
-    """Whether there shall be one: not with `caretaker=False`, nor with ESLCODEC_CARETAKER=0 in the environment."""
+    """Whether the caretaker is wanted: not with `caretaker=False`, nor with ESLCODEC_CARETAKER=0 in the environment."""
     return option and os.environ.get("ESLCODEC_CARETAKER") != "0"

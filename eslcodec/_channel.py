@@ -1,8 +1,8 @@
 """The channel that a connection controls: whether it has hung up, what runs on it, which digits its caller types.
 
-That it hung up is told by its own events, by the linger notice, by the good-bye or by the answer to `connect`,
-whichever comes first. From then on nothing that acts on the channel is sent: on the wire it would be answered with +OK
-and never done.
+Its hang-up is known from its own events, the linger notice, the final notice or the answer to `connect`, whichever
+comes first. From then on no command that acts on the channel is sent: the switch would answer it with +OK and never do
+it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class _Execution:
     """An application that somebody waits for the end of."""
 
     wait: Wait[Event]
-    hangs_up: bool  # whether a hang-up is what it is for
+    hangs_up: bool  # whether it is the application `hangup`
     started: bool = False
-    complete: Event | None = None  # it came; whether a hang-up is why is being asked
+    complete: Event | None = None  # its end, while the switch is asked whether a hang-up is the cause
 
 
 class Channel:
@@ -63,7 +63,7 @@ class Channel:
         self._executions: dict[str, _Execution] = {}
         self._digit: Wait[bool] | None = None
         self._end: End | None = None
-        self._unexplained: list[ChannelEnded] = []  # what failed for a hang-up whose cause is not known yet
+        self._unexplained: list[ChannelEnded] = []  # errors of a hang-up whose cause is not known yet
 
     def connected(self, reply: CommandReply) -> None:
         """The login was answered: with the channel's data, if the connection is one for a channel."""
@@ -74,13 +74,13 @@ class Channel:
 
     @property
     def may_hang_up(self) -> bool:
-        """Whether something that comes may tell that it hung up, or why."""
+        """Whether a message may still say that it hung up, or for which cause."""
         return self.uuid is not None and self.hung_up in (None, _UNKNOWN_CAUSE)
 
     # Commands
 
     def check(self) -> None:
-        """That it can be acted on.
+        """Check that it can be acted on.
 
         Raises:
             ChannelEnded: it has hung up.
@@ -154,7 +154,7 @@ class Channel:
             raise InvalidCommand(f"the Event-UUID {event_uuid!r:.80} is in use")
 
     def _sees_events(self, reply: Reply) -> None:
-        if self.lingering is not None:  # no events come any more of a channel that had hung up before
+        if self.lingering is not None:  # it had hung up before: no events of it will come
             self._end_executions(lambda execution: not execution.started)
 
     def _cannot_see(self, reply: Reply) -> None:
@@ -193,7 +193,7 @@ class Channel:
             self._tell_digit()
 
     def _tell_digit(self) -> None:
-        """Whoever waits for a digit is told that there is one, or none."""
+        """Settle the wait for a digit, if there is one or none will come."""
         if self._digit is None:
             return
         if self.digits:
@@ -213,7 +213,7 @@ class Channel:
             del self._executions[key]
         if event.uuid == self.uuid and ("HANGUP" in name or event.get("Answer-State") == "hangup"):
             self.hang_up(event.get("Hangup-Cause"))
-            if name == "CHANNEL_HANGUP":  # whatever begins is told before it
+            if name == "CHANNEL_HANGUP":  # the event of what has begun comes before it
                 self._end_executions(lambda execution: not execution.started)
             elif name == "CHANNEL_HANGUP_COMPLETE":
                 self._end_executions(lambda execution: True)
@@ -224,10 +224,10 @@ class Channel:
             self._completed(execution, key, event)
 
     def _completed(self, execution: _Execution, key: str, event: Event) -> None:
-        """An application's end came: was it the application's own, or the caller's?
+        """An application has ended: by itself, or because the caller hung up?
 
-        One that the caller ended says so in its `Answer-State`, mostly. But a file may stop being played just before
-        the channel is seen to hang up, and CHANNEL_HANGUP follows later; so it is asked how the channel is.
+        Mostly its `Answer-State` says so if the caller did. But a playback may stop just before the switch notices the
+        hang-up, and CHANNEL_HANGUP follows later. So then the switch is asked for the state of the channel.
         """
         if execution.hangs_up:
             execution.wait.finish(event)
@@ -260,9 +260,9 @@ class Channel:
         self.hang_up(None)
 
     def hang_up(self, cause: str | None) -> None:
-        """The channel has hung up: what has not begun never will.
+        """The channel has hung up: an application that has not begun never will.
 
-        Except a hang-up of our own, whose events may still come; CHANNEL_HANGUP, which is one of them, decides.
+        The exception is an application `hangup` of our own: its events may still come, and CHANNEL_HANGUP decides.
         """
         if self.hung_up in (None, _UNKNOWN_CAUSE):
             self._set_cause(cause or _UNKNOWN_CAUSE)
@@ -293,13 +293,13 @@ class Channel:
                 self._cut_short(execution, execution.complete)
 
     def _cut_short(self, execution: _Execution, complete: Event | None) -> None:
-        """An application does not come to its end, since the channel has hung up."""
+        """An application did not end by itself: the channel has hung up."""
         execution.wait.fail(self._ended(complete), sent=True)
 
     # The end
 
     def waits(self) -> Iterator[Wait[Any]]:
-        """Of each application, and of the next digit, who waits for it."""
+        """The waits for the ends of applications and for the next digit."""
         yield from [execution.wait for execution in self._executions.values()]
         if self._digit is not None:
             yield self._digit

@@ -1,8 +1,8 @@
 """The pure-Python core, and the specification of what `_codec_c` (src/_codec_c.pyx) does.
 
-Two problems are solved here and nowhere else: where a frame ends, and what its header lines say. `_core/` has a room
-for each part of that, and this module joins them. Whoever uses the core takes it from here, or by way of `_codec.py`
-whichever core is in use.
+Two problems are solved here and nowhere else: where a frame ends, and what its header lines say. `_core/` has a module
+for each part of that, and this module joins them. Users of the core import from here, or from `_codec.py`, which picks
+the core that is in use.
 
 Bytes are counted and cut before anything is decoded. So a percent-encoded line end never makes a header, and a body
 never becomes one. If anything but the errors named in the docstrings leaves the core, that is a bug.

@@ -2,9 +2,9 @@
 
 C reads a number as far as it goes, and has a list of words that are true. What is not UTF-8 is kept as lone surrogates.
 
-Errors, logs, `repr` and the command line show commands; whoever reads them need not know how to log in. What is a
-password is known by what stands before it only, so everything after a word that may begin a login is left out, however
-it was typed.
+Errors, logs, `repr` and the command line show commands; whoever reads them need not know how to log in. Only the word
+before a password tells that it is one. So everything after a word that may begin a login is left out, however it was
+typed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAMED: Final = (b"api", b"bgapi", b"sendevent")  # commands whose second word s
 
 _LEADING_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
 _NUMBER: Final = re.compile(r"[+-]?[0-9.]*")
-_DIGITS: Final = 19  # more make a number that is beyond every use of it, whatever they are
+_DIGITS: Final = 19  # a number with more is beyond every use
 _LIBRARY_TRUE: Final = frozenset(("yes", "on", "true", "enabled", "active", "allow"))
 _TRUE: Final = _LIBRARY_TRUE | {"t"}
 

@@ -23,7 +23,7 @@ _UNKNOWN: Final = ("", 0)
 
 class Door:
     """A listening socket. One of our own can be shut, so that the kernel refuses connections, and opened again at the
-    same address; somebody else's is only ever left.
+    same address; somebody else's socket is never closed.
 
     Attributes:
         sock: the socket, or the last one.
@@ -126,7 +126,7 @@ def addresses(host: str, port: int, *, numeric: bool = False) -> list[Any]:
     Args:
         host: a name or an address.
         port: 0 is any.
-        numeric: only if it takes no looking up.
+        numeric: take addresses only, and look no name up.
 
     Raises:
         OSError: the host is not known; with `numeric` if it is not an address.
@@ -146,7 +146,7 @@ def of_socket(address: Any) -> tuple[str, int]:
 
 
 def farewell(connection: Connection, calls: Calls) -> Wait[Any] | None:
-    """Say to a call what becomes of it, before its connection is closed.
+    """Tell the switch what becomes of a call, before its connection is closed.
 
     An async socket goes on in the dialplan if it is told to; a static one does when the connection is closed, and would
     never get out of it with `resume` (docs/protocol/observed.md, 25).
@@ -173,7 +173,7 @@ def farewell(connection: Connection, calls: Calls) -> Wait[Any] | None:
 
 
 def _listen(family: int, address: tuple[Any, ...]) -> socket.socket:
-    """With SO_REUSEADDR, where a port is not free otherwise while its connections live."""
+    """With SO_REUSEADDR, on systems where a port is else not free while old connections to it live."""
     return socket.create_server(address, family=family, backlog=limits.LISTEN_BACKLOG)
 
 

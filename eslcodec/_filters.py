@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 _SIGNS: Final = " +-"
-_KEPT: Final = 256  # values that are remembered taken apart, none of them longer than:
+_KEPT: Final = 256  # values that are kept parsed, none of them longer than:
 _LONG: Final = 1024
 _SET: Final = re.compile(
     r"\\.|\[\^?\]?(?:\[:\^?[a-z]+:\]|\\.|[^\]\\])*\]", re.DOTALL

@@ -1,7 +1,7 @@
 """What a child process does with connections that its parent made: it leaves them to the parent.
 
-A child has copies of all descriptors and locks. If it read or wrote what they stand for, its parent would get its
-replies, and it the parent's. So each connection says here that it exists, and is told in a child that it is not its.
+A child has copies of all descriptors and locks. If both used the connection, each would get replies to the other. So
+each connection registers here, and in a child process it is ended.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def register(thing: Leaves) -> None:
 
 
 def close_here(descriptor: int) -> None:
-    """Close what a descriptor stands for in this process only; its number stays taken, for whoever closes it later."""
+    """Close a descriptor in this process only. Its number stays in use, since its owner will close it later."""
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
         os.dup2(nothing, descriptor)

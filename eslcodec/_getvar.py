@@ -1,7 +1,7 @@
 """`getvar` and its reply, which the switch can break: it sends a value as it is (docs/protocol/observed.md, 3).
 
-A value with line ends looks like headers. One with `~` in front takes the blank line away, and the next frame is part
-of the reply. So where all commands are permitted the value is asked for by `api uuid_getvar`.
+A value with line ends looks like headers. One that begins with `~` removes the blank line, so that the next frame
+becomes part of the reply. So where all commands are permitted the value is asked for by `api uuid_getvar`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Jobs:
             result.finish(JobResult.of(event))
 
     def waits(self) -> list[Wait[JobResult]]:
-        """Of each job that is not done, who waits for its result."""
+        """The waits for the results of jobs that are not done."""
         return list(self._results.values())
 
     def end(self, failure: ESLError) -> None:

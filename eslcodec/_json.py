@@ -1,17 +1,18 @@
 """Reads JSON event payloads (docs/protocol/payloads.md, P4.2): one flat object of strings and arrays of strings.
 
 Two readers, one result. `scan` is the specification: it finds the members by regular expressions over the bytes, each
-matched once. What a switch writes, the standard library's reader gets ten times faster; `members` takes that where it
-says the same. The bytes are decoded as a whole, which is the same as string by string: each is between two ASCII
+matched once. The standard library's reader is ten times as fast; `members` uses it where its result is the same, as for
+what a switch writes. The bytes are decoded as a whole, which is the same as string by string: each is between two ASCII
 characters. Repeats survive as pairs, numbers as their text. A nested value, whose text is wanted, and an escaped
-surrogate are left to `scan`, as is everything that the standard library refuses: so all faults are of one reader.
+surrogate are left to `scan`. So is everything that the standard library refuses, so that all faults come from one
+reader.
 
 The reading, for both cores:
 
 * Members in order, repeats kept. `_body` in any ASCII case is the body and no header; of several the first.
 * Numbers, `true`, `false`, `null` and nested values are the JSON text that stands there; of nested values only the
   brackets are counted and the strings skipped.
-* Text behind the object is ignored, as the official library does.
+* Text after the object is ignored, as the official library does.
 * Control characters in strings are taken as they are; an escaped surrogate without its partner is U+FFFD.
 * Anything else makes the whole payload malformed, at the byte where the reading stopped.
 """
@@ -35,7 +36,7 @@ _ESCAPE: Final = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F]
 _ALIEN_ESCAPE: Final = re.compile(rb"\\u(?!(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2})")  # no character's
 _NUMBER: Final = re.compile(r"[-+.0-9eE]+").fullmatch
 _LITERALS: Final[dict[object, str]] = {None: "null", True: "true", False: "false"}
-_MOST_BRACKETS: Final = 100  # so deep the standard library's reader may call itself: some threads' stacks are small
+_MOST_BRACKETS: Final = 100  # how deep the standard library's reader may recurse: some threads have small stacks
 BODY_NAMES: Final = frozenset(map("".join, product("_", "bB", "oO", "dD", "yY")))
 _BACKSLASH: Final = ord("\\")  # `_BACKSLASH in payload` takes half the time of `b"\\" in payload`
 _BRACKET: Final = ord("[")

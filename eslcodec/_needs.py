@@ -1,7 +1,7 @@
 """Which events a connection needs itself, for jobs, executions and digits, whether its user asked for them or not.
 
-Beside `Subscriptions`, which is what the user asked for: both are known so that an event that only we need does not
-reach the user, and so that what the user takes back goes on coming as long as we need it.
+`Subscriptions` has what the user asked for. The two are kept apart for two reasons: an event that only we need must not
+reach the user, and one that the user unsubscribes from must go on coming as long as we need it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Needs:
         self.filter_ours()
 
     def give_up(self, names: Iterable[str]) -> None:
-        """We do not get these, so those that come are the user's."""
+        """The switch does not give us events of these names. Those that come all the same are the user's."""
         names = list(names)
         self.names.difference_update(names)
         self._private.difference_update(names)
@@ -94,11 +94,11 @@ class Needs:
         self.my_events = None
 
     def hide(self) -> None:
-        """The user takes something back: what we need still comes, but no longer for the user."""
+        """The user unsubscribes from something: the events that we need still come, but no longer reach the user."""
         self._private |= self.names
 
     def ask_again(self) -> None:
-        """After a command that took every event away."""
+        """Ask for our events again, after a command that ended all subscriptions."""
         self.hide()
         if self.names:
             self._pipeline.command(commands.event(*sorted(self.names)))
@@ -113,7 +113,8 @@ class Needs:
     # Filters
 
     def filter_ours(self) -> None:
-        """One filter that matches is enough: while the user has any, there must be one for each event we need."""
+        """Keep our filters up to date. While the user has filters, only events that match one come: so each name that
+        we need has one."""
         needed = self.names if self._subscriptions.filters else set()
         for name in sorted(needed - self._filtered):
             self._pipeline.command(commands.filter("Event-Name", name))

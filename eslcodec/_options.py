@@ -66,7 +66,7 @@ class LinkOptions(TypedDict):
 
 
 class ClientOptions(ConnectionOptions, total=False):
-    """What `connect` and `serve` take alike, in both clients; they say what each is for."""
+    """The options of both `connect` and `serve`, in both clients; their docstrings say what each is for."""
 
     keepalive: float | None
     caretaker: bool

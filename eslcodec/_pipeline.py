@@ -1,7 +1,7 @@
 """Commands on their way: what has to be sent, and whose reply is due.
 
 The switch answers commands in the order in which it got them, one reply each (docs/protocol/commands.md, 2.1). So the
-first of those that are due gets the next reply. Whoever gave up waiting stays among them.
+first of those that are due gets the next reply. A command stays among them when its caller has given up waiting.
 
     >>> pipeline = Pipeline()
     >>> pipeline.is_open = True
@@ -42,8 +42,8 @@ class Pending:
         is_getvar: whether its reply can be broken.
         must_be_ok: whether -ERR makes the wait fail.
         acts: whether it acts on the connection's own channel.
-        instead: what is asked if the reply is no answer.
-        granted, refused: what an +OK, or a refusal, changes on our side.
+        instead: the command to send if the reply is no answer.
+        granted, refused: called with the reply if it is +OK, or a refusal: what that changes on our side.
     """
 
     wait: Wait[Any]
@@ -67,7 +67,7 @@ class Pipeline:
         out: bytes that were not given out yet.
         is_open: whether commands may be given: the login was accepted.
         failure: why none can be given any more; None while the connection lasts.
-        channel_ended: what fails that acts on the connection's own channel; None unless that has hung up.
+        channel_ended: the error of commands that act on the connection's own channel; None unless that has hung up.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Pipeline:
         self._due: deque[Pending] = deque()
 
     def check_open(self, what: str) -> None:
-        """That a command can be given.
+        """Check that a command can be given.
 
         Raises:
             ESLError: what ended the connection.
@@ -107,7 +107,8 @@ class Pipeline:
         instead: bytes = b"",
         wait: Wait[Any] | None = None,
     ) -> Wait[Any]:
-        """One command, as bytes; `what` it is, for messages. The rest as `Wait` and `Pending` have it."""
+        """Send one command, given as bytes; `what` names it in messages. The other arguments are those of `Wait` and
+        `Pending`."""
         self.check_open(what)
         self.asked += 1
         if not self.listens:
@@ -127,7 +128,7 @@ class Pipeline:
         patient: bool = False,
         acts: bool = False,
     ) -> Wait[CommandReply]:
-        """One command that describes itself, and must be granted."""
+        """Send one command whose text names it in messages, and whose reply must be +OK."""
         return self.send(block, described(block), granted=granted, refused=refused, patient=patient, acts=acts)
 
     def log_in(self, block: bytes, granted: OnReply, refused: OnReply) -> None:
@@ -147,11 +148,11 @@ class Pipeline:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for a reply, or may do so for long."""
+        """Whether somebody waits for a reply, or one may take long (`Wait.patient`)."""
         return any(pending.wait.awaited for pending in self._due)
 
     def waits(self) -> Iterator[Wait[Any]]:
-        """For each reply that is due, who waits for it."""
+        """The waits for the replies that are due."""
         return (pending.wait for pending in self._due)
 
     # Replies
@@ -160,7 +161,7 @@ class Pipeline:
         """A reply came: it is for the first command that is due.
 
         Raises:
-            ProtocolError: it cannot be, and none that comes after it can be trusted.
+            ProtocolError: it cannot be for that command, so no later reply can be trusted either.
         """
         if not self._due:
             raise ProtocolError(f"read a reply that no command asked for: {reply.text!r:.80}")
@@ -174,7 +175,7 @@ class Pipeline:
         self._answer(pending, reply)
 
     def _take_broken(self, pending: Pending, reply: Reply) -> None:
-        """Where a broken value ends cannot be told. If more replies are due, none of them can be trusted."""
+        """Nobody can say where a broken value ends. If more replies are due, none of them can be trusted."""
         if len(self._due) > 1:
             raise _getvar.broken(reply)
         self._due.popleft()
@@ -197,7 +198,7 @@ class Pipeline:
             wait.finish(reply)
 
     def end(self, failure: ESLError, unsent: int) -> None:
-        """The connection has ended. What acts on the channel fails for the channel's end, if that has come.
+        """The connection has ended. Commands that act on the channel fail with ChannelEnded if the channel has hung up.
 
         Args:
             failure: why.

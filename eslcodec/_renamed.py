@@ -1,4 +1,4 @@
-"""Public names that have another name by now: the old one works for a while, with a DeprecationWarning.
+"""Public names that were renamed: the old one works for a while, with a DeprecationWarning.
 
 `RENAMED` is the one list of them. In the class an old name is a `Renamed()`, which finds its new name there.
 """
@@ -37,7 +37,7 @@ class Renamed:
         self._new = RENAMED[f"{module}.{self._old}"]
 
     def __get__(self, instance: object, owner: type) -> Any:
-        if instance is None:  # who looks at a class, such as `inspect`, uses nothing
+        if instance is None:  # `inspect` and the like look at the class: that is no use of the name
             return getattr(owner, self._new)
         text = f"{self._old} is {owner.__name__}.{self._new} now"
         warnings.warn(text, DeprecationWarning, stacklevel=2)

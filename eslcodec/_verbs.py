@@ -60,7 +60,7 @@ class Verbs:
 
     @property
     def asked(self) -> int:
-        """How many commands were begun: what is raised into one of them leaves it in part."""
+        """How many commands were begun. An exception from outside may interrupt one, and leave it half done."""
         return self._pipeline.asked
 
     @property
@@ -113,7 +113,7 @@ class Verbs:
     # Commands
 
     def send(self, command: bytes | str) -> Wait[Reply]:
-        """Any command, as it goes over the wire; what it changes in the switch is not noted in `subscriptions`.
+        """Any command, as it goes over the wire. Its effect in the switch is not noted in `subscriptions`.
 
         Args:
             command: one command block, with its body if it has one; the blank line after it may be missing.
@@ -250,8 +250,8 @@ class Verbs:
         The channel's events are enabled with the first one (`myevents`) if they are not yet; they reach `queue` only
         if the user asked for them too. With `loops` it is the end of the first round.
 
-        If the channel hangs up first, or meanwhile, the second fails with ChannelEnded, which has the completion if it
-        came. Of the application `hangup` it is the completion.
+        If the channel hangs up first, or meanwhile, the second wait fails with ChannelEnded, whose `complete` is the
+        event if it came. For the application `hangup` that is no error: the second wait gets the event.
 
         Raises:
             ChannelEnded: the channel has hung up.
@@ -346,9 +346,9 @@ class Verbs:
         The switch sends what `getvar` asks for as it is: cut at 511 bytes, broken by line ends, and a value that begins
         with `~`, which a caller may choose, has no end (docs/protocol/observed.md, 27). So where all commands are
         permitted the value comes by `api uuid_getvar`, whatever it is. What remains for `getvar` itself is a
-        single-channel socket, a channel that has hung up, and a name that is not a word: there such a value ends this
-        with a ProtocolError (if other replies are due, the connection too), and one that begins with `~` not before
-        something more is sent.
+        single-channel socket, a channel that has hung up, and a name that is not a word: there such a value makes this
+        fail with a ProtocolError, and ends the connection too if other replies are due. With a value that begins with
+        `~` that is noticed only when the switch sends something more.
         """
         return self._channel.getvar(name)
 
@@ -356,8 +356,8 @@ class Verbs:
         """`resume`: the dialplan goes on when the connection closes.
 
         Raises:
-            InvalidCommand: the socket is static. Its dialplan goes on anyhow, and the switch would put the channel into
-                CS_RESET when the connection closes, and leave it there for ever.
+            InvalidCommand: the socket is static. Its dialplan goes on without `resume`. With it the switch would put
+                the channel into CS_RESET when the connection closes, and leave it there for ever.
         """
         if self._channel.mode == "static":
             raise InvalidCommand(

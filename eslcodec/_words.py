@@ -1,4 +1,4 @@
-"""Words that a switch answers with `+OK` and that do nothing: found before a client takes them.
+"""Names and filters that a switch answers with `+OK` though they have no effect: found before a client sends them.
 
 A switch skips event names that it does not know, fires CUSTOM where `sendevent` names none, and sends nothing at all
 while there are only filters that keep events back. Both clients ask here, in the verbs that users call; what is asked
@@ -20,7 +20,7 @@ from .errors import InvalidCommand
 from .subscriptions import Subscriptions, event_name
 
 NEAR: Final = 2
-"""So many letters may be wrong, missing or too many in what must be a known name misspelt."""
+"""How many letters may be wrong, missing or too many in a misspelling of a known name."""
 
 _LOG: Final = logging.getLogger("eslcodec")
 _LONGEST: Final = max(map(len, EventName.__members__)) + NEAR
@@ -128,7 +128,7 @@ def _check(name: str, unknown: bool) -> None:
 
 @lru_cache(limits.UNKNOWN_NAMES)
 def _tell(name: str) -> None:
-    """Once for each name: newer switches have more of them."""
+    """Log it, once for each name: newer switches have more of them."""
     _LOG.warning(
         "FreeSWITCH 1.11 has no event %s: a switch that does not know it either sends none, and for `sendevent` fires "
         "CUSTOM without a subclass (unknown=True: it is meant)",

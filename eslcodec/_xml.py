@@ -6,7 +6,7 @@
       <body>text, not percent-encoded</body>
     </event>
 
-The writer indents, so a body that ends in a line feed has two blanks behind it: it is cut to its length. Header names
+The writer indents, so a body that ends in a line feed has two blanks after it: it is cut to its length. Header names
 with blanks, or a body with `<!` in it, come out of the switch malformed; nothing is guessed then.
 """
 

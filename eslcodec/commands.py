@@ -42,8 +42,8 @@ Value = str | int | Sequence[str]
 Headers = Mapping[str, Value] | ItemsView[str, Value] | Sequence[tuple[str, Value]] | Iterator[tuple[str, Value]]
 """Names and values. Pairs may repeat a name; the switch goes by the first.
 
-Any iterable of pairs will do; said as these kinds, so that type checkers can tell what a dict with values of several
-types is meant to be."""
+Any iterable of pairs will do. The type lists these kinds, so that type checkers accept a dict with values of several
+types."""
 
 FORMATS: Final = ("plain", "json", "xml")
 
@@ -55,14 +55,14 @@ _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1  # what the switch's atoi() gives
 _RELOADS: Final = frozenset(
     f"api {through}{verb} mod_event_socket\n\n".encode() for through in ("", "bgapi ") for verb in ("reload", "unload")
 )
-"""Commands that the switch reads as it is meant, though it replaces every block with these words."""
+"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean that."""
 
 
 class MessageOptions(TypedDict, total=False):
     """What `sendmsg` takes for every call-command.
 
     Attributes:
-        event_lock: run nothing that is queued behind it before it ends; set it on each.
+        event_lock: run nothing that is queued after it before it ends; set it on each.
         event_lock_pri: the same, ahead of what is queued without it.
         lead_frames: audio frames to wait for before it starts.
 
@@ -110,7 +110,7 @@ def _word(what: str, text: object) -> str:
 
 
 def _rest(what: str, text: object) -> str:
-    """The rest of a line, behind exactly one blank."""
+    """The rest of a line, after exactly one blank."""
     rest = _line(what, text)
     if not rest or rest.startswith(" "):
         raise InvalidCommand(f"{what} is {_shown(rest)}, expected text that does not begin with a blank")
@@ -370,7 +370,7 @@ def _job_uuid(job_uuid: object) -> str:
 
 
 def _names(names: Sequence[str], custom: Sequence[str]) -> str:
-    """Event names and subclasses. Everything behind CUSTOM is a subclass for the switch, so it goes last."""
+    """Event names and subclasses. Everything after CUSTOM is a subclass for the switch, so it goes last."""
     if isinstance(custom, str):
         raise TypeError("custom is str, expected a list of subclasses")
     words = [_event_name(name) for name in names]
@@ -581,7 +581,7 @@ def execute(
         event_uuid: comes back as `Application-UUID` in CHANNEL_EXECUTE and CHANNEL_EXECUTE_COMPLETE.
         event_uuid_name: comes back as `Application-UUID-Name`.
         loops: how often; negative for ever.
-        event_lock: run nothing that is queued behind it before it ends.
+        event_lock: run nothing that is queued after it before it ends.
         event_lock_pri: the same, ahead of the others.
         run_async: do not wait for it on a static socket.
         hold_bleg: hold the other leg meanwhile.

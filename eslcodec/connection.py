@@ -2,7 +2,7 @@
 
 Bytes go in (`receive`, or `get_buffer` and `buffer_updated`), bytes come out (`data_to_send`); what a caller waits for
 is a `Wait`, which the connection fills. Events go to `queue` in the order they came. The blocking and the asyncio
-client are this and a socket each: every decision about the protocol is made here.
+client each add a socket to it: every decision about the protocol is made here.
 
     >>> connection = Connection.inbound("ClueCon")
     >>> connection.receive(b"Content-Type: auth/request\\n\\n")
@@ -18,13 +18,13 @@ client are this and a socket each: every decision about the protocol is made her
 
 How it works:
 
-* The switch answers commands in the order in which it got them, one reply each. So what is sent stands in a line, and
-  the first in the line gets the next reply, even if its caller gave up (`_pipeline.py`; the commands are in
+* The switch answers commands in the order in which it got them, one reply each. So commands that were sent form a
+  queue, and the first in it gets the next reply, even if its caller gave up (`_pipeline.py`; the commands are in
   `_verbs.py`).
-* The result of a background job, and the end of an application, are events with a uuid of our own (`_jobs.py`,
+* The result of a background job, and the end of an application, are events with a uuid that we chose (`_jobs.py`,
   `_channel.py`). Such events are asked for when they are first needed, and reach `queue` only if the user asked for
   them too (`_needs.py`).
-* After the channel's hang-up nothing that acts on it is sent: ChannelEnded (`_channel.py`).
+* After the channel has hung up, a command that acts on it is not sent but raises ChannelEnded (`_channel.py`).
 * A connection ends once, for one reason, kept in `end`; every `Wait` that is still open fails with that.
 * Whether more should be read is said here (`wants_data`), since it depends on who waits: the queue's bound is soft
   while somebody waits for a reply, because the reply stands after the events on the wire.
@@ -109,7 +109,7 @@ def _login_at(where: str) -> str:
 
 
 def _by_classmethod(init: Callable[P, None]) -> Callable[P, None]:
-    """Say how a connection is made to who calls the class as if it were a client."""
+    """Make a call of the class itself, as if it were a client, raise an error that says how a connection is made."""
 
     @wraps(init)
     def made(*args: P.args, **options: P.kwargs) -> None:
@@ -121,7 +121,7 @@ def _by_classmethod(init: Callable[P, None]) -> Callable[P, None]:
 
 
 class Connection(Verbs):
-    """The state of one connection. Not safe for several threads at once: its owner locks.
+    """The state of one connection. Not safe for several threads at once: its owner has to lock.
 
     Make one with `Connection.inbound` or `Connection.outbound`. Its commands are those of `Verbs`.
 
@@ -129,8 +129,9 @@ class Connection(Verbs):
         login: the command that begins it.
         greeted: whether the switch speaks first.
         subscriptions: what to ask for after login, such as an earlier connection's; it is kept up to date.
-        gap: makes the notice of what was missed. It goes into `queue` before anything new, and both not before
-            everything in `subscriptions` is asked for; or when the connection ends, if something came until then.
+        gap: makes the notice of what was missed. It goes into `queue` before any new message, once everything in
+            `subscriptions` is asked for. If the connection ends before that, it goes there at the end, if messages
+            came.
         queue: where messages go; an earlier connection's, to go on in it.
         queue_limit: messages that may wait in `queue` before `wants_data` says stop (`limits.EVENT_QUEUE`). However
             few they are, `limits.EVENT_QUEUE_BYTES` stops it as well.
@@ -142,14 +143,14 @@ class Connection(Verbs):
 
     Attributes:
         queue: events, log lines, linger notices and frames of unknown kind, oldest first. Whoever reads takes them out
-            with `popleft` (safe from any thread). With `gap` it is another one until `ready`.
+            with `popleft` (safe from any thread). With `gap` it is a separate one until `ready`.
         gap_told: whether the notice of what was missed went into `queue`.
         dropped: messages dropped from `queue`.
         ready: settled with the reply to the login, once everything in `subscriptions` is asked for too.
         end: why the connection ended, None while it has not.
-        last_event: of what came, the last; None if there was none.
+        last_event: the event that came last; None if there was none.
         unsent: how many bytes of what `data_to_send` gave were not sent yet; its owner says so.
-        received_events: how many came.
+        received_events: how many events came.
         flow: how far the reader is behind the switch.
 
     Example:
@@ -196,7 +197,7 @@ class Connection(Verbs):
         self._drops = when_full == "drop"
         self._decoder = Decoder(max_header_bytes=max_header_bytes, max_body_bytes=max_body_bytes)
         self._login_bytes = max_header_bytes + limits.LOGIN_BYTES  # that may come before the login is answered
-        self._taken = 0  # bytes of what came out of it
+        self._taken = 0  # bytes that came out of the decoder as frames
         self._login = login
         self._gap = GapNotice(gap)
         self._out = self._pipeline.out  # both clients look at it after each read
@@ -271,11 +272,12 @@ class Connection(Verbs):
         self._finish(reason, clean=True)
 
     def abort(self, reason: str) -> None:
-        """Given up by us, though nobody asked for it: a timeout, say."""
+        """End it though nobody asked for that: after a timeout, say."""
         self._finish(reason, clean=False)
 
     def leave(self, reason: str) -> None:
-        """It is another process's: nothing is sent or received here any more, and it is not set up again."""
+        """The connection belongs to another process: nothing is sent or received here any more, and it is not set up
+        again."""
         self._leaving = True
         self._finish(reason, clean=False)
 
@@ -302,7 +304,7 @@ class Connection(Verbs):
         return self.queue.holds(self.queue_hard_limit, limits.EVENT_QUEUE_HARD_BYTES)
 
     def queue_full_error(self, what: str) -> EventQueueFull:
-        """The error for somebody who waits for `what` then."""
+        """The error for somebody who waits for `what` while `queue` is full."""
         size = self.queue.size
         if size >= limits.EVENT_QUEUE_HARD_BYTES:
             return EventQueueFull(what, size, limits.EVENT_QUEUE_HARD_BYTES, "bytes")
@@ -319,10 +321,11 @@ class Connection(Verbs):
         return CommandTimeout(f"waited {seconds:g} s for {what}{read}")
 
     def probe(self, seconds: float) -> None:
-        """Nothing was received for `seconds`: ask the switch for a sign of life; if it gave none since, give up.
+        """Nothing was received for `seconds`: ask the switch for a sign of life. If one was asked for before, give up.
 
         While somebody waits for a command there is nothing to ask: the switch may be busy with it, and it has a
-        timeout of its own. So with one that may take as long as its application. What was given up counts no more.
+        timeout of its own. The same holds for a command whose reply may take as long as its application. A wait that
+        was given up does not count.
         """
         if self._probed:
             self.abort(f"nothing was received for {2 * seconds:g} s, though the switch was asked")
@@ -344,7 +347,7 @@ class Connection(Verbs):
             now, since: as `Flow.note` takes them.
 
         Returns:
-            A warning for the log, once, when it is half as far as it may be.
+            A warning for the log, once, when the reader is half as far behind as it may be.
         """
         flow = self.flow
         flow.note(now, self.received_events, since)
@@ -399,7 +402,7 @@ class Connection(Verbs):
         self._finish(f"the switch refused the login: {text}", error=error, clean=False)
 
     def _located(self, refused: str, text: str) -> str:
-        """What the switch said about letting us in, with where it is, if that is known."""
+        """Why the switch refused the login, in its words, with its address if that is known."""
         return f"{self._where} {refused}: {text}" if self._where else text
 
     # Inside: what comes
@@ -413,7 +416,7 @@ class Connection(Verbs):
             batch.extend(self._decoder)  # what came before the damage stays in it
         except ProtocolError as error:
             broken = error
-        if (  # else it is the usual read: there is nothing in it for us
+        if (  # else it is the usual read: all of it is for the readers
             broken is not None
             or self._needs.names
             or self._drops
@@ -438,7 +441,7 @@ class Connection(Verbs):
                 self._tell_full()
 
     def _sort(self, batch: list[Message], broken: ProtocolError | None) -> None:
-        """Each message of a read to where it belongs."""
+        """Hand each message of a read to the part that it is for."""
         if not self._needs.names and not self._channel.may_hang_up and _ONLY_EVENTS.issuperset(map(type, batch)):
             self.queue.take_in(batch, self._decoder.consumed - self._taken)
             self.received_events += len(batch)
@@ -522,7 +525,7 @@ class Connection(Verbs):
             self._fail(error)
 
     def _fail(self, error: ESLError) -> None:
-        """The connection ends for an error that says all."""
+        """The connection ends with this error."""
         self._finish(str(error), error=error.again(), clean=False)  # without the frames that it was raised in
 
     def _finish(

@@ -19,7 +19,7 @@
     ├── EventQueueFull            a reply is waited for, but nobody takes the events that stand before it
     └── CommandTimeout            no answer in time
 
-Texts say what was read and what was expected; the numbers are attributes too. They are made here, once, so that both
+A text says what was read and what was expected; the numbers are attributes too. All texts are made here, so that both
 cores say the same.
 """
 
@@ -51,9 +51,9 @@ class ESLError(Exception):
     """
 
     def again(self) -> Self:
-        """The same error for somebody else: an instance of its own, with the same attributes and `__cause__`.
+        """The same error to be raised once more: a new instance with the same attributes and `__cause__`.
 
-        Whoever raises one instance twice adds to its traceback, which keeps alive what was called.
+        An instance that is raised twice has a longer traceback, which keeps the objects of both calls alive.
 
         Example:
             >>> error = CommandError("-ERR no")
@@ -182,7 +182,8 @@ class IncompleteFrame(ProtocolError):
     """The stream ended inside a frame.
 
     A switch that kills a slow reader writes its disconnect-notice into the event it was sending; such a notice is
-    found and named. It may fill that event up, so that a damaged event comes out and only the notice's end is left.
+    found and named. The notice may complete the length of that event, so that a damaged event comes out and only the
+    end of the notice is left.
 
     Args:
         data, header_bytes, body_bytes: the attributes.
@@ -332,7 +333,7 @@ class ReaderTooSlow(ConnectionClosed):
 
     Attributes:
         unread_seconds: how long the socket was not read though something was in it.
-        estimated: about how many events waited in the switch: the rate before, times those seconds.
+        estimated: about how many events waited in the switch: the rate of events before, times those seconds.
         limits: (`switch_queue_limit`, `pause_limit`) of the connection; None is no limit.
         last_event: the last `Event` that was received; None if there was none.
 
@@ -391,7 +392,7 @@ class ChannelEnded(ConnectionClosed):
 class EventQueueFull(ESLError):
     """Events stand before the reply on the wire, and as many as may wait do so already: somebody must read them.
 
-    The connection goes on as soon as they are read; the reply that was given up is passed over when it comes.
+    The connection goes on as soon as they are read; a reply that nobody waits for any more is ignored when it comes.
 
     Attributes:
         what: what was waited for.

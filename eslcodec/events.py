@@ -1,7 +1,7 @@
 """The kinds of message, and the decoder that makes them.
 
-Thin classes over the core's `Message`: all but `Gap` keep nothing of their own (empty `__slots__`) and read what they
-are asked for from the frame's bytes.
+Thin classes over the core's `Message`: all except `Gap` keep nothing of their own (empty `__slots__`) and read what
+they are asked for from the frame's bytes.
 
 `repr`, `str` and `print` say what each is, on one short line that a terminal can show: `<Event DTMF #525 8f08a03a>`,
 `<ApiResponse ok 'UP 0 years...'>`, `<CommandReply -ERR 'no reply'>`. Of an event's headers they show name, subclass,
@@ -64,7 +64,7 @@ def _named(name: str | None) -> str | None:
 
 
 def _status(ok: bool, text: str) -> str:
-    """How a text begins, for a `repr`, and whether it is ok; of a failure the switch's own word."""
+    """How a text begins, for a `repr`, after "ok" or "failed", or after the switch's own word for a failure."""
     if not ok:
         for sign in ("-ERR", "-USAGE"):
             if text.startswith(sign):
@@ -105,9 +105,10 @@ class Event(Message):
 
     The mapping is the payload's headers, `body` what follows them.
 
-    Some events have two heads: of a copy that somebody sent, or of an event that the switch fired as another. What the
-    switch wrote itself stands last, so `name`, `sequence`, `timestamp` and `id` are of the last of each name. Look-ups
-    take the first of a repeated name, but for `Event-Name`.
+    Some events have two sets of headers: a copy that somebody sent has those of the original too, as has an event that
+    the switch fires again as another one. What the switch wrote itself comes last, so `name`, `sequence`, `timestamp`
+    and `id` take the last header of their name. Look-ups take the first of a repeated name, except for `Event-Name`, of
+    which they take the last.
 
     Example:
         >>> event = Event.from_payload(b"Event-Name: HEARTBEAT\\nEvent-Sequence: 525\\nUp-Time: 0%20s\\n\\n", "plain")
@@ -177,7 +178,7 @@ class Event(Message):
         return cls.from_payload(render.plain(fields, data or None), "plain")
 
     def serialize(self, format: str) -> bytes:
-        """The payload in a format: its own bytes in its own, all headers and repeats in the others.
+        """The payload in a format: the bytes as received in the event's own, all headers with their repeats in another.
 
         See docs/protocol/payloads.md, P4, and docs/protocol/reading.md, 13.
 
@@ -185,7 +186,7 @@ class Event(Message):
             format: "plain", "json" or "xml".
 
         Raises:
-            MalformedPayload: this event could not be read, so it cannot be written otherwise.
+            MalformedPayload: this event could not be read, so it cannot be written in another format.
             InvalidCommand: the format cannot express a name, an item or the body.
             ValueError: another format.
 
@@ -215,7 +216,7 @@ class Event(Message):
     def to_dict(self, errors: str = "replace") -> dict[str, str | list[str]]:
         """All headers in the shape of the switch's JSON events: arrays as lists, the body as text under `_body`.
 
-        Of a repeated spelling the first, of Event-Name the last. The result can be given to any JSON encoder.
+        Of a repeated name the first header counts, of Event-Name the last. The result can be given to any JSON encoder.
 
         Args:
             errors: what becomes of bytes that are not UTF-8: "replace" by U+FFFD each, or "surrogateescape".
@@ -233,7 +234,7 @@ class Event(Message):
 
     @property
     def id(self) -> str | None:
-        """What names this event among all of a switch's: `<Core-UUID>:<Event-Sequence>`, the last of each.
+        """An id that is unique among all events of a switch: `<Core-UUID>:<Event-Sequence>`, the last of each.
 
         None if one is absent.
 
@@ -260,7 +261,7 @@ class Event(Message):
 
         The numbers are not in order on the wire, and have holes: an event gets its number when the switch begins to
         make it, is sent when it is done, and some are never sent. One number in fifty may be missing though nothing was
-        lost, and an event may come behind hundreds of later ones. The counter begins anew with the switch (see `id`).
+        lost, and an event may come after hundreds of later ones. The counter begins anew with the switch (see `id`).
 
         Example:
             >>> event = Event.from_payload(b"Event-Sequence: 7\\nEvent-Name: DTMF\\nEvent-Sequence: 525\\n\\n", "plain")
@@ -301,7 +302,7 @@ class Event(Message):
 
 
 class JobResult(Event):
-    """The BACKGROUND_JOB event of a `bgapi`: what its command wrote is `text`, `body` in bytes.
+    """The BACKGROUND_JOB event of a `bgapi`: the output of its command is `text`, or `body` as bytes.
 
     Example:
         >>> event = Event.build("BACKGROUND_JOB", {"Job-UUID": "7f4d", "Job-Command": "status"}, "-ERR no such call")
@@ -339,10 +340,10 @@ class JobResult(Event):
 
 
 class Gap(Event):
-    """Ours, from no switch: a connection was set up again, and what happened meanwhile was missed.
+    """An event of the client, not of the switch: it reconnected, and what happened meanwhile was missed.
 
-    It is an event, CUSTOM with subclass `eslcodec::gap`, so that whatever handles events handles it too. What it knows
-    of the events on both sides of it counts neither in comparisons nor in its hash.
+    It is an event, CUSTOM with subclass `eslcodec::gap`, so that whatever handles events handles it too. The events
+    before and after it, which it knows, count neither in comparisons nor in its hash.
 
     Example:
         >>> last = Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": 7, "Event-Date-Timestamp": 10**15})
@@ -367,7 +368,7 @@ class Gap(Event):
 
         Args:
             seconds: how long.
-            reason: why the connection before ended.
+            reason: why the earlier connection ended.
             last: the event before it.
         """
         headers = {"Gap-Seconds": f"{seconds:.3f}", "Gap-Reason": " ".join(reason.split())}
@@ -399,8 +400,8 @@ class Gap(Event):
 
     @property
     def same_core(self) -> bool | None:
-        """Whether the switch is the one from before, and did not start anew; None until an event was received since,
-        or if there was none before."""
+        """Whether it is the same run of the same switch as before: the Core-UUID is the same. None until the first
+        event after the gap, or if there was none before it."""
         before, after = self._sides
         if before is None or after is None:
             return None
@@ -409,8 +410,8 @@ class Gap(Event):
 
     @property
     def at_most(self) -> int | None:
-        """How many events the switch fired in between, of all kinds, subscribed to or not, by their numbers (which are
-        not quite in order, see `Event.sequence`). None as `same_core` is, and if that is False."""
+        """How many events of all kinds, subscribed to or not, the switch fired in between. It is computed from their
+        numbers, which are not quite in order (see `Event.sequence`). None unless `same_core` is True."""
         before, after = self._sides
         if before is None or after is None or not self.same_core:
             return None
@@ -429,7 +430,7 @@ class Gap(Event):
 
     @property
     def reason(self) -> str:
-        """Why the connection before ended."""
+        """Why the earlier connection ended."""
         return self["Gap-Reason"]
 
     def _told(self) -> str:

@@ -132,8 +132,8 @@ class Flow:
     """What one connection receives, and how long it was left unread.
 
     Args:
-        switch_queue_limit: events that may be thought to wait in the switch; None is no limit.
-        pause_limit: seconds that it may be unread with something to read; None is no limit.
+        switch_queue_limit: events that may wait in the switch, by estimate; None is no limit.
+        pause_limit: seconds that it may stay unread though something is in it; None is no limit.
 
     Attributes:
         unread_seconds: how long it has been unread by now; 0 while it is read.
@@ -169,7 +169,7 @@ class Flow:
         return limits.CARETAKER_SECONDS if pause is None else min(limits.CARETAKER_SECONDS, pause / 4)
 
     def note(self, now: float, received: int, since: float | None) -> None:
-        """How it stands.
+        """Note how things stand.
 
         Args:
             now: the time, in seconds of any clock.

@@ -46,7 +46,8 @@ class HeaderList:
         >>> headers.get("a"), headers.getlist("A"), headers.delete("b"), len(headers)
         ('ARRAY::1|:2', ['1', '2'], True, 2)
 
-    One thread at a time may change it. Others may read meanwhile: they get what stood there at some time.
+    One thread at a time may change it. Others may read meanwhile: they get the headers of some moment before or during
+    the change.
     """
 
     __slots__ = ("_fields", "_named", "_next", "_room", "body")
@@ -118,7 +119,7 @@ class HeaderList:
         return numbers[0] if numbers else None
 
     def _first(self, name: str) -> str | list[str] | None:
-        """The first value of a name; None if there is none, or since just now none any more: threads may share it."""
+        """The first value of a name; None if there is none, or if another thread has just deleted it."""
         at = self._find(name)
         field = None if at is None else self._fields.get(at)
         return None if field is None else field[1]
@@ -164,14 +165,14 @@ class HeaderList:
         return bool(numbers)
 
     def add(self, name: str, value: str, *, first: bool = False) -> None:
-        """Add a header behind the others, or before them.
+        """Add a header after the others, or before them.
 
         `ARRAY::a|:b` is pushed item by item, `ARRAY::` alone adds nothing; `name[i]` sets item `i` of an array; an
         empty value deletes every header of the name. A header named `_body` is the body as well.
 
         Args:
-            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are dropped, and what goes beyond
-                `MAX_GAP_ITEMS`.
+            name: the header's name, or `name[i]` with `i` from 0 to 4000; others are ignored, and so is what goes
+                beyond `MAX_GAP_ITEMS`.
             value: its text.
             first: before the others.
         """

@@ -49,8 +49,8 @@ headers of a channel full of variables have 40 KB. While half of it is free, the
 JSON_NAMES: Final = 4096
 JSON_NAME_BYTES: Final = 256
 JSON_NAMES_BYTES: Final = 128 << 10
-"""How many names of members it remembers with them, the longest, and all; an event with more is read without. A
-switch's have some 400."""
+"""How many names of members it remembers beside them, the longest name, and the bytes of all names. An event with more
+is read without. A switch has some 400 names."""
 
 JSON_DICTS_BYTES: Final = 128 << 10
 JSON_DICTS_BYTES_ALL: Final = 6 << 20
@@ -71,7 +71,7 @@ EVENT_QUEUE: Final = 4096
 switch, about 20 MB. Then the switch queues them, and `SWITCH_QUEUE` counts."""
 
 EVENT_QUEUE_HARD: Final = 65_536
-"""The same while somebody waits for a reply, which stands behind the events on the wire: the reader may be the one who
+"""The same while somebody waits for a reply, which comes after the events on the wire: the reader may be the one who
 waits. Beyond it waiting is in vain and ends with `EventQueueFull`; about 300 MB."""
 
 EVENT_QUEUE_BYTES: Final = 64 << 20
@@ -81,9 +81,9 @@ body of `MAX_BODY_BYTES`. They are looked at after each read, so that one frame 
 
 SWITCH_QUEUE: Final = 25_000
 PAUSE_SECONDS: Final = 60.0
-"""How many events may be thought to wait in the switch, and how long a socket with something in it may stay unread,
+"""How many events may wait in the switch, by our estimate, and how long a socket with something in it may stay unread,
 before we end the connection ourselves. The switch queues 100 000 events for a connection; when it kills one it holds
-the lock of all others for as long as ten minutes, so we go well before."""
+the lock of all others for as long as ten minutes, so we end it well before."""
 
 RATE_SECONDS: Final = 60.0
 RATE_LEAST_SECONDS: Final = 5.0
@@ -130,14 +130,14 @@ connection), and of a Job-UUID. A builder that goes beyond raises `InvalidComman
 
 DIGITS: Final = 4096
 """Digits of a call that wait for whoever iterates `dtmf`. A caller may press keys for hours with nobody there: beyond
-it the oldest go."""
+it the oldest are dropped."""
 
 UNKNOWN_NAMES: Final = 256
 """Event names unknown to us of which it is remembered that the log has them; programs use a few."""
 
 RESUBSCRIBE_TRIES: Final = 3
-"""So often in a row a switch may refuse what was subscribed to before the connection was lost: one whose permissions
-changed would otherwise be asked for ever, and its reader never told."""
+"""How often in a row a switch may refuse, on a new connection, what was subscribed to on the old one. Otherwise a
+switch whose permissions changed would be asked for ever, and the reader would never hear of it."""
 
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""

@@ -9,7 +9,7 @@ from typing import Final
 from . import limits
 from ._codec import Message
 
-_FEW_READS: Final = 64  # whose bytes are remembered without looking whether something of them still waits
+_FEW_READS: Final = 64  # reads that are kept in mind without looking whether their messages still wait
 
 
 class MessageQueue(deque[Message]):
@@ -17,10 +17,10 @@ class MessageQueue(deque[Message]):
 
     Whoever reads takes messages out as out of any deque, from any thread, at no further cost: bytes are counted for
     each read, and given back when the last message of it is gone. So `size` is too large by up to one read, and 0 if
-    nothing waits. Whoever asks for it is one thread at a time, and not while another puts messages in.
+    nothing waits. Only one thread at a time may ask for it, and not while another puts messages in.
 
     Attributes:
-        size_at_most: at least `size`, and no work to know.
+        size_at_most: never less than `size`, and costs nothing to look at.
 
     Example:
         >>> queue = MessageQueue([Message(b"Content-Type: a\\n\\n"), Message(b"Content-Type: b\\n\\n")])

@@ -53,7 +53,7 @@ CALLCENTER: Final = ("callcenter::info",)
 """Subclass: all of mod_callcenter; `CC-Action` says what happened."""
 
 CONFERENCE: Final = ("conference::maintenance", "conference::cdr")
-"""Subclasses: all of mod_conference, `Action` says what happened; and the record of one that is over."""
+"""Subclasses: all of mod_conference, `Action` says what happened; and the record of one that has ended."""
 
 ALL: Final = ("ALL",)
 """Name: everything, CUSTOM too. Only for whoever reads it all, all the time: a reader that is too slow is killed by the

@@ -1,4 +1,4 @@
-"""What becomes of a client whose connection ended: when to dial again, what is final, what its readers are told.
+"""What happens to a client whose connection ended: when to dial again, which end is final, what its readers are told.
 
 Without I/O and without a clock: both clients, the blocking one and that of asyncio, ask `Reconnection`, and pass the
 time in, in seconds of a clock of theirs.
@@ -174,7 +174,7 @@ class GapNotice:
 
 
 class Reconnection:
-    """The books of one client over all its connections. Not safe for several threads at once, except `close`.
+    """What one client has to remember over all its connections. Not safe for several threads at once, except `close`.
 
     It goes through `lost`, then `dialling` at `due` and `failed` any number of times, then `usable`; or it is `over`.
 
@@ -207,7 +207,7 @@ class Reconnection:
         self._last: Event | None = None
         self._closed = False
         self._failure: Exception | None = None
-        self._said: End | None = None  # what the switch had against the last attempt
+        self._said: End | None = None  # why the switch ended the last attempt
         self._renews = renews
         self._refusals = 0  # of what was subscribed to, in a row
 
@@ -241,9 +241,8 @@ class Reconnection:
 
         Args:
             end: why.
-            lasted: seconds. A connection that lasted no longer than the pause before it has changed nothing: the
-                pauses go on growing.
-            since: from when on something may have been missed.
+            lasted: seconds. After a connection that lasted no longer than the pause before it the pauses go on growing.
+            since: since when something may have been missed.
             now: the time.
             last: the last event on it.
         """
@@ -259,7 +258,7 @@ class Reconnection:
         self.plan(now)
 
     def plan(self, now: float, *, slowly: bool = False) -> None:
-        """See to it that the next attempt is `due`, or that it is `over`: no attempt is left."""
+        """Set `due` for the next attempt, or `over` if no attempt is left."""
         if self.due is not None or self.over is not None:
             return
         pause = None if self._backoff is None else self._backoff.pause(self._number)
@@ -272,7 +271,7 @@ class Reconnection:
             self.due = now + self._pause
 
     def dialling(self) -> None:
-        """An attempt begins. If it is never heard of again, `plan` plans the next."""
+        """An attempt begins. If neither `failed` nor `usable` follows, `plan` plans the next."""
         self.due = None
 
     def failed(
@@ -290,7 +289,7 @@ class Reconnection:
             error: what it failed with.
             end: of its connection, if it got so far.
             now: the time.
-            since: if a gap was told on it: from when on something may have been missed since.
+            since: if a gap was told on its connection: since when something may have been missed after it.
             last: the last event on it.
         """
         self._failure = error
@@ -322,7 +321,7 @@ class Reconnection:
         self._refusals = 0
 
     def gap(self, now: float) -> Gap:
-        """What a reader is told who goes on after what was missed."""
+        """The notice for readers, of what was missed until now."""
         return Gap.of(max(now - self._since, 0), "" if self.away is None else self.away.reason, self._last)
 
     def close(self) -> None:
@@ -332,7 +331,7 @@ class Reconnection:
             self.over = End(self.away.reason, True, True, self.away.error)
 
     def told(self, end: End) -> ESLError | None:
-        """What a reader is told once everything was read and nothing will come: an error, or None, which is silence.
+        """What a reader is told once everything was read and nothing will come: an error, or None if reading just ends.
 
         Args:
             end: of the last connection.
@@ -341,7 +340,7 @@ class Reconnection:
         return None if self._closed or final.clean else final.error()
 
     def _exhausted(self) -> End:
-        """Whoever asked for reconnection hears that it failed, even if the switch had said good-bye."""
+        """The end when no attempt is left: an error, even if the switch had said good-bye."""
         away, failure = self.away, self._failure
         if self._said is not None:
             return self._said

@@ -243,7 +243,7 @@ def auth_request() -> bytes:
 
 
 def command_reply(text: str, extra: Iterable[tuple[str, str]] = ()) -> bytes:
-    """A reply to a command (docs/protocol/frames.md, P3.2): its text, and headers behind it such as Job-UUID.
+    """A reply to a command (docs/protocol/frames.md, P3.2): its text, and headers after it such as Job-UUID.
 
     Example:
         >>> command_reply("+OK Job-UUID: 4a1c", [("Job-UUID", "4a1c")])

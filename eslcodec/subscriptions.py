@@ -1,7 +1,7 @@
 """What a connection has asked the switch for: event names, subclasses, format, filters, log level.
 
-It follows the switch's own book-keeping (docs/protocol/commands.md, 4), so that the same can be asked for again on a
-new connection, and so that events which only the library needs can be told from those that its user wants.
+It is kept as the switch keeps it (docs/protocol/commands.md, 4). So the same can be asked for again on a new
+connection, and events that only the library needs are kept apart from those that the user wants.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def event_name(name: str) -> str:
 
 
 class Subscriptions:
-    """What was asked for and granted. Changed by a `Connection`, read by whoever wants to know.
+    """What was asked for and granted. Changed by a `Connection`; anybody may read it.
 
     Attributes:
         format: "plain", "json" or "xml"; None if it was never chosen, which is "plain".

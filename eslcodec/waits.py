@@ -1,7 +1,7 @@
 """What somebody waits for: a reply, the result of a job, the end of an application, the login.
 
-A `Wait` is settled once, with a value or with an error. It knows no connection: who waits for it is counted in the
-`Watchers` that it is made with.
+A `Wait` is settled once, with a value or with an error. It does not know the connection: the `Watchers` that it is made
+with count those who wait.
 
     >>> watchers = Watchers()
     >>> wait: Wait[str] = Wait(watchers, "the answer to api status")
@@ -29,7 +29,7 @@ Reply = CommandReply | ApiResponse
 
 
 class Watchers:
-    """How many wait for something of one connection.
+    """How many threads or tasks wait for something of one connection.
 
     Attributes:
         count: that many.
@@ -90,7 +90,7 @@ class Wait(Generic[T]):
         return cast("T", self._value)
 
     def watch(self, waker: Callable[[], object]) -> None:
-        """Somebody waits now: `waker` is called when it is settled, or when waiting has no point any more."""
+        """Somebody waits now: `waker` is called when it is settled, or when it is no use to wait any longer."""
         self._wakers.append(waker)
         self._watchers.count += 1
 
@@ -101,7 +101,7 @@ class Wait(Generic[T]):
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits for it, or may do so for long."""
+        """Whether somebody waits for it, or it may take long (`patient`)."""
         return self.patient or bool(self._wakers)
 
     def wake(self) -> None:

@@ -7,22 +7,22 @@ Same input, same chunking: same messages, same errors, same bytes left over. Wha
   never moved: bytes that are fed meanwhile go to another piece. Whoever keeps a window keeps its memory.
 * A header is found in an index of the block's line feeds and colons, one bit a byte (scan.h): a line feed and a colon at
   the distance of the name's length.
-* A decoder remembers of each name the two lines that came last, and which name came behind it (`Memo`): nine lines in ten
-  are the same bytes again and need no parsing, whatever the event's other headers are. `pairs` and `to_json` put together
-  what was made of these lines before; `asdict` copies the dict of an event with nearly the same names and replaces what
-  differs. Names are shared by all decoders, values by none.
-* A JSON event is compared, member by member, with what was last behind the same name (`JsonMemo`).
+* A decoder remembers of each name the two lines that came last, and which name followed it (`Memo`): nine lines in ten
+  are the same bytes again and need no parsing, whatever the event's other headers are. `pairs` and `to_json` put
+  together what was made of these lines before; `asdict` copies the dict of an event with nearly the same names and
+  replaces what differs. Names are shared by all decoders, values by none.
+* A JSON event is compared, member by member, with what was last after the same name (`JsonMemo`).
 
-Its rooms are core/*.pxi, included below into one C file. Nothing is taken from the twin, so that a fault of one is not
-in both; only what an error says and expat's reading of XML (`_json.py`, `_xml.py`) serve both.
+Its parts are core/*.pxi, included below into one C file. Nothing is taken from the twin, so that a mistake in one is
+not in both. Only the texts of errors and the reading of XML by expat (`_json.py`, `_xml.py`) serve both.
 
 Functions that hold pointers into a message's bytes hold the bytes object as well. Lists are made by loops that append:
 what Cython makes of a list comprehension frees an item twice when the list cannot grow.
 
 Without the GIL every public method runs in a critical section of its object, and what messages share (`Memo`, `Store`)
-has one of its own; with the GIL these are nothing. One inside another of the same object is slow before Python 3.14, so
-methods that are public call those that are not. Whatever runs Python code, or waits for another object's section, may
-let other threads in: state is whole before, and looked at anew behind it.
+has one of its own; with the GIL these are nothing. A nested section of the same object is slow before Python 3.14, so
+public methods call only private ones. Whatever runs Python code, or waits for another object's section, may let other
+threads in: state is whole before it, and is looked at again after it.
 """
 
 cimport cython

@@ -65,7 +65,7 @@ static inline int low_bit(uint64_t mask) { return __builtin_ctzll(mask); }
 static inline int low_bit(uint64_t mask) { int at = 0; for (; !(mask & 1); mask >>= 1) at++; return at; }
 #endif
 
-/* Where code happens to lie makes a search up to a seventh slower, if its loop straddles two lines of the cache. */
+/* A search is up to a seventh slower if its loop straddles two cache lines. */
 #if defined(__GNUC__)
 #define LINE_ALIGNED __attribute__((aligned(64)))
 #else
@@ -132,7 +132,7 @@ static inline const char *usual_head(const char *p, const char *end, int64_t *le
     return at + 2;
 }
 
-/* Whether a and b are equal but for ASCII case. */
+/* Whether a and b are equal except for ASCII case. */
 static inline int folded_equal(const char *a, const char *b, size_t n) {
     for (size_t i = 0; i < n; i++) {
         unsigned char x = (unsigned char)a[i], y = (unsigned char)b[i];
@@ -149,15 +149,15 @@ static inline uint64_t tail_of(const char *name, size_t size) {
     return tail;
 }
 
-/* Whether `size` bytes at p end otherwise than the name that has this tail, but for the bit that tells cases apart: so do
- * most names that are as long. */
+/* Whether `size` bytes at p end otherwise than the name that has this tail, ASCII case ignored. Most other names of the
+ * same length do. */
 static inline int unlike_tail(const char *p, size_t size, uint64_t tail) {
     const uint64_t cases = 0x2020202020202020u;
     return ((tail_of(p, size) ^ tail) | cases) != cases;
 }
 
-/* The first line feed in [p, end) that has `name` and a colon behind it, or NULL; *folded, if it is NULL, is set to the
- * first that has them but for ASCII case. */
+/* The first line feed in [p, end) that has `name` and a colon after it, or NULL; *folded, if it is NULL, is set to the
+ * first that has them except for ASCII case. */
 LINE_ALIGNED static inline const char *find_name(const char *p, const char *end, const char *name, size_t size,
                                     const char **folded) {
 #ifdef ESL_SIMD
@@ -188,7 +188,7 @@ LINE_ALIGNED static inline const char *find_name(const char *p, const char *end,
 }
 
 /* Where the line feeds and the colons of a header block are: a bit for each byte, lowest first. `room` words of each and
- * BITS_MORE behind them, of which `words` are known. The block is known once its blank line is: it begins at `stop`. */
+ * BITS_MORE after them, of which `words` are known. The block is known once its blank line is: it begins at `stop`. */
 #define BITS_MORE 8
 typedef struct {
     uint64_t *feeds, *colons;
@@ -258,7 +258,7 @@ WITH_AVX2 static void index_usual(Bits *bits, const char *p, const char *end) {
     bits->words = word;
 }
 
-/* next_hits() for four words at a time: what is read behind the last word is 0. */
+/* next_hits() for four words at a time: what is read after the last word is 0. */
 WITH_AVX2 static size_t next_hits_by_four(const Bits *bits, size_t word, size_t skip, int shift) {
     const __m128i right = _mm_cvtsi32_si128(shift), left = _mm_cvtsi32_si128(64 - shift);
     for (; word + skip < bits->words; word += 4) {
@@ -276,7 +276,7 @@ WITH_AVX2 static size_t next_hits_by_four(const Bits *bits, size_t word, size_t 
 }
 #endif
 
-/* Go on with the bits of the block behind the line feed at p: 1 if its blank line is found, 0 if there is none up to
+/* Go on with the bits of the block after the line feed at p: 1 if its blank line is found, 0 if there is none up to
  * `end`, -1 if that takes more room. */
 static int index_block(Bits *bits, const char *p, const char *end) {
     size_t word;
@@ -314,13 +314,13 @@ static int index_block(Bits *bits, const char *p, const char *end) {
     }
 }
 
-/* The line feeds in a word that have a colon 64 * skip + shift bytes behind them. */
+/* The line feeds in a word that have a colon 64 * skip + shift bytes after them. */
 static inline uint64_t hits_in(const Bits *bits, size_t word, size_t skip, int shift) {
     const uint64_t *colons = bits->colons + word + skip;
     return bits->feeds[word] & (colons[0] >> shift | colons[1] << 1 << (63 - shift));
 }
 
-/* The next word, from `word` on, that has such line feeds; one behind all if there is none. */
+/* The next word, from `word` on, that has such line feeds; one after all if there is none. */
 static inline size_t next_hits(const Bits *bits, size_t word, size_t skip, int shift) {
 #ifdef ESL_AVX2
     if (use_avx2) {
@@ -332,7 +332,7 @@ static inline size_t next_hits(const Bits *bits, size_t word, size_t skip, int s
     return word;
 }
 
-/* find_name() by the bits of the block behind the line feed at p, from there or a later place on. */
+/* find_name() by the bits of the block after the line feed at p, from there or a later place on. */
 static inline const char *index_name(const Bits *bits, const char *p, const char *from, const char *name, size_t size,
                                      const char **folded) {
     const int shift = (int)((size + 1) % 64);
@@ -342,7 +342,7 @@ static inline const char *index_name(const Bits *bits, const char *p, const char
     size_t word = (size_t)(from - p) / 64, first = word;
     const uint64_t later = ~(uint64_t)0 << (size_t)(from - p) % 64;
     if (bits->stop < size + 2) return NULL;
-    stop -= size + 2; /* from a line feed behind this one it is the body's */
+    stop -= size + 2; /* from a line feed after this one it is the body's */
     for (word = next_hits(bits, word, skip, shift); word + skip < bits->words; word = next_hits(bits, word + 1, skip, shift)) {
         uint64_t hits = hits_in(bits, word, skip, shift) & (word == first ? later : ~(uint64_t)0);
         for (; hits; hits &= hits - 1) {
@@ -479,7 +479,7 @@ static inline uint32_t escaped_unit(const char *p) {
     return unit;
 }
 
-/* Write a character as UTF-8 to `to`; what is behind it. */
+/* Write a character as UTF-8 to `to`; returns the place after it. */
 static inline char *write_utf8(char *to, uint32_t code) {
     if (code < 0x80) {
         *to++ = (char)code;
@@ -586,17 +586,17 @@ static inline int same_bytes(const char *a, const char *b, size_t n) {
     return n == 0;
 }
 
-/* What came last behind a name of headers. */
+/* What came last after a name of headers. */
 typedef struct {
     char *line;     /* `Name: value` with its line feed; RECENT_BYTES at least can be read */
     void *value;    /* what was made of it */
     uint64_t turn;  /* the event in which the name came last */
     uint32_t size;  /* of the line; more than any if there is none */
-    uint32_t next;  /* which name came behind this one last */
+    uint32_t next;  /* which name came after this one last */
 } Recent;
 enum { RECENT_BYTES = 64 };
 
-/* Pass the lines from *at on that came last behind their names, of names that are new in the event: how many. `last` is
+/* Pass the lines from *at on that came last after their names, of names that are new in the event: how many. `last` is
  * the one before them and afterwards their last; which names they have is in `lines`, what was made of them in `values`.
  * The first of all has the turn of the event and no line. */
 static inline ptrdiff_t pass_each(Recent *all, const char **at, const char *end, uint32_t *last, uint64_t turn,
@@ -683,8 +683,8 @@ typedef struct {
 /* What is remembered of a name of JSON members. */
 typedef struct JsonName JsonName;
 struct JsonName { /* what each event asks comes first, to lie in one line of the cache */
-    char *raw;      /* `,"name":` and, behind it, the last value as it stood there; MEMBER_BYTES at least can be read */
-    JsonName *next; /* what stood behind it last, and the time before (`other`); one with no name if nothing did */
+    char *raw;      /* `,"name":` and, after it, the last value as it stood there; MEMBER_BYTES at least can be read */
+    JsonName *next; /* what stood after it last, and the time before (`other`); one with no name if nothing did */
     uint64_t turn;  /* the event in which it came last */
     void *value;    /* the last value as text, owned; NULL until wanted */
     uint32_t size;  /* of `raw`, UINT32_MAX if no value is remembered */
@@ -693,7 +693,7 @@ struct JsonName { /* what each event asks comes first, to lie in one line of the
     uint32_t place; /* in the event that was read at `turn` */
     int odd;        /* what may keep the last value, remembered or not, from being read alike by every reader */
     int body;       /* it is `_body` */
-    int twin;       /* another name may be the same but for case */
+    int twin;       /* another name may be the same except for case */
     int bracket;    /* BRACKET if there is one in it */
     void *name;     /* as text, owned */
     JsonName *other;
@@ -716,7 +716,7 @@ typedef struct {
     uint16_t *names; /* their numbers */
     uint32_t count, room;
     int odd; /* what all members have of that */
-    int stands; /* at `at` is the name that came behind `before` last, with a value that is not remembered */
+    int stands; /* at `at` is the name that came after `before` last, with a value that is not remembered */
     uint64_t turn;
 } Reading;
 
@@ -733,7 +733,7 @@ static inline void swap_values(JsonName *name) {
     name->odd = name->old_odd, name->old_odd = odd;
 }
 
-/* Pass the members that came last behind their names, of names that are new in the event, and take them down. */
+/* Pass the members that came last after their names, of names that are new in the event, and note them. */
 static inline void pass_each_member(Reading *reading) {
     const char *at = reading->at;
     reading->stands = 0;
@@ -760,7 +760,7 @@ WITH_AVX2 static inline uint64_t other64(const char *a, const char *b) {
     return other32(a, b) | (uint64_t)other32(a + 32, b + 32) << 32;
 }
 
-/* Whether the bytes at a and b are the same behind MEMBER_BYTES, of which there are `size`, and `left` may be read. */
+/* Whether the bytes at a and b are the same after MEMBER_BYTES, of which there are `size`, and `left` may be read. */
 WITH_AVX2 static inline int same_rest(const char *a, const char *b, size_t size, size_t left) {
     size_t i;
     if (left < size || other32(a + size - 32, b + size - 32)) return 0;
@@ -962,7 +962,7 @@ static inline size_t escape_into(const char *text, size_t n, char *out, int repl
     return (size_t)(to - out);
 }
 
-/* The '<' behind the text of an XML element at p, NULL unless all of it is printable ASCII that stands for itself. */
+/* The '<' after the text of an XML element at p, NULL unless all of it is printable ASCII that stands for itself. */
 static inline const char *xml_text_end(const char *p, const char *end) {
 #ifdef ESL_SIMD
     for (; end - p >= 16; p += 16) {
@@ -979,7 +979,7 @@ static inline const char *xml_text_end(const char *p, const char *end) {
     return p < end ? p : NULL;
 }
 
-/* The '>' behind the name of an XML element at p, NULL unless it is of ASCII letters, digits, '_', '-' and '.'. */
+/* The '>' after the name of an XML element at p, NULL unless it is of ASCII letters, digits, '_', '-' and '.'. */
 static inline const char *xml_name_end(const char *p, const char *end) {
     if (p == end || !((unsigned char)((*p | 0x20) - 'a') < 26 || *p == '_')) return NULL;
 #ifdef ESL_SIMD
@@ -1001,7 +1001,7 @@ static inline const char *xml_name_end(const char *p, const char *end) {
     return p < end ? p : NULL;
 }
 
-/* The character that the reference at p, behind its '&', stands for, and *next behind its ';'; 0 if it is none. */
+/* The character that the reference at p, after its '&', stands for, and *next after its ';'; 0 if it is none. */
 static inline uint32_t xml_reference(const char *p, const char *end, const char **next) {
     static const struct { const char *text; uint32_t code; } NAMED[] = {
         {"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};

@@ -24,7 +24,7 @@ from pathlib import Path
 USER = Path(__file__).resolve().parent.parent / "tests" / "typing_user.py"
 
 CORE = "eslcodec._codec_c"
-ON_PURPOSE = [  # what differs, as regular expressions behind the core's name
+ON_PURPOSE = [  # what differs, as regular expressions after the core's name
     r"__(impl|build)__",
     r"(FRAME|FRAME_ENCODED|PLAIN|JSON|XML|FORMAT_NAMES|PAYLOAD_FORMATS)",  # the twin's own, and the next line too
     r"(all_replaced|read_payload|replaced|replaces|split_array|to_json|to_mapping)",

@@ -1,7 +1,7 @@
 """The wheels that a release has: `check_wheels.py` asks cibuildwheel for its list, `check_wheels.py DIST` looks there.
 
-The list stands here a second time, beside what pyproject.toml makes cibuildwheel do, so that neither a pattern that
-matches too little nor a new cibuildwheel changes it unseen. In DIST each wheel must be there, with its extension.
+The list is here as well as in pyproject.toml, which tells cibuildwheel what to build. So neither a pattern that matches
+too little nor a new cibuildwheel changes it unseen. In DIST each wheel must be there, with its extension.
 """
 
 from __future__ import annotations

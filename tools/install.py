@@ -1,6 +1,7 @@
 """Run pip for `make`, and say in one sentence what is missing if there is no network: `install.py PIP-ARGUMENTS`.
 
-Without a network pip writes a page, and what to do stands nowhere in it. Every other failure is shown as pip tells it.
+Without a network pip prints a page of text that does not say what to do. Every other failure is shown as pip reports
+it.
 """
 
 from __future__ import annotations

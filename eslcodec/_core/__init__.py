@@ -1,6 +1,6 @@
-"""The rooms of the Python core, one subject each. `_codec_py.py` joins them, and nobody else imports from here.
+"""The parts of the Python core, a module for each subject. `_codec_py.py` joins them; nothing else imports from here.
 
-A room imports only from those before it:
+A module imports only from those before it in this list:
 
 * `formats`: how a header block or an event payload is written
 * `text`: bytes of the wire as text and back; percent-encoding; arrays
@@ -13,5 +13,5 @@ A room imports only from those before it:
 * `decoder`: frames as messages; `MessageDecoder`
 * `header_reader`: the look-ups of the official module; `HeaderReader`
 
-`src/core/*.pxi` are the rooms of the compiled core, under the same names.
+`src/core/*.pxi` are the parts of the compiled core, under the same names.
 """

@@ -39,7 +39,7 @@ class MessageDecoder(FrameSplitter):
             if not issubclass(kind, Message):
                 raise TypeError(f"{kind!r} is no subclass of Message")
         self._memo = Memo()
-        self._split = 0  # how long the head was that was known last: successive ones are as long as each other
+        self._split = 0  # length of the last known head: the next one mostly has the same
 
     def next_message(self) -> Message | None:
         """The next message, None when more bytes are needed. Raises as iteration does.
@@ -53,7 +53,7 @@ class MessageDecoder(FrameSplitter):
                 buffer = self._buffer
                 head = None
                 if type(buffer) is bytes and not self._block_end:
-                    block_end = start + self._split  # what is a head that was met is a whole one
+                    block_end = start + self._split  # a head that is known is a whole one
                     head = self._heads.get(buffer[start:block_end])
                     if head is None:
                         block_end = buffer.find(b"\n\n", start, start + limits.MEMO_LINE_BYTES) + 2
@@ -62,7 +62,7 @@ class MessageDecoder(FrameSplitter):
                             self._split = block_end - start
                 if head is not None and (end := block_end + (head[1] or 0)) <= len(buffer):
                     content_type, length = head
-                    frame: bytes = buffer[start:end]  # type: ignore[assignment]  # bytes, as was seen
+                    frame: bytes = buffer[start:end]  # type: ignore[assignment]  # bytes, as checked above
                 else:
                     end = self._measure()
                     if end < 0:
@@ -73,7 +73,7 @@ class MessageDecoder(FrameSplitter):
                     frame = self._cut(start, end)
                 consumed = self._consumed
                 kind = self._kinds.get(content_type, self._default)
-                message = kind.__new__(kind)  # which may be anybody's code
+                message = kind.__new__(kind)  # may run code of a subclass
                 if self._consumed == consumed:
                     break
             size = end - start

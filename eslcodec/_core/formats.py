@@ -1,6 +1,6 @@
 """How the block that look-ups read is written: a number for each way; and the Content-Types of event payloads.
 
-Both cores have these numbers, and whatever else knows the three formats of events starts from the tables here.
+Both cores use these numbers. All other code that knows the three formats of events takes them from the tables here.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ FORMAT_NAMES: Final = {PLAIN: "plain", JSON: "json", XML: "xml"}
 
 
 def needs_length(content_type: bytes) -> bool:
-    """Whether frames of a kind, in lower case, always have a Content-Length: without one the stream was shifted."""
+    """Whether frames of a kind, in lower case, always have a Content-Length: without one the stream is damaged."""
     return format_of(content_type, FRAME) > PLAIN

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class HeaderReader:
     """What a program calls for each header of an event of the official module: `ESLevent.getHeader`, `nextHeader`.
 
-    A subclass sets what they read and answers, in `_find`, what cannot be answered here.
+    A subclass sets the attributes below, and its `_find` answers what cannot be answered here.
     """
 
     __slots__ = ("_at", "_frame", "_index", "_names")

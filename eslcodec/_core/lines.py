@@ -1,4 +1,4 @@
-"""Header lines: where one ends, what is its name and what its value, and which counts of those with one name.
+"""Header lines: where a line ends, its name and its value, and which of several headers with one name counts.
 
 Bytes are counted and cut before anything is decoded. So a percent-encoded line end never makes a header.
 """
@@ -79,8 +79,8 @@ def parse_pairs(block: Buffer | str, *, decode: bool = True, multiline: bool = F
         block: the header lines, with or without the blank line that ends them; nothing after it is read.
         decode: percent-decode the values, as in event payloads. False for the plain text of other frames.
         multiline: join a line without a colon to the value before it, with a line feed; otherwise it is skipped. A line
-            with a colon is a header in any case. So it serves dumps whose values have no colons in their further lines,
-            and not SDP, which has: `a=rtpmap:0 PCMU/8000`.
+            with a colon is a header in any case. So it fits dumps in which the further lines of a value have no colon.
+            It does not fit SDP, which has colons: `a=rtpmap:0 PCMU/8000`.
 
     Returns:
         (name, value) for each header line; text is UTF-8 with surrogateescape.
@@ -96,7 +96,8 @@ def parse_pairs(block: Buffer | str, *, decode: bool = True, multiline: bool = F
 
 
 def parse_headers(block: Buffer | str, *, decode: bool = True, multiline: bool = False) -> dict[str, str]:
-    """Read a header block into a dict: `parse_pairs` with the first of a repeated spelling, of Event-Name the last.
+    """Read a header block into a dict, as `parse_pairs` does. Of a repeated name the first header counts, of Event-Name
+    the last.
 
     Args:
         block: as for `parse_pairs`.

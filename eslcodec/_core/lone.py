@@ -67,10 +67,10 @@ def _lone_member(message: Message, name: str) -> str | bool | None:
 def survey(message: Message) -> tuple[int, bool] | None:
     """How many header lines a plain payload has, and whether one is an array.
 
-    None where a line is not cut at its first colon, a value is empty or begins with a blank, an array has less than
-    two items or first an empty one or an array's text, or a `[` stands anywhere. Of a JSON payload that is flat
-    (`_json.is_flat`) the same of its members and its body; None also where an item has `|:` in it, and where there
-    are no members. None for other formats.
+    None if a line is not cut at its first colon, if a value is empty or begins with a blank, if there is a `[`
+    anywhere, or if an array has less than two items or begins with an empty item or with the text of an array. For a
+    JSON payload that is flat (`_json.is_flat`) the same holds of its members and its body; None also if an item has
+    `|:` in it, or if there are no members. None for other formats.
 
     Example:
         >>> survey(Message(b"Content-Type: text/event-plain\\n\\n", b"A: 1\\nB: 2\\n\\n"))

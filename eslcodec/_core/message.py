@@ -1,8 +1,8 @@
 """What a frame says: `Message`.
 
-A message owns the bytes of its frame, one object, and knows where the block that is read begins. A header is found and
-decoded when asked for, by a search for its line. Only a name that stands there in another spelling, or in a line that
-is cut in an unusual place, makes an index of them all.
+A message owns the bytes of its frame, one object, and knows where the header block that is read begins. A header is
+found and decoded when it is asked for, by a search for its line. An index of all headers is made only for a name in
+another spelling, or in a line that is cut in an unusual place.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Message(Mapping[str, str]):
 
     Raises:
         ValueError: `block` does not end with its first blank line.
-        InvalidContentLength: as in a stream. An event in JSON or XML may have a body without one, but not neither.
+        InvalidContentLength: as in a stream. An event in JSON or XML must have a body or a Content-Length.
 
     Example:
         >>> message = Message(b"Content-Type: command/reply\\nReply-Text: +OK\\n\\n")
@@ -97,7 +97,7 @@ class Message(Mapping[str, str]):
         self._init(len(block), body is not None, content_type, Memo())
 
     def _init(self, split: int, has_body: bool, content_type: bytes, memo: Memo) -> None:
-        """Set all but the frame; the Content-Type in lower case."""
+        """Set everything except the frame; the Content-Type comes in lower case."""
         self._split = split
         self._has_body = has_body
         self._memo = memo
@@ -174,7 +174,7 @@ class Message(Mapping[str, str]):
             if self._format == JSON and self._opened is None:
                 self._members = members = _json.members(payload)
                 if members is None:
-                    self._opened = {}  # so that it is not tried again
+                    self._opened = {}  # and is not tried again
             parsed = self._parsed = read_payload(self._format, payload, members)
         return parsed
 
@@ -292,7 +292,7 @@ class Message(Mapping[str, str]):
         if errors != "surrogateescape" and replaces(errors):
             value = self._get(name)
             return default if value is None else replaced(value)
-        # A search for its line in the exact spelling, as far as that decides it. One flat function: all look-ups come
+        # Search for its line in the exact spelling, as far as that decides it. One flat function: all look-ups come
         # through here, and a call costs a tenth of one.
         needles = self._needles
         needle = needles[name] if needles is not None and isinstance(name, str) else b""
@@ -334,9 +334,10 @@ class Message(Mapping[str, str]):
     _get = get  # for the other look-ups, whatever a subclass makes of `get`
 
     def _last(self, name: str) -> str | None:
-        """The value of a look-up, but the last of a repeated spelling.
+        """As `get`, but of a repeated spelling the last header counts.
 
-        Somebody's headers may stand before those that the switch wrote itself (docs/protocol/observed.md, 33 and 34).
+        Headers of another event may come before those that the switch wrote itself (docs/protocol/observed.md, 33 and
+        34).
         """
         needle = self._memo.needles[name] if self._format == PLAIN else b""
         if needle:
@@ -373,7 +374,7 @@ class Message(Mapping[str, str]):
         return isinstance(name, str) and self._get(name) is not None
 
     def __bool__(self) -> bool:
-        """True: a message is there, whatever it says. So `while message := decoder.next_message()` misses none."""
+        """True, also without headers: so `while message := decoder.next_message()` misses no message."""
         return True
 
     def __len__(self) -> int:
@@ -484,7 +485,7 @@ class Message(Mapping[str, str]):
         return to_json(self._fields(), self.body, replace) if json is None else json
 
     def _whole_json(self) -> bytes | None:
-        """What `to_json` gives, if that is known to be all: each name stands once, and all is UTF-8. None if not.
+        """What `to_json` gives, if that is known to lose nothing: each name occurs once, and all is UTF-8. Else None.
 
         It is known of events whose lines are remembered: plain ones, in the compiled core XML ones too.
         """
@@ -522,7 +523,7 @@ class Message(Mapping[str, str]):
         """What `to_json` writes."""
         if self._format != PLAIN:
             if replace and self._format == JSON:
-                replace = not is_utf8(self._frame)  # where it is, the text is: an escaped surrogate is read as U+FFFD
+                replace = not is_utf8(self._frame)  # no surrogates then: an escaped one is read as U+FFFD
             return to_mapping(self._fields(), self.body, replace)
         headers = all_replaced(self._fresh()) if replace else self._fresh()
         mapping: dict[str, Any] = headers
@@ -573,6 +574,6 @@ class Message(Mapping[str, str]):
         return f"<{type(self).__name__} {told}>" if told else f"<{type(self).__name__}>"
 
     def _told(self) -> str:
-        """What `repr` says after the kind. Never a header's value that may be a secret."""
+        """What `repr` says after the kind of message. It never has the value of a header that may be a secret."""
         kind = self.content_type
         return f"{'' if kind is None else word(kind) + ' '}of {len(self.frame)} bytes"

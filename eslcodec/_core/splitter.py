@@ -2,10 +2,10 @@
 
 A frame is a header block up to its blank line and, if the block has a Content-Length, that many bytes of body.
 `FrameSplitter` keeps the unread bytes in one piece, remembers how far it has searched for the blank line, and waits for
-a body by counting: no byte is looked at twice because a chunk ended there. Bytes that are fed are cut in place; what is
-left of them is put before the next ones, or, if it is longer than these, they are appended to it.
+a body by counting: no byte is scanned again because a chunk ended there. Bytes that are fed are cut in place. What is
+left of them is put before the next bytes, or these are appended to it if they are fewer.
 
-Nothing is decoded here. So a body never becomes a header.
+Nothing is decoded here, so a body never becomes a header.
 """
 
 from __future__ import annotations
@@ -130,11 +130,11 @@ class FrameSplitter:
         ):
             if not 0 < operator.index(bound) < limits.BOUND_CEILING:
                 raise ValueError(f"{name} is {bound}, expected 1 to {limits.BOUND_CEILING - 1}")
-        self._lock = threading.RLock()  # so that one that is wrongly shared stays whole
+        self._lock = threading.RLock()  # keeps the state whole if threads share it, which they should not
         self._max_header = max_header_bytes
         self._max_body = max_body_bytes
         self._max_buffered = max_buffered
-        self._buffer: bytes | bytearray = b""  # a bytearray while more bytes are left than come at once
+        self._buffer: bytes | bytearray = b""  # a bytearray while a long rest is appended to
         self._start = 0  # of the frame that comes next; what lies before is consumed
         self._searched = 0  # no blank line begins before this index
         self._block_end = 0  # of that frame, 0 while its blank line has not come
@@ -157,11 +157,12 @@ class FrameSplitter:
 
     @property
     def consumed(self) -> int:
-        """Bytes turned into frames so far, skipped line ends included. After a framing error: where it stands."""
+        """Bytes turned into frames so far, skipped line ends included. After a framing error this is its place in the
+        stream."""
         return self._consumed
 
     def feed(self, data: Buffer) -> None:
-        """Store bytes. Says nothing about their content; after a framing error they are dropped.
+        """Store bytes. Says nothing about their content; after a framing error they are discarded.
 
         Args:
             data: any contiguous bytes-like object; copied.
@@ -190,7 +191,7 @@ class FrameSplitter:
         left = len(buffer) - start
         if left + size > self._max_buffered:
             raise LimitExceeded(left + size, self._max_buffered)
-        # What is copied again is never longer than what comes, so that all of it takes linear time.
+        # No more is copied again than has come new, so the time is linear in the bytes fed.
         if left > size:
             if type(buffer) is not bytearray:
                 buffer = bytearray(memoryview(buffer)[start:])
@@ -207,7 +208,7 @@ class FrameSplitter:
             self._move(start)
 
     def _move(self, start: int) -> None:
-        """The buffer begins now where `start` was."""
+        """Make the buffer begin at `start`."""
         self._start = 0
         self._searched = max(self._searched - start, 0)
         self._block_end = max(self._block_end - start, 0)
@@ -254,8 +255,8 @@ class FrameSplitter:
         Raises:
             ValueError: more than was offered, negative, or nothing was offered since the last call.
             TypeError: it is no whole number; the buffer stays offered.
-            LimitExceeded: as for `feed`, if bytes were fed in between. The buffer stays offered, as it does if there is
-                no memory.
+            LimitExceeded: as for `feed`, if bytes were fed in between. The buffer stays offered (after a MemoryError
+                too).
         """
         with self._lock:
             operator.index(nbytes)
@@ -295,7 +296,8 @@ class FrameSplitter:
         raise IncompleteFrame(left, self._block_end - self._start, self._length)
 
     def _measure(self) -> int:
-        """Where the next frame ends in the buffer, -1 while it is not whole. Leaves what it learned in the slots.
+        """Where the next frame ends in the buffer, -1 while it is not whole. What it finds out is kept in the
+        attributes.
 
         If it raises, the splitter is dead.
         """

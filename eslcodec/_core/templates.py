@@ -14,14 +14,14 @@ from .text import decode_value, encode_name, split_array, to_text
 
 
 class NoColon(Exception):
-    """A line that is no header. Who looked it up reads its block in the other way."""
+    """A line is no header. The caller reads the block line by line then."""
 
 
 def _pair(line: bytes) -> tuple[str, str]:
     """Name and decoded value of a payload's line.
 
     Raises:
-        NoColon: it has none. The empty line is one of these.
+        NoColon: the line has no colon; the empty line too.
     """
     cut = cut_line(line[:-1] if line.endswith(b"\r") else line)
     if cut is None:
@@ -59,7 +59,7 @@ class MemberMemo(dict[bytes, tuple[str, str]]):
     def __missing__(self, line: bytes) -> tuple[str, str]:
         name, value = _pair(line)
         member = name, self.written(name, split_array(value))
-        # A control character may be six times as long here: what is kept is bounded by what is written, too.
+        # A control character may be six times as long in JSON: so the length of the JSON is bounded as well.
         if len(line) <= limits.MEMO_LINE_BYTES and len(member[1]) <= limits.MEMO_LINE_BYTES:
             if len(self) >= limits.MEMO_LINES:
                 self.clear()
@@ -90,7 +90,7 @@ class NeedleMemo(dict[str, bytes]):
 
 
 class Memo:
-    """What a decoder's messages remember together. Dropped with the last of them."""
+    """What a decoder's messages remember together. It is freed with the last of them."""
 
     __slots__ = ("_members", "lines", "needles")
 
@@ -101,7 +101,7 @@ class Memo:
 
     @property
     def members(self) -> MemberMemo:
-        """Made by the first who writes JSON. Of two threads at once each may make one; one of them stays."""
+        """Made when JSON is written for the first time. Two threads may make one each; one of the two stays."""
         members = self._members
         if members is None:
             members = self._members = MemberMemo()

@@ -1,7 +1,7 @@
 """Bytes of the wire as text and back: percent-encoding, UTF-8 with surrogateescape, names, arrays.
 
-What is not UTF-8 becomes a lone surrogate for each byte, so that the bytes can be had back; or U+FFFD where a reader
-of the text would refuse surrogates (`replaced`).
+Each byte that is not UTF-8 becomes a lone surrogate, so that the bytes can be restored; or U+FFFD where a reader of the
+text would refuse surrogates (`replaced`).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def split_array(text: str) -> str | list[str]:
 
 
 def replaces(errors: str) -> bool:
-    """Whether bytes that are not UTF-8 are to be replaced, by the name of the way."""
+    """Whether bytes that are not UTF-8 are to be replaced: what a value of `errors` means."""
     if errors not in ("replace", "surrogateescape"):
         raise ValueError(f"errors is {errors!r}, expected 'replace' or 'surrogateescape'")
     return errors == "replace"

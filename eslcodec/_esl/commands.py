@@ -19,13 +19,13 @@ _RELOADS: Final = frozenset(
     for through in ("api ", "api bgapi ", "bgapi ")
     for verb in ("reload", "unload")
 )
-"""Commands that the switch reads as they are meant, though it replaces every block with these words."""
+"""The switch replaces every block that has these words in it (docs/protocol/commands.md, 1.11). These mean that."""
 
 _BREAKERS: Final = re.compile("[\n\r\0]")
 
 
 def check_line(what: str, text: str) -> str:
-    """Text that stays on its line: line ends after it are dropped: they would end the command too early."""
+    """Text that stays on its line. Line ends after it are removed: they would end the command too early."""
     if settings.strict:
         return text
     line = text.rstrip("\r\n")
@@ -46,7 +46,7 @@ def _check_named(what: str, text: str | None) -> str:
 def block(line: str, headers: Iterable[str] = (), body: bytes = b"", end: str = "\n\n") -> bytes:
     """A command, refused if the switch would cut it, close the connection, or read another one.
 
-    Strict, it is what it is, and ends with `end`.
+    With `ESL.strict` it is sent as it is, and ends with `end`.
     """
     if settings.strict:
         return to_bytes("\n".join([line, *headers]) + end)

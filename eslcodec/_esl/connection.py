@@ -40,7 +40,7 @@ class ESLconnection(Link):
     that subscribes and then does not read is killed by the switch, which holds up all its other connections meanwhile.
 
     An exception that a signal handler, a timeout of gevent or another thread raises into a call costs that call only:
-    its reply is dropped when it comes. Where it cannot be told what was sent or read, the connection ends.
+    its reply is ignored when it comes. If it is not known what was sent or read, the connection ends.
 
     Raises:
         NotImplementedError: other arguments, as from the official module.

@@ -37,7 +37,7 @@ _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
 _LOG: Final = logging.getLogger("eslcodec")
 
 _LOCK = threading.RLock()
-"""Held by whatever makes an event another one: threads may share events. Asking for a header hardly ever needs it."""
+"""Held while an event is changed, since threads may share events. Looking up a header hardly ever needs it."""
 
 
 def _renew_lock() -> None:

@@ -16,7 +16,7 @@ from ..enums import EventName
 from ..headers import HeaderList
 
 _TYPES: Final = {name.value.encode(): name.value for name in EventName if name.value != "CERT_RELOAD"}
-"""What the official library knows: of the switch's names all but one."""
+"""The names that the official library knows: all of the switch's except one."""
 
 _PREFIX: Final = len("SWITCH_EVENT_")
 
@@ -94,7 +94,7 @@ def _block_of(frame: Message) -> bytes:
 
 
 def _read_values(block: bytes, blanks: str) -> Iterator[tuple[str, str]]:
-    """The headers of a block as the official library reads them: blanks before a value dropped, then decoded."""
+    """The headers of a block as the official library reads them: blanks before a value removed, then decoded."""
     for name, raw in parse_pairs(block, decode=False):
         value = raw.lstrip(blanks)
         yield name, to_text(unquote(to_bytes(value))) if "%" in value else value

@@ -1,7 +1,7 @@
 """One socket to a switch: bytes, frames, the reply to a command, and which thread may receive.
 
-Not over `eslcodec.connection`: the official module takes the next reply that comes for that of its command
-(docs/protocol/esl-module.md, P7.3).
+It does not use `eslcodec.connection`: the official module takes the next reply, whichever it is, as the reply to its
+command (docs/protocol/esl-module.md, P7.3).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _T = TypeVar("_T")
 class Link:
     """A blocking socket that one thread at a time reads.
 
-    A network error raises nothing: `_connected` is 0 then. An exception that interrupts a call leaves the connection
-    such that the next call gets its own reply, or ends it.
+    A network error raises nothing: `_connected` is 0 then. After an exception that interrupts a call the next call gets
+    its own reply, or the connection has ended.
     """
 
     _had_socket = False
@@ -84,7 +84,7 @@ class Link:
         return True
 
     def _use(self, sock: socket.socket) -> None:
-        """Be connected by this socket."""
+        """Use this socket from now on."""
         sock.settimeout(None)
         self._socket = sock
         self._had_socket = True
@@ -93,7 +93,7 @@ class Link:
     # Its end
 
     def _fail(self, why: str) -> None:
-        """Not be connected any more; `_close_if_over` closes the socket."""
+        """Note that the connection has ended; `_close_if_over` closes the socket."""
         if self._connected:
             log(ERROR, why)
         self._connected = 0
@@ -257,7 +257,7 @@ class Link:
         return frame
 
     def _read_on(self, ms: int | None) -> Message | None:
-        """`_read`, except the reply to a command that was interrupted, which is dropped."""
+        """`_read`, but ignore the reply to a command that was interrupted."""
         if not self._asked:
             return self._read(ms)
         if self._has_lost_a_frame():
@@ -321,7 +321,7 @@ def shut_down(sock: socket.socket) -> None:
 
 
 def _is_of_socket(error: BaseException) -> bool:
-    """Whether the system says so: a TimeoutError without a number is from somebody's signal handler."""
+    """Whether an error comes from the system: a TimeoutError without a number was raised by a signal handler."""
     return isinstance(error, OSError) and error.errno is not None
 
 

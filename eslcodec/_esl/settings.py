@@ -18,7 +18,7 @@ _LEVELS: Final = ("EMERG", "ALERT", "CRIT", "ERROR", "WARNING", "NOTICE", "INFO"
 ERROR: Final = 3
 DEBUG: Final = 7
 log_level = -1
-"""What is of a higher level is not written: nothing is before `eslSetLogLevel` was called."""
+"""The highest level that is written. Nothing is written before `eslSetLogLevel` is called."""
 
 
 def eslSetLogLevel(level: int, /) -> None:

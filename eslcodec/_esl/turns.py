@@ -8,11 +8,12 @@ from contextlib import suppress
 
 
 class Turns:
-    """A lock whose waiters come in turn, and that costs next to nothing while there are none.
+    """A lock that is given to those who wait in the order in which they came. It costs next to nothing while nobody
+    waits.
 
-    A thread that calls `recvEvent` in a loop would overtake the others for ever. Who has the turn is the mark that is
-    in a dict, put there and taken away by operations that no other thread and no signal can divide: a call
-    that is interrupted, at any point, gives up what has its mark with `abandon`.
+    A thread that calls `recvEvent` in a loop would overtake the others for ever. The turn belongs to the mark that is
+    in a dict. It is put there and taken away by atomic operations, which no other thread and no signal can divide. So a
+    call that is interrupted, at any point, gives up its turn with `abandon`.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class Turns:
             self.abandon(mark)
 
     def abandon(self, mark: object) -> None:
-        """Neither wait with this mark any more nor have the turn."""
+        """Stop waiting with this mark, and give up the turn if it has it."""
         with self._mutex:
             for waiter in [waiter for waiter in self._waiters if waiter[0] is mark]:
                 self._waiters.remove(waiter)

@@ -4,8 +4,8 @@
     eslcodec.adapters.greenswitch.install()
 
 `greenswitch`, `genesis` and `switchio` each have `install` and `uninstall`; nothing is imported before they are called.
-What changes for the client's user stands in each module's docstring, and nothing else does. So the client reads when it
-always did: nothing watches over events that it leaves unread.
+Each module's docstring lists all that changes for the user of the client. When the client reads does not change:
+nothing watches over events that it leaves unread.
 """
 
 from __future__ import annotations

@@ -154,11 +154,11 @@ def text_of(data: bytes | None) -> str:
 
 
 def pairs_of(block: bytes, after_continued: bytes = b"") -> Pairs:
-    """Every (name, value) of a header block, read as described above; nothing behind its blank line.
+    """Every (name, value) of a header block, read as described above; nothing after its blank line.
 
     Args:
         block: header lines.
-        after_continued: what a client puts behind a value that went on over several lines, percent-encoded.
+        after_continued: what a client puts after a value that went on over several lines, percent-encoded.
     """
     head = _BLANK_LINE.split(block, 1)[0]
     folded = _CONTINUED.sub(lambda lines: _LINE_END.sub(b"%0A", lines[0]) + after_continued, head)
@@ -188,7 +188,7 @@ def headers_of(event: Event, content_type: str, read: Callable[[bytes], Pairs] =
 
 
 def under(headers: dict[str, Any] | Pairs, frame: Mapping[str, Any]) -> dict[str, Any]:
-    """The headers of an event, and behind those what only its frame has.
+    """The headers of an event, and after those what only its frame has.
 
     A dict that comes in is the one that goes out: there are a hundred in it, and a new one costs as much as reading it.
     """

@@ -15,7 +15,7 @@ repeated name, and queue, handlers, commands and `stop` are greenswitch's own. W
 * A peer that dies inside a body ends the connection as elsewhere; the client read on for ever, without a pause.
 * CR LF as line ends and line ends before a frame are accepted. Lengths that are no numbers, and a header block or a
   body beyond the bounds of `eslcodec.Decoder`, end the connection.
-* The headers of the frame stand behind those of the event in the dict, not before them.
+* The headers of the frame stand after those of the event in the dict, not before them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ._client import Client, Pairs, Point, frame_pairs, headers_of, pairs_of, te
 
 
 def install() -> None:
-    """Put our codec behind greenswitch's classes. A second call does nothing.
+    """Have greenswitch's classes use our codec. A second call does nothing.
 
     Raises:
         ImportError: greenswitch is not installed.

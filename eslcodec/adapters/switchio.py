@@ -14,13 +14,13 @@ different:
   dropped, its percent signs decoded. The payload of JSON and XML events is such a body.
 * Lengths are bytes. They were counted in characters, so text that is not ASCII shifted all that came after; a character
   or a length cut by the end of a chunk ended the connection.
-* All frames of a chunk arrive, also beyond a thousand, and behind a disconnect-notice (events, after a linger notice).
+* All frames of a chunk arrive, also beyond a thousand, and after a disconnect-notice (events, after a linger notice).
 * A large body takes time in proportion to its size. Half a frame that a lost connection left does not go before what
   the next one brings.
 * Bytes that are not UTF-8 become U+FFFD also where they are not percent-encoded; they ended the connection.
 * CR LF as line ends and line ends before a frame are accepted. A header block or a body beyond the bounds of
   `eslcodec.Decoder` ends the connection.
-* The headers of the frame stand behind those of the event in the dict, not before them.
+* The headers of the frame stand after those of the event in the dict, not before them.
 
 switchio 0.1.0a1 itself does not run on Python 3.10 or later, with this adapter or without: from 3.11 on it cannot be
 imported, on 3.10 it cannot connect. It imports `six` without asking for it, and wants these changes:
@@ -51,7 +51,7 @@ _TRACE = 5  # switchio's own level
 
 
 def install() -> None:
-    """Put our codec behind switchio's classes. A second call does nothing.
+    """Have switchio's classes use our codec. A second call does nothing.
 
     Raises:
         ImportError: switchio is not installed.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CallVerbs(Client):
-    """What both calls have, word for word."""
+    """The methods that both kinds of call have."""
 
     if TYPE_CHECKING:  # what `Call` has
         data: Event

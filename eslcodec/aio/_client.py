@@ -34,9 +34,9 @@ class Client(Verbs):
 
     Every command takes a `timeout` in seconds, counted from the call: None is the client's `command_timeout` (no limit
     where the reply waits for an application, on a static socket), `math.inf` no limit. All raise `CommandTimeout` when
-    it is over (the connection stays usable), `CommandError` if the switch answers -ERR (`send`, `pipeline`, `api` and
-    `getvar` return that as data), `InvalidCommand` for what cannot be sent, `EventQueueFull` if events stand before the
-    answer that nobody reads, and `ConnectionClosed`, or the error that ended the connection.
+    it has passed (the connection stays usable), `CommandError` if the switch answers -ERR (`send`, `pipeline`, `api`
+    and `getvar` return that as data), `InvalidCommand` for what cannot be sent, `EventQueueFull` if events stand before
+    the answer that nobody reads, and `ConnectionClosed`, or the error that ended the connection.
 
     Attributes:
         host, port: where the switch is.
@@ -202,9 +202,9 @@ class Client(Verbs):
     async def run(self, *, concurrency: int = 100) -> None:
         """Read events and call their handlers, until the connection ends and everything is handled.
 
-        The events of a channel (`Unique-ID`) are handled one after the other, and so are those of none; different
-        channels side by side. What a handler raises is logged and changes nothing else. A handler may send commands
-        and wait for jobs.
+        The events of a channel (`Unique-ID`) are handled one after the other, and so are the events without a channel;
+        different channels side by side. What a handler raises is logged and changes nothing else. A handler may send
+        commands and wait for jobs.
 
         Args:
             concurrency: channels whose handlers may be at work at once. If more have events, or `limits.EVENT_QUEUE`
@@ -275,7 +275,7 @@ class Client(Verbs):
         link.act()
 
     def _rely_on(self, link: Link) -> None:
-        """From now on the end of this link is the end, or has to be dealt with."""
+        """From now on act on the end of this link: the client ends too, or reconnects."""
         link.ended = self._ended
         if link.connection.end is not None:
             self._ended()
@@ -320,7 +320,7 @@ class Client(Verbs):
         self._turned.ring()
 
     def _next(self, route: Route) -> Link:
-        """A link to go on with."""
+        """A new link, which goes on where the last one ended."""
         before = self.connection
         return route.make(
             subscriptions=before.subscriptions, queue=before.queue, gap=lambda: self._books.gap(self._loop.time())

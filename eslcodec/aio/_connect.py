@@ -1,4 +1,4 @@
-"""`connect`: a route to the switch, and a client once it was walked."""
+"""`connect`: the way to the switch, and a client once it is connected."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ def connect(
         connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
             when no attempt is left.
         keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
-            connection is given up. None: never. While reading stands still because the queue is full this does too.
+            connection is given up. None: never. It is not asked while reading is paused because the queue is full.
         queue_limit: messages that may wait for a reader.
         queue_hard_limit: the same while a reply is waited for; then waiting ends with EventQueueFull.
-        switch_queue_limit: how many events may be thought to wait in the switch, because the queue is full and nobody
-            takes them: then the connection ends, with ReaderTooSlow, before the switch kills it. None: no limit.
-        pause_limit: the same for the seconds that it may be unread with something to read.
+        switch_queue_limit: how many events may wait in the switch, by our estimate, because the queue is full and
+            nobody takes them. With more the connection ends, with ReaderTooSlow, before the switch kills it. None: no
+            limit.
+        pause_limit: the same for the seconds that the socket may stay unread though something is in it.
         caretaker: whether a timer looks at these two. ESLCODEC_CARETAKER=0 is False for all.
         when_full: what happens at `queue_limit`: "pause" reading, or "drop" the oldest and count in `dropped`.
         max_header_bytes, max_body_bytes: bounds of a frame.

@@ -22,12 +22,12 @@ class Link(asyncio.BufferedProtocol):
     """A connection and its socket: what is received and sent, and who waits for it.
 
     Attributes:
-        connection: decides.
+        connection: the state of the protocol, which decides everything.
         shut: set while there is no open socket.
-        began: when the connection was there, by the loop's clock.
+        began: when the connection was made, by the loop's clock.
         heard: with `keepalive`, when something was received last.
         ended_at: when the connection had ended.
-        gone: from when on something may have been missed: when the socket had last been read empty.
+        gone: since when something may have been missed: when the socket was last read empty.
         peer: host and port of the other side.
         paused: whether the socket is not read, because the queue is full.
         came: called when there are messages in the queue.
@@ -57,8 +57,8 @@ class Link(asyncio.BufferedProtocol):
         self.caretaker = caretaker
         self._tending: asyncio.TimerHandle | None = None  # for how far the reader is behind
         self._paused_at = 0.0
-        self._empty: float | None = None  # when the socket had last been read empty, while it may not be
-        self._probe: object = None  # of the last read while that is so
+        self._empty: float | None = None  # when the socket was last read empty; None while it is
+        self._probe: object = None  # of the last read, while `_empty` is set
         self._blocked = False
         self._unblocked = Bell(loop)
         self._timer: asyncio.TimerHandle | None = None
@@ -145,7 +145,7 @@ class Link(asyncio.BufferedProtocol):
             return
         if self.paused:
             self.paused = False
-            self.heard = self._loop.time()  # nobody listened: what was silence until now means nothing
+            self.heard = self._loop.time()  # nobody read: the silence until now means nothing
             transport.resume_reading()
             self._check_backlog()
         else:
@@ -250,7 +250,7 @@ class Link(asyncio.BufferedProtocol):
             self.act()
 
     def _check_backlog(self) -> None:
-        """After a pause: if the loop looks at the socket once more and finds nothing, no end either, it is empty."""
+        """After a pause: if the loop looks at the socket once more and finds neither bytes nor the end, it is empty."""
         self._probe = object()
         self._loop.call_soon(self._loop.call_soon, self._caught_up, self._probe)
 
@@ -269,7 +269,7 @@ class Link(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(left, self._listened, seconds)
 
     def _shut(self, transport: asyncio.Transport) -> None:
-        """The connection has ended: close the socket, and drop what the peer has not taken."""
+        """The connection has ended: close the socket, and discard what the peer has not taken."""
         self._transport = None
         self.ended_at = self._loop.time()
         self.gone = self.ended_at if self._empty is None else self._empty

@@ -24,7 +24,7 @@ class Inbox:
     Attributes:
         queue: what came.
         link: what fills it; after a reconnection another one.
-        bell: rings when something came, or nothing will.
+        bell: rings when something came, or when nothing will come any more.
         books: say whether that is the end.
     """
 
@@ -37,7 +37,7 @@ class Inbox:
         self.books = books
 
     async def more(self, deadline: float) -> bool:
-        """Wait until something may be in the queue; False if there is nothing in time, or the end was well.
+        """Wait until something may be in the queue; False if there is nothing in time, or the end was clean.
 
         Raises:
             ESLError: the connection ended otherwise.
@@ -51,7 +51,8 @@ class Inbox:
 
 
 class Reader(Generic[M]):
-    """Messages of one kind, as an asynchronous iterator; see `Client.events`. It holds nothing while nobody waits."""
+    """Messages of one kind, as an asynchronous iterator; see `Client.events`. It holds no message while nobody
+    waits."""
 
     __slots__ = ("_inbox", "_kind", "_left", "_next", "_queue", "_seconds")
 

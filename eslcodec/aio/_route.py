@@ -1,4 +1,4 @@
-"""The way to a connection that is logged in, walked as often as it takes."""
+"""How to connect and log in, tried as often as it takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Route:
     options: LinkOptions
 
     def make(self, **earlier: Any) -> Link:
-        """What `reach` is to connect; `earlier` is what it goes on with."""
+        """A link for `reach` to connect; `earlier` is what it takes over from an earlier connection."""
         loop, connection = asyncio.get_running_loop(), self.make_connection(**earlier)
         return Link(loop, connection, **self.options)
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("eslcodec")
 _GRACE: Final = 1.0
-"""Seconds that a cancelled handler has for last words; once more for what is said then, and when its call is closed."""
+"""Seconds for the last commands of a cancelled handler. As many again for telling the switch what becomes of its call,
+and as many for the handler to end after that."""
 _PAUSE: Final = 0.5
 """Seconds after which a server that could not accept a call tries again."""
 
@@ -47,8 +48,8 @@ class Server:
     """Listens for calls and runs a handler for each, in a task of its own; `serve` makes it.
 
     When `max_calls` run it stops listening, so that the switch is refused and tries its next host, and listens again,
-    at the same address, as soon as one has ended. Who had connected by then is refused as well as can be: the call goes
-    on in the dialplan after `socket`.
+    at the same address, as soon as one has ended. A call that had connected by then is sent away: it goes on in the
+    dialplan after `socket`.
 
     Attributes:
         host, port: where it listens.
@@ -217,7 +218,8 @@ class Server:
         await asyncio.sleep(0)  # a burst of calls lets the others have their turn
 
     async def _lock_up(self) -> None:
-        """Shut the door for good. Who waits at our own is sent away; at somebody else's there will be other servers."""
+        """Shut the door for good. A call that waits at our own socket is sent away; at a socket that was given it is
+        left for other servers."""
         if self._door.listening:
             with suppress(OSError):
                 while self._door.own and len(self._refusals) < limits.REFUSALS and (found := self._door.accept()):
@@ -281,7 +283,7 @@ class Server:
             await link.shut.wait()
 
     async def _part(self, running: _Running) -> None:
-        """Say to a call what becomes of it, once."""
+        """Tell the switch what becomes of a call, once."""
         if running.parted:
             return
         running.parted = True
@@ -299,7 +301,7 @@ class Server:
 
 
 async def _part(link: Link, calls: Calls) -> None:
-    """Say to a call what becomes of it, and wait until the switch has answered that and closed the connection.
+    """Tell the switch what becomes of a call, and wait until it has answered and closed the connection.
 
     Raises:
         ESLError: nothing can be said, or it is refused.

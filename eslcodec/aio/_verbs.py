@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Verbs:
-    """What both clients can be told, word for word."""
+    """The commands that both kinds of client have."""
 
     _command_timeout: float
 
@@ -56,7 +56,7 @@ class Verbs:
     async def pipeline(self, commands: Iterable[bytes | str], *, timeout: float | None = None) -> list[Reply]:
         """Many commands at once, as `send` takes them; their replies in the same order.
 
-        Nothing is sent if one of them is invalid. However many there are, neither side waits for the other to read.
+        Nothing is sent if one of them is invalid. There may be any number: sending and reading go on side by side.
 
         Args:
             commands: the commands.
@@ -121,8 +121,8 @@ class Verbs:
     ) -> CommandReply:
         """`event`: subscribe, in addition to what is subscribed to.
 
-        On a call's connection too this is for the whole switch: `subscribe("DTMF")` brings the digits of every call.
-        For its own channel there are `myevents`, `dtmf` of a `Call`, or a filter: `filter("Unique-ID", call.uuid)`.
+        This is for the whole switch, on the connection of a call too: `subscribe("DTMF")` brings the digits of every
+        call. For its own channel use `myevents`, `dtmf` of a `Call`, or `filter("Unique-ID", call.uuid)`.
 
         Args:
             names: of events, such as "CHANNEL_ANSWER" or "ALL".
@@ -139,11 +139,11 @@ class Verbs:
         return await self._ask(timeout, Connection.subscribe, *names, custom=custom, format=format)
 
     async def unsubscribe(self, *names: str, custom: Sequence[str] = (), timeout: float | None = None) -> CommandReply:
-        """`nixevent`: these no more.
+        """`nixevent`: unsubscribe from these.
 
-        After `subscribe("ALL")` this is more than it says: CUSTOM events with a subclass stop coming, whatever name is
-        taken out, except those whose subclass a module of the switch had registered when ALL was asked for (not those
-        of `sendevent`, nor of modules loaded later). What has to stay must be named: `subscribe(custom=[...])`.
+        After `subscribe("ALL")` it does more: whatever name is given, CUSTOM events with a subclass stop coming, except
+        those whose subclass a module of the switch had registered when ALL was asked for (not those of `sendevent`, nor
+        of modules loaded later). What has to stay must be named: `subscribe(custom=[...])`.
         """
         return await self._ask(timeout, Connection.unsubscribe, *names, custom=custom)
 
@@ -344,8 +344,8 @@ class Verbs:
         """`resume`: go on in the dialplan when this connection closes. An answered call does so without being told.
 
         Raises:
-            InvalidCommand: on a static socket, where the dialplan goes on anyhow, and this would hold the channel for
-                ever.
+            InvalidCommand: on a static socket, where the dialplan goes on without it, and with it the channel would be
+                stuck for ever.
         """
         return await self._ask(timeout, Connection.resume)
 

@@ -64,7 +64,8 @@ def command_line() -> click.Group:
             return list(_MODULES)
 
         def main(self, *args: Any, **options: Any) -> Any:
-            """As click's, but that what the system refuses (the disk is full) is a line, and no traceback."""
+            """As click's, except that an error of the system (the disk is full) is shown on one line, without a
+            traceback."""
             try:
                 try:
                     return super().main(*args, **options)
@@ -103,7 +104,7 @@ def _why(error: OSError) -> str:
 
 
 def _forget_output() -> None:
-    """What could not be written would be tried again, and complained about, when the interpreter ends."""
+    """Discard what could not be written: else the interpreter tries again at its end, and complains."""
     with suppress(OSError), open(os.devnull, "wb") as nowhere:
         for stream in filter(None, (sys.stdout, sys.stderr)):  # none if it was closed
             with suppress(OSError, ValueError):  # no file

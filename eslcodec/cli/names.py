@@ -1,4 +1,4 @@
-"""Names of events as they are typed: a misspelt one is an error, one that nobody knows is told."""
+"""Names of events as they are typed: a misspelt name is an error, an unknown one is reported."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def escape(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Text of several lines, safe to show: `escape` but for its line ends and tabs; the last line is ended too.
+    """Text of several lines, safe to show: `escape`, except its line ends and tabs; the last line is ended too.
 
     Example:
         >>> escape_lines("a\\tb\\n\\x1b[2J")

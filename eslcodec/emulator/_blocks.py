@@ -68,7 +68,7 @@ class CommandReader:
 
     @property
     def partial(self) -> bool:
-        """Something has come that is not yet a command."""
+        """Whether something has come that is not yet a command."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> None:

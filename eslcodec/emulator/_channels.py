@@ -141,7 +141,7 @@ class Channels:
             return None
 
     def _end(self, session: Session, running: Running) -> None:
-        """An application's time is over; it ends when those that were begun meanwhile have ended."""
+        """An application's time has passed; it ends when those that were begun meanwhile have ended."""
         running.end()
         while session.running and session.running[-1].over:
             last = session.running.pop()
@@ -214,14 +214,15 @@ class Channels:
     def _tells_first(self, session: Session, connection: Connected, by_command: bool) -> bool:
         """Whether a static connection is told of a hang-up before its events come.
 
-        It is while events cannot come, and if the hang-up ends its command, for then the switch looks at the channel
-        before it looks for events; both seen in captures. Without linger that is the end, and what the caller
-        interrupted would never be told; so much the switch waits for, mostly.
+        It is if its own command hangs up, while no events can come, and if the hang-up ends a command of a connection
+        that lingers: then the switch looks at the channel before it looks for events, as seen in captures. Without
+        linger the notice ends the connection, so the events of what was interrupted would never come: for these the
+        switch mostly waits.
         """
         return by_command or self._core.frozen or (bool(session.running) and connection.lingers)
 
     def _tell(self, connections: Iterable[Connected]) -> None:
-        """Connections come to know that their channel has hung up, after the events that they have got by now."""
+        """Tell connections that their channel has hung up, after the events that were given to them before."""
         for connection in connections:
             self._core.in_turn(connection.channel_gone)
 

@@ -1,6 +1,6 @@
 """What every part of an emulated switch stands on: time, ids, events and the connections that get them.
 
-No sockets, threads or timers of its own: `later` is whoever runs it.
+It has no sockets, threads or timers of its own: `later` comes from its owner.
 """
 
 from __future__ import annotations
@@ -160,12 +160,12 @@ class Core:
 
     @property
     def frozen(self) -> bool:
-        """The switch stands still."""
+        """Whether the switch stands still."""
         return self._pace is _Pace.FROZEN
 
     @property
     def catching_up(self) -> bool:
-        """What it held back is being queued."""
+        """Whether what it held back is being queued."""
         return self._pace is _Pace.CATCHING_UP
 
     def in_turn(self, call: Callable[[], None]) -> None:
@@ -180,7 +180,7 @@ class Core:
         self._pace = _Pace.FROZEN
 
     def thaw(self) -> None:
-        """Stand still no more; what is held waits for `catch_up`."""
+        """Go on; what is held waits for `catch_up`."""
         self._pace = _Pace.RUNNING
 
     def catch_up(self) -> None:
@@ -201,5 +201,5 @@ class Core:
                 self._pace = _Pace.RUNNING
 
     def forget_held(self) -> None:
-        """What is held happens to nobody: the switch ends."""
+        """Discard what is held, since the switch ends."""
         self._held.clear()

@@ -15,7 +15,7 @@ FREEZE_SECONDS: Final = 600.0
 class Fault:
     """Something that goes wrong with a connection once `after` bytes have been sent on it, the greeting included.
 
-    `freeze` is another matter: it happens when the connection is killed, and goes wrong with all the others.
+    `freeze` differs: it happens when the connection is killed, and it affects all other connections.
 
     Example:
         >>> Fault.cut(after=100).kind, Fault.drip(1, every=0.01).size
@@ -143,7 +143,7 @@ class Trouble:
         self._sent += count
 
     def due(self) -> Fault | None:
-        """The fault that happens now, once. A stall and a drip happen here; the others are whoever asks's."""
+        """The fault that happens now, once. A stall and a drip take effect here; the caller carries out the others."""
         fault = self._fault
         if fault is None or self._sent < fault.after:
             return None

@@ -218,7 +218,7 @@ class Listener:
 
     @property
     def held(self) -> bool:
-        """Nothing but replies is sent while a command is executed or half received."""
+        """Whether only replies are sent: while a command is executed or half received."""
         return self._busy or self._reader.partial
 
     # What comes in
@@ -522,7 +522,7 @@ class Listener:
         return None
 
     def _executed(self, reply: str) -> None:
-        """The command that kept the connection busy is over."""
+        """The command that kept the connection busy has ended."""
         self._reply(reply)
         self._go_on()
 

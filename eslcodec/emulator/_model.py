@@ -180,7 +180,7 @@ class Running:
             self.run = replace(PLAYED if self.application == "playback" else Run(), seconds=effect)
 
     def end(self) -> None:
-        """Its time is over."""
+        """Its time has passed."""
         self.over = True
 
     def repeats(self) -> bool:
@@ -194,7 +194,7 @@ class Running:
         return again
 
     def abandon(self) -> Callable[[], None]:
-        """Who waits for the end is told by whoever asks here."""
+        """What is to be called at the end; the caller does that, not `end`."""
         done, self.done = self.done, nothing
         return done
 

@@ -94,12 +94,12 @@ class Replay:
 
     @property
     def complete(self) -> bool:
-        """All of its frames have happened."""
+        """Whether all of its frames have happened."""
         return self.produced == self._total
 
     @property
     def over(self) -> bool:
-        """All of its frames have happened and been taken."""
+        """Whether all of its frames have happened and been taken."""
         return self.complete and not self._waiting
 
     def produce(self, count: int, room: int) -> None:

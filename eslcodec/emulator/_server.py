@@ -233,8 +233,8 @@ class Emulator:
     def wait_for(self, condition: Callable[[], T], timeout: float = 5.0) -> T:
         """Wait until a condition holds; give what it returned.
 
-        It is looked at whenever something has happened on a connection. Not for API functions and applications, which
-        run in the thread that makes things happen.
+        It is looked at whenever something has happened on a connection. API functions and applications cannot use it:
+        they run in the thread that makes things happen.
 
         Raises:
             TimeoutError: it does not hold in time.

@@ -18,15 +18,15 @@ from ._switch import Switch
 from ._thread import LoopThread
 
 LOGIN_SECONDS: Final = 25.0
-"""Within these the first command has to be complete."""
+"""Seconds within which the first command has to be complete."""
 _CHUNK_BYTES: Final = 256 << 10
-"""What is handed to a socket at once, and so what a reply waits for at most."""
+"""Bytes that are handed to a socket at once. A reply waits for no more than these."""
 _TURN_BYTES: Final = 8 << 20
-"""After so much for one connection the others have their turn."""
+"""Bytes for one connection after which the others have their turn."""
 _BURST: Final = 1000
 """Frames that a replay at full speed produces between two looks at the sockets."""
 _TICK_SECONDS: Final = 0.01
-"""How often a replay at a rate produces what is due."""
+"""Seconds after which a replay at a rate produces what is due."""
 _STANDSTILL_SECONDS: Final = 0.1
 """How long a switch stands still at least, for all to see it: a kernel now and then takes what nobody reads yet."""
 _GRACE_SECONDS: Final = 1.0

@@ -67,7 +67,7 @@ class WaitingQueue(Generic[_T]):
 
     @property
     def deadly(self) -> bool:
-        """So much is lost that the connection is killed."""
+        """Whether so much is lost that the connection is killed."""
         return self.lost > MAX_LOST
 
     def wait_elsewhere(self, count: int) -> None:

@@ -5,8 +5,8 @@
     ...     fs.api("status").text[:2], fs.bgapi("version").result(timeout=5).ok
     ('UP', True)
 
-Whoever waits, for a reply, a job or an event, reads the socket: the first to wait becomes the reader, wakes those whose
-reply or event came, and passes the reading on once it has its own. Between waits, once events were asked for, a
+A thread that waits for a reply, a job or an event reads the socket. The first to wait reads for all: it wakes those
+whose reply or event came, and passes the reading on once it has its own. Between waits, once events were asked for, a
 caretaker does it: one thread for the whole process, which reads into the queue when nobody else has for two seconds,
 and ends a connection that is left unread so long that the switch would be endangered (`ReaderTooSlow`). It runs no
 handler. Without it (`caretaker=False`, or ESLCODEC_CARETAKER=0) what is not read piles up in the kernel and then in the

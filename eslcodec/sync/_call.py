@@ -14,13 +14,13 @@ from ._readers import read_digits
 class Call(CallVerbs):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
-    What runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when it has
-    ended. With `wait=True` it returns its CHANNEL_EXECUTE_COMPLETE on any socket; `timeout` is for that, None for as
-    long as it takes.
+    A method that runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when
+    the application has ended. With `wait=True` the method waits for that end on any socket, and returns the
+    CHANNEL_EXECUTE_COMPLETE; `timeout` is for that, None for as long as it takes.
 
     When the channel hangs up, what is waited for raises ChannelEnded, and so does from then on whatever acts on the
-    channel: `sendmsg`, `execute` and its shorthands, `hangup`. All the rest goes on as long as the connection does:
-    after `linger` that is beyond the hang-up.
+    channel: `sendmsg`, `execute` and its shorthands, `hangup`. Everything else works as long as the connection lasts:
+    after `linger` that is longer than the channel.
 
     Attributes:
         data: the channel's data as `connect` gave it last, an `Event` of name CHANNEL_DATA.

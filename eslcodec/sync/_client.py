@@ -78,7 +78,7 @@ class Client(Verbs):
         self._books = books or Reconnection(None)
         self._redial = redial
         self._login_timeout = login_timeout
-        self._dialling = threading.RLock()  # guards the books and the rest; it knows whether it is ours
+        self._dialling = threading.RLock()  # guards the books and the rest; says whether this thread has it
         self._next: Link | None = None  # while it logs in
         self._lost: Link | None = None  # whose end is in the books
         if link.caretaker and self._books.reconnects:
@@ -218,12 +218,12 @@ class Client(Verbs):
         return [handler for subclass, handler in registered if subclass in (None, event.subclass)]
 
     def _more(self, deadline: float) -> bool:
-        """Wait until something may be in the queue; False if there is nothing in time, or the end was well."""
+        """Wait until something may be in the queue; False if there is nothing in time, or the end was clean."""
         link = self._link
         return link.more(deadline) or self._goes_on(link, deadline)
 
     def _goes_on(self, link: Link, deadline: float) -> bool:
-        """This link gives nothing more by now. False at the deadline, or if the end was well; else another one will."""
+        """This link gives nothing more. Whether another one will: False at the deadline, or if the end was clean."""
         end = link.connection.end
         if end is None:
             return False
@@ -287,7 +287,7 @@ class Client(Verbs):
             if self._closing.is_set():
                 link.close()
             link.log_in(min(seconds, max(deadline - time.monotonic(), RETRY)))
-        except Exception as error:  # what a function raises that gives the password is no end either
+        except Exception as error:  # an error of the function that gives the password does not end the client either
             _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
             self._failed(link, error)
         else:

@@ -80,9 +80,10 @@ def connect(
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
         queue_hard_limit: events that may come before a reply; more is EventQueueFull.
-        switch_queue_limit: how many events may be thought to wait in the switch, because the queue is full and nobody
-            takes them: then the connection ends, with ReaderTooSlow, before the switch kills it. None: no limit.
-        pause_limit: the same for the seconds that it may be unread with something to read.
+        switch_queue_limit: how many events may wait in the switch, by our estimate, because the queue is full and
+            nobody takes them. With more the connection ends, with ReaderTooSlow, before the switch kills it. None: no
+            limit.
+        pause_limit: the same for the seconds that the socket may stay unread though something is in it.
         caretaker: whether, once events were asked for, a thread of the process reads while nobody else does, which
             also sends keepalive probes and has due reconnections tried. ESLCODEC_CARETAKER=0 is False for all.
         when_full: "drop": while a reply is waited for, only the newest `queue_limit` events are kept, `dropped` counts.

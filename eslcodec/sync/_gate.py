@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class Gate:
-    """Where a thread waits while another one reads. Most never have to: so the bar is made when one does."""
+    """Where a thread waits while another one reads. Most never have to, so the lock is made when one does."""
 
     __slots__ = ("_bar", "_called", "_woken")
 

@@ -23,12 +23,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LONGEST: Final = 60.0
-"""Seconds of one turn of waiting: a socket without a timeout would be in another mode."""
+"""Seconds of one turn of waiting. There must be a limit: a socket without a timeout would be in another mode."""
 RETRY: Final = 0.01
 """Seconds until the switch is offered again what it did not take."""
 _LOG: Final = logging.getLogger("eslcodec")
 _LOOK_AGAIN: Final = 1.0  # seconds after which a thread that waits to be woken looks for itself
-_LOOKS: Final = 16  # reads after which `has_ended` looks no further for an end after what still waits
+_LOOKS: Final = 16  # reads after which `has_ended` stops looking for the end
 _STILL: Final = 0.1  # seconds without a read after which the switch may have got ahead of us
 
 
@@ -40,9 +40,9 @@ class Link:
     """One connection and its socket: which thread reads it, which ones wait, what is still to be sent. Owns both.
 
     One lock guards everything; it is free while a thread waits for the kernel. Each thread that waits has a gate, so
-    that only those concerned are woken. Gates are opened when the lock is free again, since under gevent that may let
-    others run. Reading and sending have a socket object each, of the same connection: reading waits, sending never
-    does.
+    that only those concerned are woken. Gates are opened when the lock is free again, since opening one may let others
+    run under gevent. Reading and sending have a socket object each, of the same connection: reading waits, sending
+    never does.
 
     An exception from outside (Ctrl-C, a signal's handler, `gevent.Timeout`) interrupts one of two things. A wait: then
     nobody else notices. Or a step that must be whole (making and sending a command, sending, receiving and sorting what
@@ -59,17 +59,17 @@ class Link:
         self._tended = False
         self.began = time.monotonic()
         self.ended_at = math.inf  # when it had ended
-        self.gone = math.inf  # from when on something may have been missed: when the socket had last been read empty
+        self.gone = math.inf  # since when something may have been missed: when the socket was last read empty
         self._new_lock()
         self._reading = False
         self._heard = self._looked = self.began  # received; read
-        self._empty = self.began  # while it is behind: when the socket had last been read empty
+        self._empty = self.began  # while there is a backlog: when the socket was last read empty
         self._read_by_hand = self._tended_at = self.began  # read by somebody who waits; looked at by the caretaker
         self._backlog = False  # whether more waits than was read, since nobody read for a while
         self._silent = 0.0  # seconds of reading since then
         self._keepalive = keepalive
         self._unsent = bytearray()
-        self._undeliverable = 0  # bytes that there is no way to send any more
+        self._undeliverable = 0  # bytes that can never be sent
         with suppress(OSError):  # a matter of speed, and not every kind of socket has it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._in = sock
@@ -163,7 +163,7 @@ class Link:
 
         Raises:
             CommandTimeout: it does not until then.
-            EventQueueFull: it waits for its events to be read, and they may not be more.
+            EventQueueFull: the switch waits until its events are read, and the queue is full.
         """
         if len(self._unsent) <= limits.UNSENT_BYTES:
             return
@@ -192,7 +192,7 @@ class Link:
         try:
             with self._lock:
                 try:
-                    if not (queue or self._reading or self._unsent or connection.end):  # as it is for one reader
+                    if not (queue or self._reading or self._unsent or connection.end):  # the usual case: one reader
                         self._receive(math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0))
                         looked = True
                     if not queue:
@@ -332,7 +332,7 @@ class Link:
             raise
 
     def _pass_on(self) -> None:
-        """Nobody may be left waiting with nobody reading."""
+        """Wake a thread that waits, so that somebody reads."""
         if self._followers and not self._reading:
             self._followers[0].call()
 
@@ -358,7 +358,7 @@ class Link:
                 size = taken[0]
                 self._reading = False
             except OSError as failure:
-                if taken:  # it is of a signal's handler
+                if taken:  # the error is from a signal's handler
                     raise
                 if not is_early(failure):
                     error = failure
@@ -388,7 +388,7 @@ class Link:
             if self._keepalive is not None:
                 self._heard, self._silent = self._looked, 0.0
             connection.buffer_updated(size)
-            if self._readers and self._followers:  # who does not follow looks by himself
+            if self._readers and self._followers:  # a reader that does not follow looks for itself
                 self._tell(len(connection.queue))
         elif size == 0:
             connection.receive_eof()
@@ -475,7 +475,7 @@ class Link:
         return False
 
     def _set_timeout(self, seconds: float) -> None:
-        """The next read may end earlier than this, not later; successive ones seldom need a call for it."""
+        """Have the next read end within these seconds, perhaps earlier: so most reads need no call for it."""
         seconds = min(seconds, LONGEST)
         if not seconds / 2 <= self._timeout <= seconds:
             self._timeout = seconds * 0.75
@@ -503,7 +503,7 @@ class Link:
         self.connection.unsent = len(self._unsent) + self._undeliverable
 
     def _own(self) -> None:
-        """Take the lock again, whatever is raised meanwhile: that is raised once the lock is there."""
+        """Take the lock again. What is raised meanwhile is raised again once the lock is taken."""
         while not self._lock._is_owned():  # type: ignore[attr-defined]
             try:
                 self._lock.acquire()

@@ -37,7 +37,7 @@ class Refusal:
         self._send()
 
     def receive(self) -> None:
-        """Take in what came, and say what is due."""
+        """Take in what came, and send what is due."""
         try:
             data = self.sock.recv(limits.RECEIVE_BYTES_MIN)
         except OSError as error:
@@ -71,7 +71,7 @@ class Porter:
 
     Args:
         door: the listening socket.
-        make_connection: for who is sent away.
+        make_connection: for a call that is sent away.
         take: has a call served.
         calls: how many run.
         max_calls: how many may.
@@ -138,7 +138,7 @@ class Porter:
         self._close()
 
     def _close(self) -> None:
-        with suppress(OSError):  # in a child process some systems have taken it away
+        with suppress(OSError):  # some systems close it in a child process
             self._selector.close()
         self._bell.close()
         self._rope.close()
@@ -172,7 +172,7 @@ class Porter:
             self._dismiss(refusal)
 
     def _attend(self) -> None:
-        """Those who wait at the door come in or are sent away; it is opened and shut."""
+        """Take in the calls that wait at the door, or send them away; open and shut it."""
         now = time.monotonic()
         if now < self._again:
             return
@@ -204,7 +204,8 @@ class Porter:
             self._send_away(*found)
 
     def _lock_up(self) -> None:
-        """Shut the door for good. Who waits at our own is sent away; at somebody else's there will be other servers."""
+        """Shut the door for good. A call that waits at our own socket is sent away; at a socket that was given it is
+        left for other servers."""
         if not self._door.listening:
             return
         with suppress(OSError):

@@ -36,8 +36,8 @@ class Server:
     A context manager: leaving it closes the server.
 
     When `max_calls` run it stops listening, so that the switch is refused and tries its next host, and listens again,
-    at the same address, as soon as one has ended. Who had connected by then is refused as well as can be: the call goes
-    on in the dialplan after `socket`.
+    at the same address, as soon as one has ended. A call that had connected by then is sent away: it goes on in the
+    dialplan after `socket`.
 
     Attributes:
         host, port: where it listens.
@@ -159,7 +159,7 @@ class Server:
             return {thread: call for thread, call in running if thread is not threading.current_thread()}
 
     def _part(self, running: dict[threading.Thread, Call], calls: Calls) -> None:
-        """Say to these what becomes of them, and let their handlers see it."""
+        """Tell the switch what becomes of these calls, and let their handlers see it."""
         if calls == "leave":
             return
         deadline = time.monotonic() + _GRACE

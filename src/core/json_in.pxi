@@ -236,7 +236,7 @@ cdef inline Token token_of(const char *p, uint32_t size) noexcept nogil:
 @cython.final
 @cython.no_gc
 cdef class JsonPayload:
-    """Where the members of a JSON payload stand. Twin: eslcodec/_json.py.
+    """The places of the members of a JSON payload. Twin: eslcodec/_json.py.
 
     A payload that a `JsonMemo` has read has spans, and members only once they are wanted.
     """
@@ -256,7 +256,7 @@ cdef class JsonPayload:
     cdef Py_ssize_t span_count  # `_body`, the last of them, is not counted
     cdef uint32_t size  # of the object
     cdef int odd  # what all of its members have of NO_TEXT and so on
-    cdef bint own  # it stands there as `to_json` would write it, but perhaps for the body
+    cdef bint own  # it stands there as `to_json` would write it, except perhaps for the body
     cdef uint64_t turn, generation  # of the memo when it was read
 
     def __dealloc__(self):
@@ -316,7 +316,7 @@ cdef class JsonPayload:
         return 0
 
     cdef bint scan(self, Scanner *scanner) except -1:
-        """Take down all members. False with a fault."""
+        """Note all members. False with a fault."""
         cdef Py_ssize_t room = 0
         cdef Member *more
         cdef int byte
@@ -343,7 +343,7 @@ cdef class JsonPayload:
         return True
 
     cdef inline void keep(self) noexcept nogil:
-        """Count the member that was read last, but for `_body`, which is no header."""
+        """Count the member that was read last, except `_body`, which is no header."""
         cdef Member *member = &self.members[self.count]
         cdef const char *name = member.name.text
         cdef size_t size = member.name.size
@@ -360,7 +360,7 @@ cdef class JsonPayload:
                 self.body = member.value
 
     cdef bint find(self, const char *name, Py_ssize_t size, Token *found, bint last) except -1:
-        """The value that a look-up takes: of the exact spelling, else of the first that matches but for ASCII case."""
+        """The value that a look-up takes: of the exact spelling, else of the first that matches ignoring ASCII case."""
         cdef Py_ssize_t i, exact = -1, folded = -1
         cdef const Token *token
         cdef bint to_end = last or is_event_name(name, size)
@@ -575,7 +575,7 @@ cdef class JsonPayload:
         return write_bytes(out, b"}", 1)
 
     cdef list repeated(self, bint replace):
-        """Of each member whether an earlier one has its name."""
+        """For each member, whether an earlier one has its name."""
         cdef dict seen = {}
         cdef list repeated = []
         cdef Py_ssize_t i, distinct
@@ -615,7 +615,8 @@ cdef class JsonPayload:
         return last
 
     cdef int put_others(self, dict mapping, bint replace) except -1:
-        """Make of `headers`, of what was read by spans and stands there as it would be written, what `mapping` gives."""
+        """Make what `mapping` gives out of `headers`, for a payload that was read by spans and is written as `to_json`
+        writes."""
         cdef Py_ssize_t i
         cdef Token token
         for i in range(self.span_count):
@@ -689,7 +690,7 @@ cdef struct JsonBase:
     # The headers of an event as a dict, of which others are copies with changes.
     PyObject *headers  # owned
     PyObject **values  # owned, the values borrowed from the dict; NOTHING for those that are not remembered
-    uint16_t *names  # of each which name it is; behind the values
+    uint16_t *names  # of each which name it is; after the values
     Py_ssize_t count
     uint64_t turn  # the event that it was of use to last
     Py_ssize_t size  # what was taken from the budgets for it

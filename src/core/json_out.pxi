@@ -152,7 +152,7 @@ cdef const char *json_end(const char *p) noexcept nogil:
 
 
 cdef int write_body(Out *out, Members *members, const char *body, const char *end, bint replace) except -1:
-    """Write what stands behind the headers, and the braces."""
+    """Write what follows the headers, and the braces."""
     cdef Out value
     if body < end and members.body >= 0:  # a header of this name gives way
         memset(&value, 0, sizeof(Out))

@@ -63,7 +63,7 @@ cdef inline Py_ssize_t shape_of(const Listed *listed) noexcept nogil:
 
 
 cdef inline Py_ssize_t found_later(const JsonBase *base, Py_ssize_t at, uint16_t name) noexcept nogil:
-    """Where a name stands in a base a little behind `at`, -1 if it does not."""
+    """Where a name stands in a base a little after `at`, -1 if it does not."""
     cdef Py_ssize_t i
     for i in range(at + 1, min(at + 1 + LOOK_AHEAD, base.count)):
         if base.names[i] == name:
@@ -79,7 +79,7 @@ cdef inline Py_ssize_t alike_names(
 
 
 cdef Py_ssize_t distance(const JsonBase *base, const Listed *listed, Py_ssize_t most) noexcept nogil:
-    """How many headers of a base must go, and how many be put behind the rest, for the names of the members."""
+    """How many headers of a base must go, and how many be put after the rest, for the names of the members."""
     cdef Py_ssize_t i = 0, j = 0, gone = 0, to, same
     while True:
         same = alike_names(base, j, listed, i)
@@ -101,7 +101,7 @@ cdef class JsonMemo:
     """What the JSON events of a decoder remember together. Never changes a result.
 
     Successive events have mostly the same names in the same order, with the same values. So of each name its last value
-    is kept and the one before, and which name stood behind it: where the bytes are the same as then, nothing has to be
+    is kept and the one before, and which name stood after it: where the bytes are the same as then, nothing has to be
     read. It is by name that values are kept, and not by event: events of one call have fifty shapes, and half of their
     values in common. Dicts are kept of events whose names differ much, to be copied and changed a little.
 
@@ -126,7 +126,7 @@ cdef class JsonMemo:
     cdef Py_ssize_t span_room
     cdef char no_bytes[MEMBER_BYTES]  # `nothing` has them
     cdef uint64_t lists  # of distinct names that were made
-    cdef bint busy  # headers are put together: what that makes may let other code run, which does without
+    cdef bint busy  # headers are being put together: that may let other code run, which does not use the memo then
     cdef uint64_t turn
     cdef uint64_t generation  # how often all was forgotten
     cdef Py_ssize_t names_bytes, values_bytes, refusals
@@ -160,7 +160,7 @@ cdef class JsonMemo:
             PyMem_Free(self.names[i])
 
     cdef int forget(self) except -1:
-        """Begin anew: what is there is not what comes now."""
+        """Forget all: it does not fit the events that come now."""
         self.generation += 1
         self.first.next = self.first.other = &self.nothing
         self.event_name = NULL
@@ -259,7 +259,7 @@ cdef class JsonMemo:
         reading.room = <uint32_t>self.span_room
 
     cdef int give_spans(self, JsonPayload payload, const Reading *reading) except -1:
-        """Give a payload what was taken down."""
+        """Give a payload the members that were noted."""
         cdef size_t count = reading.count
         payload.spans = <Span *>PyMem_Malloc(count * (sizeof(Span) + sizeof(uint16_t)))
         if payload.spans == NULL:
@@ -285,7 +285,7 @@ cdef class JsonMemo:
         return 0
 
     cdef inline JsonName *name_behind(self, Memo memo, JsonName *before, const char *at, const char *end) except? NULL:
-        """The name behind what stands at `at`, NULL if there is none that is remembered."""
+        """The name after what stands at `at`, NULL if there is none that is remembered."""
         cdef JsonName *name = before.next
         if stands(name, at, end):
             return name
@@ -368,7 +368,7 @@ cdef class JsonMemo:
         return name
 
     cdef bint find_twin(self, str text) except -1:
-        """Whether there may be another name that is the same but for case; that one is told."""
+        """Whether there may be another name that is the same except for case; that one is marked as a `twin` then."""
         cdef str folded = text.lower()
         known = self.folded.setdefault(folded, self.count)
         if known == self.count:
@@ -778,5 +778,5 @@ cdef inline void keep_old(JsonName *name) noexcept:
 
 
 cdef inline bint stands(const JsonName *name, const char *at, const char *end) noexcept nogil:
-    """Whether a name stands behind what is at `at`."""
+    """Whether a name stands after what is at `at`."""
     return name.head and end - at > <Py_ssize_t>name.head and same_bytes(at + 1, name.raw + 1, name.head - 1)

@@ -32,7 +32,7 @@ cdef inline bint cut_line(const char *p, const char *stop, Line *line) noexcept 
 
 
 cdef inline bint next_line(const char **at, const char *end, Line *line) noexcept nogil:
-    """The next header line from *at on, which moves behind it. False at a blank line and at the end."""
+    """The next header line from *at on; *at moves to its end. False at a blank line and at the end."""
     cdef const char *p = at[0]
     cdef const char *feed
     cdef const char *stop

@@ -174,7 +174,7 @@ cdef class Message:
         return begin
 
     cdef Py_ssize_t head_end(self) noexcept:
-        """Where the body begins in the frame: behind the blank line, or at the end if there is none."""
+        """Where the body begins in the frame: after the blank line, or at the end if there is none."""
         self.find_head()
         cdef Py_ssize_t size = PyBytes_GET_SIZE(self.frame_)
         if self.head_stop >= size:

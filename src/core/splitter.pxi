@@ -12,16 +12,16 @@ cdef struct Place:
     Py_ssize_t type_size  # -1: there is none
 
 
-@cython.no_gc_clear  # part of a cycle that is collected, it may still be asked; others break the cycle
+@cython.no_gc_clear  # it may be used while a cycle that it is part of is collected; others break the cycle
 cdef class FrameSplitter:
     """See eslcodec._codec_py.FrameSplitter."""
 
-    # No Python code runs, and so no other thread, while it is between two states: wrongly shared it stays whole.
+    # While its state changes no Python code runs, and so no other thread: it stays whole even if threads share it.
     # (Without the GIL critical sections have the same effect.)
 
     cdef Store store
     cdef bytes fed  # what was fed and is read in place, so that it is copied once; None if there is nothing
-    cdef bint placed  # whether the unread bytes are there; if not, they are in the store, and behind them those of `fed`
+    cdef bint placed  # whether the unread bytes are there; if not, they are in the store, followed by those of `fed`
     cdef Py_ssize_t fed_at  # from here on
     cdef Place at
     cdef Py_ssize_t end  # of the unread bytes
@@ -182,7 +182,7 @@ cdef class FrameSplitter:
         return True
 
     cdef int settle(self, Py_ssize_t more) except -1:
-        """Move all that is unread into the store, with room for `more` bytes behind it."""
+        """Move all that is unread into the store, with room for `more` bytes after it."""
         cdef bytes fed = self.fed  # held to the end, as `old`: letting go of them can let another thread in
         cdef Store old = self.store
         cdef Store store = old
@@ -212,7 +212,7 @@ cdef class FrameSplitter:
         return 0
 
     cdef int reserve(self, Py_ssize_t size) except -1:
-        """Make room for `size` bytes behind all that is unread. Bytes move at most as often as new ones come."""
+        """Make room for `size` bytes after all that is unread. Bytes move at most as often as new ones come."""
         while True:
             if self.fed is not None:
                 self.settle(size)
@@ -221,7 +221,7 @@ cdef class FrameSplitter:
                 return 0
 
     cdef int make_room(self, Py_ssize_t size) except -1:
-        """Make room for `size` bytes behind those in the store, unless what is unread is elsewhere."""
+        """Make room for `size` bytes after those in the store, unless what is unread is elsewhere."""
         if not self.placed:
             self.rearrange(size)
         # Letting a store go can let another thread in, who feeds or asks for a window.
@@ -230,7 +230,7 @@ cdef class FrameSplitter:
         return 0
 
     cdef inline bint pinned(self) noexcept:
-        """Whether a window is out, behind the unread bytes: new ones need another store, once."""
+        """Whether a window is out, after the unread bytes: new ones need another store, once."""
         return self.window is not None and self.window.store is self.store
 
     cdef int rearrange(self, Py_ssize_t size) except -1:
@@ -513,7 +513,7 @@ cdef inline bytes last_of(bytes frame):
 
 
 cdef inline void advance(Place *at, Py_ssize_t end) noexcept nogil:
-    """Go to the frame behind `end`."""
+    """Go to the frame that begins at `end`."""
     at.taken += end - at.start
     at.start = at.searched = end
     at.block_end = 0

@@ -159,7 +159,7 @@ cdef class Memo:
     cdef Py_ssize_t value_bytes  # of all values that are remembered
     cdef Py_ssize_t refused  # names and values for which there was no room
     cdef uint64_t turn
-    cdef bint busy  # a walk is under way: an object that it makes may let other code run, which does without
+    cdef bint busy  # a walk is under way: making an object may let other code run, which does not use the memo then
     cdef Out scratch  # for JSON on its way out
     cdef uint64_t numbered  # messages that were numbered so far, from 1
     cdef uint64_t indexed  # the number of the message that `bits` tell of
@@ -343,7 +343,7 @@ cdef class Memo:
         cdef const char *end = walk.end
         cdef const char *feed
         cdef const char *stop
-        cdef uint32_t guess = self.recent[walk.last].next  # mostly the name that came behind it last
+        cdef uint32_t guess = self.recent[walk.last].next  # mostly the name that came after it last
         cdef Recent *recent = &self.recent[guess]
         cdef Py_ssize_t size = self.known[guess].name_size
         cdef bint passed = walk.passed
@@ -452,7 +452,7 @@ cdef class Memo:
         return at
 
     cdef bint remember(self, Walk *walk) noexcept:
-        """Keep the line just read, if there is room; False if it is not kept. Most are kept that others do not follow."""
+        """Keep the line just read, if there is room and its value does not always change; False if it is not kept."""
         cdef Known *known = walk.known
         cdef Recent *recent = walk.recent
         cdef Py_ssize_t size = walk.at - walk.line.name
@@ -462,7 +462,7 @@ cdef class Memo:
         known.misses = known.misses + 1 if known.missed == <uint32_t>walk.before else 1
         known.missed = <uint32_t>self.turn
         if known.misses & (known.misses - 1) or not walk.whole or not walk.line.spaced:
-            return False  # one that is another each time is kept ever more seldom
+            return False  # a value that changes each time is kept ever more seldom
         self.drop_older(known)
         if recent.size != NO_LINE and value_size <= min(VALUE_BYTES, VALUES_BYTES // 2 - self.value_bytes):
             if not self.make_older(known, size):
@@ -621,7 +621,7 @@ cdef class Memo:
         return headers
 
     cdef dict finish_dict(self, dict headers, Walk *walk, object value):
-        """Add the header just read, whose name is not remembered, and those behind it."""
+        """Add the header just read, whose name is not remembered, and those after it."""
         cdef Py_ssize_t distinct
         while True:
             distinct = len(headers)
@@ -683,13 +683,13 @@ cdef class Memo:
         return alike(self.lines + i, base.lines + j, min(count - i, <Py_ssize_t>base.count - j))
 
     cdef inline Py_ssize_t found(self, const Base *base, Py_ssize_t i, Py_ssize_t j, Py_ssize_t count) noexcept nogil:
-        """Where the name of the i-th line stands in a base, if it is soon behind the j-th; -1 if it is not."""
+        """Where the name of the i-th line stands in a base, if it is soon after the j-th; -1 if it is not."""
         if i == count or j == <Py_ssize_t>base.count:
             return -1
         return found_soon(base, j, self.lines[i])
 
     cdef Py_ssize_t distance(self, const Base *base, Py_ssize_t count, Py_ssize_t most) noexcept nogil:
-        """How many headers of a base must go, and how many be put behind the rest, for the names of the lines."""
+        """How many headers of a base must go, and how many be put after the rest, for the names of the lines."""
         cdef Py_ssize_t i = 0, j = 0, gone = 0, to, same
         while True:
             same = self.alike(base, i, j, count)
@@ -976,7 +976,7 @@ cdef class Memo:
 
 
 cdef inline const char *block_end(const char *stop, const char *end) noexcept nogil:
-    """Where the body begins: behind the blank line that begins at `stop`, or at the end if there is none."""
+    """Where the body begins: after the blank line that begins at `stop`, or at the end if there is none."""
     if stop >= end:
         return end
     return stop + (2 if stop[1] == c"\n" else 3)

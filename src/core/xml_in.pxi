@@ -73,7 +73,7 @@ cdef class XmlPayload:
         return room
 
     cdef bint read_element(self, const char **at, const char *end, Py_ssize_t indent) noexcept:
-        """Take down the element at *at, which moves behind its line."""
+        """Note the element at *at, which moves to the end of its line."""
         cdef Member *member = &self.members[self.count]
         cdef const char *name = at[0] + indent
         cdef const char *value = xml_name_end(name, end)
@@ -101,7 +101,7 @@ cdef class XmlPayload:
         return True
 
     cdef bint read_body(self, const char **at, const char *end) noexcept:
-        """Take down the Content-Length, which is digits, and the body."""
+        """Note the Content-Length, which is digits, and the body."""
         cdef Token *length
         cdef Py_ssize_t i
         cdef const char *p
@@ -147,7 +147,7 @@ cdef class XmlPayload:
         return folded
 
     cdef object value(self, Py_ssize_t *at):
-        """The header at *at, which moves behind it: text, or a list."""
+        """The header at *at, which moves to its end: text, or a list."""
         cdef const Token *token = &self.members[at[0]].value
         cdef list items
         at[0] += 1
@@ -268,7 +268,7 @@ cdef class XmlPayload:
             else:
                 self.write_value(out, at, replace, lossy)
         if self.has_body and not body_written:
-            write_bytes(out, b',"_body":', 9)  # behind its Content-Length at least
+            write_bytes(out, b',"_body":', 9)  # after its Content-Length at least
             self.write_body(out, replace, lossy)
         write_bytes(out, b"}", 1)
         return True
