@@ -736,7 +736,7 @@ def test_format_that_the_switch_does_not_have_is_refused(format):
 
 
 def test_myevents_takes_a_uuid_or_a_format():
-    with pytest.raises(InvalidCommand, match="ignores a format behind a uuid"):
+    with pytest.raises(InvalidCommand, match="ignores a format after a uuid"):
         myevents("u-1", format="json")
     with pytest.raises(InvalidCommand, match="may take for a format"):
         myevents("JSON")
@@ -1002,7 +1002,7 @@ NO_COMMAND = {  # what is wrong on purpose: reason -> the bytes
     "not on or off": rb"divert_events bogus\n\n",
     "two blanks": rb"(api  status|filter  delete  Event-Name CHANNEL_EXECUTE)\n\n",
     "no such command": rb"(foo|FOO BAR|bogus command|nosuch[0-9]|[ \t]api status|apistatus|x+)\n\n",
-    "a format behind a uuid": rb"myevents nosuchuuid json\n\n",
+    "a format after a uuid": rb"myevents nosuchuuid json\n\n",
     "words behind the level": rb"log 7 extra\n\n",
     "an event without name": rb"sendevent\nx: 1\n\n",
     "neither domain nor password": rb"userauth admin\n\n",
