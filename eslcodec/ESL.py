@@ -115,7 +115,7 @@ def _main(argv: list[str]) -> None:
         _script.run_module(argv[1:])
         return
     if not first or first.startswith("-"):
-        why = {"": "no script", "-m": "no module behind -m"}.get(first, f"no such option: {first}")
+        why = {"": "no script", "-m": "no module after -m"}.get(first, f"no such option: {first}")
         print(f"{_USAGE}{why}", file=sys.stderr)
         raise SystemExit(2)
     install_as_ESL()

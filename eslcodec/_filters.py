@@ -33,7 +33,7 @@ _CLASSES: Final = {
 
 @dataclass(frozen=True)
 class Filter:
-    """The value of a filter, taken apart.
+    """The value of a filter, parsed.
 
     Attributes:
         negative: whether it keeps events back.

@@ -433,7 +433,7 @@ def myevents(uuid: str | None = None, *, format: str | None = None) -> bytes:
     if uuid is None:
         return _command("myevents" if format is None else f"myevents {_format(format)}")
     if format is not None:
-        raise InvalidCommand("the switch ignores a format behind a uuid: set it with event() before")
+        raise InvalidCommand("the switch ignores a format after a uuid: set it with event() before")
     word = _word("the uuid", uuid)
     if word.lower() in FORMATS:
         raise InvalidCommand(f"the uuid is {_shown(word)}, which the switch may take for a format (format=...)")

@@ -120,7 +120,7 @@ class Wait(Generic[T]):
         """Settle it with an error; no effect if it is settled.
 
         Args:
-            error: it is made again for each who asks.
+            error: each caller of `result` gets a new instance of it.
             sent: whether the switch may have done what it is about (`ConnectionClosed.maybe_done`).
         """
         if not self.done:

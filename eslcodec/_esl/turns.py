@@ -53,7 +53,8 @@ class Turns:
         return self._holder.get(0) is mark
 
     def _hand_over(self) -> None:
-        """Give the turn, if nobody has it, to who waits longest; with the mutex. Goes on where it was interrupted."""
+        """Give the turn, if nobody has it, to the call that waits longest; with the mutex. Goes on where it was
+        interrupted."""
         if self._waiters:
             mark, wake = self._waiters[0]
             if self._holder.setdefault(0, mark) is mark:

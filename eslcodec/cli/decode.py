@@ -102,7 +102,8 @@ def _is_event_of(message: Message, names: set[str]) -> bool:
 
 
 def _converted(message: Message, format: str) -> bytes | None:
-    """The frame with an event's payload in this format; None if that cannot be had. Other frames are as they were."""
+    """The frame with an event's payload in this format; None if it cannot be written in that. Other frames are
+    unchanged."""
     if not isinstance(message, Event):
         return message.frame
     if message.content_type == f"text/event-{format}":

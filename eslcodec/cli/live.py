@@ -60,8 +60,8 @@ _LOG_STYLES: Final = {
 def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout: float | None) -> None:
     """Run one API command, and print its output: eslcodec api show channels.
 
-    The exit status is 1 if the output begins with -ERR or -USAGE, or cannot be had. What stands after COMMAND is for
-    the switch, also if it looks like an option.
+    The exit status is 1 if the output begins with -ERR or -USAGE, or did not come. What stands after COMMAND is for the
+    switch, also if it looks like an option.
     """
     if console and bg:
         raise click.UsageError("--console and --bg exclude each other: the switch has no bgapi for the console")

@@ -133,7 +133,7 @@ NO_COMMAND = {  # what is wrong on purpose: reason -> the bytes
     "not on or off": rb"divert_events bogus\n\n",
     "two blanks": rb"(api  status|filter  delete  Event-Name CHANNEL_EXECUTE)\n\n",
     "no such command": rb"(foo|FOO BAR|bogus command|nosuch[0-9]|[ \t]api status|apistatus|x+)\n\n",
-    "a format behind a uuid": rb"myevents nosuchuuid json\n\n",
+    "a format after a uuid": rb"myevents nosuchuuid json\n\n",
     "words behind the level": rb"log 7 extra\n\n",
     "an event without name": rb"sendevent\nx: 1\n\n",
     "neither domain nor password": rb"userauth admin\n\n",

@@ -266,7 +266,7 @@ def test_format_that_the_switch_does_not_have_is_refused(format):
 
 
 def test_myevents_takes_a_uuid_or_a_format():
-    with pytest.raises(InvalidCommand, match="ignores a format behind a uuid"):
+    with pytest.raises(InvalidCommand, match="ignores a format after a uuid"):
         myevents("u-1", format="json")
     with pytest.raises(InvalidCommand, match="may take for a format"):
         myevents("JSON")
