@@ -1,6 +1,6 @@
-"""What header lines say: docs/protocol/reading.md, 1 to 9, for frames and plain events: cuts, decoding.
+"""Where a header line is cut, and what is decoded: docs/protocol/reading.md, for frames and plain events.
 
-test_headers_lookups.py has the rest of it. tests/core/test_formats_reading.py does the same for JSON and XML.
+test_headers_lookups.py has the rest of it; test_formats_reading.py does the same for JSON and XML.
 """
 
 from __future__ import annotations

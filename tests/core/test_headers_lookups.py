@@ -1,4 +1,4 @@
-"""What header lines say: docs/protocol/reading.md, 1 to 9, for frames and plain events: names, look-ups, repeats, bodies."""
+"""Text, names, look-ups, repeats, arrays, bodies: docs/protocol/reading.md, for frames and plain events."""
 
 from __future__ import annotations
 
