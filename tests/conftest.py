@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import support
 from esl_support import framed, strictly, wires
 from hypothesis import HealthCheck, settings
+
+for path in Path(__file__).parent.glob("*_support.py"):
+    if path.stem not in sys.modules:
+        pytest.register_assert_rewrite(path.stem)  # what differs is shown of their assertions too
 
 settings.register_profile(
     "default",

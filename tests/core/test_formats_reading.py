@@ -1,4 +1,4 @@
-"""docs/protocol/reading.md for JSON and XML, and streams of them. (For plain events: test_headers.py.)"""
+"""docs/protocol/reading.md for JSON and XML, and streams of them. (For plain events: test_headers_lines.py.)"""
 
 from __future__ import annotations
 
