@@ -10,8 +10,7 @@ from typing import Any
 
 from _common import BETWEEN_RECORDS, PYTHON, C, choose, draw, main, support, texts
 from esl_model import Model, fold
-from esl_support import FIRST, decoder_of, framed, names_of, seen
-from test_esl_received import apply
+from esl_support import FIRST, apply, decoder_of, framed, names_of, seen
 
 MODULES = [support.part(package, "ESL") for package in (C, PYTHON)]
 MODES = ("default", "strict")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from esl_model import Model
 from support import ACCEPTED, AUTH, DATA, frame, notice, plain
 
 FILE = json.loads((DATA / "vectors.json").read_text())
@@ -347,3 +348,14 @@ con.events("json","all")
 e = con.recvEvent()
 print(e.getHeader("Event-Name"))
 """
+
+
+def apply(event: Any, model: Model, steps: list[tuple[Any, ...]]) -> None:
+    """Do this with an event and with its model, and compare what each step gives."""
+    for verb, *arguments in steps:
+        if verb == "names":
+            assert names_of(event) == model.names()
+        elif verb == "serialize":
+            assert event.serialize(*arguments) == (model.json() if arguments == ["json"] else model.plain())
+        else:
+            assert getattr(event, verb)(*arguments) == getattr(model, verb)(*arguments), (verb, arguments)

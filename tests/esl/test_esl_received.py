@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from esl_model import Model
-from esl_support import FIRST, framed, names_of, received, saying, strictly, wires
+from esl_support import FIRST, apply, framed, names_of, received, saying, strictly, wires
 from hypothesis import given
 from hypothesis import strategies as st
 from sizes import FULL
@@ -59,16 +59,6 @@ CHANGES = st.one_of(
     st.tuples(st.just("addBody"), TEXT),
     st.tuples(st.just("setPriority")),
 )
-
-
-def apply(event: Any, model: Model, steps: list[tuple[Any, ...]]) -> None:
-    for verb, *arguments in steps:
-        if verb == "names":
-            assert names_of(event) == model.names()
-        elif verb == "serialize":
-            assert event.serialize(*arguments) == (model.json() if arguments == ["json"] else model.plain())
-        else:
-            assert getattr(event, verb)(*arguments) == getattr(model, verb)(*arguments), (verb, arguments)
 
 
 @pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
