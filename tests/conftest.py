@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import support
@@ -72,7 +73,7 @@ def both() -> tuple[ModuleType, ModuleType]:
 
 
 @pytest.fixture
-def ESL(esl):
+def ESL(esl: ModuleType) -> Iterator[Any]:
     """The module under test, with its default behaviour."""
     module = support.part(esl, "ESL")
     with strictly(module, False):
@@ -80,21 +81,21 @@ def ESL(esl):
 
 
 @pytest.fixture(params=[False, True], ids=["default", "strict"])
-def strict(request, ESL):
+def strict(request: pytest.FixtureRequest, ESL: Any) -> Iterator[Any]:
     """Both behaviours, one after the other."""
     with strictly(ESL, request.param):
         yield request.param
 
 
 @pytest.fixture
-def wire_of(ESL):
+def wire_of(ESL: Any) -> Iterator[Any]:
     """Makes outbound connections whose peers have said everything already."""
     with wires(ESL) as make:
         yield make
 
 
 @pytest.fixture(params=["built", "plain", "json"])
-def dtmf(request, ESL):
+def dtmf(request: pytest.FixtureRequest, ESL: Any) -> Any:
     """An event with one header, made here or received; the second kind is not read before it must be."""
     if request.param == "built":
         return ESL.ESLevent("DTMF")
@@ -111,7 +112,7 @@ def unused_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def set_level(esl, ESL, monkeypatch):
+def set_level(esl: ModuleType, ESL: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`eslSetLogLevel`, which cannot be taken back by a program."""
     shared = support.part(esl, "_esl.settings")
     monkeypatch.setattr(shared, "log_level", shared.log_level)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 
-def raises(call, kind, text):
+def raises(call: Any, kind: Any, text: Any) -> Any:
     with pytest.raises(kind) as caught:
         call()
     assert type(caught.value) is kind

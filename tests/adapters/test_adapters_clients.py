@@ -28,7 +28,7 @@ def answer(client: str, reply: Shown) -> str | None:
     return headers["Reply-Text"] if headers["Content-Type"] == "command/reply" else body
 
 
-def test_a_large_api_response_arrives_whole_and_events_go_on_behind_it(client):
+def test_a_large_api_response_arrives_whole_and_events_go_on_behind_it(client: Any) -> None:
     output = "row: 1, é\n" * 400_000
     with Emulator(replay=END) as switch:
         switch.api["big"] = lambda args: output
@@ -39,7 +39,7 @@ def test_a_large_api_response_arrives_whole_and_events_go_on_behind_it(client):
 
 
 @pytest.mark.parametrize("install", [False, True])
-def test_commands_are_answered_in_order_while_events_come(client, install):
+def test_commands_are_answered_in_order_while_events_come(client: Any, install: bool) -> None:
     stream = captured("churn_plain")
     count = len(naive_frames(stream))
     with Emulator(replay=stream) as switch:
@@ -50,7 +50,7 @@ def test_commands_are_answered_in_order_while_events_come(client, install):
     assert len(seen["events"]) == count
 
 
-def test_a_background_job_is_answered_twice(client):
+def test_a_background_job_is_answered_twice(client: Any) -> None:
     with Emulator() as switch:
         switch.api["work"] = lambda args: f"+OK {args}\n"
         seen = run(client, switch.port, until=1, commands=["event plain BACKGROUND_JOB", "bgapi work hard"])
@@ -68,19 +68,19 @@ def test_a_background_job_is_answered_twice(client):
     [b"", END[:20], END[:-5], b"Content-Length: 5x\n\n", b"Content-Length: 99999999999\n\n"],
     ids=["between frames", "in a header block", "in a body", "no length", "too large"],
 )
-def test_the_end_of_a_connection_is_the_clients_own_wherever_it_comes(client, rest):
+def test_the_end_of_a_connection_is_the_clients_own_wherever_it_comes(client: Any, rest: Any) -> None:
     with Wire(END + rest, close=True) as server:
         seen = run(client, server.port, commands=["event plain ALL"], stop=True)
     assert seen["ended"]
     assert len(seen["events"]) <= 1  # greenswitch hands nothing on once it has seen the end
 
 
-def test_a_frame_that_cannot_be_framed_ends_an_open_connection(client):
+def test_a_frame_that_cannot_be_framed_ends_an_open_connection(client: Any) -> None:
     with Wire(b"Content-Type: text/event-plain\nContent-Length: 5x\n\n") as server:
         assert run(client, server.port, commands=["event plain ALL"], stop=True)["ended"]
 
 
-def test_greenswitch_stops_as_before():
+def test_greenswitch_stops_as_before() -> None:
     need("greenswitch")
     with Emulator() as switch:
         seen = run("greenswitch", switch.port, until=0, commands=["api status"], stop=True)
@@ -91,7 +91,7 @@ def test_greenswitch_stops_as_before():
 # Other formats
 
 
-def test_greenswitch_reads_events_in_other_formats():
+def test_greenswitch_reads_events_in_other_formats() -> None:
     payload = b'{"Event-Name":"X","A":"b: c","L":["1","2"],"_body":"text"}'
     json_event = frame(b"Content-Type: text/event-json", payload)
     xml_event = frame(b"Content-Type: text/event-xml", b"<event><headers><A>%20b</A></headers><body>t</body></event>")
@@ -103,7 +103,7 @@ def test_greenswitch_reads_events_in_other_formats():
 
 
 @pytest.mark.parametrize("name", ["genesis", "switchio"])
-def test_events_in_other_formats_are_text(name):
+def test_events_in_other_formats_are_text(name: str) -> None:
     payload = b'{"Event-Name":"X","A":"b: c%20d"}\n'
     xml = b"<event>\n\n<A>b: c</A>\n</event>\n"
     events = events_of(
@@ -114,7 +114,7 @@ def test_events_in_other_formats_are_text(name):
 
 
 @pytest.mark.parametrize("install", [False, True])
-def test_genesis_takes_events_apart_that_an_event_lock_glued_together(install):
+def test_genesis_takes_events_apart_that_an_event_lock_glued_together(install: bool) -> None:
     payload = b"Event-Name: COMMAND\nevent-lock: true\nA: 1\nEvent-Name: PRIVATE_COMMAND\nB: 2%20\n\n"
     need("genesis")
     with Wire(plain(payload)) as server:
@@ -123,13 +123,13 @@ def test_genesis_takes_events_apart_that_an_event_lock_glued_together(install):
     assert [headers.get("B") for headers, _ in seen["events"]] == [None, "2 "]
 
 
-def test_genesis_continues_a_repeated_value_that_goes_on():
+def test_genesis_continues_a_repeated_value_that_goes_on() -> None:
     headers, _ = event_of(need("genesis"), b"Event-Name: X\nA: 1\nA: 2\n3\n\n")
     assert headers["A"] == ["1", "2\n3"]
 
 
 @pytest.mark.parametrize("install", [False, True])
-def test_a_consumer_of_genesis_gets_what_it_handles(install):
+def test_a_consumer_of_genesis_gets_what_it_handles(install: bool) -> None:
     need("genesis")
     with Emulator(replay=plain(b"Event-Name: HEARTBEAT\nUp-Time: 0%20s\n\n") * 3) as switch:
         seen = run("genesis consumer", switch.port, install=install, until=3)
@@ -137,7 +137,7 @@ def test_a_consumer_of_genesis_gets_what_it_handles(install):
 
 
 @pytest.mark.parametrize("install", [False, True])
-def test_an_outbound_server_of_greenswitch_plays_to_a_caller(install):
+def test_an_outbound_server_of_greenswitch_plays_to_a_caller(install: bool) -> None:
     need("greenswitch")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -157,7 +157,7 @@ def test_an_outbound_server_of_greenswitch_plays_to_a_caller(install):
     assert told["caller"][1:] == ["u 1", "+OK"]
 
 
-def test_genesis_hands_events_to_handlers():
+def test_genesis_hands_events_to_handlers() -> None:
     need("genesis")
     with Wire(END * 3) as server:
         assert run("genesis", server.port, until=3, commands=["event plain ALL"])["handled"] >= 2
@@ -170,7 +170,7 @@ def changes_that_switchio_needs() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("install", [False, True])
-def test_switchio_runs_on_this_python_with_the_changes_that_the_adapter_names(install, tmp_path):
+def test_switchio_runs_on_this_python_with_the_changes_that_the_adapter_names(install: bool, tmp_path: Path) -> None:
     need("switchio")
     spec = importlib.util.find_spec("switchio")
     assert spec is not None
@@ -191,7 +191,7 @@ def test_switchio_runs_on_this_python_with_the_changes_that_the_adapter_names(in
     assert told == {"handled": True, "resumed": True, "replied": True, "arguments": [["a"], ["b"]]}
 
 
-def test_switchio_does_not_run_on_this_python_as_it_is():
+def test_switchio_does_not_run_on_this_python_as_it_is() -> None:
     need("switchio")
     connect = "import switchio.protocol as p; p.InboundProtocol('h', 'p', None)"
     install = "from eslcodec.adapters import switchio; switchio.install(); "
@@ -205,7 +205,7 @@ def test_switchio_does_not_run_on_this_python_as_it_is():
     assert (hint in done.stderr) is (sys.version_info >= (3, 11))
 
 
-def test_a_client_that_cannot_be_imported_says_why(tmp_path):
+def test_a_client_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     """As switchio since Python 3.11; with a hint if there is one, which notes need 3.11 for."""
     from eslcodec.adapters._client import Client
 
@@ -220,5 +220,5 @@ def test_a_client_that_cannot_be_imported_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("imported", ["before", "after"])
-def test_uninstall_puts_back_exactly_what_was_there(client, imported):
+def test_uninstall_puts_back_exactly_what_was_there(client: Any, imported: str) -> None:
     assert run(client, 0, check=imported) == {"replaced": True, "again": True, "restored": True}

@@ -178,7 +178,7 @@ def inside(name: str) -> dict[tuple[str, ...], Any]:
     return found
 
 
-def test_install_replaces_once_and_uninstall_puts_back(alike):
+def test_install_replaces_once_and_uninstall_puts_back(alike: Any) -> None:
     before = inside(alike)
     adapter(alike).uninstall()  # nothing to do
     assert adapter(alike).install() is None
@@ -193,7 +193,7 @@ def test_install_replaces_once_and_uninstall_puts_back(alike):
 
 
 @pytest.mark.parametrize("change", ["gone", "no function", "other parameters"])
-def test_a_client_that_looks_otherwise_is_refused_and_left_alone(alike, change):
+def test_a_client_that_looks_otherwise_is_refused_and_left_alone(alike: Any, change: str) -> None:
     module, owner, name = NEEDED[alike]
     place = getattr(sys.modules[module], owner) if owner else sys.modules[module]
     if change == "gone":
@@ -211,20 +211,20 @@ def test_a_client_that_looks_otherwise_is_refused_and_left_alone(alike, change):
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_a_client_whose_modules_lie_elsewhere_is_refused(alike, monkeypatch):
+def test_a_client_whose_modules_lie_elsewhere_is_refused(alike: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, NEEDED[alike][0])
     with pytest.raises(UnknownClient, match=r"there is no"):
         adapter(alike).install()
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_that_is_not_installed_is_an_import_error(name, monkeypatch):
+def test_a_client_that_is_not_installed_is_an_import_error(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=name):
         adapter(name).install()
 
 
-def test_importing_the_adapters_imports_no_client():
+def test_importing_the_adapters_imports_no_client() -> None:
     names = ", ".join(f"eslcodec.adapters.{name}" for name in CLIENTS)
     code = f"import sys, {names}; assert not {set(CLIENTS)} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd="/", check=True)
@@ -242,7 +242,7 @@ STREAM = (
 )
 
 
-def test_what_looks_like_greenswitch_gets_its_events(monkeypatch):
+def test_what_looks_like_greenswitch_gets_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
     module = pretend("greenswitch", monkeypatch)["greenswitch.esl"]
     adapter("greenswitch").install()
     protocol = module.ESLProtocol(io.BufferedReader(io.BytesIO(STREAM)))  # type: ignore[arg-type]
@@ -272,7 +272,7 @@ def test_what_looks_like_greenswitch_gets_its_events(monkeypatch):
     assert direct == {"A": "1", "B": "2 \n 3"}
 
 
-def test_what_looks_like_genesis_gets_its_events(monkeypatch):
+def test_what_looks_like_genesis_gets_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
     modules = pretend("genesis", monkeypatch)
     adapter("genesis").install()
 
@@ -303,7 +303,7 @@ def test_what_looks_like_genesis_gets_its_events(monkeypatch):
     assert (dump, attribute) == ({"A": ["1", "2"]}, "x")
 
 
-def test_what_looks_like_the_genesis_before_gets_its_events(monkeypatch):
+def test_what_looks_like_the_genesis_before_gets_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LIKE, "genesis", like_genesis_before_2026_10)
     modules = pretend("genesis", monkeypatch)
     before = inside("genesis")
@@ -332,7 +332,7 @@ def test_what_looks_like_the_genesis_before_gets_its_events(monkeypatch):
     assert all(before[where] is value for where, value in restored.items())
 
 
-def test_a_genesis_between_two_that_are_known_is_refused(monkeypatch):
+def test_a_genesis_between_two_that_are_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has what the older one has, and signals the end, which the newer one does."""
     monkeypatch.setitem(LIKE, "genesis", like_genesis_before_2026_10)
     protocol = pretend("genesis", monkeypatch)["genesis.protocol.base"].Protocol
@@ -345,7 +345,7 @@ def test_a_genesis_between_two_that_are_known_is_refused(monkeypatch):
     assert inside("genesis") == before
 
 
-def test_what_looks_like_switchio_gets_its_events(monkeypatch):
+def test_what_looks_like_switchio_gets_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
     module = pretend("switchio", monkeypatch)["switchio.protocol"]
     adapter("switchio").install()
     protocol = module.InboundProtocol()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,11 +16,11 @@ from aio_support import switch as switch
 from support import FAREWELL, OK, notice, part, reply
 
 
-def test_a_call_brings_its_channels_data(esl, play, switch):
-    async def main():
+def test_a_call_brings_its_channels_data(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
         seen = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             seen.append((call.data.name, call.data["variable_x"], call.uuid, call.mode, call.control, call.closed))
             assert isinstance(call.data, esl.Event)
             assert call.data.uuid == call.uuid
@@ -67,11 +68,11 @@ APPLICATIONS: list[tuple[Callable[[Any], Awaitable[Any]], tuple[str, str]]] = [
 
 
 @pytest.mark.parametrize("mode", ["async full", "full", "async", ""])
-def test_applications_with_and_without_their_end(esl, play, switch, mode):
-    async def main():
+def test_applications_with_and_without_their_end(esl: ModuleType, play: Any, switch: Any, mode: str) -> None:
+    async def main() -> None:
         results = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             for verb, _ in APPLICATIONS:
                 results.append((await verb(call)).text)
             done = await call.execute("playback", "b.wav", wait=True, loops=1)
@@ -94,15 +95,15 @@ def test_applications_with_and_without_their_end(esl, play, switch, mode):
     play(main())
 
 
-def test_several_executions_are_told_apart(esl, play, switch):
+def test_several_executions_are_told_apart(esl: ModuleType, play: Any, switch: Any) -> None:
     switch.applications["quick"] = 0.01
     switch.applications["slow"] = 0.05
 
-    async def main():
+    async def main() -> None:
         order = []
 
-        async def handler(call):
-            async def one(name, number):
+        async def handler(call: Any) -> None:
+            async def one(name: Any, number: Any) -> None:
                 done = await call.execute(name, str(number), wait=True)
                 order.append((done["Application"], done["Application-Data"]))
 
@@ -117,13 +118,13 @@ def test_several_executions_are_told_apart(esl, play, switch):
 
 
 @pytest.mark.parametrize("mode", ["async full", ""])
-def test_an_application_may_take_longer_than_commands(esl, play, switch, mode):
+def test_an_application_may_take_longer_than_commands(esl: ModuleType, play: Any, switch: Any, mode: str) -> None:
     switch.applications["slow"] = 0.15
 
-    async def main():
+    async def main() -> None:
         done = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             if call.mode == "static":
                 done.append((await call.execute("slow")).text)  # its reply comes when it has ended
             done.append((await call.execute("slow", wait=True)).name)
@@ -140,11 +141,11 @@ def test_an_application_may_take_longer_than_commands(esl, play, switch, mode):
     play(main())
 
 
-def test_an_execution_of_another_channel_cannot_be_waited_for(esl, play, switch):
-    async def main():
+def test_an_execution_of_another_channel_cannot_be_waited_for(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
         said = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             said.append(await error_of(call.execute("answer", uuid="other", wait=True)))
             await call.execute("answer", uuid=call.uuid, wait=True)
 
@@ -157,11 +158,11 @@ def test_an_execution_of_another_channel_cannot_be_waited_for(esl, play, switch)
     play(main())
 
 
-def test_what_a_single_channel_socket_may_not_do(esl, play, switch):
-    async def main():
+def test_what_a_single_channel_socket_may_not_do(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
         answers = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             refused = ("CommandError", "-ERR command not found")
             for verb in (call.subscribe("DTMF"), call.noevents(), call.log(), call.linger(), call.bgapi("status")):
                 answers.append(await error_of(verb) == refused)
@@ -188,14 +189,16 @@ def test_what_a_single_channel_socket_may_not_do(esl, play, switch):
     play(main())
 
 
-def test_a_hangup_ends_what_is_waited_for(esl, play, switch, caplog):
+def test_a_hangup_ends_what_is_waited_for(
+    esl: ModuleType, play: Any, switch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     switch.applications["slow"] = 60
 
-    async def main():
+    async def main() -> None:
         ended = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             first = asyncio.create_task(call.execute("slow", event_lock=True, wait=True))
             await until(lambda: switch.sessions[call.uuid].executed)
             second = asyncio.create_task(call.execute("answer", event_lock=True, wait=True))
@@ -218,11 +221,11 @@ def test_a_hangup_ends_what_is_waited_for(esl, play, switch, caplog):
     assert record.levelname == "INFO"
 
 
-def test_events_of_a_call_and_linger(esl, play, switch):
-    async def main():
+def test_events_of_a_call_and_linger(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
         seen = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             await call.linger(1)
             await call.myevents(format="json")
             await call.answer()
@@ -248,11 +251,11 @@ def test_events_of_a_call_and_linger(esl, play, switch):
     play(main())
 
 
-def test_exact_bytes_of_an_outbound_connection(esl, play):
-    async def main():
+def test_exact_bytes_of_an_outbound_connection(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         ended = asyncio.Event()
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             done = await call.execute("playback", "a.wav", wait=True, event_uuid="e-1")
             assert done["Application-UUID"] == "e-1"
             assert [type(message).__name__ async for message in call.messages()] == ["DisconnectNotice"]

@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -32,8 +33,8 @@ from eslcodec.emulator import Emulator, User
 # Login
 
 
-def test_a_client_logs_in_with_the_default_password(esl, play):
-    async def main():
+def test_a_client_logs_in_with_the_default_password(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, _, _):
             assert not fs.closed
             assert fs.connection.logged_in
@@ -42,8 +43,8 @@ def test_a_client_logs_in_with_the_default_password(esl, play):
     play(main())
 
 
-def test_a_client_may_be_awaited_or_entered(esl, play):
-    async def main():
+def test_a_client_may_be_awaited_or_entered(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator(password="secret") as switch:
             fs = await part(esl, "aio").connect("127.0.0.1", switch.port, password="secret")
             assert (await fs.api("global_getvar", "no_such")).text is not None
@@ -56,10 +57,10 @@ def test_a_client_may_be_awaited_or_entered(esl, play):
     play(main())
 
 
-def test_the_password_is_never_shown(esl, play, caplog):
+def test_the_password_is_never_shown(esl: ModuleType, play: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
-    async def main():
+    async def main() -> None:
         with Emulator(password="other") as switch:
             connecting = part(esl, "aio").connect("127.0.0.1", switch.port, password="hunter2")
             assert "hunter2" not in repr(connecting)
@@ -82,8 +83,8 @@ def test_the_password_is_never_shown(esl, play, caplog):
     assert "hunter2" not in caplog.text
 
 
-def test_an_address_that_the_acl_refuses(esl, play):
-    async def main():
+def test_an_address_that_the_acl_refuses(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with Script() as switch:
             task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
             (await switch.accept()).sends(REJECTED)
@@ -95,8 +96,8 @@ def test_an_address_that_the_acl_refuses(esl, play):
     play(main())
 
 
-def test_a_directory_user_logs_in_with_userauth(esl, play):
-    async def main():
+def test_a_directory_user_logs_in_with_userauth(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         users = {"ops@example.org": User("secret", api="status")}
         with Emulator(users=users) as switch:
             async with part(esl, "aio").connect(
@@ -114,13 +115,13 @@ def test_a_directory_user_logs_in_with_userauth(esl, play):
 @pytest.mark.parametrize(
     ("options", "said"), [({"user": "ops"}, "expected user@domain"), ({"password": "a\nb"}, "'\\n'")]
 )
-def test_what_cannot_be_sent_is_refused_before_connecting(esl, options, said):
+def test_what_cannot_be_sent_is_refused_before_connecting(esl: ModuleType, options: Any, said: str) -> None:
     with pytest.raises(esl.InvalidCommand, match=re.escape(said)):
         part(esl, "aio").connect("127.0.0.1", 1, **options)
 
 
-def test_a_switch_that_does_not_greet(esl, play):
-    async def main():
+def test_a_switch_that_does_not_greet(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with Script() as switch:
             connecting = part(esl, "aio").connect("127.0.0.1", switch.port, connect_timeout=0.05)
             wanted = ("CommandTimeout", f"waited 0.05 s for the login at 127.0.0.1:{switch.port}")
@@ -130,8 +131,8 @@ def test_a_switch_that_does_not_greet(esl, play):
     play(main())
 
 
-def test_a_switch_that_closes_before_it_answers(esl, play):
-    async def main():
+def test_a_switch_that_closes_before_it_answers(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with Script() as switch:
             task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
             peer = await switch.accept()
@@ -144,8 +145,8 @@ def test_a_switch_that_closes_before_it_answers(esl, play):
     play(main())
 
 
-def test_a_switch_that_says_goodbye_at_once(esl, play):
-    async def main():
+def test_a_switch_that_says_goodbye_at_once(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with Script() as switch:
             task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
             await switch.lets_in(numbered(range(1)), notice(FAREWELL))
@@ -157,8 +158,8 @@ def test_a_switch_that_says_goodbye_at_once(esl, play):
     play(main())
 
 
-def test_nobody_listens(esl, play):
-    async def main():
+def test_nobody_listens(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         with pytest.raises(ConnectionRefusedError):
@@ -167,8 +168,8 @@ def test_nobody_listens(esl, play):
     play(main())
 
 
-def test_a_connection_that_takes_too_long(esl, play):
-    async def main():
+def test_a_connection_that_takes_too_long(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)
@@ -186,8 +187,8 @@ def test_a_connection_that_takes_too_long(esl, play):
 
 
 @pytest.mark.parametrize("greeted", [False, True])
-def test_a_cancelled_login_leaves_nothing(esl, play, greeted):
-    async def main():
+def test_a_cancelled_login_leaves_nothing(esl: ModuleType, play: Any, greeted: bool) -> None:
+    async def main() -> None:
         async with Script() as switch:
             task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
             peer = await switch.accept()
@@ -202,8 +203,8 @@ def test_a_cancelled_login_leaves_nothing(esl, play, greeted):
     play(main())
 
 
-def test_cancelled_while_connecting(esl, play):
-    async def main():
+def test_cancelled_while_connecting(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with Script() as switch:
             for turns in range(12):  # wherever that is
                 task = asyncio.create_task(part(esl, "aio").connect("127.0.0.1", switch.port).__aenter__())
@@ -216,8 +217,8 @@ def test_cancelled_while_connecting(esl, play):
     play(main())
 
 
-def test_bounds_are_checked(esl, play):
-    async def main():
+def test_bounds_are_checked(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         aio = part(esl, "aio")
         with pytest.raises(ValueError, match="queue_limit"):
             await aio.connect(port=1, queue_limit=0)
@@ -268,8 +269,8 @@ VERBS: list[tuple[Callable[[Any], Awaitable[Any]], bytes]] = [
 ]
 
 
-def test_every_command_goes_out_and_its_reply_comes_back(esl, play):
-    async def main():
+def test_every_command_goes_out_and_its_reply_comes_back(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             for number, (verb, wanted) in enumerate(VERBS):
                 task = asyncio.create_task(verb(fs))
@@ -282,8 +283,8 @@ def test_every_command_goes_out_and_its_reply_comes_back(esl, play):
 
 
 @pytest.mark.parametrize("verb", [verb for verb, _ in VERBS[2:]])
-def test_what_the_switch_refuses_is_an_error(esl, play, verb):
-    async def main():
+def test_what_the_switch_refuses_is_an_error(esl: ModuleType, play: Any, verb: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             task = asyncio.create_task(verb(fs))
             await peer.command()
@@ -294,8 +295,8 @@ def test_what_the_switch_refuses_is_an_error(esl, play, verb):
     play(main())
 
 
-def test_refusals_of_send_and_api_are_data(esl, play):
-    async def main():
+def test_refusals_of_send_and_api_are_data(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             asking = asyncio.gather(
                 fs.send("nosuch"), fs.api("nosuch", "x y"), fs.api("status", console_execute=True), fs.api("secret")
@@ -316,8 +317,8 @@ def test_refusals_of_send_and_api_are_data(esl, play):
     play(main())
 
 
-def test_a_variable_is_its_text_or_none(esl, play):
-    async def main():
+def test_a_variable_is_its_text_or_none(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             for answer, value in ((b"a b", "a b"), (b"-ERR command not found", None), (b"-ERR x", "-ERR x")):
                 task = asyncio.create_task(fs.getvar("x"))
@@ -327,8 +328,8 @@ def test_a_variable_is_its_text_or_none(esl, play):
     play(main())
 
 
-def test_events_between_a_command_and_its_reply_wait_in_order(esl, play):
-    async def main():
+def test_events_between_a_command_and_its_reply_wait_in_order(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             task = asyncio.create_task(fs.api("status"))
             await peer.command()
@@ -339,8 +340,8 @@ def test_events_between_a_command_and_its_reply_wait_in_order(esl, play):
     play(main())
 
 
-def test_a_thousand_pipelined_commands(esl, play):
-    async def main():
+def test_a_thousand_pipelined_commands(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator() as switch:
             switch.api["echo"] = lambda args: args
             async with part(esl, "aio").connect(port=switch.port) as fs:
@@ -350,8 +351,8 @@ def test_a_thousand_pipelined_commands(esl, play):
     play(main())
 
 
-def test_a_pipeline_goes_out_whole_or_not_at_all(esl, play):
-    async def main():
+def test_a_pipeline_goes_out_whole_or_not_at_all(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             assert (await error_of(fs.pipeline(["api status", "log\r"])))[0] == "InvalidCommand"
             task = asyncio.create_task(fs.pipeline(["log", b"nolog\n\n"]))
@@ -361,8 +362,8 @@ def test_a_pipeline_goes_out_whole_or_not_at_all(esl, play):
     play(main())
 
 
-def test_a_late_reply_is_passed_over(esl, play):
-    async def main():
+def test_a_late_reply_is_passed_over(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, command_timeout=0.05) as (fs, peer, _):
             assert await error_of(fs.api("slow")) == ("CommandTimeout", "waited 0.05 s for the answer to 'api slow'")
             assert await error_of(fs.api("slow", timeout=0.01)) == (
@@ -380,8 +381,8 @@ def test_a_late_reply_is_passed_over(esl, play):
     play(main())
 
 
-def test_commands_wait_until_the_switch_reads(esl, play):
-    async def main():
+def test_commands_wait_until_the_switch_reads(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.writer.transport.pause_reading()
             narrow(fs, peer)
@@ -403,8 +404,8 @@ def test_commands_wait_until_the_switch_reads(esl, play):
     play(main())
 
 
-def test_commands_that_wait_for_the_socket_end_with_the_connection(esl, play):
-    async def main():
+def test_commands_that_wait_for_the_socket_end_with_the_connection(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.writer.transport.pause_reading()
             narrow(fs, peer)
@@ -421,8 +422,8 @@ def test_commands_that_wait_for_the_socket_end_with_the_connection(esl, play):
 # Jobs
 
 
-def test_a_thousand_jobs_at_once_in_any_order(esl, play):
-    async def main():
+def test_a_thousand_jobs_at_once_in_any_order(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator() as switch:
             switch.api["echo"] = lambda args: args
             switch.hold_jobs = True
@@ -441,8 +442,8 @@ def test_a_thousand_jobs_at_once_in_any_order(esl, play):
     play(main())
 
 
-def test_a_job_may_be_waited_for_again_and_by_several(esl, play):
-    async def main():
+def test_a_job_may_be_waited_for_again_and_by_several(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             begin = asyncio.create_task(fs.bgapi("status", job_uuid="j-1"))
             assert await peer.command() == b"event BACKGROUND_JOB\n\n"
@@ -464,8 +465,8 @@ def test_a_job_may_be_waited_for_again_and_by_several(esl, play):
     play(main())
 
 
-def test_a_job_that_the_switch_refuses(esl, play):
-    async def main():
+def test_a_job_that_the_switch_refuses(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             begin = asyncio.create_task(fs.bgapi("system", "reboot"))
             await peer.command()
@@ -479,10 +480,10 @@ def test_a_job_that_the_switch_refuses(esl, play):
 # The loop
 
 
-def test_run_takes_uvloop_if_it_is_there(esl, monkeypatch):
+def test_run_takes_uvloop_if_it_is_there(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     aio = part(esl, "aio")
 
-    async def main(argument):
+    async def main(argument: Any) -> Any:
         return argument, type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
     monkeypatch.setitem(sys.modules, "uvloop", None)  # as if it were not installed

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from types import ModuleType
+from typing import Any
 
 import pytest
 from aio_support import (
@@ -39,7 +41,7 @@ SESSION: list[tuple[bytes, Callable[[bytes], bytes]]] = [
 ]
 
 
-def test_a_connection_that_ends_at_any_byte_ends_every_wait(esl, play):
+def test_a_connection_that_ends_at_any_byte_ends_every_wait(esl: ModuleType, play: Any) -> None:
     """A whole session, cut off after every number of bytes: everybody who waits gets a typed error, soon."""
     ends = [numbered(range(1, 2)), notice(FAREWELL)]
 
@@ -69,7 +71,7 @@ def test_a_connection_that_ends_at_any_byte_ends_every_wait(esl, play):
         async with part(esl, "aio").connect("127.0.0.1", port) as fs:
             read: list[int] = []
 
-            async def read_all():
+            async def read_all() -> None:
                 async for event in fs.events():
                     read.append(event.sequence)
 
@@ -90,7 +92,7 @@ def test_a_connection_that_ends_at_any_byte_ends_every_wait(esl, play):
             await reader
             return read
 
-    async def main():
+    async def main() -> None:
         async with Script() as switch:
             budget, outcome = 0, []
             while outcome != [0, None, 1]:
@@ -107,8 +109,8 @@ def test_a_connection_that_ends_at_any_byte_ends_every_wait(esl, play):
     play(main())
 
 
-def test_close_ends_every_wait(esl, play):
-    async def main():
+def test_close_ends_every_wait(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             begin = asyncio.create_task(fs.bgapi("status", job_uuid="j-1"))
             await peer.command()
@@ -130,8 +132,8 @@ def test_close_ends_every_wait(esl, play):
     play(main())
 
 
-def test_what_was_received_can_be_read_after_close(esl, play):
-    async def main():
+def test_what_was_received_can_be_read_after_close(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.sends(numbered(range(3)))
             await until(lambda: len(fs.connection.queue) == 3)
@@ -141,8 +143,8 @@ def test_what_was_received_can_be_read_after_close(esl, play):
     play(main())
 
 
-def test_exit_is_an_end_that_was_asked_for(esl, play):
-    async def main():
+def test_exit_is_an_end_that_was_asked_for(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator() as switch:
             async with part(esl, "aio").connect(port=switch.port, reconnect=True) as fs:
                 assert (await fs.exit()).text == "+OK bye"
@@ -153,8 +155,8 @@ def test_exit_is_an_end_that_was_asked_for(esl, play):
     play(main())
 
 
-def test_a_client_that_ends_inside_its_block_raises_what_the_block_raised(esl, play):
-    async def main():
+def test_a_client_that_ends_inside_its_block_raises_what_the_block_raised(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator() as switch:
             with pytest.raises(KeyError):
                 async with part(esl, "aio").connect(port=switch.port):
@@ -167,8 +169,8 @@ def test_a_client_that_ends_inside_its_block_raises_what_the_block_raised(esl, p
 # Keepalive
 
 
-def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl, play):
-    async def main():
+def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, keepalive=0.3) as (fs, peer, _):
             reader = asyncio.create_task(fs.next_event())
             await peer.answers((PROBE, OK), (PROBE, OK))
@@ -180,8 +182,8 @@ def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl, play):
     play(main())
 
 
-def test_a_heartbeat_is_sign_of_life_enough(esl, play):
-    async def main():
+def test_a_heartbeat_is_sign_of_life_enough(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, keepalive=0.5) as (fs, peer, _):
             for number in range(12):
                 peer.sends(numbered(range(number, number + 1)))
@@ -194,8 +196,8 @@ def test_a_heartbeat_is_sign_of_life_enough(esl, play):
     play(main())
 
 
-def test_silence_means_nothing_while_reading_stands_still(esl, play):
-    async def main():
+def test_silence_means_nothing_while_reading_stands_still(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, keepalive=0.03, queue_limit=5) as (fs, peer, _):
             peer.sends(numbered(range(5)))
             await until(lambda: fs._link.paused)
@@ -211,8 +213,8 @@ def test_silence_means_nothing_while_reading_stands_still(esl, play):
 # Reconnection
 
 
-def test_everything_is_set_up_again_once(esl, play):
-    async def main():
+def test_everything_is_set_up_again_once(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator() as switch:
             async with part(esl, "aio").connect(port=switch.port, reconnect=quick(esl)) as fs:
                 await fs.filter("Unique-ID", "/u-/")
@@ -245,8 +247,8 @@ def test_everything_is_set_up_again_once(esl, play):
     play(main())
 
 
-def test_a_goodbye_that_nobody_asked_for_is_no_end(esl, play):
-    async def main():
+def test_a_goodbye_that_nobody_asked_for_is_no_end(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl)) as (fs, peer, switch):
             peer.sends(notice(FAREWELL))
             await switch.lets_in(numbered(range(7, 8)))
@@ -257,10 +259,10 @@ def test_a_goodbye_that_nobody_asked_for_is_no_end(esl, play):
     play(main())
 
 
-def test_commands_and_readers_wait_while_it_is_away(esl, play):
+def test_commands_and_readers_wait_while_it_is_away(esl: ModuleType, play: Any) -> None:
     """Commands raised ConnectionClosed meanwhile, until reconnection came to serve them too."""
 
-    async def main():
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl)) as (fs, peer, switch):
             reader = asyncio.create_task(take(fs.events(), 2))
             task = asyncio.create_task(fs.api("status"))
@@ -284,16 +286,18 @@ def test_commands_and_readers_wait_while_it_is_away(esl, play):
     play(main())
 
 
-def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(esl, play, monkeypatch):
+def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(
+    esl: ModuleType, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     route = part(esl, "aio._route")
     within = route.within
 
-    async def main():
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl), queue_limit=2) as (fs, peer, switch):
             reader = asyncio.create_task(take(fs.events(), 5))
             await asyncio.sleep(0)
 
-            async def late(*arguments):
+            async def late(*arguments: Any) -> Any:
                 transport, link = await within(*arguments)
                 await until(lambda: link.paused)  # on a busy machine the switch may be that much quicker
                 return transport, link
@@ -308,8 +312,8 @@ def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(esl, p
     play(main())
 
 
-def test_a_storm_of_reconnections(esl, play, caplog):
-    async def main():
+def test_a_storm_of_reconnections(esl: ModuleType, play: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl)) as (fs, peer, switch):
             task = asyncio.create_task(fs.subscribe("DTMF"))
             await peer.answers((b"event DTMF\n\n", ENABLED))
@@ -342,13 +346,13 @@ def test_a_storm_of_reconnections(esl, play, caplog):
     play(main())
 
 
-def test_pauses_grow_while_connections_do_not_last(esl, play):
-    async def main():
+def test_pauses_grow_while_connections_do_not_last(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         aio = part(esl, "aio")
         pauses: list[float] = []
 
         class Counting(esl.Backoff):  # type: ignore[name-defined,misc]
-            def pause(self, number):
+            def pause(self, number: Any) -> Any:
                 pause = super().pause(number)
                 pauses.append(pause)
                 return pause
@@ -369,8 +373,8 @@ def test_pauses_grow_while_connections_do_not_last(esl, play):
     play(main())
 
 
-def test_attempts_that_are_exhausted_end_it(esl, play):
-    async def main():
+def test_attempts_that_are_exhausted_end_it(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl, attempts=2)) as (fs, peer, switch):
             switch._server.close()
             await peer.close()
@@ -388,8 +392,8 @@ def test_attempts_that_are_exhausted_end_it(esl, play):
         ([REJECTED], ("AccessDenied", "refused our address: Access Denied, go away.")),
     ],
 )
-def test_a_switch_that_does_not_let_us_in_again_ends_it(esl, play, answer, wanted):
-    async def main():
+def test_a_switch_that_does_not_let_us_in_again_ends_it(esl: ModuleType, play: Any, answer: Any, wanted: Any) -> None:
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl)) as (fs, peer, switch):
             await peer.close()
             second = await switch.accept()
@@ -406,8 +410,8 @@ def test_a_switch_that_does_not_let_us_in_again_ends_it(esl, play, answer, wante
 
 
 @pytest.mark.parametrize("stage", ["pause", "connected", "greeted"])
-def test_close_ends_a_reconnection(esl, play, stage):
-    async def main():
+def test_close_ends_a_reconnection(esl: ModuleType, play: Any, stage: str) -> None:
+    async def main() -> None:
         first = 60 if stage == "pause" else 0.01
         async with pair(esl, reconnect=quick(esl, first=first, longest=60)) as (fs, peer, switch):
             await peer.close()
@@ -427,8 +431,8 @@ def test_close_ends_a_reconnection(esl, play, stage):
     play(main())
 
 
-def test_what_was_dropped_is_counted_over_reconnections(esl, play):
-    async def main():
+def test_what_was_dropped_is_counted_over_reconnections(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl), queue_limit=2, when_full="drop") as (fs, peer, switch):
             peer.sends(numbered(range(5)))
             await until(lambda: fs.dropped == 3)
@@ -440,8 +444,8 @@ def test_what_was_dropped_is_counted_over_reconnections(esl, play):
     play(main())
 
 
-def test_a_full_queue_does_not_keep_a_connection_from_coming_back(esl, play):
-    async def main():
+def test_a_full_queue_does_not_keep_a_connection_from_coming_back(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         options = {"queue_limit": 5, "queue_hard_limit": 10, "reconnect": quick(esl)}
         async with pair(esl, **options) as (fs, peer, switch):
             task = asyncio.create_task(fs.api("status"))

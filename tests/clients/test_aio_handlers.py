@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from itertools import chain
+from types import ModuleType
+from typing import Any
 
 import pytest
 from aio_support import LOG, error_of, event, numbered, pair, quick, until
@@ -13,19 +15,19 @@ from aio_support import switch as switch
 from support import FAREWELL, notice, part
 
 
-def test_handlers_by_name_subclass_and_for_all(esl, play):
-    async def main():
+def test_handlers_by_name_subclass_and_for_all(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             seen = []
             fs.on("DTMF", lambda event: seen.append("first"))
 
             @fs.on("SWITCH_EVENT_DTMF")
-            async def second(event):
+            async def second(event: Any) -> None:
                 await asyncio.sleep(0)
                 seen.append("second")
 
             @fs.on("ALL")
-            def everything(event):
+            def everything(event: Any) -> None:
                 seen.append(event.name)
 
             assert fs.on("custom", lambda event: seen.append("a::b"), subclass="a::b") is not None
@@ -46,8 +48,8 @@ def test_handlers_by_name_subclass_and_for_all(esl, play):
     play(main())
 
 
-def test_order_is_kept_per_channel_and_channels_do_not_wait_for_each_other(esl, play):
-    async def main():
+def test_order_is_kept_per_channel_and_channels_do_not_wait_for_each_other(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             seen: dict[str, list[int]] = {}
             at_work: set[str] = set()
@@ -55,7 +57,7 @@ def test_order_is_kept_per_channel_and_channels_do_not_wait_for_each_other(esl, 
             chance = random.Random(2)
 
             @fs.on("DTMF")
-            async def handle(event):
+            async def handle(event: Any) -> None:
                 nonlocal most
                 assert event.uuid not in at_work
                 at_work.add(event.uuid)
@@ -78,14 +80,14 @@ def test_order_is_kept_per_channel_and_channels_do_not_wait_for_each_other(esl, 
     play(main())
 
 
-def test_a_slow_handler_stops_its_own_channel_only(esl, play):
-    async def main():
+def test_a_slow_handler_stops_its_own_channel_only(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             done: list[str] = []
             release = asyncio.Event()
 
             @fs.on("DTMF")
-            async def handle(event):
+            async def handle(event: Any) -> None:
                 if event.uuid == "slow":
                     await release.wait()
                 done.append(event.uuid)
@@ -104,15 +106,17 @@ def test_a_slow_handler_stops_its_own_channel_only(esl, play):
 @pytest.mark.parametrize(
     ("bound", "value", "body"), [("EVENT_QUEUE", 20, b""), ("EVENT_QUEUE_BYTES", 10_000, b"x" * 500)]
 )
-def test_events_in_hand_are_bounded(esl, play, monkeypatch, bound, value, body):
-    async def main():
+def test_events_in_hand_are_bounded(
+    esl: ModuleType, play: Any, monkeypatch: pytest.MonkeyPatch, bound: str, value: int, body: bytes
+) -> None:
+    async def main() -> None:
         monkeypatch.setattr(part(esl, "limits"), bound, value)
         async with pair(esl, queue_limit=10) as (fs, peer, _):
             done: list[int] = []
             release = asyncio.Event()
 
             @fs.on("HEARTBEAT")
-            async def handle(event):
+            async def handle(event: Any) -> None:
                 await release.wait()
                 done.append(event.sequence)
 
@@ -130,17 +134,19 @@ def test_events_in_hand_are_bounded(esl, play, monkeypatch, bound, value, body):
     play(main())
 
 
-def test_a_handlers_exception_is_logged_and_hurts_no_other(esl, play, caplog):
-    async def main():
+def test_a_handlers_exception_is_logged_and_hurts_no_other(
+    esl: ModuleType, play: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             done = []
 
             @fs.on("HEARTBEAT")
-            def fails(event):
+            def fails(event: Any) -> None:
                 raise KeyError("oh no")
 
             @fs.on("HEARTBEAT")
-            async def is_cancelled(event):
+            async def is_cancelled(event: Any) -> None:
                 raise asyncio.CancelledError
 
             fs.on("HEARTBEAT", lambda event: done.append(event.sequence))
@@ -154,13 +160,13 @@ def test_a_handlers_exception_is_logged_and_hurts_no_other(esl, play, caplog):
     assert "oh no" in caplog.text
 
 
-def test_cancelling_run_cancels_its_handlers(esl, play):
-    async def main():
+def test_cancelling_run_cancels_its_handlers(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             ended: list[str] = []
 
             @fs.on("DTMF")
-            async def handle(event):
+            async def handle(event: Any) -> None:
                 try:
                     await asyncio.sleep(60)
                 finally:
@@ -178,13 +184,15 @@ def test_cancelling_run_cancels_its_handlers(esl, play):
     play(main())
 
 
-def test_handlers_finish_before_run_says_how_it_ended(esl, play, caplog):
-    async def main():
+def test_handlers_finish_before_run_says_how_it_ended(
+    esl: ModuleType, play: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             done = []
 
             @fs.on("HEARTBEAT")
-            async def handle(event):
+            async def handle(event: Any) -> None:
                 done.append(await error_of(fs.api("status")))
 
             peer.sends(numbered(range(1)))
@@ -198,13 +206,13 @@ def test_handlers_finish_before_run_says_how_it_ended(esl, play, caplog):
     play(main())
 
 
-def test_a_gap_reaches_its_handler(esl, play):
-    async def main():
+def test_a_gap_reaches_its_handler(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, reconnect=quick(esl)) as (fs, peer, switch):
             gaps = []
 
             @fs.on("CUSTOM", subclass="eslcodec::gap")
-            async def missed(gap):
+            async def missed(gap: Any) -> None:
                 gaps.append(gap.reason)
                 await fs.close()
 

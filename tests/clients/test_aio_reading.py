@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from itertools import chain
+from types import ModuleType
+from typing import Any
 
 import pytest
 from aio_support import ENABLED, LOG, error_of, job_done, numbered, pair, sequences, take, until
@@ -17,8 +19,8 @@ from eslcodec.emulator import Emulator
 # Backpressure
 
 
-def test_a_slow_reader_loses_nothing_and_the_queue_stays_short(esl, play):
-    async def main():
+def test_a_slow_reader_loses_nothing_and_the_queue_stays_short(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, queue_limit=10, queue_hard_limit=20) as (fs, peer, _):
             count = 40_000
             peer.sends(numbered(range(count)))
@@ -39,8 +41,8 @@ def test_a_slow_reader_loses_nothing_and_the_queue_stays_short(esl, play):
     play(main())
 
 
-def test_reading_stands_still_while_the_queue_is_full(esl, play):
-    async def main():
+def test_reading_stands_still_while_the_queue_is_full(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, queue_limit=10) as (fs, peer, _):
             peer.sends(numbered(range(10)))
             await until(lambda: fs._link.paused)
@@ -54,8 +56,10 @@ def test_reading_stands_still_while_the_queue_is_full(esl, play):
     play(main())
 
 
-def test_reading_stands_still_while_what_waits_is_too_large(esl, play, monkeypatch):
-    async def main():
+def test_reading_stands_still_while_what_waits_is_too_large(
+    esl: ModuleType, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
         size = len(numbered(range(1)))
         monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE_BYTES", 10 * size)
         async with pair(esl) as (fs, peer, _):
@@ -70,8 +74,8 @@ def test_reading_stands_still_while_what_waits_is_too_large(esl, play, monkeypat
     play(main())
 
 
-def test_dropping_keeps_the_newest_and_counts(esl, play):
-    async def main():
+def test_dropping_keeps_the_newest_and_counts(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, queue_limit=100, when_full="drop") as (fs, peer, _):
             peer.sends(numbered(range(500)))
             await until(lambda: fs.connection.queue and fs.connection.queue[-1].sequence == 499)
@@ -84,8 +88,8 @@ def test_dropping_keeps_the_newest_and_counts(esl, play):
     play(main())
 
 
-def test_a_command_is_answered_though_the_queue_is_full(esl, play):
-    async def main():
+def test_a_command_is_answered_though_the_queue_is_full(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, queue_limit=10, queue_hard_limit=1000) as (fs, peer, _):
             peer.sends(numbered(range(10)))
             await until(lambda: fs._link.paused)
@@ -102,8 +106,8 @@ def test_a_command_is_answered_though_the_queue_is_full(esl, play):
     play(main())
 
 
-def test_beyond_the_hard_bound_waiting_is_in_vain_and_everything_goes_on(esl, play):
-    async def main():
+def test_beyond_the_hard_bound_waiting_is_in_vain_and_everything_goes_on(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl, queue_limit=10, queue_hard_limit=50) as (fs, peer, _):
             task = asyncio.create_task(fs.api("status"))
             await peer.command()
@@ -123,15 +127,15 @@ def test_beyond_the_hard_bound_waiting_is_in_vain_and_everything_goes_on(esl, pl
     play(main())
 
 
-def test_handlers_send_commands_though_the_queue_is_full(esl, play):
-    async def main():
+def test_handlers_send_commands_though_the_queue_is_full(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         with Emulator() as switch:
             switch.api["echo"] = lambda args: args
             async with part(esl, "aio").connect(port=switch.port, queue_limit=2) as fs:
                 echoed = []
 
                 @fs.on("HEARTBEAT")
-                async def beat(event):
+                async def beat(event: Any) -> None:
                     job = await fs.bgapi("echo", event["N"])
                     answer = await fs.api("echo", event["N"])
                     echoed.append((answer.text, (await job.result(10)).text))
@@ -150,11 +154,11 @@ def test_handlers_send_commands_though_the_queue_is_full(esl, play):
 # Reading
 
 
-def test_each_event_goes_to_one_of_several_readers(esl, play):
-    async def main():
+def test_each_event_goes_to_one_of_several_readers(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
 
-            async def read(into):
+            async def read(into: Any) -> None:
                 async for event in fs.events():
                     into.append(event.sequence)
                     await asyncio.sleep(0)
@@ -171,8 +175,8 @@ def test_each_event_goes_to_one_of_several_readers(esl, play):
     play(main())
 
 
-def test_reading_ends_when_the_connection_ended_well(esl, play):
-    async def main():
+def test_reading_ends_when_the_connection_ended_well(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.sends(numbered(range(3)), LOG, notice(FAREWELL))
             assert sequences([event async for event in fs.events()]) == [0, 1, 2]
@@ -201,14 +205,16 @@ def test_reading_ends_when_the_connection_ended_well(esl, play):
         (OK, ("ProtocolError", "read a reply that no command asked for: '+OK'")),
     ],
 )
-def test_reading_raises_why_it_ended_after_what_was_received(esl, play, last, wanted):
-    async def main():
+def test_reading_raises_why_it_ended_after_what_was_received(
+    esl: ModuleType, play: Any, last: Any, wanted: Any
+) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.sends(numbered(range(3)), last)
             await peer.close()
             read = []
 
-            async def read_all():
+            async def read_all() -> None:
                 async for event in fs.events():
                     read.append(event.sequence)
 
@@ -221,8 +227,8 @@ def test_reading_raises_why_it_ended_after_what_was_received(esl, play, last, wa
     play(main())
 
 
-def test_a_reset_connection_says_so(esl, play):
-    async def main():
+def test_a_reset_connection_says_so(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.reset()
             with pytest.raises(esl.ConnectionClosed, match="the connection was lost: ") as caught:
@@ -232,8 +238,8 @@ def test_a_reset_connection_says_so(esl, play):
     play(main())
 
 
-def test_reading_with_a_timeout(esl, play):
-    async def main():
+def test_reading_with_a_timeout(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             assert await fs.next_event(timeout=0.01) is None
             assert await fs.next_event(timeout=0) is None
@@ -256,14 +262,14 @@ def test_reading_with_a_timeout(esl, play):
     play(main())
 
 
-def test_other_tasks_live_while_a_full_queue_is_read(esl, play):
-    async def main():
+def test_other_tasks_live_while_a_full_queue_is_read(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.sends(numbered(range(4000)))
             await until(lambda: len(fs.connection.queue) == 4000)
             turns = 0
 
-            async def count():
+            async def count() -> None:
                 nonlocal turns
                 while True:
                     turns += 1
@@ -277,8 +283,8 @@ def test_other_tasks_live_while_a_full_queue_is_read(esl, play):
     play(main())
 
 
-def test_a_reader_that_is_left_holds_nothing(esl, play):
-    async def main():
+def test_a_reader_that_is_left_holds_nothing(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             peer.sends(numbered(range(4)))
             async for event in fs.events():
@@ -292,8 +298,8 @@ def test_a_reader_that_is_left_holds_nothing(esl, play):
 # Cancellation
 
 
-def test_a_cancelled_command_leaves_the_others_their_replies(esl, play):
-    async def main():
+def test_a_cancelled_command_leaves_the_others_their_replies(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             tasks = [asyncio.create_task(fs.api("echo", str(number))) for number in range(3)]
             for _ in tasks:
@@ -308,8 +314,8 @@ def test_a_cancelled_command_leaves_the_others_their_replies(esl, play):
     play(main())
 
 
-def test_a_cancelled_wait_for_a_job_may_be_repeated(esl, play):
-    async def main():
+def test_a_cancelled_wait_for_a_job_may_be_repeated(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             begin = asyncio.create_task(fs.bgapi("status", job_uuid="j-1"))
             await peer.command()
@@ -327,12 +333,12 @@ def test_a_cancelled_wait_for_a_job_may_be_repeated(esl, play):
     play(main())
 
 
-def test_cancelled_readers_lose_no_event(esl, play):
-    async def main():
+def test_cancelled_readers_lose_no_event(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
         async with pair(esl) as (fs, peer, _):
             read: list[int] = []
 
-            async def read_on():
+            async def read_on() -> None:
                 async for event in fs.events():
                     read.append(event.sequence)
                     await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from aio_support import switch as switch
 from support import OK, part, reply
 
 
-def test_the_connection_ends_with_the_handler(esl, play):
-    async def main():
-        async def handler(call):
+def test_the_connection_ends_with_the_handler(esl: ModuleType, play: Any) -> None:
+    async def main() -> None:
+        async def handler(call: Any) -> None:
             pass
 
         server = await part(esl, "aio").serve(handler)
@@ -40,9 +41,11 @@ def test_the_connection_ends_with_the_handler(esl, play):
         (b"GET / HTTP/1.1\n\n", None),
     ],
 )
-def test_a_connection_that_brings_no_call_is_closed(esl, play, caplog, sent, said):
-    async def main():
-        async def handler(call):
+def test_a_connection_that_brings_no_call_is_closed(
+    esl: ModuleType, play: Any, caplog: pytest.LogCaptureFixture, sent: Any, said: Any
+) -> None:
+    async def main() -> None:
+        async def handler(call: Any) -> None:
             raise AssertionError("there is no call")
 
         async with part(esl, "aio").serve(handler, first_frame_timeout=0.05) as server:
@@ -60,12 +63,14 @@ def test_a_connection_that_brings_no_call_is_closed(esl, play, caplog, sent, sai
     assert said is None or record.getMessage().endswith(said)
 
 
-def test_a_handlers_exception_closes_its_call_and_no_other(esl, play, switch, caplog):
-    async def main():
+def test_a_handlers_exception_closes_its_call_and_no_other(
+    esl: ModuleType, play: Any, switch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
         release = asyncio.Event()
         done = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             if call.data["variable_fails"] == "yes":
                 raise KeyError("oh no")
             await release.wait()
@@ -86,11 +91,13 @@ def test_a_handlers_exception_closes_its_call_and_no_other(esl, play, switch, ca
     assert "oh no" in caplog.text
 
 
-def test_a_caller_that_hangs_up_under_a_handler_is_no_failure(esl, play, switch, caplog):
+def test_a_caller_that_hangs_up_under_a_handler_is_no_failure(
+    esl: ModuleType, play: Any, switch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
 
-    async def main():
-        async def handler(call):
+    async def main() -> None:
+        async def handler(call: Any) -> None:
             await call.subscribe("DTMF")
             switch.hangup(call.uuid)
             while True:
@@ -105,12 +112,12 @@ def test_a_caller_that_hangs_up_under_a_handler_is_no_failure(esl, play, switch,
     assert messages == [("INFO", "the call u-1 ended under its handler: the switch said good-bye")]
 
 
-def test_closing_waits_for_calls(esl, play, switch):
-    async def main():
+def test_closing_waits_for_calls(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
         release = asyncio.Event()
         done = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             await release.wait()
             done.append((await call.hangup()).text)
 
@@ -131,14 +138,16 @@ def test_closing_waits_for_calls(esl, play, switch):
     play(main())
 
 
-def test_closing_cancels_calls_that_go_on(esl, play, switch, monkeypatch):
+def test_closing_cancels_calls_that_go_on(
+    esl: ModuleType, play: Any, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(part(esl, "aio._server"), "_GRACE", 0.05)
 
-    async def main():
+    async def main() -> None:
         said = {}
         inside = []
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             inside.append(call)
             try:
                 await asyncio.sleep(60)
@@ -160,9 +169,9 @@ def test_closing_cancels_calls_that_go_on(esl, play, switch, monkeypatch):
     play(main())
 
 
-def test_a_handler_may_close_the_server(esl, play, switch):
-    async def main():
-        async def handler(call):
+def test_a_handler_may_close_the_server(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
+        async def handler(call: Any) -> None:
             await server.close()
             await call.hangup()
 
@@ -174,13 +183,13 @@ def test_a_handler_may_close_the_server(esl, play, switch):
     play(main())
 
 
-def test_cancelling_serve_forever_closes_the_server(esl, play, switch):
-    async def main():
-        async def handler(call):
+def test_cancelling_serve_forever_closes_the_server(esl: ModuleType, play: Any, switch: Any) -> None:
+    async def main() -> None:
+        async def handler(call: Any) -> None:
             async for _ in call.events():
                 pass
 
-        async def serve():
+        async def serve() -> None:
             async with part(esl, "aio").serve(handler) as server:
                 servers.append(server)
                 await server.serve_forever()
@@ -201,14 +210,14 @@ def test_cancelling_serve_forever_closes_the_server(esl, play, switch):
     play(main())
 
 
-def test_a_hundred_calls_at_once(esl, play, switch):
+def test_a_hundred_calls_at_once(esl: ModuleType, play: Any, switch: Any) -> None:
     switch.applications["playback"] = 0.02
 
-    async def main():
+    async def main() -> None:
         finished = []
         most = 0
 
-        async def handler(call):
+        async def handler(call: Any) -> None:
             nonlocal most
             most = max(most, server.calls)
             await call.answer(wait=True)
@@ -234,11 +243,11 @@ def test_a_hundred_calls_at_once(esl, play, switch):
     play(main())
 
 
-def test_a_silent_call_is_given_up(esl, play, caplog):
+def test_a_silent_call_is_given_up(esl: ModuleType, play: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
-    async def main():
-        async def handler(call):
+    async def main() -> None:
+        async def handler(call: Any) -> None:
             await call.next_event()
 
         async with part(esl, "aio").serve(handler, keepalive=0.5) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from typing import Any
 
 import pytest
 from commands_support import read, understood
@@ -93,7 +94,7 @@ from eslcodec.commands import (
         (resume(), b"resume\n\n"),
     ],
 )
-def test_command(built, wire):
+def test_command(built: Any, wire: bytes) -> None:
     assert built == wire
 
 
@@ -122,7 +123,7 @@ def test_command(built, wire):
         (sendevent("X", {"Event-Name": "CUSTOM"}), b"sendevent X\nEvent-Name: CUSTOM\n\n"),
     ],
 )
-def test_sendevent(built, wire):
+def test_sendevent(built: Any, wire: bytes) -> None:
     assert built == wire
 
 
@@ -206,7 +207,7 @@ def lines(*texts: str) -> bytes:
         ),
     ],
 )  # fmt: skip
-def test_sendmsg(built, wire):
+def test_sendmsg(built: Any, wire: Any) -> None:
     assert built == wire
 
 
@@ -214,7 +215,7 @@ def test_sendmsg(built, wire):
     "argument",
     ["x=1\n2", "x=1\r\n2", "x=1\r2", "\n", " x", " ", "ARRAY::a", "ARRAY::a|:b", "a\n\nexit\n\n", "\nh\u00e9\udcff"],
 )
-def test_argument_that_no_header_can_carry_goes_as_the_body(argument):
+def test_argument_that_no_header_can_carry_goes_as_the_body(argument: str) -> None:
     data = argument.encode("utf-8", "surrogateescape")
     head = b"sendmsg\ncall-command: execute\nexecute-app-name: set\ncontent-type: text/plain\nevent-lock: true\n"
     built = execute("set", argument, event_lock=True)
@@ -227,7 +228,7 @@ class Colour(str, Enum):
     RED = "red"  # and its str() is "Colour.RED"
 
 
-def test_string_enumeration_is_what_it_holds():
+def test_string_enumeration_is_what_it_holds() -> None:
     assert str(Colour.RED) == "Colour.RED"
     assert api(Colour.RED, Colour.RED) == b"api red red\n\n"
     assert sendevent("X", {Colour.RED: Colour.RED}, Colour.RED) == b"sendevent X\nred: red\nContent-Length: 3\n\nred"
@@ -236,11 +237,11 @@ def test_string_enumeration_is_what_it_holds():
 class Level(IntEnum):
     LOW = 3
 
-    def __str__(self):
+    def __str__(self) -> Any:
         return "Level.LOW"  # as of every IntEnum before Python 3.11
 
 
-def test_number_of_an_enumeration_is_its_number():
+def test_number_of_an_enumeration_is_its_number() -> None:
     assert linger(Level.LOW) == b"linger 3\n\n"
     assert sendevent("X", {"A": Level.LOW}) == b"sendevent X\nA: 3\n\n"
     with pytest.raises(InvalidCommand, match=r"^loops is 2147483648, expected -2147483648 to 2147483647$"):

@@ -94,7 +94,7 @@ def wire_of(vector: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_vector(name):
+def test_vector(name: Any) -> None:
     wire = wire_of(VECTORS[name])
     if name not in OTHERWISE:
         assert b"".join(built_again(understood(command)) for command in read(wire)) == wire
@@ -110,7 +110,7 @@ def test_vector(name):
         assert [understood(command) for command in read(outcome)] == [understood(command) for command in read(wire)]
 
 
-def test_every_vector_that_is_otherwise_exists():
+def test_every_vector_that_is_otherwise_exists() -> None:
     assert set(OTHERWISE) <= set(VECTORS)
     assert len(VECTORS) == 43 + 9
 
@@ -152,7 +152,7 @@ def known_reasons(reasons: dict[str, bytes], raw: bytes, match: Any) -> list[str
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_captured_commands_are_built_again(name):
+def test_captured_commands_are_built_again(name: Any) -> None:
     for command in read(sent(name)):
         meaning = understood(command)
         wrong = known_reasons(NO_COMMAND, command.raw, re.fullmatch)
@@ -167,7 +167,7 @@ def test_captured_commands_are_built_again(name):
             assert [understood(again) for again in read(built)] == [meaning]
 
 
-def test_every_reason_is_needed_and_every_builder_occurs():
+def test_every_reason_is_needed_and_every_builder_occurs() -> None:
     every = [command for name in CAPTURES for command in read(sent(name))]
     for reasons, match in ((SPELLED, re.search), (NO_COMMAND, re.fullmatch)):
         for reason, pattern in reasons.items():
@@ -183,7 +183,7 @@ def test_every_reason_is_needed_and_every_builder_occurs():
 @examples(500)
 @given(calls(ANY_TEXT))
 @example(("xferext", {"applications": [("ARRAY::", "|:")]}))
-def test_any_text_is_refused_or_read_as_meant(call):
+def test_any_text_is_refused_or_read_as_meant(call: Any) -> None:
     try:
         built = build(*call)
     except InvalidCommand:
@@ -193,13 +193,13 @@ def test_any_text_is_refused_or_read_as_meant(call):
 
 @examples(500)
 @given(calls(CLEAN_TEXT))
-def test_clean_text_is_taken_and_read_as_meant(call):
+def test_clean_text_is_taken_and_read_as_meant(call: Any) -> None:
     assert_read_as_meant(call, build(*call))
 
 
 @examples(500)
 @given(st.sampled_from(["set", "x"]), st.one_of(ANY_TEXT, st.text()))
-def test_argument_is_refused_or_reaches_the_application(application, argument):
+def test_argument_is_refused_or_reaches_the_application(application: Any, argument: Any) -> None:
     try:
         built = execute(application, argument)
     except InvalidCommand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ EMPTY = ("auth", "userauth password", "api args", "bgapi args", "sendevent item"
 
 @pytest.mark.parametrize("breaker", ["\n", "\r", "\0", "\r\n", "\n\nexit\n\n"])
 @pytest.mark.parametrize("part", LINES)
-def test_line_break_in_a_line_is_refused(part, breaker):
+def test_line_break_in_a_line_is_refused(part: Any, breaker: str) -> None:
     for text in (f"abc{breaker}xyz", f"{breaker}abc", f"abc{breaker}"):
         with pytest.raises(InvalidCommand) as caught:
             LINES[part](text)
@@ -94,7 +95,7 @@ def test_line_break_in_a_line_is_refused(part, breaker):
 
 
 @pytest.mark.parametrize("part", LINES)
-def test_leading_blank_is_refused(part):
+def test_leading_blank_is_refused(part: Any) -> None:
     if part in BLANKS_FIRST:
         assert b" abc" in LINES[part](" abc")
         return
@@ -104,7 +105,7 @@ def test_leading_blank_is_refused(part):
 
 
 @pytest.mark.parametrize("part", LINES)
-def test_part_without_text_is_refused(part):
+def test_part_without_text_is_refused(part: Any) -> None:
     if part in EMPTY:
         assert LINES[part]("").endswith(b"\n\n")
         return
@@ -113,7 +114,7 @@ def test_part_without_text_is_refused(part):
 
 
 @pytest.mark.parametrize("part", LINES)
-def test_surrogate_that_stands_for_no_byte_is_refused(part):
+def test_surrogate_that_stands_for_no_byte_is_refused(part: Any) -> None:
     with pytest.raises(InvalidCommand) as caught:
         LINES[part]("abc\ud800")
     assert caught.value.__context__ is None, "its attributes hold the whole command"
@@ -121,7 +122,7 @@ def test_surrogate_that_stands_for_no_byte_is_refused(part):
 
 
 @pytest.mark.parametrize("part", LINES)
-def test_part_that_is_no_text_is_a_type_error(part):
+def test_part_that_is_no_text_is_a_type_error(part: Any) -> None:
     for wrong in (b"abc", 1.5, ["abc"], None, True):
         with_default = {"bgapi job", "myevents uuid", "log level", "event format", "myevents format"}
         optional = part in with_default or part.endswith((" uuid", " subclass", "event_uuid", "event_uuid_name"))
@@ -133,7 +134,7 @@ def test_part_that_is_no_text_is_a_type_error(part):
         assert "abc" not in str(caught.value)
 
 
-def test_login_is_in_no_text():
+def test_login_is_in_no_text() -> None:
     for call in (
         lambda: auth("hunter2\n"),
         lambda: auth("hunter2\ud800"),
@@ -161,14 +162,14 @@ def test_login_is_in_no_text():
         *("xferext uuid", "log level"),
     ],
 )
-def test_blank_in_a_word_is_refused(part, text):
+def test_blank_in_a_word_is_refused(part: Any, text: str) -> None:
     with pytest.raises(InvalidCommand):
         LINES[part](text)
 
 
 @pytest.mark.parametrize("text", ["a:b", "a@b", ":", "@"])
 @pytest.mark.parametrize("part", ["userauth user", "userauth domain"])
-def test_sign_where_userauth_is_cut_is_refused(part, text):
+def test_sign_where_userauth_is_cut_is_refused(part: str, text: str) -> None:
     with pytest.raises(InvalidCommand):
         LINES[part](text)
 
@@ -177,7 +178,7 @@ def test_sign_where_userauth_is_cut_is_refused(part, text):
     "name", ["a:b", ":", "a[0]", "a[", "[1]", "_body", "_BODY", "Content-Length[0]", "a ", "\ta", ""]
 )
 @pytest.mark.parametrize("part", ["sendevent header", "sendmsg header"])
-def test_header_name_that_means_more_is_refused(part, name):
+def test_header_name_that_means_more_is_refused(part: str, name: str) -> None:
     with pytest.raises(
         InvalidCommand, match=r"^a header name is '.*', expected one without ':', '\[' and blanks around"
     ):
@@ -186,7 +187,7 @@ def test_header_name_that_means_more_is_refused(part, name):
 
 @pytest.mark.parametrize("length", [3, "3", "1", "02", "+2", "2x", "-1", "x", ["2"], True])
 @pytest.mark.parametrize("name", ["Content-Length", "content-length"])
-def test_content_length_that_is_not_the_bodys_is_refused(name, length):
+def test_content_length_that_is_not_the_bodys_is_refused(name: str, length: Any) -> None:
     for call in (lambda: sendevent("X", {name: length}, "ab"), lambda: sendmsg("x", {name: length}, "ab")):
         with pytest.raises(InvalidCommand, match=r"expected 2, the length of the body$"):
             call()
@@ -208,7 +209,7 @@ def test_content_length_that_is_not_the_bodys_is_refused(name, length):
         "ARRAY::a|:ARRAY::b",
     ],
 )
-def test_array_that_does_not_come_out_as_it_went_in_is_refused(items):
+def test_array_that_does_not_come_out_as_it_went_in_is_refused(items: Any) -> None:
     with pytest.raises(InvalidCommand):
         sendevent("X", {"A": items})
     if isinstance(items, str):
@@ -218,13 +219,13 @@ def test_array_that_does_not_come_out_as_it_went_in_is_refused(items):
 
 
 @pytest.mark.parametrize("first", ["1", ["1"]])
-def test_array_of_a_name_that_is_there_is_refused(first):
+def test_array_of_a_name_that_is_there_is_refused(first: Any) -> None:
     with pytest.raises(InvalidCommand, match="is there already"):
         sendevent("X", [("A", first), ("a", ["2"])])
     assert sendevent("X", [("A", ["1"]), ("a", "2")]) == b"sendevent X\nA: ARRAY::1\na: 2\n\n"
 
 
-def test_header_of_a_parameter_is_refused():
+def test_header_of_a_parameter_is_refused() -> None:
     with pytest.raises(InvalidCommand, match=r"^the header Event-Subclass is given twice$"):
         sendevent("CUSTOM", {"event-subclass": "a::b"}, subclass="a::b")
     for value in ("hangup", ["hangup"]):
@@ -232,13 +233,13 @@ def test_header_of_a_parameter_is_refused():
             sendmsg("execute", {"Call-Command": value})
 
 
-def test_subclass_of_an_event_that_has_none_is_refused():
+def test_subclass_of_an_event_that_has_none_is_refused() -> None:
     with pytest.raises(InvalidCommand, match=r"^'NOTIFY' has no subclasses, only CUSTOM has$"):
         sendevent("NOTIFY", subclass="a::b")
 
 
 @pytest.mark.parametrize("name", ["json", "PLAIN", "Xml", "sofia::register", "a-b", "h\u00e9", "DTMF,TALK"])
-def test_event_name_that_is_none_is_refused(name):
+def test_event_name_that_is_none_is_refused(name: str) -> None:
     for call in (
         lambda: event(name),
         lambda: event("CUSTOM", name),
@@ -250,7 +251,7 @@ def test_event_name_that_is_none_is_refused(name):
             call()
 
 
-def test_events_are_refused_without_a_name():
+def test_events_are_refused_without_a_name() -> None:
     for call in (event, nixevent, lambda: event(format="json")):
         with pytest.raises(InvalidCommand, match=r"^no event name, expected one at least$"):
             call()
@@ -259,20 +260,20 @@ def test_events_are_refused_without_a_name():
 
 
 @pytest.mark.parametrize("format", ["JSON", "yaml", ""])
-def test_format_that_the_switch_does_not_have_is_refused(format):
+def test_format_that_the_switch_does_not_have_is_refused(format: str) -> None:
     for call in (lambda: event("ALL", format=format), lambda: myevents(format=format)):
         with pytest.raises(InvalidCommand, match=r", expected 'plain', 'json' or 'xml'$"):
             call()
 
 
-def test_myevents_takes_a_uuid_or_a_format():
+def test_myevents_takes_a_uuid_or_a_format() -> None:
     with pytest.raises(InvalidCommand, match="ignores a format after a uuid"):
         myevents("u-1", format="json")
     with pytest.raises(InvalidCommand, match="may take for a format"):
         myevents("JSON")
 
 
-def test_filter_of_an_index_and_delete_of_everything_with_a_value_are_refused():
+def test_filter_of_an_index_and_delete_of_everything_with_a_value_are_refused() -> None:
     for call in (lambda: filter("A[1]", "x"), lambda: filter_delete("A[1]")):
         with pytest.raises(InvalidCommand, match=r"expected a name without '\['"):
             call()
@@ -293,22 +294,22 @@ def test_filter_of_an_index_and_delete_of_everything_with_a_value_are_refused():
         lambda: auth("reload mod_event_socket"),
     ],
 )
-def test_words_for_which_the_switch_forgets_the_rest_are_refused(call):
+def test_words_for_which_the_switch_forgets_the_rest_are_refused(call: Any) -> None:
     with pytest.raises(InvalidCommand, match=r"both 'mod_event_socket' and 'reload' or 'unload'"):
         call()
 
 
-def test_body_may_hold_the_words_for_which_the_switch_forgets_the_rest():
+def test_body_may_hold_the_words_for_which_the_switch_forgets_the_rest() -> None:
     assert sendevent("X", body="reload mod_event_socket").endswith(b"\n\nreload mod_event_socket")
 
 
-def test_argument_with_a_nul_is_refused():
+def test_argument_with_a_nul_is_refused() -> None:
     for argument in ("a\0", "a\n\0b", " \0"):
         with pytest.raises(InvalidCommand, match="has a NUL in it, where the switch would cut it"):
             execute("set", argument)
 
 
-def test_extension_without_application_is_refused():
+def test_extension_without_application_is_refused() -> None:
     with pytest.raises(InvalidCommand, match=r"^no application, expected one at least$"):
         xferext([])
 
@@ -327,7 +328,7 @@ def test_extension_without_application_is_refused():
         (lambda number: sendevent("X", {"A": number}), -(2**63), 2**63 - 1),
     ],
 )
-def test_number(call, low, high):
+def test_number(call: Any, low: int, high: int) -> None:
     for number in (low, low + 1, high):
         assert re.search(rb"[ :]%d\n" % number, call(number))
     for number in (low - 1, high + 1):
@@ -347,7 +348,7 @@ def test_number(call, low, high):
         lambda: nomedia("u", lead_frames=True),
     ],
 )
-def test_flag_is_no_number(call):
+def test_flag_is_no_number(call: Any) -> None:
     with pytest.raises(TypeError, match=r" is bool, expected int$"):
         call()
 
@@ -361,12 +362,12 @@ def test_flag_is_no_number(call):
         *(lambda flag: execute("x", hold_bleg=flag), lambda flag: xferext([("x", "")], event_lock=flag)),
     ],
 )
-def test_only_a_flag_is_a_flag(call, wrong):
+def test_only_a_flag_is_a_flag(call: Any, wrong: Any) -> None:
     with pytest.raises(TypeError, match=f" is {type(wrong).__name__}, expected bool$"):
         call(wrong)
 
 
-def test_other_types_are_type_errors():
+def test_other_types_are_type_errors() -> None:
     for body in (5, None, ["a"]):
         with pytest.raises(TypeError, match=r"^the body is (int|NoneType|list), expected bytes or str$"):
             sendevent("X", body=body)
@@ -384,7 +385,7 @@ def test_other_types_are_type_errors():
 # What the switch takes, at n-1, n and n+1
 
 
-def test_size_of_a_command():
+def test_size_of_a_command() -> None:
     room = limits.MAX_COMMAND_BYTES - len(b"getvar \n\n")
     for size in (room - 1, room):
         assert len(getvar("x" * size)) == limits.MAX_COMMAND_BYTES - room + size
@@ -397,7 +398,7 @@ def test_size_of_a_command():
         getvar("\u00e9" * (room // 2) + "x" * (room % 2 + 1))
 
 
-def test_size_of_a_body():
+def test_size_of_a_body() -> None:
     for size in (limits.MAX_COMMAND_BODY_BYTES - 1, limits.MAX_COMMAND_BODY_BYTES):
         head = b"sendevent X\nContent-Length: %d\n\n" % size
         built = sendevent("X", body=bytes(size))
@@ -409,7 +410,7 @@ def test_size_of_a_body():
     )
 
 
-def test_size_of_a_job_uuid():
+def test_size_of_a_job_uuid() -> None:
     for size in (255, 256):
         assert bgapi("x", job_uuid="j" * size) == b"bgapi x\nJob-UUID: %b\n\n" % (b"j" * size)
     for job in ("j" * 257, "\u00e9" * 128 + "j"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import ModuleType
+from typing import Any
 
 import pytest
 import support
@@ -15,7 +17,7 @@ from support import DATA, FAREWELL, OK, notice, part, reply
 # Executions
 
 
-def test_the_first_awaited_execution_enables_the_channels_events_for_itself_alone(outbound):
+def test_the_first_awaited_execution_enables_the_channels_events_for_itself_alone(outbound: Any) -> None:
     accepted, ended = outbound.run("playback", "a.wav", event_uuid="e1", event_lock=True)
     assert outbound.sent == (
         b"myevents\n\nsendmsg\ncall-command: execute\nexecute-app-name: playback\nexecute-app-arg: a.wav\n"
@@ -31,14 +33,14 @@ def test_the_first_awaited_execution_enables_the_channels_events_for_itself_alon
     assert outbound.sent.startswith(b"sendmsg\n")
 
 
-def test_executions_end_in_the_order_in_which_the_switch_ends_them(outbound):
+def test_executions_end_in_the_order_in_which_the_switch_ends_them(outbound: Any) -> None:
     runs = [outbound.run("playback", event_uuid=f"e{number}")[1] for number in range(3)]
     outbound.comes(reply(b"+OK Events Enabled"), OK, OK, OK)
     outbound.comes(*(execution(b"CHANNEL_EXECUTE_COMPLETE", f"e{number}") for number in (2, 1, 0)))
     assert [run.result()["Application-UUID"] for run in runs] == ["e0", "e1", "e2"]
 
 
-def test_a_users_own_myevents_shows_the_events_and_serves_executions(outbound):
+def test_a_users_own_myevents_shows_the_events_and_serves_executions(outbound: Any) -> None:
     outbound.myevents(format="json")
     outbound.comes(reply(b"+OK Events Enabled"))
     _, ended = outbound.run("playback", event_uuid="e1")
@@ -48,7 +50,7 @@ def test_a_users_own_myevents_shows_the_events_and_serves_executions(outbound):
     assert outbound.names == ["CHANNEL_EXECUTE_COMPLETE"]
 
 
-def test_myevents_after_an_awaited_execution_is_not_sent_twice(esl, outbound):
+def test_myevents_after_an_awaited_execution_is_not_sent_twice(esl: ModuleType, outbound: Any) -> None:
     outbound.run("playback", event_uuid="e1")
     assert b"myevents" in outbound.sent
     wait = outbound.myevents()
@@ -60,7 +62,7 @@ def test_myevents_after_an_awaited_execution_is_not_sent_twice(esl, outbound):
         outbound.myevents(format="json")
 
 
-def test_events_the_user_subscribed_to_are_shown_beside_those_only_executions_need(outbound):
+def test_events_the_user_subscribed_to_are_shown_beside_those_only_executions_need(outbound: Any) -> None:
     outbound.subscribe("DTMF", custom=["a::b"])
     outbound.run("playback", event_uuid="e1")
     outbound.comes(ENABLED, reply(b"+OK Events Enabled"), OK)
@@ -68,7 +70,7 @@ def test_events_the_user_subscribed_to_are_shown_beside_those_only_executions_ne
     assert outbound.names == ["DTMF", "CUSTOM"]
 
 
-def test_a_hangup_ends_what_has_not_begun_and_what_runs_says_so_itself(outbound):
+def test_a_hangup_ends_what_has_not_begun_and_what_runs_says_so_itself(outbound: Any) -> None:
     running, queued = (outbound.run("playback", event_uuid=uuid)[1] for uuid in ("e1", "e2"))
     outbound.comes(reply(b"+OK Events Enabled"), OK, OK, execution(b"CHANNEL_EXECUTE", "e1"))
     outbound.comes(event(b"CHANNEL_HANGUP", b"Unique-ID: u-1", b"Hangup-Cause: USER_BUSY"))
@@ -78,7 +80,7 @@ def test_a_hangup_ends_what_has_not_begun_and_what_runs_says_so_itself(outbound)
     assert raised(running) == ("ChannelEnded", "the channel hung up: USER_BUSY")
 
 
-def test_nothing_runs_after_the_end_of_a_hangup(outbound):
+def test_nothing_runs_after_the_end_of_a_hangup(outbound: Any) -> None:
     _, running = outbound.run("playback", event_uuid="e1")
     outbound.comes(reply(b"+OK Events Enabled"), OK, execution(b"CHANNEL_EXECUTE", "e1"))
     outbound.comes(event(b"CHANNEL_HANGUP_COMPLETE", b"Unique-ID: another", b"Hangup-Cause: X"))
@@ -117,7 +119,7 @@ HUNG_UP = event(b"CHANNEL_HANGUP", b"Unique-ID: u-1", b"Hangup-Cause: USER_BUSY"
         ([notice(FAREWELL)], None),
     ],
 )
-def test_what_tells_that_the_channel_hung_up(esl, outbound, frames, cause):
+def test_what_tells_that_the_channel_hung_up(esl: ModuleType, outbound: Any, frames: Any, cause: Any) -> None:
     outbound.comes(HEARTBEAT)
     outbound.comes(*frames)
     assert outbound.hung_up == cause
@@ -141,7 +143,7 @@ def test_what_tells_that_the_channel_hung_up(esl, outbound, frames, cause):
         assert outbound.sent.count(b"\n\n") == 4
 
 
-def test_what_failed_before_the_cause_was_known_says_the_cause_once_it_is(esl, outbound):
+def test_what_failed_before_the_cause_was_known_says_the_cause_once_it_is(esl: ModuleType, outbound: Any) -> None:
     status, ended = outbound.run("playback", "a.wav", event_uuid="e1")
     outbound.comes(LINGER, OK, reply(b"+OK"))
     raised_at_first = raised(ended)
@@ -154,13 +156,13 @@ def test_what_failed_before_the_cause_was_known_says_the_cause_once_it_is(esl, o
     assert raised_at_first == ("ChannelEnded", "the channel hung up: UNKNOWN")
 
 
-def test_a_channel_may_have_hung_up_before_the_connection_is_there(esl, way):
+def test_a_channel_may_have_hung_up_before_the_connection_is_there(esl: ModuleType, way: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.outbound(), way)
     peer.comes(CONNECTED.replace(b"variable_x", b"Answer-State: hangup\nHangup-Cause: USER_BUSY\nvariable_x"))
     assert peer.hung_up == "USER_BUSY"
 
 
-def test_the_channel_of_an_inbound_connection_hangs_up_likewise(esl, inbound):
+def test_the_channel_of_an_inbound_connection_hangs_up_likewise(esl: ModuleType, inbound: Any) -> None:
     inbound.myevents("u-1")
     inbound.comes(reply(b"+OK Events Enabled"), HUNG_UP)
     assert inbound.hung_up == "USER_BUSY"
@@ -171,7 +173,7 @@ def test_the_channel_of_an_inbound_connection_hangs_up_likewise(esl, inbound):
         inbound.api("status")
 
 
-def test_a_user_who_may_not_ask_the_api_for_variables_gets_them_by_getvar(inbound):
+def test_a_user_who_may_not_ask_the_api_for_variables_gets_them_by_getvar(inbound: Any) -> None:
     inbound.myevents("u-1")
     inbound.comes(reply(b"+OK Events Enabled"))
     assert inbound.sent == b"myevents u-1\n\n"
@@ -184,7 +186,7 @@ def test_a_user_who_may_not_ask_the_api_for_variables_gets_them_by_getvar(inboun
     assert value.result().text == "b"
 
 
-def test_the_end_by_the_channels_hangup_fails_what_acts_on_it_for_that_and_the_rest_for_the_end(outbound):
+def test_the_end_by_the_channels_hangup_fails_what_acts_on_it_for_that_and_the_rest_for_the_end(outbound: Any) -> None:
     acting = [outbound.execute("playback"), *outbound.run("playback")]
     others = [outbound.api("status"), *outbound.bgapi("status"), outbound.execute("playback", uuid="u-2")]
     outbound.comes(good_bye())
@@ -192,20 +194,20 @@ def test_the_end_by_the_channels_hangup_fails_what_acts_on_it_for_that_and_the_r
     assert {raised(wait) for wait in others} == {("ConnectionClosed", "the switch said good-bye")}
 
 
-def test_an_execution_that_is_refused_does_not_end(outbound):
+def test_an_execution_that_is_refused_does_not_end(outbound: Any) -> None:
     accepted, ended = outbound.run("playback", event_uuid="e1")
     outbound.comes(reply(b"+OK Events Enabled"), reply(b"-ERR invalid session id [u-1]"))
     assert raised(accepted) == raised(ended) == ("CommandError", "-ERR invalid session id [u-1]")
 
 
-def test_an_execution_whose_end_may_not_be_seen_says_so(outbound):
+def test_an_execution_whose_end_may_not_be_seen_says_so(outbound: Any) -> None:
     accepted, ended = outbound.run("playback", event_uuid="e1")
     outbound.comes(reply(b"-ERR no"), OK)
     assert raised(ended) == ("CommandError", "-ERR no")
     assert accepted.result().ok
 
 
-def test_events_of_the_channel_that_come_though_they_were_refused_are_the_users(outbound):
+def test_events_of_the_channel_that_come_though_they_were_refused_are_the_users(outbound: Any) -> None:
     outbound.run("playback", event_uuid="e1")
     outbound.comes(reply(b"-ERR no"), OK)
     outbound.comes(event(b"DTMF"))
@@ -213,7 +215,7 @@ def test_events_of_the_channel_that_come_though_they_were_refused_are_the_users(
     assert outbound.names == ["DTMF", "CHANNEL_EXECUTE_COMPLETE", "LogLine"]
 
 
-def test_an_execution_may_have_the_uuid_of_one_whose_end_may_not_be_seen(outbound):
+def test_an_execution_may_have_the_uuid_of_one_whose_end_may_not_be_seen(outbound: Any) -> None:
     first, _ = outbound.run("playback", event_uuid="e1")
     outbound.comes(reply(b"-ERR no"))
     second, ended = outbound.run("sleep", event_uuid="e1")
@@ -224,7 +226,7 @@ def test_an_execution_may_have_the_uuid_of_one_whose_end_may_not_be_seen(outboun
     assert ended.result().name == "CHANNEL_EXECUTE_COMPLETE"
 
 
-def test_only_a_connection_with_a_channel_can_wait_for_an_execution(esl, inbound):
+def test_only_a_connection_with_a_channel_can_wait_for_an_execution(esl: ModuleType, inbound: Any) -> None:
     with pytest.raises(esl.InvalidCommand, match="controls a channel only"):
         inbound.run("playback")
     inbound.myevents("u-7")
@@ -234,14 +236,16 @@ def test_only_a_connection_with_a_channel_can_wait_for_an_execution(esl, inbound
     assert ended.done
 
 
-def test_an_event_uuid_in_use_is_refused(esl, outbound):
+def test_an_event_uuid_in_use_is_refused(esl: ModuleType, outbound: Any) -> None:
     outbound.run("playback", event_uuid="e1")
     with pytest.raises(esl.InvalidCommand, match="'e1' is in use"):
         outbound.run("playback", event_uuid="e1")
 
 
 @pytest.mark.parametrize(("mode", "patient"), [(b"static", True), (b"async", False)])
-def test_on_a_static_socket_the_reply_may_take_as_long_as_the_application(esl, mode, patient):
+def test_on_a_static_socket_the_reply_may_take_as_long_as_the_application(
+    esl: ModuleType, mode: bytes, patient: bool
+) -> None:
     peer = outbound_peer(esl, "whole", mode)
     assert peer.execute("playback").patient is patient
     assert peer.run("playback")[0].patient is patient
@@ -261,7 +265,7 @@ def digit(text: str, uuid: bytes = b"u-1") -> bytes:
 MINE = reply(b"+OK Events Enabled")
 
 
-def test_digits_are_those_of_the_channel_and_no_events(outbound):
+def test_digits_are_those_of_the_channel_and_no_events(outbound: Any) -> None:
     outbound.dtmf()
     assert outbound.sent == b"myevents\n\n"
     first = outbound.digit()
@@ -279,7 +283,7 @@ def test_digits_are_those_of_the_channel_and_no_events(outbound):
 
 
 @pytest.mark.parametrize("last", [b"CHANNEL_HANGUP", b"CHANNEL_HANGUP_COMPLETE", None])
-def test_digits_end_with_the_channel(outbound, last):
+def test_digits_end_with_the_channel(outbound: Any, last: Any) -> None:
     wait = outbound.digit()
     outbound.comes(MINE, event(b"CHANNEL_HANGUP", b"Unique-ID: another"))
     assert not wait.done
@@ -290,7 +294,7 @@ def test_digits_end_with_the_channel(outbound, last):
     assert outbound.digit().result() is True
 
 
-def test_digits_that_nobody_may_see_are_asked_for_again(outbound):
+def test_digits_that_nobody_may_see_are_asked_for_again(outbound: Any) -> None:
     wait = outbound.digit()
     outbound.comes(reply(b"-ERR no"))
     assert raised(wait) == ("CommandError", "-ERR no")
@@ -301,7 +305,7 @@ def test_digits_that_nobody_may_see_are_asked_for_again(outbound):
     assert again.result() is True
 
 
-def test_digits_and_executions_share_the_channels_events(outbound):
+def test_digits_and_executions_share_the_channels_events(outbound: Any) -> None:
     _, ended = outbound.run("playback", event_uuid="e1")
     outbound.comes(MINE, OK)
     outbound.data_to_send()
@@ -314,7 +318,7 @@ def test_digits_and_executions_share_the_channels_events(outbound):
 
 
 @pytest.mark.parametrize("format", ["plain", "json"])
-def test_digits_of_a_call_as_a_real_switch_sends_them(esl, way, format):
+def test_digits_of_a_call_as_a_real_switch_sends_them(esl: ModuleType, way: Any, format: str) -> None:
     data = support.capture(f"out_myevents_{format}")
     sent = json.loads((DATA / "captures" / f"out_myevents_{format}.tx.json").read_text())
     peer = Peer(part(esl, "connection").Connection.outbound(), way)
@@ -334,14 +338,14 @@ def test_digits_of_a_call_as_a_real_switch_sends_them(esl, way, format):
     assert peer.names.count("DTMF") == 2
 
 
-def test_digits_before_anybody_asked_are_none(outbound):
+def test_digits_before_anybody_asked_are_none(outbound: Any) -> None:
     outbound.subscribe("DTMF")
     outbound.comes(ENABLED, digit("1"))
     assert outbound.names == ["DTMF"]
     assert list(outbound.digits) == []
 
 
-def test_digits_need_a_channel(esl, inbound):
+def test_digits_need_a_channel(esl: ModuleType, inbound: Any) -> None:
     with pytest.raises(esl.InvalidCommand, match="digits are those of a channel, and the conn"):
         inbound.dtmf()
     inbound.myevents("u-7")
@@ -352,7 +356,7 @@ def test_digits_need_a_channel(esl, inbound):
 
 
 @pytest.mark.parametrize("waiting", [True, False])
-def test_the_end_of_the_connection_ends_digits(outbound, waiting):
+def test_the_end_of_the_connection_ends_digits(outbound: Any, waiting: bool) -> None:
     outbound.dtmf()
     wait = outbound.digit() if waiting else None
     outbound.comes(MINE)
@@ -361,7 +365,7 @@ def test_the_end_of_the_connection_ends_digits(outbound, waiting):
 
 
 @pytest.mark.parametrize("waiting", [True, False])
-def test_a_bad_end_of_the_connection_fails_them(outbound, waiting):
+def test_a_bad_end_of_the_connection_fails_them(outbound: Any, waiting: bool) -> None:
     outbound.dtmf()
     wait = outbound.digit() if waiting else None
     outbound.comes(MINE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import lzma
+from types import ModuleType
+from typing import Any
 
 import pytest
 from connection_support import CONNECTED, HEARTBEAT, LINGER, Peer, event, outbound_peer, raised
@@ -15,7 +17,7 @@ from support import DATA, FAREWELL, REJECTED, api_response, notice, part, reply
 # The end
 
 
-def test_the_linger_notice_is_not_the_end(esl, outbound):
+def test_the_linger_notice_is_not_the_end(esl: ModuleType, outbound: Any) -> None:
     outbound.linger()
     outbound.comes(reply(b"+OK will linger"), LINGER)
     assert outbound.end is None
@@ -25,7 +27,7 @@ def test_the_linger_notice_is_not_the_end(esl, outbound):
     assert outbound.names == ["DisconnectNotice", "CHANNEL_HANGUP_COMPLETE"]
 
 
-def test_exit_is_an_end_that_we_asked_for(inbound):
+def test_exit_is_an_end_that_we_asked_for(inbound: Any) -> None:
     wait = inbound.exit()
     inbound.comes(reply(b"+OK bye"), notice(FAREWELL))
     inbound.receive_eof()
@@ -33,7 +35,7 @@ def test_exit_is_an_end_that_we_asked_for(inbound):
     assert (inbound.end.clean, inbound.end.asked) == (True, True)
 
 
-def test_exit_as_a_command_of_ones_own_is_an_end_that_we_asked_for(inbound):
+def test_exit_as_a_command_of_ones_own_is_an_end_that_we_asked_for(inbound: Any) -> None:
     inbound.send("exit")
     inbound.comes(reply(b"+OK bye"))
     inbound.receive_eof()
@@ -91,7 +93,9 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("data", "kind", "text", "clean"), ENDS.values(), ids=ENDS)
-def test_every_end_ends_every_wait_with_its_reason(esl, way, data, kind, text, clean):
+def test_every_end_ends_every_wait_with_its_reason(
+    esl: ModuleType, way: Any, data: Any, kind: Any, text: Any, clean: Any
+) -> None:
     peer = outbound_peer(esl, way)
     waits = [peer.api("status"), *peer.bgapi("status"), *peer.run("playback"), peer.getvar("x")]
     peer.comes(HEARTBEAT, data)
@@ -103,7 +107,7 @@ def test_every_end_ends_every_wait_with_its_reason(esl, way, data, kind, text, c
         peer.api("status")
 
 
-def test_each_who_waited_gets_an_exception_of_his_own(inbound):
+def test_each_who_waited_gets_an_exception_of_his_own(inbound: Any) -> None:
     first, second = inbound.api("status"), inbound.api("version")
     inbound.receive_eof()
     errors = []
@@ -114,7 +118,7 @@ def test_each_who_waited_gets_an_exception_of_his_own(inbound):
     assert len({id(error) for error in errors}) == 3
 
 
-def test_an_unfinished_frame_is_the_cause_of_the_end(esl, inbound):
+def test_an_unfinished_frame_is_the_cause_of_the_end(esl: ModuleType, inbound: Any) -> None:
     wait = inbound.api("status")
     inbound.comes(b"Content-Type: api/response\nContent-Length: 5\n\nUP")
     inbound.receive_eof()
@@ -124,7 +128,7 @@ def test_an_unfinished_frame_is_the_cause_of_the_end(esl, inbound):
     assert caught.value.__cause__.data.endswith(b"\n\nUP")
 
 
-def test_a_failed_transport_is_the_cause_of_the_end(esl, inbound):
+def test_a_failed_transport_is_the_cause_of_the_end(esl: ModuleType, inbound: Any) -> None:
     wait = inbound.api("status")
     inbound.lost(ConnectionResetError(104, "Connection reset by peer"))
     with pytest.raises(esl.ConnectionClosed, match=r"the connection was lost: .*reset by peer") as caught:
@@ -132,7 +136,7 @@ def test_a_failed_transport_is_the_cause_of_the_end(esl, inbound):
     assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
-def test_closing_is_an_end_that_we_asked_for(inbound):
+def test_closing_is_an_end_that_we_asked_for(inbound: Any) -> None:
     wait = inbound.api("status")
     inbound.close()
     assert raised(wait) == ("ConnectionClosed", "closed by us")
@@ -143,7 +147,7 @@ def test_closing_is_an_end_that_we_asked_for(inbound):
     assert inbound.end.reason == "closed by us"
 
 
-def test_a_wait_that_is_open_has_no_result(inbound):
+def test_a_wait_that_is_open_has_no_result(inbound: Any) -> None:
     wait = inbound.api("status")
     with pytest.raises(RuntimeError, match="the answer to 'api status' is not answered yet"):
         wait.result()
@@ -158,7 +162,7 @@ def session() -> tuple[bytes, list[tuple[int, bytes]]]:
     return raw, [(write["at"], write["bytes"].encode("latin-1")) for write in writes]
 
 
-def test_a_recorded_session_cut_anywhere_leaves_no_wait_open(esl):
+def test_a_recorded_session_cut_anywhere_leaves_no_wait_open(esl: ModuleType) -> None:
     raw, writes = session()
     for cut in [*range(1500), *range(1500, len(raw), 61)]:
         connection = part(esl, "connection").Connection.inbound("ClueCon")
@@ -179,7 +183,7 @@ def test_a_recorded_session_cut_anywhere_leaves_no_wait_open(esl):
                     wait.result()
 
 
-def test_a_slow_reader_that_was_killed_learns_it(esl):
+def test_a_slow_reader_that_was_killed_learns_it(esl: ModuleType) -> None:
     raw = lzma.decompress((DATA / "captures/slow_client_killed.esl.xz").read_bytes())
     connection = part(esl, "connection").Connection.inbound("ClueCon", queue_limit=10**6, queue_hard_limit=10**6)
     blocks = raw.split(b"\n\n", 3)
@@ -195,7 +199,7 @@ def test_a_slow_reader_that_was_killed_learns_it(esl):
 # Silence
 
 
-def test_after_a_silence_the_switch_is_asked_for_a_sign_of_life(inbound):
+def test_after_a_silence_the_switch_is_asked_for_a_sign_of_life(inbound: Any) -> None:
     inbound.probe(20)
     assert inbound.sent == b"filter delete Eslcodec-Probe\n\n"
     inbound.comes(reply(b"+OK filter deleted. [Eslcodec-Probe][]"))
@@ -204,7 +208,7 @@ def test_after_a_silence_the_switch_is_asked_for_a_sign_of_life(inbound):
     assert inbound.end is None
 
 
-def test_a_switch_that_gives_no_sign_of_life_is_given_up(inbound):
+def test_a_switch_that_gives_no_sign_of_life_is_given_up(inbound: Any) -> None:
     inbound.probe(20)
     wait = inbound.api("status")
     inbound.probe(20)
@@ -213,7 +217,7 @@ def test_a_switch_that_gives_no_sign_of_life_is_given_up(inbound):
     assert not inbound.end.asked
 
 
-def test_a_switch_that_is_busy_with_a_command_is_left_alone(inbound):
+def test_a_switch_that_is_busy_with_a_command_is_left_alone(inbound: Any) -> None:
     wait = inbound.api("originate", "user/1 &park")
     wait.watch(print)
     inbound.data_to_send()
@@ -228,7 +232,7 @@ def test_a_switch_that_is_busy_with_a_command_is_left_alone(inbound):
     assert inbound.end is not None
 
 
-def test_a_command_that_takes_as_long_as_its_application_holds_the_question_back(esl, way):
+def test_a_command_that_takes_as_long_as_its_application_holds_the_question_back(esl: ModuleType, way: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.outbound(), way)
     peer.data_to_send()
     peer.comes(CONNECTED.replace(b"{mode}", b"static"))

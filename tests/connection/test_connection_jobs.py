@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from connection_support import way as way
 from support import OK, reply
 
 
-def test_the_first_job_subscribes_to_its_result_without_naming_a_format(inbound):
+def test_the_first_job_subscribes_to_its_result_without_naming_a_format(inbound: Any) -> None:
     inbound.bgapi("status", job_uuid="j1")
     inbound.bgapi("originate", "user/1 &park", job_uuid="j2")
     assert inbound.sent == (
@@ -31,7 +32,7 @@ def start_jobs(peer: Peer, *uuids: str) -> list[Any]:
     return results
 
 
-def test_results_find_their_jobs_in_any_order_and_stay_out_of_the_queue(esl, inbound):
+def test_results_find_their_jobs_in_any_order_and_stay_out_of_the_queue(esl: ModuleType, inbound: Any) -> None:
     first, second = start_jobs(inbound, "j1", "j2")
     inbound.comes(job("j2", b"two"), HEARTBEAT, job("j1", b"-ERR one"))
     assert (first.result().text, first.result().ok) == ("-ERR one", False)
@@ -41,20 +42,20 @@ def test_results_find_their_jobs_in_any_order_and_stay_out_of_the_queue(esl, inb
     assert inbound.names == ["HEARTBEAT"]
 
 
-def test_a_job_uuid_is_made_up_for_each_job(inbound):
+def test_a_job_uuid_is_made_up_for_each_job(inbound: Any) -> None:
     inbound.bgapi("status")
     inbound.bgapi("status")
     uuids = [line for line in inbound.sent.split(b"\n") if line.startswith(b"Job-UUID: ")]
     assert len(set(uuids)) == 2
 
 
-def test_jobs_of_others_stay_out_of_the_queue_too(inbound):
+def test_jobs_of_others_stay_out_of_the_queue_too(inbound: Any) -> None:
     start_jobs(inbound, "j1")
     inbound.comes(job("somebody else's"))
     assert inbound.names == []
 
 
-def test_jobs_reach_a_user_who_subscribed_to_them(inbound):
+def test_jobs_reach_a_user_who_subscribed_to_them(inbound: Any) -> None:
     inbound.subscribe("SWITCH_EVENT_background_job")
     inbound.comes(ENABLED)
     assert inbound.sent == b"event SWITCH_EVENT_background_job\n\n"
@@ -64,20 +65,20 @@ def test_jobs_reach_a_user_who_subscribed_to_them(inbound):
     assert inbound.names == ["BACKGROUND_JOB", "BACKGROUND_JOB"]
 
 
-def test_a_job_that_is_refused_has_no_result(inbound):
+def test_a_job_that_is_refused_has_no_result(inbound: Any) -> None:
     accepted, result = inbound.bgapi("status")
     inbound.comes(ENABLED, reply(b"-ERR permission denied"))
     assert raised(accepted) == raised(result) == ("CommandError", "-ERR permission denied")
 
 
-def test_a_job_whose_result_may_not_be_received_says_so(inbound):
+def test_a_job_whose_result_may_not_be_received_says_so(inbound: Any) -> None:
     accepted, result = inbound.bgapi("status", job_uuid="j1")
     inbound.comes(reply(b"-ERR permission denied"), reply(b"+OK Job-UUID: j1", b"Job-UUID: j1\n"))
     assert accepted.result().job_uuid == "j1"
     assert raised(result) == ("CommandError", "-ERR permission denied")
 
 
-def test_jobs_that_come_though_they_were_refused_are_the_users(inbound):
+def test_jobs_that_come_though_they_were_refused_are_the_users(inbound: Any) -> None:
     """Alone or beside other messages: found by fuzzing, for the two ways of taking messages in differed."""
     inbound.filter("Unique-ID", "u-1")
     inbound.comes(reply(b"+OK filter added. [Unique-ID]=[u-1]"))
@@ -90,7 +91,7 @@ def test_jobs_that_come_though_they_were_refused_are_the_users(inbound):
     assert inbound.names == ["BACKGROUND_JOB", "BACKGROUND_JOB", "LogLine"]
 
 
-def test_a_job_may_have_the_uuid_of_one_whose_result_may_not_be_received(inbound):
+def test_a_job_may_have_the_uuid_of_one_whose_result_may_not_be_received(inbound: Any) -> None:
     """The refusal of the first then is not the second's, whose wait would never end: found by fuzzing."""
     first, _ = inbound.bgapi("status", job_uuid="j1")
     inbound.comes(reply(b"-ERR permission denied"))
@@ -101,14 +102,14 @@ def test_a_job_may_have_the_uuid_of_one_whose_result_may_not_be_received(inbound
     assert result.result().ok
 
 
-def test_two_jobs_cannot_have_one_uuid(esl, inbound):
+def test_two_jobs_cannot_have_one_uuid(esl: ModuleType, inbound: Any) -> None:
     start_jobs(inbound, "j1")
     with pytest.raises(esl.InvalidCommand, match="'j1' is in use"):
         inbound.bgapi("status", job_uuid="j1")
     assert inbound.sent == b""
 
 
-def test_unsubscribing_from_jobs_leaves_the_results_of_our_own(inbound):
+def test_unsubscribing_from_jobs_leaves_the_results_of_our_own(inbound: Any) -> None:
     inbound.subscribe("BACKGROUND_JOB", "DTMF")
     inbound.comes(ENABLED)
     (result,) = start_jobs(inbound, "j1")
@@ -126,7 +127,9 @@ def test_unsubscribing_from_jobs_leaves_the_results_of_our_own(inbound):
 @pytest.mark.parametrize(
     ("method", "names", "sent"), [("noevents", (), b"noevents"), ("unsubscribe", ("all",), b"nixevent all")]
 )
-def test_jobs_are_subscribed_to_again_after_everything_was_taken_away(inbound, method, names, sent):
+def test_jobs_are_subscribed_to_again_after_everything_was_taken_away(
+    inbound: Any, method: str, names: Any, sent: bytes
+) -> None:
     (result,) = start_jobs(inbound, "j1")
     getattr(inbound, method)(*names)
     assert inbound.sent == sent + b"\n\nevent BACKGROUND_JOB\n\n"
@@ -135,7 +138,7 @@ def test_jobs_are_subscribed_to_again_after_everything_was_taken_away(inbound, m
     assert inbound.names == []
 
 
-def test_filters_let_the_results_of_jobs_pass_and_nothing_more(inbound):
+def test_filters_let_the_results_of_jobs_pass_and_nothing_more(inbound: Any) -> None:
     inbound.subscribe("ALL")
     inbound.comes(ENABLED)
     (result,) = start_jobs(inbound, "j1")
@@ -150,7 +153,7 @@ def test_filters_let_the_results_of_jobs_pass_and_nothing_more(inbound):
     assert [message["Job-UUID"] for message in inbound.queue] == ["j3"]
 
 
-def test_a_filter_of_ours_goes_with_the_last_filter_of_the_user(inbound):
+def test_a_filter_of_ours_goes_with_the_last_filter_of_the_user(inbound: Any) -> None:
     inbound.filter("A", "1")
     inbound.comes(OK)
     assert inbound.sent == b"filter add A 1\n\n"
@@ -163,7 +166,7 @@ def test_a_filter_of_ours_goes_with_the_last_filter_of_the_user(inbound):
 
 
 @pytest.mark.parametrize("header", ["all", "Event-Name"])
-def test_a_filter_of_ours_that_was_deleted_with_others_comes_again_if_it_is_needed(inbound, header):
+def test_a_filter_of_ours_that_was_deleted_with_others_comes_again_if_it_is_needed(inbound: Any, header: str) -> None:
     inbound.filter("A", "1")
     inbound.filter("Event-Name", "DTMF")
     inbound.bgapi("status", job_uuid="j1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
+from typing import Any
 
 import pytest
 from connection_support import ENABLED, HEARTBEAT, Peer, event, raised
@@ -12,7 +14,7 @@ from connection_support import way as way
 from support import ACCEPTED, AUTH, FAREWELL, OK, REJECTED, notice, part, reply
 
 
-def test_a_connection_made_as_if_it_were_a_client_says_how_it_is_made(esl):
+def test_a_connection_made_as_if_it_were_a_client_says_how_it_is_made(esl: ModuleType) -> None:
     connection = part(esl, "connection").Connection
     for arguments, options in (((), {"password": "x"}), (("ClueCon",), {}), ((), {}), ((), {"queue_limit": 1})):
         with pytest.raises(TypeError) as caught:
@@ -26,7 +28,7 @@ def test_a_connection_made_as_if_it_were_a_client_says_how_it_is_made(esl):
 # Login
 
 
-def test_nothing_is_sent_before_the_switch_greets(esl, way):
+def test_nothing_is_sent_before_the_switch_greets(esl: ModuleType, way: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.inbound("secret"), way)
     assert peer.sent == b""
     peer.comes(AUTH)
@@ -34,12 +36,12 @@ def test_nothing_is_sent_before_the_switch_greets(esl, way):
     assert not peer.ready.done
 
 
-def test_login_is_done_when_it_is_accepted(inbound):
+def test_login_is_done_when_it_is_accepted(inbound: Any) -> None:
     assert inbound.logged_in
     assert inbound.ready.result().text == "+OK accepted"
 
 
-def test_a_directory_user_logs_in_with_userauth(esl, way):
+def test_a_directory_user_logs_in_with_userauth(esl: ModuleType, way: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.inbound("pw", "1000@example.org"), way)
     peer.comes(AUTH, reply(b"+OK accepted", b"Allowed-Events: all\nAllowed-API: status\nAllowed-LOG: true\n"))
     assert peer.sent == b"userauth 1000@example.org:pw\n\n"
@@ -47,13 +49,13 @@ def test_a_directory_user_logs_in_with_userauth(esl, way):
 
 
 @pytest.mark.parametrize(("user", "password"), [("1000", "pw"), ("a@b", "p\nq"), (None, "p\n\nexit"), ("a:b@c", "pw")])
-def test_a_login_that_would_inject_is_refused(esl, user, password):
+def test_a_login_that_would_inject_is_refused(esl: ModuleType, user: Any, password: str) -> None:
     with pytest.raises(esl.InvalidCommand) as caught:
         part(esl, "connection").Connection.inbound(password, user)
     assert password not in str(caught.value)
 
 
-def test_a_wrong_password_is_an_auth_error(esl, way):
+def test_a_wrong_password_is_an_auth_error(esl: ModuleType, way: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.inbound("x"), way)
     peer.comes(AUTH, reply(b"-ERR invalid"), notice(FAREWELL))
     assert raised(peer.ready) == ("AuthError", "-ERR invalid (wrong password?)")
@@ -61,14 +63,14 @@ def test_a_wrong_password_is_an_auth_error(esl, way):
     assert not peer.end.asked
 
 
-def test_an_address_that_the_acl_refuses_is_denied(esl, way):
+def test_an_address_that_the_acl_refuses_is_denied(esl: ModuleType, way: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.inbound("x"), way)
     peer.comes(REJECTED, notice(FAREWELL))
     assert raised(peer.ready) == ("AccessDenied", "Access Denied, go away.")
 
 
 @pytest.mark.parametrize("data", [b"", AUTH, AUTH[:9]])
-def test_a_stream_that_ends_before_the_login_says_so(esl, way, data):
+def test_a_stream_that_ends_before_the_login_says_so(esl: ModuleType, way: Any, data: Any) -> None:
     peer = Peer(part(esl, "connection").Connection.inbound("x"), way)
     peer.comes(data)
     peer.receive_eof()
@@ -81,7 +83,7 @@ def test_a_stream_that_ends_before_the_login_says_so(esl, way, data):
     )
 
 
-def test_commands_before_the_login_are_refused(esl):
+def test_commands_before_the_login_are_refused(esl: ModuleType) -> None:
     connection = part(esl, "connection").Connection.inbound("x")
     connection.receive(AUTH)
     connection.data_to_send()
@@ -90,13 +92,13 @@ def test_commands_before_the_login_are_refused(esl):
     assert connection.data_to_send() == b""
 
 
-def test_an_outbound_connection_begins_with_connect_and_gets_its_channel(outbound):
+def test_an_outbound_connection_begins_with_connect_and_gets_its_channel(outbound: Any) -> None:
     reply = outbound.ready.result()
     assert (reply["Unique-ID"], reply["variable_x"]) == ("u-1", "a b")
     assert (outbound.channel, outbound.mode, outbound.control) == ("u-1", "async", "full")
 
 
-def test_the_password_is_not_shown(esl):
+def test_the_password_is_not_shown(esl: ModuleType) -> None:
     connection = part(esl, "connection").Connection.inbound("secret")
     connection.receive(AUTH)
     assert "secret" not in repr(connection.ready) + repr(vars(connection).get("_login"))
@@ -105,7 +107,9 @@ def test_the_password_is_not_shown(esl):
 # Set up again
 
 
-def test_what_was_granted_is_asked_for_again_and_the_gap_stands_before_it(esl, way, inbound):
+def test_what_was_granted_is_asked_for_again_and_the_gap_stands_before_it(
+    esl: ModuleType, way: Any, inbound: Any
+) -> None:
     inbound.subscribe("DTMF", "CUSTOM", custom=["a::b"], format="json")
     inbound.subscribe("NOSUCH")
     inbound.filter("Unique-ID", "u-1")
@@ -134,7 +138,7 @@ def test_what_was_granted_is_asked_for_again_and_the_gap_stands_before_it(esl, w
     assert (gap.subclass, gap.seconds, gap.reason) == ("eslcodec::gap", 1.5, "the switch closed the connection")
 
 
-def test_what_is_refused_when_asked_for_again_ends_the_connection(esl, way):
+def test_what_is_refused_when_asked_for_again_ends_the_connection(esl: ModuleType, way: Any) -> None:
     subscriptions = part(esl, "subscriptions").Subscriptions()
     subscriptions.add(["ALL"])
     peer = Peer(part(esl, "connection").Connection.inbound("x", subscriptions=subscriptions), way)
@@ -163,7 +167,7 @@ def test_what_is_refused_when_asked_for_again_ends_the_connection(esl, way):
         ([("myevents", "u-1"), ("subscribe", "HEARTBEAT")], [b"myevents u-1\n\n", b"event HEARTBEAT\n\n"]),
     ],
 )  # fmt: skip
-def test_subscriptions_follow_what_the_switch_granted(esl, steps, commands):
+def test_subscriptions_follow_what_the_switch_granted(esl: ModuleType, steps: Any, commands: Any) -> None:
     connection = part(esl, "connection").Connection.inbound("x")
     connection.receive(AUTH + ACCEPTED)
     for method, *arguments in steps:
@@ -172,13 +176,13 @@ def test_subscriptions_follow_what_the_switch_granted(esl, steps, commands):
     assert connection.subscriptions.commands() == commands
 
 
-def test_a_format_takes_effect_even_if_no_name_was_known(inbound):
+def test_a_format_takes_effect_even_if_no_name_was_known(inbound: Any) -> None:
     inbound.subscribe("NOSUCH", format="xml")
     inbound.comes(reply(b"-ERR no keywords supplied"))
     assert inbound.subscriptions.format == "xml"
 
 
-def test_unsubscribing_from_a_subclass_leaves_the_others(inbound):
+def test_unsubscribing_from_a_subclass_leaves_the_others(inbound: Any) -> None:
     inbound.subscribe(custom=["a::b", "c::d"])
     inbound.unsubscribe(custom=["a::b"])
     assert inbound.sent == b"event CUSTOM a::b c::d\n\nnixevent CUSTOM a::b\n\n"

@@ -24,7 +24,7 @@ def limited(esl: Any, way: str, **options: Any) -> Peer:
     return peer
 
 
-def test_reading_stops_at_the_soft_bound_and_goes_on_below(esl, way):
+def test_reading_stops_at_the_soft_bound_and_goes_on_below(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way, queue_limit=3, queue_hard_limit=5)
     peer.comes(HEARTBEAT, HEARTBEAT)
     assert peer.wants_data
@@ -34,7 +34,7 @@ def test_reading_stops_at_the_soft_bound_and_goes_on_below(esl, way):
     assert peer.wants_data
 
 
-def test_the_bound_is_soft_while_somebody_waits(esl, way):
+def test_the_bound_is_soft_while_somebody_waits(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way, queue_limit=3, queue_hard_limit=5)
     wait = peer.api("status")
     peer.comes(*[HEARTBEAT] * 4)
@@ -59,7 +59,7 @@ def test_the_bound_is_soft_while_somebody_waits(esl, way):
     assert wait.result().text == "UP"
 
 
-def test_the_oldest_is_dropped_and_counted_by_choice(esl, way):
+def test_the_oldest_is_dropped_and_counted_by_choice(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way, queue_limit=2, when_full="drop")
     peer.comes(*(event(b"DTMF", b"Event-Sequence: %d" % number) for number in range(7)))
     assert [message.sequence for message in peer.queue] == [5, 6]
@@ -79,7 +79,7 @@ def bounds_in_bytes(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")
-def test_few_messages_that_are_large_fill_the_queue_too(esl, way):
+def test_few_messages_that_are_large_fill_the_queue_too(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way)
     peer.comes(BIG)
     assert peer.wants_data
@@ -90,7 +90,7 @@ def test_few_messages_that_are_large_fill_the_queue_too(esl, way):
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")
-def test_large_messages_make_waiting_for_a_reply_vain_too(esl, way):
+def test_large_messages_make_waiting_for_a_reply_vain_too(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way)
     wait = peer.api("status")
     woken = []
@@ -118,7 +118,7 @@ def test_large_messages_make_waiting_for_a_reply_vain_too(esl, way):
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")
-def test_what_an_earlier_connection_left_counts(esl, way):
+def test_what_an_earlier_connection_left_counts(esl: ModuleType, way: Any) -> None:
     earlier = limited(esl, way)
     earlier.comes(BIG)
     peer = limited(esl, way, queue=earlier.queue)
@@ -128,7 +128,7 @@ def test_what_an_earlier_connection_left_counts(esl, way):
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")
-def test_what_does_not_wait_does_not_count(esl, way):
+def test_what_does_not_wait_does_not_count(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way)
     for _ in range(9):
         wait = peer.api("status")
@@ -139,7 +139,7 @@ def test_what_does_not_wait_does_not_count(esl, way):
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")
-def test_the_oldest_large_ones_are_dropped_and_the_newest_stays_whatever_its_size(esl, way):
+def test_the_oldest_large_ones_are_dropped_and_the_newest_stays_whatever_its_size(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way, when_full="drop")
     for number in range(5):
         peer.comes(event(b"DTMF", b"Event-Sequence: %d" % number, b"Data: " + b"x" * 500))
@@ -161,7 +161,7 @@ MESSAGES = st.binary(max_size=100).map(lambda body: Message(b"Content-Type: x\n\
         )
     )
 )
-def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
+def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations: Any) -> None:
     """An operation takes so many messages out, or is a read of some."""
     queue, waiting, largest = MessageQueue(), [], 0
     for operation in operations:
@@ -194,7 +194,7 @@ def test_size_of_a_queue_is_what_waits_rounded_up_to_whole_reads(operations):
 
 
 @pytest.mark.parametrize("waiting", [0, 1, 3, 200])
-def test_a_queue_remembers_few_reads_whose_messages_are_gone(waiting):
+def test_a_queue_remembers_few_reads_whose_messages_are_gone(waiting: int) -> None:
     one = Message(b"Content-Type: a\n\n")
     queue = MessageQueue([one] * waiting)
     queue.close_read()
@@ -206,7 +206,9 @@ def test_a_queue_remembers_few_reads_whose_messages_are_gone(waiting):
 
 
 @pytest.mark.parametrize(("first", "left"), [(80, 100), (101, 20)])
-def test_a_large_read_counts_message_by_message_in_a_queue(esl, monkeypatch, first, left):
+def test_a_large_read_counts_message_by_message_in_a_queue(
+    esl: ModuleType, monkeypatch: pytest.MonkeyPatch, first: int, left: int
+) -> None:
     monkeypatch.setattr(part(esl, "limits"), "RECEIVE_BYTES_MAX", 100)
     queue = part(esl, "connection").MessageQueue()
     head = b"Content-Type: a\n\n"
@@ -215,13 +217,13 @@ def test_a_large_read_counts_message_by_message_in_a_queue(esl, monkeypatch, fir
     assert queue.size == left
 
 
-def test_a_connection_has_30_attributes_at_most(esl):
+def test_a_connection_has_30_attributes_at_most(esl: ModuleType) -> None:
     """With more, CPython 3.11 and later keep a dict for each, and every read costs two hundredths more."""
     assert len(vars(part(esl, "connection").Connection.outbound(gap=lambda: None))) <= 30
 
 
 @given(st.lists(st.lists(st.integers(0, 6), max_size=6), max_size=8), st.integers(0, 3))
-def test_a_read_of_events_only_is_taken_as_any_other(reads, taken):
+def test_a_read_of_events_only_is_taken_as_any_other(reads: Any, taken: Any) -> None:
     """The shorter way of `Connection._pump` beside the one for all."""
     frames = [
         HEARTBEAT,
@@ -236,7 +238,7 @@ def test_a_read_of_events_only_is_taken_as_any_other(reads, taken):
     whole._needs.names.add("NONE")
     woken = {short: 0, whole: 0}
 
-    def count(connection):
+    def count(connection: Any) -> None:
         woken[connection] += 1
 
     for connection in (short, whole):
@@ -256,7 +258,7 @@ def test_a_read_of_events_only_is_taken_as_any_other(reads, taken):
 
 
 @pytest.mark.usefixtures("bounds_in_bytes")
-def test_what_came_with_a_message_and_does_not_wait_does_not_count(esl, way):
+def test_what_came_with_a_message_and_does_not_wait_does_not_count(esl: ModuleType, way: Any) -> None:
     peer = limited(esl, way)
     for _ in range(5):
         wait = peer.api("status")
@@ -266,7 +268,9 @@ def test_what_came_with_a_message_and_does_not_wait_does_not_count(esl, way):
     assert len(peer.queue) == 10
 
 
-def test_a_large_message_does_not_take_those_along_that_came_with_it(esl, monkeypatch):
+def test_a_large_message_does_not_take_those_along_that_came_with_it(
+    esl: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(part(esl, "limits"), "EVENT_QUEUE_BYTES", 1 << 20)
     peer = limited(esl, "whole", when_full="drop")
     peer.comes(event(b"DTMF", b"Data: " + b"x" * (1 << 20)), *[HEARTBEAT] * 50)
@@ -279,6 +283,6 @@ def test_a_large_message_does_not_take_those_along_that_came_with_it(esl, monkey
 @pytest.mark.parametrize(
     "options", [{"when_full": "block"}, {"queue_limit": 0}, {"queue_limit": 5, "queue_hard_limit": 4}]
 )
-def test_bounds_that_make_no_sense_are_refused(esl, options):
+def test_bounds_that_make_no_sense_are_refused(esl: ModuleType, options: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
         part(esl, "connection").Connection.inbound("x", **options)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 from connection_support import ENABLED, HEARTBEAT, LOG, event, raised
 from connection_support import inbound as inbound
@@ -11,7 +14,7 @@ from support import OK, api_response, reply
 # Replies
 
 
-def test_replies_go_to_the_commands_in_order(inbound):
+def test_replies_go_to_the_commands_in_order(inbound: Any) -> None:
     status, version, subscribed = inbound.api("status"), inbound.api("version"), inbound.subscribe("ALL")
     assert inbound.sent == b"api status\n\napi version\n\nevent ALL\n\n"
     inbound.comes(api_response(b"UP\n"), api_response(b"1.11\n"))
@@ -20,14 +23,14 @@ def test_replies_go_to_the_commands_in_order(inbound):
     assert subscribed.result().text == "+OK event listener enabled plain"
 
 
-def test_a_thousand_pipelined_commands_get_their_replies(inbound):
+def test_a_thousand_pipelined_commands_get_their_replies(inbound: Any) -> None:
     waits = [inbound.api("echo", str(number)) for number in range(1000)]
     assert inbound.sent.count(b"\n\n") == 1000
     inbound.comes(*(api_response(b"%d" % number) for number in range(1000)))
     assert [wait.result().text for wait in waits] == [str(number) for number in range(1000)]
 
 
-def test_events_between_a_command_and_its_reply_go_to_the_queue(inbound):
+def test_events_between_a_command_and_its_reply_go_to_the_queue(inbound: Any) -> None:
     status = inbound.api("status")
     inbound.comes(HEARTBEAT, LOG, event(b"DTMF"))
     assert not status.done
@@ -36,13 +39,13 @@ def test_events_between_a_command_and_its_reply_go_to_the_queue(inbound):
     assert inbound.names == ["HEARTBEAT", "LogLine", "DTMF", "TALK"]
 
 
-def test_an_api_command_that_is_not_permitted_is_answered_by_a_command_reply(esl, inbound):
+def test_an_api_command_that_is_not_permitted_is_answered_by_a_command_reply(esl: ModuleType, inbound: Any) -> None:
     wait = inbound.api("uptime")
     inbound.comes(reply(b"-ERR permission denied"))
     assert (type(wait.result()), wait.result().text) == (esl.CommandReply, "-ERR permission denied")
 
 
-def test_what_an_api_command_says_is_data(inbound):
+def test_what_an_api_command_says_is_data(inbound: Any) -> None:
     wait = inbound.api("nosuch")
     inbound.comes(api_response(b"-ERR nosuch Command not found!\n"))
     assert not wait.result().ok
@@ -71,7 +74,9 @@ def test_what_an_api_command_says_is_data(inbound):
         ("exit", (), b"exit\n\n"),
     ],
 )
-def test_a_refused_command_fails_with_what_the_switch_said(inbound, method, arguments, sent):
+def test_a_refused_command_fails_with_what_the_switch_said(
+    inbound: Any, method: str, arguments: Any, sent: bytes
+) -> None:
     wait = getattr(inbound, method)(*arguments)
     assert inbound.sent == sent
     inbound.comes(reply(b"-ERR command not found"))
@@ -79,7 +84,7 @@ def test_a_refused_command_fails_with_what_the_switch_said(inbound, method, argu
     assert inbound.end is None
 
 
-def test_a_command_of_ones_own_gets_whatever_reply_comes(inbound):
+def test_a_command_of_ones_own_gets_whatever_reply_comes(inbound: Any) -> None:
     wait = inbound.send(b"filter  delete  A b")
     assert inbound.sent == b"filter  delete  A b\n\n"
     inbound.comes(reply(b"-ERR x"))
@@ -100,7 +105,7 @@ def test_a_command_of_ones_own_gets_whatever_reply_comes(inbound):
         "sendevent X\nContent-Length: 99999999999\n\n",
     ],
 )
-def test_what_is_not_one_command_is_not_sent(esl, inbound, command):
+def test_what_is_not_one_command_is_not_sent(esl: ModuleType, inbound: Any, command: str) -> None:
     with pytest.raises(esl.InvalidCommand):
         inbound.send(command)
     assert inbound.sent == b""
@@ -115,17 +120,19 @@ def test_what_is_not_one_command_is_not_sent(esl, inbound, command):
         ("sendevent X\ncontent-length: 2\n\n\u00e9\n\n", b"sendevent X\ncontent-length: 2\n\n\xc3\xa9"),
     ],
 )
-def test_a_command_of_ones_own_may_lack_its_blank_line_or_have_more_behind_it(inbound, command, block):
+def test_a_command_of_ones_own_may_lack_its_blank_line_or_have_more_behind_it(
+    inbound: Any, command: Any, block: bytes
+) -> None:
     inbound.send(command)
     assert inbound.sent == block
 
 
-def test_a_reply_that_no_command_asked_for_ends_the_connection(inbound):
+def test_a_reply_that_no_command_asked_for_ends_the_connection(inbound: Any) -> None:
     inbound.comes(OK)
     assert inbound.end.reason == "read a reply that no command asked for: '+OK'"
 
 
-def test_output_of_an_api_command_that_was_not_asked_for_ends_the_connection(inbound):
+def test_output_of_an_api_command_that_was_not_asked_for_ends_the_connection(inbound: Any) -> None:
     first, second = inbound.subscribe("ALL"), inbound.api("status")
     inbound.comes(api_response(b"UP\n"))
     expected = "ProtocolError", "read the output of an API command, expected the answer to 'event'"
@@ -135,7 +142,7 @@ def test_output_of_an_api_command_that_was_not_asked_for_ends_the_connection(inb
 # getvar, whose replies the switch can break
 
 
-def test_getvar_gives_the_value_and_nothing_for_an_unset_one(inbound):
+def test_getvar_gives_the_value_and_nothing_for_an_unset_one(inbound: Any) -> None:
     first, second = inbound.getvar("a"), inbound.getvar("b")
     assert inbound.sent == b"getvar a\n\ngetvar b\n\n"
     inbound.comes(reply(b"  +OK: x"), reply(b"-ERR command not found"))
@@ -152,7 +159,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_a_broken_getvar_reply_fails_that_getvar_alone_if_nothing_else_is_due(inbound, broken):
+def test_a_broken_getvar_reply_fails_that_getvar_alone_if_nothing_else_is_due(inbound: Any, broken: Any) -> None:
     wait = inbound.getvar("x")
     inbound.comes(broken)
     kind, text = raised(wait)
@@ -162,7 +169,7 @@ def test_a_broken_getvar_reply_fails_that_getvar_alone_if_nothing_else_is_due(in
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_after_a_broken_getvar_reply_no_other_reply_is_given_to_the_wrong_command(inbound, broken):
+def test_after_a_broken_getvar_reply_no_other_reply_is_given_to_the_wrong_command(inbound: Any, broken: Any) -> None:
     waits = [inbound.getvar("x"), inbound.api("status"), inbound.api("version")]
     inbound.comes(broken, api_response(b"which one?"))
     assert {raised(wait)[0] for wait in waits} == {"ProtocolError"}
@@ -175,7 +182,7 @@ def test_after_a_broken_getvar_reply_no_other_reply_is_given_to_the_wrong_comman
 @pytest.mark.parametrize(
     ("unsent", "wanted"), [(0, [True, True]), (1, [True, True]), (9, [True, False]), (20, [False] * 2)]
 )
-def test_an_end_says_whether_a_byte_of_a_command_was_sent(inbound, unsent, wanted):
+def test_an_end_says_whether_a_byte_of_a_command_was_sent(inbound: Any, unsent: int, wanted: Any) -> None:
     waits = [inbound.api("one"), inbound.api("two")]  # nine bytes each
     assert len(inbound.data_to_send()) == 18
     inbound.connection.unsent = unsent
@@ -189,7 +196,7 @@ def test_an_end_says_whether_a_byte_of_a_command_was_sent(inbound, unsent, wante
     assert found == [*wanted, False]
 
 
-def test_a_job_that_was_accepted_may_be_done(inbound):
+def test_a_job_that_was_accepted_may_be_done(inbound: Any) -> None:
     accepted, result = inbound.bgapi("work", job_uuid="j-1")
     inbound.data_to_send()
     inbound.comes(ENABLED, reply(b"+OK Job-UUID: j-1", b"Job-UUID: j-1\n"))

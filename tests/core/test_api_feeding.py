@@ -5,16 +5,18 @@ from __future__ import annotations
 import array
 import importlib
 import mmap
+from types import ModuleType
+from typing import Any
 
 import pytest
 from support import AUTH, OK, frame
 
 
-def test_decoder_and_splitter_can_be_subclassed(esl):
+def test_decoder_and_splitter_can_be_subclassed(esl: ModuleType) -> None:
     class Counting(esl.Decoder):
         count = 0
 
-        def next_message(self):
+        def next_message(self) -> Any:
             message = super().next_message()
             self.count += message is not None
             return message
@@ -29,7 +31,7 @@ def test_decoder_and_splitter_can_be_subclassed(esl):
 # Feeding
 
 
-def as_mmap(data):
+def as_mmap(data: Any) -> Any:
     memory = mmap.mmap(-1, len(data))
     memory[:] = data
     return memory
@@ -48,7 +50,7 @@ def as_mmap(data):
         as_mmap,
     ],
 )
-def test_any_contiguous_bytes_like_object_can_be_fed(esl, kind):
+def test_any_contiguous_bytes_like_object_can_be_fed(esl: ModuleType, kind: Any) -> None:
     data = OK + b"\n" * (len(OK) % 2)
     decoder = esl.Decoder()
     decoder.feed(kind(data))
@@ -56,7 +58,7 @@ def test_any_contiguous_bytes_like_object_can_be_fed(esl, kind):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_items_wider_than_a_byte_are_fed_as_their_bytes(esl):
+def test_items_wider_than_a_byte_are_fed_as_their_bytes(esl: ModuleType) -> None:
     data = AUTH + b"\n" * (-len(AUTH) % 4)
     decoder = esl.Decoder()
     decoder.feed(array.array("I", data))
@@ -65,14 +67,14 @@ def test_items_wider_than_a_byte_are_fed_as_their_bytes(esl):
 
 
 @pytest.mark.parametrize("wrong", ["text", None, 5, [1, 2], object(), 1.5])
-def test_what_is_not_bytes_like_is_refused(esl, wrong):
+def test_what_is_not_bytes_like_is_refused(esl: ModuleType, wrong: Any) -> None:
     for decoder in (esl.Decoder(), esl.FrameSplitter()):
         with pytest.raises(TypeError):
             decoder.feed(wrong)
         assert decoder.buffered == 0
 
 
-def test_what_is_not_contiguous_is_refused(esl):
+def test_what_is_not_contiguous_is_refused(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     for view in (memoryview(OK)[::2], memoryview(OK)[::-1]):
         with pytest.raises(BufferError):
@@ -82,14 +84,14 @@ def test_what_is_not_contiguous_is_refused(esl):
     assert len(list(decoder)) == 1
 
 
-def test_fed_memory_is_released(esl):
+def test_fed_memory_is_released(esl: ModuleType) -> None:
     data = bytearray(OK)
     esl.Decoder().feed(data)
     data += b"still resizable"
 
 
 @pytest.mark.parametrize("hint", [None, -1, 0, 1, 100, 1 << 16, 1 << 20, 1 << 40])
-def test_get_buffer_offers_writable_memory_whatever_is_asked_for(esl, hint):
+def test_get_buffer_offers_writable_memory_whatever_is_asked_for(esl: ModuleType, hint: Any) -> None:
     decoder = esl.Decoder()
     view = memoryview(decoder.get_buffer() if hint is None else decoder.get_buffer(hint))
     assert not view.readonly
@@ -102,7 +104,7 @@ def test_get_buffer_offers_writable_memory_whatever_is_asked_for(esl, hint):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_buffer_updated_without_get_buffer_is_refused(esl):
+def test_buffer_updated_without_get_buffer_is_refused(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     with pytest.raises(ValueError, match=r"^buffer_updated\(\) without get_buffer\(\)$"):
         decoder.buffer_updated(0)
@@ -112,7 +114,7 @@ def test_buffer_updated_without_get_buffer_is_refused(esl):
         decoder.buffer_updated(0)
 
 
-def test_buffer_updated_takes_no_more_than_was_offered(esl):
+def test_buffer_updated_takes_no_more_than_was_offered(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     for wrong in (-1, len(decoder.get_buffer(10)) + 1, 10**30, -(10**30)):
         size = len(decoder.get_buffer(10))
@@ -121,7 +123,7 @@ def test_buffer_updated_takes_no_more_than_was_offered(esl):
         assert decoder.buffered == 0
 
 
-def test_last_offer_counts(esl):
+def test_last_offer_counts(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.get_buffer(10)[:3] = b"xyz"
     view = decoder.get_buffer(10)
@@ -130,7 +132,7 @@ def test_last_offer_counts(esl):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_offered_memory_outlives_growth_and_the_decoder(esl):
+def test_offered_memory_outlives_growth_and_the_decoder(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     views = []
     for _ in range(20):
@@ -151,7 +153,7 @@ def test_offered_memory_outlives_growth_and_the_decoder(esl):
         view.release()
 
 
-def test_decoder_takes_its_bounds_as_keywords_only(esl):
+def test_decoder_takes_its_bounds_as_keywords_only(esl: ModuleType) -> None:
     for kind in (esl.Decoder, esl.FrameSplitter):
         kind(max_header_bytes=1, max_body_bytes=1, max_buffered=1)
         with pytest.raises(TypeError):
@@ -160,7 +162,7 @@ def test_decoder_takes_its_bounds_as_keywords_only(esl):
             kind(max_frames=1)
 
 
-def test_state_of_a_decoder_cannot_be_set(esl):
+def test_state_of_a_decoder_cannot_be_set(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     for name in ("buffered", "consumed"):
         with pytest.raises(AttributeError):
@@ -168,14 +170,14 @@ def test_state_of_a_decoder_cannot_be_set(esl):
 
 
 @pytest.mark.parametrize(("data", "kind"), [("text", "str"), (3, "int"), (None, "NoneType"), ([b"a"], "list")])
-def test_feed_says_that_it_takes_bytes(esl, data, kind):
+def test_feed_says_that_it_takes_bytes(esl: ModuleType, data: Any, kind: str) -> None:
     for decoder in (esl.FrameSplitter(), esl.Decoder()):
         with pytest.raises(TypeError, match=rf"^feed\(\) takes bytes, not {kind}$"):
             decoder.feed(data)
         assert decoder.buffered == 0
 
 
-def test_decoder_core_takes_subclasses_of_message_alone(both):
+def test_decoder_core_takes_subclasses_of_message_alone(both: tuple[ModuleType, ModuleType]) -> None:
     for package in both:
         core = importlib.import_module(f"{package.__name__}._codec")
         for kinds, default in (({b"a": int}, core.Message), ({}, str)):

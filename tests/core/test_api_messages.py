@@ -10,6 +10,8 @@ import pickle
 import random
 import threading
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from types import ModuleType
+from typing import Any
 
 import pytest
 from support import AUTH, OK, decode, frame, naive_get, plain
@@ -30,7 +32,7 @@ ONE_OF_EACH = (
 )
 
 
-def every_kind(esl):
+def every_kind(esl: ModuleType) -> Any:
     data = ONE_OF_EACH
     for format, payload in (
         ("json", b'{"A":"1"}'),
@@ -41,7 +43,7 @@ def every_kind(esl):
     return decode(esl, data)
 
 
-def event(esl):
+def event(esl: ModuleType) -> Any:
     (message,) = decode(esl, plain(PAYLOAD))
     return message
 
@@ -49,7 +51,7 @@ def event(esl):
 # A read-only mapping
 
 
-def test_message_is_a_mapping(esl):
+def test_message_is_a_mapping(esl: ModuleType) -> None:
     e = event(esl)
     assert isinstance(e, Mapping)
     assert issubclass(esl.Message, Mapping)
@@ -62,7 +64,7 @@ def test_message_is_a_mapping(esl):
     assert (lambda **named: named)(**decode(esl, b"A: 1\n\n")[0]) == {"A": "1"}
 
 
-def test_views_are_those_of_a_mapping(esl):
+def test_views_are_those_of_a_mapping(esl: ModuleType) -> None:
     e = event(esl)
     assert isinstance(e.keys(), KeysView)
     assert isinstance(e.values(), ValuesView)
@@ -79,7 +81,7 @@ def test_views_are_those_of_a_mapping(esl):
         assert list(view) == list(iter(view))
 
 
-def test_every_view_is_read_only(esl):
+def test_every_view_is_read_only(esl: ModuleType) -> None:
     e = event(esl)
     for view in (e.keys(), e.values(), e.items()):
         for method in ("pop", "clear", "update", "add", "discard", "append"):
@@ -87,7 +89,7 @@ def test_every_view_is_read_only(esl):
     assert e.asdict() == READ
 
 
-def test_key_error_names_the_key(esl):
+def test_key_error_names_the_key(esl: ModuleType) -> None:
     for name in ("absent", "", "dtmf_digit"):
         with pytest.raises(KeyError) as caught:
             event(esl)[name]
@@ -95,7 +97,7 @@ def test_key_error_names_the_key(esl):
 
 
 @pytest.mark.parametrize("name", [None, 5, b"Event-Name", ("Event-Name",), 1.5, ["Event-Name"]])
-def test_what_is_no_text_is_no_name(esl, name):
+def test_what_is_no_text_is_no_name(esl: ModuleType, name: Any) -> None:
     for message in every_kind(esl):
         assert message.get(name) is None
         assert message.get(name, "default") == "default"
@@ -106,7 +108,7 @@ def test_what_is_no_text_is_no_name(esl, name):
             message[name]
 
 
-def test_subclass_of_str_is_a_name(esl):
+def test_subclass_of_str_is_a_name(esl: ModuleType) -> None:
     class Name(str):
         __slots__ = ()
 
@@ -119,7 +121,7 @@ def test_subclass_of_str_is_a_name(esl):
         assert esl.EventName.DTMF not in message
 
 
-def test_fresh_dict_is_the_callers_own(esl):
+def test_fresh_dict_is_the_callers_own(esl: ModuleType) -> None:
     e = event(esl)
     first = e.asdict()
     assert type(first) is dict
@@ -134,7 +136,7 @@ def test_fresh_dict_is_the_callers_own(esl):
     assert e.getlist("Unique-ID") == ["a b", "d"]
 
 
-def test_matching_a_mapping_pattern(esl):
+def test_matching_a_mapping_pattern(esl: ModuleType) -> None:
     match event(esl):
         case {"Event-Name": "HEARTBEAT"}:
             pytest.fail("another event")
@@ -149,7 +151,7 @@ def test_matching_a_mapping_pattern(esl):
 
 
 @pytest.mark.parametrize("name", ["frame", "raw", "body", "text", "content_type", "name", "new", "_x"])
-def test_no_attribute_can_be_set(esl, name):
+def test_no_attribute_can_be_set(esl: ModuleType, name: str) -> None:
     for message in every_kind(esl):
         before = message.frame
         with pytest.raises(AttributeError):
@@ -157,7 +159,7 @@ def test_no_attribute_can_be_set(esl, name):
         assert message.frame == before
 
 
-def test_no_item_can_be_set(esl):
+def test_no_item_can_be_set(esl: ModuleType) -> None:
     e = event(esl)
     with pytest.raises(TypeError):
         e["A"] = "1"
@@ -167,12 +169,12 @@ def test_no_item_can_be_set(esl):
         assert not hasattr(e, method)
 
 
-def test_messages_carry_no_dict_of_their_own(esl):
+def test_messages_carry_no_dict_of_their_own(esl: ModuleType) -> None:
     for message in every_kind(esl):
         assert not hasattr(message, "__dict__")
 
 
-def test_body_and_frame_are_bytes(esl):
+def test_body_and_frame_are_bytes(esl: ModuleType) -> None:
     for message in every_kind(esl):
         assert type(message.frame) is bytes
         assert type(message.raw) is bytes
@@ -182,7 +184,7 @@ def test_body_and_frame_are_bytes(esl):
 # Equality, hash, pickle, copy, repr
 
 
-def test_equal_bytes_of_one_kind_are_equal(esl):
+def test_equal_bytes_of_one_kind_are_equal(esl: ModuleType) -> None:
     for one, two in zip(every_kind(esl), every_kind(esl), strict=True):
         assert one == two
         assert hash(one) == hash(two)
@@ -190,7 +192,7 @@ def test_equal_bytes_of_one_kind_are_equal(esl):
         assert not (one != two)  # noqa: SIM202
 
 
-def test_different_messages_are_different(esl):
+def test_different_messages_are_different(esl: ModuleType) -> None:
     messages = every_kind(esl)
     for at, one in enumerate(messages):
         for other in messages[at + 1 :]:
@@ -198,12 +200,12 @@ def test_different_messages_are_different(esl):
     assert len(set(messages)) == len(messages)
 
 
-def test_kind_counts(esl):
+def test_kind_counts(esl: ModuleType) -> None:
     assert esl.Message(OK) != esl.CommandReply(OK)
     assert esl.CommandReply(OK) == esl.CommandReply(OK)
 
 
-def test_bytes_count_and_not_what_they_say(esl):
+def test_bytes_count_and_not_what_they_say(esl: ModuleType) -> None:
     plain_event = esl.Event.from_payload
     assert plain_event(b"A: 1\n\n", "plain") != plain_event(b"A:1\n\n", "plain")
     assert plain_event(b"A: 1\n\n", "plain") != plain_event(b"A: 1\n", "plain")
@@ -213,7 +215,7 @@ def test_bytes_count_and_not_what_they_say(esl):
     assert esl.Message(b"A: 1\n\n") != esl.Message(b"A: 1\n\n", b"")
 
 
-def test_envelope_of_an_event_does_not_count(esl):
+def test_envelope_of_an_event_does_not_count(esl: ModuleType) -> None:
     one, two = decode(
         esl,
         b"Content-Length: 6\nContent-Type: text/event-plain\n\nA: 1\n\n"
@@ -224,7 +226,7 @@ def test_envelope_of_an_event_does_not_count(esl):
 
 
 @pytest.mark.parametrize("other", [None, 5, "text", OK, READ, object()])
-def test_other_types_are_not_implemented(esl, other):
+def test_other_types_are_not_implemented(esl: ModuleType, other: Any) -> None:
     for message in every_kind(esl):
         assert message.__eq__(other) is NotImplemented
         assert message.__ne__(other) is NotImplemented
@@ -232,9 +234,9 @@ def test_other_types_are_not_implemented(esl, other):
         assert message != dict(message)
 
 
-def test_other_types_may_answer_themselves(esl):
+def test_other_types_may_answer_themselves(esl: ModuleType) -> None:
     class Anything:
-        def __eq__(self, other):
+        def __eq__(self, other: Any) -> Any:
             return True
 
         __hash__ = None
@@ -243,13 +245,13 @@ def test_other_types_may_answer_themselves(esl):
     assert Anything() == event(esl)
 
 
-def test_order_of_messages_is_not_defined(esl):
+def test_order_of_messages_is_not_defined(esl: ModuleType) -> None:
     with pytest.raises(TypeError):
         event(esl) < event(esl)  # noqa: B015
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_message_pickles_as_its_bytes(esl, protocol):
+def test_message_pickles_as_its_bytes(esl: ModuleType, protocol: Any) -> None:
     for message in every_kind(esl):
         if protocol % 2:
             message.asdict()
@@ -265,21 +267,21 @@ def test_message_pickles_as_its_bytes(esl, protocol):
         )
 
 
-def test_pickle_is_hardly_larger_than_the_bytes(esl):
+def test_pickle_is_hardly_larger_than_the_bytes(esl: ModuleType) -> None:
     e = event(esl)
     e.asdict()
     e.get("absent")
     assert len(pickle.dumps(e)) < len(e.frame) + 120
 
 
-def test_copies_are_equal(esl):
+def test_copies_are_equal(esl: ModuleType) -> None:
     for message in every_kind(esl):
         for again in (copy.copy(message), copy.deepcopy(message)):
             assert again == message
             assert again.frame == message.frame
 
 
-def test_repr_is_short_and_names_the_kind(esl):
+def test_repr_is_short_and_names_the_kind(esl: ModuleType) -> None:
     large = decode(esl, frame(b"Content-Type: api/response", b"long" * 100_000))[0]
     assert repr(large) == f"<ApiResponse ok '{'long' * 25}...'>"
     for message in every_kind(esl):
@@ -288,11 +290,11 @@ def test_repr_is_short_and_names_the_kind(esl):
         assert len(repr(message)) < 100
 
 
-def test_kinds_can_be_subclassed(esl):
+def test_kinds_can_be_subclassed(esl: ModuleType) -> None:
     class MyReply(esl.CommandReply):
         """Another client's reply."""
 
-        def __init__(self, block, body=None):
+        def __init__(self, block: Any, body: Any = None) -> None:
             super().__init__(block, body)
             self.extra = 1
 
@@ -306,11 +308,11 @@ def test_kinds_can_be_subclassed(esl):
 # Threads
 
 
-def in_threads(work, count=8):
+def in_threads(work: Any, count: Any = 8) -> None:
     failures = []
     start = threading.Barrier(count)
 
-    def run(number):
+    def run(number: Any) -> None:
         try:
             start.wait()
             work(number)
@@ -325,13 +327,13 @@ def in_threads(work, count=8):
     assert failures == []
 
 
-def test_one_message_is_read_from_many_threads(esl):
+def test_one_message_is_read_from_many_threads(esl: ModuleType) -> None:
     names = [f"variable_{number}" for number in range(100)]
     payload = "".join(f"{name}: {name}%20\n" for name in names).encode() + b"Event-Name: X\nEvent-Name: Y\n\nbody"
     wanted = {**{name: name + " " for name in names}, "Event-Name": "Y"}
     events = decode(esl, plain(payload) * 30)
 
-    def read(number):
+    def read(number: Any) -> None:
         order = random.Random(number)
         for e in events:
             for name in order.sample([*names, "Event-Name", "absent", "VARIABLE_7"], 20):
@@ -345,11 +347,11 @@ def test_one_message_is_read_from_many_threads(esl):
     in_threads(read)
 
 
-def test_messages_of_one_decoder_are_read_while_it_goes_on(esl):
+def test_messages_of_one_decoder_are_read_while_it_goes_on(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     shared = []
 
-    def work(number):
+    def work(number: Any) -> None:
         if number == 0:
             for count in range(300):
                 decoder.feed(plain(b"A: %d\nSame: value\nB-%d: x\n\n" % (count, count)))
@@ -363,8 +365,8 @@ def test_messages_of_one_decoder_are_read_while_it_goes_on(esl):
     assert len(shared) == 300
 
 
-def test_a_decoder_per_thread(esl):
-    def work(number):
+def test_a_decoder_per_thread(esl: ModuleType) -> None:
+    def work(number: Any) -> None:
         data = plain(b"A: %d\nB: same\n\n" % number) * 200
         for message in decode(esl, data):
             assert (message["A"], message["B"], message.get("C")) == (str(number), "same", None)
@@ -375,7 +377,7 @@ def test_a_decoder_per_thread(esl):
 # Any order of asking gives the same answers
 
 
-def test_order_of_asking_does_not_matter(esl):
+def test_order_of_asking_does_not_matter(esl: ModuleType) -> None:
     payload = (
         b"Event-Name: COMMAND\nA: 1\na: 2\nA: 3\nB:4\nC:d: 5\nC: 6\nevent-name: x\nEvent-Name: PRIVATE_COMMAND\n"
         b"E: \nno colon\nF: %41%0A\n\nBody: no\nEvent-Name: no\n"
@@ -418,6 +420,6 @@ def test_order_of_asking_does_not_matter(esl):
             assert ask(message) == answer, (seed, label)
 
 
-def test_message_is_true_whatever_it_says(esl):
+def test_message_is_true_whatever_it_says(esl: ModuleType) -> None:
     assert esl.Event.from_payload(b"\n", "plain")
     assert esl.Event.from_payload(b"{", "json")

@@ -9,6 +9,8 @@ import pydoc
 import re
 import subprocess
 import sys
+from types import ModuleType
+from typing import Any
 
 import pytest
 import support
@@ -17,7 +19,7 @@ from support import OK
 # Names
 
 
-def test_public_names(esl):
+def test_public_names(esl: ModuleType) -> None:
     assert esl.__all__ == sorted(esl.__all__, key=lambda name: (not name.isupper(), name))
     assert len(set(esl.__all__)) == len(esl.__all__)
     for name in esl.__all__:
@@ -57,16 +59,16 @@ def test_public_names(esl):
     assert set(promised) <= set(esl.__all__)
 
 
-def test_kinds_are_messages(esl):
+def test_kinds_are_messages(esl: ModuleType) -> None:
     for name in ("Event", "CommandReply", "ApiResponse", "AuthRequest", "LogLine", "DisconnectNotice", "RudeRejection"):
         assert issubclass(getattr(esl, name), esl.Message)
 
 
-def public(kind):
+def public(kind: Any) -> Any:
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
-def test_both_packages_have_the_same_names(both):
+def test_both_packages_have_the_same_names(both: tuple[ModuleType, ModuleType]) -> None:
     c, python = both
     assert c.__all__ == python.__all__
     assert (c.__impl__, python.__impl__) == ("c", "python")
@@ -84,12 +86,12 @@ CORE |= {"lone", "parse_headers", "parse_pairs", "quote", "survey", "unquote"}
 
 
 @pytest.fixture
-def cores(both):
+def cores(both: tuple[ModuleType, ModuleType]) -> Any:
     c, python = both
     return importlib.import_module(f"{c.__name__}._codec_c"), importlib.import_module(f"{python.__name__}._codec_py")
 
 
-def members(core):
+def members(core: Any) -> Any:
     """Everything public of a core: "quote", "Message", "Message.get"."""
     found = {name: getattr(core, name) for name in CORE}
     for name in CORE:
@@ -98,12 +100,12 @@ def members(core):
     return found
 
 
-def test_core_is_what_the_package_takes(esl):
+def test_core_is_what_the_package_takes(esl: ModuleType) -> None:
     taken = vars(importlib.import_module(f"{esl.__name__}._codec"))
     assert {name for name in taken if name[0].isalpha()} - {"os", "TYPE_CHECKING", "annotations"} == CORE
 
 
-def test_both_cores_have_the_same_members(cores):
+def test_both_cores_have_the_same_members(cores: Any) -> None:
     c, python = map(members, cores)
     assert c.keys() == python.keys()
     for name, mine in c.items():
@@ -112,7 +114,7 @@ def test_both_cores_have_the_same_members(cores):
         assert inspect.isdatadescriptor(mine) == inspect.isdatadescriptor(python[name]), name
 
 
-def test_both_cores_have_the_same_signatures(cores):
+def test_both_cores_have_the_same_signatures(cores: Any) -> None:
     c, python = map(members, cores)
     compared = 0
     for name, mine in c.items():
@@ -122,7 +124,7 @@ def test_both_cores_have_the_same_signatures(cores):
     assert compared >= 20
 
 
-def shape(function):
+def shape(function: Any) -> Any:
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
 
 
@@ -135,7 +137,7 @@ CALLS = {  # of the constructors: what must be given, and what may be
 
 
 @pytest.mark.parametrize("kind", sorted(CALLS))
-def test_both_cores_construct_from_the_same_arguments(cores, kind):
+def test_both_cores_construct_from_the_same_arguments(cores: Any, kind: Any) -> None:
     must, may = CALLS[kind]
     assert [*must, *may] == [
         name for name in inspect.signature(getattr(cores[1], kind)).parameters if name not in ("args", "names")
@@ -164,7 +166,7 @@ def test_both_cores_construct_from_the_same_arguments(cores, kind):
             make(*every.values(), 9)
 
 
-def test_both_cores_construct_with_the_same_bounds(cores):
+def test_both_cores_construct_with_the_same_bounds(cores: Any) -> None:
     said = []
     for core in cores:
         for made in (core.FrameSplitter, lambda core=core: core.MessageDecoder({}, core.Message)):
@@ -179,13 +181,13 @@ def test_both_cores_construct_with_the_same_bounds(cores):
     assert "67108864 (max_body_bytes)" in said[1]
 
 
-def own(core):
+def own(core: Any) -> Any:
     """Those that a class has itself and not from its base."""
     names = {name: name.partition(".") for name in members(core)}
     return [name for name, (kind, _, member) in names.items() if not member or member in vars(getattr(core, kind))]
 
 
-def test_help_is_the_same_on_both_cores(cores):
+def test_help_is_the_same_on_both_cores(cores: Any) -> None:
     """The compiled core's docstrings come from its twin when it is built."""
     c, python = map(members, cores)
     assert len(own(cores[0])) >= 30
@@ -194,7 +196,7 @@ def test_help_is_the_same_on_both_cores(cores):
         assert c[name].__doc__ == inspect.cleandoc(python[name].__doc__), name
 
 
-def test_help_shows_what_a_function_takes_and_does(esl):
+def test_help_shows_what_a_function_takes_and_does(esl: ModuleType) -> None:
     shown = pydoc.render_doc(esl.Event.get, renderer=pydoc.plaintext)
     assert re.search(r"get\(\s*self,\s*name", shown)  # on one line, or on many from Python 3.13 on
     assert "The value of a header, or `default`." in shown
@@ -203,12 +205,12 @@ def test_help_shows_what_a_function_takes_and_does(esl):
 
 
 @pytest.mark.parametrize("kind", ["FrameSplitter", "MessageDecoder", "Message", "HeaderReader"])
-def test_classes_of_both_cores_have_the_same_signature(cores, kind):
+def test_classes_of_both_cores_have_the_same_signature(cores: Any, kind: str) -> None:
     c, python = (getattr(core, kind) for core in cores)
     assert shape(c) == shape(python)
 
 
-def test_signature_of_what_is_made_of_the_core(esl):
+def test_signature_of_what_is_made_of_the_core(esl: ModuleType) -> None:
     assert [name for name, _, _ in shape(esl.Event)] == ["block", "body"]
     assert [name for name, _, _ in shape(esl.Decoder)] == ["max_header_bytes", "max_body_bytes", "max_buffered"]
 
@@ -221,7 +223,7 @@ def test_signature_of_what_is_made_of_the_core(esl):
 # Which core
 
 
-def python(code, **environment):
+def python(code: Any, **environment: Any) -> Any:
     folder = support.Path(__import__("eslcodec").__file__).parent.parent
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -233,18 +235,18 @@ def python(code, **environment):
     )
 
 
-def test_core_that_does_not_exist_raises_at_import():
+def test_core_that_does_not_exist_raises_at_import() -> None:
     done = python("import eslcodec", ESLCODEC_IMPL="bogus")
     assert done.returncode != 0
     assert done.stderr.endswith("ImportError: ESLCODEC_IMPL is 'bogus', expected 'c' or 'python'\n")
 
 
-def test_python_core_can_be_asked_for():
+def test_python_core_can_be_asked_for() -> None:
     done = python("import eslcodec; print(eslcodec.__impl__)", ESLCODEC_IMPL="python")
     assert (done.stdout, done.stderr) == ("python\n", "")
 
 
-def test_core_asked_for_is_the_core_in_use(esl, request):
+def test_core_asked_for_is_the_core_in_use(esl: ModuleType, request: pytest.FixtureRequest) -> None:
     assert esl.__impl__ == request.node.callspec.params["esl"]
     home = "_codec_c" if esl.__impl__ == "c" else "_core.message"
     assert esl.Message.__module__ == f"{esl.__name__}.{home}"
@@ -261,13 +263,13 @@ def test_core_asked_for_is_the_core_in_use(esl, request):
         ),
     ],
 )
-def test_wrong_core_is_an_import_error(monkeypatch, wanted, error):
+def test_wrong_core_is_an_import_error(monkeypatch: pytest.MonkeyPatch, wanted: str, error: str) -> None:
     monkeypatch.setitem(sys.modules, "eslcodec_absent._codec_c", None)  # as if it had not been built
     with pytest.raises(ImportError, match=error):
         support.load_copy("eslcodec_absent", wanted)
 
 
-def test_python_core_stands_in_for_a_compiled_one_that_is_not_there(monkeypatch):
+def test_python_core_stands_in_for_a_compiled_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "eslcodec_absent._codec_c", None)
     package = support.load_copy("eslcodec_absent", "")
     assert package.__impl__ == "python"
@@ -276,14 +278,14 @@ def test_python_core_stands_in_for_a_compiled_one_that_is_not_there(monkeypatch)
 
 
 @pytest.mark.usefixtures("both")
-def test_unset_takes_the_compiled_core_if_it_is_there():
+def test_unset_takes_the_compiled_core_if_it_is_there() -> None:
     for environment in ({}, {"ESLCODEC_IMPL": ""}, {"ESLCODEC_IMPL": "c"}):
         done = python("import eslcodec; print(eslcodec.__impl__)", **environment)
         assert (done.stdout, done.stderr) == ("c\n", "")
 
 
 @pytest.mark.parametrize("coding", ["quote", "unquote"])
-def test_percent_coding_takes_bytes_like_objects_alone(esl, coding):
+def test_percent_coding_takes_bytes_like_objects_alone(esl: ModuleType, coding: str) -> None:
     code = getattr(esl, coding)
     given = b"%41 " if coding == "unquote" else b"a b"
     for data in (bytearray(given), memoryview(given)):

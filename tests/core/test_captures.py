@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
+from types import ModuleType
+from typing import Any
 
 import pytest
 from support import DATA, LONG, capture, captured, naive_frames, open_capture, pieces
@@ -136,23 +138,23 @@ STRAY = {"getvar_breaks_framing": 2}  # line ends between frames, which are skip
 SMALL = 300_000  # of larger streams only so much is fed in pieces of 1 and 7 bytes
 
 
-def load(name):
+def load(name: Any) -> Any:
     if not (DATA / "captures" / f"{name}.esl").exists() and importlib.util.find_spec("_lzma") is None:
         pytest.skip("this Python has no _lzma: xz-compressed captures cannot be read")
     return capture(name)
 
 
-def kinds(messages):
+def kinds(messages: Any) -> Any:
     return Counter(type(message).__name__ for message in messages)
 
 
-def test_every_capture_is_in_the_table():
+def test_every_capture_is_in_the_table() -> None:
     names = {path.name.split(".")[0] for path in (DATA / "captures").glob("*.esl*")}
     assert names == set(CAPTURES)
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_long_capture_whole_in_pieces_of_any_size(esl, name):
+def test_long_capture_whole_in_pieces_of_any_size(esl: ModuleType, name: Any) -> None:
     load(name)
     size, counts = CAPTURES[name]
     for piece in (1 << 20, 1460, 61_001):
@@ -171,7 +173,7 @@ def test_long_capture_whole_in_pieces_of_any_size(esl, name):
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_capture_whole(esl, name):
+def test_capture_whole(esl: ModuleType, name: Any) -> None:
     data = load(name)
     size, counts = CAPTURES[name] if name not in LONG else (len(data), None)
     left = LEFT.get(name, 0)
@@ -191,7 +193,7 @@ def test_capture_whole(esl, name):
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_capture_in_pieces(esl, name):
+def test_capture_in_pieces(esl: ModuleType, name: Any) -> None:
     data = load(name)
     splitter = esl.FrameSplitter()
     splitter.feed(data)
@@ -220,7 +222,7 @@ def test_capture_in_pieces(esl, name):
 # concerned.
 
 
-def test_getvar_breaks_framing(esl):
+def test_getvar_breaks_framing(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(capture("getvar_breaks_framing"))
     auth, login, myevents, newline, rest, fake_header, tilde, event, notice = decoder
@@ -251,7 +253,7 @@ def test_getvar_breaks_framing(esl):
     assert notice.controlled_uuid == event.uuid == "fcc63192-a1aa-4b48-a8e4-2df4d2d9a04d"
 
 
-def test_userauth_longlist(esl):
+def test_userauth_longlist(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(capture("userauth_longlist"))
     auth, login, bye, notice = decoder
@@ -276,7 +278,7 @@ def test_userauth_longlist(esl):
 NOTICE = b"Content-Type: text/disconnect-notice\nContent-Length: 39\n\nkilled listener because of lost events\n"
 
 
-def test_slow_client_killed(esl):
+def test_slow_client_killed(esl: ModuleType) -> None:
     load("slow_client_killed")
     data = capture("slow_client_killed")
     assert data.endswith(b"\nEvent-Calling-Functi" + NOTICE)
@@ -306,7 +308,7 @@ def test_slow_client_killed(esl):
     assert (caught.value.header_bytes, caught.value.body_bytes) == (None, None)
 
 
-def test_slow_client_killed_in_a_longer_event(esl):
+def test_slow_client_killed_in_a_longer_event(esl: ModuleType) -> None:
     load("slow_client_killed")
     data = capture("slow_client_killed")
     start = data.rindex(b"Content-Length: 551\n")

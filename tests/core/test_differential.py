@@ -6,6 +6,8 @@ The Python twin is the specification, the compiled core an optimisation of it (d
 from __future__ import annotations
 
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 import pytest
 from differential_support import NAMES, SEPARATORS, VALUES
@@ -39,7 +41,7 @@ LINE_ENDS = st.sampled_from([b"\n", b"\n", b"\n", b"\n", b"\r\n", b"\r\r\n"])
 
 
 @st.composite
-def header_lines(draw, max_size=8):
+def header_lines(draw: Any, max_size: Any = 8) -> Any:
     lines = []
     for _ in range(draw(st.integers(0, max_size))):
         line = draw(NAMES) + draw(SEPARATORS) + draw(VALUES)
@@ -88,7 +90,7 @@ CONTENT_TYPES = st.sampled_from(
 
 
 @st.composite
-def frames(draw):
+def frames(draw: Any) -> Any:
     """One whole frame, its Content-Length right."""
     kind = draw(st.sampled_from(["plain", "plain", "plain", "other", "other", "connect", "json", "xml"]))
     end = draw(st.sampled_from([b"\n", b"\n", b"\r\n"]))
@@ -111,13 +113,13 @@ STRAY = st.sampled_from([b"", b"", b"", b"", b"\n", b"\r\n", b"\n\n\r"])
 
 
 @st.composite
-def streams(draw):
+def streams(draw: Any) -> Any:
     """Whole frames, with stray line ends between them."""
     return b"".join(draw(STRAY) + draw(frames()) for _ in range(draw(st.integers(1, 5))))
 
 
 @st.composite
-def damaged(draw, data):
+def damaged(draw: Any, data: Any) -> Any:
     """`data` with bytes changed, deleted, inserted, or its end cut off; and where the damage begins."""
     first = len(data)
     for _ in range(draw(st.integers(0, 3))):
@@ -161,12 +163,12 @@ READS = st.lists(st.sampled_from(["all", "all", "one", "none", "eof"]), min_size
 # Both cores
 
 
-def trace(esl, decoder, data, cuts, feeds, reads):
+def trace(esl: ModuleType, decoder: Any, data: Any, cuts: Any, feeds: Any, reads: Any) -> Any:
     """Everything that a caller sees of a decoder. Exceptions that are not documented pass through."""
     seen = []
     messages = []
 
-    def attempt(call):
+    def attempt(call: Any) -> None:
         try:
             result = call()
         except esl.ProtocolError as error:
@@ -177,7 +179,7 @@ def trace(esl, decoder, data, cuts, feeds, reads):
                 messages.extend(result)
         seen.append((decoder.buffered, decoder.consumed))
 
-    def window(chunk):
+    def window(chunk: Any) -> None:
         with memoryview(decoder.get_buffer(len(chunk))) as view:
             room = min(len(chunk) // 2, len(view))
             view[:room] = chunk[len(chunk) - room :]
@@ -207,7 +209,9 @@ def trace(esl, decoder, data, cuts, feeds, reads):
 
 @given(data=st.data(), stream=streams(), bounds=BOUNDS, cuts=CUTS, feeds=FEEDS, reads=READS)
 @heavy_examples(400)
-def test_both_cores_agree_on_everything(both, data, stream, bounds, cuts, feeds, reads):
+def test_both_cores_agree_on_everything(
+    both: tuple[ModuleType, ModuleType], data: Any, stream: Any, bounds: Any, cuts: Any, feeds: Any, reads: Any
+) -> None:
     stream, _ = data.draw(damaged(stream))
     c, python = both
     ours, messages = trace(c, c.Decoder(**bounds), stream, cuts, feeds, reads)
@@ -224,7 +228,7 @@ def test_both_cores_agree_on_everything(both, data, stream, bounds, cuts, feeds,
 
 @given(st.binary(max_size=80), CUTS, BOUNDS)
 @heavy_examples(100)
-def test_both_cores_agree_on_any_bytes(both, data, cuts, bounds):
+def test_both_cores_agree_on_any_bytes(both: tuple[ModuleType, ModuleType], data: Any, cuts: Any, bounds: Any) -> None:
     c, python = both
     ours, _ = trace(c, c.Decoder(**bounds), data, cuts, ["feed"], ["all"])
     twins, _ = trace(python, python.Decoder(**bounds), data, cuts, ["feed"], ["all"])
@@ -243,7 +247,9 @@ def test_both_cores_agree_on_any_bytes(both, data, cuts, bounds):
     BOUNDS,
 )
 @heavy_examples(300)
-def test_both_cores_agree_on_any_line_ends(both, data, cuts, bounds):
+def test_both_cores_agree_on_any_line_ends(
+    both: tuple[ModuleType, ModuleType], data: Any, cuts: Any, bounds: Any
+) -> None:
     c, python = both
     ours, _ = trace(c, c.Decoder(**bounds), data, cuts, ["feed"], ["all"])
     twins, _ = trace(python, python.Decoder(**bounds), data, cuts, ["feed"], ["all"])
@@ -262,7 +268,7 @@ def test_both_cores_agree_on_any_line_ends(both, data, cuts, bounds):
 @example(digits=b"%d" % 2**64, bound=100)
 @example(digits=b"%d" % 10**18, bound=10**18 - 1)
 @heavy_examples(100)
-def test_both_cores_agree_on_any_content_length(both, digits, bound):
+def test_both_cores_agree_on_any_content_length(both: tuple[ModuleType, ModuleType], digits: Any, bound: Any) -> None:
     seen = []
     for esl in both:
         decoder = esl.Decoder(max_body_bytes=bound, max_buffered=1000)
@@ -274,13 +280,13 @@ def test_both_cores_agree_on_any_content_length(both, digits, bound):
 # One core
 
 
-def shown(result):
+def shown(result: Any) -> Any:
     return [snapshot(message) for message in result["messages"]], result["error"], result["consumed"]
 
 
 @given(data=st.data(), stream=streams(), bounds=BOUNDS, cuts=CUTS)
 @heavy_examples(100)
-def test_pieces_do_not_matter(esl, data, stream, bounds, cuts):
+def test_pieces_do_not_matter(esl: ModuleType, data: Any, stream: Any, bounds: Any, cuts: Any) -> None:
     stream, _ = data.draw(damaged(stream))
     bounds.pop("max_buffered", None)
     whole = shown(outcome(esl.Decoder(**bounds), [stream]))
@@ -291,7 +297,7 @@ def test_pieces_do_not_matter(esl, data, stream, bounds, cuts):
 
 @given(data=st.data(), stream=streams(), cuts=CUTS)
 @heavy_examples(100)
-def test_good_frames_before_damage_come_out_first(esl, data, stream, cuts):
+def test_good_frames_before_damage_come_out_first(esl: ModuleType, data: Any, stream: Any, cuts: Any) -> None:
     broken, first = data.draw(damaged(stream))
     good = [block + (body or b"") for block, body in naive_frames(stream[:first])]
     result = outcome(esl.Decoder(), pieces(broken, *cuts))
@@ -300,7 +306,7 @@ def test_good_frames_before_damage_come_out_first(esl, data, stream, cuts):
 
 @given(stream=streams(), cuts=CUTS)
 @heavy_examples(100)
-def test_frames_are_those_of_a_naive_splitter(esl, stream, cuts):
+def test_frames_are_those_of_a_naive_splitter(esl: ModuleType, stream: Any, cuts: Any) -> None:
     splitter = esl.FrameSplitter()
     seen = []
     for chunk in pieces(stream, *cuts):
@@ -312,7 +318,7 @@ def test_frames_are_those_of_a_naive_splitter(esl, stream, cuts):
 
 @given(payload=PAYLOADS, data=st.data())
 @heavy_examples(300)
-def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
+def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl: ModuleType, payload: Any, data: Any) -> None:
     pairs, body = naive_payload(payload)
     (event,) = decode(esl, plain(payload))
     known = [name for name, _ in pairs]
@@ -365,7 +371,7 @@ def test_look_ups_are_those_of_a_naive_reader_in_any_order(esl, payload, data):
 
 @given(lines=header_lines(), data=st.data())
 @heavy_examples(100)
-def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
+def test_frame_headers_are_those_of_a_naive_reader(esl: ModuleType, lines: Any, data: Any) -> None:
     lines = lines.lstrip(b"\r\n")
     assume(b"content-length" not in lines.lower() and b"text/event-" not in lines.lower())
     (message,) = decode(esl, b"X: 1\n" + lines + b"\n")
@@ -380,7 +386,7 @@ def test_frame_headers_are_those_of_a_naive_reader(esl, lines, data):
 
 @given(block=st.one_of(header_lines(), PAYLOADS, st.binary(max_size=60)), decode=st.booleans(), multiline=st.booleans())
 @heavy_examples(300)
-def test_parse_is_that_of_a_naive_reader(esl, block, decode, multiline):
+def test_parse_is_that_of_a_naive_reader(esl: ModuleType, block: Any, decode: Any, multiline: Any) -> None:
     pairs = naive_pairs(block, decode, multiline)
     assert esl.parse_pairs(block, decode=decode, multiline=multiline) == pairs
     headers = esl.parse_headers(block, decode=decode, multiline=multiline)
@@ -399,13 +405,13 @@ ENCODED = st.one_of(
 
 @given(ENCODED)
 @heavy_examples(300)
-def test_unquote_is_that_of_a_naive_reader(esl, data):
+def test_unquote_is_that_of_a_naive_reader(esl: ModuleType, data: Any) -> None:
     assert esl.unquote(data) == naive_unquote(data)
 
 
 @given(ENCODED | st.binary(min_size=200, max_size=600))
 @heavy_examples(100)
-def test_unquote_gives_back_what_quote_was_given(esl, data):
+def test_unquote_gives_back_what_quote_was_given(esl: ModuleType, data: Any) -> None:
     quoted = esl.quote(data)
     assert esl.unquote(quoted) == data
     assert quoted.isascii()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 from differential_support import NAMES, SEPARATORS, VALUES
@@ -16,7 +19,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(0)]
 
 
 @st.composite
-def similar_payloads(draw):
+def similar_payloads(draw: Any) -> Any:
     """Payloads that share most of their lines with the one before: what a decoder's memory is for."""
     lines = [draw(NAMES) + draw(SEPARATORS) + draw(VALUES) for _ in range(draw(st.integers(1, 10)))]
     lines = [b"Event-Name: A", *[line for line in lines if line.strip(b"\r")]]
@@ -56,7 +59,7 @@ READERS = {
 
 @given(payloads=similar_payloads(), order=st.permutations(list(READERS)))
 @heavy_examples(300)
-def test_similar_events_are_read_alike_warm_and_cold(esl, payloads, order):
+def test_similar_events_are_read_alike_warm_and_cold(esl: ModuleType, payloads: Any, order: Any) -> None:
     decoder = esl.Decoder()
     for payload in payloads * 2:
         decoder.feed(plain(payload))
@@ -69,7 +72,7 @@ def test_similar_events_are_read_alike_warm_and_cold(esl, payloads, order):
         assert (warm.pairs(), warm.body) == (pairs, body)
 
 
-def read(event, number):
+def read(event: Any, number: Any) -> Any:
     """A message in one of the ways that use what the decoder remembers."""
     if number % 3 == 0:
         return event.asdict(), event.get("Event-Name"), event.get("A-50")
@@ -78,7 +81,7 @@ def read(event, number):
     return event["Event-Name"], event.get("absent"), event.asdict(), len(event)
 
 
-def distinct_payloads(count):
+def distinct_payloads(count: Any) -> Iterator[Any]:
     """Events of which half of the lines never come twice."""
     chosen = random.Random(5)
     for number in range(count):
@@ -91,7 +94,7 @@ def distinct_payloads(count):
         yield b"\n".join(lines) + b"\n\n"
 
 
-def test_tens_of_thousands_of_distinct_lines_are_read_like_one(esl):
+def test_tens_of_thousands_of_distinct_lines_are_read_like_one(esl: ModuleType) -> None:
     payloads = list(distinct_payloads(400))
     stream = b"".join(map(plain, payloads))
     decoder = esl.Decoder()
@@ -103,7 +106,7 @@ def test_tens_of_thousands_of_distinct_lines_are_read_like_one(esl):
         assert naive_dict(naive_payload(payload)[0]) in seen
 
 
-def test_tens_of_thousands_of_distinct_envelopes_are_read_like_one(esl):
+def test_tens_of_thousands_of_distinct_envelopes_are_read_like_one(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     for number in range(10_000):
         decoder.feed(b"X-%d: 1\nContent-Length: %d\n\n%b" % (number, number % 5, b"xxxxx"[: number % 5]))
@@ -111,7 +114,7 @@ def test_tens_of_thousands_of_distinct_envelopes_are_read_like_one(esl):
         assert (message[f"X-{number}"], message.body) == ("1", b"xxxxx"[: number % 5])
 
 
-def test_tens_of_thousands_of_distinct_names_are_looked_up_like_one(esl):
+def test_tens_of_thousands_of_distinct_names_are_looked_up_like_one(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(plain(b"Name-7: seven\nName-7777: 4\n\n") * 2)
     first, second = decoder
@@ -125,7 +128,7 @@ def test_tens_of_thousands_of_distinct_names_are_looked_up_like_one(esl):
 @pytest.mark.parametrize(
     "name", ["outbound_async_full_plain", "sendevent", "out_myevents_plain", "sendmsg_event_lock_order"]
 )
-def test_captured_events_are_read_alike_warm_cold_and_by_a_naive_reader(esl, name):
+def test_captured_events_are_read_alike_warm_cold_and_by_a_naive_reader(esl: ModuleType, name: str) -> None:
     data = capture(name)
     decoder = esl.Decoder()
     for turn in range(3):

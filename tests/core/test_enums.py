@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from types import ModuleType
 
 import pytest
 from support import capture, decode
 
 
-def test_event_names_are_their_text(esl):
+def test_event_names_are_their_text(esl: ModuleType) -> None:
     assert esl.EventName.CHANNEL_ANSWER == "CHANNEL_ANSWER"
     assert str(esl.EventName.DTMF) == f"{esl.EventName.DTMF}" == "DTMF"
     assert "event plain %s" % esl.EventName.ALL == "event plain ALL"  # noqa: UP031
@@ -17,21 +18,21 @@ def test_event_names_are_their_text(esl):
         assert name.name == name.value == str(name)
 
 
-def test_event_names_are_those_of_the_switch(esl):
+def test_event_names_are_those_of_the_switch(esl: ModuleType) -> None:
     assert len(esl.EventName) == 94
     assert [name.value for name in esl.EventName][:3] == ["CUSTOM", "CLONE", "CHANNEL_CREATE"]
     assert [name.value for name in esl.EventName][-2:] == ["CERT_RELOAD", "ALL"]
 
 
 @pytest.mark.parametrize("name", ["commands_inbound", "out_async_full", "concurrent_commands", "sendevent"])
-def test_events_of_a_switch_have_known_names(esl, name):
+def test_events_of_a_switch_have_known_names(esl: ModuleType, name: str) -> None:
     events = [message for message in decode(esl, capture(name)) if isinstance(message, esl.Event)]
     assert events
     for event in events:
         assert esl.EventName(event.name).value == event.name
 
 
-def test_hangup_causes_have_their_numbers(esl):
+def test_hangup_causes_have_their_numbers(esl: ModuleType) -> None:
     cause = esl.HangupCause
     assert cause["NORMAL_CLEARING"] == 16
     assert cause(17) is cause.USER_BUSY
@@ -39,17 +40,17 @@ def test_hangup_causes_have_their_numbers(esl):
     assert (cause.NONE, cause.SUCCESS, cause.REJECT_ALL) == (0, 142, 825)
 
 
-def test_hangup_causes_are_causes_alone(esl):
+def test_hangup_causes_are_causes_alone(esl: ModuleType) -> None:
     assert [name for name in esl.HangupCause.__members__ if name.startswith("CS_")] == []
     assert list(esl.HangupCause.__members__)[-1] == "REJECT_ALL"
 
 
-def test_no_name_is_another_names_alias(esl):
+def test_no_name_is_another_names_alias(esl: ModuleType) -> None:
     for kind in (esl.HangupCause, esl.ChannelState, esl.CallState, esl.AnswerState, esl.EventName, esl.LogLevel):
         assert len(kind.__members__) == len(list(kind))
 
 
-def test_channel_states_have_their_numbers(esl):
+def test_channel_states_have_their_numbers(esl: ModuleType) -> None:
     assert [state.name for state in esl.ChannelState] == [
         "CS_NEW",
         "CS_INIT",
@@ -69,7 +70,7 @@ def test_channel_states_have_their_numbers(esl):
     assert [state.value for state in esl.ChannelState] == list(range(14))
 
 
-def test_call_and_answer_states_are_their_text(esl):
+def test_call_and_answer_states_are_their_text(esl: ModuleType) -> None:
     assert [str(state) for state in esl.CallState] == [
         "DOWN",
         "DIALING",
@@ -85,7 +86,7 @@ def test_call_and_answer_states_are_their_text(esl):
     assert esl.AnswerState.ANSWERED == "answered"
 
 
-def test_log_levels_have_their_numbers(esl):
+def test_log_levels_have_their_numbers(esl: ModuleType) -> None:
     levels = {level.name: level.value for level in esl.LogLevel}
     names = ["CONSOLE", "ALERT", "CRIT", "ERR", "WARNING", "NOTICE", "INFO", "DEBUG"]
     assert levels == {
@@ -94,7 +95,7 @@ def test_log_levels_have_their_numbers(esl):
     }
 
 
-def test_values_of_a_real_channel_convert(esl):
+def test_values_of_a_real_channel_convert(esl: ModuleType) -> None:
     for message in decode(esl, capture("out_async_full")):
         if isinstance(message, esl.Event) and "Channel-State" in message:
             assert esl.ChannelState[message["Channel-State"]].name == message["Channel-State"]
@@ -105,6 +106,6 @@ def test_values_of_a_real_channel_convert(esl):
             assert esl.HangupCause[message["Hangup-Cause"]].name == message["Hangup-Cause"]
 
 
-def test_members_are_pickled_by_name(esl):
+def test_members_are_pickled_by_name(esl: ModuleType) -> None:
     for member in (esl.EventName.DTMF, esl.HangupCause.USER_BUSY, esl.LogLevel.DEBUG10):
         assert pickle.loads(pickle.dumps(member)) is member

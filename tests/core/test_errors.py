@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+from types import ModuleType
+from typing import Any
 
 import pytest
 from errors_support import raises
@@ -49,14 +51,16 @@ BROKEN = [
 ]
 
 
-def stray(data):
+def stray(data: Any) -> Any:
     """Line ends before a block: they are consumed, whatever comes then."""
     return len(data) - len(data.lstrip(b"\r\n"))
 
 
 @pytest.mark.parametrize(("bounds", "broken", "kind", "text"), BROKEN)
 @pytest.mark.parametrize("sizes", [(1,), (7,), (10_000,)])
-def test_whole_messages_before_damage_come_out_first(esl, bounds, broken, kind, text, sizes):
+def test_whole_messages_before_damage_come_out_first(
+    esl: ModuleType, bounds: Any, broken: Any, kind: Any, text: Any, sizes: Any
+) -> None:
     decoder = esl.Decoder(**bounds)
     messages = []
     with pytest.raises(esl.ProtocolError) as caught:
@@ -69,7 +73,9 @@ def test_whole_messages_before_damage_come_out_first(esl, bounds, broken, kind, 
 
 @pytest.mark.parametrize(("bounds", "broken", "kind", "text"), BROKEN)
 @pytest.mark.parametrize("behind", [b"", b"\n", OK])
-def test_decoder_stays_dead_and_says_the_same_each_time(esl, bounds, broken, kind, text, behind):
+def test_decoder_stays_dead_and_says_the_same_each_time(
+    esl: ModuleType, bounds: Any, broken: Any, kind: Any, text: Any, behind: Any
+) -> None:
     decoder = esl.Decoder(**bounds)
     decoder.feed(OK + broken + behind)
     assert decoder.next_message().frame == OK
@@ -85,7 +91,7 @@ def test_decoder_stays_dead_and_says_the_same_each_time(esl, bounds, broken, kin
 
 
 @pytest.mark.parametrize(("bounds", "broken", "kind", "text"), BROKEN)
-def test_splitter_stays_dead_in_the_same_way(esl, bounds, broken, kind, text):
+def test_splitter_stays_dead_in_the_same_way(esl: ModuleType, bounds: Any, broken: Any, kind: Any, text: Any) -> None:
     splitter = esl.FrameSplitter(**bounds)
     splitter.feed(OK + broken)
     assert splitter.next_frame() == (OK, None)
@@ -97,7 +103,9 @@ def test_splitter_stays_dead_in_the_same_way(esl, bounds, broken, kind, text):
 
 
 @pytest.mark.parametrize(("bounds", "broken", "kind", "text"), BROKEN)
-def test_end_of_stream_tells_of_damage_that_is_still_to_come(esl, bounds, broken, kind, text):
+def test_end_of_stream_tells_of_damage_that_is_still_to_come(
+    esl: ModuleType, bounds: Any, broken: Any, kind: Any, text: Any
+) -> None:
     decoder = esl.Decoder(**bounds)
     decoder.feed(OK + broken)
     raises(decoder.feed_eof, getattr(esl, kind), text)
@@ -106,7 +114,7 @@ def test_end_of_stream_tells_of_damage_that_is_still_to_come(esl, bounds, broken
     raises(decoder.next_message, getattr(esl, kind), text)
 
 
-def test_feeding_never_raises_about_content(esl):
+def test_feeding_never_raises_about_content(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_header_bytes=10, max_body_bytes=1)
     for data in (BAD, b"x" * 1000, b"Content-Length: 99\n\n", b"\x00\xff" * 50):
         decoder.feed(data)
@@ -126,7 +134,7 @@ def test_feeding_never_raises_about_content(esl):
         ([b"x" * 61], "'" + "x" * 60 + "'... (61 bytes)"),
     ],
 )
-def test_bad_content_length_is_shown_short(esl, values, shown):
+def test_bad_content_length_is_shown_short(esl: ModuleType, values: Any, shown: str) -> None:
     error = raises(
         lambda: decode(esl, b"Content-Length: " + values[0] + b"\n\n"),
         esl.InvalidContentLength,
@@ -135,7 +143,7 @@ def test_bad_content_length_is_shown_short(esl, values, shown):
     assert error.values == (values[0],)
 
 
-def test_repeats_that_differ_are_both_shown(esl):
+def test_repeats_that_differ_are_both_shown(esl: ModuleType) -> None:
     error = raises(
         lambda: decode(esl, b"Content-Length: 3 \nCONTENT-LENGTH:3\ncontent-length: 04\nContent-Length: 5\n\nabc"),
         esl.InvalidContentLength,
@@ -144,7 +152,7 @@ def test_repeats_that_differ_are_both_shown(esl):
     assert error.values == (b"3 ", b"04")
 
 
-def test_first_bad_value_is_the_one_that_is_told(esl):
+def test_first_bad_value_is_the_one_that_is_told(esl: ModuleType) -> None:
     text = "read Content-Length 'x', expected ASCII digits"
     for lines in (b"Content-Length: x\nContent-Length: y\n\n", b"Content-Length: 1\nContent-Length: x\n\n"):
         raises(lambda lines=lines: decode(esl, lines), esl.InvalidContentLength, text)
@@ -153,7 +161,7 @@ def test_first_bad_value_is_the_one_that_is_told(esl):
 # IncompleteFrame
 
 
-def test_end_of_stream_inside_a_header_block(esl):
+def test_end_of_stream_inside_a_header_block(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(OK + b"\nContent-Type: a\n")
     error = raises(
@@ -166,7 +174,7 @@ def test_end_of_stream_inside_a_header_block(esl):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_end_of_stream_inside_a_body(esl):
+def test_end_of_stream_inside_a_body(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(OK + b"Content-Length: 5\n\nhel")
     error = raises(decoder.feed_eof, esl.IncompleteFrame, "stream ended in a body: read 3 bytes, expected 5")
@@ -174,7 +182,7 @@ def test_end_of_stream_inside_a_body(esl):
     assert (error.header_bytes, error.body_bytes, error.notice, error.reason) == (19, 5, None, None)
 
 
-def test_end_of_stream_is_no_death(esl):
+def test_end_of_stream_is_no_death(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(b"Content-Length: 5\n\nhel")
     for _ in range(2):
@@ -186,7 +194,7 @@ def test_end_of_stream_is_no_death(esl):
 
 
 @pytest.mark.parametrize("cut", range(1, 24))
-def test_end_of_stream_at_every_byte_of_a_frame(esl, cut):
+def test_end_of_stream_at_every_byte_of_a_frame(esl: ModuleType, cut: Any) -> None:
     data = b"Content-Length: 5\n\nhello"
     for sizes in ((1,), (100,)):
         decoder = esl.Decoder()
@@ -230,7 +238,9 @@ SHORT = b"Content-Type: text/disconnect-notice\nContent-Length: 6\n\nkilled"
         (b"text/disconnect-notice\n\n", None, None),
     ],
 )
-def test_notice_inside_an_unfinished_frame_is_found_and_named(esl, there, notice, reason):
+def test_notice_inside_an_unfinished_frame_is_found_and_named(
+    esl: ModuleType, there: Any, notice: Any, reason: Any
+) -> None:
     decoder = esl.Decoder()
     decoder.feed(b"Content-Length: 5000\nContent-Type: text/event-plain\n\n" + there)
     with pytest.raises(esl.IncompleteFrame) as caught:
@@ -243,7 +253,7 @@ def test_notice_inside_an_unfinished_frame_is_found_and_named(esl, there, notice
     assert str(caught.value) == text
 
 
-def test_notice_that_is_itself_unfinished_is_not_inside_itself(esl):
+def test_notice_that_is_itself_unfinished_is_not_inside_itself(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(NOTICE[:-5])
     error = raises(decoder.feed_eof, esl.IncompleteFrame, "stream ended in a body: read 34 bytes, expected 39")
@@ -253,7 +263,7 @@ def test_notice_that_is_itself_unfinished_is_not_inside_itself(esl):
 # The exceptions themselves
 
 
-def test_tree_of_exceptions(esl):
+def test_tree_of_exceptions(esl: ModuleType) -> None:
     assert issubclass(esl.ESLError, Exception)
     for name, base in {
         "ProtocolError": "ESLError",
@@ -342,7 +352,9 @@ MADE = [
 
 
 @pytest.mark.parametrize(("name", "args", "attributes", "text"), MADE)
-def test_exception_carries_its_numbers_and_is_pickled_with_them(esl, name, args, attributes, text):
+def test_exception_carries_its_numbers_and_is_pickled_with_them(
+    esl: ModuleType, name: Any, args: Any, attributes: Any, text: Any
+) -> None:
     error = getattr(esl, name)(*args)
     for same in (
         error,
@@ -356,7 +368,7 @@ def test_exception_carries_its_numbers_and_is_pickled_with_them(esl, name, args,
         assert {attribute: getattr(same, attribute) for attribute in attributes} == attributes
 
 
-def test_error_made_again_has_all_of_the_first_except_what_raising_it_left(esl):
+def test_error_made_again_has_all_of_the_first_except_what_raising_it_left(esl: ModuleType) -> None:
     error = esl.ChannelEnded("USER_BUSY")
     error.maybe_done = True
     with pytest.raises(esl.ChannelEnded):
@@ -369,7 +381,7 @@ def test_error_made_again_has_all_of_the_first_except_what_raising_it_left(esl):
     assert esl.ConnectionClosed("why").again().__suppress_context__ is False
 
 
-def test_refused_replies_and_responses_are_raised_by_check_alone(esl):
+def test_refused_replies_and_responses_are_raised_by_check_alone(esl: ModuleType) -> None:
     reply, response = decode(
         esl,
         b"Content-Type: command/reply\nReply-Text: -ERR no\n\n" + frame(b"Content-Type: api/response", b"-USAGE: x\n"),
@@ -378,7 +390,7 @@ def test_refused_replies_and_responses_are_raised_by_check_alone(esl):
     assert raises(response.check, esl.CommandError, "-USAGE: x").text == "-USAGE: x\n"
 
 
-def test_event_is_never_an_error_to_read(esl):
+def test_event_is_never_an_error_to_read(esl: ModuleType) -> None:
     for payload in (
         b"\xff\x00\n\n\n",
         b"no colon",
@@ -393,7 +405,7 @@ def test_event_is_never_an_error_to_read(esl):
 
 
 @pytest.mark.parametrize("kind", ["Decoder", "FrameSplitter"])
-def test_whole_notice_before_the_unfinished_frame_is_a_frame_of_its_own(esl, kind):
+def test_whole_notice_before_the_unfinished_frame_is_a_frame_of_its_own(esl: ModuleType, kind: str) -> None:
     decoder = getattr(esl, kind)()
     decoder.feed(b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbyeConte")
     assert len(list(decoder)) == 1

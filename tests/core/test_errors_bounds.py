@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 from errors_support import raises
 from support import OK, decode, decode_every_way, frame, pieces, receive, take
@@ -10,7 +12,7 @@ from support import OK, decode, decode_every_way, frame, pieces, receive, take
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
-def test_max_header_bytes(esl, end):
+def test_max_header_bytes(esl: ModuleType, end: bytes) -> None:
     bound = 100
     for size in (bound - 1, bound):
         block = b"A: " + b"x" * (size - 3 - len(end)) + end
@@ -25,7 +27,7 @@ def test_max_header_bytes(esl, end):
         assert (caught.value.read, caught.value.limit) == (101, 100)
 
 
-def test_max_header_bytes_is_not_crossed_before_the_byte_behind_it_comes(esl):
+def test_max_header_bytes_is_not_crossed_before_the_byte_behind_it_comes(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_header_bytes=10)
     decoder.feed(b"x" * 10)
     assert decoder.next_message() is None
@@ -34,12 +36,12 @@ def test_max_header_bytes_is_not_crossed_before_the_byte_behind_it_comes(esl):
         decoder.next_message()
 
 
-def test_max_header_bytes_counts_neither_stray_line_ends_nor_the_body(esl):
+def test_max_header_bytes_counts_neither_stray_line_ends_nor_the_body(esl: ModuleType) -> None:
     data = b"\r\n" * 500 + frame(b"A: 1", b"x" * 500) + b"\n" * 500 + OK
     assert len(decode(esl, data, max_header_bytes=len(OK))) == 2
 
 
-def test_default_of_max_header_bytes(esl):
+def test_default_of_max_header_bytes(esl: ModuleType) -> None:
     bound = 1 << 20
     for size in (bound - 1, bound):
         (message,) = decode(esl, b"A: " + b"x" * (size - 5) + b"\n\n")
@@ -52,7 +54,7 @@ def test_default_of_max_header_bytes(esl):
     assert (error.read, error.limit) == (bound + 1, bound)
 
 
-def test_max_body_bytes(esl):
+def test_max_body_bytes(esl: ModuleType) -> None:
     bound = 100
     for size in (0, bound - 1, bound):
         (message,) = decode_every_way(esl, frame(b"A: 1", b"x" * size), max_body_bytes=bound)
@@ -65,7 +67,7 @@ def test_max_body_bytes(esl):
     assert (error.read, error.limit) == (101, 100)
 
 
-def test_default_of_max_body_bytes(esl):
+def test_default_of_max_body_bytes(esl: ModuleType) -> None:
     bound = 64 << 20
     for size in (bound - 1, bound):
         decoder = esl.Decoder()
@@ -80,7 +82,7 @@ def test_default_of_max_body_bytes(esl):
     )
 
 
-def test_max_buffered(esl):
+def test_max_buffered(esl: ModuleType) -> None:
     bound = 100
     for size in (bound - 1, bound):
         decoder = esl.Decoder(max_buffered=bound)
@@ -96,7 +98,7 @@ def test_max_buffered(esl):
     assert decoder.buffered == 0
 
 
-def test_feed_beyond_max_buffered_stores_nothing_and_can_go_on(esl):
+def test_feed_beyond_max_buffered_stores_nothing_and_can_go_on(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_buffered=len(OK) + 5)
     decoder.feed(OK + OK[:5])
     with pytest.raises(esl.LimitExceeded):
@@ -108,7 +110,7 @@ def test_feed_beyond_max_buffered_stores_nothing_and_can_go_on(esl):
     decoder.feed_eof()
 
 
-def test_bytes_taken_out_make_room_under_max_buffered(esl):
+def test_bytes_taken_out_make_room_under_max_buffered(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_buffered=len(OK) * 2)
     for _ in range(10):
         decoder.feed(OK * 2)
@@ -119,7 +121,7 @@ def test_bytes_taken_out_make_room_under_max_buffered(esl):
         assert len(list(decoder)) == 2
 
 
-def test_get_buffer_offers_no_more_than_max_buffered_leaves(esl):
+def test_get_buffer_offers_no_more_than_max_buffered_leaves(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_buffered=100)
     decoder.feed(b"x" * 70)
     for room in (30, 29, 28):
@@ -134,7 +136,7 @@ def test_get_buffer_offers_no_more_than_max_buffered_leaves(esl):
     )
 
 
-def test_buffer_offered_before_a_feed_may_be_too_much_by_then(esl):
+def test_buffer_offered_before_a_feed_may_be_too_much_by_then(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_buffered=100)
     assert len(decoder.get_buffer(100)) == 100
     decoder.feed(b"x" * 60)
@@ -147,7 +149,7 @@ def test_buffer_offered_before_a_feed_may_be_too_much_by_then(esl):
     assert decoder.buffered == 60
 
 
-def test_default_of_max_buffered_is_one_frame_of_the_largest_size_and_64_mib(esl):
+def test_default_of_max_buffered_is_one_frame_of_the_largest_size_and_64_mib(esl: ModuleType) -> None:
     bound = 100 + 200 + (64 << 20)
     chunk = bytes(1 << 20)
     decoder = esl.FrameSplitter(max_header_bytes=100, max_body_bytes=200)
@@ -163,7 +165,7 @@ def test_default_of_max_buffered_is_one_frame_of_the_largest_size_and_64_mib(esl
 
 
 @pytest.mark.parametrize("name", ["max_header_bytes", "max_body_bytes", "max_buffered"])
-def test_bounds_are_numbers_from_1_on(esl, name):
+def test_bounds_are_numbers_from_1_on(esl: ModuleType, name: str) -> None:
     for kind in (esl.Decoder, esl.FrameSplitter):
         for value in (0, -1, 10**18, 10**30):
             with pytest.raises(ValueError, match=f"^{name} is {value}, expected 1 to {10**18 - 1}$"):

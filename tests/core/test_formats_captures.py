@@ -7,6 +7,8 @@ import json
 import re
 from functools import cache
 from itertools import islice
+from types import ModuleType
+from typing import Any
 
 import pytest
 from formats_support import CAPTURES, a_fifth_of, decode_events, events_of, format_of
@@ -59,7 +61,7 @@ JSON_AND_XML = [
 ]
 
 
-def expected(inner):
+def expected(inner: Any) -> Any:
     """What the official library read, in our terms."""
     if inner is None:
         return "malformed"
@@ -71,12 +73,12 @@ def expected(inner):
     return fields, None if body is None else body.encode("latin-1")
 
 
-def text(latin1):
+def text(latin1: Any) -> Any:
     return to_text(latin1.encode("latin-1"))
 
 
 @pytest.mark.parametrize("vector", JSON_AND_XML, ids=lambda vector: vector["name"])
-def test_vector_recv_of_json_and_xml(esl, vector):
+def test_vector_recv_of_json_and_xml(esl: ModuleType, vector: Any) -> None:
     messages = decode_every_way(esl, vector["input"].encode("latin-1"))
     frames = vector["expect"]["frames"]
     assert len(messages) == len(frames)
@@ -102,14 +104,14 @@ def test_vector_recv_of_json_and_xml(esl, vector):
             assert (name, joined) in message.pairs()
 
 
-def test_differences_name_vectors_that_exist():
+def test_differences_name_vectors_that_exist() -> None:
     assert set(DIFFERENCES) <= {vector["name"] for vector in JSON_AND_XML}
 
 
 # The captures
 
 
-def most_events_of(package, name):
+def most_events_of(package: Any, name: Any) -> Any:
     """All events of a capture, of a long one a fifth but in make test-all. Of the twin only the first 150, which is
     slow; that it reads them all as the compiled core does has a test of its own."""
     if package.__impl__ == "c":
@@ -117,7 +119,7 @@ def most_events_of(package, name):
     return list(islice(decode_events(package, name), 150))
 
 
-def test_captures_hold_events_in_every_format():
+def test_captures_hold_events_in_every_format() -> None:
     import eslcodec
 
     counts = dict.fromkeys(FORMATS, 0)
@@ -130,7 +132,7 @@ def test_captures_hold_events_in_every_format():
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_captured_events_are_read_alike_by_both_cores(both, name):
+def test_captured_events_are_read_alike_by_both_cores(both: tuple[ModuleType, ModuleType], name: Any) -> None:
     for ours, theirs in a_fifth_of(list(zip(*(events_of(package, name) for package in both), strict=True))):
         assert ours.malformed is None or format_of(ours) == "xml"
         assert str(ours.malformed) == str(theirs.malformed)
@@ -143,7 +145,7 @@ def test_captured_events_are_read_alike_by_both_cores(both, name):
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_to_json_of_a_captured_event_parses_to_its_to_dict_in_both_error_modes(esl, name):
+def test_to_json_of_a_captured_event_parses_to_its_to_dict_in_both_error_modes(esl: ModuleType, name: Any) -> None:
     for event in most_events_of(esl, name):
         for errors in ("replace", "surrogateescape"):
             written_json = event.to_json(errors)
@@ -154,13 +156,15 @@ def test_to_json_of_a_captured_event_parses_to_its_to_dict_in_both_error_modes(e
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_captured_event_gives_its_payload_back_byte_for_byte(esl, name):
+def test_captured_event_gives_its_payload_back_byte_for_byte(esl: ModuleType, name: Any) -> None:
     for event in most_events_of(esl, name):
         assert event.serialize(format_of(event)) == event.payload
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_captured_plain_event_rebuilt_by_the_servers_writer_is_its_payload_byte_for_byte(esl, name):
+def test_captured_plain_event_rebuilt_by_the_servers_writer_is_its_payload_byte_for_byte(
+    esl: ModuleType, name: Any
+) -> None:
     """Not a copy: through `_fields` and `render.plain(server=True)`. But `%41`, which the server left alone, is `A` to
     every reader (docs/protocol/observed.md, 7)."""
     render = importlib.import_module(f"{esl.__name__}.render")
@@ -172,7 +176,9 @@ def test_captured_plain_event_rebuilt_by_the_servers_writer_is_its_payload_byte_
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURES if "json" in name])
-def test_to_json_of_a_captured_json_event_parses_to_the_effective_pairs_and_has_unique_members(esl, name):
+def test_to_json_of_a_captured_json_event_parses_to_the_effective_pairs_and_has_unique_members(
+    esl: ModuleType, name: Any
+) -> None:
     """Unique: a parser that keeps the last of a repeated member would be wrong about the payload, not about this."""
     repeats = 0
     for event in most_events_of(esl, name):
@@ -197,7 +203,7 @@ def test_to_json_of_a_captured_json_event_parses_to_the_effective_pairs_and_has_
 @pytest.mark.parametrize(
     "name", [name for name in CAPTURES if not name.startswith(("churn", "sip", "slow", "shutdown"))]
 )
-def test_captured_event_written_in_every_format_loses_what_losses_py_says(esl, name):
+def test_captured_event_written_in_every_format_loses_what_losses_py_says(esl: ModuleType, name: Any) -> None:
     for event in most_events_of(esl, name):
         fields, body = event._fields(), event.body
         for format in FORMATS:
@@ -221,20 +227,20 @@ RUN = re.compile(r"[0-9A-Za-z]*[0-9][0-9A-Za-z]*")  # numbers, and identifiers w
 WEEKDAY = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), 0 \w+")
 
 
-def masked(value):
+def masked(value: Any) -> Any:
     return masked_text(value) if isinstance(value, str) else tuple(masked_text(item) for item in value)
 
 
 @cache
-def masked_text(value):
+def masked_text(value: Any) -> Any:
     return WEEKDAY.sub("day", RUN.sub("0", UUID.sub("0", value)))
 
 
-def masked_event(fields, body):
+def masked_event(fields: Any, body: Any) -> Any:
     return tuple((name, masked(value)) for name, value in fields), None if body is None else masked(to_text(body))
 
 
-def as_the_server_encodes_it(esl, value):
+def as_the_server_encodes_it(esl: ModuleType, value: Any) -> Any:
     """What is left of a value after the server's percent coding: `%XX` that it left alone is decoded by everybody."""
     if isinstance(value, list):
         return [as_the_server_encodes_it(esl, item) for item in value]
@@ -244,13 +250,13 @@ def as_the_server_encodes_it(esl, value):
     return to_text(esl.unquote(render.quote_server(value.encode("utf-8", "surrogateescape"))))
 
 
-def in_format(esl, event, format):
+def in_format(esl: ModuleType, event: Any, format: Any) -> Any:
     """A JSON event, which loses nothing, as the server would have sent it in another format."""
     fields = [(name, as_the_server_encodes_it(esl, value)) for name, value in event._fields()]
     return masked_event(*written(fields, event.body, format))
 
 
-def test_special_events_are_the_same_in_three_formats(esl):
+def test_special_events_are_the_same_in_three_formats(esl: ModuleType) -> None:
     """All 85 of the JSON run that both other runs have (a heartbeat and its two schedules fell into it)."""
     by_format = {
         format: {masked_event(event._fields(), event.body) for event in events_of(esl, f"special_{format}")}
@@ -272,7 +278,7 @@ def test_special_events_are_the_same_in_three_formats(esl):
     ("name", "format", "least"),
     [("sip", "plain", 440), ("sip", "xml", 600), ("churn", "plain", 1500), ("churn", "xml", 1500)],
 )
-def test_captured_stream_has_the_same_events_in_three_formats(name, format, least):
+def test_captured_stream_has_the_same_events_in_three_formats(name: str, format: str, least: int) -> None:
     """Of 785 (sip) and 1656 (churn) JSON events so many are found, whole, in the other run. On the core that is
     imported: that both read all of it alike has a test of its own."""
     import eslcodec as esl
@@ -286,7 +292,7 @@ def test_captured_stream_has_the_same_events_in_three_formats(name, format, leas
 # Each loss of docs/protocol/reading.md, 13
 
 
-def the(esl, format, name, **wanted):
+def the(esl: ModuleType, format: Any, name: Any, **wanted: Any) -> Any:
     """The event of that name among the special ones."""
     (found,) = [
         event
@@ -296,7 +302,7 @@ def the(esl, format, name, **wanted):
     return found
 
 
-def test_loss_percent_xx_that_the_server_left_alone(esl):
+def test_loss_percent_xx_that_the_server_left_alone(esl: ModuleType) -> None:
     events = {format: the(esl, format, "CUSTOM", Event_Subclass="eslcodec::test") for format in FORMATS}
     assert events["json"]["variable_pct"] == "100% of 50%25 and %41%zz"
     for format in ("plain", "xml"):
@@ -312,7 +318,7 @@ def test_loss_percent_xx_that_the_server_left_alone(esl):
         assert event.getlist("variable_one") == ["only"]
 
 
-def test_no_loss_of_a_body_with_markup_percent_signs_and_utf8(esl):
+def test_no_loss_of_a_body_with_markup_percent_signs_and_utf8(esl: ModuleType) -> None:
     for format in FORMATS:
         event = the(esl, format, "NOTIFY")
         assert event.body == "hello\nworld <&> 50% é".encode()
@@ -320,14 +326,14 @@ def test_no_loss_of_a_body_with_markup_percent_signs_and_utf8(esl):
         assert event["x-pct"] == ("100%25 %" if format == "json" else "100% %")
 
 
-def test_no_loss_of_a_large_body(esl):
+def test_no_loss_of_a_large_body(esl: ModuleType) -> None:
     bodies = {the(esl, format, "BACKGROUND_JOB", Job_Command="help").body for format in FORMATS}
     (body,) = bodies
     assert len(body) > 10_000
     assert body.endswith(b"\n")
 
 
-def test_loss_neighbours_of_one_name_are_an_array_in_xml(esl):
+def test_loss_neighbours_of_one_name_are_an_array_in_xml(esl: ModuleType) -> None:
     events = {format: the(esl, format, "CUSTOM", Event_Subclass="a::b") for format in FORMATS}
     assert events["plain"].pairs()[2:4] == events["json"].pairs()[2:4] == [("k", "v1"), ("k", "v2")]
     assert events["xml"].pairs()[2] == ("k", "ARRAY::v1|:v2")
@@ -336,7 +342,7 @@ def test_loss_neighbours_of_one_name_are_an_array_in_xml(esl):
         assert (event.getlist("Arr"), event["Arr"], "empty" in event) == (["x", "y"], "ARRAY::x|:y", False)
 
 
-def test_loss_array_of_one_is_text_in_plain_and_xml(esl):
+def test_loss_array_of_one_is_text_in_plain_and_xml(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b'{"A":["x"],"B":["x","y"]}', "json")
     assert event._fields() == [("A", ["x"]), ("B", ["x", "y"])]
     for format in ("plain", "xml"):
@@ -346,7 +352,7 @@ def test_loss_array_of_one_is_text_in_plain_and_xml(esl):
         assert again.getlist("A") == event.getlist("A") == ["x"]
 
 
-def test_loss_empty_body_is_absent_in_plain_and_xml(esl):
+def test_loss_empty_body_is_absent_in_plain_and_xml(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b'{"A":"1","Content-Length":"0","_body":""}', "json")
     assert event.body == b""
     for format in ("plain", "xml"):
@@ -354,7 +360,7 @@ def test_loss_empty_body_is_absent_in_plain_and_xml(esl):
         assert (again.body, again.pairs()) == (None, [("A", "1")])
 
 
-def test_loss_where_content_length_stands(esl):
+def test_loss_where_content_length_stands(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b"Content-Length: 4\nA: 1\n\nbody", "plain")
     for format in ("json", "xml"):
         again = esl.Event.from_payload(event.serialize(format), format)
@@ -365,14 +371,14 @@ def test_loss_where_content_length_stands(esl):
     assert esl.Event.from_payload(event.serialize("plain"), "plain").pairs() == [("Content-Length", "4")]
 
 
-def test_loss_bodies_that_are_not_utf8_in_xml(esl):
+def test_loss_bodies_that_are_not_utf8_in_xml(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b"A: %FF\n\na\xffb", "plain")
     assert esl.Event.from_payload(event.serialize("json"), "json").body == b"a\xffb"
     again = esl.Event.from_payload(event.serialize("xml"), "xml")
     assert (again["A"], again.body, again["Content-Length"]) == ("\udcff", b"ab", "2")
 
 
-def test_header_named_body_cannot_be_written_in_json(esl):
+def test_header_named_body_cannot_be_written_in_json(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b"A: 1\n_BODY: x\n\n", "plain")
     with pytest.raises(esl.InvalidCommand, match=r"^header name '_BODY' cannot be written in JSON"):
         event.serialize("json")

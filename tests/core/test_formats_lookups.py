@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,7 +27,9 @@ KEPT = {"A": "Jos\udce9", "B\udcfe": "\udcffé \udced\udca0\udc80", "E": "", "Ar
 
 @pytest.mark.parametrize(("format", "payload"), NOT_UTF8)
 @pytest.mark.parametrize("first", ["get", "select", "asdict", "len", "absent"])
-def test_look_ups_replace_or_keep_bytes_that_are_not_utf8(esl, format, payload, first):
+def test_look_ups_replace_or_keep_bytes_that_are_not_utf8(
+    esl: ModuleType, format: Any, payload: Any, first: str
+) -> None:
     event = esl.Event.from_payload(payload, format)
     event.asdict() if first == "asdict" else event.get("absent") if first == "absent" else None
     assert first != "len" or len(event) == 5
@@ -44,7 +48,7 @@ def test_look_ups_replace_or_keep_bytes_that_are_not_utf8(esl, format, payload, 
     json.dumps(event.asdict(errors="replace"), ensure_ascii=False).encode()
 
 
-def test_other_frames_and_xml_are_replaced_alike(esl):
+def test_other_frames_and_xml_are_replaced_alike(esl: ModuleType) -> None:
     frame = b"Content-Type: command/reply\nReply-Text: +OK Jos\xe9\n\n"
     (reply,) = decode(esl, frame)
     made = esl.CommandReply(frame)
@@ -60,14 +64,14 @@ def test_other_frames_and_xml_are_replaced_alike(esl):
         assert kept[:-1] + "\ufffd" in message.asdict(errors="replace").values()
 
 
-def test_the_default_of_a_look_up_is_returned_as_it_is(esl):
+def test_the_default_of_a_look_up_is_returned_as_it_is(esl: ModuleType) -> None:
     event = esl.Event.build("DTMF")
     for default in ("\udce9", b"\xff", ["\udce9"], 5, None):
         assert event.get("absent", default, errors="replace") is default
         assert event.get("absent", default) is default
 
 
-def test_names_that_become_one_are_one_in_asdict(esl):
+def test_names_that_become_one_are_one_in_asdict(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b"A\xff: 1\nA\xfe: 2\nEvent-Name: B\nEvent-Name: C\n\n", "plain")
     assert event.asdict(errors="replace") == {"A\ufffd": "1", "Event-Name": "C"}
     assert event.get("A\xfe", errors="replace") is None
@@ -75,7 +79,7 @@ def test_names_that_become_one_are_one_in_asdict(esl):
 
 
 @pytest.mark.parametrize("errors", ["strict", "ignore", "", "Replace", None, 5])
-def test_other_error_modes_of_look_ups_are_refused(esl, errors):
+def test_other_error_modes_of_look_ups_are_refused(esl: ModuleType, errors: Any) -> None:
     event = esl.Event.build("DTMF")
     message = r"^errors is .*, expected 'replace' or 'surrogateescape'$"
     for name in ("Event-Name", "absent"):
@@ -92,7 +96,7 @@ def test_other_error_modes_of_look_ups_are_refused(esl, errors):
             wrong()
 
 
-def test_the_name_of_a_mode_may_be_another_object(esl):
+def test_the_name_of_a_mode_may_be_another_object(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b"A: \xff\n\n", "plain")
     for mode, text in (("surrogate", "\udcff"), ("repl", "\ufffd")):
         errors = "".join([mode, "escape" if mode == "surrogate" else "ace"])
@@ -111,8 +115,8 @@ def test_the_name_of_a_mode_may_be_another_object(esl):
         max_size=6,
     )
 )
-def test_replaced_look_ups_are_the_others_replaced(both, fields):
-    def replaced(text):
+def test_replaced_look_ups_are_the_others_replaced(both: tuple[ModuleType, ModuleType], fields: Any) -> None:
+    def replaced(text: Any) -> Any:
         return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
     payload = b"".join(name + b": " + value + b"\n" for name, value in fields) + b"\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from types import ModuleType
+from typing import Any
 
 import pytest
 import support
@@ -12,7 +14,7 @@ from support import OK, decode_every_way
 # docs/protocol/reading.md, 1 to 16, for JSON and XML
 
 
-def payload_of(format, fields, body=None):
+def payload_of(format: Any, fields: Any, body: Any = None) -> Any:
     """A payload as the switch writes it. Names and values are bytes that need no escaping."""
     if format == "json":
         members = [b'"%b":"%b"' % field for field in fields]
@@ -26,11 +28,11 @@ def payload_of(format, fields, body=None):
     return b"<event>\n  <headers>\n%b  </headers>\n%b</event>\n" % (lines, rest)
 
 
-def framed(format, payload):
+def framed(format: Any, payload: Any) -> Any:
     return b"Content-Length: %d\nContent-Type: text/event-%b\n\n%b" % (len(payload), format.encode(), payload)
 
 
-def event(esl, format, *fields, body=None):
+def event(esl: ModuleType, format: Any, *fields: Any, body: Any = None) -> Any:
     (message,) = decode_every_way(esl, framed(format, payload_of(format, fields, body)))
     return message
 
@@ -39,12 +41,12 @@ JSON_XML = pytest.mark.parametrize("format", ["json", "xml"])
 
 
 @JSON_XML
-def test_row_lines_have_no_meaning_in_a_value(esl, format):
+def test_row_lines_have_no_meaning_in_a_value(esl: ModuleType, format: Any) -> None:
     assert event(esl, format, (b"A", b"B: 2"), (b"C", b" x: y ")).asdict() == {"A": "B: 2", "C": " x: y "}
 
 
 @pytest.mark.parametrize(("format", "value"), [("json", "a%20b%3A%C3%A9+"), ("xml", "a b:é+")])
-def test_row_values_are_percent_decoded_in_xml_only(esl, format, value):
+def test_row_values_are_percent_decoded_in_xml_only(esl: ModuleType, format: str, value: str) -> None:
     message = event(esl, format, (b"A", b"a%20b%3A%C3%A9+"))
     assert message["A"] == value
     assert message.asdict() == {"A": value}
@@ -54,7 +56,7 @@ def test_row_values_are_percent_decoded_in_xml_only(esl, format, value):
 
 
 @JSON_XML
-def test_row_envelope_is_never_percent_decoded(esl, format):
+def test_row_envelope_is_never_percent_decoded(esl: ModuleType, format: Any) -> None:
     payload = payload_of(format, [(b"X", b"1")])
     head = b"X: %41\nContent-Length: " + b"%d\nContent-Type: text/event-" % len(payload) + format.encode()
     (message,) = decode_every_way(esl, head + b"\n\n" + payload)
@@ -64,7 +66,7 @@ def test_row_envelope_is_never_percent_decoded(esl, format):
 
 
 @pytest.mark.parametrize(("format", "raw"), [("json", b"\xff \xc3\xa9"), ("xml", b"%FF%20%C3%A9")])
-def test_row_text_is_utf8_and_no_byte_is_lost(esl, format, raw):
+def test_row_text_is_utf8_and_no_byte_is_lost(esl: ModuleType, format: str, raw: bytes) -> None:
     message = event(esl, format, ("Né".encode(), raw))
     assert message.pairs() == [("Né", "\udcff é")]
     assert message["Né"] == "\udcff é"
@@ -73,7 +75,9 @@ def test_row_text_is_utf8_and_no_byte_is_lost(esl, format, raw):
 
 
 @JSON_XML
-def test_row_names_as_keys_are_the_distinct_exact_spellings_in_order_of_first_appearance(esl, format):
+def test_row_names_as_keys_are_the_distinct_exact_spellings_in_order_of_first_appearance(
+    esl: ModuleType, format: Any
+) -> None:
     message = event(esl, format, *((name, b"%d" % at) for at, name in enumerate([b"B", b"a", b"A", b"B", b"a", b"C"])))
     wanted = {"B": "0", "a": "1", "A": "2", "C": "5"}
     assert list(message) == list(message.keys()) == list(wanted)
@@ -84,7 +88,9 @@ def test_row_names_as_keys_are_the_distinct_exact_spellings_in_order_of_first_ap
 
 
 @JSON_XML
-def test_row_look_up_takes_the_exact_spelling_else_the_first_that_matches_ignoring_ascii_case(esl, format):
+def test_row_look_up_takes_the_exact_spelling_else_the_first_that_matches_ignoring_ascii_case(
+    esl: ModuleType, format: Any
+) -> None:
     message = event(esl, format, (b"unique-id", b"1"), (b"Unique-ID", b"2"), ("É".encode(), b"3"))
     assert (message["Unique-ID"], message["unique-id"], message["UNIQUE-id"], message.uuid) == ("2", "1", "1", "2")
     assert (message.get("é"), "é" in message, message["É"]) == (None, False, "3")
@@ -96,7 +102,7 @@ def test_row_look_up_takes_the_exact_spelling_else_the_first_that_matches_ignori
 
 
 @JSON_XML
-def test_row_first_of_a_repeated_spelling_counts_and_all_are_kept(esl, format):
+def test_row_first_of_a_repeated_spelling_counts_and_all_are_kept(esl: ModuleType, format: Any) -> None:
     message = event(esl, format, (b"A", b"1"), (b"B", b"x"), (b"A", b"2"), (b"a", b"3"), (b"A", b"4"))
     assert (message["A"], message.asdict(), message.select("A", "a")) == (
         *("1", {"A": "1", "B": "x", "a": "3"}),
@@ -109,7 +115,7 @@ def test_row_first_of_a_repeated_spelling_counts_and_all_are_kept(esl, format):
 
 @JSON_XML
 @pytest.mark.parametrize("first", ["name", "asdict", "look-up", "to_dict"])
-def test_row_last_of_several_event_names_counts(esl, format, first):
+def test_row_last_of_several_event_names_counts(esl: ModuleType, format: Any, first: str) -> None:
     message = event(
         esl,
         format,
@@ -139,14 +145,14 @@ OWN_HEAD = [
 ]
 
 
-def own(event):
+def own(event: Any) -> Any:
     return event.name, event.sequence, event.timestamp and event.timestamp.timestamp(), event.id
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("first", [None, "asdict", "pairs", "to_dict", "to_json", "__len__", "body", "absent"])
 @pytest.mark.parametrize("body", [None, b"Event-Name: B\nEvent-Sequence: 9\nCore-UUID: b\n"])
-def test_row_of_two_heads_the_last_is_the_switchs_own(esl, format, first, body):
+def test_row_of_two_heads_the_last_is_the_switchs_own(esl: ModuleType, format: Any, first: Any, body: Any) -> None:
     message = event(esl, format, *SENDERS_HEAD, *OWN_HEAD, body=body)
     if first == "absent":
         assert message.get("absent") is None
@@ -164,7 +170,7 @@ def test_row_of_two_heads_the_last_is_the_switchs_own(esl, format, first, body):
         assert again["Event-Sequence"] == "7"
 
 
-def test_of_two_heads_of_an_event_of_our_own_the_last_counts(esl):
+def test_of_two_heads_of_an_event_of_our_own_the_last_counts(esl: ModuleType) -> None:
     head = [("Core-UUID", "old"), ("Event-Sequence", 7), ("Core-UUID", "new"), ("Event-Sequence", 525)]
     built = esl.Event.build("DTMF", head)
     assert (built.id, built.sequence, built["Core-UUID"]) == ("new:525", 525, "old")
@@ -173,7 +179,7 @@ def test_of_two_heads_of_an_event_of_our_own_the_last_counts(esl):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_names_of_two_heads_side_by_side_are_no_array(esl, format):
+def test_names_of_two_heads_side_by_side_are_no_array(esl: ModuleType, format: Any) -> None:
     names = (b"Event-Name", b"Core-UUID", b"Event-Date-Timestamp", b"Event-Sequence")
     fields = [(name, value) for name in names for value in (b"1", b"2")]
     message = event(esl, format, *fields)
@@ -183,7 +189,7 @@ def test_names_of_two_heads_side_by_side_are_no_array(esl, format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_last_of_a_name_is_of_the_spelling_that_a_look_up_takes(esl, format):
+def test_the_last_of_a_name_is_of_the_spelling_that_a_look_up_takes(esl: ModuleType, format: Any) -> None:
     lower = [(name.lower(), value) for name, value in [*OWN_HEAD, *SENDERS_HEAD]]
     assert event(esl, format, *lower).id == "old:7"
     assert event(esl, format, *lower, *OWN_HEAD, *lower).id == "new:525"
@@ -191,7 +197,7 @@ def test_the_last_of_a_name_is_of_the_spelling_that_a_look_up_takes(esl, format)
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_id_is_none_without_both_of_its_parts(esl, format):
+def test_id_is_none_without_both_of_its_parts(esl: ModuleType, format: Any) -> None:
     assert event(esl, format, (b"A", b"1"), (b"Event-Sequence", b"7")).id is None
     assert event(esl, format, (b"A", b"1"), (b"Core-UUID", b"c")).id is None
     assert event(esl, format, (b"A", b"1")).id is None
@@ -199,8 +205,8 @@ def test_id_is_none_without_both_of_its_parts(esl, format):
     assert event(esl, format, (b"Event-Sequence", b"x"), (b"Core-UUID", b"c")).sequence is None
 
 
-def test_the_last_of_a_name_in_odd_lines(esl):
-    def sequence_of(payload):
+def test_the_last_of_a_name_in_odd_lines(esl: ModuleType) -> None:
+    def sequence_of(payload: Any) -> Any:
         (message,) = decode_every_way(esl, support.plain(payload))
         return message._last("Event-Sequence")
 
@@ -214,7 +220,7 @@ def test_the_last_of_a_name_in_odd_lines(esl):
     assert sequence_of(b"") is None
 
 
-def test_the_last_of_a_name_in_json_with_escapes(esl):
+def test_the_last_of_a_name_in_json_with_escapes(esl: ModuleType) -> None:
     payload = b'{"Event-Sequence":"1","Event-\\u0053equence":"2","event-sequence":"3","\\u0065vent-sequence":"4"}'
     assert esl.Event.from_payload(payload, "json").sequence == 2
     assert esl.Event.from_payload(payload, "json")._last("event-sequence") == "4"
@@ -232,7 +238,7 @@ def test_the_last_of_a_name_in_json_with_escapes(esl):
         ("xml", b"<event><headers><A>ARRAY%3A%3Ax%7C%3Ay</A><B>1</B></headers></event>"),
     ],
 )
-def test_row_array_is_one_pair_of_joined_text_and_items_in_lists(esl, format, payload):
+def test_row_array_is_one_pair_of_joined_text_and_items_in_lists(esl: ModuleType, format: str, payload: bytes) -> None:
     (message,) = decode_every_way(esl, framed(format, payload))
     assert message.pairs() == [("A", "ARRAY::x|:y"), ("B", "1")]
     assert message["A"] == message["a"] == message.asdict()["A"] == "ARRAY::x|:y"
@@ -242,7 +248,7 @@ def test_row_array_is_one_pair_of_joined_text_and_items_in_lists(esl, format, pa
 
 
 @JSON_XML
-def test_row_empty_values_and_undef_are_kept(esl, format):
+def test_row_empty_values_and_undef_are_kept(esl: ModuleType, format: Any) -> None:
     message = event(esl, format, (b"A", b""), (b"B", b"_undef_"), (b"C", b" "))
     assert message.asdict() == {"A": "", "B": "_undef_", "C": " "}
     assert message.select("A", "B", "C") == ("", "_undef_", " ")
@@ -250,7 +256,7 @@ def test_row_empty_values_and_undef_are_kept(esl, format):
 
 
 @JSON_XML
-def test_row_body_is_what_its_member_or_element_holds(esl, format):
+def test_row_body_is_what_its_member_or_element_holds(esl: ModuleType, format: Any) -> None:
     message = event(esl, format, (b"A", b"1"), body=b"hello %41: x")
     assert (message.body, message.text) == (b"hello %41: x", "hello %41: x")
     assert message.pairs() == [("A", "1"), ("Content-Length", "12")]
@@ -260,7 +266,7 @@ def test_row_body_is_what_its_member_or_element_holds(esl, format):
 
 
 @JSON_XML
-def test_row_content_length_of_the_frame_frames_and_that_of_the_payload_does_not(esl, format):
+def test_row_content_length_of_the_frame_frames_and_that_of_the_payload_does_not(esl: ModuleType, format: Any) -> None:
     fields = [(b"Content-Length", b"nonsense"), (b"content-length", b"5"), (b"A", b"1")]
     payload = payload_of(format, fields)
     message, reply = decode_every_way(esl, framed(format, payload) + OK)
@@ -270,7 +276,7 @@ def test_row_content_length_of_the_frame_frames_and_that_of_the_payload_does_not
 
 
 @JSON_XML
-def test_row_frame_without_a_length_is_refused(esl, format):
+def test_row_frame_without_a_length_is_refused(esl: ModuleType, format: Any) -> None:
     decoder = esl.Decoder()
     decoder.feed(OK + b"Content-Type: text/event-%b\n\n" % format.encode() + OK)
     assert next(decoder).text == "+OK"
@@ -279,7 +285,7 @@ def test_row_frame_without_a_length_is_refused(esl, format):
 
 
 @JSON_XML
-def test_row_frame_of_length_zero_has_an_empty_payload(esl, format):
+def test_row_frame_of_length_zero_has_an_empty_payload(esl: ModuleType, format: Any) -> None:
     message, reply = decode_every_way(esl, support.frame(b"Content-Type: text/event-%b" % format.encode(), b"") + OK)
     assert (type(message), message.payload, message.raw) == (esl.Event, b"", b"")
     assert message.malformed.offset == 0
@@ -290,7 +296,7 @@ def test_row_frame_of_length_zero_has_an_empty_payload(esl, format):
 
 @JSON_XML
 @pytest.mark.parametrize("spelling", ["TEXT/EVENT-", "Text/Event-"])
-def test_row_content_type_is_compared_ignoring_ascii_case(esl, format, spelling):
+def test_row_content_type_is_compared_ignoring_ascii_case(esl: ModuleType, format: Any, spelling: str) -> None:
     payload = payload_of(format, [(b"A", b"1")])
     head = f"Content-Type: {spelling}{format.swapcase()}\nContent-Length: {len(payload)}\n\n"
     (message,) = decode_every_way(esl, head.encode() + payload)
@@ -298,7 +304,7 @@ def test_row_content_type_is_compared_ignoring_ascii_case(esl, format, spelling)
 
 
 @JSON_XML
-def test_row_equality_is_of_kind_and_raw_bytes(esl, format):
+def test_row_equality_is_of_kind_and_raw_bytes(esl: ModuleType, format: Any) -> None:
     fields = [(b"A", b"1"), (b"B", b"2")]
     one, same = (esl.Event.from_payload(payload_of(format, fields, b"x"), format) for _ in range(2))
     one.asdict()
@@ -313,7 +319,7 @@ def test_row_equality_is_of_kind_and_raw_bytes(esl, format):
 
 @JSON_XML
 @pytest.mark.parametrize("payload", [None, b"", b"{", b"\xff<"])
-def test_row_pickle_and_repr_whether_it_can_be_read_or_not(esl, format, payload):
+def test_row_pickle_and_repr_whether_it_can_be_read_or_not(esl: ModuleType, format: Any, payload: Any) -> None:
     payload = payload_of(format, [(b"A", b"1")], b"x") if payload is None else payload
     for read_before in (True, False):
         message = esl.Event.from_payload(payload, format)
@@ -333,7 +339,7 @@ def test_row_pickle_and_repr_whether_it_can_be_read_or_not(esl, format, payload)
 # The stream goes on, whatever the payloads are
 
 
-def test_stream_of_every_format_with_malformed_events_between(esl):
+def test_stream_of_every_format_with_malformed_events_between(esl: ModuleType) -> None:
     payloads = [
         ("json", b"{"),
         ("xml", b"<"),
@@ -353,7 +359,7 @@ def test_stream_of_every_format_with_malformed_events_between(esl):
     assert sum(isinstance(m, esl.Event) and m.malformed is not None for m in messages) == 4
 
 
-def _good(format):
+def _good(format: Any) -> Any:
     return b"A: 1\n\n" if format == "plain" else payload_of(format, [(b"A", b"1")])
 
 
@@ -362,7 +368,7 @@ def _good(format):
 
 @pytest.mark.parametrize("bounds", [{}, {"max_body_bytes": 32}])
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\n\r\n"])
-def test_decoder_stays_dead_whatever_ends_the_block_that_killed_it(esl, bounds, end):
+def test_decoder_stays_dead_whatever_ends_the_block_that_killed_it(esl: ModuleType, bounds: Any, end: bytes) -> None:
     data = b"Content-Length: 99999999999" + end if bounds else b"Content-Length: x" + end
     decoder = esl.Decoder(**bounds)
     decoder.feed(data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import random
+from types import ModuleType
+from typing import Any
 
 import pytest
 import support
@@ -59,7 +61,9 @@ BODIES = st.none() | BYTES
 @example(fields=[("A", ["ARRAY::"])], body=None, format="plain")
 @example(fields=[("A", ["x|", ":y"])], body=b"\xff", format="xml")
 @example(fields=[("_body", "x"), ("Event-Name", "Y")], body=b"real", format="json")
-def test_any_event_is_read_back_as_losses_py_says_unless_it_is_refused(both, fields, body, format):
+def test_any_event_is_read_back_as_losses_py_says_unless_it_is_refused(
+    both: tuple[ModuleType, ModuleType], fields: Any, body: Any, format: Any
+) -> None:
     for package in both:
         render = importlib.import_module(f"{package.__name__}.render")
         if refused(fields, body, format):
@@ -78,7 +82,9 @@ def test_any_event_is_read_back_as_losses_py_says_unless_it_is_refused(both, fie
 
 
 @given(fields=FIELDS, body=BODIES, source=st.sampled_from(FORMATS), order=st.randoms(use_true_random=False))
-def test_any_event_is_shown_alike_by_both_cores_in_any_order(both, fields, body, source, order):
+def test_any_event_is_shown_alike_by_both_cores_in_any_order(
+    both: tuple[ModuleType, ModuleType], fields: Any, body: Any, source: Any, order: Any
+) -> None:
     if refused(fields, body, source):
         return
     render = importlib.import_module(f"{both[1].__name__}.render")
@@ -104,7 +110,7 @@ def test_any_event_is_shown_alike_by_both_cores_in_any_order(both, fields, body,
         assert outcome(ours, format) == outcome(theirs, format)
 
 
-def outcome(event, format):
+def outcome(event: Any, format: Any) -> Any:
     """What `serialize` gives or, where it refuses, says."""
     error = None
     try:
@@ -122,7 +128,9 @@ def outcome(event, format):
     seed=st.integers(0, 2**32),
     body=BODIES,
 )
-def test_to_json_of_events_of_one_decoder_does_not_depend_on_those_before(both, shapes, seed, body):
+def test_to_json_of_events_of_one_decoder_does_not_depend_on_those_before(
+    both: tuple[ModuleType, ModuleType], shapes: Any, seed: Any, body: Any
+) -> None:
     """Events with the same names in the same order: the compiled core writes what differs from an earlier one."""
     rng = random.Random(seed)
     payloads = []
@@ -143,7 +151,7 @@ def test_to_json_of_events_of_one_decoder_does_not_depend_on_those_before(both, 
 # to_dict and to_json
 
 
-def test_to_dict_has_the_shape_of_the_servers_json(esl):
+def test_to_dict_has_the_shape_of_the_servers_json(esl: ModuleType) -> None:
     fields = b"A: 1\nEvent-Name: P\nArr: ARRAY%3A%3Ax%7C%3Ay\nA: 2\nEvent-Name: Q\nE: \nContent-Length: 2\n\n\xc3\xa9"
     wanted = {"A": "1", "Event-Name": "Q", "Arr": ["x", "y"], "E": "", "Content-Length": "2", "_body": "é"}
     event = esl.Event.from_payload(fields, "plain")
@@ -165,7 +173,9 @@ def test_to_dict_has_the_shape_of_the_servers_json(esl):
         ("json", b'{"A%FF":"\xff\xc3\xa9","B\xfe":["\xff","x"],"_body":"\xff\\n"}'),
     ],
 )
-def test_bytes_that_are_not_utf8_are_replaced_or_written_as_escaped_surrogates(esl, format, payload):
+def test_bytes_that_are_not_utf8_are_replaced_or_written_as_escaped_surrogates(
+    esl: ModuleType, format: str, payload: bytes
+) -> None:
     event = esl.Event.from_payload(payload, format)
     assert event.to_dict() == {"A%FF": "\ufffdé", "B\ufffd": ["\ufffd", "x"], "_body": "\ufffd\n"}
     assert event.to_json() == '{"A%FF":"\ufffdé","B\ufffd":["\ufffd","x"],"_body":"\ufffd\\n"}'.encode()
@@ -178,21 +188,21 @@ def test_bytes_that_are_not_utf8_are_replaced_or_written_as_escaped_surrogates(e
 
 
 @pytest.mark.parametrize("errors", ["strict", "ignore", "", None])
-def test_other_error_modes_are_refused(esl, errors):
+def test_other_error_modes_are_refused(esl: ModuleType, errors: Any) -> None:
     event = esl.Event.build("DTMF")
     for write in (event.to_dict, event.to_json):
         with pytest.raises(ValueError, match=r"^errors is .*, expected 'replace' or 'surrogateescape'$"):
             write(errors)
 
 
-def test_names_that_become_one_by_replacing_are_one(esl):
+def test_names_that_become_one_by_replacing_are_one(esl: ModuleType) -> None:
     event = esl.Event.from_payload(b"A\xff: 1\nA\xfe: 2\n\n", "plain")
     assert event.to_dict() == json.loads(event.to_json()) == {"A\ufffd": "1"}
     assert len(event.to_dict("surrogateescape")) == 2
 
 
 @pytest.mark.parametrize("wrong", ["PLAIN", "yaml", "", None])
-def test_writing_in_an_unknown_format_is_refused(esl, wrong):
+def test_writing_in_an_unknown_format_is_refused(esl: ModuleType, wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"^format is .*, expected 'plain', 'json' or 'xml'$"):
         esl.Event.build("DTMF").serialize(wrong)
 
@@ -207,7 +217,7 @@ def test_writing_in_an_unknown_format_is_refused(esl, wrong):
     ],
     ids=["long", "bars", "header named _body", "large body"],
 )
-def test_to_json_of_what_is_rare_is_the_same_on_both_cores(both, payload):
+def test_to_json_of_what_is_rare_is_the_same_on_both_cores(both: tuple[ModuleType, ModuleType], payload: bytes) -> None:
     stream = support.plain(payload)
     written = []
     for package in both:
@@ -223,7 +233,7 @@ def test_to_json_of_what_is_rare_is_the_same_on_both_cores(both, payload):
 # serialize("json"), which takes the way of to_json where that says the same
 
 
-def json_member_by_member(event):
+def json_member_by_member(event: Any) -> Any:
     """The payload as eslcodec/render.py describes it; None if it has to be refused."""
     fields, body = event._fields(), event.body
     if body is not None and fields and fields[-1] == ("Content-Length", str(len(body))):
@@ -239,7 +249,7 @@ def json_member_by_member(event):
     return ("{" + ",".join(members) + "}").encode("utf-8", "surrogateescape")
 
 
-def assert_written_member_by_member(esl, event):
+def assert_written_member_by_member(esl: ModuleType, event: Any) -> None:
     wanted = json_member_by_member(event)
     if wanted is None:
         with pytest.raises(esl.InvalidCommand, match=r"^header name '_[a-zA-Z]{4}' cannot be written in JSON"):
@@ -288,7 +298,15 @@ ONES, HELLO, NO_BODY = [[b"1"] * 5] * 3, [b"hello"] * 4, [b""] * 4
 @example(names=[], values=ONES, line_end=b"\n", separator=b": ", bodies=HELLO, own_length="last")
 @example(names=[b"A", b"A"], values=ONES, line_end=b"\n", separator=b": ", bodies=NO_BODY, own_length="")
 @example(names=[b"A"], values=[*ONES, [b"%FF"] * 5], line_end=b"\n", separator=b": ", bodies=NO_BODY, own_length="")
-def test_serialized_json_is_what_member_by_member_gives(both, names, values, line_end, separator, bodies, own_length):
+def test_serialized_json_is_what_member_by_member_gives(
+    both: tuple[ModuleType, ModuleType],
+    names: Any,
+    values: Any,
+    line_end: Any,
+    separator: Any,
+    bodies: Any,
+    own_length: Any,
+) -> None:
     payloads = []
     for row, body in zip(values, bodies, strict=False):
         lines = [name + separator + value + line_end for name, value in zip(names, row, strict=False)]
@@ -303,18 +321,18 @@ def test_serialized_json_is_what_member_by_member_gives(both, names, values, lin
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_captured_events_are_serialized_member_by_member(esl, name):
+def test_captured_events_are_serialized_member_by_member(esl: ModuleType, name: Any) -> None:
     for event in a_fifth_of([event for event in events_of(esl, name) if format_of(event) != "json"]):
         if event.malformed is None:
             assert_written_member_by_member(esl, event)
 
 
-def test_serialized_json_is_of_what_a_subclass_reads(esl):
+def test_serialized_json_is_of_what_a_subclass_reads(esl: ModuleType) -> None:
     class Mine(esl.Event):
         __slots__ = ()
 
         @property
-        def body(self):
+        def body(self) -> Any:
             return b"mine"
 
     (event,) = decode(esl, support.plain(b"A: 1\nContent-Length: 5\n\nhello"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from support import AUTH, OK, decode, examples, frame, kinds, pieces, plain, receive
 
 
-def test_iteration_ends_when_bytes_are_missing_and_goes_on_after_the_next_feed(esl):
+def test_iteration_ends_when_bytes_are_missing_and_goes_on_after_the_next_feed(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     assert list(decoder) == []
     decoder.feed(OK + OK[:10])
@@ -20,7 +22,7 @@ def test_iteration_ends_when_bytes_are_missing_and_goes_on_after_the_next_feed(e
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_next_message_is_iteration_one_at_a_time(esl):
+def test_next_message_is_iteration_one_at_a_time(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     assert decoder.next_message() is None
     decoder.feed(AUTH + OK + b"Con")
@@ -31,7 +33,7 @@ def test_next_message_is_iteration_one_at_a_time(esl):
         next(decoder)
 
 
-def test_buffered_and_consumed_add_up_to_what_was_fed(esl):
+def test_buffered_and_consumed_add_up_to_what_was_fed(esl: ModuleType) -> None:
     data = b"\n" + OK + plain(b"A: 1\n\nbody") + AUTH[:7]
     decoder = esl.Decoder()
     fed = 0
@@ -44,7 +46,7 @@ def test_buffered_and_consumed_add_up_to_what_was_fed(esl):
     assert (decoder.buffered, decoder.consumed) == (7, len(data) - 7)
 
 
-def test_chunk_of_nothing_changes_nothing(esl):
+def test_chunk_of_nothing_changes_nothing(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(b"")
     decoder.feed(OK[:5])
@@ -56,7 +58,7 @@ def test_chunk_of_nothing_changes_nothing(esl):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_what_was_fed_may_change_afterwards(esl):
+def test_what_was_fed_may_change_afterwards(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     data = bytearray(OK)
     decoder.feed(data)
@@ -64,7 +66,7 @@ def test_what_was_fed_may_change_afterwards(esl):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_received_and_fed_bytes_are_one_stream(esl):
+def test_received_and_fed_bytes_are_one_stream(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(OK[:3])
     receive(decoder, OK[3:20])
@@ -75,7 +77,7 @@ def test_received_and_fed_bytes_are_one_stream(esl):
     assert [message.frame for message in decoder] == [AUTH]
 
 
-def test_buffer_offered_before_a_feed_still_counts_behind_it(esl):
+def test_buffer_offered_before_a_feed_still_counts_behind_it(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     view = decoder.get_buffer(len(OK))
     decoder.feed(AUTH)
@@ -84,7 +86,7 @@ def test_buffer_offered_before_a_feed_still_counts_behind_it(esl):
     assert [message.frame for message in decoder] == [AUTH, OK]
 
 
-def test_messages_outlive_the_decoder_and_its_buffer(esl):
+def test_messages_outlive_the_decoder_and_its_buffer(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(plain(b"A: first\n\nbody"))
     first = decoder.next_message()
@@ -95,7 +97,7 @@ def test_messages_outlive_the_decoder_and_its_buffer(esl):
     assert (first["A"], first.body) == ("first", b"body")
 
 
-def test_two_decoders_know_nothing_of_each_other(esl):
+def test_two_decoders_know_nothing_of_each_other(esl: ModuleType) -> None:
     one, two = esl.Decoder(), esl.Decoder()
     one.feed(OK[:10])
     two.feed(AUTH[:10])
@@ -110,7 +112,7 @@ def test_two_decoders_know_nothing_of_each_other(esl):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("windows", [1, 1 << 16])
-def test_feeding_while_a_window_is_out_takes_linear_time(esl, windows):
+def test_feeding_while_a_window_is_out_takes_linear_time(esl: ModuleType, windows: int) -> None:
     """64 MB in pieces of 1 KB, behind one window or a new one each time. Copied each time, they are two million MB."""
     piece = bytes(1024)
     decoder = esl.Decoder()
@@ -132,7 +134,7 @@ NUMBERED = b"".join(b"Content-Type: command/reply\nReply-Text: +OK %d\n\n" % num
 @pytest.mark.parametrize("updated", [0, 1, 5_000, 50_000])
 @pytest.mark.parametrize("taken", [False, True])
 @pytest.mark.parametrize("fed", [slice(0, 3_000), slice(2_000, 60_000), slice(30_000, None), slice(None)])
-def test_a_window_is_fed_to_its_own_decoder(esl, updated, taken, fed):
+def test_a_window_is_fed_to_its_own_decoder(esl: ModuleType, updated: int, taken: bool, fed: Any) -> None:
     """What it says when it is fed counts, though it may overlap with where that goes."""
     decoder, other = esl.Decoder(), esl.Decoder()
     frames = []
@@ -149,7 +151,7 @@ def test_a_window_is_fed_to_its_own_decoder(esl, updated, taken, fed):
     assert decoder.buffered == other.buffered
 
 
-def test_a_window_is_fed_while_half_a_frame_moves_over_it(esl):
+def test_a_window_is_fed_while_half_a_frame_moves_over_it(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     first, second = (frame(b"Content-Type: api/response", NUMBERED[:size]) for size in (30_000, 50_000))
     view = decoder.get_buffer()
@@ -161,7 +163,7 @@ def test_a_window_is_fed_while_half_a_frame_moves_over_it(esl):
     assert decoder.next_message().frame == ((first + second)[:55_000] + fed)[len(first) :][: len(second)]
 
 
-def test_what_is_too_much_stays_offered(esl):
+def test_what_is_too_much_stays_offered(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_buffered=100)
     view = decoder.get_buffer(100)
     view[: len(OK)] = OK
@@ -181,7 +183,7 @@ def test_what_is_too_much_stays_offered(esl):
 @pytest.mark.parametrize("way", ["feed", "receive"])
 @pytest.mark.parametrize("before", [b"", OK * 3])
 @pytest.mark.parametrize("behind", [b"", OK, OK[:7], OK * 50_000])
-def test_frame_of_megabytes_is_whole_and_what_follows_too(esl, way, before, behind):
+def test_frame_of_megabytes_is_whole_and_what_follows_too(esl: ModuleType, way: str, before: Any, behind: Any) -> None:
     large = frame(b"Content-Type: api/response", bytes(range(256)) * 10_000)
     decoder = esl.Decoder()
     frames = []
@@ -196,7 +198,7 @@ def test_frame_of_megabytes_is_whole_and_what_follows_too(esl, way, before, behi
     assert len(frames) == len(before + behind + OK[rest:]) // len(OK) + 2
 
 
-def test_frame_of_megabytes_is_whole_while_its_window_is_held(esl):
+def test_frame_of_megabytes_is_whole_while_its_window_is_held(esl: ModuleType) -> None:
     large = frame(b"Content-Type: api/response", b"x" * 3_000_000)
     decoder = esl.Decoder()
     views = []
@@ -211,7 +213,7 @@ def test_frame_of_megabytes_is_whole_while_its_window_is_held(esl):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_kept_frame_of_megabytes_does_not_change(esl):
+def test_kept_frame_of_megabytes_does_not_change(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     kept = []
     for number in range(3):
@@ -247,7 +249,7 @@ MIXED = b"".join(
     )
 )
 @examples(200)
-def test_bytes_come_out_in_order_however_they_go_in_and_whenever_they_are_taken(esl, steps):
+def test_bytes_come_out_in_order_however_they_go_in_and_whenever_they_are_taken(esl: ModuleType, steps: Any) -> None:
     decoder = esl.Decoder()
     frames = []
     at = 0
@@ -277,7 +279,7 @@ def test_bytes_come_out_in_order_however_they_go_in_and_whenever_they_are_taken(
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 16, 61, 1_460, 4_095, 4_096, 4_097])
-def test_frames_come_out_with_the_piece_that_ends_them(esl, cut):
+def test_frames_come_out_with_the_piece_that_ends_them(esl: ModuleType, cut: int) -> None:
     ends = {len(b"".join(frames)) for frames in ([m.frame for m in decode(esl, MIXED)][:n] for n in range(1, 21))}
     decoder, splitter = esl.Decoder(), esl.FrameSplitter()
     for at in range(0, len(MIXED), cut):
@@ -292,7 +294,7 @@ def test_frames_come_out_with_the_piece_that_ends_them(esl, cut):
 
 @pytest.mark.parametrize("cut", [1, 16, 100, 4_095, 4_096])
 @pytest.mark.parametrize("taken", ["before", "never"])
-def test_what_waits_is_bounded_in_pieces_of_any_size(esl, cut, taken):
+def test_what_waits_is_bounded_in_pieces_of_any_size(esl: ModuleType, cut: int, taken: str) -> None:
     start, bound = b"Content-Type: api/response\nContent-Length: 20000\n\n", 10_000
     decoder = esl.Decoder(max_body_bytes=20_000, max_buffered=bound)
     decoder.feed(OK + start)
@@ -313,7 +315,7 @@ def test_what_waits_is_bounded_in_pieces_of_any_size(esl, cut, taken):
 
 @pytest.mark.parametrize("cut", [16, 4_095])
 @pytest.mark.parametrize("size", [65_534, 65_535, 65_536, 65_537, 65_552, 1 << 20, (1 << 20) + 1])
-def test_small_pieces_fill_the_memory_for_them_to_its_last_byte(esl, cut, size):
+def test_small_pieces_fill_the_memory_for_them_to_its_last_byte(esl: ModuleType, cut: int, size: int) -> None:
     head = b"Content-Type: api/response\nContent-Length: %d\n\n" % size
     body = bytes(range(256)) * (size // 256 + 1)
     stream = head + body[: size - len(head) - 1]
@@ -334,7 +336,7 @@ def test_small_pieces_fill_the_memory_for_them_to_its_last_byte(esl, cut, size):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_is_fed_in_any_sizes_and_kinds_is_one_stream(esl, seed):
+def test_what_is_fed_in_any_sizes_and_kinds_is_one_stream(esl: ModuleType, seed: Any) -> None:
     """Pieces longer and shorter than what waits, in turn; heads met before and new ones, one as long as the next."""
     rng = random.Random(seed)
     frames = []

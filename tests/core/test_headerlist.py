@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+from types import ModuleType
+from typing import Any
 
 import pytest
 from support import DATA
@@ -12,20 +14,20 @@ VECTORS = json.loads((DATA / "vectors.json").read_text())["vectors"]
 
 
 @pytest.fixture
-def new(esl):
+def new(esl: ModuleType) -> Any:
     """HeaderList of the package under test."""
     return importlib.import_module(f"{esl.__name__}.headers").HeaderList
 
 
 @pytest.fixture
-def render(esl):
+def render(esl: ModuleType) -> Any:
     return importlib.import_module(f"{esl.__name__}.render")
 
 
 # Order, repeats, look-up: docs/protocol/headers.md, P6.1
 
 
-def test_headers_keep_their_order_spelling_and_repeats(new):
+def test_headers_keep_their_order_spelling_and_repeats(new: Any) -> None:
     headers = new([("B", "1"), ("a", "2")])
     headers.add("A", "3")
     headers.add("B", "4")
@@ -33,7 +35,7 @@ def test_headers_keep_their_order_spelling_and_repeats(new):
     assert len(headers) == 4
 
 
-def test_look_up_takes_the_first_that_matches_ignoring_ascii_case(new):
+def test_look_up_takes_the_first_that_matches_ignoring_ascii_case(new: Any) -> None:
     headers = new([("unique-id", "1"), ("Unique-ID", "2"), ("É", "3")])
     assert headers.get("Unique-ID") == headers.get("UNIQUE-ID") == "1"
     assert "uNIQUE-iD" in headers
@@ -42,14 +44,14 @@ def test_look_up_takes_the_first_that_matches_ignoring_ascii_case(new):
     assert (None in headers, 5 in headers) == (False, False)
 
 
-def test_delete_removes_every_header_of_the_name(new):
+def test_delete_removes_every_header_of_the_name(new: Any) -> None:
     headers = new([("A", "1"), ("B", "2"), ("a", "3")], b"body")
     assert headers.delete("A") is True
     assert (headers.pairs(), headers.body) == ([("B", "2")], b"body")
     assert headers.delete("A") is False
 
 
-def test_header_may_be_added_before_the_others(new):
+def test_header_may_be_added_before_the_others(new: Any) -> None:
     headers = new([("A", "1")])
     headers.add("B", "2", first=True)
     headers.add("C", "ARRAY::x|:y", first=True)
@@ -59,14 +61,14 @@ def test_header_may_be_added_before_the_others(new):
 # Empty values: docs/protocol/headers.md, P6.2
 
 
-def test_adding_an_empty_value_deletes_every_header_of_the_name(new):
+def test_adding_an_empty_value_deletes_every_header_of_the_name(new: Any) -> None:
     headers = new([("A", "1"), ("B", "2"), ("a", "3")])
     headers.add("A", "")
     headers.add("C", "")
     assert headers.pairs() == [("B", "2")]
 
 
-def test_fields_given_at_the_beginning_are_taken_as_they_are(new):
+def test_fields_given_at_the_beginning_are_taken_as_they_are(new: Any) -> None:
     given_fields = [("A", ""), ("A", "ARRAY::x"), ("B[1]", "y"), ("_body", "z"), ("C", []), ("D", ["", "q"])]
     headers = new(given_fields)
     assert headers.fields() == given_fields
@@ -77,13 +79,13 @@ def test_fields_given_at_the_beginning_are_taken_as_they_are(new):
 # Push and unshift: docs/protocol/headers.md, P6.3
 
 
-def test_push_makes_an_array_of_one(new):
+def test_push_makes_an_array_of_one(new: Any) -> None:
     headers = new()
     headers.push("P", "1")
     assert (headers.fields(), headers.pairs(), headers.get("p")) == ([("P", ["1"])], [("P", "1")], "1")
 
 
-def test_push_makes_a_text_the_first_item(new):
+def test_push_makes_a_text_the_first_item(new: Any) -> None:
     headers = new([("A", "1"), ("A", "2")])
     headers.push("a", "3")
     headers.push("A", "")
@@ -92,14 +94,14 @@ def test_push_makes_a_text_the_first_item(new):
     assert headers.get("A") == "ARRAY::1|:3|:"
 
 
-def test_push_of_nothing_as_first_item_is_ignored(new):
+def test_push_of_nothing_as_first_item_is_ignored(new: Any) -> None:
     headers = new()
     headers.push("P", "")
     headers.unshift("P", "")
     assert len(headers) == 0
 
 
-def test_unshift_puts_the_item_before_the_others(new):
+def test_unshift_puts_the_item_before_the_others(new: Any) -> None:
     headers = new([("A", "1"), ("P", ["2"])])
     headers.unshift("P", "1")
     headers.unshift("A", "0")
@@ -107,7 +109,7 @@ def test_unshift_puts_the_item_before_the_others(new):
     assert headers.fields() == [("A", ["", "0", "1"]), ("P", ["1", "2"])]
 
 
-def test_header_that_unshift_makes_stands_before_all_others(new):
+def test_header_that_unshift_makes_stands_before_all_others(new: Any) -> None:
     headers = new([("A", "1")])
     headers.unshift("R", "r")
     assert headers.fields() == [("R", ["r"]), ("A", "1")]
@@ -135,7 +137,7 @@ def test_header_that_unshift_makes_stands_before_all_others(new):
         ("xx ARRAY::a|:b", "xx ARRAY::a|:b"),
     ],
 )
-def test_text_of_an_array_is_pushed_item_by_item(new, text, value):
+def test_text_of_an_array_is_pushed_item_by_item(new: Any, text: str, value: Any) -> None:
     for verb in ("add", "push"):
         headers = new([("Z", "0")])
         getattr(headers, verb)("A", text)
@@ -143,14 +145,14 @@ def test_text_of_an_array_is_pushed_item_by_item(new, text, value):
         assert headers.fields() == ([("Z", "0")] if value is None else [("Z", "0"), ("A", wanted)])
 
 
-def test_text_of_an_array_extends_a_header_that_is_there(new):
+def test_text_of_an_array_extends_a_header_that_is_there(new: Any) -> None:
     headers = new([("A", "1"), ("B", ["2"])])
     headers.add("a", "ARRAY::x|:|:y")
     headers.add("B", "ARRAY::|:z")
     assert headers.fields() == [("A", ["1", "x", "", "y"]), ("B", ["2", "", "z"])]
 
 
-def test_text_of_an_array_pushed_onto_a_header_is_one_item(new):
+def test_text_of_an_array_pushed_onto_a_header_is_one_item(new: Any) -> None:
     headers = new()
     headers.push("W", "ARRAY::a|:b")
     headers.push("W", "ARRAY::c|:d")
@@ -181,14 +183,14 @@ def test_text_of_an_array_pushed_onto_a_header_is_one_item(new):
         ("[1][2]", 1),
     ],
 )
-def test_indexed_name_sets_an_item_and_fills_the_gap(new, index, at):
+def test_indexed_name_sets_an_item_and_fills_the_gap(new: Any, index: str, at: Any) -> None:
     for verb in ("add", "push", "unshift"):
         headers = new()
         getattr(headers, verb)("T" + index, "x")
         assert headers.fields() == ([] if at is None else [("T", [""] * at + ["x"])])
 
 
-def test_indexed_name_replaces_an_item(new):
+def test_indexed_name_replaces_an_item(new: Any) -> None:
     headers = new([("A", ["a", "b", "c"])])
     headers.add("a[1]", "")
     headers.add("A[4]", "e")
@@ -196,13 +198,13 @@ def test_indexed_name_replaces_an_item(new):
     assert headers.get("A") == "ARRAY::a|:|:c|:|:e"
 
 
-def test_text_is_not_kept_by_an_indexed_name(new):
+def test_text_is_not_kept_by_an_indexed_name(new: Any) -> None:
     headers = new([("A", "text")])
     headers.add("A[1]", "x")
     assert headers.fields() == [("A", ["", "x"])]
 
 
-def test_empty_value_at_an_index_is_an_item(new):
+def test_empty_value_at_an_index_is_an_item(new: Any) -> None:
     headers = new()
     headers.add("A[0]", "")
     assert headers.fields() == [("A", [""])]
@@ -211,7 +213,7 @@ def test_empty_value_at_an_index_is_an_item(new):
 # The body: docs/protocol/headers.md, P6.6
 
 
-def test_array_without_items_is_nothing(new):
+def test_array_without_items_is_nothing(new: Any) -> None:
     headers = new([("A", "1"), ("B", ["2"])])
     headers.add("A", "ARRAY::")
     headers.add("B", "ARRAY::")
@@ -219,7 +221,7 @@ def test_array_without_items_is_nothing(new):
 
 
 @pytest.mark.parametrize("verb", ["push", "unshift"])
-def test_pushed_item_named_body_is_the_body_as_well(new, verb):
+def test_pushed_item_named_body_is_the_body_as_well(new: Any, verb: str) -> None:
     headers = new(body=b"before")
     for value, body in (("x", b"x"), ("", b""), ("ARRAY::a|:b", b"ARRAY::a|:b")):
         getattr(headers, verb)("_body", value)
@@ -230,7 +232,7 @@ def test_pushed_item_named_body_is_the_body_as_well(new, verb):
     assert (headers.body, headers.getlist("_body")) == (b"b", ["a", "b"])
 
 
-def test_header_that_an_index_makes_is_first_where_it_is_to_be(new):
+def test_header_that_an_index_makes_is_first_where_it_is_to_be(new: Any) -> None:
     headers = new([("A", "1")])
     headers.unshift("B[1]", "x")
     headers.add("C[0]", "y", first=True)
@@ -239,7 +241,7 @@ def test_header_that_an_index_makes_is_first_where_it_is_to_be(new):
     assert headers.fields() == [("C", ["y"]), ("B", ["", "x"]), ("A", ["2"]), ("D", ["z"])]
 
 
-def test_header_named_body_is_the_body_as_well(new):
+def test_header_named_body_is_the_body_as_well(new: Any) -> None:
     headers = new()
     headers.add("_body", "bé\udcff")
     assert headers.body == b"b\xc3\xa9\xff"
@@ -248,7 +250,7 @@ def test_header_named_body_is_the_body_as_well(new):
     assert headers.body == b"b\xc3\xa9\xff"
 
 
-def test_look_up_of_body_falls_back_to_the_body(new):
+def test_look_up_of_body_falls_back_to_the_body(new: Any) -> None:
     headers = new(body=b"b\xff")
     assert headers.get("_body") == "b\udcff"
     assert (headers.get("_BODY"), "_body" in headers, headers.getlist("_body")) == (None, False, [])
@@ -260,7 +262,7 @@ def test_look_up_of_body_falls_back_to_the_body(new):
 # As an object
 
 
-def test_lists_that_come_out_are_copies(new):
+def test_lists_that_come_out_are_copies(new: Any) -> None:
     items = ["a", "b"]
     headers = new([("A", items)])
     items.append("c")
@@ -269,7 +271,7 @@ def test_lists_that_come_out_are_copies(new):
     assert headers.fields() == [("A", ["a", "b"])]
 
 
-def test_lists_are_equal_by_headers_and_body_and_have_no_hash(new):
+def test_lists_are_equal_by_headers_and_body_and_have_no_hash(new: Any) -> None:
     assert new([("A", "1")], b"x") == new([("A", "1")], b"x")
     assert new([("A", "1")]) != new([("A", ["1"])])
     assert new([("A", "1")]) != new([("a", "1")])
@@ -292,7 +294,7 @@ def test_lists_are_equal_by_headers_and_body_and_have_no_hash(new):
         ),
     ],
 )
-def test_event_as_a_list_to_be_changed(esl, new, format, payload):
+def test_event_as_a_list_to_be_changed(esl: ModuleType, new: Any, format: str, payload: bytes) -> None:
     event = esl.Event.from_payload(payload, format)
     headers = new.of(event)
     assert headers.fields() == [("A", ["a", "b"]), ("B", ""), ("A", "2"), ("Content-Length", "1")]
@@ -339,7 +341,7 @@ DIFFERENCES = {
 }
 
 
-def build(esl, new, event):
+def build(esl: ModuleType, new: Any, event: Any) -> Any:
     kind, *rest = event["new"]
     if kind == "json":
         return new.of(esl.Event.from_payload(rest[0].encode(), "json"))
@@ -365,7 +367,7 @@ def build(esl, new, event):
 
 
 @pytest.mark.parametrize("vector", [v for v in VECTORS if v["kind"] == "serialize"], ids=lambda vector: vector["name"])
-def test_vector_serialize(esl, new, render, vector):
+def test_vector_serialize(esl: ModuleType, new: Any, render: Any, vector: Any) -> None:
     headers = build(esl, new, vector["event"])
     plain = vector["expect_plain"].encode("latin-1")
     members = json.loads(vector["expect_json"].encode("latin-1"), object_pairs_hook=list)
@@ -387,7 +389,7 @@ def test_vector_serialize(esl, new, render, vector):
     assert [tuple(member) for member in json.loads(written, object_pairs_hook=list) or []] == members
 
 
-def test_items_that_fill_gaps_are_bounded(new):
+def test_items_that_fill_gaps_are_bounded(new: Any) -> None:
     headers = new()
     for number in range(20):
         headers.add(f"A{number}[4000]", "x")
@@ -401,26 +403,26 @@ def test_items_that_fill_gaps_are_bounded(new):
     assert "C" not in headers
 
 
-def test_first_is_the_value_as_it_stands(new):
+def test_first_is_the_value_as_it_stands(new: Any) -> None:
     headers = new([("A", "1"), ("a", "2"), ("B", ["x", "y"])])
     items = headers.first("b")
     items.append("z")
     assert (headers.first("a"), headers.first("B"), headers.first("C")) == ("1", ["x", "y"], None)
 
 
-def test_replace_puts_a_value_in_the_place_of_the_first(new):
+def test_replace_puts_a_value_in_the_place_of_the_first(new: Any) -> None:
     headers = new([("A", "1"), ("B", "2"), ("a", "3")])
     assert headers.replace("a", ["x", "ARRAY::"]) is True
     assert headers.fields() == [("A", ["x", "ARRAY::"]), ("B", "2"), ("a", "3")]
     assert headers.replace("C", "x") is False
 
 
-def test_differences_name_vectors_that_exist():
+def test_differences_name_vectors_that_exist() -> None:
     assert set(DIFFERENCES) <= {vector["name"] for vector in VECTORS if vector["kind"] == "serialize"}
 
 
 @pytest.mark.parametrize("vector", [v for v in VECTORS if v["kind"] == "serialize_length"], ids=lambda v: v["name"])
-def test_vector_serialize_length(esl, new, render, vector):
+def test_vector_serialize_length(esl: ModuleType, new: Any, render: Any, vector: Any) -> None:
     headers = build(esl, new, vector["event"])
     assert len(render.plain(headers.fields(), headers.body)) == vector["expect_correct_length"]
     assert vector["expect_correct_length"] != vector["expect_plain_length"], "docs/protocol/encoding.md, P5.2"

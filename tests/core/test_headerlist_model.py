@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,21 +29,21 @@ STEPS = st.lists(
 class Model:
     """docs/protocol/headers.md, P6, in the plainest way: a list of [name, text or list]."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.headers, self.body = [], None
 
-    def of(self, name):
+    def of(self, name: Any) -> Any:
         lower = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
         return [header for header in self.headers if header[0].translate(lower) == name.translate(lower)]
 
-    def delete(self, name):
+    def delete(self, name: Any) -> None:
         self.headers = [header for header in self.headers if header not in self.of(name)]
 
-    def be_body(self, name, value):
+    def be_body(self, name: Any, value: Any) -> None:
         if name == "_body":
             self.body = value.encode("utf-8", "surrogateescape")
 
-    def index(self, name, value, top):
+    def index(self, name: Any, value: Any, top: Any) -> None:
         base, _, rest = name.partition("[")
         number = int((re.match(r"\s*[+-]?\d+", rest) or ["0"])[0])
         if 0 <= number <= 4000:
@@ -56,7 +57,7 @@ class Model:
                 header[1].append("")
             header[1][number] = value
 
-    def item(self, name, value, front, top):
+    def item(self, name: Any, value: Any, front: Any, top: Any) -> None:
         self.be_body(name, value)
         header = (self.of(name) or [None])[0]
         if header is None:
@@ -69,17 +70,17 @@ class Model:
             header[1] = [header[1]]
         header[1].insert(0 if front else len(header[1]), value)
 
-    def items(self, name, value, top):
+    def items(self, name: Any, value: Any, top: Any) -> None:
         for piece in value[7:].split("|:") if len(value) > 7 else ():
             self.item(name, piece, False, top)
 
-    def push(self, name, value, front=False):
+    def push(self, name: Any, value: Any, front: Any = False) -> None:
         if "[" in name:
             self.index(name, value, front)
         else:
             self.item(name, value, front, front)
 
-    def add(self, name, value, first=False):
+    def add(self, name: Any, value: Any, first: Any = False) -> None:
         self.be_body(name, value)
         if "[" in name:
             self.index(name, value, first)
@@ -92,7 +93,7 @@ class Model:
 
 
 @given(steps=STEPS)
-def test_list_does_what_the_model_does(steps):
+def test_list_does_what_the_model_does(steps: Any) -> None:
     from eslcodec.headers import HeaderList
 
     headers, model = HeaderList(), Model()

@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ pytestmark = pytest.mark.heavy
 
 @pytest.mark.parametrize("client", ["sync", "aio"])
 @pytest.mark.parametrize("way", ENDS)
-def test_every_way_ends_in_its_error(esl, client, way):
+def test_every_way_ends_in_its_error(esl: ModuleType, client: str, way: Any) -> None:
     acts, options, kind, text = ENDS[way]
     with Hostile(*acts) as peer:
         error = ask(esl, client, peer.port, **options)
@@ -69,7 +70,7 @@ def test_every_way_ends_in_its_error(esl, client, way):
 
 
 @pytest.mark.parametrize("client", ["sync", "aio"])
-def test_the_password_is_sent_once_however_often_it_is_asked_for(esl, client):
+def test_the_password_is_sent_once_however_often_it_is_asked_for(esl: ModuleType, client: str) -> None:
     heard: list[bytes] = []
     acts: list[Act] = [AUTH * 3, lambda sock: heard.append(hear(sock)), ACCEPTED + AUTH * 3]
     with Hostile(*acts, lambda sock: heard.append(hear(sock)), AUTH + api_response(b"UP"), stay) as peer:
@@ -89,7 +90,7 @@ DEAD: dict[str, list[Act]] = {
 
 
 @pytest.mark.parametrize("way", DEAD)
-def test_the_official_module_is_not_connected_any_more(esl, way):
+def test_the_official_module_is_not_connected_any_more(esl: ModuleType, way: Any) -> None:
     ESL = part(esl, "ESL")
     with Hostile(*DEAD[way]) as peer:
         con = ESL.ESLconnection(HOST, str(peer.port), "secret")
@@ -100,7 +101,7 @@ def test_the_official_module_is_not_connected_any_more(esl, way):
 
 
 @pytest.mark.parametrize("act", [flood(b"\n"), drip(EVENT), stay], ids=["line ends", "drip", "silence"])
-def test_the_official_module_waits_until_another_thread_ends_it(esl, act):
+def test_the_official_module_waits_until_another_thread_ends_it(esl: ModuleType, act: Any) -> None:
     ESL = part(esl, "ESL")
     with Hostile(*LOGIN, act) as peer:
         con = ESL.ESLconnection(HOST, str(peer.port), "secret")
@@ -114,7 +115,9 @@ def test_the_official_module_waits_until_another_thread_ends_it(esl, act):
     assert (seen, con.connected()) == (["SERVER_DISCONNECTED"], 0)
 
 
-def test_the_official_module_keeps_so_many_frames_while_it_waits(esl, monkeypatch):
+def test_the_official_module_keeps_so_many_frames_while_it_waits(
+    esl: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The smallest frames take more memory than their bytes."""
     ESL = part(esl, "ESL")
     monkeypatch.setattr(part(esl, "_esl.link"), "MAX_QUEUED_FRAMES", 1000)
@@ -194,7 +197,9 @@ def serving(esl: Any, client: str, handler: Callable[[Any], Any], **options: Any
 
 @pytest.mark.parametrize("client", ["sync", "aio"])
 @pytest.mark.parametrize("way", CALLERS)
-def test_a_caller_that_is_no_switch_is_turned_away_and_the_next_is_served(esl, caplog, client, way):
+def test_a_caller_that_is_no_switch_is_turned_away_and_the_next_is_served(
+    esl: ModuleType, caplog: pytest.LogCaptureFixture, client: str, way: Any
+) -> None:
     acts, text = CALLERS[way]
     calls: list[str] = []
     options: dict[str, Any] = {"first_frame_timeout": 0.2 if text.startswith("waited") else 20}
@@ -291,7 +296,7 @@ ALIVE: dict[str, tuple[str, list[Act], Any, int]] = {  # what the client does, a
 @pytest.mark.timeout(120 + 10 * FACTOR)
 @pytest.mark.parametrize("client", ["sync", "aio", "ESL"])
 @pytest.mark.parametrize("way", ALIVE)
-def test_memory_stays_small(esl, client, way):
+def test_memory_stays_small(esl: ModuleType, client: str, way: Any) -> None:
     what, acts, result, bound = ALIVE[way]
     if client == "ESL" and result in ("CommandTimeout", "EventQueueFull"):
         pytest.skip("it has no time limits; its own bound is tested above")

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import re
 import traceback
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hostile_support import ENDS, HOST, LOGIN, SHORT, SHORT_LOGIN, Act, Hostile, ask, hear, stay
@@ -35,7 +37,9 @@ def told(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize(("way", "user"), WAYS)
-def test_no_failure_of_the_blocking_client_tells_the_password(esl, caplog, capfd, way, user):
+def test_no_failure_of_the_blocking_client_tells_the_password(
+    esl: ModuleType, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], way: Any, user: Any
+) -> None:
     caplog.set_level(logging.DEBUG)
     with Hostile(*FAILURES[way]) as peer:
         error = ask(esl, "sync", peer.port, password=SECRET, user=user, **SHORT, **SHORT_LOGIN)
@@ -45,7 +49,9 @@ def test_no_failure_of_the_blocking_client_tells_the_password(esl, caplog, capfd
 
 
 @pytest.mark.parametrize(("way", "user"), WAYS)
-def test_no_failure_of_the_asyncio_client_tells_the_password(esl, caplog, capfd, way, user):
+def test_no_failure_of_the_asyncio_client_tells_the_password(
+    esl: ModuleType, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], way: Any, user: Any
+) -> None:
     """Not in asyncio's debug mode either."""
     caplog.set_level(logging.DEBUG)
     aio = part(esl, "aio")
@@ -77,7 +83,9 @@ def test_no_failure_of_the_asyncio_client_tells_the_password(esl, caplog, capfd,
 
 @pytest.mark.parametrize("names", [(SECRET,), ("ops@example.org", SECRET)])
 @pytest.mark.parametrize("way", FAILURES)
-def test_the_official_module_logs_no_password_at_its_last_level(esl, capfd, monkeypatch, way, names):
+def test_the_official_module_logs_no_password_at_its_last_level(
+    esl: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, way: Any, names: Any
+) -> None:
     if way in ("drips the greeting", "never answers"):
         pytest.skip("without time limits")
     ESL = part(esl, "ESL")
@@ -94,7 +102,9 @@ def test_the_official_module_logs_no_password_at_its_last_level(esl, capfd, monk
 
 
 @pytest.mark.parametrize("command", [f"auth {SECRET}", f"AUTH {SECRET}\n\n", f"userauth ops@x:{SECRET}"])
-def test_a_login_of_ones_own_is_not_told_either(esl, capfd, monkeypatch, command):
+def test_a_login_of_ones_own_is_not_told_either(
+    esl: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     ESL = part(esl, "ESL")
     monkeypatch.setattr(part(esl, "_esl.settings"), "log_level", 7)
     with Hostile(*LOGIN, hear, reply(b"-ERR no"), stay) as peer:
@@ -115,7 +125,7 @@ def test_a_login_of_ones_own_is_not_told_either(esl, capfd, monkeypatch, command
 
 @pytest.mark.parametrize("client", ["sync", "aio"])
 @pytest.mark.parametrize("wrong", [SECRET + "\n", SECRET + "\r", SECRET + "\0", SECRET + "\ud800", SECRET * 500_000])
-def test_a_password_that_cannot_be_sent_is_not_told(esl, client, wrong):
+def test_a_password_that_cannot_be_sent_is_not_told(esl: ModuleType, client: str, wrong: Any) -> None:
     with Hostile() as peer:
         error = ask(esl, client, peer.port, password=wrong)
         errors = [error, ask(esl, client, peer.port, password=wrong, user="ops@example.org")]
@@ -123,7 +133,7 @@ def test_a_password_that_cannot_be_sent_is_not_told(esl, client, wrong):
     assert not [error for error in errors if SECRET in told(error)]
 
 
-def test_reconnecting_tells_no_password(esl, caplog):
+def test_reconnecting_tells_no_password(esl: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     backoff = esl.Backoff(first=0.01, longest=0.01, attempts=3)
     with Emulator(password=SECRET) as switch:
@@ -137,7 +147,7 @@ def test_reconnecting_tells_no_password(esl, caplog):
     assert SECRET not in "".join(shown) + caplog.text
 
 
-def test_the_emulator_tells_no_password(esl):
+def test_the_emulator_tells_no_password(esl: ModuleType) -> None:
     users = {"ops@example.org": User(SECRET, api="status")}
     assert repr(users) == "{'ops@example.org': User(events='all', api='status', log=True)}"
     with Emulator(password=SECRET, users=users) as switch:

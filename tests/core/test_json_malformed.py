@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -76,14 +78,14 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("payload", "offset", "reason"), MALFORMED)
-def test_malformed_payload_says_where_and_why(esl, payload, offset, reason):
+def test_malformed_payload_says_where_and_why(esl: ModuleType, payload: Any, offset: Any, reason: Any) -> None:
     e = event(esl, payload)
     assert isinstance(e.malformed, esl.MalformedPayload)
     assert why(e) == ("json", offset, reason)
     assert str(e.malformed) == f"event payload is not JSON as expected: {reason} (byte {offset})"
 
 
-def test_malformed_event_is_empty_and_keeps_its_bytes(esl):
+def test_malformed_event_is_empty_and_keeps_its_bytes(esl: ModuleType) -> None:
     payload = b'{"Event-Name":"DTMF","_body":"b","A":"1'
     for first in ("malformed", "body", "name", "pairs", "asdict"):
         (e,) = decode_every_way(esl, framed(payload))
@@ -103,7 +105,7 @@ def test_malformed_event_is_empty_and_keeps_its_bytes(esl):
                 e.serialize(format)
 
 
-def test_stream_goes_on_after_a_malformed_event(esl):
+def test_stream_goes_on_after_a_malformed_event(esl: ModuleType) -> None:
     data = framed(b'{"A":') + framed(b'{"A":"2"}') + OK + framed(b"") + framed(b'{"A":"3"}')
     bad, good, reply, empty, last = decode_every_way(esl, data)
     assert why(bad) == ("json", 5, "read its end, expected a value")
@@ -117,7 +119,7 @@ WHOLE = (
 ).encode()
 
 
-def test_payload_truncated_at_any_byte_is_malformed(esl):
+def test_payload_truncated_at_any_byte_is_malformed(esl: ModuleType) -> None:
     assert quick(esl, WHOLE).malformed is None
     for size in range(len(WHOLE)):
         e = quick(esl, WHOLE[:size])
@@ -126,7 +128,9 @@ def test_payload_truncated_at_any_byte_is_malformed(esl):
         assert (e.pairs(), e.body, e.to_dict()) == ([], None, {})
 
 
-def test_payload_truncated_at_any_byte_is_malformed_in_the_same_way_on_both_cores(both):
+def test_payload_truncated_at_any_byte_is_malformed_in_the_same_way_on_both_cores(
+    both: tuple[ModuleType, ModuleType],
+) -> None:
     c, python = both
     for size in range(len(WHOLE)):
         assert why(quick(c, WHOLE[:size])) == why(quick(python, WHOLE[:size]))
@@ -135,7 +139,7 @@ def test_payload_truncated_at_any_byte_is_malformed_in_the_same_way_on_both_core
 # Size
 
 
-def test_any_depth_of_nesting_is_read_without_recursion(esl):
+def test_any_depth_of_nesting_is_read_without_recursion(esl: ModuleType) -> None:
     depth = 100_000
     for opened, closed in ((b"[", b"]"), (b'{"a":', b"}")):
         nested = opened * depth + b"0" + closed * depth
@@ -151,7 +155,7 @@ def test_any_depth_of_nesting_is_read_without_recursion(esl):
     assert quick(esl, b'{"A":' + mixed).malformed.why == "read '{', expected a nested value with its end"
 
 
-def test_array_of_many_items(esl):
+def test_array_of_many_items(esl: ModuleType) -> None:
     items = [str(number) for number in range(200_000)]
     e = quick(esl, json.dumps({"A": items, "B": "1"}).encode())
     assert e["B"] == "1"
@@ -160,7 +164,7 @@ def test_array_of_many_items(esl):
     assert json.loads(e.to_json()) == {"A": items, "B": "1"}
 
 
-def test_many_members_and_long_values(esl):
+def test_many_members_and_long_values(esl: ModuleType) -> None:
     headers = {f"name-{number}": str(number) for number in range(50_000)}
     headers["long"] = "x\n" * 500_000
     e = quick(esl, json.dumps(headers).encode())
@@ -213,7 +217,9 @@ GARBAGE = st.one_of(
 
 @given(payload=GARBAGE)
 @example(payload=b'{"A":"1","_body":"x","A":["2"]}')
-def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(both, payload):
+def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(
+    both: tuple[ModuleType, ModuleType], payload: Any
+) -> None:
     shown = []
     for package in both:
         for e in (quick(package, payload), *_received(package, payload)):
@@ -238,7 +244,7 @@ def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(both, payl
     assert all(other == shown[0] for other in shown)
 
 
-def _received(package, payload):
+def _received(package: Any, payload: Any) -> Any:
     """Two events of one decoder, which may remember the first."""
     decoder = package.Decoder()
     receive(decoder, framed(payload) * 2)
@@ -255,11 +261,13 @@ VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dict
     ascii_only=st.booleans(),
     indent=st.sampled_from([None, 0, 3]),
 )
-def test_whatever_json_writes_is_read(both, members, ascii_only, indent):
-    def dumped(value):
+def test_whatever_json_writes_is_read(
+    both: tuple[ModuleType, ModuleType], members: Any, ascii_only: Any, indent: Any
+) -> None:
+    def dumped(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=ascii_only, indent=indent)
 
-    def read(value):
+    def read(value: Any) -> Any:
         return value if isinstance(value, str) else dumped(value)
 
     payload = "{" + ",".join(f"{dumped(name)}:{dumped(value)}" for name, value in members) + "}"
@@ -277,7 +285,9 @@ def test_whatever_json_writes_is_read(both, members, ascii_only, indent):
     names=st.lists(st.sampled_from(["A", "a", "Event-Name", "event-name", "EVENT-NAME", "é", "É", "_x"]), max_size=8),
     order=st.randoms(use_true_random=False),
 )
-def test_look_ups_in_any_order_equal_the_eager_reading(both, names, order):
+def test_look_ups_in_any_order_equal_the_eager_reading(
+    both: tuple[ModuleType, ModuleType], names: Any, order: Any
+) -> None:
     members = [(name, str(at)) for at, name in enumerate(names)]
     payload = ("{" + ",".join(f'"{name}":"{value}"' for name, value in members) + "}").encode()
     asked = ["A", "a", "Event-Name", "event-name", "eVENT-nAME", "é", "É", "_X", "absent", ""]

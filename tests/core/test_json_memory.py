@@ -6,6 +6,8 @@ import json
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -38,23 +40,23 @@ READING = {
 }
 
 
-def framed(payload):
+def framed(payload: Any) -> Any:
     return b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(payload), payload)
 
 
-def written(fields, body=None):
+def written(fields: Any, body: Any = None) -> Any:
     members = [f"{json.dumps(name, ensure_ascii=False)}:{json.dumps(value)}" for name, value in fields]
     if body is not None:
         members.append(f'"_body":{json.dumps(body)}')
     return ("{" + ",".join(members) + "}").encode()
 
 
-def one_by_one(esl, payloads, verb):
+def one_by_one(esl: ModuleType, payloads: Any, verb: Any) -> Any:
     """What a reading of each event gives that another decoder has, and which nobody remembers."""
     return [READING[verb](event) for payload in payloads for event in decode(esl, framed(payload))]
 
 
-def check(both, payloads, verbs=READING):
+def check(both: tuple[ModuleType, ModuleType], payloads: Any, verbs: Any = READING) -> None:
     """All readings, of each event as it comes and of all of them afterwards, on one decoder that sees them twice."""
     compiled, python = both
     stream = b"".join(map(framed, payloads)) * 2
@@ -150,7 +152,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("verb", READING)
-def test_value_is_read_alike_whatever_it_was_before(both, verb):
+def test_value_is_read_alike_whatever_it_was_before(both: tuple[ModuleType, ModuleType], verb: Any) -> None:
     payloads = []
     for value in VALUES:
         payloads.append(b'{"Event-Name":"DTMF","A":' + value + b',"Unique-ID":"a1","_body":"b"}')
@@ -173,21 +175,21 @@ TURNS = [
 
 
 @pytest.mark.parametrize("verb", READING)
-def test_values_that_take_turns_are_read_alike(both, verb):
+def test_values_that_take_turns_are_read_alike(both: tuple[ModuleType, ModuleType], verb: Any) -> None:
     """Those of two calls, say: a value, the one before it, and the one before that."""
     order = [at for first in range(len(TURNS)) for at in (first, first - 1, first, first - 1, first - 2, first)]
     payloads = [b'{"Event-Name":"DTMF","A":' + TURNS[at] + b',"variable_x":' + TURNS[-at] + b"}" for at in order]
     check(both, payloads, [verb])
 
 
-def test_values_that_take_turns_are_more_than_there_is_room_for(both):
+def test_values_that_take_turns_are_more_than_there_is_room_for(both: tuple[ModuleType, ModuleType]) -> None:
     names = [f"n{number}" for number in range(1500)]
     for size in (10, 30, 60):
         payloads = [written([(name, f"{turn % 3}" * size) for name in names]) for turn in (0, 1, 0, 1, 2, 1, 0, 2)]
         check(both, payloads, ["asdict", "to_json"])
 
 
-def test_names_that_differ_in_case_are_told_apart_whichever_came_first(both):
+def test_names_that_differ_in_case_are_told_apart_whichever_came_first(both: tuple[ModuleType, ModuleType]) -> None:
     one, other, third = b'"A":"1"', b'"a":"2"', b'"B":"3"'
     shapes = [[one, third], [third, other], [one, other], [other, one, third], [third], [one]]
     payloads = [b"{" + b",".join(members) + b"}" for turn in range(6) for members in shapes[turn:] + shapes[:turn]]
@@ -256,16 +258,16 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("verb", READING)
-def test_shape_is_read_alike_whatever_came_before(both, verb):
+def test_shape_is_read_alike_whatever_came_before(both: tuple[ModuleType, ModuleType], verb: Any) -> None:
     check(both, SHAPES + SHAPES[::-1], [verb])
 
 
-def test_event_that_ends_anywhere_after_a_whole_one_is_malformed_as_ever(both):
+def test_event_that_ends_anywhere_after_a_whole_one_is_malformed_as_ever(both: tuple[ModuleType, ModuleType]) -> None:
     whole = written(BASE, "body")
     check(both, [piece for end in range(len(whole)) for piece in (whole, whole[:end])], ["malformed", "to_json"])
 
 
-def test_byte_that_differs_anywhere_is_read(both):
+def test_byte_that_differs_anywhere_is_read(both: tuple[ModuleType, ModuleType]) -> None:
     whole = written([*BASE, ("L", ["x", "y"]), ("N", 5)], "body")
     damaged = [whole[:at] + byte + whole[at + 1 :] for at in range(len(whole)) for byte in (b'"', b"\\", b",")]
     check(both, [piece for other in damaged for piece in (whole, other)], ["asdict", "to_json"])
@@ -275,7 +277,7 @@ BEHIND = [("Z", "z" * 80)]  # so much is compared at once as a whole, and has to
 
 
 @pytest.mark.parametrize("name", ["N", "N" * 56, "N" * 57, "N" * 58, "N" * 59, "N" * 60, "N" * 61, "N" * 130])
-def test_members_of_any_size_are_compared_to_their_last_byte(both, name):
+def test_members_of_any_size_are_compared_to_their_last_byte(both: tuple[ModuleType, ModuleType], name: str) -> None:
     """Two values that take turns, and a third: they differ in their first, last or middle byte, or in size."""
     payloads = []
     for size in (1, 2, *range(22, 30), *range(54, 66), *range(86, 94), 127, 128, 129, 200):
@@ -293,7 +295,7 @@ def test_members_of_any_size_are_compared_to_their_last_byte(both, name):
     check(both, payloads, ["asdict", "to_json"])
 
 
-def test_event_that_ends_anywhere_near_a_remembered_member_is_read(both):
+def test_event_that_ends_anywhere_near_a_remembered_member_is_read(both: tuple[ModuleType, ModuleType]) -> None:
     """Shorter and longer ones in turn, so that what was behind a member is not there the next time."""
     whole = [("Event-Name", "DTMF"), ("A", "x" * 60), ("B", "y" * 30), ("C", "z" * 90), ("D", "1")]
     payloads = [written([*whole[:count], ("E", "e" * size)]) for size in range(66) for count in (5, 2, 4)]
@@ -301,7 +303,7 @@ def test_event_that_ends_anywhere_near_a_remembered_member_is_read(both):
     check(both, payloads, ["asdict", "malformed"])
 
 
-def test_names_that_repeat_and_change_places_in_long_events_are_read(both):
+def test_names_that_repeat_and_change_places_in_long_events_are_read(both: tuple[ModuleType, ModuleType]) -> None:
     chance = random.Random(14)
     names = ["Event-Name", *(f"Header-{number}" for number in range(12)), "L" * 62, "L" * 63, "_body"]
     payloads = []
@@ -315,20 +317,22 @@ def test_names_that_repeat_and_change_places_in_long_events_are_read(both):
 
 
 @pytest.mark.parametrize("size", range(limits.JSON_VALUE_BYTES - 4, limits.JSON_VALUE_BYTES + 2))
-def test_value_of_any_length_is_read(both, size):
+def test_value_of_any_length_is_read(both: tuple[ModuleType, ModuleType], size: Any) -> None:
     values = ["x" * size, "x" * size + "y", "x" * (size - 1) + "y", "y" + "x" * (size - 1), "é" * (size // 2)]
     check(both, [written([("Event-Name", "DTMF"), ("A", value), ("Z", "z")]) for value in values])
 
 
 @pytest.mark.parametrize("count", [limits.JSON_NAMES - 1, limits.JSON_NAMES, limits.JSON_NAMES + 1])
-def test_event_of_as_many_names_as_are_remembered_is_read(both, count):
+def test_event_of_as_many_names_as_are_remembered_is_read(both: tuple[ModuleType, ModuleType], count: Any) -> None:
     one = [("Event-Name", "DTMF"), *((f"n{number}", str(number)) for number in range(count - 1))]
     two = [*one[:-1], ("A", "1")]
     payloads = [written(one), written(two), written(one[::-1]), written([("A", "2"), ("Unique-ID", "u")])]
     check(both, payloads, ["asdict", "get", "to_json"])
 
 
-def test_more_names_and_values_than_there_is_room_for_are_read_and_forgotten(both):
+def test_more_names_and_values_than_there_is_room_for_are_read_and_forgotten(
+    both: tuple[ModuleType, ModuleType],
+) -> None:
     """Enough of both for what is remembered to be given up, more than once, while events that it read are kept."""
     compiled, python = both
     many = [(f"n{number}", "v" * 30 + str(number)) for number in range(4000)]
@@ -350,7 +354,7 @@ def test_more_names_and_values_than_there_is_room_for_are_read_and_forgotten(bot
     assert [list(event.asdict().items()) for event in kept] == wanted
 
 
-def test_more_shapes_than_are_kept_are_read(both):
+def test_more_shapes_than_are_kept_are_read(both: tuple[ModuleType, ModuleType]) -> None:
     names = [f"Header-{number}" for number in range(100)]
     payloads = [
         written([(name, f"{at} {turn}") for at, name in enumerate(names) if at != turn % 100]) for turn in range(350)
@@ -358,7 +362,7 @@ def test_more_shapes_than_are_kept_are_read(both):
     check(both, payloads, ["asdict"])
 
 
-def test_events_with_nearly_the_same_names_are_read(both):
+def test_events_with_nearly_the_same_names_are_read(both: tuple[ModuleType, ModuleType]) -> None:
     """Some names missing, some behind the others, some twice: in any number, of small events and large."""
     chance = random.Random(5)
     payloads = []
@@ -371,7 +375,7 @@ def test_events_with_nearly_the_same_names_are_read(both):
     check(both, payloads, ["asdict", "len"])
 
 
-def test_dict_that_was_given_out_is_the_readers_own(esl):
+def test_dict_that_was_given_out_is_the_readers_own(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     receive(decoder, framed(written(BASE)) * 3)
     for event in decoder:
@@ -383,7 +387,7 @@ def test_dict_that_was_given_out_is_the_readers_own(esl):
         mapping.clear()
 
 
-def test_name_of_a_subclass_of_str_is_looked_up(esl):
+def test_name_of_a_subclass_of_str_is_looked_up(esl: ModuleType) -> None:
     class Name(str):
         __slots__ = ()
 
@@ -394,12 +398,12 @@ def test_name_of_a_subclass_of_str_is_looked_up(esl):
         assert (event.get(5), event.get("\udcc3\udca9"), event.get("\ud800"), 5 in event) == (None, None, None, False)
 
 
-def test_captured_events_are_read_alike_by_one_decoder_and_by_many(both):
+def test_captured_events_are_read_alike_by_one_decoder_and_by_many(both: tuple[ModuleType, ModuleType]) -> None:
     payloads = [event.payload for event in decode(both[1], capture("sip_json")) if event.payload][:150]
     check(both, payloads, ["asdict", "select", "to_json", "to_dict", "fields"])
 
 
-def test_switchs_own_json_is_given_back_as_it_came(esl):
+def test_switchs_own_json_is_given_back_as_it_came(esl: ModuleType) -> None:
     events = [event for event in decode(esl, capture("sip_json")) if event.content_type == "text/event-json"]
     own = [event for event in events if len(set(event)) == len(event.pairs())]
     assert len(own) > 600
@@ -407,7 +411,7 @@ def test_switchs_own_json_is_given_back_as_it_came(esl):
 
 
 @pytest.mark.skipif(sys.platform == "emscripten", reason="no threads")
-def test_events_of_one_decoder_are_read_by_several_threads(both):
+def test_events_of_one_decoder_are_read_by_several_threads(both: tuple[ModuleType, ModuleType]) -> None:
     compiled, python = both
     payloads = [written([*BASE, ("N", str(turn)), ("A", str(turn % 3))], "b" * (turn % 2)) for turn in range(60)]
     wanted = {verb: one_by_one(python, payloads, verb) for verb in ("asdict", "get", "to_json")}
@@ -415,7 +419,7 @@ def test_events_of_one_decoder_are_read_by_several_threads(both):
     receive(decoder, b"".join(map(framed, payloads)))
     events = list(decoder)
 
-    def read(turn):
+    def read(turn: Any) -> Any:
         verb = ("asdict", "get", "to_json")[turn % 3]
         return [READING[verb](event) for event in events] == wanted[verb]
 
@@ -434,5 +438,5 @@ PAYLOAD = st.lists(MEMBER, max_size=7).map(
 
 @given(payloads=st.lists(PAYLOAD | st.sampled_from(SHAPES), max_size=8), verb=st.sampled_from(sorted(READING)))
 @example(payloads=[b'{"A":"1"}', b'{"A":"1","A":"1"}', b'{"A":"1"}'], verb="asdict")
-def test_any_events_are_read_alike(both, payloads, verb):
+def test_any_events_are_read_alike(both: tuple[ModuleType, ModuleType], payloads: Any, verb: Any) -> None:
     check(both, payloads, [verb])

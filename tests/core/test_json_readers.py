@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -71,7 +73,7 @@ SCALARS = st.one_of(STRINGS, STRINGS, STRINGS, NUMBERS, WORDS)
 
 
 @st.composite
-def arrays(draw, items):
+def arrays(draw: Any, items: Any) -> Any:
     comma = draw(BLANK) + b"," + draw(BLANK)
     return (
         b"["
@@ -83,7 +85,7 @@ def arrays(draw, items):
 
 
 @st.composite
-def objects(draw, values):
+def objects(draw: Any, values: Any) -> Any:
     members = [
         draw(NAMES) + draw(BLANK) + draw(st.sampled_from([b":", b":", b":", b"", b"::"])) + draw(BLANK) + draw(values)
         for _ in range(draw(st.integers(0, 4)))
@@ -101,14 +103,14 @@ HOSTILE = st.builds(
 )
 
 
-def told(read, payload):
+def told(read: Any, payload: Any) -> Any:
     try:
         return read(payload)
     except Exception as fault:
         return type(fault).__name__, fault.offset, fault.why
 
 
-def slow_reader(quick_reader):
+def slow_reader(quick_reader: Any) -> Any:
     """The standard library's reader as it is where that has no C."""
     decoder = copy.copy(quick_reader.__self__)
     decoder.parse_string = json.decoder.py_scanstring
@@ -117,7 +119,9 @@ def slow_reader(quick_reader):
 
 
 @pytest.fixture(params=["C", "Python"])
-def reading(request, both, monkeypatch):
+def reading(
+    request: pytest.FixtureRequest, both: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """The Python core's `_json`, with both of the standard library's readers."""
     _, python = both
     module = part(python, "_json")
@@ -140,7 +144,9 @@ PROBES = ("A", "a", "Event-Name", "EVENT-NAME", "_body", "", "aa", "é", "absent
 @example(payload=b'{"A":[{"x":"y"}]}')
 @example(payload=b'{"A":{}}')
 @example(payload=b'{"A":"\xc3\\u00a9"}')
-def test_the_quick_reader_says_what_the_scanner_says(both, reading, payload):
+def test_the_quick_reader_says_what_the_scanner_says(
+    both: tuple[ModuleType, ModuleType], reading: Any, payload: Any
+) -> None:
     c, python = both
     found = told(lambda payload: reading.read(payload, reading.members(payload)), payload)
     assert found == told(reading.scan, payload)
@@ -170,7 +176,7 @@ def test_the_quick_reader_says_what_the_scanner_says(both, reading, payload):
 
 
 @pytest.mark.parametrize("name", ["special_json", "bgapi_json", "crlf_json", "out_myevents_json"])
-def test_what_a_switch_writes_is_for_the_quick_reader(reading, name):
+def test_what_a_switch_writes_is_for_the_quick_reader(reading: Any, name: str) -> None:
     decoder = eslcodec.Decoder()
     receive(decoder, capture(name))
     payloads = [message.payload for message in decoder if message.content_type == "text/event-json"]
@@ -184,7 +190,7 @@ def test_what_a_switch_writes_is_for_the_quick_reader(reading, name):
 
 
 @pytest.mark.parametrize("deep", [b"[", b'{"a":', b'[{"a":'])
-def test_the_quick_reader_never_calls_itself_often(reading, deep):
+def test_the_quick_reader_never_calls_itself_often(reading: Any, deep: bytes) -> None:
     most = (reading._MOST_BRACKETS - 1) // (deep.count(b"[") + deep.count(b"{"))
     closing = {b"[": b"]", b"{": b"}"}
     for depth in (most - 1, most, most + 1, 100_000):
@@ -195,8 +201,8 @@ def test_the_quick_reader_never_calls_itself_often(reading, deep):
         assert reading.read(payload, reading.members(payload)) == reading.scan(payload)
 
 
-def test_near_the_limit_of_calls_the_scanner_reads(reading, monkeypatch):
-    def fail(text):
+def test_near_the_limit_of_calls_the_scanner_reads(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(text: Any) -> None:
         raise RecursionError
 
     payload = b'{"A":"1"}'

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 from json_support import event, quick
 from support import to_text
@@ -9,7 +12,7 @@ from support import to_text
 # The object and its members
 
 
-def test_members_are_headers_in_order(esl):
+def test_members_are_headers_in_order(esl: ModuleType) -> None:
     e = event(esl, b'{"Event-Name":"DTMF","Unique-ID":"a1","DTMF-Digit":"#"}')
     assert e.malformed is None
     assert e.pairs() == [("Event-Name", "DTMF"), ("Unique-ID", "a1"), ("DTMF-Digit", "#")]
@@ -18,32 +21,32 @@ def test_members_are_headers_in_order(esl):
 
 
 @pytest.mark.parametrize("payload", [b"{}", b" {\n} ", b"\t{\r\n}"])
-def test_empty_object_has_no_headers(esl, payload):
+def test_empty_object_has_no_headers(esl: ModuleType, payload: bytes) -> None:
     e = event(esl, payload)
     assert (e.malformed, e.pairs(), e.asdict(), len(e), e.body, e.name) == (None, [], {}, 0, None, None)
 
 
-def test_blanks_may_stand_between_everything(esl):
+def test_blanks_may_stand_between_everything(esl: ModuleType) -> None:
     payload = b' \t\r\n{ \n"A"\t: "1" ,\r\n "B" :\n[ "x" , "y"\t] , "C":\t{ } , "D" : [ ] , "E" : 5 } \n'
     e = event(esl, payload)
     assert e.malformed is None
     assert e._fields() == [("A", "1"), ("B", ["x", "y"]), ("C", "{ }"), ("D", []), ("E", "5")]
 
 
-def test_text_behind_the_object_is_ignored(esl):
+def test_text_behind_the_object_is_ignored(esl: ModuleType) -> None:
     for behind in (b"\n", b" trailing", b'{"A":"2"}', b"\x00\xff", b"}"):
         e = event(esl, b'{"A":"1"}' + behind)
         assert (e.malformed, e.asdict()) == (None, {"A": "1"})
 
 
-def test_names_with_anything_in_them_are_names(esl):
+def test_names_with_anything_in_them_are_names(esl: ModuleType) -> None:
     e = event(esl, '{"a b":"1","variable_x:colon: y":"2","":"3","é":"4","l\\nf":"5","\\u0041":"6"}'.encode())
     assert e.asdict() == {"a b": "1", "variable_x:colon: y": "2", "": "3", "é": "4", "l\nf": "5", "A": "6"}
     for name, value in e.asdict().items():
         assert quick(esl, e.payload)[name] == value
 
 
-def test_indexed_names_are_names(esl):
+def test_indexed_names_are_names(esl: ModuleType) -> None:
     assert event(esl, b'{"A[0]":"x","A[1]":"y"}').asdict() == {"A[0]": "x", "A[1]": "y"}
 
 
@@ -82,7 +85,7 @@ def test_indexed_names_are_names(esl):
         (b"'/<>&", "'/<>&"),
     ],
 )
-def test_string_is_unescaped_and_never_percent_decoded(esl, string, text):
+def test_string_is_unescaped_and_never_percent_decoded(esl: ModuleType, string: Any, text: str) -> None:
     e = event(esl, b'{"A":"%b","B":["%b","%b"],"%b!":"name","_body":"%b"}' % ((string,) * 5))
     assert e["A"] == text
     assert e._fields() == [("A", text), ("B", [text, text]), (text + "!", "name")]
@@ -92,13 +95,13 @@ def test_string_is_unescaped_and_never_percent_decoded(esl, string, text):
     assert e.text == text
 
 
-def test_encoded_line_feed_makes_no_header(esl):
+def test_encoded_line_feed_makes_no_header(esl: ModuleType) -> None:
     e = event(esl, b'{"A":"1\\nB: 2\\n\\nC: 3","D":"%0AE: 4"}')
     assert e.asdict() == {"A": "1\nB: 2\n\nC: 3", "D": "%0AE: 4"}
     assert (e.get("B"), e.get("C"), e.get("E"), e.body) == (None, None, None, None)
 
 
-def test_name_is_found_by_its_text_and_by_nothing_else(esl):
+def test_name_is_found_by_its_text_and_by_nothing_else(esl: ModuleType) -> None:
     for payload in ('{"aé":"1"}', '{"Aé":"1","aé":"2"}', '{"a\\u00e9":"1"}'):
         e = quick(esl, payload.encode())
         for _ in range(2):
@@ -127,7 +130,9 @@ def test_name_is_found_by_its_text_and_by_nothing_else(esl):
         (b'["]","[","\\"]"]', ["]", "[", '"]'], None),
     ],
 )
-def test_array_is_its_items_in_lists_and_its_joined_text_as_a_value(esl, array, items, text):
+def test_array_is_its_items_in_lists_and_its_joined_text_as_a_value(
+    esl: ModuleType, array: bytes, items: Any, text: Any
+) -> None:
     text = "ARRAY::" + "|:".join(items) if text is None else text
     e = event(esl, b'{"B":"0","A":%b,"C":"1"}' % array)
     assert e._fields() == [("B", "0"), ("A", items), ("C", "1")]
@@ -137,7 +142,7 @@ def test_array_is_its_items_in_lists_and_its_joined_text_as_a_value(esl, array, 
     assert e.to_dict()["A"] == items
 
 
-def test_text_of_an_array_in_a_string_is_one_pair_and_its_items_in_lists(esl):
+def test_text_of_an_array_in_a_string_is_one_pair_and_its_items_in_lists(esl: ModuleType) -> None:
     e = event(esl, b'{"A":"ARRAY::a|:b","B":"xx ARRAY::a|:b"}')
     assert e.pairs() == [("A", "ARRAY::a|:b"), ("B", "xx ARRAY::a|:b")]
     assert (e.getlist("A"), e.getlist("B")) == (["a", "b"], ["xx ARRAY::a|:b"])
@@ -171,7 +176,7 @@ def test_text_of_an_array_in_a_string_is_one_pair_and_its_items_in_lists(esl):
         b'{"\xff":1}',
     ],
 )
-def test_number_word_or_nested_value_is_its_text(esl, value):
+def test_number_word_or_nested_value_is_its_text(esl: ModuleType, value: bytes) -> None:
     e = event(esl, b'{"A":%b,"B":"1"}' % value)
     assert e.malformed is None
     assert e.pairs() == [("A", to_text(value)), ("B", "1")]
@@ -179,7 +184,7 @@ def test_number_word_or_nested_value_is_its_text(esl, value):
     assert e.to_dict("surrogateescape")["A"] == to_text(value)
 
 
-def test_sequence_and_timestamp_may_be_numbers(esl):
+def test_sequence_and_timestamp_may_be_numbers(esl: ModuleType) -> None:
     e = event(esl, b'{"Event-Sequence":525,"Event-Date-Timestamp":1500000}')
     assert (e.sequence, e.timestamp.microsecond) == (525, 500000)
 
@@ -213,7 +218,9 @@ def test_sequence_and_timestamp_may_be_numbers(esl):
         ('"_bod\u0443":"abc"'.encode(), None),
     ],
 )
-def test_body_is_the_first_member_of_its_name_in_any_case_and_no_header(esl, members, body):
+def test_body_is_the_first_member_of_its_name_in_any_case_and_no_header(
+    esl: ModuleType, members: Any, body: Any
+) -> None:
     e = event(esl, b'{"A":"1",%b,"B":"2"}' % members)
     assert (e.body, e.text) == (body, to_text(body or b""))
     assert e["B"] == "2"
@@ -222,13 +229,13 @@ def test_body_is_the_first_member_of_its_name_in_any_case_and_no_header(esl, mem
         assert e.pairs() == [("A", "1"), ("B", "2")]
 
 
-def test_content_length_of_the_payload_is_a_header_and_cuts_nothing(esl):
+def test_content_length_of_the_payload_is_a_header_and_cuts_nothing(esl: ModuleType) -> None:
     for number in ("3", "0", "99", "x"):
         e = event(esl, f'{{"Content-Length":"{number}","_body":"abcdef"}}'.encode())
         assert (e.body, e["content-length"]) == (b"abcdef", number)
 
 
-def test_body_is_the_same_whatever_is_read_first(esl):
+def test_body_is_the_same_whatever_is_read_first(esl: ModuleType) -> None:
     payload = b'{"A":"1","_body":"b\\n","C":"2"}'
     for first in ("body", "name", "text", "malformed"):
         e = quick(esl, payload)

@@ -17,7 +17,9 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import leaks
@@ -49,7 +51,7 @@ def grown(core: str) -> dict[str, dict[str, int]]:
 @pytest.mark.skipif(not STATUS.exists(), reason="no /proc to read the memory from")
 @pytest.mark.skipif(FOREIGN_MALLOC, reason="under a foreign malloc memory that is freed does not come back")
 @pytest.mark.parametrize("name", CASES)
-def test_memory_does_not_grow(esl, name):
+def test_memory_does_not_grow(esl: ModuleType, name: Any) -> None:
     growth = grown(esl.__impl__)[name]
     assert LEAST <= growth["messages"] < MESSAGES + 1000
     assert within_bounds(growth), growth
@@ -66,7 +68,7 @@ def watched(esl: Any) -> list[Any]:
 
 
 @pytest.fixture
-def frozen():
+def frozen() -> Iterator[Any]:
     """What is there already is not counted, nor searched for garbage."""
     gc.collect()
     gc.freeze()
@@ -81,7 +83,7 @@ def references(objects: list[Any]) -> list[int]:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("frozen")
-def test_references_are_given_back(esl, name):
+def test_references_are_given_back(esl: ModuleType, name: Any) -> None:
     objects = watched(esl)
     work, each = CASES[name](esl)
     rounds = max(10, (200 if FULL else 60) // each)
@@ -101,7 +103,7 @@ def test_references_are_given_back(esl, name):
     assert objects_after - objects_before < few
 
 
-def test_none_is_not_leaked_by_the_buffer_that_is_given_out(esl):
+def test_none_is_not_leaked_by_the_buffer_that_is_given_out(esl: ModuleType) -> None:
     """`Window.__getbuffer__` of the compiled core took a reference each time (immortal from Python 3.12 on)."""
     decoder = esl.Decoder()
     before = sys.getrefcount(None)
@@ -111,7 +113,7 @@ def test_none_is_not_leaked_by_the_buffer_that_is_given_out(esl):
     assert abs(sys.getrefcount(None) - before) < 1000
 
 
-def test_what_owns_a_buffer_is_let_go_with_it(esl):
+def test_what_owns_a_buffer_is_let_go_with_it(esl: ModuleType) -> None:
     lone = object()
     decoder = esl.Decoder()
     view = decoder.get_buffer()
@@ -122,7 +124,7 @@ def test_what_owns_a_buffer_is_let_go_with_it(esl):
     assert sys.getrefcount(owner) == sys.getrefcount(lone)
 
 
-def test_what_owns_a_buffer_does_not_open_it_again_when_its_memory_is_gone(esl):
+def test_what_owns_a_buffer_does_not_open_it_again_when_its_memory_is_gone(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(b"x" * (2 << 20))
     view = decoder.get_buffer()
@@ -138,7 +140,7 @@ def test_what_owns_a_buffer_does_not_open_it_again_when_its_memory_is_gone(esl):
         memoryview(owner)
 
 
-def test_the_buffer_that_is_given_out_is_plain_bytes_to_write(esl):
+def test_the_buffer_that_is_given_out_is_plain_bytes_to_write(esl: ModuleType) -> None:
     view = esl.Decoder().get_buffer(70_000)
     assert (view.format, view.itemsize, view.ndim, view.shape, view.strides) == ("B", 1, 1, (70_000,), (1,))
     assert (view.readonly, view.contiguous, view.nbytes, view.suboffsets) == (False, True, 70_000, ())
@@ -146,7 +148,7 @@ def test_the_buffer_that_is_given_out_is_plain_bytes_to_write(esl):
     assert bytes(memoryview(view)[-3:]) == bytes(view.cast("c")[-3:]) == b"xyz"
 
 
-def test_a_message_holds_its_own_bytes_and_no_others(esl):
+def test_a_message_holds_its_own_bytes_and_no_others(esl: ModuleType) -> None:
     data = bytes(bytearray(PLAIN + OK))  # nobody else has these
     lone = bytes(bytearray(PLAIN))
     decoder = esl.Decoder()
@@ -157,7 +159,7 @@ def test_a_message_holds_its_own_bytes_and_no_others(esl):
 
 
 @pytest.mark.usefixtures("frozen")
-def test_cycles_through_decoders_are_collected(esl):
+def test_cycles_through_decoders_are_collected(esl: ModuleType) -> None:
     class Decoder(esl.Decoder):  # type: ignore[misc, name-defined]
         pass
 

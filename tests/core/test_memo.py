@@ -12,6 +12,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ ODD_LINES = [
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_events_of_odd_lines(esl, seed):
+def test_events_of_odd_lines(esl: ModuleType, seed: Any) -> None:
     odd = random.Random(seed)
     frames = []
     for number in range(60):
@@ -107,7 +108,7 @@ def test_events_of_odd_lines(esl, seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_names_that_come_and_go(esl, seed):
+def test_names_that_come_and_go(esl: ModuleType, seed: Any) -> None:
     """Events that are like one before but for some names: what a dict is copied from varies."""
     many = random.Random(seed)
     names = [b"Name-%d" % number for number in range(60)]
@@ -129,13 +130,13 @@ def test_names_that_come_and_go(esl, seed):
     check(esl, frames, seed)
 
 
-def test_names_with_one_hash(esl):
+def test_names_with_one_hash(esl: ModuleType) -> None:
     """Those with one length, beginning and end are looked for in one place, which is soon full."""
     lines = [b"Beginning%04dthe ending: %d" % (number, number) for number in range(200)]
     check(esl, [event(lines), event(lines[::-1]), event(lines[50:] + lines[:100])])
 
 
-def test_a_captured_stream(esl):
+def test_a_captured_stream(esl: ModuleType) -> None:
     data = capture("bgapi_plain")
     reference = decoded(load_core("python"), data)
     for mine, wanted in zip(decoded(esl, data), reference, strict=True):
@@ -144,7 +145,7 @@ def test_a_captured_stream(esl):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_all_is_as_if_each_line_were_read_by_itself(esl, seed):
+def test_all_is_as_if_each_line_were_read_by_itself(esl: ModuleType, seed: Any) -> None:
     odd = random.Random(seed)
     decoder = esl.Decoder()
     payloads = []
@@ -164,7 +165,7 @@ def test_all_is_as_if_each_line_were_read_by_itself(esl, seed):
                 assert list(message.to_dict(errors).items()) == list(json.loads(wanted).items())
 
 
-def test_what_is_written_as_it_is_known_is_what_the_writer_writes(esl):
+def test_what_is_written_as_it_is_known_is_what_the_writer_writes(esl: ModuleType) -> None:
     """`serialize` takes what `to_json` has of it where that is all: no repeats, and bytes that are not UTF-8 kept."""
     odd = random.Random(7)
     render = part(esl, "render")
@@ -186,7 +187,7 @@ def result_of(esl: Any, call: Callable[..., bytes], *args: Any) -> bytes | str:
         return str(error)
 
 
-def test_an_event_without_a_decoder_is_written_alike(esl):
+def test_an_event_without_a_decoder_is_written_alike(esl: ModuleType) -> None:
     lines = [b"Event-Name: A", b"List: ARRAY::a|:b", b"Event-Name: B", b"_body: header", b"A: %C3%A9"]
     (message,) = decoded(esl, event(lines, b"text"))
     alone = type(message)(*message.__reduce__()[1])
@@ -194,7 +195,7 @@ def test_an_event_without_a_decoder_is_written_alike(esl):
         assert way(alone) == way(message)
 
 
-def test_a_body_of_a_subclass_is_written(esl):
+def test_a_body_of_a_subclass_is_written(esl: ModuleType) -> None:
     class Other(esl.Event):  # type: ignore[misc, name-defined]
         @property
         def body(self) -> bytes:
@@ -205,7 +206,7 @@ def test_a_body_of_a_subclass_is_written(esl):
     assert alone.to_dict() == {"A": "1", "_body": "other"}
 
 
-def test_what_is_given_out_is_the_readers(esl):
+def test_what_is_given_out_is_the_readers(esl: ModuleType) -> None:
     """Changing a result changes no other."""
     decoder = esl.Decoder()
     data = event([b"Event-Name: A", b"B: 1"])
@@ -237,7 +238,7 @@ def read_all(decoder: Any) -> None:
             way(message)
 
 
-def test_a_decoder_keeps_little_whatever_comes(esl, traced):
+def test_a_decoder_keeps_little_whatever_comes(esl: ModuleType, traced: Any) -> None:
     """Names and values that are always others, as long as any that are remembered."""
     if esl.__impl__ != "c":
         pytest.skip("the compiled core's memory")
@@ -249,7 +250,7 @@ def test_a_decoder_keeps_little_whatever_comes(esl, traced):
     assert traced() < 2_000_000
 
 
-def test_two_hundred_decoders_share_names(esl, traced):
+def test_two_hundred_decoders_share_names(esl: ModuleType, traced: Any) -> None:
     if esl.__impl__ != "c":
         pytest.skip("the compiled core's memory")
     frames = [
@@ -274,7 +275,7 @@ def test_two_hundred_decoders_share_names(esl, traced):
     assert traced() < before
 
 
-def test_nothing_remembered_holds_none(esl):
+def test_nothing_remembered_holds_none(esl: ModuleType) -> None:
     """A table of None that fills up, or a field that is None until wanted, moves a count that leaks are looked for by:
     that is what a prototype's sinking count was (before Python 3.12, from where on None is not counted)."""
     decoder = esl.Decoder()
@@ -297,7 +298,7 @@ def test_nothing_remembered_holds_none(esl):
 # Other code in between, and other threads
 
 
-def test_a_garbage_collection_may_read_events_of_the_same_decoder(esl):
+def test_a_garbage_collection_may_read_events_of_the_same_decoder(esl: ModuleType) -> None:
     frames = [
         event([b"Event-Name: N%d" % n, *(b"name-%d: %d" % (at * n % 90, n + at) for at in range(40))])
         for n in range(15)
@@ -333,7 +334,7 @@ def test_a_garbage_collection_may_read_events_of_the_same_decoder(esl):
 
 
 @pytest.mark.skipif(sys.platform == "emscripten", reason="no threads")
-def test_threads_share_a_decoders_memory(esl):
+def test_threads_share_a_decoders_memory(esl: ModuleType) -> None:
     frames = [
         event([b"Event-Name: N%d" % n, *(b"name-%d: %d" % (at * n % 90, n + at) for at in range(40))])
         for n in range(40)

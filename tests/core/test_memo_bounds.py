@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def kept(esl: Any, lines: list[bytes], warm: list[bytes] | None = None) -> list[
     return [one is other for one, other in zip(first.values(), second.values(), strict=True)]
 
 
-def test_values_that_take_turns_are_both_remembered(esl):
+def test_values_that_take_turns_are_both_remembered(esl: ModuleType) -> None:
     """As those of the two legs of a call do."""
     decoder = esl.Decoder()
     decoder.feed(b"".join(event([b"Unique-ID: leg-%b" % leg]) for leg in (b"a", b"b", b"a", b"b", b"a")))
@@ -37,7 +38,7 @@ def test_values_that_take_turns_are_both_remembered(esl):
 
 
 @pytest.mark.parametrize("way", ["pairs", "asdict", "to_json"])
-def test_values_that_take_turns_within_an_event_are_told_apart(esl, way):
+def test_values_that_take_turns_within_an_event_are_told_apart(esl: ModuleType, way: str) -> None:
     blocks = [[b"A: 1", b"B: x", b"A: 2"], [b"A: 2", b"B: y", b"A: 1"], [b"A: 1", b"A: 1", b"B: x", b"A: 2"]] * 3
     decoder = esl.Decoder()
     decoder.feed(b"".join(map(event, blocks)))
@@ -48,32 +49,32 @@ def test_values_that_take_turns_within_an_event_are_told_apart(esl, way):
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_so_many_names_are_remembered(esl, more):
+def test_so_many_names_are_remembered(esl: ModuleType, more: int) -> None:
     most = part(esl, "limits").MEMO_NAMES
     names = (hashlib.md5(b"%d" % number).hexdigest().encode() for number in range(most + more))
     remembered = kept(esl, [b"%b: value" % name for name in names])
     assert remembered == [True] * min(most + more, most) + [False] * max(more, 0)
 
 
-def test_names_that_end_in_numbers_have_room(esl):
+def test_names_that_end_in_numbers_have_room(esl: ModuleType) -> None:
     """As those of a call's variables do: they differ in few bits, and none is to be crowded out."""
     assert all(kept(esl, [b"variable_sip_h_X-Attribute-%d: value" % number for number in range(1900)]))
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_names_so_long_are_remembered(esl, more):
+def test_names_so_long_are_remembered(esl: ModuleType, more: int) -> None:
     most = part(esl, "limits").MEMO_NAME_BYTES
     assert kept(esl, [b"n" * (most + more) + b": value", b"A: value"]) == [more <= 0, True]
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_values_so_long_are_remembered(esl, more):
+def test_values_so_long_are_remembered(esl: ModuleType, more: int) -> None:
     most = part(esl, "limits").MEMO_VALUE_BYTES
     assert kept(esl, [b"A: " + b"v" * (most + more), b"B: value"]) == [more <= 0, True]
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_so_much_of_values_is_remembered(esl, more):
+def test_so_much_of_values_is_remembered(esl: ModuleType, more: int) -> None:
     limits = part(esl, "limits")
     count = limits.MEMO_BYTES // limits.MEMO_VALUE_BYTES
     sizes = [limits.MEMO_VALUE_BYTES] * (count - 1) + [limits.MEMO_VALUE_BYTES - 50, 50 + more]
@@ -81,7 +82,7 @@ def test_so_much_of_values_is_remembered(esl, more):
     assert kept(esl, lines) == [True] * count + [more <= 0]
 
 
-def test_what_there_was_no_room_for_is_remembered_in_the_end(esl):
+def test_what_there_was_no_room_for_is_remembered_in_the_end(esl: ModuleType) -> None:
     """A decoder that met thousands of names once does not stay full of them."""
     if esl.__impl__ != "c":
         pytest.skip("the compiled core's bounds")
@@ -102,7 +103,7 @@ def test_what_there_was_no_room_for_is_remembered_in_the_end(esl):
 
 
 @pytest.fixture
-def python():
+def python() -> Any:
     return load_core("python")
 
 
@@ -122,13 +123,13 @@ def known_again(esl: Any, lines: list[bytes]) -> list[bool]:
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_lines_so_long_are_remembered(python, more):
+def test_lines_so_long_are_remembered(python: Any, more: int) -> None:
     most = part(python, "limits").MEMO_LINE_BYTES
     assert known_again(python, [b"A: " + b"v" * (most - 3 + more), b"B: value"]) == [more <= 0, True]
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_so_many_lines_are_remembered(python, more):
+def test_so_many_lines_are_remembered(python: Any, more: int) -> None:
     most = part(python, "limits").MEMO_LINES
     remembered = known_again(python, [b"name-%d: value" % number for number in range(most + more)])
     assert all(remembered) == (more <= 0)  # with one more all are forgotten, again and again
@@ -136,7 +137,7 @@ def test_so_many_lines_are_remembered(python, more):
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
 @pytest.mark.parametrize("shorter", [False, True])
-def test_members_so_long_are_remembered(python, more, shorter):
+def test_members_so_long_are_remembered(python: Any, more: int, shorter: bool) -> None:
     """Than its line a member may be shorter or longer: `%41` is one character, a control character six."""
     most = part(python, "limits").MEMO_LINE_BYTES
     size = most + more - len("A: " if shorter else '"A":""')
@@ -150,7 +151,7 @@ def test_members_so_long_are_remembered(python, more, shorter):
         assert b"B: value" in message._memo.members
 
 
-def test_lines_without_a_colon_are_not_remembered(python):
+def test_lines_without_a_colon_are_not_remembered(python: Any) -> None:
     decoder = python.Decoder()
     decoder.feed(event([b"A: 1", b"no colon", b"B: 2"]) * 2)
     for message in decoder:
@@ -161,7 +162,7 @@ def test_lines_without_a_colon_are_not_remembered(python):
         assert b"no colon" not in message._memo.members
 
 
-def test_bodies_are_not_remembered(python):
+def test_bodies_are_not_remembered(python: Any) -> None:
     decoder = python.Decoder()
     decoder.feed(event([b"A: 1"], b"body: text"))
     message = decoder.next_message()

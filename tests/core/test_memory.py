@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def check_copies(instance: Any) -> None:
             assert again == instance or again.__reduce__()[1:] == instance.__reduce__()[1:]
 
 
-def test_extension_types_are_copied_whole_or_not_at_all(esl):
+def test_extension_types_are_copied_whole_or_not_at_all(esl: ModuleType) -> None:
     if esl.__impl__ != "c":
         pytest.skip("the types of the compiled core")
     from eslcodec import _codec_c
@@ -74,27 +75,27 @@ def test_extension_types_are_copied_whole_or_not_at_all(esl):
         check_copies(kind(b"A: 1\n\n") if kind is _codec_c.Message else kind.__new__(kind))
 
 
-def test_instances_are_copied_whole_or_not_at_all(esl):
+def test_instances_are_copied_whole_or_not_at_all(esl: ModuleType) -> None:
     for instance in instances(esl):
         if not isinstance(instance, bytearray):  # the Python core's window is one
             check_copies(instance)
 
 
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps, lambda it: it.__reduce__()])
-def test_a_decoder_has_no_copy(esl, way):
+def test_a_decoder_has_no_copy(esl: ModuleType, way: Any) -> None:
     for instance, name in ((esl.Decoder(), "Decoder"), (esl.FrameSplitter(), "FrameSplitter")):
         with pytest.raises(TypeError, match=f"cannot pickle '{name}' object"):
             way(instance)
 
 
-def test_messages_are_copied(esl):
+def test_messages_are_copied(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(EVENT + OK)
     for message in list(decoder):
         assert all(way(message) == message for way in ways())
 
 
-def test_events_of_the_official_module_are_copied(esl):
+def test_events_of_the_official_module_are_copied(esl: ModuleType) -> None:
     module = importlib.import_module(f"{esl.__name__}.ESL")
     event = module.ESLevent("CUSTOM", "a::b")
     event.addHeader("Peer", "a b")
@@ -119,7 +120,7 @@ def kept() -> Iterator[Any]:
     tracemalloc.stop()
 
 
-def test_a_decoder_keeps_no_bodies(esl, kept):
+def test_a_decoder_keeps_no_bodies(esl: ModuleType, kept: Any) -> None:
     """It remembers events by the names in them: here 20 with other names each, and a body of 4 MB."""
     decoder = esl.Decoder()
     body = bytes(4_000_000)
@@ -135,7 +136,7 @@ def test_a_decoder_keeps_no_bodies(esl, kept):
 
 
 @pytest.mark.parametrize("framing", ["Decoder", "FrameSplitter"])
-def test_of_a_large_frame_the_end_is_kept(esl, kept, framing):
+def test_of_a_large_frame_the_end_is_kept(esl: ModuleType, kept: Any, framing: str) -> None:
     decoder = getattr(esl, framing)()
     notice = b"Content-Type: text/disconnect-notice\nContent-Length: 21\n\nDisconnected, goodb"
     decoder.feed(frame(b"Content-Type: api/response", bytes(4_000_000) + notice) + b"ye\n")
@@ -151,7 +152,7 @@ def test_of_a_large_frame_the_end_is_kept(esl, kept, framing):
 
 
 @pytest.mark.heavy
-def test_an_allocation_that_fails_costs_one_call(esl):
+def test_an_allocation_that_fails_costs_one_call(esl: ModuleType) -> None:
     """The compiled core only: of the Python core every number and every call is an allocation, and CPython makes other
     errors of one that fails, such as RuntimeError of a lock."""
     if esl.__impl__ != "c":

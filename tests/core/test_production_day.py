@@ -14,6 +14,8 @@ from collections import Counter
 from datetime import timedelta
 from functools import cache
 from itertools import accumulate, pairwise
+from types import ModuleType
+from typing import Any
 
 import pytest
 from losses import written
@@ -39,22 +41,22 @@ NUMBERS = {
 STEP = 1 if FULL else 25  # every so manieth event is compared field by field
 
 
-def events(esl, name):
+def events(esl: ModuleType, name: Any) -> Any:
     """The events of a capture. The twin takes half a minute for the long ones in JSON: in make test-all only."""
     if esl.__impl__ == "python" and name in LONG and name.endswith("json") and not FULL:
         pytest.skip("long")
     return (message for message in captured(esl, name) if isinstance(message, esl.Event))
 
 
-def truth(name):
+def truth(name: Any) -> Any:
     return json.loads((DATA / "captures" / f"{name}.truth.json").read_text("utf-8"))
 
 
-def own(message):
+def own(message: Any) -> Any:
     return [getattr(message, name, None) for name in ("name", "id", "sequence", "timestamp", "subclass", "uuid")]
 
 
-def has_two_heads(event):
+def has_two_heads(event: Any) -> Any:
     return event["Event-Sequence"] != str(event.sequence)
 
 
@@ -62,13 +64,13 @@ def has_two_heads(event):
 
 
 @cache
-def numbered(esl, name):
+def numbered(esl: ModuleType, name: Any) -> Any:
     """Of each event: the number, the time, and the id that `event` gives, and whether it has two heads."""
     return [(event.sequence, event.timestamp, event.id, has_two_heads(event)) for event in events(esl, name)]
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_numbers_are_nearly_in_order_and_never_given_twice(esl, name):
+def test_numbers_are_nearly_in_order_and_never_given_twice(esl: ModuleType, name: Any) -> None:
     numbers = [number for number, _, _, _ in numbered(esl, name)]
     back, two_heads = NUMBERS[name]
     assert sum(later < earlier for earlier, later in pairwise(numbers)) == back
@@ -80,7 +82,7 @@ def test_numbers_are_nearly_in_order_and_never_given_twice(esl, name):
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_every_event_has_an_id_of_its_own_with_the_core_that_sent_it(esl, name):
+def test_every_event_has_an_id_of_its_own_with_the_core_that_sent_it(esl: ModuleType, name: Any) -> None:
     ids = [name for _, _, name, _ in numbered(esl, name)]
     assert len(set(ids)) == len(ids)
     cores = {name.partition(":")[0] for name in ids}
@@ -88,7 +90,7 @@ def test_every_event_has_an_id_of_its_own_with_the_core_that_sent_it(esl, name):
     assert [int(name.partition(":")[2]) for name in ids] == [number for number, _, _, _ in numbered(esl, name)]
 
 
-def test_a_switch_that_was_killed_has_another_core_afterwards(esl):
+def test_a_switch_that_was_killed_has_another_core_afterwards(esl: ModuleType) -> None:
     (*_, last), first = events(esl, "restart_recover_before"), next(events(esl, "restart_recover_after"))
     gap = esl.Gap.of(1.0, "gone", last)
     gap.resume(first)
@@ -98,7 +100,7 @@ def test_a_switch_that_was_killed_has_another_core_afterwards(esl):
 
 
 @pytest.mark.parametrize("name", ["transfer_hold", "transfer_hold_json"])
-def test_private_commands_have_the_number_they_were_sent_with(esl, name):
+def test_private_commands_have_the_number_they_were_sent_with(esl: ModuleType, name: str) -> None:
     found = [event for event in events(esl, name) if event.name == "PRIVATE_COMMAND"]
     doubled = list(filter(has_two_heads, found))
     assert (len(found), len(doubled)) == (15, 11)
@@ -112,7 +114,7 @@ def test_private_commands_have_the_number_they_were_sent_with(esl, name):
         assert event.id == f"{values['Core-UUID'][-1]}:{event.sequence}"
 
 
-def test_an_event_sent_with_the_head_of_another_is_known_by_its_own(esl):
+def test_an_event_sent_with_the_head_of_another_is_known_by_its_own(esl: ModuleType) -> None:
     (note,) = (event for event in events(esl, "lowlevel") if event.subclass == "app::note")
     other = "00000000-0000-4000-8000-000000000000"
     assert (note["Event-Sequence"], note["Core-UUID"], note.getlist("Core-UUID")[0]) == ("77", other, other)
@@ -126,7 +128,7 @@ def test_an_event_sent_with_the_head_of_another_is_known_by_its_own(esl):
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_both_cores_read_a_day_alike(both, name):
+def test_both_cores_read_a_day_alike(both: tuple[ModuleType, ModuleType], name: Any) -> None:
     for at, (ours, theirs) in enumerate(zip(*(captured(package, name) for package in both), strict=True)):
         assert type(ours).__name__ == type(theirs).__name__
         assert ours.frame == theirs.frame
@@ -139,11 +141,11 @@ def test_both_cores_read_a_day_alike(both, name):
             assert ours.to_json() == theirs.to_json()
 
 
-def in_format(esl, event, format):
+def in_format(esl: ModuleType, event: Any, format: Any) -> Any:
     """What the switch sends of an event in another format: `%XX` that it left alone is decoded by every reader."""
     render = importlib.import_module(f"{esl.__name__}.render")
 
-    def coded(value):
+    def coded(value: Any) -> Any:
         if isinstance(value, list):
             return [coded(item) for item in value]
         encoded = value.encode("utf-8", "surrogateescape")
@@ -160,7 +162,9 @@ def in_format(esl, event, format):
         ("conference", "conference_xml", "xml", 280, (0, 0)),
     ],
 )
-def test_two_listeners_get_the_same_events_each_in_its_format(esl, one, other, format, common, alone):
+def test_two_listeners_get_the_same_events_each_in_its_format(
+    esl: ModuleType, one: str, other: str, format: str, common: int, alone: Any
+) -> None:
     """Both were there at the same time, so each event is in both, but for the first and the last few."""
     sent = [[name for _, _, name, _ in numbered(esl, capture)] for capture in (one, other)]
     both = set(sent[0]) & set(sent[1])
@@ -182,7 +186,7 @@ def test_two_listeners_get_the_same_events_each_in_its_format(esl, one, other, f
 # The truth as the other ends saw it
 
 
-def ends_of_legs(esl, name):
+def ends_of_legs(esl: ModuleType, name: Any) -> Any:
     """The last event of each leg, by its SIP Call-ID."""
     found = {}
     for event in events(esl, name):
@@ -192,7 +196,7 @@ def ends_of_legs(esl, name):
 
 
 @pytest.mark.parametrize("name", ["calls_sip", "calls_sip_json"])
-def test_every_leg_of_every_call_ended_once_as_its_other_end_saw(esl, name):
+def test_every_leg_of_every_call_ended_once_as_its_other_end_saw(esl: ModuleType, name: str) -> None:
     ends = ends_of_legs(esl, name)
     calls = truth("calls_sip")["calls"]
     legs = [leg["sip_call_id"] for call in calls for leg in (call["caller_side"], *call["callee_legs"])]
@@ -216,7 +220,7 @@ def test_every_leg_of_every_call_ended_once_as_its_other_end_saw(esl, name):
     assert set(outcomes) == {"answered", "cancelled", "failed"}
 
 
-def test_who_was_bridged_at_the_end_of_each_transfer(esl):
+def test_who_was_bridged_at_the_end_of_each_transfer(esl: ModuleType) -> None:
     bridges = [
         (event["Bridge-A-Unique-ID"], event["Bridge-B-Unique-ID"])
         for event in events(esl, "transfer_hold")
@@ -233,7 +237,7 @@ def test_who_was_bridged_at_the_end_of_each_transfer(esl):
             assert sorted(map(sorted, pairs[-len(apart) :])) == sorted(map(sorted, apart)), scenario["scenario"]
 
 
-def test_registrations_are_those_of_the_phones(esl):
+def test_registrations_are_those_of_the_phones(esl: ModuleType) -> None:
     steps = [step for step in truth("registrations")["steps"] if step.get("codes", [0])[-1] == 200]
     done = [step["user"] for step in steps if step.get("expires") != 0]
     registered = [event for event in events(esl, "registrations") if event.subclass == "sofia::register"]
@@ -243,7 +247,7 @@ def test_registrations_are_those_of_the_phones(esl):
     assert call_ids <= {event["call-id"] for event in registered}
 
 
-def test_calls_that_were_recovered_go_on_with_their_uuids(esl):
+def test_calls_that_were_recovered_go_on_with_their_uuids(esl: ModuleType) -> None:
     before = {event.uuid for event in events(esl, "restart_recover_before") if event.name == "CHANNEL_BRIDGE"}
     created = Counter(event.uuid for event in events(esl, "restart_recover_after") if event.name == "CHANNEL_CREATE")
     ended = [event for event in events(esl, "restart_recover_after") if event.name == "CHANNEL_HANGUP_COMPLETE"]

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,20 +21,20 @@ UUID = "8f08a03a-7c5e-4b8e-9d2b-0c7a9f3b1e11"
 LONGEST = 400  # characters of any of them
 
 
-def one(esl, data):
+def one(esl: ModuleType, data: Any) -> Any:
     (message,) = decode(esl, data)
     return message
 
 
-def reply(esl, text):
+def reply(esl: ModuleType, text: Any) -> Any:
     return one(esl, b"Content-Type: command/reply\nReply-Text: " + text + b"\n\n")
 
 
-def api(esl, text):
+def api(esl: ModuleType, text: Any) -> Any:
     return one(esl, frame(b"Content-Type: api/response", text))
 
 
-def test_event(esl):
+def test_event(esl: ModuleType) -> None:
     payload = b"Event-Name: CHANNEL_ANSWER\nEvent-Sequence: 18378\nUnique-ID: %b\n\n" % UUID.encode()
     assert repr(one(esl, plain(payload))) == f"<Event CHANNEL_ANSWER #18378 {UUID}>"
     assert str(one(esl, plain(payload))) == f"<Event CHANNEL_ANSWER #18378 {UUID}>"
@@ -56,11 +58,11 @@ def test_event(esl):
         (b"Event-Name: " + b"X" * 100 + b"\n\n", f"'{'X' * 60}...'"),
     ],
 )
-def test_event_that_says_more_less_or_something_odd(esl, payload, shown):
+def test_event_that_says_more_less_or_something_odd(esl: ModuleType, payload: bytes, shown: str) -> None:
     assert repr(esl.Event.from_payload(payload, "plain")) == f"<Event {shown}>"
 
 
-def test_event_of_every_format(esl):
+def test_event_of_every_format(esl: ModuleType) -> None:
     for payload, format in (
         (b'{"Event-Name":"DTMF","Event-Sequence":"5","Unique-ID":"a1"}', "json"),
         (
@@ -84,11 +86,11 @@ def test_event_of_every_format(esl):
         (b"-ERR \x1b[2J", r"-ERR '\x1b[2J'"),
     ],
 )
-def test_command_reply(esl, text, shown):
+def test_command_reply(esl: ModuleType, text: bytes, shown: str) -> None:
     assert repr(reply(esl, text)) == f"<CommandReply {shown}>"
 
 
-def test_reply_to_connect(esl):
+def test_reply_to_connect(esl: ModuleType) -> None:
     head = b"Event-Name: CHANNEL_DATA\nUnique-ID: a1\nContent-Type: command/reply\nReply-Text: %2BOK%0A\n\n"
     assert repr(one(esl, head)) == "<CommandReply ok '+OK' CHANNEL_DATA a1>"
 
@@ -106,35 +108,35 @@ def test_reply_to_connect(esl):
         (b"\xff\xc3\xab", r"ok '\udcffë'"),
     ],
 )
-def test_api_response(esl, text, shown):
+def test_api_response(esl: ModuleType, text: bytes, shown: str) -> None:
     assert repr(api(esl, text)) == f"<ApiResponse {shown}>"
 
 
-def test_print_shows_what_an_api_command_said(esl, capsys):
+def test_print_shows_what_an_api_command_said(esl: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     print(api(esl, b"UP 0 years, 0 days, 1 hour\nFreeSWITCH (Version 1.11) is ready\n"))
     assert capsys.readouterr().out == "<ApiResponse ok 'UP 0 years, 0 days, 1 hour...'>\n"
 
 
-def test_job_result(esl):
+def test_job_result(esl: ModuleType) -> None:
     for body, shown in ((b"+OK 4a1c\n", "ok '+OK 4a1c'"), (b"-ERR USER_BUSY\n", "-ERR 'USER_BUSY'"), (b"", "ok ''")):
         event = esl.Event.build("BACKGROUND_JOB", {"Job-UUID": "7f4d"}, body)
         assert repr(esl.JobResult.of(event)) == f"<JobResult 7f4d {shown}>"
 
 
-def test_gap(esl):
+def test_gap(esl: ModuleType) -> None:
     assert repr(esl.Gap.of(2.9971, "timed out\nwhile reading")) == "<Gap 2.997 s: timed out while reading>"
     assert repr(esl.Gap.of(0, "\x1b[2J" + "x" * 200)) == rf"<Gap 0.000 s: \x1b[2J{'x' * 93}...>"
     assert repr(esl.Gap(*reply(esl, b"+OK").__reduce__()[1])) == "<Gap ? s: ?>"  # which is none
 
 
-def test_log_line(esl):
+def test_log_line(esl: ModuleType) -> None:
     head = b"Content-Type: log/data\nLog-Level: %b\nLog-File: mod.c\nLog-Line: 7\nUser-Data: a1"
     assert repr(one(esl, frame(head % b"4", b"hello\n"))) == "<LogLine WARNING mod.c:7 'hello' a1>"
     assert repr(one(esl, frame(head % b"11", b"hello\n"))) == "<LogLine 11 mod.c:7 'hello' a1>"
     assert repr(one(esl, frame(b"Content-Type: log/data", b""))) == "<LogLine ? ''>"
 
 
-def test_notices(esl):
+def test_notices(esl: ModuleType) -> None:
     head = b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: a1\nContent-Disposition: "
     assert repr(one(esl, frame(head + b"linger", b"Lingering\n"))) == "<DisconnectNotice linger 'Lingering' a1>"
     assert repr(one(esl, frame(head + b"disconnect", b"Bye\n\n"))) == "<DisconnectNotice final 'Bye' a1>"
@@ -143,22 +145,22 @@ def test_notices(esl):
     assert repr(one(esl, refused)) == "<RudeRejection 'Access Denied, go away.'>"
 
 
-def test_other_messages(esl):
+def test_other_messages(esl: ModuleType) -> None:
     assert repr(esl.Message(b"\n\n")) == "<Message of 2 bytes>"
     assert repr(esl.Message(b"Content-Type: a/b\n\n", b"x")) == "<Message a/b of 20 bytes>"
     assert repr(esl.Message(b"Content-Type: a\x1bb\n\n")) == r"<Message 'a\x1bb' of 19 bytes>"
 
 
-def test_message_that_is_not_made_yet(esl):
+def test_message_that_is_not_made_yet(esl: ModuleType) -> None:
     for kind in (esl.Message, esl.Event, esl.ApiResponse, esl.Gap, esl.AuthRequest):
         assert repr(kind.__new__(kind)) == f"<{kind.__name__} not made yet>"
 
 
-def subscriptions(esl):
+def subscriptions(esl: ModuleType) -> Any:
     return importlib.import_module(f"{esl.__name__}.subscriptions").Subscriptions()
 
 
-def test_subscriptions(esl):
+def test_subscriptions(esl: ModuleType) -> None:
     wanted = subscriptions(esl)
     assert repr(wanted) == str(wanted) == "<Subscriptions nothing>"
     wanted.add(["all"], ["sofia::register"], "json")
@@ -174,7 +176,7 @@ def test_subscriptions(esl):
     assert repr(wanted) == f"<Subscriptions myevents {UUID}>"
 
 
-def test_subscriptions_are_shown_in_part_if_they_are_many(esl):
+def test_subscriptions_are_shown_in_part_if_they_are_many(esl: ModuleType) -> None:
     wanted = subscriptions(esl)
     wanted.add([f"EVENT_{number:03}" for number in range(400)])
     assert repr(wanted).endswith("EVENT_028 EVENT_029 and 370 more>")
@@ -183,7 +185,7 @@ def test_subscriptions_are_shown_in_part_if_they_are_many(esl):
     assert len(repr(wanted)) < LONGEST
 
 
-def test_no_secret_is_shown(esl):
+def test_no_secret_is_shown(esl: ModuleType) -> None:
     """What a switch sends of them stands in headers that are not shown."""
     headers = {
         "Event-Sequence": 5,
@@ -231,7 +233,9 @@ VALUES = st.binary(max_size=300).map(lambda value: value.replace(b"\n", b"\x1b")
 
 
 @given(st.sampled_from(TYPES), st.lists(st.tuples(st.sampled_from(NAMES), VALUES)), st.binary(max_size=300))
-def test_any_message_is_shown_alike_on_one_short_printable_line(both, content_type, headers, body):
+def test_any_message_is_shown_alike_on_one_short_printable_line(
+    both: tuple[ModuleType, ModuleType], content_type: Any, headers: Any, body: Any
+) -> None:
     lines = b"".join(b"%b: %b\n" % header for header in headers)
     shown = []
     for esl in both:
@@ -249,7 +253,7 @@ def test_any_message_is_shown_alike_on_one_short_printable_line(both, content_ty
 # What pytest shows of two messages that are not equal
 
 
-def compared(esl, left, right):
+def compared(esl: ModuleType, left: Any, right: Any) -> Any:
     assert left != right
     plugin = importlib.import_module(f"{esl.__name__}.pytest_plugin")
     first, *lines = plugin.pytest_assertrepr_compare("==", left, right)
@@ -257,7 +261,7 @@ def compared(esl, left, right):
     return lines
 
 
-def test_headers_and_bodies_that_differ(esl):
+def test_headers_and_bodies_that_differ(esl: ModuleType) -> None:
     build = esl.Event.build
     ours = build("DTMF", {"Unique-ID": "a1", "A": "x", "Only": "o", "R": ["1", "2"]}, "body")
     theirs = build("DTMF", [("Unique-ID", "a1"), ("A", "\x1by"), ("R", "1"), ("R", "2"), ("More", "")], "bodY")
@@ -277,7 +281,7 @@ def test_headers_and_bodies_that_differ(esl):
     ]
 
 
-def test_long_values_are_shown_from_where_they_differ(esl):
+def test_long_values_are_shown_from_where_they_differ(esl: ModuleType) -> None:
     ours, theirs = (esl.Event.build("A", {"Name": "v=0" * 50 + end}, "b" * 90 + end) for end in ("x" * 200, "y"))
     assert compared(esl, ours, theirs)[1:] == [
         f"Name: '{'x' * 80}'... != 'y' from 150 on",
@@ -288,7 +292,7 @@ def test_long_values_are_shown_from_where_they_differ(esl):
     assert compared(esl, ours, theirs)[1] == "Name: '' != 'v' from 100 on"
 
 
-def test_messages_that_differ_in_how_they_are_written(esl):
+def test_messages_that_differ_in_how_they_are_written(esl: ModuleType) -> None:
     read = esl.Event.from_payload
     assert compared(esl, esl.Event.build("A", {"x": 1, "y": 2}), esl.Event.build("A", {"y": 2, "x": 1})) == [
         "the same headers in another order: 'x' != 'y' at 1"
@@ -304,14 +308,14 @@ def test_messages_that_differ_in_how_they_are_written(esl):
     assert compared(esl, job, read(b"A: 1\n\n", "plain")) == ["kind: JobResult != Event"]
 
 
-def test_pytest_has_its_own_way_with_everything_else(esl):
+def test_pytest_has_its_own_way_with_everything_else(esl: ModuleType) -> None:
     plugin = importlib.import_module(f"{esl.__name__}.pytest_plugin")
     event = esl.Event.build("A")
     for op, left, right in (("!=", event, event), ("==", event, {}), ("==", 1, event), ("in", event, [])):
         assert plugin.pytest_assertrepr_compare(op, left, right) is None
 
 
-def test_pytest_shows_it(tmp_path):
+def test_pytest_shows_it(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(
         "from eslcodec import Event\n"
         "def test_events():\n"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pickle
 import sys
+from types import ModuleType
+from typing import Any
 
 import pytest
 from support import AUTH, OK, decode, decode_every_way, frame, part, pieces, plain, take
@@ -15,7 +17,7 @@ from support import AUTH, OK, decode, decode_every_way, frame, part, pieces, pla
 
 
 @pytest.mark.parametrize("line_end", [b"%0A", b"%0a", b"%0D%0A", b"%0D", b"%0A%0A"])
-def test_encoded_line_break_in_a_value_makes_no_header(esl, line_end):
+def test_encoded_line_break_in_a_value_makes_no_header(esl: ModuleType, line_end: bytes) -> None:
     name = b"Caller-Caller-ID-Name: x" + line_end + b"Unique-ID: forged" + line_end + b"Event-Name: forged\n"
     value = "x" + esl.unquote(line_end).decode() + "Unique-ID: forged" + esl.unquote(line_end).decode()
     for first in ("asdict", "pairs", "keys", "body"):
@@ -31,13 +33,13 @@ def test_encoded_line_break_in_a_value_makes_no_header(esl, line_end):
         assert event.body == b"body"
 
 
-def test_encoded_line_break_in_a_name_makes_no_header(esl):
+def test_encoded_line_break_in_a_name_makes_no_header(esl: ModuleType) -> None:
     (event,) = decode_every_way(esl, plain(b"variable_x%0AUnique-ID: forged\nA: 1\n\n"))
     assert event.asdict() == {"variable_x%0AUnique-ID": "forged", "A": "1"}
     assert event.uuid is None
 
 
-def test_encoded_line_break_in_the_connect_reply_makes_no_header(esl):
+def test_encoded_line_break_in_the_connect_reply_makes_no_header(esl: ModuleType) -> None:
     (reply,) = decode_every_way(
         esl, b"Event-Name: CHANNEL_DATA\nvariable_x: a%0A%0AControl: forged%0A\nContent-Type: command/reply\n\n"
     )
@@ -45,18 +47,18 @@ def test_encoded_line_break_in_the_connect_reply_makes_no_header(esl):
     assert reply["variable_x"] == "a\n\nControl: forged\n"
 
 
-def test_encoded_line_break_makes_no_header_in_parse(esl):
+def test_encoded_line_break_makes_no_header_in_parse(esl: ModuleType) -> None:
     assert esl.parse_pairs(b"A: x%0AB: 1\nC: 2\n") == [("A", "x\nB: 1"), ("C", "2")]
     assert esl.parse_headers(b"A: x%0D%0A%0D%0AB: 1\nC: 2\n") == {"A": "x\r\n\r\nB: 1", "C": "2"}
 
 
-def test_doubly_encoded_line_break_is_decoded_once(esl):
+def test_doubly_encoded_line_break_is_decoded_once(esl: ModuleType) -> None:
     (event,) = decode_every_way(esl, plain(b"A: x%250AB: 1\n\n"))
     assert event.asdict() == {"A": "x%0AB: 1"}
 
 
 @pytest.mark.parametrize("other", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
-def test_what_python_calls_a_line_end_is_none(esl, other):
+def test_what_python_calls_a_line_end_is_none(esl: ModuleType, other: str) -> None:
     for message in decode_every_way(esl, plain(f"A: x{other}B: 1\n\n".encode()) + f"A: x{other}B: 1\n\n".encode()):
         assert message.asdict() == {"A": f"x{other}B: 1"}
     assert esl.parse_pairs(f"A: x{other}B: 1\n") == [("A", f"x{other}B: 1")]
@@ -77,7 +79,7 @@ FORGERIES = [
 
 
 @pytest.mark.parametrize("body", FORGERIES)
-def test_body_that_looks_like_headers_or_frames_changes_nothing(esl, body):
+def test_body_that_looks_like_headers_or_frames_changes_nothing(esl: ModuleType, body: Any) -> None:
     data = (
         frame(b"Content-Type: api/response", body)
         + plain(b"Event-Name: MESSAGE\nUnique-ID: true\nContent-Length: %d\n\n%b" % (len(body), body))
@@ -90,14 +92,14 @@ def test_body_that_looks_like_headers_or_frames_changes_nothing(esl, body):
 
 
 @pytest.mark.parametrize("body", FORGERIES)
-def test_absent_header_is_not_found_in_the_body(esl, body):
+def test_absent_header_is_not_found_in_the_body(esl: ModuleType, body: Any) -> None:
     for order in (["Unique-ID", "Event-Name"], ["event-name", "unique-id", "Content-Type"]):
         (event,) = decode_every_way(esl, plain(b"A: 1\n\n" + body))
         assert [event.get(name) for name in order] == [None] * len(order)
         assert event.body == body
 
 
-def test_payload_shorter_than_its_headers_say_takes_nothing_from_the_next_frame(esl):
+def test_payload_shorter_than_its_headers_say_takes_nothing_from_the_next_frame(esl: ModuleType) -> None:
     event, reply = decode_every_way(esl, plain(b"A: 1\nContent-Length: 500\n\nshort") + OK)
     assert (event.body, reply.frame) == (b"short", OK)
 
@@ -105,7 +107,7 @@ def test_payload_shorter_than_its_headers_say_takes_nothing_from_the_next_frame(
 # Bytes are counted, not characters
 
 
-def test_multibyte_text_cut_at_every_byte(esl):
+def test_multibyte_text_cut_at_every_byte(esl: ModuleType) -> None:
     text = "Zoë 你好 \U0001f600 naïve"
     data = (
         frame(b"Content-Type: api/response", text.encode() + b"\n")
@@ -126,7 +128,7 @@ def test_multibyte_text_cut_at_every_byte(esl):
         assert messages[1]["variable_naïve"] == text
 
 
-def test_content_length_that_cuts_a_character_costs_that_character_alone(esl):
+def test_content_length_that_cuts_a_character_costs_that_character_alone(esl: ModuleType) -> None:
     whole = "é".encode()
     message, rest = decode_every_way(esl, b"Content-Length: 1\n\n" + whole + b": 1\n\n")
     assert message.body == whole[:1]
@@ -171,7 +173,7 @@ def test_content_length_that_cuts_a_character_costs_that_character_alone(esl):
         b"ARRAY::3|:4",
     ],
 )
-def test_content_length_that_is_no_number_is_refused(esl, value):
+def test_content_length_that_is_no_number_is_refused(esl: ModuleType, value: bytes) -> None:
     for head in (b"Content-Length: ", b"Content-Length:", b"content-length: "):
         for sizes in ((1,), (1000,)):
             messages = []
@@ -189,7 +191,7 @@ def test_content_length_that_is_no_number_is_refused(esl, value):
         *(b"9" * 60, b"9" * 61, b"12345" * 100, b"0" * 500 + b"9" * 18, b"0" * 5000 + b"9" * 600),
     ],
 )
-def test_huge_content_length_is_refused_with_its_number(esl, digits):
+def test_huge_content_length_is_refused_with_its_number(esl: ModuleType, digits: Any) -> None:
     written = digits.lstrip(b"0").decode()
     shown = written if len(written) <= 60 else f"{written[:60]}... ({len(written)} digits)"
     for value in (digits, b" \t" + digits + b" "):
@@ -204,7 +206,7 @@ def test_huge_content_length_is_refused_with_its_number(esl, digits):
             )
 
 
-def test_content_length_with_more_digits_than_a_number_may_have(esl):
+def test_content_length_with_more_digits_than_a_number_may_have(esl: ModuleType) -> None:
     for count in (601, 1_000_000):
         decoder = esl.Decoder()
         decoder.feed(b"Content-Length: " + b"7" * count + b"\n\n")
@@ -219,7 +221,7 @@ def test_content_length_with_more_digits_than_a_number_may_have(esl):
         assert (again.read, again.limit, str(again)) == (10**600, 64 << 20, str(caught.value))
 
 
-def test_repeats_of_a_huge_content_length_are_compared_to_the_last_digit(esl):
+def test_repeats_of_a_huge_content_length_are_compared_to_the_last_digit(esl: ModuleType) -> None:
     digits = b"9" * 40
     for second, error in ((b"0" + digits, "BodyTooLarge"), (digits[:-1] + b"8", "InvalidContentLength")):
         decoder = esl.Decoder()
@@ -229,7 +231,7 @@ def test_repeats_of_a_huge_content_length_are_compared_to_the_last_digit(esl):
                 decoder.next_message()
 
 
-def test_longer_digits_than_any_bound_are_no_overflow(esl):
+def test_longer_digits_than_any_bound_are_no_overflow(esl: ModuleType) -> None:
     decoder = esl.Decoder(max_body_bytes=10**18 - 1, max_buffered=1000)
     decoder.feed(b"Content-Length: " + b"9" * 100 + b"\n\n")
     with pytest.raises(esl.BodyTooLarge):
@@ -242,19 +244,19 @@ def test_longer_digits_than_any_bound_are_no_overflow(esl):
     assert caught.value.body_bytes == 10**18 - 1
 
 
-def test_zeros_before_a_content_length_do_not_count(esl):
+def test_zeros_before_a_content_length_do_not_count(esl: ModuleType) -> None:
     message, _ = decode_every_way(esl, b"Content-Length: " + b"0" * 200 + b"3\n\nabc" + OK)
     assert message.body == b"abc"
 
 
 @pytest.mark.parametrize("second", [b"4", b"0", b"x", b"-3", b""])
 @pytest.mark.parametrize("name", [b"Content-Length", b"content-length"])
-def test_repeated_content_length_that_differs_is_refused(esl, second, name):
+def test_repeated_content_length_that_differs_is_refused(esl: ModuleType, second: bytes, name: bytes) -> None:
     with pytest.raises(esl.InvalidContentLength):
         decode(esl, b"Content-Length: 3\nA: 1\n" + name + b": " + second + b"\n\nabc" + OK)
 
 
-def test_content_length_is_found_only_as_a_whole_name(esl):
+def test_content_length_is_found_only_as_a_whole_name(esl: ModuleType) -> None:
     data = b"X-Content-Length: 5\nContent-Length-X: 5\nContent-Length : 5\n Content-Length: 5\nContent_Length: 5\n\n"
     message, reply = decode_every_way(esl, data + OK)
     assert message.body is None
@@ -264,7 +266,7 @@ def test_content_length_is_found_only_as_a_whole_name(esl):
 # NUL
 
 
-def test_nul_is_a_byte_like_any_other(esl):
+def test_nul_is_a_byte_like_any_other(esl: ModuleType) -> None:
     data = (
         b"A\0: 1\0%00\n\0B: 2\n\0\nC:\0 3\n\n"
         + frame(b"Content-Type: api/response", b"\0a\0")
@@ -278,13 +280,13 @@ def test_nul_is_a_byte_like_any_other(esl):
     assert (event["\0A"], event.body, event.asdict()) == ("\0\0", b"\0", {"\0A": "\0\0"})
 
 
-def test_nul_in_content_type_makes_it_unknown(esl):
+def test_nul_in_content_type_makes_it_unknown(esl: ModuleType) -> None:
     for value in (b"command/reply\0", b"\0command/reply", b"command\0/reply"):
         (message,) = decode_every_way(esl, b"Content-Type: " + value + b"\n\n")
         assert type(message) is esl.Message
 
 
-def test_nul_ends_no_percent_coding(esl):
+def test_nul_ends_no_percent_coding(esl: ModuleType) -> None:
     assert esl.unquote(b"%00%4\0%41\0") == b"\0%4\0A\0"
     assert esl.quote(b"\0") == b"%00"
     assert esl.parse_pairs("A: \0%00\0\n") == [("A", "\0\0\0")]
@@ -293,7 +295,7 @@ def test_nul_ends_no_percent_coding(esl):
 # What code of the program's own, called in the middle of something, cannot break
 
 
-def test_a_number_of_bytes_may_be_an_object_that_feeds_the_decoder(esl):
+def test_a_number_of_bytes_may_be_an_object_that_feeds_the_decoder(esl: ModuleType) -> None:
     """Bytes that nobody wrote came out of the compiled core."""
 
     class Number(int):
@@ -316,7 +318,7 @@ def test_a_number_of_bytes_may_be_an_object_that_feeds_the_decoder(esl):
 
 
 @pytest.mark.parametrize("wrong", ["1", 1.0, None, b"1"])
-def test_a_number_of_bytes_that_is_none_leaves_the_buffer_offered(esl, wrong):
+def test_a_number_of_bytes_that_is_none_leaves_the_buffer_offered(esl: ModuleType, wrong: Any) -> None:
     decoder = esl.Decoder()
     decoder.get_buffer(10)[: len(OK)] = OK
     with pytest.raises(TypeError):
@@ -325,7 +327,7 @@ def test_a_number_of_bytes_that_is_none_leaves_the_buffer_offered(esl, wrong):
     assert [message.frame for message in decoder] == [OK]
 
 
-def test_a_name_may_be_an_object_that_makes_another_message_of_this_one(esl):
+def test_a_name_may_be_an_object_that_makes_another_message_of_this_one(esl: ModuleType) -> None:
     class Name(str):
         __hash__ = str.__hash__
 
@@ -339,7 +341,7 @@ def test_a_name_may_be_an_object_that_makes_another_message_of_this_one(esl):
         assert message.get(Name("B")) in ("q" * 200, "other", None)
 
 
-def test_a_message_that_becomes_another_one_while_it_is_read(esl):
+def test_a_message_that_becomes_another_one_while_it_is_read(esl: ModuleType) -> None:
     """Its format decides how what was found out is read: the one of the other must not be taken for it."""
     xml = (b"Content-Type: text/event-xml\n\n", b"<event><headers><A>1</A></headers></event>")
     json = (b"Content-Type: text/event-json\n\n", b'{"A":"1"')
@@ -364,7 +366,7 @@ def test_a_message_that_becomes_another_one_while_it_is_read(esl):
     assert message.asdict() == {"A": "1"}
 
 
-def test_a_class_of_messages_may_have_a_body_of_its_own(esl):
+def test_a_class_of_messages_may_have_a_body_of_its_own(esl: ModuleType) -> None:
     class Mine(esl.Message):
         @property
         def body(self) -> bytes:
@@ -382,7 +384,7 @@ def test_a_class_of_messages_may_have_a_body_of_its_own(esl):
     assert Mine(b"Content-Type: text/event-json\n\n", b'{"A":"1"}').to_json() == b'{"A":"1","_body":"mine"}'
 
 
-def test_what_only_a_decoder_makes_is_empty_when_somebody_else_makes_it(esl):
+def test_what_only_a_decoder_makes_is_empty_when_somebody_else_makes_it(esl: ModuleType) -> None:
     if esl.__impl__ != "c":
         pytest.skip("needs the compiled core")
     decoder = esl.Decoder()

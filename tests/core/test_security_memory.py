@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from types import ModuleType
+from typing import Any
 
 import pytest
 from support import OK, decode, frame, load_core, pieces, plain, receive, take
@@ -14,7 +16,7 @@ from support import OK, decode, frame, load_core, pieces, plain, receive, take
 # Linear work, bounded memory
 
 
-def test_header_line_without_an_end_is_refused_at_the_bound(esl):
+def test_header_line_without_an_end_is_refused_at_the_bound(esl: ModuleType) -> None:
     chunk = b"x" * 1024
     decoder = esl.Decoder()
     messages = []
@@ -30,14 +32,14 @@ def test_header_line_without_an_end_is_refused_at_the_bound(esl):
     assert decoder.buffered == fed, "what comes after the error is not stored"
 
 
-def test_header_line_of_10_mb_at_once_is_refused(esl):
+def test_header_line_of_10_mb_at_once_is_refused(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(b"A: " + b"x" * (10 << 20))
     with pytest.raises(esl.HeaderTooLarge):
         decoder.next_message()
 
 
-def test_search_for_the_blank_line_goes_on_where_it_stopped():
+def test_search_for_the_blank_line_goes_on_where_it_stopped() -> None:
     esl = load_core("python")  # the compiled core's search cannot be watched from here
     decoder = esl.Decoder()
     for byte in pieces(b"A: " + b"x" * 3000, 1):
@@ -46,7 +48,7 @@ def test_search_for_the_blank_line_goes_on_where_it_stopped():
         assert decoder._searched >= decoder.buffered - 2
 
 
-def allocated(call):
+def allocated(call: Any) -> Any:
     """The most memory that Python had allocated at once during `call`, beside what it had before."""
     gc.collect()
     tracemalloc.start()
@@ -57,16 +59,16 @@ def allocated(call):
         tracemalloc.stop()
 
 
-def resident():
+def resident() -> Any:
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[0]) * 4096  # all that is mapped, so that malloc'ed and untouched memory counts
 
 
-def test_declared_length_allocates_nothing_until_bytes_come(esl):
+def test_declared_length_allocates_nothing_until_bytes_come(esl: ModuleType) -> None:
     declared = b"Content-Length: 60000000\nContent-Type: text/event-plain\n\n"
     decoders = [esl.Decoder() for _ in range(20)]
 
-    def feed():
+    def feed() -> None:
         for decoder in decoders:
             for byte in pieces(declared, 20):
                 decoder.feed(byte)
@@ -85,11 +87,11 @@ def test_declared_length_allocates_nothing_until_bytes_come(esl):
         assert resident() - before < 100_000_000, "20 declared lengths of 60 MB"
 
 
-def test_small_messages_do_not_hold_the_buffer(esl):
+def test_small_messages_do_not_hold_the_buffer(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     kept = []
 
-    def feed():
+    def feed() -> None:
         for _ in range(50):
             decoder.feed(plain(b"A: 1\n\n") + frame(b"Content-Type: api/response", bytes(1_000_000)))
             kept.append(next(decoder))
@@ -99,7 +101,7 @@ def test_small_messages_do_not_hold_the_buffer(esl):
     assert [event["A"] for event in kept] == ["1"] * 50
 
 
-def test_large_body_in_small_pieces_comes_out_whole(esl):
+def test_large_body_in_small_pieces_comes_out_whole(esl: ModuleType) -> None:
     body = bytes(range(256)) * 16384  # 4 MB: the quadratic decoders of others take seconds for this
     decoder = esl.Decoder()
     messages = []
@@ -111,7 +113,7 @@ def test_large_body_in_small_pieces_comes_out_whole(esl):
     assert reply.frame == OK
 
 
-def test_many_headers_names_and_array_items_are_read(esl):
+def test_many_headers_names_and_array_items_are_read(esl: ModuleType) -> None:
     count = 20_000
     payload = b"".join(b"variable_%d: %d\n" % (number, number) for number in range(count))
     items = "|:".join(map(str, range(count)))
@@ -123,14 +125,14 @@ def test_many_headers_names_and_array_items_are_read(esl):
     assert event.getlist("R") == ["1"] * count
 
 
-def test_many_small_frames_at_once_are_read(esl):
+def test_many_small_frames_at_once_are_read(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     decoder.feed(OK * 50_000)
     assert sum(1 for _ in decoder) == 50_000
     assert decoder.buffered == 0
 
 
-def test_a_buffer_given_out_outlives_a_decoder_that_is_garbage():
+def test_a_buffer_given_out_outlives_a_decoder_that_is_garbage() -> None:
     """A collection clears what it frees; releasing the memoryview afterwards used to write through what was cleared."""
     code = """
 import gc, eslcodec

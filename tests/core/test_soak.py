@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def switch() -> Any:
         yield switch
 
 
-def test_a_slow_blocking_reader_loses_nothing(esl, switch):
+def test_a_slow_blocking_reader_loses_nothing(esl: ModuleType, switch: Any) -> None:
     reader = Reader()
     with part(esl, "sync").connect(port=switch.port) as client:
         client.subscribe("ALL")
@@ -79,7 +80,7 @@ def test_a_slow_blocking_reader_loses_nothing(esl, switch):
     assert reader.highest < GROWTH or FOREIGN_MALLOC
 
 
-def test_a_slow_asyncio_reader_loses_nothing(esl, switch):
+def test_a_slow_asyncio_reader_loses_nothing(esl: ModuleType, switch: Any) -> None:
     reader = Reader()
 
     async def main() -> None:
@@ -99,7 +100,7 @@ def test_a_slow_asyncio_reader_loses_nothing(esl, switch):
     assert reader.highest < GROWTH or FOREIGN_MALLOC
 
 
-def test_what_a_slow_asyncio_reader_drops_is_counted_exactly(esl, switch):
+def test_what_a_slow_asyncio_reader_drops_is_counted_exactly(esl: ModuleType, switch: Any) -> None:
     reader = Reader()
 
     async def main() -> int:
@@ -118,7 +119,7 @@ def test_what_a_slow_asyncio_reader_drops_is_counted_exactly(esl, switch):
     assert reader.highest < GROWTH or FOREIGN_MALLOC
 
 
-def test_what_a_slow_blocking_reader_drops_is_counted_exactly(esl, switch):
+def test_what_a_slow_blocking_reader_drops_is_counted_exactly(esl: ModuleType, switch: Any) -> None:
     reader = Reader()
     with part(esl, "sync").connect(port=switch.port, queue_limit=50, when_full="drop") as client:
         client.subscribe("ALL")

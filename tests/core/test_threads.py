@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def answers(count: int, ask: Callable[[Any], Any], message: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_whoever_reads_a_message_first_all_read_the_same(esl, name):
+def test_whoever_reads_a_message_first_all_read_the_same(esl: ModuleType, name: Any) -> None:
     data = event_of(name)
     wanted = snapshot(decode(esl, data)[0])
     for _ in range(10 * FACTOR):
@@ -80,7 +81,7 @@ def test_whoever_reads_a_message_first_all_read_the_same(esl, name):
 
 @pytest.mark.parametrize("verb", ["asdict", "to_json", "pairs", "__len__", "body", "malformed", "select", "getlist"])
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_one_reader_method_from_many_threads_at_once(esl, name, verb):
+def test_one_reader_method_from_many_threads_at_once(esl: ModuleType, name: Any, verb: str) -> None:
     def ask(message: Any) -> Any:
         asked = getattr(message, verb)
         if verb in ("select", "getlist"):
@@ -93,7 +94,7 @@ def test_one_reader_method_from_many_threads_at_once(esl, name, verb):
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_other_reader_methods_from_many_threads_at_once(esl, name):
+def test_other_reader_methods_from_many_threads_at_once(esl: ModuleType, name: Any) -> None:
     asks = [
         lambda message: message.get("list"),
         lambda message: message.asdict(),
@@ -117,7 +118,7 @@ def test_other_reader_methods_from_many_threads_at_once(esl, name):
         assert [ask(message) for ask in asks] == wanted
 
 
-def test_messages_that_share_what_a_decoder_remembers_are_read_at_once(esl):
+def test_messages_that_share_what_a_decoder_remembers_are_read_at_once(esl: ModuleType) -> None:
     """Names and earlier events are kept for all of a decoder's messages, and forgotten when they are too many."""
     payloads = [
         b"Event-Name: N%d\nname-%d: %d\nsame: x%%20y\nname-%d: z\n\n" % (number % 7, number % 300, number, number)
@@ -134,7 +135,7 @@ def test_messages_that_share_what_a_decoder_remembers_are_read_at_once(esl):
         together(*[lambda first=first: work(first) for first in (0, 0, 150, 450)])
 
 
-def test_an_official_event_is_asked_from_many_threads(esl):
+def test_an_official_event_is_asked_from_many_threads(esl: ModuleType) -> None:
     ESL = part(esl, "ESL")
     kinds = part(esl, "_codec").MessageDecoder(part(esl, "_esl.frames").KINDS, part(esl, "_codec").Message)
 
@@ -148,7 +149,7 @@ def test_an_official_event_is_asked_from_many_threads(esl):
         assert answers(4, ask, event) == [["a b", "DTMF", None, "DTMF", "2", "body", "DTMF"]] * 4
 
 
-def test_an_official_event_is_changed_while_it_is_read(esl):
+def test_an_official_event_is_changed_while_it_is_read(esl: ModuleType) -> None:
     """Each reader gets what stood there at some time."""
     ESL = part(esl, "ESL")
     event = ESL.ESLevent("DTMF")
@@ -179,7 +180,7 @@ def test_an_official_event_is_changed_while_it_is_read(esl):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_process_changes_events_though_a_thread_was_at_it_when_it_was_forked(esl):
+def test_a_child_process_changes_events_though_a_thread_was_at_it_when_it_was_forked(esl: ModuleType) -> None:
     code = """
 import os, threading
 from eslcodec import ESL
@@ -212,7 +213,7 @@ print(os.waitpid(child, 0)[1])
 # Many decoders, many threads
 
 
-def test_decoders_of_different_threads_do_not_meet(esl):
+def test_decoders_of_different_threads_do_not_meet(esl: ModuleType) -> None:
     data = STREAM
     wanted = [snapshot(message) for message in decode(esl, data)]
 
@@ -230,7 +231,7 @@ def test_decoders_of_different_threads_do_not_meet(esl):
         together(*[lambda size=size: work(size) for size in (50, 64, 333, 2000)])
 
 
-def test_decoders_of_different_threads_remember_events_of_many_shapes(esl):
+def test_decoders_of_different_threads_remember_events_of_many_shapes(esl: ModuleType) -> None:
     """What they keep of them comes out of one budget of the process, which was read while another thread wrote it."""
     shapes = [[b"name-%d" % (shape * at) for at in range(20)] for shape in range(1, 40)]
     written = [plain(b"".join(b"%b: %d\n" % (name, at) for at, name in enumerate(names)) + b"\n") for names in shapes]
@@ -246,7 +247,7 @@ def test_decoders_of_different_threads_remember_events_of_many_shapes(esl):
         together(*[work] * 4)
 
 
-def test_functions_without_a_state_are_called_at_once(esl):
+def test_functions_without_a_state_are_called_at_once(esl: ModuleType) -> None:
     block = b"A: 1%20\nB: ARRAY::a|:b\nA: 2\n\n"
 
     def work() -> None:
@@ -258,7 +259,7 @@ def test_functions_without_a_state_are_called_at_once(esl):
     together(*[work] * 4)
 
 
-def test_a_decoder_may_go_from_thread_to_thread(esl):
+def test_a_decoder_may_go_from_thread_to_thread(esl: ModuleType) -> None:
     decoder = esl.Decoder()
     messages: list[Any] = []
     chunks = pieces(STREAM, 777)
@@ -353,7 +354,7 @@ def shared(request: pytest.FixtureRequest, esl: Any) -> Shared:
     return Shared(esl, getattr(esl, request.param)())
 
 
-def test_each_frame_comes_out_once_whoever_asks(shared):
+def test_each_frame_comes_out_once_whoever_asks(shared: Any) -> None:
     """`feed_eof` of the compiled core left the state that it found after another thread had gone on: it crashed."""
     feeding = shared.until_fed(lambda: shared.feed(20, 90, 7))
     together(feeding, shared.take, shared.take, shared.iterate, shared.ask_for_the_end, shared.ask_for_the_end)
@@ -364,14 +365,14 @@ def test_each_frame_comes_out_once_whoever_asks(shared):
     assert all(any(one.startswith(data) for one in FRAMES) for data in shared.unfinished)
 
 
-def test_each_frame_comes_out_once_though_several_feed(shared):
+def test_each_frame_comes_out_once_though_several_feed(shared: Any) -> None:
     feeding = shared.until_fed(shared.feed_whole, shared.feed_whole, shared.feed_whole)
     together(feeding, shared.take, shared.iterate)
     assert Counter(shared.frames) == Counter(FRAMES * 30 * FACTOR)
     assert shared.decoder.buffered == 0
 
 
-def test_damage_is_found_by_everybody(shared):
+def test_damage_is_found_by_everybody(shared: Any) -> None:
     """Before it come the frames before it, once; behind it comes the error, for each who asks, and nothing else."""
     errors: list[str] = []
 
@@ -391,7 +392,7 @@ def test_damage_is_found_by_everybody(shared):
     assert Counter(shared.frames) == Counter(FRAMES * 10 * FACTOR)
 
 
-def test_a_buffer_given_to_several_at_once_breaks_nothing(shared):
+def test_a_buffer_given_to_several_at_once_breaks_nothing(shared: Any) -> None:
     """Who writes where another one writes has mixed the stream up: it may become anything, but for a crash."""
     allowed = (ValueError, shared.esl.ProtocolError)
 
@@ -415,7 +416,7 @@ def test_a_buffer_given_to_several_at_once_breaks_nothing(shared):
         shared.decoder.buffer_updated(0)
 
 
-def test_a_class_of_messages_may_feed_the_decoder_that_makes_it(esl):
+def test_a_class_of_messages_may_feed_the_decoder_that_makes_it(esl: ModuleType) -> None:
     """Its `__new__` is anybody's code: what it does to the decoder does not change the message that is being made."""
     core = part(esl, "_codec")
     decoder: Any = None
@@ -436,7 +437,7 @@ def test_a_class_of_messages_may_feed_the_decoder_that_makes_it(esl):
         assert decoder.consumed == count * len(FRAMES[96])
 
 
-def test_memory_is_given_out_and_moved_at_once(esl):
+def test_memory_is_given_out_and_moved_at_once(esl: ModuleType) -> None:
     """A memoryview says who owns it; that one can be opened again, in any thread, while its decoder is fed."""
     decoder = esl.Decoder(max_buffered=1 << 30)
     owners: list[Any] = [decoder.get_buffer().obj]
@@ -465,7 +466,7 @@ def test_memory_is_given_out_and_moved_at_once(esl):
 
 
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="not a free-threaded interpreter")
-def test_the_package_does_not_bring_the_lock_of_the_interpreter_back(esl):
+def test_the_package_does_not_bring_the_lock_of_the_interpreter_back(esl: ModuleType) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     code = "import eslcodec, eslcodec.ESL, eslcodec.sync, sys; print(eslcodec.__impl__, sys._is_gil_enabled())"
     done = subprocess.run(

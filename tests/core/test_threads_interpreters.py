@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
 
 import pytest
 from sizes import FACTOR
@@ -104,7 +106,7 @@ def expected(kind: str) -> str:
 
 @needs_interpreters
 @kinds
-def test_another_interpreter_takes_the_python_core(esl, kind):
+def test_another_interpreter_takes_the_python_core(esl: ModuleType, kind: Any) -> None:
     """The compiled core is for the interpreter that loaded it first, and says so to others."""
     other = f"other python {expected(kind)}"
     asked = "python" if esl.__impl__ == "python" else ""
@@ -114,7 +116,7 @@ def test_another_interpreter_takes_the_python_core(esl, kind):
 
 @needs_interpreters
 @kinds
-def test_another_interpreter_cannot_have_the_compiled_core(esl, kind):
+def test_another_interpreter_cannot_have_the_compiled_core(esl: ModuleType, kind: Any) -> None:
     if esl.__impl__ != "c":
         pytest.skip("needs the compiled core")
     lines = in_another_interpreter(kind, "c")
@@ -123,7 +125,7 @@ def test_another_interpreter_cannot_have_the_compiled_core(esl, kind):
 
 @needs_interpreters
 @kinds
-def test_another_interpreter_may_be_the_first(esl, kind):
+def test_another_interpreter_may_be_the_first(esl: ModuleType, kind: Any) -> None:
     """Whichever core each of the two gets, both work."""
     if esl.__impl__ != "c":
         pytest.skip("needs the compiled core")

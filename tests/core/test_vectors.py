@@ -8,6 +8,7 @@ failure.
 from __future__ import annotations
 
 import json
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -315,7 +316,7 @@ def read(esl: Any, vector: dict[str, Any]) -> tuple[list[Any], str, list[Any]]:
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_vector(esl, name):
+def test_vector(esl: ModuleType, name: Any) -> None:
     vector = VECTORS[name]
     as_recorded = recorded(vector)
     if name in OURS:
@@ -332,12 +333,12 @@ def test_vector(esl, name):
             assert (message.malformed is not None) == (name in MALFORMED)
 
 
-def test_every_difference_names_a_vector_and_a_reason():
+def test_every_difference_names_a_vector_and_a_reason() -> None:
     assert set(OURS) <= set(VECTORS)
     for reason, (_, end) in OURS.values():
         assert reason.startswith(("docs/protocol/reading.md, ", "vector: "))
         assert end in ("EOF", "InvalidContentLength", "IncompleteFrame")
 
 
-def test_all_vectors_are_here():
+def test_all_vectors_are_here() -> None:
     assert len(VECTORS) == 112

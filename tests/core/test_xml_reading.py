@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,7 +14,7 @@ from xml_support import document, event, framed, line, quick, why, with_body
 # Headers
 
 
-def test_elements_are_headers_in_order(esl):
+def test_elements_are_headers_in_order(esl: ModuleType) -> None:
     e = event(esl, document(line(b"Event-Name", b"DTMF") + line(b"Unique-ID", b"a1") + line(b"DTMF-Digit", b"%23")))
     assert e.malformed is None
     assert e.pairs() == [("Event-Name", "DTMF"), ("Unique-ID", "a1"), ("DTMF-Digit", "#")]
@@ -19,7 +22,7 @@ def test_elements_are_headers_in_order(esl):
 
 
 @pytest.mark.parametrize("payload", [document(b""), b"<event/>", b"<event></event>", b"<event><headers/></event>"])
-def test_event_without_headers_has_none(esl, payload):
+def test_event_without_headers_has_none(esl: ModuleType, payload: Any) -> None:
     e = event(esl, payload)
     assert (e.malformed, e.pairs(), e.asdict(), len(e), e.body, e.name) == (None, [], {}, 0, None, None)
 
@@ -48,36 +51,36 @@ def test_event_without_headers_has_none(esl, payload):
         (b"x<!-- no -->y<?no?>z", "xyz"),
     ],
 )
-def test_value_is_xml_text_and_then_percent_decoded(esl, value, text):
+def test_value_is_xml_text_and_then_percent_decoded(esl: ModuleType, value: Any, text: str) -> None:
     e = event(esl, document(line(b"A", value) + line(b"B", b"1")))
     assert e.pairs() == [("A", text), ("B", "1")]
     assert (e["A"], e["a"], e.getlist("A"), e.select("A")) == (text, text, [text], (text,))
 
 
-def test_encoded_line_feed_makes_no_header(esl):
+def test_encoded_line_feed_makes_no_header(esl: ModuleType) -> None:
     e = event(esl, document(line(b"A", b"1%0AB%3A%202%0A%0A%3CC%3E3%3C/C%3E")))
     assert e.asdict() == {"A": "1\nB: 2\n\n<C>3</C>"}
     assert (e.get("B"), e.get("C"), e.body) == (None, None, None)
 
 
-def test_names_are_never_percent_decoded_and_may_be_any_xml_name(esl):
+def test_names_are_never_percent_decoded_and_may_be_any_xml_name(esl: ModuleType) -> None:
     e = event(esl, document(line("Näme".encode(), b"1") + line(b"a:b.c-d_e", b"2") + line(b"_body", b"3")))
     assert e.asdict() == {"Näme": "1", "a:b.c-d_e": "2", "_body": "3"}
     assert e.body is None
 
 
-def test_attributes_and_other_elements_are_no_headers(esl):
+def test_attributes_and_other_elements_are_no_headers(esl: ModuleType) -> None:
     payload = b'<event a="1"><x>no</x><headers b="2"><A c="3">yes</A></headers><headers><B>2</B></headers>text</event>'
     assert event(esl, payload).asdict() == {"A": "yes", "B": "2"}
 
 
-def test_element_in_a_header_is_no_header(esl):
+def test_element_in_a_header_is_no_header(esl: ModuleType) -> None:
     e = event(esl, document(line(b"A", b"<B>in</B>") + line(b"C", b"1")))
     assert "B" not in e
     assert e["C"] == "1"
 
 
-def test_declaration_of_another_encoding_changes_nothing(esl):
+def test_declaration_of_another_encoding_changes_nothing(esl: ModuleType) -> None:
     for encoding in (b"utf-8", b"iso-8859-1", b"utf-16", b"us-ascii", b"no-such"):
         declared = b'<?xml version="1.0" encoding="%b"?>\n' % encoding
         assert event(esl, declared + document(line(b"A", "é".encode()))).asdict() == {"A": "é"}
@@ -86,7 +89,7 @@ def test_declaration_of_another_encoding_changes_nothing(esl):
 # Arrays
 
 
-def test_neighbours_of_one_name_are_an_array(esl):
+def test_neighbours_of_one_name_are_an_array(esl: ModuleType) -> None:
     e = event(esl, document(line(b"A", b"x%20y") + line(b"A", b"") + line(b"A", b"z") + line(b"B", b"1")))
     assert e._fields() == [("A", ["x y", "", "z"]), ("B", "1")]
     assert e.pairs() == [("A", "ARRAY::x y|:|:z"), ("B", "1")]
@@ -95,31 +98,31 @@ def test_neighbours_of_one_name_are_an_array(esl):
     assert e.to_dict() == {"A": ["x y", "", "z"], "B": "1"}
 
 
-def test_two_event_names_side_by_side_are_no_array_and_the_last_counts(esl):
+def test_two_event_names_side_by_side_are_no_array_and_the_last_counts(esl: ModuleType) -> None:
     e = event(esl, document(line(b"Event-Name", b"COMMAND") + line(b"Event-Name", b"PRIVATE_COMMAND")))
     assert e.pairs() == [("Event-Name", "COMMAND"), ("Event-Name", "PRIVATE_COMMAND")]
     assert e.name == e["Event-Name"] == "PRIVATE_COMMAND"
 
 
-def test_repeats_with_something_between_them_are_repeats(esl):
+def test_repeats_with_something_between_them_are_repeats(esl: ModuleType) -> None:
     e = event(esl, document(line(b"A", b"1") + line(b"B", b"2") + line(b"A", b"3") + line(b"a", b"4")))
     assert e.pairs() == [("A", "1"), ("B", "2"), ("A", "3"), ("a", "4")]
     assert (e["A"], e["a"], e.getlist("A")) == ("1", "4", ["1", "3"])
     assert e.asdict() == {"A": "1", "B": "2", "a": "4"}
 
 
-def test_array_of_one_is_text(esl):
+def test_array_of_one_is_text(esl: ModuleType) -> None:
     assert event(esl, document(line(b"A", b"x")))._fields() == [("A", "x")]
 
 
-def test_text_of_an_array_is_one_pair_and_its_items_in_lists(esl):
+def test_text_of_an_array_is_one_pair_and_its_items_in_lists(esl: ModuleType) -> None:
     e = event(esl, document(line(b"A", b"ARRAY%3A%3Aa%7C%3Ab")))
     assert e.pairs() == [("A", "ARRAY::a|:b")]
     assert e.getlist("A") == ["a", "b"]
     assert e._fields() == [("A", ["a", "b"])]
 
 
-def test_last_of_several_event_names_counts(esl):
+def test_last_of_several_event_names_counts(esl: ModuleType) -> None:
     names = [line(b"Event-Name", b"COMMAND"), line(b"A", b"1"), line(b"Event-Name", b"PRIVATE_COMMAND")]
     e = event(esl, document(b"".join(names)))
     assert (e.name, e["event-name"], e.asdict()) == (
@@ -162,7 +165,7 @@ def test_last_of_several_event_names_counts(esl):
         (None, b"", b""),
     ],
 )
-def test_body_is_cut_to_its_length_in_bytes(esl, length, text, body):
+def test_body_is_cut_to_its_length_in_bytes(esl: ModuleType, length: Any, text: Any, body: bytes) -> None:
     e = event(esl, with_body(length, text))
     assert e.malformed is None
     assert (e.body, e.text) == (body, to_text(body))
@@ -170,20 +173,20 @@ def test_body_is_cut_to_its_length_in_bytes(esl, length, text, body):
     assert e.pairs() == [("A", "1"), *lengths]
 
 
-def test_content_length_beside_the_headers_is_the_last_header(esl):
+def test_content_length_beside_the_headers_is_the_last_header(esl: ModuleType) -> None:
     rest = b"  <body>ab</body>\n  <Content-Length>1</Content-Length>\n"
     e = event(esl, document(line(b"Content-Length", b"7") + line(b"Content-Length", b"8"), rest))
     assert e._fields() == [("Content-Length", ["7", "8"]), ("Content-Length", "1")]
     assert e.body == b"a"
 
 
-def test_first_body_and_first_length_count(esl):
+def test_first_body_and_first_length_count(esl: ModuleType) -> None:
     rest = b"<Content-Length>1</Content-Length><body>ab</body><Content-Length>2</Content-Length><body>cd</body>"
     e = event(esl, document(b"", rest))
     assert (e.body, e.pairs()) == (b"a", [("Content-Length", "1")])
 
 
-def test_body_that_looks_like_headers_adds_none(esl):
+def test_body_that_looks_like_headers_adds_none(esl: ModuleType) -> None:
     e = event(esl, with_body(b"40", b"&lt;headers>&lt;B>1&lt;/B>&lt;/headers>\nC: 2"))
     assert list(e) == ["A", "Content-Length"]
 
@@ -218,7 +221,7 @@ def test_body_that_looks_like_headers_adds_none(esl):
         (b"<!-- only a comment -->", 23),
     ],
 )
-def test_malformed_payload_says_where_and_why(esl, payload, offset):
+def test_malformed_payload_says_where_and_why(esl: ModuleType, payload: bytes, offset: int) -> None:
     e = event(esl, payload)
     assert isinstance(e.malformed, esl.MalformedPayload)
     assert (e.malformed.format, e.malformed.offset) == ("xml", offset)
@@ -226,7 +229,7 @@ def test_malformed_payload_says_where_and_why(esl, payload, offset):
     assert str(e.malformed) == f"event payload is not XML as expected: {e.malformed.why} (byte {offset})"
 
 
-def test_document_that_is_no_event_is_malformed(esl):
+def test_document_that_is_no_event_is_malformed(esl: ModuleType) -> None:
     assert why(event(esl, b"<events/>")) == ("xml", 0, "read <events>, expected <event>")
     assert why(event(esl, b"<!-- x --><Event></Event>")) == ("xml", 10, "read <Event>, expected <event>")
     assert event(esl, b"<%b/>" % (b"x" * 5000)).malformed.why == f"read <{'x' * 60}>, expected <event>"
@@ -255,14 +258,14 @@ BILLION_LAUGHS = (
         BILLION_LAUGHS,
     ],
 )
-def test_document_type_is_refused_before_anything_of_it_is_used(esl, payload):
+def test_document_type_is_refused_before_anything_of_it_is_used(esl: ModuleType, payload: Any) -> None:
     e = event(esl, payload)
     assert (e.malformed.format, e.malformed.why) == ("xml", "read a document type, expected none")
     assert len(HEAD) <= e.malformed.offset <= payload.index(b"<event")
     assert (e.pairs(), e.body) == ([], None)
 
 
-def test_malformed_event_is_empty_and_keeps_its_bytes(esl):
+def test_malformed_event_is_empty_and_keeps_its_bytes(esl: ModuleType) -> None:
     payload = document(line(b"Event-Name", b"DTMF") + line(b"variable_a b", b"x"))
     for first in ("malformed", "body", "name", "pairs", "asdict"):
         (e,) = decode_every_way(esl, framed(payload))
@@ -279,7 +282,7 @@ def test_malformed_event_is_empty_and_keeps_its_bytes(esl):
                 e.serialize(format)
 
 
-def test_stream_goes_on_after_a_malformed_event(esl):
+def test_stream_goes_on_after_a_malformed_event(esl: ModuleType) -> None:
     good = document(line(b"A", b"1"))
     bad, first, reply, empty, last = decode_every_way(
         esl, framed(b"<event>") + framed(good) + OK + framed(b"") + framed(good)
@@ -294,7 +297,7 @@ WHOLE = document(
 )
 
 
-def test_payload_truncated_at_any_byte_of_the_document_is_malformed(esl):
+def test_payload_truncated_at_any_byte_of_the_document_is_malformed(esl: ModuleType) -> None:
     end = WHOLE.index(b"</event>") + len(b"</event>")
     for size in range(len(WHOLE) + 1):
         e = quick(esl, WHOLE[:size])
@@ -309,7 +312,7 @@ def test_payload_truncated_at_any_byte_of_the_document_is_malformed(esl):
 # Size
 
 
-def test_any_depth_of_nesting_is_read_without_recursion(esl):
+def test_any_depth_of_nesting_is_read_without_recursion(esl: ModuleType) -> None:
     depth = 100_000
     nested = b"<a>" * depth + b"</a>" * depth
     e = quick(esl, document(line(b"A", nested) + line(b"B", b"1"), b"<x>" + nested + b"</x>"))
@@ -317,14 +320,14 @@ def test_any_depth_of_nesting_is_read_without_recursion(esl):
     assert quick(esl, b"<event>" + b"<a>" * depth).malformed is not None
 
 
-def test_array_of_many_items(esl):
+def test_array_of_many_items(esl: ModuleType) -> None:
     items = [str(number) for number in range(100_000)]
     e = quick(esl, document(b"".join(line(b"A", item.encode()) for item in items) + line(b"B", b"1")))
     assert e["B"] == "1"
     assert e.getlist("A") == items
 
 
-def test_large_body(esl):
+def test_large_body(esl: ModuleType) -> None:
     body = b"line of text\n" * 200_000
     e = quick(esl, with_body(b"%d" % len(body), body + b"  "))
     assert e.body == body
@@ -377,7 +380,9 @@ GARBAGE = st.one_of(
 
 @given(payload=GARBAGE)
 @example(payload=WHOLE)
-def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(both, payload):
+def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(
+    both: tuple[ModuleType, ModuleType], payload: Any
+) -> None:
     shown = []
     for package in both:
         e = quick(package, payload)
@@ -406,7 +411,9 @@ def test_any_bytes_are_read_alike_by_both_cores_and_nothing_is_raised(both, payl
     names=st.lists(st.sampled_from(["A", "a", "Event-Name", "event-name", "é", "É", "B"]), max_size=8),
     order=st.randoms(use_true_random=False),
 )
-def test_look_ups_in_any_order_equal_the_eager_reading(both, names, order):
+def test_look_ups_in_any_order_equal_the_eager_reading(
+    both: tuple[ModuleType, ModuleType], names: Any, order: Any
+) -> None:
     payload = document(b"".join(line(name.encode(), b"%d" % at) for at, name in enumerate(names)))
     asked = ["A", "a", "Event-Name", "event-name", "eVENT-nAME", "é", "É", "b", "absent", ""]
     for package in both:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +19,12 @@ USUAL = document(
 )
 
 
-def read_by_expat(esl, payload):
+def read_by_expat(esl: ModuleType, payload: Any) -> Any:
     fields, body, fault = part(esl, "_core.json_in").read_payload(part(esl, "_codec_py").XML, payload)
     return [(name, part(esl, "_json").joined(value)) for name, value in fields], fields, body, fault
 
 
-def assert_read_as_by_expat(esl, payload):
+def assert_read_as_by_expat(esl: ModuleType, payload: Any) -> None:
     pairs, fields, body, fault = read_by_expat(esl, payload)
     e = quick(esl, payload)
     for name in ("A", "B-2", "b-2", "a", "event-name", "Event-Name", "Content-Length", "CONTENT-length", "absent"):
@@ -47,14 +50,14 @@ def assert_read_as_by_expat(esl, payload):
     assert_written_as_of_fields(esl, e, fields, body)
 
 
-def told(esl, write, *arguments):
+def told(esl: ModuleType, write: Any, *arguments: Any) -> Any:
     try:
         return write(*arguments)
     except esl.InvalidCommand as error:
         return str(error)
 
 
-def assert_written_as_of_fields(esl, e, fields, body):
+def assert_written_as_of_fields(esl: ModuleType, e: Any, fields: Any, body: Any) -> None:
     core = part(esl, "_core.json_out")
     shaped = [
         (name, part(esl, "_codec_py").split_array(value) if isinstance(value, str) else value) for name, value in fields
@@ -68,7 +71,7 @@ def assert_written_as_of_fields(esl, e, fields, body):
         assert told(esl, e.serialize, "json") == told(esl, render, shaped, body)
 
 
-def test_usual_payload_has_all_its_parts(esl):
+def test_usual_payload_has_all_its_parts(esl: ModuleType) -> None:
     e = event(esl, USUAL)
     assert e.pairs() == [
         *(("Event-Name", "DTMF"), ("A", "ARRAY::1|:\u00e9|:2"), ("B-2", ""), ("a", "x"), ("Content-Length", "14")),
@@ -80,7 +83,7 @@ def test_usual_payload_has_all_its_parts(esl):
 @pytest.mark.parametrize(
     "byte", [b"", b"<", b">", b"&", b"/", b"\n", b"\r", b" ", b"0", b"x", b"\xc3", b"\x7f", b"\x01", b"]"]
 )
-def test_one_byte_more_or_less_is_read_as_by_expat(esl, byte):
+def test_one_byte_more_or_less_is_read_as_by_expat(esl: ModuleType, byte: bytes) -> None:
     for at in range(len(USUAL)):
         for behind in (at, at + 1):
             assert_read_as_by_expat(esl, USUAL[:at] + byte + USUAL[behind:])
@@ -106,7 +109,9 @@ BODIES = st.one_of(
 
 
 @given(events=st.lists(st.tuples(st.lists(st.tuples(NAMES, VALUES), max_size=12), BODIES), min_size=1, max_size=3))
-def test_events_of_one_decoder_are_written_as_of_what_expat_reads(both, events):
+def test_events_of_one_decoder_are_written_as_of_what_expat_reads(
+    both: tuple[ModuleType, ModuleType], events: Any
+) -> None:
     payloads = [document(b"".join(line(*header) for header in headers), rest) for headers, rest in events]
     for esl in both:
         decoder = esl.Decoder()
@@ -120,21 +125,21 @@ def test_events_of_one_decoder_are_written_as_of_what_expat_reads(both, events):
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 65, 3000])
 @pytest.mark.parametrize("repeat", [b"", b"name-0", b"Event-Name", b"_body"])
-def test_any_number_of_names_is_written_each_once(esl, count, repeat):
+def test_any_number_of_names_is_written_each_once(esl: ModuleType, count: int, repeat: bytes) -> None:
     names = [b"Event-Name", *(b"name-%d" % number for number in range(count)), *([repeat] if repeat else [])]
     payload = document(b"".join(line(name, b"%d" % at) for at, name in enumerate(names)))
     assert_read_as_by_expat(esl, payload)
 
 
 @pytest.mark.parametrize("middles", [["aaaa", "bbbb"], [f"{number:06}" for number in range(2000)]])
-def test_names_that_begin_and_end_alike_are_written_each_once(esl, middles):
+def test_names_that_begin_and_end_alike_are_written_each_once(esl: ModuleType, middles: Any) -> None:
     """What is looked at to tell names apart quickly is the same in all of them."""
     names = [f"variable_sip_h_X-Attribute-{middle}-of-the-leg-that-was-bridged" for middle in middles]
     payload = document(b"".join(line(name.encode(), b"1") for name in [*names, "A", names[0]]))
     assert_read_as_by_expat(esl, payload)
 
 
-def test_payload_that_is_cut_is_read_as_by_expat(esl):
+def test_payload_that_is_cut_is_read_as_by_expat(esl: ModuleType) -> None:
     for end in range(len(USUAL)):
         assert_read_as_by_expat(esl, USUAL[:end])
 
@@ -165,7 +170,7 @@ REFERENCES = [
 
 @pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("end", [b";", b""])
-def test_references_are_those_of_xml(esl, reference, end):
+def test_references_are_those_of_xml(esl: ModuleType, reference: Any, end: bytes) -> None:
     text = b"a&" + reference + end + b"b"
     body = b"  <Content-Length>%d</Content-Length>\n  <body>%b</body>\n"
     for length in (0, 1, 2, 3, 4, 999, 10**18, 10**19):
@@ -193,7 +198,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_texts_are_those_of_xml(esl, text):
+def test_texts_are_those_of_xml(esl: ModuleType, text: Any) -> None:
     body = b"  <Content-Length>90</Content-Length>\n  <body>%b</body>\n" % text
     assert_read_as_by_expat(esl, document(line(b"A", b"1"), body))
     assert_read_as_by_expat(esl, document(line(b"A", text), body))
@@ -217,7 +222,9 @@ NAMED = st.sampled_from(
     swapped=st.booleans(),
 )
 @examples(200)
-def test_any_headers_and_body_are_read_as_by_expat(esl, headers, length, body, swapped):
+def test_any_headers_and_body_are_read_as_by_expat(
+    esl: ModuleType, headers: Any, length: Any, body: Any, swapped: Any
+) -> None:
     rest = [
         *([] if length is None else [b"  <Content-Length>%b</Content-Length>\n" % length]),
         *([] if body is None else [b"  <body>%b</body>\n" % body]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 from esl_support import (
@@ -26,14 +27,14 @@ from support import ACCEPTED, AUTH, api_response, frame, plain, reply, until
 
 
 @pytest.mark.parametrize("name", REPLIES)
-def test_reply_is_returned(ESL, strict, wire_of, name):
+def test_reply_is_returned(ESL: Any, strict: Any, wire_of: Any, name: Any) -> None:
     wire = wire_of(reply(b"+OK one"))
     assert seen(getattr(wire.con, name)(*REPLIES[name])) == reply_seen("+OK one")
     assert wire.con.connected() == 1
 
 
 @pytest.mark.parametrize("name", REPLIES)
-def test_refusal_is_a_reply(ESL, strict, wire_of, name):
+def test_refusal_is_a_reply(ESL: Any, strict: Any, wire_of: Any, name: Any) -> None:
     returned = getattr(wire_of(reply(b"-ERR no")).con, name)(*REPLIES[name])
     assert (returned.getType(), returned.getHeader("reply-text"), returned.getBody()) == (
         "SOCKET_DATA",
@@ -42,12 +43,12 @@ def test_refusal_is_a_reply(ESL, strict, wire_of, name):
     )
 
 
-def test_output_of_an_api_command_is_the_body(ESL, strict, wire_of):
+def test_output_of_an_api_command_is_the_body(ESL: Any, strict: Any, wire_of: Any) -> None:
     returned = wire_of(api_response(b"UP 0 years\n\n+OK\n")).con.api("status")
     assert seen(returned) == outer("Content-Type=api/response", "Content-Length=16", body="UP 0 years\n\n+OK\n")
 
 
-def test_reply_of_bgapi_has_the_job(ESL, strict, wire_of):
+def test_reply_of_bgapi_has_the_job(ESL: Any, strict: Any, wire_of: Any) -> None:
     returned = wire_of(reply(b"+OK Job-UUID: j-1", b"Job-UUID: j-1\n")).con.bgapi("status")
     assert (returned.getHeader("Reply-Text"), returned.getHeader("job-uuid")) == ("+OK Job-UUID: j-1", "j-1")
 
@@ -91,7 +92,7 @@ def test_reply_of_bgapi_has_the_job(ESL, strict, wire_of):
         ("events", ("", "ALL"), b"event plain ALL\n\n"),
     ],
 )
-def test_bytes_of_a_command(ESL, strict, wire_of, method, arguments, wire_text):
+def test_bytes_of_a_command(ESL: Any, strict: Any, wire_of: Any, method: str, arguments: Any, wire_text: bytes) -> None:
     wire = wire_of(COMMAND_REPLY)
     heard = Background(wire.hears, b"connect\n\n" + wire_text)
     getattr(wire.con, method)(*arguments)
@@ -108,13 +109,13 @@ def test_bytes_of_a_command(ESL, strict, wire_of, method, arguments, wire_text):
         *(("x\n\n\n", b"x\n\n\n"), ("\u00e9", b"\xc3\xa9\n\n"), ("x\udcff", b"x\xff\n\n")),
     ],
 )
-def test_terminator(ESL, strict, wire_of, text, wire_text):
+def test_terminator(ESL: Any, strict: Any, wire_of: Any, text: Any, wire_text: Any) -> None:
     wire = wire_of()
     assert wire.con.send(text) == 0
     assert wire.sent() == wire_text
 
 
-def test_send_does_not_wait_and_shifts_the_replies(ESL, strict, wire_of):
+def test_send_does_not_wait_and_shifts_the_replies(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(reply(b"+OK one"), reply(b"+OK two"), reply(b"+OK three"))
     assert wire.con.send("first") == 0
     assert seen(wire.con.sendRecv("second")) == reply_seen("+OK one")
@@ -122,7 +123,7 @@ def test_send_does_not_wait_and_shifts_the_replies(ESL, strict, wire_of):
     assert seen(wire.con.sendRecv("third")) == reply_seen("+OK three")
 
 
-def test_events_that_come_before_a_reply_keep_their_order(ESL, strict, wire_of):
+def test_events_that_come_before_a_reply_keep_their_order(ESL: Any, strict: Any, wire_of: Any) -> None:
     frames = [plain(b"Event-Name: DTMF\nA: %d\n\n" % number) for number in range(5)]
     wire = wire_of(frames[0], frames[1], COMMAND_REPLY, frames[2], COMMAND_REPLY, frames[3], frames[4])
     assert seen(wire.con.sendRecv("x")) == OK_SEEN
@@ -130,21 +131,21 @@ def test_events_that_come_before_a_reply_keep_their_order(ESL, strict, wire_of):
     assert [wire.con.recvEvent().getHeader("A") for _ in range(5)] == ["0", "1", "2", "3", "4"]
 
 
-def test_frame_of_another_type_is_no_reply(ESL, strict, wire_of):
+def test_frame_of_another_type_is_no_reply(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(frame(b"Content-Type: auth/request"), frame(b"Content-Type: unheard/of", b"x"), api_response(b"y"))
     assert wire.con.sendRecv("x").getBody() == "y"
     assert [wire.con.recvEvent().getHeader("Content-Type") for _ in range(2)] == ["auth/request", "unheard/of"]
 
 
 @pytest.mark.parametrize("headers", [b"Foo: bar", b"Content-Type: \nFoo: bar", b"Content-Type:\nFoo: bar"])
-def test_frame_without_a_type_is_a_reply(ESL, strict, wire_of, headers):
+def test_frame_without_a_type_is_a_reply(ESL: Any, strict: Any, wire_of: Any, headers: bytes) -> None:
     wire = wire_of(DTMF, headers + b"\n\n", ended=True)
     assert seen(wire.con.sendRecv("x")) == outer("Foo=bar")
     assert seen(wire.con.recvEvent()) == DTMF_SEEN
 
 
 @pytest.mark.parametrize("blanks", [b"", b"  ", b" \t ", b"\t"])
-def test_blanks_before_a_type_do_not_count(ESL, strict, blanks):
+def test_blanks_before_a_type_do_not_count(ESL: Any, strict: Any, blanks: bytes) -> None:
     payload = DTMF.partition(b"\n\n")[2]
     event = b"Content-Length: %d\nContent-Type:%btext/event-plain\n\n%b" % (len(payload), blanks, payload)
     replied = b"Content-Type:%bcommand/reply\nReply-Text:%b+OK accepted\n\n" % (blanks, blanks)
@@ -158,19 +159,19 @@ def test_blanks_before_a_type_do_not_count(ESL, strict, blanks):
 
 
 @pytest.mark.parametrize("type_", [b"API/Response", b"COMMAND/reply"])
-def test_type_of_a_reply_in_any_case(ESL, strict, wire_of, type_):
+def test_type_of_a_reply_in_any_case(ESL: Any, strict: Any, wire_of: Any, type_: bytes) -> None:
     wire = wire_of(b"content-TYPE: %b\nReply-Text: +OK\n\n" % type_)
     assert wire.con.sendRecv("x").getHeader("reply-text") == "+OK"
 
 
 @pytest.mark.parametrize("text", ["+OK", "-ERR no such event"])
-def test_events_says_only_that_a_reply_came(ESL, strict, wire_of, text):
+def test_events_says_only_that_a_reply_came(ESL: Any, strict: Any, wire_of: Any, text: str) -> None:
     wire = wire_of(reply(text.encode()), DTMF)
     assert wire.con.events("json", "all") == 0
     assert seen(wire.con.recvEvent()) == DTMF_SEEN, "the reply was consumed"
 
 
-def test_send_msg_consumes_its_reply(ESL, strict, wire_of):
+def test_send_msg_consumes_its_reply(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(reply(b"-ERR invalid session id []"), DTMF)
     assert wire.con.sendMSG(ESL.ESLevent("DTMF")) == 0
     assert seen(wire.con.recvEvent()) == DTMF_SEEN
@@ -180,7 +181,7 @@ def test_send_msg_consumes_its_reply(ESL, strict, wire_of):
 @pytest.mark.parametrize(
     ("uuid", "line"), [((), b"sendmsg\n"), ((None,), b"sendmsg\n"), (("u",), b"sendmsg u\n"), (("",), b"sendmsg \n")]
 )
-def test_send_msg_names_the_channel(ESL, strict, wire_of, uuid, line):
+def test_send_msg_names_the_channel(ESL: Any, strict: Any, wire_of: Any, uuid: Any, line: bytes) -> None:
     wire = wire_of(COMMAND_REPLY)
     event = ESL.ESLevent("CLONE")
     event.addHeader("call-command", "hangup")
@@ -188,13 +189,13 @@ def test_send_msg_names_the_channel(ESL, strict, wire_of, uuid, line):
     assert wire.sent() == line + b"call-command: hangup\n\n"
 
 
-def test_send_event_returns_its_reply(ESL, wire_of):
+def test_send_event_returns_its_reply(ESL: Any, wire_of: Any) -> None:
     wire = wire_of(DTMF, reply(b"+OK e-1"), DTMF)
     assert seen(wire.con.sendEvent(ESL.ESLevent("DTMF"))) == reply_seen("+OK e-1")
     assert [seen(wire.con.recvEvent()) for _ in range(2)] == [DTMF_SEEN, DTMF_SEEN]
 
 
-def test_send_event_returns_the_last_frame_received_when_strict(ESL):
+def test_send_event_returns_the_last_frame_received_when_strict(ESL: Any) -> None:
     with strictly(ESL, True), Server(AUTH, ACCEPTED, reply(b"+OK e-1")) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
         assert seen(con.sendEvent(ESL.ESLevent("DTMF"))) == reply_seen("+OK accepted")
@@ -202,7 +203,7 @@ def test_send_event_returns_the_last_frame_received_when_strict(ESL):
     assert server.heard == b"auth x\n\nsendevent DTMF\nEvent-Name: DTMF\n\n"
 
 
-def test_sent_event_is_not_changed(ESL, strict, wire_of):
+def test_sent_event_is_not_changed(ESL: Any, strict: Any, wire_of: Any) -> None:
     event = ESL.ESLevent("CUSTOM", "a::b")
     event.addBody("B")
     before = event.serialize("json")
@@ -213,7 +214,7 @@ def test_sent_event_is_not_changed(ESL, strict, wire_of):
 
 
 @pytest.mark.parametrize("name", ["sendEvent", "sendMSG"])
-def test_no_event_is_not_sent(ESL, strict, wire_of, name):
+def test_no_event_is_not_sent(ESL: Any, strict: Any, wire_of: Any, name: str) -> None:
     wire = wire_of(COMMAND_REPLY)
     try:
         returned = getattr(wire.con, name)(None)
@@ -224,7 +225,7 @@ def test_no_event_is_not_sent(ESL, strict, wire_of, name):
     assert wire.sent() == b""
 
 
-def test_invalid_event_is_not_sent(ESL, strict, wire_of):
+def test_invalid_event_is_not_sent(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     event = ESL.ESLevent("DTMF")
     ESL.ESLevent(event)
@@ -232,7 +233,7 @@ def test_invalid_event_is_not_sent(ESL, strict, wire_of):
     assert wire.sent() == b""
 
 
-def test_api_without_command_sends_nothing(ESL, strict, wire_of):
+def test_api_without_command_sends_nothing(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     assert wire.con.api(None) is None
     assert wire.con.api(None, "x") is None
@@ -249,7 +250,7 @@ def test_api_without_command_sends_nothing(ESL, strict, wire_of):
         lambda con: con.bgapi(None),
     ],
 )
-def test_none_for_a_command_is_no_crash(ESL, strict, wire_of, call):
+def test_none_for_a_command_is_no_crash(ESL: Any, strict: Any, wire_of: Any, call: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     with contextlib.suppress(TypeError, ValueError):
         call(wire.con)
@@ -262,7 +263,7 @@ OFF = ["no", "off", "t", "true ", " true", "", "0", "00", "-0", "x1", "yes\n", "
 
 @pytest.mark.parametrize("name", ["setAsyncExecute", "setEventLock"])
 @pytest.mark.parametrize(("words", "flag"), [(ON, 1), (OFF, 0)])
-def test_flag_by_a_word(ESL, strict, wire_of, name, words, flag):
+def test_flag_by_a_word(ESL: Any, strict: Any, wire_of: Any, name: str, words: Any, flag: int) -> None:
     con = wire_of().con
     for word in words:
         for before in ("yes", "no"):
@@ -272,7 +273,7 @@ def test_flag_by_a_word(ESL, strict, wire_of, name, words, flag):
 
 
 @pytest.mark.parametrize("name", ["setAsyncExecute", "setEventLock"])
-def test_flag_by_a_number(ESL, wire_of, name):
+def test_flag_by_a_number(ESL: Any, wire_of: Any, name: str) -> None:
     set_flag = getattr(wire_of().con, name)
     assert [set_flag(1), set_flag(None), set_flag(0), set_flag(None)] == [1, 1, 0, 0]
     assert [set_flag(True), set_flag(False), set_flag(-2)] == [1, 0, 1]
@@ -280,7 +281,7 @@ def test_flag_by_a_number(ESL, wire_of, name):
 
 @pytest.mark.parametrize("name", ["setAsyncExecute", "setEventLock"])
 @pytest.mark.parametrize("wrong", [1, 0, True, False])
-def test_flag_by_a_number_is_refused_when_strict(ESL, wire_of, name, wrong):
+def test_flag_by_a_number_is_refused_when_strict(ESL: Any, wire_of: Any, name: str, wrong: Any) -> None:
     with strictly(ESL, True):
         con = wire_of().con
         with pytest.raises(TypeError):
@@ -290,12 +291,12 @@ def test_flag_by_a_number_is_refused_when_strict(ESL, wire_of, name, wrong):
 
 @pytest.mark.parametrize("name", ["setAsyncExecute", "setEventLock"])
 @pytest.mark.parametrize("wrong", [b"yes", 1.0, ["yes"]])
-def test_flag_by_something_else_is_refused(ESL, strict, wire_of, name, wrong):
+def test_flag_by_something_else_is_refused(ESL: Any, strict: Any, wire_of: Any, name: str, wrong: Any) -> None:
     with pytest.raises(TypeError):
         getattr(wire_of().con, name)(wrong)
 
 
-def test_flags_affect_execute_until_they_are_taken_back(ESL, strict, wire_of):
+def test_flags_affect_execute_until_they_are_taken_back(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(COMMAND_REPLY * 3)
     wire.con.setAsyncExecute("1")
     wire.con.setEventLock("1")
@@ -310,7 +311,7 @@ def test_flags_affect_execute_until_they_are_taken_back(ESL, strict, wire_of):
     )
 
 
-def test_connected_is_a_flag_that_a_silent_end_leaves_alone(ESL, strict, wire_of):
+def test_connected_is_a_flag_that_a_silent_end_leaves_alone(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(ended=True)
     wire.peer.close()
     assert wire.con.connected() == 1
@@ -318,27 +319,27 @@ def test_connected_is_a_flag_that_a_silent_end_leaves_alone(ESL, strict, wire_of
     assert wire.con.connected() == 0
 
 
-def test_connected_falls_when_a_write_fails(ESL, strict, wire_of):
+def test_connected_falls_when_a_write_fails(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     wire.peer.close()
     until(lambda: wire.con.send("x") == 1)
     assert wire.con.connected() == 0
 
 
-def test_disconnect_is_final_and_may_be_said_twice(ESL, strict, wire_of):
+def test_disconnect_is_final_and_may_be_said_twice(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(DTMF)
     assert wire.con.disconnect() == 0
     assert_dead(ESL, wire.con)
     assert wire.con.disconnect() == 0
 
 
-def test_disconnect_of_what_was_never_connected(ESL, strict, unused_port):
+def test_disconnect_of_what_was_never_connected(ESL: Any, strict: Any, unused_port: Any) -> None:
     con = ESL.ESLconnection("127.0.0.1", unused_port, "x")
     assert con.disconnect() in (0, 1)  # "1 only if there was no socket"
     assert con.disconnect() in (0, 1)
 
 
-def test_connection_whose_peer_has_gone_is_dead(ESL, strict, wire_of):
+def test_connection_whose_peer_has_gone_is_dead(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(ended=True)
     assert seen(wire.con.recvEvent()) == LOST
     assert wire.con.connected() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,12 +32,12 @@ GIVEN = ["emit", "handshake", "script", "recv"]
 
 
 @pytest.mark.parametrize("name", [name for kind in GIVEN for name in vectors(kind)])
-def test_vector(ESL, strict, name):
+def test_vector(ESL: Any, strict: Any, name: Any) -> None:
     vector = VECTORS[name]
     assert DONE[vector["kind"]](ESL, vector) == outcome(vector, strict)
 
 
-def test_every_difference_is_that_of_a_vector_that_is_run():
+def test_every_difference_is_that_of_a_vector_that_is_run() -> None:
     run = {name for kind in RECORDED for name in vectors(kind)}
     assert set(OTHERWISE) <= run
     assert len(run) == 112 + 43 + 28 + 1 + 11 + 9
@@ -48,7 +49,7 @@ def test_every_difference_is_that_of_a_vector_that_is_run():
 @pytest.mark.parametrize(
     "spelled", [int, str, " {}".format, "+{}".format, "{}x".format, "{} 5".format, "{}\0 5".format]
 )
-def test_port_is_a_number_or_is_read_as_atoi_does(ESL, strict, spelled):
+def test_port_is_a_number_or_is_read_as_atoi_does(ESL: Any, strict: Any, spelled: Any) -> None:
     with Server(*LOGIN) as server:
         con = ESL.ESLconnection("127.0.0.1", spelled(server.port), "ClueCon")
         assert con.connected() == 1
@@ -72,7 +73,7 @@ def test_port_is_a_number_or_is_read_as_atoi_does(ESL, strict, spelled):
         (("a\0b",), b"auth a\n\n"),
     ],
 )
-def test_login(ESL, strict, arguments, command):
+def test_login(ESL: Any, strict: Any, arguments: Any, command: bytes) -> None:
     with Server(*LOGIN) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, *arguments)
         assert con.connected() == 1
@@ -83,7 +84,7 @@ def test_login(ESL, strict, arguments, command):
 @pytest.mark.parametrize(
     "said", [b"CONTENT-type: AUTH/Request\n\n", b"Content-Length: 2\nContent-Type: auth/request\n\nok"]
 )
-def test_greeting_is_known_by_its_content_type(ESL, strict, said):
+def test_greeting_is_known_by_its_content_type(ESL: Any, strict: Any, said: bytes) -> None:
     with Server(said, ACCEPTED) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
         assert con.connected() == 1
@@ -110,7 +111,7 @@ def test_greeting_is_known_by_its_content_type(ESL, strict, said):
         (AUTH, DTMF),
     ],
 )
-def test_any_deviation_in_the_login_gives_a_disconnected_object(ESL, strict, says):
+def test_any_deviation_in_the_login_gives_a_disconnected_object(ESL: Any, strict: Any, says: Any) -> None:
     with Server(*says) as server:
         before = descriptors()
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
@@ -122,21 +123,21 @@ def test_any_deviation_in_the_login_gives_a_disconnected_object(ESL, strict, say
 @pytest.mark.parametrize(
     "says", [(AUTH, reply(b"+OK accepted", b"Allowed-API: all\n")), (AUTH, reply(b"+ok ACCEPTED"))]
 )
-def test_reply_to_the_login_is_compared_by_its_text(ESL, strict, says):
+def test_reply_to_the_login_is_compared_by_its_text(ESL: Any, strict: Any, says: Any) -> None:
     with Server(*says) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
         assert con.connected() == 1
         con.disconnect()
 
 
-def test_inbound_connection_has_no_info(ESL, strict):
+def test_inbound_connection_has_no_info(ESL: Any, strict: Any) -> None:
     with Server(*LOGIN) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
         assert con.getInfo() is None
         con.disconnect()
 
 
-def test_inbound_connection_does_not_delay_small_commands(ESL, strict):
+def test_inbound_connection_does_not_delay_small_commands(ESL: Any, strict: Any) -> None:
     with Server(*LOGIN) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
         with socket.socket(fileno=os.dup(con.socketDescriptor())) as sock:
@@ -144,7 +145,7 @@ def test_inbound_connection_does_not_delay_small_commands(ESL, strict):
         con.disconnect()
 
 
-def test_inbound_connection_by_ipv6(ESL, strict):
+def test_inbound_connection_by_ipv6(ESL: Any, strict: Any) -> None:
     try:
         server = Server(*LOGIN, host="::1")
     except OSError:
@@ -155,14 +156,14 @@ def test_inbound_connection_by_ipv6(ESL, strict):
         con.disconnect()
 
 
-def test_frames_behind_the_login_are_the_first_events(ESL, strict):
+def test_frames_behind_the_login_are_the_first_events(ESL: Any, strict: Any) -> None:
     with Server(AUTH, ACCEPTED + DTMF) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "x")
         assert seen(con.recvEvent()) == DTMF_SEEN
         con.disconnect()
 
 
-def test_refused_connection(ESL, strict, unused_port):
+def test_refused_connection(ESL: Any, strict: Any, unused_port: Any) -> None:
     before = descriptors()
     assert_dead(ESL, ESL.ESLconnection("127.0.0.1", unused_port, "x"))
     assert_dead(ESL, ESL.ESLconnection("127.0.0.1", str(unused_port), "user", "x"))
@@ -172,21 +173,21 @@ def test_refused_connection(ESL, strict, unused_port):
 @pytest.mark.parametrize(
     "host", ["no such host", "", None, "..", "x" * 70, "a" * 70 + ".b", "127.0.0.1\udcff", "\u00e9\u00df" * 40]
 )
-def test_host_that_does_not_exist(ESL, strict, host, unused_port):
+def test_host_that_does_not_exist(ESL: Any, strict: Any, host: Any, unused_port: Any) -> None:
     assert_standard_input_stays(lambda: assert_dead(ESL, ESL.ESLconnection(host, unused_port, "x")))
 
 
 @pytest.mark.parametrize("port", [None, "", "x", "-1", -1, 0, 65536, 1 << 40, -(1 << 70), "99999999999999999999999"])
-def test_port_that_does_not_exist(ESL, strict, port):
+def test_port_that_does_not_exist(ESL: Any, strict: Any, port: Any) -> None:
     assert_standard_input_stays(lambda: assert_dead(ESL, ESL.ESLconnection("127.0.0.1", port, "x")))
 
 
 @pytest.mark.parametrize("fd", [-1, -5, 1 << 20, 1 << 40, -(1 << 70)])
-def test_descriptor_that_does_not_exist(ESL, strict, fd):
+def test_descriptor_that_does_not_exist(ESL: Any, strict: Any, fd: int) -> None:
     assert_standard_input_stays(lambda: assert_dead(ESL, ESL.ESLconnection(fd)))
 
 
-def test_descriptor_of_a_file_is_no_connection(ESL, strict, tmp_path):
+def test_descriptor_of_a_file_is_no_connection(ESL: Any, strict: Any, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"before")
     fd = os.open(path, os.O_RDWR)
@@ -220,17 +221,17 @@ def assert_standard_input_stays(call: Any) -> None:
         *(("h", 1, "u", "p", "x"), ("5",), (None,), (1.5,), (b"5",)),
     ],
 )
-def test_wrong_constructor_arguments(ESL, strict, arguments):
+def test_wrong_constructor_arguments(ESL: Any, strict: Any, arguments: Any) -> None:
     with pytest.raises(NotImplementedError, match="Wrong number or type of arguments for overloaded function"):
         ESL.ESLconnection(*arguments)
 
 
-def test_constructor_takes_no_keywords(ESL, strict):
+def test_constructor_takes_no_keywords(ESL: Any, strict: Any) -> None:
     with pytest.raises((TypeError, NotImplementedError)):
         ESL.ESLconnection(host="127.0.0.1", port=1, password="x")
 
 
-def test_lone_surrogate_in_the_login_is_refused(ESL, strict):
+def test_lone_surrogate_in_the_login_is_refused(ESL: Any, strict: Any) -> None:
     with Server(*LOGIN) as server:
         try:
             con = ESL.ESLconnection("127.0.0.1", server.port, "\ud800")
@@ -253,7 +254,7 @@ def test_lone_surrogate_in_the_login_is_refused(ESL, strict):
         b"Foo: bar\n\n",
     ],
 )
-def test_any_reply_to_connect_is_a_success(ESL, strict, wire_of, connect):
+def test_any_reply_to_connect_is_a_success(ESL: Any, strict: Any, wire_of: Any, connect: Any) -> None:
     wire = wire_of(connect=connect)
     assert wire.con.connected() == 1
     assert wire.con.getInfo().getType() == "SOCKET_DATA"
@@ -263,19 +264,19 @@ def test_any_reply_to_connect_is_a_success(ESL, strict, wire_of, connect):
 @pytest.mark.parametrize(
     "connect", [b"", b"Content-Type: command/reply\nReply-Te", b"Content-Length: -3\n\n", DTMF, FINAL, b"\0\xff" * 30]
 )
-def test_connect_without_reply_gives_a_disconnected_object(ESL, strict, wire_of, connect):
+def test_connect_without_reply_gives_a_disconnected_object(ESL: Any, strict: Any, wire_of: Any, connect: Any) -> None:
     wire = wire_of(connect=connect, ended=True)
     assert_dead(ESL, wire.con)
     assert wire.sent() == b""
 
 
-def test_events_before_the_reply_to_connect_wait(ESL, strict, wire_of):
+def test_events_before_the_reply_to_connect_wait(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(connect=DTMF + CONNECT_REPLY)
     assert wire.con.getInfo().getHeader("Unique-ID") == "u-1"
     assert seen(wire.con.recvEvent()) == DTMF_SEEN
 
 
-def test_info_is_a_new_copy_each_time(ESL, strict, wire_of):
+def test_info_is_a_new_copy_each_time(ESL: Any, strict: Any, wire_of: Any) -> None:
     con = wire_of().con
     first, second = con.getInfo(), con.getInfo()
     assert first is not second
@@ -288,7 +289,7 @@ def test_info_is_a_new_copy_each_time(ESL, strict, wire_of):
     assert [second.getHeader("variable_x", i) for i in range(3)] == ["a", "b", None]
 
 
-def test_connect_reply_with_many_variables_is_whole(ESL, strict, wire_of):
+def test_connect_reply_with_many_variables_is_whole(ESL: Any, strict: Any, wire_of: Any) -> None:
     variables = b"".join(b"variable_%05d: %b\n" % (number, b"x" * 90) for number in range(1000))
     with wires(ESL):
         peer, ours = socket.socketpair()
@@ -311,7 +312,7 @@ def is_open(fd: int) -> bool:
     return True
 
 
-def test_descriptor_is_duplicated(ESL):
+def test_descriptor_is_duplicated(ESL: Any) -> None:
     peer, ours = socket.socketpair()
     with peer, ours:
         peer.settimeout(10)
@@ -327,7 +328,7 @@ def test_descriptor_is_duplicated(ESL):
         assert peer.recv(100) == b"", "the peer sees the end though the caller's descriptor is open"
 
 
-def test_descriptor_is_taken_over_when_strict(ESL):
+def test_descriptor_is_taken_over_when_strict(ESL: Any) -> None:
     with strictly(ESL, True):
         peer, ours = socket.socketpair()
         with peer:
@@ -339,7 +340,7 @@ def test_descriptor_is_taken_over_when_strict(ESL):
             assert not is_open(fd)
 
 
-def test_deleted_object_closes_its_descriptor_once(ESL, strict):
+def test_deleted_object_closes_its_descriptor_once(ESL: Any, strict: Any) -> None:
     peer, ours = socket.socketpair()
     with peer:
         peer.settimeout(10)
@@ -352,7 +353,7 @@ def test_deleted_object_closes_its_descriptor_once(ESL, strict):
         assert peer.recv(100) == b""
 
 
-def test_closed_descriptor_is_not_closed_again(ESL, strict, wire_of):
+def test_closed_descriptor_is_not_closed_again(ESL: Any, strict: Any, wire_of: Any) -> None:
     con = wire_of().con
     fd = con.socketDescriptor()
     con.disconnect()
@@ -368,7 +369,7 @@ def test_closed_descriptor_is_not_closed_again(ESL, strict, wire_of):
     os.close(fd)
 
 
-def test_ended_connection_has_closed_its_descriptor_by_the_time_it_is_deleted(ESL, strict):
+def test_ended_connection_has_closed_its_descriptor_by_the_time_it_is_deleted(ESL: Any, strict: Any) -> None:
     peer, ours = socket.socketpair()
     before = descriptors()
     peer.sendall(CONNECT_REPLY)

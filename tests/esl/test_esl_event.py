@@ -17,17 +17,17 @@ GIVEN = [kind for kind in RECORDED if kind.startswith("serialize")]
 
 
 @pytest.mark.parametrize("name", [name for kind in GIVEN for name in vectors(kind)])
-def test_vector(ESL, strict, name):
+def test_vector(ESL: Any, strict: Any, name: Any) -> None:
     vector = VECTORS[name]
     assert DONE[vector["kind"]](ESL, vector) == outcome(vector, strict)
 
 
-def test_every_difference_names_a_vector_and_differs_from_it():
+def test_every_difference_names_a_vector_and_differs_from_it() -> None:
     for name, other in OTHERWISE.items():
         assert other.does != RECORDED[VECTORS[name]["kind"]](VECTORS[name]), f"{name}: no difference"
 
 
-def test_length_without_the_off_by_one_is_what_the_vector_says():
+def test_length_without_the_off_by_one_is_what_the_vector_says() -> None:
     for name in vectors("serialize_length"):
         assert OTHERWISE[name].does == VECTORS[name]["expect_correct_length"]
 
@@ -64,28 +64,28 @@ def test_length_without_the_off_by_one_is_what_the_vector_says():
         (("json", '{"A":1,"B":true,"C":null,"D":{"E":"x"},"F":["x",1,"y"]}'), "CUSTOM", "F: ARRAY%3A%3Ax%7C%3Ay\n"),
     ],
 )
-def test_event_of_a_type(ESL, strict, arguments, type_, headers):
+def test_event_of_a_type(ESL: Any, strict: Any, arguments: Any, type_: str, headers: str) -> None:
     event = ESL.ESLevent(*arguments)
     assert (event.getType(), event.serialize(), event.getBody()) == (type_, headers + "\n", None)
 
 
 @pytest.mark.parametrize("text", ["{", '{"A":"1"', "nonsense", '{"A":"\\ud83d"}'])
-def test_event_from_malformed_json_is_invalid(ESL, strict, text):
+def test_event_from_malformed_json_is_invalid(ESL: Any, strict: Any, text: str) -> None:
     assert_invalid(ESL.ESLevent("json", text))
 
 
-def test_empty_json_text_is_invalid(ESL, strict):
+def test_empty_json_text_is_invalid(ESL: Any, strict: Any) -> None:
     assert_invalid(ESL.ESLevent("json", ""))
 
 
 @pytest.mark.parametrize(("type_", "ours"), [("DTMF", "DTMF"), ("FOO", "MESSAGE")])
-def test_empty_second_argument_is_as_none_and_invalid_when_strict(ESL, type_, ours):
+def test_empty_second_argument_is_as_none_and_invalid_when_strict(ESL: Any, type_: str, ours: str) -> None:
     assert ESL.ESLevent(type_, "").serialize() == f"Event-Name: {ours}\n\n"
     with strictly(ESL, True):
         assert_invalid(ESL.ESLevent(type_, ""))
 
 
-def test_event_moves_into_a_new_one(ESL, strict):
+def test_event_moves_into_a_new_one(ESL: Any, strict: Any) -> None:
     source = ESL.ESLevent("CUSTOM", "a::b")
     source.pushHeader("L", "1")
     source.addBody("B")
@@ -97,14 +97,14 @@ def test_event_moves_into_a_new_one(ESL, strict):
     assert_invalid(source)
 
 
-def test_names_of_a_moved_event_are_gone_in_the_middle_of_an_iteration(ESL, strict, dtmf):
+def test_names_of_a_moved_event_are_gone_in_the_middle_of_an_iteration(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("A", "1")
     assert dtmf.firstHeader() == "Event-Name"
     ESL.ESLevent(dtmf)
     assert (dtmf.nextHeader(), dtmf.firstHeader()) == (None, None)
 
 
-def test_event_moved_from_an_invalid_one_is_invalid(ESL, strict, dtmf):
+def test_event_moved_from_an_invalid_one_is_invalid(ESL: Any, strict: Any, dtmf: Any) -> None:
     ESL.ESLevent(dtmf)
     assert_invalid(ESL.ESLevent(dtmf))
 
@@ -124,12 +124,12 @@ def assert_invalid(event: Any) -> None:
 @pytest.mark.parametrize(
     "arguments", [(), (b"DTMF",), (5,), (True,), (1.5,), ("DTMF", b"x"), ("DTMF", 5), ("a", "b", "c")]
 )
-def test_wrong_constructor_arguments(ESL, strict, arguments):
+def test_wrong_constructor_arguments(ESL: Any, strict: Any, arguments: Any) -> None:
     with pytest.raises(NotImplementedError, match="Wrong number or type of arguments for overloaded function"):
         ESL.ESLevent(*arguments)
 
 
-def test_constructor_takes_no_keywords(ESL, strict):
+def test_constructor_takes_no_keywords(ESL: Any, strict: Any) -> None:
     with pytest.raises((TypeError, NotImplementedError)):
         ESL.ESLevent(type="DTMF")
 
@@ -151,7 +151,7 @@ TAKES_STRINGS = [(name, at) for name, right in METHODS.items() for at in range(l
 
 
 @pytest.mark.parametrize(("name", "at"), TAKES_STRINGS)
-def test_only_a_string_is_a_string(ESL, strict, dtmf, name, at):
+def test_only_a_string_is_a_string(ESL: Any, strict: Any, dtmf: Any, name: Any, at: Any) -> None:
     arguments: list[Any] = list(METHODS[name])
     for wrong in (b"A", 5, True, 1.5, ["A"], object()):
         arguments[at] = wrong
@@ -161,7 +161,7 @@ def test_only_a_string_is_a_string(ESL, strict, dtmf, name, at):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_wrong_number_of_arguments(ESL, strict, dtmf, name):
+def test_wrong_number_of_arguments(ESL: Any, strict: Any, dtmf: Any, name: Any) -> None:
     arguments = METHODS[name]
     with pytest.raises(TypeError):
         getattr(dtmf, name)(*arguments, "1", "2")
@@ -171,13 +171,13 @@ def test_wrong_number_of_arguments(ESL, strict, dtmf, name):
 
 
 @pytest.mark.parametrize("name", NO_ARGUMENTS)
-def test_methods_without_arguments_take_none(ESL, strict, dtmf, name):
+def test_methods_without_arguments_take_none(ESL: Any, strict: Any, dtmf: Any, name: Any) -> None:
     with pytest.raises(TypeError):
         getattr(dtmf, name)("A")
 
 
 @pytest.mark.parametrize("wrong", ["0", 1.5, None])
-def test_only_an_int_is_an_index(ESL, strict, dtmf, wrong):
+def test_only_an_int_is_an_index(ESL: Any, strict: Any, dtmf: Any, wrong: Any) -> None:
     with pytest.raises(TypeError):
         dtmf.getHeader("Event-Name", wrong)
 
@@ -195,17 +195,17 @@ def test_only_an_int_is_an_index(ESL, strict, dtmf, wrong):
         ("delHeader", {"name": "A"}),
     ],
 )
-def test_arguments_are_positional(ESL, strict, dtmf, name, keywords):
+def test_arguments_are_positional(ESL: Any, strict: Any, dtmf: Any, name: str, keywords: Any) -> None:
     with pytest.raises(TypeError):
         getattr(dtmf, name)(**keywords)
 
 
-def test_serialize_takes_its_format_by_name(ESL, strict, dtmf):
+def test_serialize_takes_its_format_by_name(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.serialize(format="json") == '{\n\t"Event-Name":\t"DTMF"\n}'
     assert dtmf.serialize(format=None) == "Event-Name: DTMF\n\n"
 
 
-def test_nul_cuts_a_string(ESL, strict, dtmf):
+def test_nul_cuts_a_string(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.addHeader("A\0x", "1\0002") is True
     assert dtmf.getHeader("a\0b") == "1"
     assert dtmf.addBody("body\0more") is True
@@ -217,7 +217,7 @@ def test_nul_cuts_a_string(ESL, strict, dtmf):
     )
 
 
-def test_bytes_that_are_no_text_come_back(ESL, strict, dtmf):
+def test_bytes_that_are_no_text_come_back(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.addHeader("A\udcfe", "\udcff\u00e9") is True
     assert dtmf.addBody("\udce9") is True
     assert dtmf.getHeader("a\udcfe") == "\udcff\u00e9"
@@ -229,14 +229,14 @@ def test_bytes_that_are_no_text_come_back(ESL, strict, dtmf):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_surrogate_that_stands_for_no_byte_is_refused(ESL, strict, dtmf, name):
+def test_surrogate_that_stands_for_no_byte_is_refused(ESL: Any, strict: Any, dtmf: Any, name: Any) -> None:
     before = dtmf.serialize("json")
     with pytest.raises((TypeError, ValueError)):
         getattr(dtmf, name)(*["\ud800" for _ in METHODS[name]])
     assert dtmf.serialize("json") == before
 
 
-def test_event_takes_new_attributes_and_has_no_unknown_ones(ESL, strict, dtmf):
+def test_event_takes_new_attributes_and_has_no_unknown_ones(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.mine_own = 5
     assert dtmf.mine_own == 5
     with pytest.raises(AttributeError):
@@ -306,20 +306,22 @@ BODY_B = ('"Content-Length":\t"1"', '"_body":\t"B"')
         (("DTMF",), [("unshiftHeader", "A[1]", "x")], members('"A":\t["", "x"]', '"Event-Name":\t"DTMF"'), None),
     ],
 )
-def test_as_the_official_module_was_seen_to_do(ESL, strict, new, changes, json_, body):
+def test_as_the_official_module_was_seen_to_do(
+    ESL: Any, strict: Any, new: Any, changes: Any, json_: Any, body: Any
+) -> None:
     event = ESL.ESLevent(*new)
     for verb, *arguments in changes:
         assert getattr(event, verb)(*arguments) is True
     assert (event.serialize("json"), event.getBody()) == (json_, body)
 
 
-def test_array_that_is_nested_deeply_takes_linear_time(ESL, strict):
+def test_array_that_is_nested_deeply_takes_linear_time(ESL: Any, strict: Any) -> None:
     event = ESL.ESLevent("DTMF")
     event.addHeader("A", "ARRAY::" * 200_000 + "x")
     assert event.getHeader("A") == "x"
 
 
-def test_whole_array_is_put_last_when_strict_and_first_by_default(ESL):
+def test_whole_array_is_put_last_when_strict_and_first_by_default(ESL: Any) -> None:
     for mode, names in ((True, ["Event-Name", "A"]), (False, ["A", "Event-Name"])):
         with strictly(ESL, mode):
             event = ESL.ESLevent("DTMF")
@@ -327,7 +329,7 @@ def test_whole_array_is_put_last_when_strict_and_first_by_default(ESL):
             assert (names_of(event), event.getHeader("A")) == (names, "ARRAY::a|:b")
 
 
-def test_clone_with_an_empty_text_is_an_event_without_headers(ESL, strict):
+def test_clone_with_an_empty_text_is_an_event_without_headers(ESL: Any, strict: Any) -> None:
     event = ESL.ESLevent("CLONE", "")
     assert (event.getType(), event.serialize(), event.addHeader("A", "1")) == ("CUSTOM", "\n", True)
 
@@ -349,7 +351,9 @@ def test_clone_with_an_empty_text_is_an_event_without_headers(ESL, strict):
     ],
 )
 @pytest.mark.parametrize("first", ["getType", "getHeader", "firstHeader"])
-def test_type_is_that_of_the_last_name_that_is_known(ESL, strict, format, names, type_, shown, first):
+def test_type_is_that_of_the_last_name_that_is_known(
+    ESL: Any, strict: Any, format: str, names: Any, type_: str, shown: Any, first: str
+) -> None:
     spelled = ["Event-Name", "event-name", "EVENT-NAME"][: len(names)]
     headers = [("A", "1"), *zip(spelled, names, strict=True), ("B", "2")]
     if format == "json":
@@ -367,7 +371,7 @@ def test_type_is_that_of_the_last_name_that_is_known(ESL, strict, format, names,
     assert names_of(event) == ["A", *([spelled[-1]] if shown else []), "B"]
 
 
-def test_repeated_name_of_an_event_is_that_name_once(ESL, strict):
+def test_repeated_name_of_an_event_is_that_name_once(ESL: Any, strict: Any) -> None:
     payload = b"EVENT-NAME: TALK\nA: 1\nEVENT-NAME: DTMF\n\n"
     with wires(ESL) as wire_of:
         event = wire_of(plain(payload)).con.recvEvent()
@@ -375,7 +379,7 @@ def test_repeated_name_of_an_event_is_that_name_once(ESL, strict):
 
 
 @pytest.mark.parametrize("first", ["getType", "getHeader", "firstHeader", "getBody", "serialize"])
-def test_plain_event_without_a_length_is_the_frame_itself(ESL, strict, first):
+def test_plain_event_without_a_length_is_the_frame_itself(ESL: Any, strict: Any, first: str) -> None:
     said = b"Content-Type: text/event-plain\nEvent-Name: DTMF\nA: %41\n\n"
     with wires(ESL) as wire_of:
         event = wire_of(said).con.recvEvent()
@@ -384,14 +388,16 @@ def test_plain_event_without_a_length_is_the_frame_itself(ESL, strict, first):
     assert event.serialize() == ("Event-Name: SOCKET_DATA\nContent-Type: text/event-plain\nEvent-Name: DTMF\nA: A\n\n")
 
 
-def test_plain_event_of_no_bytes_is_an_event_without_headers(ESL, strict):
+def test_plain_event_of_no_bytes_is_an_event_without_headers(ESL: Any, strict: Any) -> None:
     with wires(ESL) as wire_of:
         event = wire_of(b"Content-Type: text/event-plain\nContent-Length: 0\n\n").con.recvEvent()
     assert (event.getType(), event.serialize(), event.firstHeader()) == ("CUSTOM", "\n", None)
 
 
 @pytest.mark.parametrize(("body", "read"), [(b"", "x"), (b"B", "B")])
-def test_last_item_of_an_array_that_is_called_body_is_the_body_if_there_is_no_other(ESL, strict, body, read):
+def test_last_item_of_an_array_that_is_called_body_is_the_body_if_there_is_no_other(
+    ESL: Any, strict: Any, body: bytes, read: str
+) -> None:
     payload = b"Event-Name: DTMF\n_body[1]: x\n\n" + body
     with wires(ESL) as wire_of:
         event = wire_of(plain(payload)).con.recvEvent()
@@ -399,7 +405,7 @@ def test_last_item_of_an_array_that_is_called_body_is_the_body_if_there_is_no_ot
 
 
 @pytest.mark.parametrize("names", [["DTMF"], ["DTMF", "TALK"], ["DTMF", "DTMF"], ["FOO", "DTMF"]])
-def test_array_of_names_in_json_is_no_type(ESL, strict, names):
+def test_array_of_names_in_json_is_no_type(ESL: Any, strict: Any, names: Any) -> None:
     payload = json.dumps({"Event-Name": names}).encode()
     with wires(ESL) as wire_of:
         said = b"Content-Type: text/event-json\nContent-Length: %d\n\n%b" % (len(payload), payload)
@@ -408,7 +414,7 @@ def test_array_of_names_in_json_is_no_type(ESL, strict, names):
 
 
 @pytest.mark.parametrize("text", ["null", "true", "[]", '["x"]', "5", "{}"])
-def test_json_event_that_is_no_object_is_an_event_without_headers(ESL, strict, text):
+def test_json_event_that_is_no_object_is_an_event_without_headers(ESL: Any, strict: Any, text: str) -> None:
     with wires(ESL) as wire_of:
         said = b"Content-Type: text/event-json\nContent-Length: %d\n\n%b" % (len(text), text.encode())
         event = wire_of(said).con.recvEvent()
@@ -416,10 +422,10 @@ def test_json_event_that_is_no_object_is_an_event_without_headers(ESL, strict, t
 
 
 @pytest.mark.parametrize("text", ["NaN", '{"A":NaN}', '{"A":-Infinity}'])
-def test_what_only_python_takes_for_json_is_malformed(ESL, strict, text):
+def test_what_only_python_takes_for_json_is_malformed(ESL: Any, strict: Any, text: str) -> None:
     assert_invalid(ESL.ESLevent("json", text))
 
 
-def test_number_of_any_length_is_left_out(ESL, strict):
+def test_number_of_any_length_is_left_out(ESL: Any, strict: Any) -> None:
     event = ESL.ESLevent("json", f'{{"Event-Name": "DTMF", "N": {"9" * 5000}, "A": "1"}}')
     assert (event.getType(), event.getHeader("N"), event.getHeader("A")) == ("DTMF", None, "1")

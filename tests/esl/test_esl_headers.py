@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
 from esl_support import framed, names_of, strictly, wires
@@ -12,7 +13,7 @@ from support import plain
 # Methods, headers: docs/protocol/esl-module.md, A3.2
 
 
-def test_get_header_ignores_case_and_takes_the_first(ESL, strict, dtmf):
+def test_get_header_ignores_case_and_takes_the_first(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("Unique-ID", "1")
     dtmf.addHeader("unique-id", "2")
     assert dtmf.getHeader("UNIQUE-id") == "1"
@@ -20,12 +21,12 @@ def test_get_header_ignores_case_and_takes_the_first(ESL, strict, dtmf):
     assert dtmf.getHeader("") is None
 
 
-def test_case_is_that_of_ascii(ESL, strict, dtmf):
+def test_case_is_that_of_ascii(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("\u00c9", "1")
     assert (dtmf.getHeader("\u00c9"), dtmf.getHeader("\u00e9")) == ("1", None)
 
 
-def test_get_header_of_none_is_none(ESL, strict, dtmf):
+def test_get_header_of_none_is_none(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.getHeader(None) is None
 
 
@@ -36,14 +37,14 @@ def test_get_header_of_none_is_none(ESL, strict, dtmf):
         *((-1, "ARRAY::a|:|:c", "text"), (-5, "ARRAY::a|:|:c", "text")),
     ],
 )
-def test_get_header_with_an_index(ESL, strict, dtmf, index, array, scalar):
+def test_get_header_with_an_index(ESL: Any, strict: Any, dtmf: Any, index: Any, array: Any, scalar: Any) -> None:
     dtmf.addHeader("L", "ARRAY::a|:|:c")
     dtmf.addHeader("S", "text")
     assert (dtmf.getHeader("L", index), dtmf.getHeader("S", index)) == (array, scalar)
     assert dtmf.getHeader("absent", index) is None
 
 
-def test_underscore_body_is_the_body_where_no_header_is_so_called(ESL, strict, dtmf):
+def test_underscore_body_is_the_body_where_no_header_is_so_called(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.getHeader("_body") is None
     dtmf.addBody("B")
     assert (dtmf.getHeader("_body"), dtmf.getHeader("_BODY")) == ("B", None)
@@ -53,7 +54,7 @@ def test_underscore_body_is_the_body_where_no_header_is_so_called(ESL, strict, d
 
 @pytest.mark.parametrize("format", ["built", "plain", "json", "outer"])
 @pytest.mark.parametrize("index", [-1, 0, 2])
-def test_underscore_body_is_the_body_whatever_the_index(ESL, strict, format, index):
+def test_underscore_body_is_the_body_whatever_the_index(ESL: Any, strict: Any, format: str, index: int) -> None:
     """The index is that of a header's array, and there is no header."""
     if format == "built":
         event = ESL.ESLevent("DTMF")
@@ -66,24 +67,24 @@ def test_underscore_body_is_the_body_whatever_the_index(ESL, strict, format, ind
     assert (event.getHeader("_body", index), event.getHeader("_BODY", index)) == ("B", None)
 
 
-def test_header_named_underscore_body_is_the_body_too(ESL, strict, dtmf):
+def test_header_named_underscore_body_is_the_body_too(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addBody("old")
     dtmf.addHeader("_body", "new")
     assert (dtmf.getBody(), dtmf.getHeader("_body"), names_of(dtmf)) == ("new", "new", ["Event-Name", "_body"])
 
 
-def test_type_is_not_that_of_a_later_header(ESL, strict, dtmf):
+def test_type_is_not_that_of_a_later_header(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.delHeader("Event-Name")
     dtmf.addHeader("Event-Name", "HEARTBEAT")
     assert (dtmf.getType(), dtmf.getHeader("event-name")) == ("DTMF", "HEARTBEAT")
 
 
-def test_add_header_appends_and_keeps_repeats(ESL, strict, dtmf):
+def test_add_header_appends_and_keeps_repeats(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert [dtmf.addHeader("A", "1"), dtmf.addHeader("A", "2"), dtmf.addHeader("a", "3")] == [True] * 3
     assert dtmf.serialize() == "Event-Name: DTMF\nA: 1\nA: 2\na: 3\n\n"
 
 
-def test_add_header_of_nothing_deletes(ESL, strict, dtmf):
+def test_add_header_of_nothing_deletes(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("A", "1")
     dtmf.addHeader("a", "2")
     assert dtmf.addHeader("A", "") is True
@@ -91,7 +92,7 @@ def test_add_header_of_nothing_deletes(ESL, strict, dtmf):
 
 
 @pytest.mark.parametrize("name", ["addHeader", "pushHeader", "unshiftHeader"])
-def test_value_none_is_refused(ESL, strict, dtmf, name):
+def test_value_none_is_refused(ESL: Any, strict: Any, dtmf: Any, name: str) -> None:
     dtmf.addHeader("A", "1")
     assert getattr(dtmf, name)("A", None) is False
     assert dtmf.serialize() == "Event-Name: DTMF\nA: 1\n\n"
@@ -106,13 +107,13 @@ def test_value_none_is_refused(ESL, strict, dtmf, name):
         lambda event: event.delHeader(None),
     ],
 )
-def test_name_none_changes_nothing(ESL, strict, dtmf, call):
+def test_name_none_changes_nothing(ESL: Any, strict: Any, dtmf: Any, call: Any) -> None:
     with contextlib.suppress(TypeError):  # docs/protocol/esl-module.md, A1: returns None or 1, or raises
         assert call(dtmf) in (None, False, True)
     assert dtmf.serialize() == "Event-Name: DTMF\n\n"
 
 
-def test_push_makes_and_extends_an_array(ESL, strict, dtmf):
+def test_push_makes_and_extends_an_array(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.pushHeader("P", "1") is True
     assert dtmf.serialize("json") == '{\n\t"Event-Name":\t"DTMF",\n\t"P":\t["1"]\n}'
     assert (dtmf.getHeader("P"), dtmf.getHeader("P", 0), dtmf.getHeader("P", 1)) == ("1", "1", None)
@@ -120,25 +121,25 @@ def test_push_makes_and_extends_an_array(ESL, strict, dtmf):
     assert (dtmf.getHeader("P"), dtmf.getHeader("P", 1)) == ("ARRAY::1|:", "")
 
 
-def test_unshift_puts_a_new_header_first(ESL, strict, dtmf):
+def test_unshift_puts_a_new_header_first(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.unshiftHeader("R", "r") is True
     assert dtmf.serialize("json") == '{\n\t"R":\t["r"],\n\t"Event-Name":\t"DTMF"\n}'
 
 
-def test_unshift_puts_the_item_first(ESL, dtmf):
+def test_unshift_puts_the_item_first(ESL: Any, dtmf: Any) -> None:
     dtmf.addHeader("A", "1")
     dtmf.unshiftHeader("a", "0")
     assert dtmf.getHeader("A") == "ARRAY::0|:1"
 
 
-def test_unshift_appends_when_strict(ESL, dtmf):
+def test_unshift_appends_when_strict(ESL: Any, dtmf: Any) -> None:
     with strictly(ESL, True):
         dtmf.addHeader("A", "1")
         dtmf.unshiftHeader("a", "0")
         assert dtmf.getHeader("A") == "ARRAY::1|:0"
 
 
-def test_delete_takes_every_header_of_the_name(ESL, strict, dtmf):
+def test_delete_takes_every_header_of_the_name(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("A", "1")
     dtmf.addHeader("B", "2")
     dtmf.addHeader("a", "3")
@@ -147,31 +148,31 @@ def test_delete_takes_every_header_of_the_name(ESL, strict, dtmf):
     assert dtmf.delHeader("A") is True
 
 
-def test_overwritten_item_shows_everywhere(ESL, strict, dtmf):
+def test_overwritten_item_shows_everywhere(ESL: Any, strict: Any, dtmf: Any) -> None:
     for name, value in (("A[0]", "x"), ("A[1]", "y"), ("A[0]", "zz")):
         dtmf.addHeader(name, value)
     assert (dtmf.getHeader("A", 0), dtmf.getHeader("A")) == ("zz", "ARRAY::zz|:y")
 
 
 @pytest.mark.parametrize("value", ["xx ARRAY::a|:b", "array::a|:b", "ARRAY:a|:b", "a|:b"])
-def test_value_that_does_not_begin_with_the_marker_is_text(ESL, strict, dtmf, value):
+def test_value_that_does_not_begin_with_the_marker_is_text(ESL: Any, strict: Any, dtmf: Any, value: str) -> None:
     dtmf.addHeader("A", value)
     assert (dtmf.getHeader("A"), dtmf.getHeader("A", 0)) == (value, None)
 
 
 @pytest.mark.parametrize("name", ["A[4001]", "A[-1]", "A[99999999999999999999]"])
-def test_index_out_of_range_is_dropped(ESL, strict, dtmf, name):
+def test_index_out_of_range_is_dropped(ESL: Any, strict: Any, dtmf: Any, name: str) -> None:
     assert dtmf.addHeader(name, "x") is True
     assert dtmf.serialize() == "Event-Name: DTMF\n\n"
 
 
-def test_largest_index(ESL, strict, dtmf):
+def test_largest_index(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("A[4000]", "x")
     assert (dtmf.getHeader("A", 4000), dtmf.getHeader("A", 3999), dtmf.getHeader("A", 4001)) == ("x", "", None)
 
 
 @pytest.mark.parametrize("name", ["A[]", "A[x]", "A[0", "A[ +0z]"])
-def test_index_is_read_as_atoi_does(ESL, strict, dtmf, name):
+def test_index_is_read_as_atoi_does(ESL: Any, strict: Any, dtmf: Any, name: str) -> None:
     dtmf.addHeader(name, "x")
     assert dtmf.serialize("json") == '{\n\t"Event-Name":\t"DTMF",\n\t"A":\t["x"]\n}'
 
@@ -179,19 +180,19 @@ def test_index_is_read_as_atoi_does(ESL, strict, dtmf, name):
 # Methods, priority: docs/protocol/esl-module.md, A3.2
 
 
-def test_priority_is_a_header_at_the_top(ESL, strict, dtmf):
+def test_priority_is_a_header_at_the_top(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert [dtmf.setPriority(), dtmf.setPriority()] == [True, True]
     assert dtmf.serialize("json") == '{\n\t"priority":\t["NORMAL"],\n\t"Event-Name":\t"DTMF"\n}'
 
 
-def test_priority_that_is_there_is_replaced_in_place(ESL, strict, dtmf):
+def test_priority_that_is_there_is_replaced_in_place(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("Priority", "5")
     dtmf.addHeader("priority", "6")
     assert dtmf.setPriority() is True
     assert dtmf.serialize() == "Event-Name: DTMF\nPriority: NORMAL\npriority: 6\n\n"
 
 
-def test_priority_of_an_array_changes_its_text_and_not_its_items_when_strict(ESL, dtmf):
+def test_priority_of_an_array_changes_its_text_and_not_its_items_when_strict(ESL: Any, dtmf: Any) -> None:
     with strictly(ESL, True):
         dtmf.addHeader("priority", "ARRAY::a|:b")
         assert dtmf.setPriority() is True
@@ -200,7 +201,7 @@ def test_priority_of_an_array_changes_its_text_and_not_its_items_when_strict(ESL
         assert json.loads(dtmf.serialize("json")) == {"Event-Name": "DTMF", "priority": ["a", "b"]}
 
 
-def test_priority_of_an_array_is_replaced(ESL, dtmf):
+def test_priority_of_an_array_is_replaced(ESL: Any, dtmf: Any) -> None:
     dtmf.addHeader("priority", "ARRAY::a|:b")
     assert dtmf.setPriority() is True
     assert dtmf.serialize() == "Event-Name: DTMF\npriority: NORMAL\n\n"
@@ -208,13 +209,13 @@ def test_priority_of_an_array_is_replaced(ESL, dtmf):
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 2, "NORMAL", None])
-def test_priority_takes_no_argument_when_strict(ESL, dtmf, wrong):
+def test_priority_takes_no_argument_when_strict(ESL: Any, dtmf: Any, wrong: Any) -> None:
     with strictly(ESL, True), pytest.raises(TypeError):
         dtmf.setPriority(wrong)
     assert dtmf.serialize() == "Event-Name: DTMF\n\n"
 
 
-def test_priority_takes_a_number(ESL, dtmf):
+def test_priority_takes_a_number(ESL: Any, dtmf: Any) -> None:
     assert dtmf.setPriority(0) is True
     assert dtmf.serialize() == "priority: NORMAL\nEvent-Name: DTMF\n\n"
     assert dtmf.setPriority(2) is True
@@ -226,24 +227,24 @@ def test_priority_takes_a_number(ESL, dtmf):
 # Methods, body: docs/protocol/esl-module.md, A3.2
 
 
-def test_body_is_none_until_there_is_one(ESL, strict, dtmf):
+def test_body_is_none_until_there_is_one(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.getBody() is None
     assert dtmf.addBody("") is True
     assert dtmf.getBody() == ""
 
 
-def test_body_none_is_its_printed_form(ESL, strict, dtmf):
+def test_body_none_is_its_printed_form(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.addBody(None) is True
     assert dtmf.getBody() == "(null)"
 
 
-def test_body_is_added_to(ESL, dtmf):
+def test_body_is_added_to(ESL: Any, dtmf: Any) -> None:
     for text in ("a", "", "\u00e9\n"):
         assert dtmf.addBody(text) is True
     assert dtmf.serialize() == "Event-Name: DTMF\nContent-Length: 4\n\na\u00e9\n"
 
 
-def test_body_is_replaced_when_strict(ESL, dtmf):
+def test_body_is_replaced_when_strict(ESL: Any, dtmf: Any) -> None:
     with strictly(ESL, True):
         for text in ("a", "b"):
             assert dtmf.addBody(text) is True
@@ -253,11 +254,11 @@ def test_body_is_replaced_when_strict(ESL, dtmf):
 # Methods, iteration: docs/protocol/esl-module.md, A3.2
 
 
-def test_next_before_first_is_none(ESL, strict, dtmf):
+def test_next_before_first_is_none(ESL: Any, strict: Any, dtmf: Any) -> None:
     assert dtmf.nextHeader() is None
 
 
-def test_first_begins_again(ESL, strict, dtmf):
+def test_first_begins_again(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("A", "1")
     assert [dtmf.firstHeader(), dtmf.firstHeader(), dtmf.nextHeader(), dtmf.nextHeader()] == [
         *("Event-Name", "Event-Name", "A", None),
@@ -266,7 +267,7 @@ def test_first_begins_again(ESL, strict, dtmf):
     assert names_of(dtmf) == ["Event-Name", "A"]
 
 
-def test_repeated_names_come_once_for_each_but_have_the_first_value(ESL, strict, dtmf):
+def test_repeated_names_come_once_for_each_but_have_the_first_value(ESL: Any, strict: Any, dtmf: Any) -> None:
     dtmf.addHeader("A", "1")
     dtmf.addHeader("A", "2")
     assert [(name, dtmf.getHeader(name)) for name in names_of(dtmf)] == [
@@ -274,12 +275,12 @@ def test_repeated_names_come_once_for_each_but_have_the_first_value(ESL, strict,
     ]
 
 
-def test_event_without_headers_has_no_first(ESL, strict):
+def test_event_without_headers_has_no_first(ESL: Any, strict: Any) -> None:
     event = ESL.ESLevent("CLONE")
     assert (event.firstHeader(), event.nextHeader()) == (None, None)
 
 
-def test_iteration_survives_changes(ESL, strict, dtmf):
+def test_iteration_survives_changes(ESL: Any, strict: Any, dtmf: Any) -> None:
     for number in range(5):
         dtmf.addHeader(f"A{number}", "x")
     seen_names = []
@@ -292,7 +293,7 @@ def test_iteration_survives_changes(ESL, strict, dtmf):
 
 
 @pytest.mark.parametrize("received", [False, True], ids=["built", "received"])
-def test_many_headers_are_read_one_by_one(ESL, strict, received):
+def test_many_headers_are_read_one_by_one(ESL: Any, strict: Any, received: bool) -> None:
     headers = [(f"H{number}", str(number)) for number in range(3000)]
     if received:
         payload = b"Event-Name: DTMF\n" + b"".join(b"%b: %b\n" % (n.encode(), v.encode()) for n, v in headers) + b"\n"
@@ -314,13 +315,13 @@ def test_many_headers_are_read_one_by_one(ESL, strict, received):
 
 
 @pytest.mark.parametrize("format", [None, "", "plain", "text", "PLAIN", "jsonx"])
-def test_every_other_format_is_plain(ESL, strict, dtmf, format):
+def test_every_other_format_is_plain(ESL: Any, strict: Any, dtmf: Any, format: Any) -> None:
     dtmf.addHeader("A", "x y:\u00e9%41")
     assert dtmf.serialize(format) == "Event-Name: DTMF\nA: x%20y%3A%C3%A9%2541\n\n"
 
 
 @pytest.mark.parametrize("format", ["json", "JSON", "Json"])
-def test_json_in_any_case(ESL, strict, format):
+def test_json_in_any_case(ESL: Any, strict: Any, format: str) -> None:
     event = ESL.ESLevent("CUSTOM")
     event.addHeader("L", "ARRAY::1|:2")
     event.addBody("B")
@@ -329,13 +330,13 @@ def test_json_in_any_case(ESL, strict, format):
     )
 
 
-def test_xml_is_plain_when_strict(ESL, dtmf):
+def test_xml_is_plain_when_strict(ESL: Any, dtmf: Any) -> None:
     with strictly(ESL, True):
         assert dtmf.serialize("xml") == "Event-Name: DTMF\n\n"
 
 
 @pytest.mark.parametrize("format", ["xml", "XML"])
-def test_xml(ESL, dtmf, format):
+def test_xml(ESL: Any, dtmf: Any, format: str) -> None:
     dtmf.addHeader("Unique-ID", "a b:c")
     dtmf.addHeader("variable_arr", "ARRAY::x|:y")
     dtmf.addBody("hello & \u00e9")
@@ -346,7 +347,7 @@ def test_xml(ESL, dtmf, format):
     )
 
 
-def test_xml_without_body(ESL, dtmf):
+def test_xml_without_body(ESL: Any, dtmf: Any) -> None:
     dtmf.addBody("")
     assert dtmf.serialize("xml") == (
         "<event>\n  <headers>\n    <Event-Name>DTMF</Event-Name>\n  </headers>\n</event>\n"
@@ -354,14 +355,14 @@ def test_xml_without_body(ESL, dtmf):
 
 
 @pytest.mark.parametrize(("name", "value", "body"), [("A b", "1", None), ("A", "1", "\x01")])
-def test_what_xml_cannot_carry_is_written_plain(ESL, dtmf, name, value, body):
+def test_what_xml_cannot_carry_is_written_plain(ESL: Any, dtmf: Any, name: str, value: str, body: Any) -> None:
     dtmf.addHeader(name, value)
     if body is not None:
         dtmf.addBody(body)
     assert dtmf.serialize("xml") == dtmf.serialize()
 
 
-def test_every_byte_is_written_and_read_back(ESL, strict):
+def test_every_byte_is_written_and_read_back(ESL: Any, strict: Any) -> None:
     kept = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$'()*,-./_~"
     for byte in range(1, 256):
         event = ESL.ESLevent("DTMF")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -29,20 +29,20 @@ class Interrupted(BaseException):
 
 
 @pytest.fixture
-def ESL(esl):
+def ESL(esl: ModuleType) -> Iterator[Any]:
     module = part(esl, "ESL")
     with strictly(module, False):
         yield module
 
 
 @pytest.fixture
-def switch(esl):
+def switch(esl: ModuleType) -> Iterator[Any]:
     with part(esl, "emulator").Emulator() as emulator:
         yield emulator
 
 
 @pytest.fixture
-def wire(ESL):
+def wire(ESL: Any) -> Iterator[Any]:
     made = Wire(ESL, b"")
     yield made
     made.close()
@@ -118,7 +118,7 @@ def answers(con: Any, tag: str) -> bool:
     return reply is not None
 
 
-def test_api_is_interrupted_at_each_line(ESL, switch):
+def test_api_is_interrupted_at_each_line(ESL: Any, switch: Any) -> None:
     def run() -> tuple[int, int]:
         lived = 0
         con = log_in(ESL, switch)
@@ -139,7 +139,7 @@ def test_api_is_interrupted_at_each_line(ESL, switch):
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_receiving_is_interrupted_at_each_line(ESL, switch, timed):
+def test_receiving_is_interrupted_at_each_line(ESL: Any, switch: Any, timed: bool) -> None:
     def run() -> tuple[int, int]:
         lived = 0
         con = log_in(ESL, switch)
@@ -164,7 +164,7 @@ def test_receiving_is_interrupted_at_each_line(ESL, switch, timed):
 
 
 @alarms
-def test_reply_that_nobody_waited_for_is_dropped(wire, alarm):
+def test_reply_that_nobody_waited_for_is_dropped(wire: Any, alarm: Any) -> None:
     alarm(0.05)
     with pytest.raises(Interrupted):
         wire.con.api("first")
@@ -176,7 +176,7 @@ def test_reply_that_nobody_waited_for_is_dropped(wire, alarm):
 
 
 @alarms
-def test_reply_that_nobody_waited_for_is_no_event(wire, alarm):
+def test_reply_that_nobody_waited_for_is_no_event(wire: Any, alarm: Any) -> None:
     alarm(0.05)
     with pytest.raises(Interrupted):
         wire.con.api("first")
@@ -188,7 +188,7 @@ def test_reply_that_nobody_waited_for_is_no_event(wire, alarm):
 
 @alarms
 @pytest.mark.parametrize("error", [TimeoutError, KeyboardInterrupt])
-def test_waiting_for_an_event_is_interrupted(wire, alarm, error):
+def test_waiting_for_an_event_is_interrupted(wire: Any, alarm: Any, error: Any) -> None:
     def interrupt(*_: object) -> None:
         raise error
 
@@ -202,7 +202,7 @@ def test_waiting_for_an_event_is_interrupted(wire, alarm, error):
 
 
 @alarms
-def test_command_that_was_sent_in_part_ends_the_connection(wire, alarm):
+def test_command_that_was_sent_in_part_ends_the_connection(wire: Any, alarm: Any) -> None:
     alarm(1)  # when the system has taken what it takes
     with pytest.raises(Interrupted):
         wire.con.sendRecv("api echo " + "x" * (16 << 20))
@@ -211,7 +211,7 @@ def test_command_that_was_sent_in_part_ends_the_connection(wire, alarm):
 
 
 @alarms
-def test_disconnect_in_a_signal_handler_ends_the_wait(wire, alarm):
+def test_disconnect_in_a_signal_handler_ends_the_wait(wire: Any, alarm: Any) -> None:
     signal.signal(signal.SIGALRM, lambda *_: wire.con.disconnect())
     alarm(0.05)
     assert wire.con.recvEvent().getType() == "SERVER_DISCONNECTED"
@@ -219,7 +219,7 @@ def test_disconnect_in_a_signal_handler_ends_the_wait(wire, alarm):
 
 
 @alarms
-def test_signals_at_random(ESL, switch, alarm):
+def test_signals_at_random(ESL: Any, switch: Any, alarm: Any) -> None:
     chance = random.Random(7)
     con = log_in(ESL, switch)
     interrupted = 0
@@ -244,7 +244,7 @@ def test_signals_at_random(ESL, switch, alarm):
     con.disconnect()
 
 
-def test_waiter_is_interrupted_at_each_line(esl, ESL):
+def test_waiter_is_interrupted_at_each_line(esl: ModuleType, ESL: Any) -> None:
     for line in count(1):
         turns, mine = part(esl, "_esl.turns").Turns(), object()
         turns.acquire(mine)
@@ -270,7 +270,7 @@ def test_waiter_is_interrupted_at_each_line(esl, ESL):
     assert line > 5
 
 
-def test_release_is_interrupted_at_each_line(esl, ESL):
+def test_release_is_interrupted_at_each_line(esl: ModuleType, ESL: Any) -> None:
     for line in count(1):
         turns, mine, later = part(esl, "_esl.turns").Turns(), object(), object()
         turns.acquire(mine)
@@ -294,7 +294,7 @@ def test_release_is_interrupted_at_each_line(esl, ESL):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_fork_leaves_the_connection_to_the_parent(ESL, switch):
+def test_fork_leaves_the_connection_to_the_parent(ESL: Any, switch: Any) -> None:
     con = log_in(ESL, switch)
     child = os.fork()
     if not child:
@@ -309,7 +309,7 @@ def test_fork_leaves_the_connection_to_the_parent(ESL, switch):
     con.disconnect()
 
 
-def test_looking_for_a_long_frame_again_and_again_copies_nothing(esl, wire):
+def test_looking_for_a_long_frame_again_and_again_copies_nothing(esl: ModuleType, wire: Any) -> None:
     class Counting(part(esl, "_codec").MessageDecoder):  # type: ignore[misc]
         asked = 0
 

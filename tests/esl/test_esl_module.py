@@ -23,7 +23,7 @@ TAKES_STRINGS = [(name, at) for name, right in METHODS.items() for at in range(l
 
 
 @pytest.mark.parametrize(("name", "at"), TAKES_STRINGS)
-def test_only_a_string_is_a_string(ESL, strict, wire_of, name, at):
+def test_only_a_string_is_a_string(ESL: Any, strict: Any, wire_of: Any, name: Any, at: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     arguments = list(METHODS[name])
     for wrong in (b"A", 5, True, 1.5, ["A"]):
@@ -34,7 +34,7 @@ def test_only_a_string_is_a_string(ESL, strict, wire_of, name, at):
 
 
 @pytest.mark.parametrize(("name", "at"), TAKES_STRINGS)
-def test_surrogate_that_stands_for_no_byte_is_refused(ESL, strict, wire_of, name, at):
+def test_surrogate_that_stands_for_no_byte_is_refused(ESL: Any, strict: Any, wire_of: Any, name: Any, at: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     arguments = list(METHODS[name])
     arguments[at] = "\ud800"
@@ -45,7 +45,7 @@ def test_surrogate_that_stands_for_no_byte_is_refused(ESL, strict, wire_of, name
 
 
 @pytest.mark.parametrize("wrong", ["x", b"x", 5, True])
-def test_only_an_event_is_an_event(ESL, strict, wire_of, wrong):
+def test_only_an_event_is_an_event(ESL: Any, strict: Any, wire_of: Any, wrong: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     for name in ("sendEvent", "sendMSG"):
         with pytest.raises(TypeError):
@@ -56,7 +56,7 @@ def test_only_an_event_is_an_event(ESL, strict, wire_of, wrong):
 
 
 @pytest.mark.parametrize("wrong", ["1", 1.5, None, b"1"])
-def test_only_an_int_is_a_number_of_milliseconds(ESL, strict, wire_of, wrong):
+def test_only_an_int_is_a_number_of_milliseconds(ESL: Any, strict: Any, wire_of: Any, wrong: Any) -> None:
     with pytest.raises(TypeError):
         wire_of(DTMF).con.recvEventTimed(wrong)
 
@@ -77,7 +77,7 @@ def test_only_an_int_is_a_number_of_milliseconds(ESL, strict, wire_of, wrong):
         *(("execute", {1, 2, 3}), ("executeAsync", {1, 2, 3})),
     ],
 )
-def test_number_of_arguments(ESL, strict, wire_of, name, counts):
+def test_number_of_arguments(ESL: Any, strict: Any, wire_of: Any, name: Any, counts: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     for count in {0, 1, 2, 3, 4} - counts:
         with pytest.raises(TypeError):
@@ -92,14 +92,14 @@ def test_number_of_arguments(ESL, strict, wire_of, name, counts):
         *(("events", {"etype": "plain", "value": "ALL"}), ("execute", {"app": "answer"}), ("bgapi", {"cmd": "x"})),
     ],
 )
-def test_arguments_are_positional(ESL, strict, wire_of, name, keywords):
+def test_arguments_are_positional(ESL: Any, strict: Any, wire_of: Any, name: Any, keywords: Any) -> None:
     wire = wire_of(COMMAND_REPLY)
     with pytest.raises(TypeError):
         getattr(wire.con, name)(**keywords)
     assert wire.sent() == b""
 
 
-def test_nul_cuts_every_string(ESL, strict, wire_of):
+def test_nul_cuts_every_string(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of(COMMAND_REPLY * 4)
     wire.con.api("status\0x", "a\0b")
     wire.con.filter("A\0x", "b\0c")
@@ -111,7 +111,7 @@ def test_nul_cuts_every_string(ESL, strict, wire_of):
     )
 
 
-def test_connection_takes_new_attributes_and_has_no_unknown_ones(ESL, strict, wire_of):
+def test_connection_takes_new_attributes_and_has_no_unknown_ones(ESL: Any, strict: Any, wire_of: Any) -> None:
     con = wire_of().con
     con.mine_own = 5
     assert con.mine_own == 5
@@ -123,18 +123,18 @@ def test_connection_takes_new_attributes_and_has_no_unknown_ones(ESL, strict, wi
 # The module: docs/protocol/esl-module.md, A4
 
 
-def test_star_import_gives_the_three_names(ESL):
+def test_star_import_gives_the_three_names(ESL: Any) -> None:
     names: dict[str, Any] = {}
     exec(f"from {ESL.__name__} import *", names)
     assert {name for name in names if not name.startswith("__")} == {"ESLconnection", "ESLevent", "eslSetLogLevel"}
     assert names["ESLconnection"] is ESL.ESLconnection
 
 
-def test_strict_is_off_unless_asked_for(ESL):
+def test_strict_is_off_unless_asked_for(ESL: Any) -> None:
     assert ESL.strict is False
 
 
-def test_strict_can_be_patched(ESL):
+def test_strict_can_be_patched(ESL: Any) -> None:
     with mock.patch.object(ESL, "strict", True):
         assert ESL.strict is True
         with pytest.raises(TypeError, match="no priority"):
@@ -144,12 +144,14 @@ def test_strict_can_be_patched(ESL):
 
 
 @pytest.mark.parametrize("wrong", [(), ("7",), (None,), (7.0,), (b"7",), (7, 7)])
-def test_log_level_is_an_int(ESL, strict, wrong):
+def test_log_level_is_an_int(ESL: Any, strict: Any, wrong: Any) -> None:
     with pytest.raises(TypeError):
         ESL.eslSetLogLevel(*wrong)
 
 
-def test_nothing_is_logged_before_it_is_asked_for(ESL, strict, wire_of, capfd):
+def test_nothing_is_logged_before_it_is_asked_for(
+    ESL: Any, strict: Any, wire_of: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     wire = wire_of(DTMF, b"Content-Length: x\n\n")
     wire.con.send("noevents")
     assert [wire.con.recvEvent().getType() for _ in range(2)] == ["DTMF", "SERVER_DISCONNECTED"]
@@ -157,7 +159,9 @@ def test_nothing_is_logged_before_it_is_asked_for(ESL, strict, wire_of, capfd):
 
 
 @pytest.mark.parametrize("level", [7, 8, 99, -1])
-def test_every_frame_is_logged_to_standard_error_at_the_last_level(ESL, strict, wire_of, set_level, capfd, level):
+def test_every_frame_is_logged_to_standard_error_at_the_last_level(
+    ESL: Any, strict: Any, wire_of: Any, set_level: Any, capfd: pytest.CaptureFixture[str], level: int
+) -> None:
     wire = wire_of(DTMF, COMMAND_REPLY)
     assert set_level(level) is None
     assert seen(wire.con.sendRecv("noevents")) == OK_SEEN
@@ -169,7 +173,9 @@ def test_every_frame_is_logged_to_standard_error_at_the_last_level(ESL, strict, 
 
 
 @pytest.mark.parametrize(("level", "begins"), [(0, ""), (2, ""), (3, "[ERROR] "), (6, "[ERROR] ")])
-def test_errors_are_logged_from_their_level_on(ESL, strict, wire_of, set_level, capfd, level, begins):
+def test_errors_are_logged_from_their_level_on(
+    ESL: Any, strict: Any, wire_of: Any, set_level: Any, capfd: pytest.CaptureFixture[str], level: int, begins: str
+) -> None:
     wire = wire_of(DTMF, b"Content-Length: x\n\n")
     set_level(level)
     assert [wire.con.recvEvent().getType() for _ in range(2)] == ["DTMF", "SERVER_DISCONNECTED"]
@@ -177,7 +183,9 @@ def test_errors_are_logged_from_their_level_on(ESL, strict, wire_of, set_level, 
     assert (out, err[: len("[ERROR] ")], err.count("\n")) == ("", begins, 1 if begins else 0)
 
 
-def test_last_of_several_levels_counts(ESL, wire_of, set_level, capfd):
+def test_last_of_several_levels_counts(
+    ESL: Any, wire_of: Any, set_level: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     set_level(7)
     set_level(0)
     assert seen(wire_of(DTMF).con.recvEvent()) == DTMF_SEEN

@@ -13,6 +13,7 @@ import socketserver
 import sys
 import threading
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ SECONDS = 30.0
 
 
 @pytest.fixture
-def ESL(esl, monkeypatch):
+def ESL(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module under test, which `import ESL` finds."""
     monkeypatch.delitem(sys.modules, "ESL", raising=False)
     module = part(esl, "ESL")
@@ -36,7 +37,7 @@ def ESL(esl, monkeypatch):
 
 
 @pytest.fixture(params=[False, True], ids=["default", "strict"])
-def strict(request, ESL):
+def strict(request: pytest.FixtureRequest, ESL: Any) -> Iterator[Any]:
     with strictly(ESL, request.param):
         yield request.param
 
@@ -50,7 +51,7 @@ def switch() -> Iterator[Emulator]:
 # The name ESL
 
 
-def test_import_finds_our_module(ESL, esl):
+def test_import_finds_our_module(ESL: Any, esl: ModuleType) -> None:
     import ESL as found
 
     assert found is ESL
@@ -58,25 +59,27 @@ def test_import_finds_our_module(ESL, esl):
     assert found.ESLconnection is esl.ESL.ESLconnection
 
 
-def test_installing_twice_is_the_same(ESL, esl):
+def test_installing_twice_is_the_same(ESL: Any, esl: ModuleType) -> None:
     esl.install_as_ESL()
     assert sys.modules["ESL"] is ESL
 
 
-def test_official_module_that_was_imported_before_is_replaced(ESL, esl, monkeypatch):
+def test_official_module_that_was_imported_before_is_replaced(
+    ESL: Any, esl: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ESL", os)
     esl.install_as_ESL()
     assert sys.modules["ESL"] is ESL
 
 
-def test_strict_is_set_by_either_name(ESL, esl):
+def test_strict_is_set_by_either_name(ESL: Any, esl: ModuleType) -> None:
     import ESL as found
 
     found.strict = True
     assert esl.ESL.strict is True
 
 
-def test_star_import_gives_what_programs_use(ESL):
+def test_star_import_gives_what_programs_use(ESL: Any) -> None:
     names: dict[str, Any] = {}
     exec("from ESL import *", names)
     assert names["ESLconnection"] is ESL.ESLconnection
@@ -99,7 +102,7 @@ def run(program: str, *arguments: str) -> Background:
     return Background(main)
 
 
-def test_inbound_program(ESL, strict, switch):
+def test_inbound_program(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(INBOUND, str(switch.port))
     switch.wait_for(lambda: "event json all" in switch.commands)
     switch.fire("HEARTBEAT", {"Event-Info": "System Ready"})
@@ -128,7 +131,7 @@ if con.connected:
 """
 
 
-def test_loop_ends_when_the_switch_says_goodbye(ESL, strict, switch):
+def test_loop_ends_when_the_switch_says_goodbye(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(LOOP, str(switch.port))
     switch.wait_for(lambda: "event plain DTMF CUSTOM a::b" in switch.commands)
     switch.fire("DTMF", {"DTMF-Digit": "5", "variable_x": "a b:c", "variable_l": ["1", "2"]})
@@ -154,7 +157,7 @@ print(e.getHeader("Reply-Text"), e.getBody())
 """
 
 
-def test_command_line_program(ESL, strict, switch):
+def test_command_line_program(ESL: Any, strict: Any, switch: Any) -> None:
     switch.api["status"] = "UP 0 years"
     program = run(CLI, str(switch.port))
     assert program.returns() == ("UP 0 years\none two\n+OK Job-UUID: my-job my-job\n-ERR command not found None\n")
@@ -175,7 +178,7 @@ while con.connected() and shown < 2:
 """
 
 
-def test_log_viewer(ESL, strict, switch):
+def test_log_viewer(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(LOG_VIEWER, str(switch.port))
     switch.wait_for(lambda: "log 7" in switch.commands)
     switch.log(4, "Content-Length: 5\n\none\n")
@@ -198,17 +201,17 @@ print(e.getType(), e.getHeader("Event-Subclass"), e.getHeader("Section"), e.getB
 """
 
 
-def test_sent_event_comes_back(ESL, strict, switch):
+def test_sent_event_comes_back(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(SEND_EVENT, str(switch.port))
     assert program.returns() == "CUSTOM albs::Section-Alarm 33 text\n"
 
 
-def test_wrong_password(ESL, strict, switch):
+def test_wrong_password(ESL: Any, strict: Any, switch: Any) -> None:
     con = ESL.ESLconnection(switch.host, switch.port, "wrong")
     assert con.connected() == 0
 
 
-def test_directory_user(ESL, strict):
+def test_directory_user(ESL: Any, strict: Any) -> None:
     from eslcodec.emulator import User
 
     with Emulator(users={"1000@example.com": User("secret")}) as switch:
@@ -218,7 +221,7 @@ def test_directory_user(ESL, strict):
         con.disconnect()
 
 
-def test_address_that_the_switch_refuses(ESL, strict):
+def test_address_that_the_switch_refuses(ESL: Any, strict: Any) -> None:
     with Emulator(allow=False) as switch:
         con = ESL.ESLconnection(switch.host, switch.port, "ClueCon")
         assert con.connected() == 0
@@ -274,7 +277,7 @@ def serving(server: Calls) -> Iterator[Calls]:
             thread.join()
 
 
-def test_outbound_program(ESL, strict, switch):
+def test_outbound_program(ESL: Any, strict: Any, switch: Any) -> None:
     handle = "detach()" if strict else "fileno()"
     with serving(Calls(OUTBOUND.format(handle), lambda con: con.disconnect())) as server:
         call = switch.dial(*server.server_address, mode="async full", variables={"x": "y"})
@@ -288,7 +291,7 @@ def test_outbound_program(ESL, strict, switch):
 
 
 @pytest.mark.parametrize("mode", ["async full", "full", "async", ""])
-def test_outbound_program_in_every_mode(ESL, strict, switch, mode):
+def test_outbound_program_in_every_mode(ESL: Any, strict: Any, switch: Any, mode: str) -> None:
     handle = "detach()" if strict else "fileno()"
     with serving(Calls(OUTBOUND.format(handle), lambda con: None)) as server:
         call = switch.dial(*server.server_address, mode=mode)
@@ -301,7 +304,7 @@ def descriptors() -> list[str]:
     return sorted(os.listdir("/dev/fd"))
 
 
-def test_calls_in_a_row_leave_no_descriptor_and_close_none_twice(ESL, strict, switch):
+def test_calls_in_a_row_leave_no_descriptor_and_close_none_twice(ESL: Any, strict: Any, switch: Any) -> None:
     """A descriptor opened right behind `disconnect` has the number that was closed: closing twice would hit it."""
     sentinels: list[tuple[int, os.stat_result]] = []
 
@@ -331,7 +334,7 @@ def test_calls_in_a_row_leave_no_descriptor_and_close_none_twice(ESL, strict, sw
     assert len(call.executed) == 2
 
 
-def test_framework_may_close_the_number_again(ESL, switch):
+def test_framework_may_close_the_number_again(ESL: Any, switch: Any) -> None:
     """Strict, and without `detach`: what the official module is known for. It must be harmless as long as it can be."""
     with strictly(ESL, True), serving(Calls(OUTBOUND.format("fileno()"), lambda con: con.disconnect())) as server:
         for _ in range(3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ CHANGES = st.one_of(
 @pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
 @given(steps=st.lists(READS | CHANGES, max_size=12))
 @examples(150)
-def test_event_is_a_list_of_headers(esl, strict, steps):
+def test_event_is_a_list_of_headers(esl: ModuleType, strict: bool, steps: Any) -> None:
     ESL = part(esl, "ESL")
     with strictly(ESL, strict):
         event, model = ESL.ESLevent("DTMF"), Model(strict, [["Event-Name", "DTMF"]])
@@ -102,7 +103,7 @@ SEVERAL = [
 
 @pytest.mark.parametrize("format", ["plain", "json", "outer"])
 @pytest.mark.parametrize("headers", [SINGLE, SEVERAL], ids=["single", "several"])
-def test_received_headers_are_those_of_a_built_event(ESL, strict, format, headers):
+def test_received_headers_are_those_of_a_built_event(ESL: Any, strict: Any, format: str, headers: Any) -> None:
     for given_headers in headers:
         if format == "json" and given_headers[0][0].lower() == "_body":
             continue  # there it is the body, and no header
@@ -127,7 +128,9 @@ WIRE_NAMES = st.sampled_from(["A", "a", "B", "\u00c9", "x-Y", "A[1]", "A[0]", "C
     steps=st.lists(READS | CHANGES, max_size=8),
 )
 @examples(60)
-def test_received_event_is_the_same_list(esl, strict, format, headers, body, steps):
+def test_received_event_is_the_same_list(
+    esl: ModuleType, strict: bool, format: str, headers: Any, body: Any, steps: Any
+) -> None:
     ESL = part(esl, "ESL")
     built = Model(strict)
     for name, value in [*FIRST[format], *headers]:
@@ -173,7 +176,9 @@ def reading(event: Any, asked: list[str]) -> Any:
     first=st.sampled_from(["getType", "getBody", "firstHeader", "getHeader"]),
 )
 @examples(200)
-def test_json_event_reads_as_its_list_does(esl, strict, members, escaped, between, first):
+def test_json_event_reads_as_its_list_does(
+    esl: ModuleType, strict: bool, members: Any, escaped: Any, between: Any, first: Any
+) -> None:
     colon, comma = between
     texts = [f"{json.dumps(n)}{colon}{json.dumps(v, ensure_ascii=escaped and n < '_')}" for n, v in members]
     payload = ("{" + comma.join(texts) + "}").encode("utf-8", "surrogateescape")
@@ -188,7 +193,7 @@ def test_json_event_reads_as_its_list_does(esl, strict, members, escaped, betwee
     assert reading(event, asked) == reading(listed, asked)
 
 
-def test_captured_json_events_read_as_their_lists_do(ESL, strict):
+def test_captured_json_events_read_as_their_lists_do(ESL: Any, strict: Any) -> None:
     for name in ("sip_json", "churn_json"):
         data = lzma.decompress((DATA / "captures" / f"{name}.esl.xz").read_bytes())
         data = data[data.index(b"Content-Length") :]
@@ -215,7 +220,7 @@ def all_of(event: Any, names: list[str]) -> Any:
 @pytest.mark.parametrize(
     "name", ["churn_plain", "churn_json", "churn_xml", "calls_sip", "calls_sip_json", "callcenter"]
 )
-def test_reading_makes_no_list_of_headers(ESL, strict, name):
+def test_reading_makes_no_list_of_headers(ESL: Any, strict: Any, name: str) -> None:
     stream = lzma.decompress((DATA / "captures" / f"{name}.esl.xz").read_bytes())[:300_000]
     lazy, listed = received(ESL, stream), received(ESL, stream)
     assert len(lazy) > 20
@@ -267,7 +272,7 @@ ASKED = ["Event-Name", "A", "a", "b", "C", "_body", "_BODY", "A[1]", "", "é", '
 
 @examples(400)
 @given(PAYLOADS, st.permutations(ASKED))
-def test_any_json_is_looked_up_as_in_a_list(both, payload, asked):
+def test_any_json_is_looked_up_as_in_a_list(both: tuple[ModuleType, ModuleType], payload: Any, asked: Any) -> None:
     data = payload.encode("utf-8", "surrogateescape")
     stream = b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(data), data)
     shown = []
@@ -289,7 +294,9 @@ def test_any_json_is_looked_up_as_in_a_list(both, payload, asked):
 
 
 @pytest.mark.parametrize("format", ["json", "plain"])
-def test_event_with_an_array_and_another_name_twice_is_no_list(both, format):
+def test_event_with_an_array_and_another_name_twice_is_no_list(
+    both: tuple[ModuleType, ModuleType], format: str
+) -> None:
     """As the switch sends it at the end of a call: Hangup-Cause twice, and arrays."""
     if format == "json":
         payload = b'{"Event-Name":"DTMF","A":"1","L":["a","b"],"A":"2","a":"3"}'
@@ -321,7 +328,9 @@ FRAME_LINES = st.sampled_from(
     st.one_of(st.none(), st.binary(max_size=9)),
     st.permutations([*ASKED, "B", "T", "Reply-Text", "Content-Type", "\udcff"]),
 )
-def test_any_frame_is_looked_up_as_in_a_list(both, kind, lines, body, asked):
+def test_any_frame_is_looked_up_as_in_a_list(
+    both: tuple[ModuleType, ModuleType], kind: Any, lines: Any, body: Any, asked: Any
+) -> None:
     if kind == b"text/event-xml" and body is None:
         body = b""
     length = [] if body is None else [b"Content-Length: %d" % len(body)]

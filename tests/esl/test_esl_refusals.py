@@ -73,13 +73,17 @@ def assert_refused(wire: Any, returned: Any, caplog: Any) -> None:
 
 
 @pytest.mark.parametrize(("method", "arguments"), [*REFUSABLE, *NEVER_WHOLE])
-def test_what_would_be_another_header_or_command_is_refused(ESL, wire_of, caplog, method, arguments):
+def test_what_would_be_another_header_or_command_is_refused(
+    ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture, method: Any, arguments: Any
+) -> None:
     wire = wire_of(COMMAND_REPLY)
     assert_refused(wire, getattr(wire.con, method)(*arguments), caplog)
 
 
 @pytest.mark.parametrize(("method", "arguments"), REFUSABLE)
-def test_nothing_is_refused_when_strict(ESL, wire_of, caplog, method, arguments):
+def test_nothing_is_refused_when_strict(
+    ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture, method: Any, arguments: Any
+) -> None:
     with strictly(ESL, True):
         wire = wire_of(COMMAND_REPLY)
         returned = getattr(wire.con, method)(*arguments)
@@ -89,7 +93,9 @@ def test_nothing_is_refused_when_strict(ESL, wire_of, caplog, method, arguments)
     assert caplog.records == []
 
 
-def test_refusals_are_refused_in_the_module_s_own_log_too(ESL, wire_of, set_level, capfd):
+def test_refusals_are_refused_in_the_module_s_own_log_too(
+    ESL: Any, wire_of: Any, set_level: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     set_level(3)
     wire_of().con.filter("A", None)
     assert "] event.py:" in (err := capfd.readouterr().err)
@@ -112,7 +118,9 @@ def test_refusals_are_refused_in_the_module_s_own_log_too(ESL, wire_of, set_leve
         ),
     ],
 )
-def test_line_end_behind_an_argument_is_dropped(ESL, wire_of, caplog, method, arguments, wire_text):
+def test_line_end_behind_an_argument_is_dropped(
+    ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture, method: str, arguments: Any, wire_text: bytes
+) -> None:
     wire = wire_of(COMMAND_REPLY)
     getattr(wire.con, method)(*arguments)
     assert wire.sent() == wire_text
@@ -120,7 +128,9 @@ def test_line_end_behind_an_argument_is_dropped(ESL, wire_of, caplog, method, ar
 
 
 @pytest.mark.parametrize("verb", ["reload", "unload"])
-def test_reloading_the_socket_module_is_sent_where_it_is_meant(ESL, strict, wire_of, caplog, verb):
+def test_reloading_the_socket_module_is_sent_where_it_is_meant(
+    ESL: Any, strict: Any, wire_of: Any, caplog: pytest.LogCaptureFixture, verb: str
+) -> None:
     wire = wire_of(COMMAND_REPLY * 4)
     wire.con.api(verb, "mod_event_socket")
     wire.con.api(f"{verb} mod_event_socket")
@@ -141,7 +151,9 @@ def test_reloading_the_socket_module_is_sent_where_it_is_meant(ESL, strict, wire
 @pytest.mark.parametrize(
     "arguments", [("a\n\nexit",), ("user\nx", "pw"), ("user", "p\rw"), ("reload mod_event_socket",)]
 )
-def test_login_that_would_be_another_command_is_refused(ESL, caplog, arguments):
+def test_login_that_would_be_another_command_is_refused(
+    ESL: Any, caplog: pytest.LogCaptureFixture, arguments: Any
+) -> None:
     with Server(*LOGIN) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, *arguments)
         assert_dead(ESL, con)
@@ -150,7 +162,7 @@ def test_login_that_would_be_another_command_is_refused(ESL, caplog, arguments):
     assert all(text not in record.getMessage() for text in ("exit", "pw", "user\nx", "p\rw"))
 
 
-def test_line_end_behind_a_password_is_dropped(ESL):
+def test_line_end_behind_a_password_is_dropped(ESL: Any) -> None:
     with Server(*LOGIN) as server:
         con = ESL.ESLconnection("127.0.0.1", server.port, "user@d\n", "pw\r\n")
         assert con.connected() == 1
@@ -185,19 +197,25 @@ INJECTING: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("event", INJECTING, ids=range(len(INJECTING)))
 @pytest.mark.parametrize("method", ["sendEvent", "sendMSG"])
-def test_event_whose_value_would_be_another_header_is_refused(ESL, wire_of, caplog, method, event):
+def test_event_whose_value_would_be_another_header_is_refused(
+    ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture, method: str, event: Any
+) -> None:
     wire = wire_of(COMMAND_REPLY)
     headers, options = event["headers"], {name: value for name, value in event.items() if name != "headers"}
     returned = getattr(wire.con, method)(event_of(ESL, *headers, **options))
     assert_refused(wire, returned, caplog)
 
 
-def test_channel_that_would_be_another_header_is_refused(ESL, wire_of, caplog):
+def test_channel_that_would_be_another_header_is_refused(
+    ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     wire = wire_of(COMMAND_REPLY)
     assert_refused(wire, wire.con.sendMSG(event_of(ESL, ("A", "1")), "u\nInjected: 1"), caplog)
 
 
-def test_received_value_with_a_line_end_or_a_nul_is_refused(ESL, wire_of, caplog):
+def test_received_value_with_a_line_end_or_a_nul_is_refused(
+    ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     for value in (b"v%0AInjected: 1", b"a%0D%0Ab", b"a%00b"):
         wire = wire_of(plain(b"Event-Name: DTMF\nA: " + value + b"\nContent-Length: 1\n\nB"), COMMAND_REPLY)
         event = wire.con.recvEvent()
@@ -205,7 +223,7 @@ def test_received_value_with_a_line_end_or_a_nul_is_refused(ESL, wire_of, caplog
         caplog.clear()
 
 
-def test_nothing_of_an_event_is_refused_when_strict(ESL, wire_of, caplog):
+def test_nothing_of_an_event_is_refused_when_strict(ESL: Any, wire_of: Any, caplog: pytest.LogCaptureFixture) -> None:
     with strictly(ESL, True):
         wire = wire_of(COMMAND_REPLY * 2)
         event = event_of(ESL, ("A", "x\nInjected: 1"), ("Content-Length", "7"), body="B")
@@ -228,7 +246,9 @@ def test_nothing_of_an_event_is_refused_when_strict(ESL, wire_of, caplog):
         ([("A", "1")], "B", b"A: 1\nContent-Length: 1\n\nB\n\n"),
     ],
 )
-def test_length_of_an_event_is_sent_once_and_is_that_of_the_body(ESL, wire_of, headers, body, sent):
+def test_length_of_an_event_is_sent_once_and_is_that_of_the_body(
+    ESL: Any, wire_of: Any, headers: Any, body: Any, sent: bytes
+) -> None:
     wire = wire_of(COMMAND_REPLY * 2)
     event = event_of(ESL, *headers, body=body)
     wire.con.sendEvent(event)
@@ -237,7 +257,7 @@ def test_length_of_an_event_is_sent_once_and_is_that_of_the_body(ESL, wire_of, h
 
 
 @pytest.mark.parametrize("length", [4076, 4077, 4078, 4095, 5119, 100_000])
-def test_long_argument_stays_apart_from_the_lines_behind_it(ESL, strict, wire_of, length):
+def test_long_argument_stays_apart_from_the_lines_behind_it(ESL: Any, strict: Any, wire_of: Any, length: int) -> None:
     """In the official module it loses its line end, and the next header is glued to it."""
     wire = wire_of(COMMAND_REPLY)
     heard = Background(wire.hears, b"x" * 200_000)
@@ -250,7 +270,9 @@ def test_long_argument_stays_apart_from_the_lines_behind_it(ESL, strict, wire_of
     ]
 
 
-def test_refusal_on_a_dead_connection_is_what_everything_is_there(ESL, strict, wire_of, caplog):
+def test_refusal_on_a_dead_connection_is_what_everything_is_there(
+    ESL: Any, strict: Any, wire_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     con = wire_of().con
     con.disconnect()
     assert [con.api("a\nb"), con.bgapi("a\nb"), con.filter("A", None), con.execute("a\nb")] == [None] * 4
@@ -259,7 +281,7 @@ def test_refusal_on_a_dead_connection_is_what_everything_is_there(ESL, strict, w
     assert caplog.records == []
 
 
-def test_switch_gets_one_command_from_what_is_sent(ESL):
+def test_switch_gets_one_command_from_what_is_sent(ESL: Any) -> None:
     """Against a switch that reads as the real one does."""
     from eslcodec.emulator import Emulator
 

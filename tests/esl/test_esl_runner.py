@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from esl_support import INBOUND, Background
@@ -57,7 +58,7 @@ def same_as_plain_python(tmp_path: Path, text: str, *arguments: str) -> subproce
     return ours
 
 
-def test_script_sees_itself_as_with_plain_python(tmp_path):
+def test_script_sees_itself_as_with_plain_python(tmp_path: Path) -> None:
     script(tmp_path, "here = 'beside the script'\n", "sub/neighbour.py")
     text = (
         "import sys, os, neighbour, __main__\n"
@@ -80,7 +81,7 @@ def test_script_sees_itself_as_with_plain_python(tmp_path):
     assert results[2].stdout == results[3].stdout
 
 
-def test_script_imports_our_module(tmp_path):
+def test_script_imports_our_module(tmp_path: Path) -> None:
     path = script(
         tmp_path,
         "import ESL, eslcodec, sys\nfrom ESL import *\nimport eslcodec.ESL\n"
@@ -93,7 +94,7 @@ def test_script_imports_our_module(tmp_path):
     assert done.stdout == "True eslcodec.ESL True\nEvent-Name: DTMF\n\n True\nTrue True\n"
 
 
-def test_our_module_comes_before_one_beside_the_script(tmp_path):
+def test_our_module_comes_before_one_beside_the_script(tmp_path: Path) -> None:
     script(tmp_path, "raise ImportError('the official module')\n", "ESL.py")
     path = script(tmp_path, "import ESL\nprint(ESL.__name__)\n")
     done = python(path, cwd=tmp_path)
@@ -107,7 +108,7 @@ def test_our_module_comes_before_one_beside_the_script(tmp_path):
         *(("raise SystemExit(True)\n", 1), ("pass\n", 0), ("import os; os._exit(9)\n", 9)),
     ],
 )
-def test_exit_status(tmp_path, text, status):
+def test_exit_status(tmp_path: Path, text: Any, status: Any) -> None:
     assert same_as_plain_python(tmp_path, text).returncode == status
 
 
@@ -122,24 +123,24 @@ def test_exit_status(tmp_path, text, status):
         "class E(Exception):\n    pass\nraise E('x')\n",
     ],
 )
-def test_traceback(tmp_path, text):
+def test_traceback(tmp_path: Path, text: str) -> None:
     done = same_as_plain_python(tmp_path, text)
     assert done.returncode == 1
     assert "eslcodec" not in done.stderr
 
 
-def test_interrupt(tmp_path):
+def test_interrupt(tmp_path: Path) -> None:
     done = same_as_plain_python(tmp_path, "raise KeyboardInterrupt\n")
     assert "KeyboardInterrupt" in done.stderr
 
 
-def test_exit_functions_and_standard_input(tmp_path):
+def test_exit_functions_and_standard_input(tmp_path: Path) -> None:
     path = script(tmp_path, "import atexit, sys\natexit.register(print, 'end')\nprint(sys.stdin.read())\n")
     done = python(path, cwd=tmp_path, text="typed")
     assert (done.returncode, done.stdout) == (0, "typed\nend\n"), done.stderr
 
 
-def test_script_may_pickle_its_own_classes_and_start_threads(tmp_path):
+def test_script_may_pickle_its_own_classes_and_start_threads(tmp_path: Path) -> None:
     text = (
         "import pickle, threading\n"
         "class Call:\n    pass\n"
@@ -149,7 +150,7 @@ def test_script_may_pickle_its_own_classes_and_start_threads(tmp_path):
     assert same_as_plain_python(tmp_path, text).stdout == "True\n"
 
 
-def test_script_that_does_not_exist(tmp_path):
+def test_script_that_does_not_exist(tmp_path: Path) -> None:
     done = python("absent.py", cwd=tmp_path)
     assert done.returncode == 2
     assert "absent.py" in done.stderr
@@ -157,7 +158,7 @@ def test_script_that_does_not_exist(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [(), ("",), ("-m",), ("-x", "script.py"), ("--version",)])
-def test_no_script(tmp_path, arguments):
+def test_no_script(tmp_path: Path, arguments: Any) -> None:
     done = python(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: python -m eslcodec.ESL script.py [args]\n")
@@ -165,7 +166,7 @@ def test_no_script(tmp_path, arguments):
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help(tmp_path, option):
+def test_help(tmp_path: Path, option: str) -> None:
     done = python(option, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: python -m eslcodec.ESL script.py [args]\n" in done.stdout
@@ -188,7 +189,7 @@ def same_as_python_m(folder: Path, *arguments: str) -> subprocess.CompletedProce
     return ours
 
 
-def test_module_sees_itself_as_under_python_m(tmp_path):
+def test_module_sees_itself_as_under_python_m(tmp_path: Path) -> None:
     script(tmp_path, MODULE_SEES, "alone.py")
     script(tmp_path, "import sys\nprint('package', sys.argv)\n", "package/__init__.py")
     script(tmp_path, MODULE_SEES + "from . import beside\n", "package/__main__.py")
@@ -200,7 +201,7 @@ def test_module_sees_itself_as_under_python_m(tmp_path):
         assert "'one', '--two', '-m'] __main__" in done.stdout
 
 
-def test_module_imports_our_module(tmp_path):
+def test_module_imports_our_module(tmp_path: Path) -> None:
     script(tmp_path, "import ESL\nPART = ESL\n", "package/part.py")
     script(tmp_path, "import ESL, eslcodec\nfrom . import part\n", "package/__init__.py")
     script(tmp_path, "import ESL\nfrom .part import PART\nprint(ESL.__name__, PART is ESL)\n", "package/__main__.py")
@@ -215,7 +216,7 @@ def test_module_imports_our_module(tmp_path):
         *(("broken", 1), ("package.broken", 1), ("imports", 1), ("imports.part", 1), ("raises", 1), ("leaves", 7)),
     ],
 )
-def test_module_that_does_not_run(tmp_path, name, status):
+def test_module_that_does_not_run(tmp_path: Path, name: Any, status: Any) -> None:
     script(tmp_path, "", "package/__init__.py")
     for broken in ("broken.py", "package/broken.py"):
         script(tmp_path, "x = (\n", broken)
@@ -231,14 +232,14 @@ def test_module_that_does_not_run(tmp_path, name, status):
         assert (name if name != ".package" else "Relative") in done.stderr
 
 
-def test_traceback_of_a_module_begins_in_it(tmp_path):
+def test_traceback_of_a_module_begins_in_it(tmp_path: Path) -> None:
     path = script(tmp_path, "def f():\n    raise ValueError('h')\n\nf()\n", "raises.py")
     lines = python("-m", "raises", cwd=tmp_path).stderr.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1] == f'  File "{path}", line 4, in <module>'
 
 
-def test_inbound_program_under_the_runner(tmp_path, switch):
+def test_inbound_program_under_the_runner(tmp_path: Path, switch: Any) -> None:
     path = script(tmp_path, INBOUND.replace('"{}"', "sys.argv[1]").replace("import *\n", "import *\nimport sys\n"))
     program = Background(lambda: python(path, str(switch.port), cwd=tmp_path))
     switch.wait_for(lambda: "event json all" in switch.commands, SECONDS)
@@ -247,7 +248,7 @@ def test_inbound_program_under_the_runner(tmp_path, switch):
     assert (done.returncode, done.stdout, done.stderr) == (0, "HEARTBEAT\n", "")
 
 
-def test_inbound_program_under_the_runner_as_a_module(tmp_path, switch):
+def test_inbound_program_under_the_runner_as_a_module(tmp_path: Path, switch: Any) -> None:
     text = INBOUND.replace('"{}"', "sys.argv[1]").replace("import *\n", "import *\nimport sys\n")
     script(tmp_path, text, "program/__main__.py")
     program = Background(lambda: python("-m", "program", str(switch.port), cwd=tmp_path))

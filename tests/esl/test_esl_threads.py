@@ -29,7 +29,7 @@ def in_a_read(wire: Any, call: Any, *arguments: Any) -> Background:
     return background
 
 
-def test_send_does_not_wait_for_another_threads_read(ESL, strict, wire_of):
+def test_send_does_not_wait_for_another_threads_read(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     reading = in_a_read(wire, wire.con.recvEvent)
     for _ in range(3):
@@ -39,7 +39,7 @@ def test_send_does_not_wait_for_another_threads_read(ESL, strict, wire_of):
     assert seen(reading.returns()) == DTMF_SEEN
 
 
-def test_command_waits_for_another_threads_read(ESL, strict, wire_of):
+def test_command_waits_for_another_threads_read(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     reading = in_a_read(wire, wire.con.recvEvent)
     asking = Background(wire.con.sendRecv, "x")
@@ -49,7 +49,7 @@ def test_command_waits_for_another_threads_read(ESL, strict, wire_of):
     assert seen(asking.returns()) == OK_SEEN
 
 
-def test_timed_read_gives_up_while_another_thread_reads(ESL, strict, wire_of):
+def test_timed_read_gives_up_while_another_thread_reads(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     reading = in_a_read(wire, wire.con.recvEvent)
     for ms in (1, 3_600_000):
@@ -67,7 +67,9 @@ def test_timed_read_gives_up_while_another_thread_reads(ESL, strict, wire_of):
     ],
 )
 @pytest.mark.parametrize("begun", [False, True], ids=["idle", "in a frame"])
-def test_blocked_read_ends_when_another_thread_disconnects(ESL, strict, wire_of, name, arguments, returned, begun):
+def test_blocked_read_ends_when_another_thread_disconnects(
+    ESL: Any, strict: Any, wire_of: Any, name: Any, arguments: Any, returned: Any, begun: bool
+) -> None:
     wire = wire_of()
     call = getattr(wire.con, name)
     background = in_a_read(wire, call, *arguments) if begun else Background(call, *arguments)
@@ -79,7 +81,7 @@ def test_blocked_read_ends_when_another_thread_disconnects(ESL, strict, wire_of,
     assert (wire.con.connected(), wire.con.socketDescriptor()) == (0, -1)
 
 
-def test_blocked_send_ends_when_another_thread_disconnects(ESL, strict, wire_of):
+def test_blocked_send_ends_when_another_thread_disconnects(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     sending = Background(wire.con.send, "x" * (64 << 20))
     assert sending.waits()
@@ -88,7 +90,7 @@ def test_blocked_send_ends_when_another_thread_disconnects(ESL, strict, wire_of)
     assert (wire.con.connected(), wire.con.socketDescriptor()) == (0, -1)
 
 
-def test_command_that_waits_for_another_threads_read_ends_with_it(ESL, strict, wire_of):
+def test_command_that_waits_for_another_threads_read_ends_with_it(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     reading = in_a_read(wire, wire.con.recvEvent)
     asking = Background(wire.con.sendRecv, "x")
@@ -98,7 +100,7 @@ def test_command_that_waits_for_another_threads_read_ends_with_it(ESL, strict, w
     assert wire.hears(b"connect\n\n...") == b"connect\n\n"
 
 
-def test_one_thread_receives_while_another_sends(ESL, strict, wire_of):
+def test_one_thread_receives_while_another_sends(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     received: list[str] = []
 
@@ -118,7 +120,7 @@ def test_one_thread_receives_while_another_sends(ESL, strict, wire_of):
     assert received == [f"+OK {number}" for number in range(300)]
 
 
-def test_commands_of_several_threads_get_their_own_replies(ESL, strict, wire_of):
+def test_commands_of_several_threads_get_their_own_replies(ESL: Any, strict: Any, wire_of: Any) -> None:
     wire = wire_of()
     answers: dict[str, str] = {}
 

@@ -7,9 +7,11 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Iterator
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ MODULES = sorted(
 )
 
 
-def public(module):
+def public(module: Any) -> Iterator[Any]:
     """The classes and functions that a module offers: those it names, else those that are written in it.
 
     Hooks of pytest are not: nobody else calls them.
@@ -37,7 +39,7 @@ def public(module):
             yield name, thing
 
 
-def members(kind):
+def members(kind: Any) -> Iterator[Any]:
     """Methods and properties that a class has from us."""
     for base in kind.__mro__:
         if base.__module__.startswith("eslcodec"):
@@ -46,17 +48,17 @@ def members(kind):
                     yield name, getattr(kind, name)
 
 
-def docstring(thing):
+def docstring(thing: Any) -> Any:
     return inspect.getdoc(thing) or ""
 
 
-def code(text):
+def code(text: Any) -> Any:
     """What the examples in a text do."""
     return "\n".join(example.source for example in doctest.DocTestParser().get_examples(text))
 
 
 @cache
-def pages():
+def pages() -> Any:
     if not PAGES[0].exists():
         pytest.skip("the README is in the checkout only")
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
@@ -64,7 +66,7 @@ def pages():
 
 
 @pytest.mark.parametrize("name", ["eslcodec", *MODULES])
-def test_everything_public_is_described(name):
+def test_everything_public_is_described(name: Any) -> None:
     module = importlib.import_module(name)
     assert docstring(module), name
     for offered, thing in public(module):
@@ -77,7 +79,7 @@ def test_everything_public_is_described(name):
 
 
 @pytest.mark.parametrize("name", ["eslcodec", *MODULES])
-def test_everything_public_has_an_example(name):
+def test_everything_public_has_an_example(name: Any) -> None:
     """In its own docstring, in its module's, in the README or in a guide, and test_packaging or test_readme runs it."""
     module = importlib.import_module(name)
     around = code(docstring(module)) + pages()
@@ -90,5 +92,5 @@ def test_everything_public_has_an_example(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if "adapters" in name])
-def test_examples_in_docstrings_of_adapters_are_true(name):
+def test_examples_in_docstrings_of_adapters_are_true(name: Any) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return read.rstrip("\n") if read else pytest.fail(process.stderr.read())
 
 
-def test_inbound_follows_calls(style):
+def test_inbound_follows_calls(style: Any) -> None:
     with Emulator(password="secret") as switch:
         switch.api["uuid_getvar"] = lambda args: "PCMU" if args == "u-1 read_codec" else "-ERR"
         with running(f"inbound{style}", switch.host, switch.port) as process:
@@ -67,7 +68,7 @@ def test_inbound_follows_calls(style):
                 assert line(process).startswith("missed ")
 
 
-def test_outbound_answers_and_plays(style):
+def test_outbound_answers_and_plays(style: Any) -> None:
     with running(f"outbound{style}", "127.0.0.1", 0) as process, Emulator() as switch:
         port = int(line(process).removeprefix("listening on port "))
         call = switch.dial("127.0.0.1", port, variables={"caller_id_number": "1000"})
@@ -77,7 +78,7 @@ def test_outbound_answers_and_plays(style):
         assert call.executed == [("answer", ""), ("playback", "ivr/ivr-welcome.wav")]
 
 
-def test_bgapi_collects_results(style):
+def test_bgapi_collects_results(style: Any) -> None:
     with Emulator(password="secret") as switch, running(f"bgapi{style}", switch.host, switch.port) as process:
         lines = sorted(line(process) for _ in range(3))
         assert lines[0] == "nosuchcommand failed -ERR nosuchcommand Command not found!"
@@ -85,7 +86,7 @@ def test_bgapi_collects_results(style):
         assert process.wait(10) == 0
 
 
-def test_custom_events_are_filtered_by_the_switch(style):
+def test_custom_events_are_filtered_by_the_switch(style: Any) -> None:
     with Emulator(password="secret") as switch, running(f"custom_filter{style}", switch.host, switch.port) as process:
         assert line(process) == "waiting"
         for user, subclass in (("2000", "sofia::register"), ("1001", "sofia::expire"), ("1002", "sofia::register")):

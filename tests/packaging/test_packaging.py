@@ -13,7 +13,10 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from layout import CLOSED, FOR_TYPES, MODULES, ORDER, PACKAGE
@@ -26,14 +29,14 @@ OPTIONAL = {"cli": ("click", "rich")}  # module -> what its extra brings
 EXAMPLES = {"": 5, "events": 5, "_core.text": 2, "_core.lines": 3, "_core.splitter": 3, "_core.message": 10}  # at least
 
 
-def submodule(package, name):
+def submodule(package: Any, name: Any) -> Any:
     for needed in OPTIONAL.get(name, ()):
         pytest.importorskip(needed, reason=f"eslcodec.{name} needs the extra that brings {needed}")
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
 @pytest.mark.parametrize("name", ["", *MODULES])
-def test_examples_in_docstrings_are_true(esl, name):
+def test_examples_in_docstrings_are_true(esl: ModuleType, name: Any) -> None:
     module = submodule(esl, name) if name else esl
     before = dict(vars(module))
     result = doctest.testmod(module, raise_on_error=False)
@@ -42,14 +45,14 @@ def test_examples_in_docstrings_are_true(esl, name):
     assert result.attempted >= EXAMPLES.get(name, 0)
 
 
-def test_examples_of_the_compiled_core_are_true(both):
+def test_examples_of_the_compiled_core_are_true(both: tuple[ModuleType, ModuleType]) -> None:
     c, _ = both
     result = doctest.testmod(importlib.import_module(f"{c.__name__}._codec_c"))
     assert result.failed == 0
     assert result.attempted >= 20
 
 
-def test_version_is_that_of_the_distribution():
+def test_version_is_that_of_the_distribution() -> None:
     try:
         version = importlib.metadata.version("eslcodec")
     except importlib.metadata.PackageNotFoundError:
@@ -57,7 +60,7 @@ def test_version_is_that_of_the_distribution():
     assert version == eslcodec.__version__
 
 
-def test_distribution_says_where_its_source_is():
+def test_distribution_says_where_its_source_is() -> None:
     try:
         urls = dict(url.split(", ") for url in importlib.metadata.metadata("eslcodec").get_all("Project-URL") or ())
     except importlib.metadata.PackageNotFoundError:
@@ -66,19 +69,19 @@ def test_distribution_says_where_its_source_is():
     assert all(url.startswith("https://") for url in urls.values())
 
 
-def test_package_says_that_it_is_typed():
+def test_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
 
 
-def test_tests_are_no_package():
+def test_tests_are_no_package() -> None:
     assert not (TESTS / "__init__.py").exists(), "it would make pytest import the checkout instead of what is installed"
 
 
-def test_pytest_imports_what_is_installed(pytestconfig):
+def test_pytest_imports_what_is_installed(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.getoption("importmode") == "importlib"
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     """Nothing of what a decoder does not need: no sockets, no event loop, no command line, no XML."""
     code = "import sys; before = set(sys.modules); import eslcodec; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run(
@@ -108,7 +111,7 @@ def test_import_is_light():
     assert "eslcodec.cli" not in loaded
 
 
-def imported(name):
+def imported(name: Any) -> Iterator[Any]:
     """What of ours a module imports, at its top or where it is needed."""
     path = PACKAGE.joinpath(*name.split("."))
     is_package = path.is_dir()
@@ -125,14 +128,14 @@ def imported(name):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_module_imports_only_what_stands_to_its_left(name):
+def test_module_imports_only_what_stands_to_its_left(name: Any) -> None:
     rank = {module: at for at, modules in enumerate(ORDER) for module in modules}
     assert name in rank, f"where in ORDER is {name}?"
     for other in imported(name):
         assert rank[other] <= rank[name], f"{name} imports {other}"
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {name: set(imported(name)) - {name} for name in MODULES}
     done = set()
     while free := {name for name in graph.keys() - done if graph[name] & graph.keys() <= done}:
@@ -140,7 +143,7 @@ def test_no_module_imports_itself_by_way_of_others():
     assert graph.keys() - done == set()
 
 
-def test_core_knows_no_sockets():
+def test_core_knows_no_sockets() -> None:
     codec = ("_codec", "_codec_py", "events", "errors", "limits", "enums", "_json", "_xml")
     for path in [*(PACKAGE / f"{name}.py" for name in codec), *PACKAGE.glob("_core/*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -154,7 +157,7 @@ in_checkout = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the t
 
 
 @in_checkout
-def test_packages_are_named_and_not_discovered():
+def test_packages_are_named_and_not_discovered() -> None:
     listed = re.search(r"^packages = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
     assert listed is not None
     folders = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")}
@@ -165,18 +168,18 @@ def test_packages_are_named_and_not_discovered():
 
 
 @in_checkout
-def test_sdist_carries_the_source_of_the_compiled_core():
+def test_sdist_carries_the_source_of_the_compiled_core() -> None:
     assert "graft src" in (ROOT / "MANIFEST.in").read_text().splitlines()
     assert (ROOT / "src" / "_codec_c.pyx").exists()
 
 
 @in_checkout
-def test_no_pxd_beside_the_pyx():
+def test_no_pxd_beside_the_pyx() -> None:
     assert list((ROOT / "src").glob("*.pxd")) == [], "one with the module's own name would be ignored without a word"
 
 
 @in_checkout
-def test_optional_survives_cythonize():
+def test_optional_survives_cythonize() -> None:
     """cythonize() returns a copy without `optional`: setup.py must not hand that copy to setup()."""
     tree = ast.parse((ROOT / "setup.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"]
@@ -186,7 +189,7 @@ def test_optional_survives_cythonize():
 
 @in_checkout
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_make_help_lists_the_targets():
+def test_make_help_lists_the_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
     done = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, timeout=60)
@@ -198,7 +201,7 @@ def test_make_help_lists_the_targets():
 @in_checkout
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="there is no pip")
 @pytest.mark.parametrize("retries", [0, 1])
-def test_pip_without_a_network_is_one_sentence(retries, tmp_path):
+def test_pip_without_a_network_is_one_sentence(retries: int, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environment |= {
         "PIP_CONFIG_FILE": os.devnull,
@@ -222,7 +225,7 @@ def test_pip_without_a_network_is_one_sentence(retries, tmp_path):
 
 
 @in_checkout
-def test_what_else_pip_says_is_shown():
+def test_what_else_pip_says_is_shown() -> None:
     sentence = runpy.run_path(str(ROOT / "tools" / "install.py"))["sentence"]
     assert sentence("error: subprocess-exited-with-error: gcc: command not found") is None
     assert sentence("ERROR: Could not find a version that satisfies the requirement a>=9 (from versions: 1.0)") is None

@@ -7,8 +7,11 @@ import io
 import json
 import re
 import tokenize
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -42,32 +45,32 @@ BARE_P = re.compile(r"(?<![\w%/.-])P[1-8](?:\.\d)?(?!\w)")
 BARE_A = re.compile(r"(?<![\w%/.-])A[1-6](?:\.\d)?(?!\w)")
 
 
-def headings(text):
+def headings(text: Any) -> Any:
     return re.findall(r"^##+ (.+)$", FENCED.sub("", text), re.MULTILINE)
 
 
-def anchor(heading):
+def anchor(heading: Any) -> Any:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @cache
-def pages():
+def pages() -> Any:
     """The text of each page of docs/protocol."""
     return {path.name: path.read_text(encoding="utf-8") for path in PROTOCOL.glob("*.md")}
 
 
 @cache
-def labels(page):
+def labels(page: Any) -> Any:
     """Label -> anchor of its heading."""
     return {heading.split()[0]: anchor(heading) for heading in headings(pages()[page])}
 
 
-def joined(text):
+def joined(text: Any) -> Any:
     """A text with each comment or paragraph on one line, so that no reference is cut."""
     return CONTINUED.sub(" ", text)
 
 
-def prose(source):
+def prose(source: Any) -> Iterator[Any]:
     """Comments and docstrings of a Python file, where A1 can be nothing but a label."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -77,7 +80,7 @@ def prose(source):
             yield ast.get_docstring(node, clean=False) or ""
 
 
-def complaints(text, python=False):
+def complaints(text: Any, python: Any = False) -> Iterator[Any]:
     """What is wrong with the references in a text."""
     line = joined(text)
     for page, found in REFERENCE.findall(line):
@@ -96,7 +99,7 @@ def complaints(text, python=False):
             yield f"{match[0]!r} names no page of docs/protocol"
 
 
-def files():
+def files() -> Iterator[Any]:
     for folder in FOLDERS:
         for path in sorted(folder.rglob("*")):
             if path.suffix in KINDS and "__pycache__" not in path.parts and path.parent != PROTOCOL:
@@ -104,7 +107,7 @@ def files():
     yield from sorted(ROOT.glob("*.md"))
 
 
-def test_every_reference_names_a_page_and_a_label_that_exist():
+def test_every_reference_names_a_page_and_a_label_that_exist() -> None:
     read = list(files())
     wrong = [
         f"{path}: {complaint}"
@@ -139,7 +142,7 @@ def test_every_reference_names_a_page_and_a_label_that_exist():
         '"""What A6 says."""',
     ],
 )
-def test_wrong_reference_is_found(text):
+def test_wrong_reference_is_found(text: str) -> None:
     assert list(complaints(text, python=text[0] in '#"'))
 
 
@@ -155,14 +158,14 @@ def test_wrong_reference_is_found(text):
         "https://example.org/observed.md",
     ],
 )
-def test_right_reference_is_not_complained_about(text):
+def test_right_reference_is_not_complained_about(text: str) -> None:
     assert list(complaints(text, python=text.startswith("A1"))) == []
 
 
 # The pages themselves
 
 
-def test_every_heading_begins_with_a_label_of_its_own():
+def test_every_heading_begins_with_a_label_of_its_own() -> None:
     everywhere = []
     for page, text in pages().items():
         found = [heading.split()[0] for heading in headings(text)]
@@ -172,13 +175,13 @@ def test_every_heading_begins_with_a_label_of_its_own():
     assert len(set(everywhere)) == len(everywhere), "P and A labels belong to one page each"
 
 
-def test_numbers_of_what_was_observed_stay():
+def test_numbers_of_what_was_observed_stay() -> None:
     found = list(labels("observed.md"))
     assert found == [str(number) for number in range(1, len(found) + 1)]
     assert len(found) >= 40
 
 
-def test_every_link_between_pages_leads_to_its_heading():
+def test_every_link_between_pages_leads_to_its_heading() -> None:
     assert set(pages()) == {target for _, target in LINK.findall(pages()["README.md"]) if "#" not in target} | {
         "README.md"
     }
@@ -193,19 +196,19 @@ def test_every_link_between_pages_leads_to_its_heading():
             assert labels(other or page).get(label) == fragment, (page, shown, target)
 
 
-def test_no_label_stands_in_the_pages_without_a_link():
+def test_no_label_stands_in_the_pages_without_a_link() -> None:
     for page, text in pages().items():
         rest = LINK.sub("", re.sub(r"^##+ .*$|`[^`\n]*`", "", FENCED.sub("", text), flags=re.MULTILINE))
         if page != "README.md":  # which says what labels are
             assert (BARE_P.findall(rest), BARE_A.findall(rest), BARE_PAGE.findall(rest)) == ([], [], []), page
 
 
-def test_the_readme_leads_to_the_pages():
+def test_the_readme_leads_to_the_pages() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert any(target.endswith("docs/protocol/README.md") for _, target in LINK.findall(text))
 
 
-def test_every_recorded_case_belongs_to_a_label():
+def test_every_recorded_case_belongs_to_a_label() -> None:
     known = {"A", "C"}.union(*map(labels, pages()))
     vectors = json.loads((TESTS / "data" / "vectors.json").read_text(encoding="utf-8"))["vectors"]
     assert {vector["rule"] for vector in vectors} <= known
@@ -214,7 +217,7 @@ def test_every_recorded_case_belongs_to_a_label():
 # What the pages list is what the code has
 
 
-def rows(page, label):
+def rows(page: Any, label: Any) -> Any:
     """The cells of the table under a heading."""
     (section,) = re.findall(rf"^##+ {label} .*?(?=^##|\Z)", pages()[page], re.MULTILINE | re.DOTALL)
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in re.findall(r"^\|.*$", section, re.MULTILINE)][
@@ -222,28 +225,28 @@ def rows(page, label):
     ]
 
 
-def test_names_of_events_are_those_of_the_code():
+def test_names_of_events_are_those_of_the_code() -> None:
     assert [row[1] for row in rows("events.md", 1)] == [name.value for name in enums.EventName]
 
 
 @pytest.mark.parametrize(("label", "kind"), [(1, enums.HangupCause), (2, enums.ChannelState)])
-def test_numbers_are_those_of_the_code(label, kind):
+def test_numbers_are_those_of_the_code(label: int, kind: Any) -> None:
     assert {name: int(number) for name, number in rows("enums.md", label)} == {item.name: item.value for item in kind}
 
 
 # The byte examples are true
 
 
-def listings(page):
+def listings(page: Any) -> Any:
     return re.findall(r"^```\n(.*?)^```$", pages()[page], re.MULTILINE | re.DOTALL)
 
 
-def code(cell):
+def code(cell: Any) -> Any:
     """What stands between the backquotes of a cell."""
     return re.findall(r"`([^`]*)`", cell)
 
 
-def test_listings_of_frames_are_frames(esl):
+def test_listings_of_frames_are_frames(esl: ModuleType) -> None:
     kinds = set()
     for listing in listings("frames.md"):
         head, body = listing.encode().split(b"\n\n", 1)
@@ -257,7 +260,7 @@ def test_listings_of_frames_are_frames(esl):
     assert kinds == set(code(section)) - {"text/event-json", "text/event-xml"}
 
 
-def test_listings_of_payloads_are_payloads(esl):
+def test_listings_of_payloads_are_payloads(esl: ModuleType) -> None:
     plain, json_, xml = listings("payloads.md")
     for payload, format in ((plain[:-1], "plain"), (json_[:-1], "json"), (xml, "xml")):
         event = esl.Event.from_payload(payload.encode(), format)
@@ -267,13 +270,13 @@ def test_listings_of_payloads_are_payloads(esl):
         assert event.serialize("xml") == payload.encode() or format != "xml"
 
 
-def test_percent_encoding_is_as_listed(esl):
+def test_percent_encoding_is_as_listed(esl: ModuleType) -> None:
     for cells in rows("encoding.md", "P5.1"):
         value, wire, decoded = (code(cell)[0].encode() for cell in cells)
         assert (render.quote_server(value), esl.unquote(wire)) == (wire, decoded)
 
 
-def test_lines_are_cut_as_listed(esl):
+def test_lines_are_cut_as_listed(esl: ModuleType) -> None:
     for lines, name, value in rows("reading.md", "1"):
         for line in code(lines):
             assert esl.parse_pairs(ast.literal_eval(line)) == ([(*code(name), *code(value))] if code(name) else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ MODULES = [eslcodec, sync, aio, ESL, emulator, adapters]
 
 
 @pytest.fixture(scope="module")
-def used():
+def used() -> Any:
     """The names and attributes that the user's program mentions."""
     tree = ast.parse(PROGRAM.read_text(encoding="utf-8"))
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -24,11 +25,11 @@ def used():
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_the_program_for_mypy_uses_every_public_name(used, module):
+def test_the_program_for_mypy_uses_every_public_name(used: Any, module: Any) -> None:
     assert set(module.__all__) - used == set()
 
 
-def overloads(kind, name):
+def overloads(kind: Any, name: Any) -> Any:
     """The signatures that type checkers see, from the source: Python 3.10 does not keep them."""
     owner = next(base for base in kind.__mro__ if name in vars(base))
     tree = ast.parse(Path(inspect.getfile(owner)).read_text(encoding="utf-8"))
@@ -38,7 +39,7 @@ def overloads(kind, name):
 
 
 @pytest.mark.parametrize("module", [sync, aio], ids=["sync", "aio"])
-def test_whatever_can_wait_says_what_it_then_returns(module):
+def test_whatever_can_wait_says_what_it_then_returns(module: Any) -> None:
     waiting = [name for name in public(module.Call) if "wait" in parameters(getattr(module.Call, name))]
     assert "execute" in waiting
     for name in waiting:
@@ -47,7 +48,7 @@ def test_whatever_can_wait_says_what_it_then_returns(module):
 
 
 @pytest.mark.parametrize("kind", ["Client", "Call", "Job"])
-def test_blocking_and_asyncio_are_told_alike(kind):
+def test_blocking_and_asyncio_are_told_alike(kind: str) -> None:
     """The verbs of one are those of the other: parameters, their types and what comes out (awaited)."""
     # iterators of their own kinds; concurrency
     differ = {"run", "events", "messages", "dtmf"} if kind != "Job" else set()
@@ -59,24 +60,24 @@ def test_blocking_and_asyncio_are_told_alike(kind):
         assert shape(one) == shape(two), name
 
 
-def public(kind):
+def public(kind: Any) -> Any:
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
-def parameters(thing):
+def parameters(thing: Any) -> Any:
     return inspect.signature(thing).parameters if inspect.isfunction(thing) else {}
 
 
-def shape(function):
+def shape(function: Any) -> Any:
     told = [(p.name, p.kind, p.default, untold(p.annotation)) for p in parameters(function).values()]
     return told, untold(inspect.signature(function).return_annotation)
 
 
-def untold(annotation):
+def untold(annotation: Any) -> Any:
     return str(annotation).replace("commands.", "")
 
 
-def test_nothing_public_has_a_private_type():
+def test_nothing_public_has_a_private_type() -> None:
     """A name with an underscore in a public signature is one that users cannot write down."""
     for module in (sync, aio):
         for name in module.__all__:
