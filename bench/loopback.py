@@ -121,12 +121,12 @@ def switch(stream: Stream) -> Switch:
     return _switches[stream.name]
 
 
-def blocking(stream: Stream) -> Pass:
+def blocking(stream: Stream, tap: Any = None) -> Pass:
     """`eslcodec.connect`."""
     import eslcodec
 
     served = switch(stream)
-    client = eslcodec.connect(port=served.port, password=str(len(stream.frames)))
+    client = eslcodec.connect(port=served.port, password=str(len(stream.frames)), tap=tap)
     one, two, three, four, last = FIVE
     taken, every = served.pace.taken, served.pace.every
 

@@ -196,6 +196,21 @@ CAPTURED = [
         True,
     ),
     Mark("200 decoders after `asdict` of a stream each: MB kept", of_decoders, 40, 20, True),
+    Mark("recording at full speed: CPU by (a)'s, a `memchr` loop", share("record {}_plain", "newlines {}_plain"), 7, 5, True),
+    Mark(
+        "`Recording.messages()`: by decoding the plain bytes from memory",
+        share("messages {}_plain", "iterate {}_plain"),
+        1.5,
+        1.2,
+        True,
+    ),
+    Mark(
+        "blocking client that records: CPU by the same without",
+        share("whole_tap {}_plain", "whole_blocking {}_plain"),
+        1.6,
+        1.3,
+        True,
+    ),
     # Older marks, which still hold
     Mark("5 headers, `get`: CPU by (b)'s", share("five {}_plain", "receive {}_plain"), 2, at_most=True),
     Mark("`asdict`: times the yardstick", times("asdict {}_plain", "yardstick {}_plain"), 18),

@@ -29,7 +29,8 @@ from tasks import APART, PEERS, TASKS, Peer, waits
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
-TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0")  # what ours and the limits need beside the package
+TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0", "backports.zstd==1.8.0; python_version < '3.14'")
+"""What ours and the limits need beside the package."""
 TIMEOUT = 300  # seconds for one measurement
 
 TABLE = [name for name, task in TASKS.items() if task.group not in APART]
@@ -60,6 +61,7 @@ def all_cases() -> list[tuple[str, str]]:
         cases += [(task, f"{plain}@{size}") for size in (1460, 16) for task in ("five", "asdict", "greenswitch")]
         cases += [(task, f"{plain}#{every}") for every in EVERY for task in SMALL]
         cases += [(task, f"{plain}#1") for task in ("asdict", "whole_many", "many_five", "many_asdict")]
+        cases += [(task, plain) for task in ("record", "messages", "whole_tap")]
         cases += [(task, plain) for task in ("keep_events", "keep_dicts", "keep_decoders")]
     cases += [(task, f"headers_{count}") for count in (500, 1500) for task in (*READINGS, "greenswitch")]
     cases += [("body", "body_1M@1460"), ("body", "body_4M@1460"), ("receive", "body_4M@1460")]

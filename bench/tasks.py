@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 import clients
 import loopback
+import recorded
 from clients import Use
 from corpora import ABSENT, FIVE, ITEMS, LATE, Stream
 
@@ -537,6 +538,9 @@ TASKS = {
     "reply": Task("extra", "`Reply-Text`", each(methodcaller("get", "Reply-Text"))),
     "items": Task("extra", "`getlist` of the array", each(methodcaller("getlist", ITEMS))),
     "body": Task("extra", "`body`", each(attrgetter("body"))),
+    "record": Task("extra", "`Recorder`, at full speed", recorded.record),
+    "messages": Task("extra", "`Recording.messages()`", recorded.messages),
+    "whole_tap": Task("extra", "blocking client with a `Recorder` as its tap", recorded.blocking_with_tap),
     "keep_events": Task("extra", f"{KEPT} events kept", keep_events),
     "keep_dicts": Task("extra", f"{KEPT_DICTS} dicts kept", keep_dicts),
     "keep_decoders": Task("extra", f"{DECODERS} decoders kept", keep_decoders),
@@ -545,4 +549,4 @@ TASKS = {
 
 def waits(task: str) -> bool:
     """Whether it reads from a socket: then its wall clock does not say whether the machine is quiet."""
-    return TASKS[task].group == "whole" or task.startswith(("official_", "esl_")) or task in ("receive", "protocol")
+    return TASKS[task].group == "whole" or task.startswith(("whole_", "official_", "esl_")) or task in ("receive", "protocol")
