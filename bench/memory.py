@@ -69,7 +69,7 @@ def record(folder: Path, size: int) -> Iterator[int]:
         for _ in range(size // len(data)):
             for at in range(0, len(data), CHUNK):
                 recorder.received(data[at : at + CHUNK])
-            while recorder.stats()["waiting_bytes"] > 1 << 24:  # it would give up behind, faster than any switch
+            while recorder.stats()["queued_bytes"] > 1 << 24:  # it would give up behind, faster than any switch
                 time.sleep(0.001)
             yield len(data)
 
