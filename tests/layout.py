@@ -28,7 +28,7 @@ MODULES: Final = sorted(modules())
 
 ORDER: Final = [
     {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
-    {"_caretaker"},
+    {"_caretaker", "_tap"},
     {"_json", "_xml"},
     {"_core", "_core.formats", "_core.text"},
     {"_core.lines"},
@@ -55,6 +55,7 @@ ORDER: Final = [
     {"_door"},
     {"sync._gate", "aio._loop"},
     {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
+    {"sync._tapped", "aio._tapped"},
     {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},
     {"sync._verbs", "aio._verbs"},
     {"sync._client", "aio._client"},
