@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from .._address import address
 from ..errors import AccessDenied, AuthError, CommandError, ESLError, InvalidCommand
-from ..events import Event, Gap
+from ..events import Gap
 from ..ingest import Recorder
 from ..reconnect import Backoff, Password
 from ..subscriptions import is_negative
 from ..sync import Client, connect
 from .login import KEEPALIVE
+from .numbers import RECORDING, Numbers
+from .units import shown_duration
 
 _BATCH: Final = 1000  # events that are read and thrown away at once
 _LOOK_SECONDS: Final = 0.5  # so often the reader looks whether the recorder still works
-_STUCK_SECONDS: Final = 60.0  # no reader that works takes so long, a reconnection included
+_STUCK_SECONDS: Final = 60.0  # no reader that works takes so long, an attempt to connect included
 _JOIN_SECONDS: Final = 5.0  # for a reader to notice that its connection was closed
+_BACKOFF: Final = Backoff(first=1)  # between attempts that the client itself does not make
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand, click.ClickException)
 
 
@@ -39,27 +42,15 @@ class Wanted:
     """
 
     names: Sequence[str]
-    subclasses: Sequence[str] = ()
-    filters: Sequence[tuple[str, str]] = ()
-    format: str = "plain"
-    user: str | None = None
-    password: Password | None = None
+    subclasses: Sequence[str]
+    filters: Sequence[tuple[str, str]]
+    format: str
+    user: str | None
+    password: Password
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """What a switch has brought so far.
-
-    Attributes:
-        events, received: how many events and bytes.
-        disk: bytes written.
-        gaps: how often nothing was heard for a while.
-    """
-
-    events: int = 0
-    received: int = 0
-    disk: int = 0
-    gaps: int = 0
+class _Stopped(Exception):
+    """The recorder has given up."""
 
 
 class Station:
@@ -70,23 +61,16 @@ class Station:
         wanted: what is recorded.
         recorder: makes what writes it.
         tell: called, from its thread, with a line about what has gone wrong.
-        backoff: the pauses between attempts that the client itself does not make.
 
     Attributes:
         name: host and port.
         state: what it does, in a word or two.
         refused: whether the switch has never let us in, and said so.
-        failure: why no more can be recorded; None as long as it can.
+        failure: why nothing more can be recorded; None as long as it can.
     """
 
     def __init__(
-        self,
-        host: str,
-        port: int,
-        wanted: Wanted,
-        recorder: Callable[[], Recorder],
-        tell: Callable[[str], None],
-        backoff: Backoff = Backoff(first=1, longest=30),  # noqa: B008  # it cannot change
+        self, host: str, port: int, wanted: Wanted, recorder: Callable[[], Recorder], tell: Callable[[str], None]
     ) -> None:
         self.name = address(host, port)
         self.state = "connecting"
@@ -95,15 +79,15 @@ class Station:
         self._address = host, port
         self._wanted = wanted
         self._make_recorder = recorder
-        self._tell_all = tell
-        self._backoff = backoff
+        self._tell = tell
         self._told = ""
         self._stopping = threading.Event()
-        self._recorder = recorder()
-        self._client: Client | None = None
+        self._lock = threading.Lock()  # of the next three, which are one sum
         self._past = Numbers()  # of clients and recorders that are gone
-        self._gaps = 0
-        self._lost: tuple[float, str] | None = None  # since when nothing comes, and why, if the client has given up
+        self._client: Client | None = None
+        self._recorder = recorder()
+        self._was_here = False
+        self._quiet_since: tuple[float, str] | None = None  # when the last client gave up, and why
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"record {self.name}", daemon=True)
 
@@ -111,46 +95,110 @@ class Station:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End, with the files whole."""
+    def leave(self) -> None:
+        """Close the connection, and make no other."""
         self._stopping.set()
-        client = self._client
+        with self._lock:
+            client = self._client
         if client is not None:
             client.close()
-        self._thread.join(_JOIN_SECONDS)  # one that still connects has nothing to lose
+
+    def close(self) -> None:
+        """After `leave`: wait until everything received is in a file that is whole."""
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_SECONDS)  # one that is still connecting has nothing to lose
         self._recorder.close()
 
     def numbers(self) -> Numbers:
         """What it has brought by now."""
         with self._lock:
-            past, client, recorder = self._past, self._client, self._recorder
-        stats = None if client is None else client.stats()
-        return Numbers(
-            past.events + (0 if stats is None else stats.received_events),
-            past.received + (0 if stats is None else stats.received_bytes),
-            past.disk + _written(recorder),
-            self._gaps,
-        )
+            return self._past + self._present()
 
     def is_stuck(self) -> bool:
         """Whether its thread does not come on any more."""
         return time.monotonic() - self._beat > _STUCK_SECONDS
 
-    # In its thread
+    # In its thread, except `_present`
 
     def _run(self) -> None:
-        try:
-            attempt = 0
-            while self._goes_on():
-                began = time.monotonic()
-                try:
-                    self._record()
-                except (ESLError, OSError, click.ClickException) as error:
-                    self._ended(error)
-                if time.monotonic() - began > _LASTING:
+        attempt = 0
+        while not self._stopping.is_set() and self.failure is None:
+            try:
+                with self._connected() as client:
                     attempt = 0
-                self._pause(attempt)
-                attempt += 1
-        except BaseException as error:
-            self.failure = f"{type(error).__name__}: {error}"
-            raise
+                    self._read(client)
+            except _REFUSALS as error:
+                self._lost(getattr(error, "message", None) or str(error), refused=True)
+            except (ESLError, OSError) as error:
+                self._lost(str(error))
+            except _Stopped:
+                self._renew_recorder()
+                continue
+            except Exception as error:  # ours: it must not end in silence
+                self.failure = f"{type(error).__name__}: {error}"
+                raise
+            self._stopping.wait(_BACKOFF.pause(attempt))
+            self._beat = time.monotonic()
+            attempt += 1
+
+    @contextmanager
+    def _connected(self) -> Iterator[Client]:
+        wanted = self._wanted
+        client = connect(
+            *self._address,
+            password=wanted.password,
+            user=wanted.user,
+            reconnect=True,
+            keepalive=KEEPALIVE,
+            tap=self._recorder,
+        )
+        with client:
+            with self._lock:
+                self._client = client
+            try:
+                for header, value in sorted(wanted.filters, key=lambda pair: is_negative(pair[1])):
+                    client.filter(header, value)
+                client.subscribe(*wanted.names, custom=wanted.subclasses, format=wanted.format, unknown=True)
+                self._found()
+                yield client
+            finally:
+                with self._lock:
+                    self._past, self._client = self._past + self._of_client(), None
+
+    def _read(self, client: Client) -> None:
+        """Read and throw away, until the connection is over for good."""
+        while not self._stopping.is_set():
+            events = client.take(_BATCH, _LOOK_SECONDS)
+            self._beat = time.monotonic()
+            if Gap in set(map(type, events)):
+                for gap in (event for event in events if isinstance(event, Gap)):
+                    self._note_gap(gap.seconds, gap.reason)
+            if recorder_has_ended(self._recorder):
+                raise _Stopped
+            self.state = "connecting again" if client.connection.end is not None else RECORDING
+
+    def _found(self) -> None:
+        """Its events come."""
+        self.state, self.refused, self._told = RECORDING, False, ""
+        if self._quiet_since is not None:
+            since, why = self._quiet_since
+            self._quiet_since = None
+            self._note_gap(time.monotonic() - since, why)
+        self._was_here = True
+
+    def _lost(self, why: str, *, refused: bool = False) -> None:
+        """No connection, and the client does not try again."""
+        if self._stopping.is_set():
+            return
+        self.refused = refused and not self._was_here
+        self.state = "refused" if refused else "connecting again" if self._was_here else "connecting"
+        if self._was_here and self._quiet_since is None:
+            self._quiet_since = time.monotonic(), why
+        if why != self._told:  # else it would be said all night
+            self._tell(why if self.name in why else f"{self.name}: {why}")
+            self._told = why
+
+    def _note_gap(self, seconds: float, why: str) -> None:
+        with self._lock:
+            self._past += Numbers(gaps=1)
+        self._tell(f"{self.name}: nothing was recorded for {shown_duration(seconds)}: {why}")
