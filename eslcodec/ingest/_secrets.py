@@ -198,7 +198,7 @@ class _Scan:
                 return end
         if not self._lines:
             return len(text)
-        if text[start : start + 1] in ("'", '"'):
+        if not self._open and text[start : start + 1] in ("'", '"'):
             return min(_found(text, text[start], start + 1) + 1, len(text))
         return _found(text, "\n", start)
 

@@ -35,10 +35,9 @@ _LEAST_KEY: Final = 16  # bytes: 128 bits cannot be tried out
 _PSEUDONYM: Final = 12  # bytes: two of a thousand million values are the same with a chance of 10^-11
 _EMPTY: Final = ("", "_undef_")
 _SENT_DIGITS: Final = (b"send_dtmf", b"recv_dtmf")
-_ARGUMENTS: Final = frozenset(
-    ("application-data", "variable_current_application_data", "execute-app-arg")
-    + ("api-command-argument", "job-command-arg")
-)
+_ARGUMENTS: Final = frozenset(["api-command-argument", "application-data", "execute-app-arg", "job-command-arg"]) | {
+    "variable_current_application_data"
+}
 _KNOWN: Final = (Event, CommandReply, ApiResponse, AuthRequest, LogLine, DisconnectNotice, RudeRejection)
 _OPTIONS: Final = {"profile", "drop", "mask", "hash", "key_file", "bodies"}
 
