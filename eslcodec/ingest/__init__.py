@@ -1,0 +1,1 @@
+"""Keeping, reading and passing on streams of events (experimental)."""
