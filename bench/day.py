@@ -3,8 +3,8 @@
     python bench/day.py [CALLS A DAY]...
 
 `tests/data/captures/calls_sip` has 150 calls with everything that the switch sent of them. Their legs are laid over
-each other at random moments, as many as a day of so many calls has, evenly over the day; an hour of it or less is packed
-as `eslcodec record` packs it, and counted. docs/guides/recordings.md has the result.
+each other at random moments, as many as a day of so many calls has, evenly over the day. An hour of it or less is
+packed as `eslcodec record` packs it, and counted. docs/guides/recordings.md has the result.
 """
 
 from __future__ import annotations

@@ -33,9 +33,8 @@ class Numbers:
     def __str__(self) -> str:
         smaller = f" ({self.received / self.disk:.0f} x smaller)" if 0 < self.disk <= self.received else ""
         gaps = f"{self.gaps or 'no'} gap{'' if self.gaps == 1 else 's'}"
-        return (
-            f"{self.events:,} events, {shown_size(self.received)} received, {shown_size(self.disk)} on disk{smaller}, {gaps}"
-        )
+        sizes = f"{shown_size(self.received)} received, {shown_size(self.disk)} on disk{smaller}"
+        return f"{self.events:,} events, {sizes}, {gaps}"
 
     def __add__(self, other: Numbers) -> Numbers:
         return Numbers(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+import math
 import os
 import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Literal
 
@@ -18,13 +18,16 @@ import click
 from ..ingest import Recorder
 from .hosts import hosts as read_hosts
 from .live import filter_option
-from .login import chosen_password, login_options, notes_told
+from .login import address, chosen_password, login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
 from .record_view import Survey, View, view
 from .station import Station, Wanted
 from .systemd import Notifier
-from .text import escape, shortened
+from .text import escape, note
 from .units import DURATION, FSYNC, ROTATION, SHARE, SIZE
+
+Told = queue.SimpleQueue[str]
+"""Lines that are to be shown; an empty one only wakes whoever waits."""
 
 _LOOK_SECONDS: Final = 1.0  # between two pictures
 _STATUS_SECONDS: Final = 10.0  # between two lines for systemd
@@ -33,7 +36,9 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 
 @click.command(short_help="Keep what switches send, exactly.")
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST...", envvar="ESLCODEC_HOST")
-@click.option("--dir", "folder", required=True, metavar="DIR", help="Where the recordings go: DIR/HOST_PORT/TIME.esl.zst.")
+@click.option(
+    "--dir", "folder", required=True, metavar="DIR", help="Where the recordings go: DIR/HOST_PORT/TIME.esl.zst."
+)
 @click.option(
     "--events",
     multiple=True,
@@ -70,7 +75,12 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 @click.option("--keep", "keep_seconds", type=DURATION, metavar="TIME", help="Remove files that are older: 7d.")
 @click.option("--keep-bytes", type=SIZE, metavar="SIZE", help="Remove the oldest files beyond so much: 50G.")
 @click.option(
-    "--min-free", type=SHARE, default="10%", show_default=True, metavar="PERCENT", help="Leave so much of the disk free."
+    "--min-free",
+    type=SHARE,
+    default="10%",
+    show_default=True,
+    metavar="PERCENT",
+    help="Leave so much of the disk free.",
 )
 @click.option(
     "--on-full",
@@ -104,12 +114,17 @@ def record(
     if not (names or subclasses):
         raise click.UsageError("--events names no event")
     where = read_hosts(hosts, port)
-    wanted = Wanted(names, subclasses, filters, wire_format, user, chosen_password(password_file, user, _shown(where)))
+    password = chosen_password(password_file, user, ", ".join(address(*each) for each in where))
+    if callable(password):
+        password()  # a file that cannot be read is told at once
+    wanted = Wanted(names, subclasses, filters, wire_format, user, password)
     settings = recorder_options(**options)
     told: Told = queue.SimpleQueue()  # into which the handler of a signal may put something
     with notes_told(told.put), Stop(lambda: told.put("")) as stop:
         stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), told.put) for each in where]
-        survey = Survey(stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")})
+        survey = Survey(
+            stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
+        )
         why = _run(stations, survey, told, stop, quiet)
     if why is not None:
         raise click.ClickException(escape(why))
@@ -170,7 +185,10 @@ def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, qu
             notifier.stopping()
     finally:
         notifier.close()
-        close_all(stations)
+        for station in stations:
+            station.leave()
+        for station in stations:
+            station.close()
     for text in _lines(told):
         note(text)
     if not quiet:

@@ -223,4 +223,3 @@ def _table(rows: Sequence[Row]) -> Table:
         )
         table.add_row(*map(Text, cells))
     return table
-

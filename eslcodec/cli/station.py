@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import click
 
+from .. import limits
 from .._address import address
 from ..errors import AccessDenied, AuthError, CommandError, ESLError, InvalidCommand
 from ..events import Gap
@@ -27,6 +28,10 @@ _LOOK_SECONDS: Final = 0.5  # so often the reader looks whether the recorder sti
 _STUCK_SECONDS: Final = 60.0  # no reader that works takes so long, an attempt to connect included
 _JOIN_SECONDS: Final = 5.0  # for a reader to notice that its connection was closed
 _BACKOFF: Final = Backoff(first=1)  # between attempts that the client itself does not make
+_BUFFERED: Final = limits.RECORDER_BUFFER_BYTES // 2  # what may wait to be written before we read no more
+_DISK_SECONDS: Final = 5.0  # that we read nothing because of that; a switch gets into danger after a minute
+_DISK_LOOK_SECONDS: Final = 0.01
+_BEHIND: Final = "the writer is behind"
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand, click.ClickException)
 
 
@@ -49,8 +54,8 @@ class Wanted:
     password: Password
 
 
-class _Stopped(Exception):
-    """The recorder has given up."""
+class _Behind(Exception):
+    """The disk was too slow for what came, and the recorder has ended; another one may do better."""
 
 
 class Station:
@@ -87,6 +92,7 @@ class Station:
         self._client: Client | None = None
         self._recorder = recorder()
         self._was_here = False
+        self._missed_told = False
         self._quiet_since: tuple[float, str] | None = None  # when the last client gave up, and why
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"record {self.name}", daemon=True)
@@ -112,13 +118,14 @@ class Station:
     def numbers(self) -> Numbers:
         """What it has brought by now."""
         with self._lock:
-            return self._past + self._present()
+            sums = self._past + Numbers(disk=self._recorder.stats()["written_bytes"])
+            return sums if self._client is None else sums + _of_client(self._client)
 
     def is_stuck(self) -> bool:
         """Whether its thread does not come on any more."""
         return time.monotonic() - self._beat > _STUCK_SECONDS
 
-    # In its thread, except `_present`
+    # In its thread
 
     def _run(self) -> None:
         attempt = 0
@@ -129,15 +136,18 @@ class Station:
                     self._read(client)
             except _REFUSALS as error:
                 self._lost(getattr(error, "message", None) or str(error), refused=True)
-            except (ESLError, OSError) as error:
+            except ESLError as error:
                 self._lost(str(error))
-            except _Stopped:
-                self._renew_recorder()
+            except OSError as error:
+                self._lost(f"cannot connect: {error.strerror or error}")
+            except _Behind as error:
+                self._renew_recorder(str(error))
                 continue
             except Exception as error:  # ours: it must not end in silence
                 self.failure = f"{type(error).__name__}: {error}"
                 raise
-            self._stopping.wait(_BACKOFF.pause(attempt))
+            if self.failure is None:
+                self._stopping.wait(_BACKOFF.pause(attempt))
             self._beat = time.monotonic()
             attempt += 1
 
@@ -150,6 +160,7 @@ class Station:
             user=wanted.user,
             reconnect=True,
             keepalive=KEEPALIVE,
+            caretaker=False,  # we read all the time, or mean not to
             tap=self._recorder,
         )
         with client:
@@ -163,18 +174,18 @@ class Station:
                 yield client
             finally:
                 with self._lock:
-                    self._past, self._client = self._past + self._of_client(), None
+                    self._past, self._client = self._past + _of_client(client), None
 
     def _read(self, client: Client) -> None:
         """Read and throw away, until the connection is over for good."""
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self.failure is None:
             events = client.take(_BATCH, _LOOK_SECONDS)
             self._beat = time.monotonic()
             if Gap in set(map(type, events)):
                 for gap in (event for event in events if isinstance(event, Gap)):
                     self._note_gap(gap.seconds, gap.reason)
-            if recorder_has_ended(self._recorder):
-                raise _Stopped
+            self._heed_recorder()
+            self._wait_for_disk()
             self.state = "connecting again" if client.connection.end is not None else RECORDING
 
     def _found(self) -> None:
@@ -202,3 +213,43 @@ class Station:
         with self._lock:
             self._past += Numbers(gaps=1)
         self._tell(f"{self.name}: nothing was recorded for {shown_duration(seconds)}: {why}")
+
+    def _heed_recorder(self) -> None:
+        """See whether it still records, and what it found of its last run.
+
+        Raises:
+            _Behind: not any more, because it could not keep up.
+        """
+        missed = self._recorder.missed
+        if missed is not None and not self._missed_told:
+            self._missed_told = True
+            self._note_gap(
+                missed.seconds, "no recorder was running" if missed.whole else "the last recorder was killed"
+            )
+        stats = self._recorder.stats()
+        if stats["state"] == "stopped":
+            why = str(stats["why"])
+            if _BEHIND in why:
+                raise _Behind(why)
+            self.failure = f"recording has ended: {why}"
+
+    def _wait_for_disk(self) -> None:
+        """Leave events in the switch while much waits to be written, which it can bear for a moment."""
+        deadline = time.monotonic() + _DISK_SECONDS
+        while self._recorder.stats()["queued_bytes"] > _BUFFERED and time.monotonic() < deadline:
+            if self._stopping.wait(_DISK_LOOK_SECONDS):
+                return
+
+    def _renew_recorder(self, why: str) -> None:
+        old = self._recorder
+        old.close()
+        with self._lock:
+            self._past += Numbers(disk=old.stats()["written_bytes"])
+            self._recorder = self._make_recorder()
+        self._missed_told = True
+        self._quiet_since = time.monotonic(), why
+
+
+def _of_client(client: Client) -> Numbers:
+    stats = client.stats()
+    return Numbers(events=stats.received_events, received=stats.received_bytes)

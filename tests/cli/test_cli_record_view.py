@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,23 +170,24 @@ def test_the_folder_is_counted_once_a_minute(tmp_path: Path, clock: Clock) -> No
     assert seen._folder_bytes() == 1
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Standard output is one; a fixture could not do that, since pytest sets it again for the test itself."""
     out = io.StringIO()
     out.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    yield out
+    return out
 
 
-def test_a_table_on_a_terminal(tmp_path: Path, clock: Clock, terminal: io.StringIO) -> None:
+def test_a_table_on_a_terminal(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = terminal(monkeypatch)
     seen = survey([Fake("pbx\x1b[2J:8021")], tmp_path, clock)
     with record_view.view(quiet=False) as screen:
         screen.show(seen)
         screen.say("nothing was recorded for 3 s: \x1b]0;t\x07[red]\u202e")
-    shown = terminal.getvalue()
+    shown = out.getvalue()
     assert "Events/s" in shown
     assert "pbx\\x1b[2J:8021" in shown
     assert "eslcodec: nothing was recorded for 3 s: \\x1b]0;t\\x07[red]\\u202e" in shown
@@ -196,7 +196,8 @@ def test_a_table_on_a_terminal(tmp_path: Path, clock: Clock, terminal: io.String
     assert "\u202e" not in shown
 
 
-def test_lines_where_a_table_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch, terminal: io.StringIO) -> None:
+def test_lines_where_a_table_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(monkeypatch)
     monkeypatch.setenv("TERM", "dumb")
     with record_view.view(quiet=False) as screen:
         assert isinstance(screen, record_view.Lines)
@@ -206,12 +207,13 @@ def test_lines_where_a_table_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch, te
 
 
 def test_quiet_says_only_what_goes_wrong(
-    tmp_path: Path, clock: Clock, terminal: io.StringIO, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    out = terminal(monkeypatch)
     with record_view.view(quiet=True) as screen:
         screen.show(survey([Fake("pbx")], tmp_path, clock))
         screen.say("a gap\x1b")
-    assert terminal.getvalue() == ""
+    assert out.getvalue() == ""
     assert capsys.readouterr().err == "eslcodec: a gap\\x1b\n"
 
 
