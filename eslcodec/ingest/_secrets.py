@@ -47,10 +47,13 @@ _WORDS: Final = (
 _LINE_WORDS: Final = _WORDS + "|dtmf|digits|signal(?=[ \\t]*=)"  # in bodies and lines of the log
 _TRIGGERS: Final = (
     *(b"passw", b"passphrase", b"secret", b"hash", b"key", b"authorization", b"credential", b"token", b"pwd"),
-    *(b"inline:", b"\\u"),  # an escape in JSON may hide a letter
+    *(b"inline:", b"\\u", b"&#"),  # escapes in JSON and XML may hide a letter
 )
-_LINE_TRIGGERS: Final = (*_TRIGGERS, b"dtmf", b"digits", b"signal", b"&#")
-_URI_TRIGGER: Final = re.compile(rb"sips?:[^\s@:;<>]*:[^\s@;<>]*@|://[^\s/@:]*:|pin(?<![a-z0-9]pin)(?![a-z])")
+_LINE_TRIGGERS: Final = (*_TRIGGERS, b"dtmf", b"digits", b"signal")
+_PATTERN_TRIGGERS: Final = tuple(  # one by one: each is looked for by its first letters
+    re.compile(pattern).search
+    for pattern in (rb"sips?:[^\s@:;<>]*:[^\s@;<>]*@", rb"://[^\s/@:]*:", rb"pin(?<![a-z0-9]pin)(?![a-z])")
+)
 
 _TOKENS: Final = (
     r"(?P<open>[\[{{](?:\^\^(?P<mark>.))?)|(?P<close>[\]}}])|(?P<line>\n)"
@@ -81,7 +84,7 @@ def suspicious(data: bytes, *, lines: bool = False) -> bool:
     """
     plain = unquote(data).lower()
     found = any(word in plain for word in (_LINE_TRIGGERS if lines else _TRIGGERS))
-    return found or _URI_TRIGGER.search(plain) is not None
+    return found or any(search(plain) is not None for search in _PATTERN_TRIGGERS)
 
 
 def hide(text: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from .._codec import Message
 from .._ctext import HIDDEN, redacted, to_bytes, to_text
-from .._json import BODY_NAMES
+from .._json import BODY_NAMES, joined
 from .._rewrite import Rule, Rules, rewrite, rewrite_block
 from ..events import ApiResponse, AuthRequest, CommandReply, DisconnectNotice, Event, Gap, LogLine, RudeRejection
 from . import _secrets
@@ -286,7 +286,10 @@ class Redact:
         return argument is not None and _secrets.suspicious(to_bytes(argument))
 
     def _fields(self, fields: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
-        rules = self._texts if self._secrets else self._named
+        fields = list(fields)
+        rules = self._named
+        if self._secrets and _secrets.suspicious(to_bytes("\n".join([joined(value) for _, value in fields]))):
+            rules = self._texts
         kept = []
         for name, value in fields:
             rule = rules[to_bytes(name)]
