@@ -139,6 +139,15 @@ RESUBSCRIBE_TRIES: Final = 3
 """How often in a row a switch may refuse, on a new connection, what was subscribed to on the old one. Otherwise a
 switch whose permissions changed would be asked for ever, and the reader would never hear of it."""
 
+RECORD_CHUNK_BYTES: Final = 64 << 20
+RECORD_HEAD_BYTES: Final = 64 << 20
+"""The data of one chunk of a recording, unpacked, and its head with what was sent, or a seek table. A recorder makes
+chunks of a megabyte; a few bytes that say they become gigabytes are damage."""
+
+RECORD_READ_BYTES: Final = 256 << 10
+RECORD_READ_BYTES_MAX: Final = 1 << 20
+"""How much of a recording is read at a time: at least, and at most however large the chunk says that it is."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 
