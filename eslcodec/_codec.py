@@ -29,11 +29,7 @@ else:
         from . import _codec_py as _core
 
 FrameSplitter = _core.FrameSplitter
-
-try:
-    HeadScanner = _core.HeadScanner
-except AttributeError:  # until the compiled one is there
-    from ._core.scanner import HeadScanner
+HeadScanner = _core.HeadScanner
 HeaderReader = _core.HeaderReader
 Message = _core.Message
 MessageDecoder = _core.MessageDecoder

@@ -103,13 +103,18 @@ def unpack_frame(frame: bytes, length: int, path: str = "") -> bytes:
             return b"".join(blocks)
 
 
+def no_library(path: str) -> RecordingError:
+    """What is raised where a library is missing."""
+    return RecordingError(
+        f"{path or 'the recording'} is compressed with Zstandard, which this Python has no library for: "
+        "pip install 'eslcodec[record]'"
+    )
+
+
 def _decompressed(frame: bytes, path: str) -> bytes:
     found = library()
     if found is None:
-        raise RecordingError(
-            f"{path or 'the recording'} is compressed with Zstandard, which this Python has no library for: "
-            "pip install 'eslcodec[record]'"
-        )
+        raise no_library(path)
     decompressor = found.ZstdDecompressor()
     try:
         data: bytes = decompressor.decompress(frame)  # at most what the frame says: its content size is known

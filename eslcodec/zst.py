@@ -204,6 +204,7 @@ class Chunk:
     def plain(cls, path: str, offset: int, data: bytes) -> Chunk:
         """A piece of a stream that was recorded without times."""
         chunk = cls(path, offset, STREAM, (0, offset, 0, 0), len(data))
+        chunk.first = 0 if offset == 0 else None
         chunk.stored = len(data)
         chunk._data = data
         return chunk
@@ -274,6 +275,12 @@ class Chunk:
         us: int = entry.unpack_from(self._sealed, _HEAD.size + table + (count - 1) * entry.size)[0]
         return us
 
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """What the seek table says of it: for each of its frames the bytes in the file, and of the content."""
+        head = _SKIPPABLE.size + _SEALED.size + len(self._sealed)
+        return [(head, 0)] if self.kind == NOTE else [(head, 0), (self.stored - head, self.length)]
+
     def __repr__(self) -> str:
         kind = "note" if self.kind == NOTE else "stream"
         return f"<Chunk {kind} {self.connection:016x} {self.offset}+{self.length}>"
@@ -298,7 +305,7 @@ class _Window:
         self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
         self.data = b""
         self.at = 0
-        self.base = 0  # where `data` begins in the file
+        self.base = file.tell() if file.seekable() else 0  # where `data` begins in the file
 
     @property
     def position(self) -> int:
@@ -348,17 +355,25 @@ class ChunkReader:
         damage: what was passed over (`damaged="skip"`).
     """
 
-    def __init__(self, file: BinaryIO, path: str, damaged: Literal["raise", "skip"], data: bool, check: bool) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        path: str,
+        damaged: Literal["raise", "skip"],
+        data: bool | Callable[[Chunk], bool],
+        check: bool,
+    ) -> None:
         self.closed = False
         self.torn = 0
         self.damage: list[DamagedRecording] = []
         self._window = _Window(file)
         self._path = path
         self._skips = damaged == "skip"
-        self._wants_data = data
-        self._checks = check and data
+        self._wants: Callable[[Chunk], bool] | None = data if callable(data) else None
+        self._wants_data = bool(data)
+        self._checks = check
         self._connections: set[int] = set()
-        self._counts = True  # whether all frames so far were read, so that
+        self._counts = self._window.base == 0  # whether all frames so far were read, so that
         self._sizes = 0  # the seek table has entries with this crc32
         self._frames = 0
         self._error: RecordingError | None = None
@@ -379,7 +394,7 @@ class ChunkReader:
                 break
             try:
                 chunk = self._next()
-                if chunk is not None and self._checks:
+                if chunk is not None and self._checks and chunk._frame is not None:
                     chunk.data  # noqa: B018  # raises if it is not right
             except Fault as fault:
                 self._fail(start, DamagedRecording(self._path, start, str(fault)))
@@ -415,8 +430,8 @@ class ChunkReader:
         else:
             stored.append(self._pass_frame(chunk))
         chunk.stored = sum(stored)
-        for size, content in zip(stored, (0, chunk.length), strict=False):
-            self._sizes = zlib.crc32(_READ.pack(size & 0xFFFFFFFF, content), self._sizes)
+        for entry in chunk.sizes:
+            self._sizes = zlib.crc32(_READ.pack(*entry), self._sizes)
             self._frames += 1
         return chunk
 
@@ -450,6 +465,8 @@ class ChunkReader:
         head_end, length, checksum = frame_head(window.data, window.at)
         if length != chunk.length:
             raise Fault(f"read a Zstandard frame of {length} bytes after the head of a chunk of {chunk.length}")
+        if self._wants is not None:
+            self._wants_data = self._wants(chunk)
         self._skip(head_end - window.at)
         last = 0
         while not last:
@@ -589,7 +606,7 @@ def read_chunks(
     path: str = "",
     *,
     damaged: Literal["raise", "skip"] = "raise",
-    data: bool = True,
+    data: bool | Callable[[Chunk], bool] = True,
     check: bool = True,
 ) -> ChunkReader:
     """The chunks of a file in order, from where it stands.
@@ -602,7 +619,7 @@ def read_chunks(
         damaged: what happens at damage that something whole comes after, once everything whole before it has come out:
             "raise" raises, "skip" goes on there (`damage` says what was passed over).
         data: False to read the heads alone, which are not checked then; of a file that is seekable the data are not
-            read.
+            read. A function says it of each chunk.
         check: False to have each chunk's data unpacked and checked when it is asked for, by whatever thread.
 
     Raises:

@@ -53,7 +53,7 @@ class HeadScanner:
             TypeError: not bytes-like.
             BufferError: not contiguous.
         """
-        with view_bytes(data) as view:
+        with view_bytes(data, "scan") as view:
             if not view.c_contiguous:
                 raise BufferError("scan() takes contiguous bytes")
             with self._lock, view.cast("B") as raw:

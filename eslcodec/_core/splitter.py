@@ -84,12 +84,12 @@ def _read_digits(value: bytes) -> bytes:
     return match[1].lstrip(b"0") or b"0"
 
 
-def view_bytes(data: object) -> memoryview:
-    """What `feed` takes, as bytes."""
+def view_bytes(data: object, method: str = "feed") -> memoryview:
+    """What a method takes, as bytes."""
     try:
         return memoryview(data)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"feed() takes bytes, not {type(data).__name__}") from None
+        raise TypeError(f"{method}() takes bytes, not {type(data).__name__}") from None
 
 
 class FrameSplitter:
