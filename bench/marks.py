@@ -182,6 +182,17 @@ CAPTURED = [
         6,
         True,
     ),
+    *(
+        Mark(
+            f"{said} a read, {client} client, `take`: CPU by a bare `recv_into` loop",
+            share(f"take_{client} {{}}_plain#{every}", f"receive {{}}_plain#{every}"),
+            mark,
+            beyond,
+            True,
+        )
+        for every, said, mark, beyond in ((15, "15 events", 3, 2), (1, "one event", 6, 4))
+        for client in ("blocking", "asyncio")
+    ),
     Mark("`ESL`, plain, name only: times the official", times("esl_name {}_plain", "official_name {}_plain"), 20, 40),
     Mark("`ESL`, plain, all headers: times the official", times("esl_all {}_plain", "official_all {}_plain"), 6, 12),
     Mark("`ESL`, JSON, name only: times the official", times("esl_name {}_json", "official_name {}_json"), 20, 40),

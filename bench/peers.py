@@ -37,6 +37,7 @@ TABLE = [name for name, task in TASKS.items() if task.group not in APART]
 OVERALL = [name for name, task in TASKS.items() if task.group in ("whole", "part")]
 EVERY = (1, 2, 4, 15)  # events a read: 1 to 4 is what a switch with some calls sends, 15 what one full read brings
 SMALL = ["receive", "five", "whole_blocking", "whole_asyncio"]
+TAKEN = ["take_blocking", "take_asyncio"]
 FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 
@@ -60,6 +61,7 @@ def all_cases() -> list[tuple[str, str]]:
         cases += [(task, f"{plain}/shuffled") for task in ("asdict", "five")]
         cases += [(task, f"{plain}@{size}") for size in (1460, 16) for task in ("five", "asdict", "greenswitch")]
         cases += [(task, f"{plain}#{every}") for every in EVERY for task in SMALL]
+        cases += [(task, f"{plain}#{every}") for every in (1, 15) for task in TAKEN]
         cases += [(task, f"{plain}#1") for task in ("asdict", "whole_many", "many_five", "many_asdict")]
         cases += [(task, plain) for task in ("record", "messages", "whole_tap")]
         cases += [(task, plain) for task in ("keep_events", "keep_dicts", "keep_decoders")]
@@ -361,7 +363,7 @@ class Quiet:
         sys.exit(f"\nThe machine has become busy, and {task} cannot be measured. Nothing was written.")
 
 
-COUNTED = ["five", "whole_blocking", "whole_asyncio"]
+COUNTED = ["five", "whole_blocking", "whole_asyncio", *TAKEN]
 FEW, MANY = 300, 1300  # events: the difference leaves out imports and the login
 
 

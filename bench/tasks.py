@@ -523,6 +523,8 @@ TASKS = {
     "split_headers": Task("part", "`FrameSplitter`, `parse_headers` of each payload", split_and("parse_headers")),
     "split_pairs": Task("part", "`FrameSplitter`, `parse_pairs` of each payload", split_and("parse_pairs")),
     "protocol": Task("part", "`Decoder` as a `BufferedProtocol`, over loopback: 5 headers", loopback.protocol),
+    "take_blocking": Task("extra", "eslcodec, blocking, `take`", loopback.take),
+    "take_asyncio": Task("extra", "eslcodec, asyncio, `take`", loopback.take_asyncio),
     "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
     "orjson_both": Task("extra", "`orjson.dumps(orjson.loads())` of payloads already cut", orjson_both),
     "json_loads": Task("extra", "`json.loads` of payloads already cut", json_loads),
@@ -549,4 +551,5 @@ TASKS = {
 
 def waits(task: str) -> bool:
     """Whether it reads from a socket: then its wall clock does not say whether the machine is quiet."""
-    return TASKS[task].group == "whole" or task.startswith(("whole_", "official_", "esl_")) or task in ("receive", "protocol")
+    begins = ("whole_", "official_", "esl_", "take_")
+    return TASKS[task].group == "whole" or task.startswith(begins) or task in ("receive", "protocol")

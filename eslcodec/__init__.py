@@ -33,6 +33,7 @@ from .errors import (
     CommandError,
     CommandTimeout,
     ConnectionClosed,
+    DamagedRecording,
     ESLError,
     EventQueueFull,
     HeaderTooLarge,
@@ -44,6 +45,7 @@ from .errors import (
     MalformedPayload,
     ProtocolError,
     ReaderTooSlow,
+    RecordingError,
 )
 from .events import (
     ApiResponse,
@@ -61,11 +63,18 @@ from .events import (
 if TYPE_CHECKING:
     from . import ESL, aio, presets, sync
     from .reconnect import Backoff
+    from .recordings import Recording, iter_messages
     from .sync import connect, serve
 
 __version__ = "0.1.0"
 
-_LAZY = {"Backoff": "reconnect", "connect": "sync", "serve": "sync"}
+_LAZY = {
+    "Backoff": "reconnect",
+    "Recording": "recordings",
+    "connect": "sync",
+    "iter_messages": "recordings",
+    "serve": "sync",
+}
 
 __all__ = [
     "ESL",
@@ -83,6 +92,7 @@ __all__ = [
     "CommandReply",
     "CommandTimeout",
     "ConnectionClosed",
+    "DamagedRecording",
     "Decoder",
     "DisconnectNotice",
     "ESLError",
@@ -105,12 +115,15 @@ __all__ = [
     "Message",
     "ProtocolError",
     "ReaderTooSlow",
+    "Recording",
+    "RecordingError",
     "RudeRejection",
     "__impl__",
     "__version__",
     "aio",
     "connect",
     "install_as_ESL",
+    "iter_messages",
     "parse_headers",
     "parse_pairs",
     "presets",

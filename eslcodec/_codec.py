@@ -29,6 +29,7 @@ else:
         from . import _codec_py as _core
 
 FrameSplitter = _core.FrameSplitter
+HeadScanner = _core.HeadScanner
 HeaderReader = _core.HeaderReader
 Message = _core.Message
 MessageDecoder = _core.MessageDecoder

@@ -41,8 +41,8 @@ BODY_NAMES: Final = frozenset(map("".join, product("_", "bB", "oO", "dD", "yY"))
 _BACKSLASH: Final = ord("\\")  # `_BACKSLASH in payload` takes half the time of `b"\\" in payload`
 _BRACKET: Final = ord("[")
 _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_SURROGATE: Final = re.compile(rb"\\u[dD]")
-_MEMBER: Final = re.compile(
+SURROGATE: Final = re.compile(rb"\\u[dD]")
+MEMBER: Final = re.compile(
     rb'[{,]W"([^"\\\[]*)"W:W(T|\[W(?:TW(?:,WTW)*)?\])W'.replace(b"W", rb"[ \t\r\n]*").replace(
         b"T", rb'"[^"\\]*(?:\\.[^"\\]*)*"'
     ),
@@ -192,14 +192,14 @@ def is_flat(payload: bytes) -> bool:
     Its members are texts and arrays of texts, their names stand there as they are, without `[`; there is one body at
     most, a text. No surrogate is escaped, nor does anything look as if one were.
     """
-    if _SURROGATE.search(payload):
+    if SURROGATE.search(payload):
         return False
     at = _skip(payload, 0)
     bodies = 0
     if payload[_skip(payload, at + 1)] == 0x7D:
         return True
     while payload[at] != 0x7D:
-        member = _MEMBER.match(payload, at)
+        member = MEMBER.match(payload, at)
         if member is None:
             return False
         if member[1].lower() == b"_body":

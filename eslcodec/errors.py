@@ -16,6 +16,8 @@
     ├── ConnectionClosed          the connection ended, and why
     │   ├── ReaderTooSlow             events were read so slowly that the switch would have been endangered
     │   └── ChannelEnded              the channel of the connection hung up, so what was asked of it cannot happen
+    ├── RecordingError            a recorded stream cannot be read
+    │   └── DamagedRecording          it is damaged, and where
     ├── EventQueueFull            a reply is waited for, but nobody takes the events that stand before it
     └── CommandTimeout            no answer in time
 
@@ -412,6 +414,36 @@ class EventQueueFull(ESLError):
         self.limit = limit
         self.unit = unit
         super().__init__(f"waiting for {what}: {queued} {unit} are queued, expected somebody to read them ({limit})")
+
+
+class RecordingError(ESLError):
+    """A recorded stream cannot be read on this Python, or in this way; the text says what is missing.
+
+    Example:
+        >>> issubclass(DamagedRecording, RecordingError)
+        True
+    """
+
+
+class DamagedRecording(RecordingError):
+    """A recording is damaged. Everything whole before the damage came out.
+
+    Attributes:
+        path: the file.
+        position: where in it what is damaged begins, in bytes.
+        why: what was read and expected there.
+
+    Example:
+        >>> error = DamagedRecording("day.esl.zst", 4096, "read bytes with checksum 12345678, expected 87654321")
+        >>> print(error)
+        day.esl.zst, byte 4096: read bytes with checksum 12345678, expected 87654321
+    """
+
+    def __init__(self, path: str, position: int, why: str) -> None:
+        self.path = path
+        self.position = position
+        self.why = why
+        super().__init__(f"{path or 'recording'}, byte {position}: {why}")
 
 
 class CommandTimeout(ESLError):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from itertools import repeat, starmap
+from typing import Final, TypeVar
 
 from . import limits
 from ._codec import Message
+
+M = TypeVar("M", bound=Message)
 
 _FEW_READS: Final = 64  # reads that are kept in mind without looking whether their messages still wait
 
@@ -82,6 +85,28 @@ class MessageQueue(deque[Message]):
         deque.extend(self, messages)
         self._appended += len(messages)
         self._reads.append((self._appended, size))
+        self.size_at_most += size
+
+    def take(self, kind: type[M], most: int, taken: list[M]) -> None:
+        """Move the oldest messages of one kind to a list, until there are so many in it; pass over others before them.
+
+        Several threads may do so at once. Whatever is raised from outside, a message is in the list or in the queue.
+        """
+        while self and len(taken) < most:
+            begin = len(taken)
+            try:
+                taken.extend(starmap(self.popleft, repeat((), min(most - begin, len(self)))))  # type: ignore[arg-type]
+            except IndexError:  # another reader was faster
+                most = 0
+            if not {kind}.issuperset(map(type, taken)):
+                taken[begin:] = [message for message in taken[begin:] if isinstance(message, kind)]
+
+    def put_back(self, messages: list[M]) -> None:
+        """Messages that a reader took and could not give to anybody: they are the oldest again."""
+        self._forget_reads()
+        self.extendleft(reversed(messages))
+        size = sum(len(message.frame) for message in messages)
+        self._reads.appendleft((self._appended - len(self) + len(messages), size))
         self.size_at_most += size
 
     def holds(self, count: int, size: int) -> bool:

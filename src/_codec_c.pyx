@@ -27,7 +27,7 @@ threads in: state is whole before it, and is looked at again after it.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -267,6 +267,9 @@ cdef uint32_t KNOWN_NAMES = limits.MEMO_NAMES
 cdef Py_ssize_t VALUE_BYTES = limits.MEMO_VALUE_BYTES
 cdef Py_ssize_t VALUES_BYTES = limits.MEMO_BYTES
 cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
+cdef Py_ssize_t SCANNED_MAX = limits.MAX_HEADER_BYTES
+cdef Py_ssize_t SCANNED_STEP = 4096  # of a head that has begun, before its end is looked for
+cdef Py_ssize_t MAX_BODY_BYTES = limits.MAX_BODY_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
 cdef Py_ssize_t IN_PLACE_BYTES = 4096  # fewer are copied: that is cheaper than holding them and copying the rest
@@ -298,6 +301,7 @@ include "core/xml_in.pxi"
 include "core/json_templates.pxi"
 include "core/store.pxi"
 include "core/splitter.pxi"
+include "core/scanner.pxi"
 include "core/decoder.pxi"
 include "core/message.pxi"
 include "core/lone.pxi"

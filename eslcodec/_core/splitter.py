@@ -24,7 +24,7 @@ from .lines import find_blank_line, raw_pairs
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_STRAY_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
+STRAY_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
 _EVENT_HEAD: Final = re.compile(rb"Content-Length: ([0-9]{1,18})\nContent-Type: (text/event-(?:plain|json|xml))\n\n")
 _DIGITS: Final = re.compile(rb"[ \t]*([0-9]+)[ \t]*")
 
@@ -60,6 +60,23 @@ def read_head(block: bytes, max_body: int | None = None) -> tuple[bytes | None, 
     return content_type, length
 
 
+def read_framing(block: bytes, max_body: int) -> tuple[bytes, int | None]:
+    """The same of a block that must be a whole frame's: its Content-Type in lower case, empty if there is none.
+
+    Raises:
+        InvalidContentLength: as `read_head`, or it is missing where it never is.
+        BodyTooLarge: more than `max_body`.
+    """
+    event = _EVENT_HEAD.fullmatch(block)
+    if event is not None and int(event[1]) <= max_body:
+        return event[2], int(event[1])
+    content_type, length = read_head(block, max_body)
+    kind = (content_type or b"").lower()
+    if length is None and needs_length(kind):
+        raise InvalidContentLength()
+    return kind, length
+
+
 def _read_digits(value: bytes) -> bytes:
     match = _DIGITS.fullmatch(value)
     if match is None:
@@ -67,12 +84,12 @@ def _read_digits(value: bytes) -> bytes:
     return match[1].lstrip(b"0") or b"0"
 
 
-def view_bytes(data: object) -> memoryview:
-    """What `feed` takes, as bytes."""
+def view_bytes(data: object, method: str = "feed") -> memoryview:
+    """What a method takes, as bytes."""
     try:
         return memoryview(data)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"feed() takes bytes, not {type(data).__name__}") from None
+        raise TypeError(f"{method}() takes bytes, not {type(data).__name__}") from None
 
 
 class FrameSplitter:
@@ -341,22 +358,14 @@ class FrameSplitter:
 
     def _skip_line_ends(self) -> int:
         start = self._start
-        match = _STRAY_LINE_ENDS.match(self._buffer, start)
+        match = STRAY_LINE_ENDS.match(self._buffer, start)
         self._start = self._searched = end = match.end() if match else start
         self._consumed += end - start
         return end
 
     def _read_head(self, block: bytes) -> tuple[bytes, int | None]:
         """What framing needs of a block that was not met before."""
-        head: tuple[bytes, int | None]
-        event = _EVENT_HEAD.fullmatch(block)
-        if event is not None and int(event[1]) <= self._max_body:
-            head = event[2], int(event[1])
-        else:
-            content_type, length = read_head(block, self._max_body)
-            head = (content_type or b"").lower(), length
-            if length is None and needs_length(head[0]):
-                raise InvalidContentLength()
+        head = read_framing(block, self._max_body)
         if len(block) <= limits.MEMO_LINE_BYTES:
             if len(self._heads) >= limits.MEMO_LINES:
                 self._heads.clear()

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from .._codec import Message
 from ..errors import CommandTimeout
+from ..events import Event
 from ..reconnect import Reconnection
 from ._link import Link
 from ._loop import Bell
@@ -28,9 +29,10 @@ class Inbox:
         books: say whether that is the end.
     """
 
-    __slots__ = ("bell", "books", "link", "queue")
+    __slots__ = ("_left", "bell", "books", "link", "queue")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, link: Link, books: Reconnection) -> None:
+        self._left = _TURN  # as of `Reader`, for `take`
         self.queue = link.connection.queue
         self.link = link
         self.bell = Bell(loop)
@@ -48,6 +50,35 @@ class Inbox:
         if error is None:
             return False
         raise error
+
+    async def take(self, most: int, timeout: float | None) -> list[Event]:
+        """Events, as `Client.take` says."""
+        queue = self.queue
+        taken: list[Event] = []
+        deadline = math.inf if timeout is None else None
+        if queue and self._left <= 0:
+            self._left = _TURN
+            await asyncio.sleep(0)
+        try:
+            while not taken:
+                if queue:
+                    queue.take(Event, most, taken)
+                    if self.link.paused:
+                        self.link.throttle()
+                    self._left -= len(taken)
+                    continue
+                self._left = _TURN
+                if deadline is None:
+                    deadline = self.bell.loop.time() + timeout  # type: ignore[operator]  # without one it is inf
+                if not await self.more(deadline) and not queue:
+                    if self.books.over is not None:
+                        raise self.books.over.error()
+                    break
+            return taken
+        except BaseException:
+            if taken:
+                queue.put_back(taken)
+            raise
 
 
 class Reader(Generic[M]):

@@ -29,6 +29,7 @@ _MODULES: Final = {
     "decode": "decode",
     "emulate": "emulate",
     "demo": "demo",
+    "record": "record",
 }  # name -> module
 
 

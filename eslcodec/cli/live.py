@@ -81,11 +81,14 @@ def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout
 # tail
 
 
-@click.command(short_help="Show events as they come.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@target_options
-@click.option("--custom", multiple=True, metavar="SUBCLASS", help="Custom events of this subclass too. Repeatable.")
-@click.option(
+def _pair(text: str) -> tuple[str, str]:
+    header, _, value = text.partition("=")
+    if not (header and value):
+        raise click.BadParameter(f"read {escape(text)!r}, expected HEADER=VALUE")
+    return header, value
+
+
+filter_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = click.option(
     "--filter",
     "filters",
     multiple=True,
@@ -94,6 +97,13 @@ def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout
     help="The switch sends only events with this value of this header. VALUE may be a /regular expression/; with a - "
     "in front, what matches is not sent. Repeatable: one that matches is enough. With only -VALUE nothing comes.",
 )
+
+
+@click.command(short_help="Show events as they come.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@target_options
+@click.option("--custom", multiple=True, metavar="SUBCLASS", help="Custom events of this subclass too. Repeatable.")
+@filter_option
 @click.option(
     "--header",
     "headers",
@@ -217,10 +227,3 @@ def _style(message: Message) -> str:
         level = message.level
         return _LOG_STYLES.get(level, "dim") if isinstance(level, LogLevel) else "dim"
     return "bold"
-
-
-def _pair(text: str) -> tuple[str, str]:
-    header, _, value = text.partition("=")
-    if not (header and value):
-        raise click.BadParameter(f"read {escape(text)!r}, expected HEADER=VALUE")
-    return header, value

@@ -27,7 +27,7 @@ from .text import escape, is_terminal, note
 VARIABLE: Final = "ESLCODEC_PASSWORD"
 DEFAULT_PASSWORD: Final = "ClueCon"  # of a switch that nobody has configured, and no secret
 _LINE_BYTES: Final = 64 << 10  # more than a switch's configuration would take
-_KEEPALIVE: Final = 30.0  # seconds
+KEEPALIVE: Final = 30.0  # seconds
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,7 +76,7 @@ class Target:
         """
         password = self._password()
         try:
-            with _notes_on_stderr(), self._opened(password, options) as client:
+            with notes_told(), self._opened(password, options) as client:
                 yield client
         except KeyboardInterrupt:
             click.get_current_context().exit(_INTERRUPTED)
@@ -88,40 +88,48 @@ class Target:
 
     def _opened(self, password: Password, options: dict[str, Any]) -> Client:
         try:
-            return connect(self.host, self.port, password=password, user=self.user, keepalive=_KEEPALIVE, **options)
+            return connect(self.host, self.port, password=password, user=self.user, keepalive=KEEPALIVE, **options)
         except OSError as error:  # later ones are not the connection's: that has errors of its own
             why = f"cannot connect to {self}: {escape(error.strerror)}" if error.strerror else escape(str(error))
             raise click.ClickException(why) from error
 
     def _password(self) -> Password:
-        """Asked for if it is stored nowhere and somebody sits at a terminal. A file is read at each attempt."""
-        if self.password_file is not None:
-            return functools.partial(_first_line, self.password_file)
-        stored = stored_password(None)
-        if stored is not None:
-            return stored
-        if is_terminal(sys.stdin):
-            return self._asked()
-        if self.user is None:
-            return DEFAULT_PASSWORD
-        raise click.UsageError(f"a user needs a password: --password-file, or the environment variable {VARIABLE}")
-
-    def _asked(self) -> str:
-        default = None if self.user else DEFAULT_PASSWORD
-        whose = f"{escape(redacted_user(self.user))} at {self}" if self.user else f"{self} [{default}]"
-        password: str = click.prompt(
-            f"Password of {whose}", default=default, show_default=False, hide_input=True, err=True
-        )
-        return password
+        return chosen_password(self.password_file, self.user, str(self))
 
 
-def target_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options that say where to connect and as whom; the command gets them as `target`."""
+def chosen_password(file: str | None, user: str | None, where: str) -> Password:
+    """The password for a login. A file is read at each attempt; one that is stored nowhere is asked for, if somebody
+    sits at a terminal.
 
-    @functools.wraps(function)
-    def command(host: str, port: int, user: str | None, password_file: str | None, **others: Any) -> None:
-        function(target=Target(host, port, user, password_file), **others)
+    Args:
+        file: what `--password-file` names.
+        user: who logs in.
+        where: at which switch.
 
+    Raises:
+        click.UsageError: a user has none.
+    """
+    if file is not None:
+        return functools.partial(_first_line, file)
+    stored = stored_password(None)
+    if stored is not None:
+        return stored
+    if is_terminal(sys.stdin):
+        return _asked(user, where)
+    if user is None:
+        return DEFAULT_PASSWORD
+    raise click.UsageError(f"a user needs a password: --password-file, or the environment variable {VARIABLE}")
+
+
+def _asked(user: str | None, where: str) -> str:
+    default = None if user else DEFAULT_PASSWORD
+    whose = f"{escape(redacted_user(user))} at {where}" if user else f"{where} [{default}]"
+    password: str = click.prompt(f"Password of {whose}", default=default, show_default=False, hide_input=True, err=True)
+    return password
+
+
+def login_options(function: F) -> F:
+    """Adds --port, --user and --password-file to a command."""
     for option in (
         password_file_option,
         click.option("--user", metavar="USER@DOMAIN", envvar="ESLCODEC_USER", help="Log in as this directory user."),
@@ -134,29 +142,43 @@ def target_options(function: Callable[..., None]) -> Callable[..., None]:
             envvar="ESLCODEC_PORT",
             help="The switch's port.",
         ),
-        click.option(
-            "--host",
-            default="127.0.0.1",
-            show_default=True,
-            metavar="ADDRESS",
-            envvar="ESLCODEC_HOST",
-            help="The switch's address; each of these has a variable ESLCODEC_... too.",
-        ),
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
+
+
+def target_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that say where to connect and as whom; the command gets them as `target`."""
+
+    @functools.wraps(function)
+    def command(host: str, port: int, user: str | None, password_file: str | None, **others: Any) -> None:
+        function(target=Target(host, port, user, password_file), **others)
+
+    return click.option(
+        "--host",
+        default="127.0.0.1",
+        show_default=True,
+        metavar="ADDRESS",
+        envvar="ESLCODEC_HOST",
+        help="The switch's address; each of these has a variable ESLCODEC_... too.",
+    )(login_options(command))
 
 
 class _Notes(logging.Handler):
-    """What the client has to say about its connection, on standard error."""
+    """What the clients have to say about their connections."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
+        self._tell(record.getMessage())
 
 
 @contextmanager
-def _notes_on_stderr() -> Iterator[None]:
-    log, notes = logging.getLogger("eslcodec"), _Notes()
+def notes_told(tell: Callable[[str], None] = note) -> Iterator[None]:
+    """What the clients have to say about their connections is told meanwhile; by default on standard error."""
+    log, notes = logging.getLogger("eslcodec"), _Notes(tell)
     before = log.level
     log.addHandler(notes)
     log.setLevel(logging.INFO)

@@ -8,9 +8,11 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from .. import render
+from .._codec import Message
 from .._ctext import redacted, to_bytes
 from .._json import Field
 from ..enums import HangupCause
@@ -20,8 +22,9 @@ from ._core import QUEUE_LIMIT, new_uuid
 from ._faults import Fault
 from ._listener import Listener, log_level
 from ._model import SHUTDOWN, Api, Application, Connected, Job, Session, User
-from ._replay import Programme, Recording
+from ._replay import Programme
 from ._sockets import LOGIN_SECONDS, Sockets
+from ._source import Changes, open_source
 from ._switch import Switch
 from ._thread import LoopThread
 
@@ -31,6 +34,15 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
+
+
+def _seconds(time: datetime | float | None) -> float | None:
+    """A time as seconds since 1970."""
+    if not isinstance(time, datetime):
+        return time
+    if time.tzinfo is None:
+        raise ValueError(f"since is {time!r}, expected a datetime with a time zone")
+    return time.timestamp()
 
 
 class EmulatedCall:
@@ -111,10 +123,20 @@ class Emulator:
         password: of `auth`.
         users: directory users for `userauth`, by "user@domain".
         allow: whether the ACL lets an address in: True, False, or a function of the address.
-        replay: a capture (`.esl`, `.esl.xz`, `.esl.gz`, or its bytes). Once a connection has said `event` or
-            `myevents`, the capture's event and log frames are sent to it, verbatim: format, subscriptions and filters
-            are the capture's. `noevents` stops it; `event` goes on where it stopped.
+        replay: a recording or a capture, any path that `eslcodec.Recording` takes, of any length; or the bytes of a
+            capture. Once a connection has said `event` or `myevents`, the event and log frames are sent to it,
+            verbatim: format, subscriptions and filters are the capture's. `noevents` stops it; `event` goes on where it
+            stopped. More than 64 MiB, and all with the options below, is read while it is sent, for each connection.
         rate: frames a second of the replay; None is as fast as it goes.
+        speed: how many times as fast as the frames were received, 1.0 as they were; None is as fast as it goes. What
+            was recorded without times goes by the times of its events.
+        since: replay what was received from then on, an aware datetime or seconds since 1970.
+        shift_to_now: all times in events and log lines are moved so that the first event is of now. Core-UUIDs become
+            others.
+        rename: `FreeSWITCH-Hostname` and `FreeSWITCH-Switchname` of all events, so that nobody takes them for those of
+            the switch that was recorded. Core-UUIDs become others.
+        redact: a function that is given each message and returns the one that is sent, such as
+            `eslcodec.ingest.Redact`.
         repeat: how often the replay runs; None is for ever.
         lossless: the replay waits for the reader. If not, it goes on whether anyone reads or not, as a switch does:
             when `queue_limit` frames wait further ones are lost, and after 501 lost ones the connection is killed.
@@ -150,6 +172,11 @@ class Emulator:
         allow: bool | Callable[[str], bool] = True,
         replay: str | os.PathLike[str] | bytes | None = None,
         rate: float | None = None,
+        speed: float | None = None,
+        since: datetime | float | None = None,
+        shift_to_now: bool = False,
+        rename: str | None = None,
+        redact: Callable[[Message], Message] | None = None,
         repeat: int | None = 1,
         lossless: bool = False,
         then: Literal["stay", "close"] = "stay",
@@ -163,13 +190,19 @@ class Emulator:
     ) -> None:
         if rate is not None and rate <= 0:
             raise ValueError(f"rate is {rate}, expected more than 0 frames a second, or None for full speed")
+        if speed is not None and not (speed > 0 and rate is None):
+            raise ValueError(f"speed is {speed}, expected more than 0, or None for full speed; and no rate beside it")
         self.host = host
         self.port = port
         self.allow = allow
         self.login_timeout = login_timeout
         self.fault = fault
         self.faults = deque(faults)
-        programme = None if replay is None else Programme(Recording(replay), rate, repeat, lossless, then)
+        programme = None
+        if replay is not None:
+            changes = Changes(_seconds(since), shift_to_now, rename, redact, clock)
+            source = open_source(replay, changes, timed=speed is not None)
+            programme = Programme(source, rate, speed, repeat, lossless, then)
         self._switch = Switch(
             password=password,
             users=users,

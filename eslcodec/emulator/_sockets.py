@@ -124,7 +124,7 @@ class Sockets:
         """
         faults = self.settings.faults
         fault = faults.popleft() if faults else self.settings.fault
-        replay = None if self._programme is None else Replay(self._programme, listener)
+        replay = None if self._programme is None else self._programme.replay(listener)
         connection = Connection(self, sock, listener, fault, replay)
         self.connections.add(connection)
         self.switch.tell(listener, "connected")
@@ -272,6 +272,8 @@ class Connection:
         if reset:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
+        if self._replay is not None:
+            self._replay.close()
         self._sockets.closed(self)
 
     def dismiss(self, text: bytes) -> None:
@@ -457,11 +459,11 @@ class Connection:
         if self._still:
             self._loop.call_later(_TICK_SECONDS, self._produce, replay, since, before)
             return
-        rate = replay.programme.rate
-        due = _BURST if rate is None else before + int((self._loop.time() - since) * rate) - replay.produced
+        due = replay.due(since, self._loop.time(), before, _BURST)
         limit = FOREVER if replay.programme.lossless else self._sockets.switch.core.queue_limit
         replay.produce(due, limit - self.listener.queued)
         self.flush()
         self._sockets.thread.notify()
-        delay = 0 if rate is None else max(_TICK_SECONDS, 1 / rate)
+        rate, speed = replay.programme.rate, replay.programme.speed
+        delay = max(_TICK_SECONDS, 1 / rate) if rate is not None else 0 if speed is None else _TICK_SECONDS
         self._loop.call_later(delay, self._produce, replay, since, before)

@@ -21,7 +21,7 @@ from ..flow import Stats, Totals
 from ..reconnect import Reconnection
 from ..subscriptions import Subscriptions
 from ._link import RETRY, Gone, Link, seconds_left
-from ._readers import read
+from ._readers import read, take
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
@@ -115,9 +115,10 @@ class Client(Verbs):
     def stats(self) -> Stats:
         """Numbers over all connections of this client: what is queued, was received, is left unread."""
         link = self._link
+        tap = link.tap_stats()
         with link._lock:
             link.measure()
-            return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
+            return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running, tap=tap)
 
     @property
     def closed(self) -> bool:
@@ -162,10 +163,51 @@ class Client(Verbs):
         """
         for event in self.events(timeout):
             return event
-        end = self.connection.end
-        if end is not None and self.closed:
-            raise (self._books.over or end).error()
+        over = self._over()
+        if over is not None:
+            raise over
         return None
+
+    def take(self, max: int = 1000, timeout: float | None = 0.5) -> list[Event]:
+        """The events that wait, as a list; if there are none, those that come with the next one.
+
+        They are the same as of `events`, in the same order, a `Gap` among them after a reconnection. For many events a
+        second it costs less than `events`.
+
+        Args:
+            max: how many at most.
+            timeout: seconds to wait if there is none; None for no limit, 0 to take only what has come.
+
+        Returns:
+            At least one event; [] if there was none within `timeout` seconds.
+
+        Raises:
+            ConnectionClosed: the connection has ended, well or not, and everything received was taken. Or the error
+                that ended it, as of `events`.
+            ValueError: `max` is less than 1.
+
+        Example:
+            >>> from eslcodec import connect
+            >>> from eslcodec.emulator import Emulator
+            >>> with Emulator() as switch, connect("127.0.0.1", switch.port) as fs:
+            ...     fs.subscribe("DTMF").text
+            ...     switch.fire("DTMF", {"DTMF-Digit": "#"})
+            ...     [event["DTMF-Digit"] for event in fs.take(timeout=5)]
+            '+OK event listener enabled plain'
+            ['#']
+        """
+        if max < 1:
+            raise ValueError(f"max is {max!r}, expected 1 or more")
+        return take(max, timeout, self._queue, self._more, self._over, self._put_back)
+
+    def _put_back(self, events: list[Event]) -> None:
+        with self._link._lock:
+            self._queue.put_back(events)
+
+    def _over(self) -> ESLError | None:
+        """What ended the connection, well or not, if it is over for good."""
+        end = self.connection.end
+        return (self._books.over or end).error() if end is not None and self.closed else None
 
     @overload
     def on(

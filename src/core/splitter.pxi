@@ -473,12 +473,12 @@ cdef int64_t read_head(const char *p, const char *end, Place *at) except -2:
     return length
 
 
-cdef object viewed(data):
-    """What `feed` takes, as bytes."""
+cdef object viewed(data, str method="feed"):
+    """What a method takes, as bytes."""
     try:
         return memoryview(data)
     except TypeError:
-        raise TypeError(f"feed() takes bytes, not {type(data).__name__}") from None
+        raise TypeError(f"{method}() takes bytes, not {type(data).__name__}") from None
 
 
 cdef bytes length_digits(const char *p, const char *end):

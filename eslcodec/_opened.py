@@ -1,0 +1,228 @@
+"""A recorded stream of any kind as chunks: what it is, its first bytes say. All recordings are opened with this."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final, Literal, Protocol, cast
+
+from . import zst
+from ._zstd import FRAME_MAGIC, library, no_library
+from .errors import DamagedRecording, RecordingError
+
+PIECE_BYTES: Final = 256 << 10
+"""A chunk of a stream without times: what is there, at most so much."""
+
+SUFFIXES: Final = (".esl", ".esl.gz", ".esl.xz", ".esl.zst")
+"""How the recordings in a folder are named."""
+
+_HEAD_BYTES: Final = 12
+_GZIP: Final = b"\x1f\x8b"
+_XZ: Final = b"\xfd7zXZ\0"
+_ZSTD: Final = FRAME_MAGIC.to_bytes(4, "little")
+_CHUNK: Final = zst.CHUNK_MAGIC.to_bytes(4, "little")
+
+
+class Reader(Protocol):
+    """What opening gives: chunks, and what was found out about the file."""
+
+    closed: bool
+    torn: int
+    damage: list[DamagedRecording]
+
+    def __iter__(self) -> Iterator[zst.Chunk]: ...
+
+    def __next__(self) -> zst.Chunk: ...
+
+
+class PlainReader:
+    """The pieces of a stream that was recorded without times, unpacked.
+
+    Attributes:
+        closed: whether its end was read.
+        torn: 0, as nobody can know.
+        damage: what ended it, if its packing is damaged.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, path: str, faults: tuple[type[Exception], ...], damaged: Literal["raise", "skip"]
+    ) -> None:
+        self.closed = False
+        self.torn = 0
+        self.damage: list[DamagedRecording] = []
+        self._read: Callable[[int], bytes | None] = getattr(stream, "read1", stream.read)
+        self._path = path
+        self._faults = faults
+        self._skips = damaged == "skip"
+        self._offset = 0
+
+    def __iter__(self) -> Iterator[zst.Chunk]:
+        return self
+
+    def __next__(self) -> zst.Chunk:
+        if self.closed or self.damage:
+            raise StopIteration
+        try:
+            data = self._read(PIECE_BYTES)
+        except self._faults as fault:
+            why = f"read a stream that cannot be unpacked ({str(fault) or type(fault).__name__})"
+            error = DamagedRecording(self._path, self._offset, f"{why}, after so many bytes of it")
+            if not self._skips:
+                raise error from fault
+            self.damage.append(error)
+            raise StopIteration from None
+        if not data:
+            self.closed = True
+            raise StopIteration
+        chunk = zst.Chunk.plain(self._path, self._offset, data)
+        self._offset += len(data)
+        return chunk
+
+
+def open_reader(
+    file: BinaryIO,
+    path: str,
+    damaged: Literal["raise", "skip"] = "raise",
+    wants: bool | Callable[[zst.Chunk], bool] = True,
+    check: bool = True,
+) -> Reader:
+    """The chunks of an open file.
+
+    Args:
+        file: open for reading bytes, at the beginning of the recording.
+        path: its name, for errors.
+        damaged: as for `zst.read_chunks`.
+        wants: its `data`.
+        check: as there.
+
+    Raises:
+        RecordingError: it is packed in a way that this Python has no library for.
+    """
+    file, head = _peek(file)
+    if head[8:12] == zst.MAGIC or head[:4] == _CHUNK or (path.endswith(".zst") and head[:4] != _ZSTD):
+        return zst.read_chunks(file, path, damaged=damaged, data=wants, check=check)
+    stream, faults = _unpacked(file, head, path)
+    return PlainReader(stream, path, faults, damaged)
+
+
+def _unpacked(file: BinaryIO, head: bytes, path: str) -> tuple[BinaryIO, tuple[type[Exception], ...]]:
+    """A file's content, and the exceptions that say that it is damaged."""
+    if head.startswith(_GZIP):
+        zlib, gzip = _module("zlib", path), _module("gzip", path)
+        return gzip.GzipFile(fileobj=file), (gzip.BadGzipFile, EOFError, zlib.error)
+    if head.startswith(_XZ):
+        lzma = _module("lzma", path)
+        return lzma.LZMAFile(file), (EOFError, lzma.LZMAError)
+    if head.startswith(_ZSTD):
+        zstd = library()
+        if zstd is None:
+            raise no_library(path)
+        return zstd.ZstdFile(file), (EOFError, zstd.ZstdError)
+    return file, ()
+
+
+def _module(name: str, path: str) -> Any:
+    """A module of the standard library that this Python may have been built without."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise RecordingError(
+            f"{path or 'the recording'} is compressed, and this Python was built without {name} ({error}): unpack it "
+            "first"
+        ) from error
+
+
+class _Begun(io.RawIOBase):
+    """A file of which the first bytes were read."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head = head
+        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head or self._read(len(buffer)) or b""
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self._head = self._head[size:]
+        return size
+
+
+def _peek(file: BinaryIO) -> tuple[BinaryIO, bytes]:
+    """The same file, and how it begins."""
+    at = file.tell() if file.seekable() else None
+    head = b""
+    while len(head) < _HEAD_BYTES and (more := file.read(_HEAD_BYTES - len(head))):
+        head += more
+    if at is None:
+        return cast(BinaryIO, io.BufferedReader(_Begun(head, file))), head
+    file.seek(at)
+    return file, head
+
+
+# Files
+
+
+def find_files(path: str) -> list[list[str]]:
+    """The files of a recording: those of each folder, or the one file that it is.
+
+    Raises:
+        OSError: there is nothing, or it cannot be read.
+    """
+    if not os.path.isdir(path):
+        os.stat(path)
+        return [[path]]
+    found = []
+    for folder, folders, names in os.walk(path, onerror=_refuse):
+        folders.sort()
+        files = [os.path.join(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
+        if files:
+            found.append(in_order(sorted(files)))
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def in_order(files: list[str]) -> list[str]:
+    """The files of a folder, which are sorted by name, by the time at which they begin.
+
+    Those of one connection stand as its bytes came, whatever the clock did meanwhile. A file without times stays behind
+    the one that its name puts it behind.
+    """
+    begun: list[tuple[int, int, int, str]] = []
+    for path in files if len(files) > 1 else ():
+        wall_ns, connection, offset = _begin(path) or (begun[-1][0] if begun else 0, 0, 0)
+        begun.append((wall_ns, connection, offset, path))
+    if not begun:
+        return files
+    begun.sort(key=lambda each: each[0])
+    places: dict[int, list[int]] = {}
+    for place, (_, connection, _, _) in enumerate(begun):
+        places.setdefault(connection, []).append(place)
+    ordered = list(begun)
+    for connection, of_one in places.items():
+        if connection:
+            by_offset = sorted((begun[place] for place in of_one), key=lambda each: each[2])
+            for place, each in zip(of_one, by_offset, strict=True):
+                ordered[place] = each
+    return [path for *_, path in ordered]
+
+
+def _begin(path: str) -> tuple[int, int, int] | None:
+    """Of a file's first chunk: time, connection, offset. None if it has no times, or cannot be read."""
+    with open(path, "rb") as file:
+        try:
+            reader = open_reader(file, path, damaged="skip", wants=False)
+            if not isinstance(reader, zst.ChunkReader):
+                return None
+            for chunk in reader:
+                return chunk.wall_ns, chunk.connection, chunk.offset
+        except RecordingError:
+            pass
+    return None

@@ -1,0 +1,239 @@
+"""`eslcodec record`: everything that switches send, kept exactly, until it is told to stop."""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final, Literal
+
+import click
+
+from ..ingest import Recorder
+from .hosts import hosts as read_hosts
+from .live import filter_option
+from .login import address, chosen_password, login_options, notes_told
+from .names import PRESETS, check_names, split_events, unknown_option
+from .record_view import Survey, View, view
+from .station import Station, Wanted
+from .systemd import Notifier
+from .text import escape, note
+from .units import DURATION, FSYNC, ROTATION, SHARE, SIZE
+
+Told = queue.SimpleQueue[str]
+"""Lines that are to be shown; an empty one only wakes whoever waits."""
+
+_LOOK_SECONDS: Final = 1.0  # between two pictures
+_STATUS_SECONDS: Final = 10.0  # between two lines for systemd
+_INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
+
+
+@click.command(short_help="Keep what switches send, exactly.")
+@click.argument("hosts", nargs=-1, required=True, metavar="HOST...", envvar="ESLCODEC_HOST")
+@click.option(
+    "--dir", "folder", required=True, metavar="DIR", help="Where the recordings go: DIR/HOST_PORT/TIME.esl.zst."
+)
+@click.option(
+    "--events",
+    multiple=True,
+    required=True,
+    metavar="EVENTS",
+    help=f"What is recorded: {', '.join(PRESETS)} (eslcodec.presets), names of events, or 'CUSTOM sofia::register'. "
+    "Repeatable.",
+)
+@login_options
+@click.option(
+    "--format",
+    "wire_format",
+    type=click.Choice(["plain", "json", "xml"]),
+    default="plain",
+    show_default=True,
+    help="How the switch sends events.",
+)
+@filter_option
+@click.option(
+    "--rotate",
+    type=ROTATION,
+    multiple=True,
+    metavar="SIZE|TIME",
+    help="Begin a new file after so much, or so long; both may be given. By default 256M and 1h.",
+)
+@click.option(
+    "--fsync",
+    type=FSYNC,
+    default="1s",
+    show_default=True,
+    metavar="TIME|always|never",
+    help="How often what was written is forced to the disk: what a power cut costs.",
+)
+@click.option("--keep", "keep_seconds", type=DURATION, metavar="TIME", help="Remove files that are older: 7d.")
+@click.option("--keep-bytes", type=SIZE, metavar="SIZE", help="Remove the oldest files beyond so much: 50G.")
+@click.option(
+    "--min-free",
+    type=SHARE,
+    default="10%",
+    show_default=True,
+    metavar="PERCENT",
+    help="Leave so much of the disk free.",
+)
+@click.option(
+    "--on-full",
+    type=click.Choice(["stop", "oldest"]),
+    default="stop",
+    show_default=True,
+    help="When the disk is full: end with status 1, or remove the oldest files.",
+)
+@click.option("--quiet", is_flag=True, help="Say only what goes wrong.")
+@unknown_option
+def record(
+    hosts: tuple[str, ...],
+    folder: str,
+    events: tuple[str, ...],
+    port: int,
+    user: str | None,
+    password_file: str | None,
+    wire_format: str,
+    filters: list[tuple[str, str]],
+    quiet: bool,
+    unknown: bool,
+    **options: Any,
+) -> None:
+    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port or [IPv6 address]:port.
+
+    A connection that is lost is set up again, for ever, and each gap is told in a line. The exit status is 1 if
+    recording ended by itself: the disk is full, or no switch lets us in.
+    """
+    names, subclasses = split_events(events)
+    check_names(names, unknown, "it does not mind being asked for it")
+    if not (names or subclasses):
+        raise click.UsageError("--events names no event")
+    where = read_hosts(hosts, port)
+    password = chosen_password(password_file, user, ", ".join(address(*each) for each in where))
+    if callable(password):
+        password()  # a file that cannot be read is told at once
+    wanted = Wanted(names, subclasses, filters, wire_format, user, password)
+    settings = recorder_options(**options)
+    told: Told = queue.SimpleQueue()  # into which the handler of a signal may put something
+    with notes_told(told.put), Stop(lambda: told.put("")) as stop:
+        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), told.put) for each in where]
+        survey = Survey(
+            stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
+        )
+        why = _run(stations, survey, told, stop, quiet)
+    if why is not None:
+        raise click.ClickException(escape(why))
+
+
+def recorder_options(rotate: Sequence[tuple[Literal["bytes", "seconds"], float]], **options: Any) -> dict[str, Any]:
+    """The options of the command as `Recorder` takes them.
+
+    Raises:
+        click.UsageError: two sizes, or two times, for one file.
+    """
+    kinds = dict(rotate)
+    if len(kinds) < len(rotate):
+        raise click.UsageError("--rotate takes one size and one time")
+    return {**{f"rotate_{kind}": value for kind, value in kinds.items()}, **options}
+
+
+class Stop(threading.Event):
+    """Set when Ctrl-C, SIGTERM, or the end of the terminal asks us to end; a second Ctrl-C ends at once.
+
+    Args:
+        wake: called when it is set, by the handler of a signal.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def __enter__(self) -> Stop:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.is_set():
+            os._exit(_INTERRUPTED)
+        self.set()
+        self._wake()
+
+
+def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool) -> str | None:
+    """Record until we are told to stop: None, or until it ends by itself: why."""
+    notifier = Notifier()
+    try:
+        with view(quiet) as screen:
+            for station in stations:
+                station.start()
+            notifier.ready()
+            why = _watch(stations, survey, screen, notifier, told, stop)
+            notifier.stopping()
+    finally:
+        notifier.close()
+        for station in stations:
+            station.leave()
+        for station in stations:
+            station.close()
+    for text in _lines(told):
+        note(text)
+    if not quiet:
+        for station in stations:
+            click.echo(f"{escape(station.name)}: {station.numbers()}")
+    return why
+
+
+def _watch(
+    stations: Sequence[Station], survey: Survey, screen: View, notifier: Notifier, told: Told, stop: Stop
+) -> str | None:
+    look = min(_LOOK_SECONDS, (notifier.interval or math.inf) / 3)
+    due = -math.inf
+    while True:
+        for text in _lines(told, look):
+            screen.say(text)
+        if stop.is_set():
+            return None
+        why = _over(stations)
+        if why is not None:
+            return why
+        survey.look()
+        screen.show(survey)
+        if not any(station.is_stuck() for station in stations):
+            notifier.alive()
+        if time.monotonic() >= due:
+            due = time.monotonic() + _STATUS_SECONDS
+            notifier.status(survey.summary())
+
+
+def _lines(told: Told, seconds: float = 0) -> list[str]:
+    """What there is to tell; waits so long for the first."""
+    lines = []
+    with suppress(queue.Empty):
+        lines.append(told.get(timeout=seconds))
+        while True:
+            lines.append(told.get_nowait())
+    return [line for line in lines if line]
+
+
+def _over(stations: Sequence[Station]) -> str | None:
+    """Why nothing is recorded any more; None if something is, or may be."""
+    for station in stations:
+        if station.failure is not None:
+            return f"{station.name}: {station.failure}"
+    if all(station.refused for station in stations):
+        return "no switch lets us in" if len(stations) > 1 else f"{stations[0].name} does not let us in"
+    return None
