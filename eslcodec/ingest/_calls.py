@@ -97,7 +97,7 @@ class _Group:
     __slots__ = ("bridges", "done", "hangups", "names", "open", "rows", "unseen", "waits")
 
     def __init__(self) -> None:
-        self.names: dict[str, None] = {}  # all uuids, former ones too, in order of appearance
+        self.names: dict[str, bool] = {}  # all uuids in order of appearance; whether another called it
         self.open: set[str] = set()
         self.unseen: set[str] = set()
         self.rows: list[Leg] = []
@@ -216,8 +216,9 @@ class _Watcher:
 
     # What Legs tells
 
-    def opened(self, uuid: str) -> None:
+    def opened(self, uuid: str, called: bool) -> None:
         group = self._group(uuid)
+        group.names[uuid] = called
         group.open.add(uuid)
         group.unseen.discard(uuid)
 
@@ -281,7 +282,7 @@ class _Watcher:
 
     def _join(self, group: _Group, uuid: str) -> _Group:
         self._of[uuid] = group
-        group.names[uuid] = None
+        group.names[uuid] = False
         return group
 
     def _merge(self, one: _Group, other: _Group) -> None:
@@ -352,11 +353,11 @@ def _call(group: _Group) -> Call:
 
 def _in_order(group: _Group) -> list[Leg]:
     """By their creation; of two of one moment the one that called the other is the first."""
-    seen = {uuid: place for place, uuid in enumerate(group.names)}
+    seen = {uuid: (called, place) for place, (uuid, called) in enumerate(group.names.items())}
 
-    def key(leg: Leg) -> tuple[bool, datetime | int, bool, int]:
-        called = leg.other_type == "originator"
-        return leg.created is None, leg.created or 0, called, seen.get(leg.former_uuid or leg.uuid, 0)
+    def key(leg: Leg) -> tuple[bool, datetime | int, tuple[bool, int]]:
+        name = leg.former_uuid if leg.former_uuid in seen else leg.uuid
+        return leg.created is None, leg.created or 0, seen.get(name or "", (False, 0))
 
     return sorted(group.rows, key=key)
 
@@ -446,13 +447,13 @@ def _ending(group: _Group, legs: Sequence[Leg], names: Mapping[str, Leg]) -> Leg
     if not any(leg.answered for leg in legs[:1]):
         return _refusing(legs, ended)
     last = max(ended, key=lambda leg: (leg.hung_up, order.get(leg.uuid, 0)))
-    partners = [
-        names.get(other)
-        for bridge in group.bridges
-        for other in (bridge.other(last.uuid),)
-        if other is not None and bridge.end is not None and _near(bridge.end, last)
-    ]
-    final = [leg for leg in ended if leg is last or leg in partners]
+    bridge = max(
+        (bridge for bridge in group.bridges if bridge.other(last.uuid)), key=lambda one: one.start or 0, default=None
+    )
+    partner = None
+    if bridge is not None and bridge.end is not None and _near(bridge.end, last):
+        partner = names.get(bridge.other(last.uuid) or "")
+    final = [leg for leg in ended if leg is last or leg is partner]
     return next((leg for leg in final if leg.disposition in _RECEIVED), final[0])
 
 

@@ -28,6 +28,7 @@ _HEAD: Final = (
     *_CORE,
     "Unique-ID",
     "Other-Leg-Unique-ID",
+    "Other-Type",
     "Caller-Channel-Created-Time",
     "variable_other_loopback_leg_uuid",
 )
@@ -41,7 +42,7 @@ _Switch = tuple[str | None, str | None]  # host and name
 class Watcher(Protocol):
     """What is told how legs hang together: `Calls`. Times are microseconds; an event without one is at None."""
 
-    def opened(self, uuid: str) -> None: ...
+    def opened(self, uuid: str, called: bool) -> None: ...
     def linked(self, uuid: str, other: str) -> None: ...
     def renamed(self, old: str, new: str) -> None: ...
     def bridged(self, a: str, b: str, at: int | None) -> None: ...
@@ -230,13 +231,15 @@ class Legs:
 
     def _renamed(self, message: Message, name: str) -> None:
         old, new = message.select("Old-Unique-ID", "Unique-ID")
-        leg = self._open.pop(old, None) if old and new and old != new and new not in self._open else None
+        leg = self._open.pop(old, None) if old and new and new not in self._open else None
         if leg is not None and old and new:
-            leg.uuid, leg.former = new, leg.former or old
+            leg.uuid = new
             self._open[new] = leg
             if self._watcher is not None:
                 self._watcher.renamed(old, new)
-        self._channel(message, name)
+        leg, _ = self._channel(message, name)
+        if leg is not None:
+            leg.former = leg.former or old
 
     def _hanging_up(self, message: Message, name: str) -> None:
         leg, _ = self._channel(message, name)
@@ -274,7 +277,7 @@ class Legs:
 
     def _channel(self, message: Message, name: str) -> tuple[_Open | None, bool]:
         """The open leg that an event is about, and whether the event is news: not about one that has ended."""
-        core_uuid, host, switch, at, uuid, other, created, loopback = message.select(*_HEAD)
+        core_uuid, host, switch, at, uuid, other, other_type, created, loopback = message.select(*_HEAD)
         core = self._tick(message, core_uuid, (host, switch), at)
         if not uuid:
             return None, False
@@ -284,7 +287,7 @@ class Legs:
                 if self._finished[uuid] == created:
                     return None, False
                 del self._finished[uuid]  # another channel of the same name, or the same one recovered
-            leg = self._start(uuid, core, created)
+            leg = self._start(uuid, core, created, other_type == "originator")
         else:
             self._open.move_to_end(uuid)
             if leg.core is not core:
@@ -298,10 +301,10 @@ class Legs:
             self._tell(uuid, loopback)
         return leg, True
 
-    def _start(self, uuid: str, core: _Core, created: str | None) -> _Open:
+    def _start(self, uuid: str, core: _Core, created: str | None, called: bool) -> _Open:
         leg = self._open[uuid] = _Open(uuid, core, created)
         if self._watcher is not None:
-            self._watcher.opened(uuid)
+            self._watcher.opened(uuid, called)
         if len(self._open) > self._max_open:
             self._counts["given_up"] += 1
             self._drop(next(iter(self._open.values())))
