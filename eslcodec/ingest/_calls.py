@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from .._codec import Message
 from . import _rows
-from ._legs import Legs
+from ._legs import HANDLERS, Legs
 from ._rows import Leg
 
 __all__ = ["Call", "Calls"]
@@ -164,7 +164,12 @@ class Calls:
 
     def see(self, message: Message) -> Sequence[Call]:
         """Take a message; the rows that it completes, mostly none."""
-        self._legs.see(message)
+        name = message.get("Event-Name")
+        handler = HANDLERS.get(name)
+        if handler is None:
+            return _NO_CALLS
+        handler(self._legs, message, name or "")
+        self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 
     def finish(self) -> Sequence[Call]:
@@ -323,6 +328,8 @@ def _call(group: _Group) -> Call:
     legs = _in_order(group)
     first = legs[0]
     names = {leg.former_uuid or leg.uuid: leg for leg in legs} | {leg.uuid: leg for leg in legs}
+    for bridge in group.bridges:
+        bridge.a, bridge.b = (names[uuid].uuid if uuid in names else uuid for uuid in (bridge.a, bridge.b))
     _complete(group.bridges, names, legs)
     ends = [leg.hung_up for leg in legs]
     created = min((leg.created for leg in legs if leg.created is not None), default=None)
@@ -405,7 +412,7 @@ def _complete(bridges: list[_Bridge], names: Mapping[str, Leg], legs: Iterable[L
     for leg in legs:
         if leg.bridged is None or leg.hung_up is None or leg.other_leg is None:
             continue
-        if not any(bridge.other(name) for bridge in bridges for name in (leg.uuid, leg.former_uuid) if name):
+        if not any(bridge.other(leg.uuid) for bridge in bridges):
             bridges.append(_Bridge(leg.uuid, leg.other_leg, _rows.microseconds(leg.bridged)))
     for bridge in bridges:
         ends = [

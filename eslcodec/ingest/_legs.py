@@ -32,7 +32,6 @@ _HEAD: Final = (
     "Caller-Channel-Created-Time",
     "variable_other_loopback_leg_uuid",
 )
-_FIRST: Final = ("Caller-Caller-ID-Name", "Caller-Caller-ID-Number", "Caller-Destination-Number", "Caller-Context")
 _BRIDGE: Final = ("Bridge-A-Unique-ID", "Bridge-B-Unique-ID", "Event-Date-Timestamp", "Caller-Channel-Bridged-Time")
 
 
@@ -80,8 +79,8 @@ class _Open:
         self.core = core
         self.created = created  # as written: tells two channels of one uuid apart
         self.since: str | None = None  # when it was created, if that was before a recovery
-        self.first: tuple[str | None, ...] | None = None
-        self.row: tuple[str | None, ...] = ()
+        self.first: _rows.Values | None = None  # of the caller and whom it called
+        self.row: _rows.Values = ()
         self.recovered = False
         self.heard = 0
         self.gaps = 0
@@ -167,7 +166,7 @@ class Legs:
     def see(self, message: Message) -> Sequence[Leg]:
         """Take a message; the rows that it completes, mostly none."""
         name = message.get("Event-Name")
-        handler = _HANDLERS.get(name)
+        handler = HANDLERS.get(name)
         if handler is None:
             return _NO_LEGS
         handler(self, message, name or "")
@@ -204,24 +203,16 @@ class Legs:
         leg, _ = self._channel(message, name)
         if leg is None:
             return
-        if not leg.recovered:
-            leg.first = message.select(*_FIRST)
         leg.row = self._reader.read(message)
-
-    def _answered(self, message: Message, name: str) -> None:
-        leg, _ = self._channel(message, name)
-        if leg is not None:
-            leg.row = self._reader.read(message)
+        if leg.first is None:
+            leg.first = _rows.early(leg.row)
 
     def _bridged(self, message: Message, name: str) -> None:
         a, b, at, _ = message.select(*_BRIDGE)
-        leg, fresh = self._channel(message, name)
-        if leg is not None:
-            leg.row = self._reader.read(message)
-        if fresh and a and b:
-            self._tell(a, b)
-            if self._watcher is not None:
-                self._watcher.bridged(a, b, _rows.integer(at))
+        _, fresh = self._channel(message, name)
+        if fresh and a and b and self._watcher is not None:
+            self._watcher.linked(a, b)
+            self._watcher.bridged(a, b, _rows.integer(at))
 
     def _unbridged(self, message: Message, name: str) -> None:
         a, b, at, since = message.select(*_BRIDGE)
@@ -254,7 +245,7 @@ class Legs:
             self._counts["repeats"] += 1
             return
         leg.row = self._reader.read(message)
-        recovered = leg.recovered or self._reader.recovered(leg.row)
+        recovered = leg.recovered or _rows.is_recovered(leg.row)
         del self._open[leg.uuid]
         self._finished[leg.uuid] = leg.created
         if len(self._finished) > _FINISHED:
@@ -293,12 +284,11 @@ class Legs:
             if leg.core is not core:
                 self._moved(leg, core, message, created)
         leg.heard, leg.gaps = self.now, leg.core.gaps
-        if leg.first is None and name != "CHANNEL_UUID":
-            leg.first = message.select(*_FIRST)
-        if other:
-            self._tell(uuid, other)
-        if loopback and loopback != other:
-            self._tell(uuid, loopback)
+        if self._watcher is not None:
+            if other and other != uuid:
+                self._watcher.linked(uuid, other)
+            if loopback and loopback != uuid:
+                self._watcher.linked(uuid, loopback)
         return leg, True
 
     def _start(self, uuid: str, core: _Core, created: str | None, called: bool) -> _Open:
@@ -316,10 +306,6 @@ class Legs:
             leg.since = leg.since or leg.created
             leg.core, leg.created, leg.recovered = core, created, True
 
-    def _tell(self, uuid: str, other: str) -> None:
-        if self._watcher is not None and uuid != other:
-            self._watcher.linked(uuid, other)
-
     def _drop(self, leg: _Open) -> None:
         """A row for a leg whose end was not seen."""
         del self._open[leg.uuid]
@@ -332,7 +318,8 @@ class Legs:
 
     def _put(self, leg: _Open, status: str) -> None:
         self._counts[status] += 1
-        row = self._reader.leg(leg.row, leg.uuid, leg.former, leg.core.uuid, leg.first, leg.since, status)
+        values = leg.row if leg.first is None else _rows.with_early(leg.row, leg.first)
+        row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status)
         self._rows.append(row)
         if self._watcher is not None:
             self._watcher.ended(row)
@@ -384,9 +371,9 @@ def _own_core(message: Message) -> str | None:
     return message._last("Core-UUID") if isinstance(message, Event) else None
 
 
-_HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
+HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "CHANNEL_CREATE": Legs._created,
-    "CHANNEL_ANSWER": Legs._answered,
+    "CHANNEL_ANSWER": Legs._created,
     "CHANNEL_BRIDGE": Legs._bridged,
     "CHANNEL_UNBRIDGE": Legs._unbridged,
     "CHANNEL_UUID": Legs._renamed,

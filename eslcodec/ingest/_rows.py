@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from .._codec import Message
@@ -17,6 +18,10 @@ STATUSES: Final = ("complete", "recovered", "switch_restarted", "lost_in_gap", "
 _ARRAY: Final = "ARRAY::"
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")  # stand for bytes that are not UTF-8
 _MOST: Final = 253_402_300_800_000_000  # microseconds: the year 10000, which no datetime has
+
+
+Values = tuple[str | None, ...]
+"""What `Reader.read` gives."""
 
 
 class Leg(NamedTuple):
@@ -136,10 +141,9 @@ class Leg(NamedTuple):
 
 def integer(text: str | None) -> int | None:
     """A whole number of the wire; None if it is anything else."""
-    if text is None or not 0 < len(text) < 20 or not text.isascii():
+    if text is None or len(text) > 19 or not text.isascii():
         return None
-    digits = text[1:] if text[0] == "-" else text
-    return int(text) if digits.isdigit() else None
+    return int(text) if text.isdigit() or (text[:1] == "-" and text[1:].isdigit()) else None
 
 
 def time(text: str | None) -> datetime | None:
@@ -171,20 +175,30 @@ def _items(text: str | None) -> tuple[str, ...]:
     return tuple(text[len(_ARRAY) :].split("|:")) if text.startswith(_ARRAY) else (text,)
 
 
-def _text(text: str | None) -> str | None:
-    return text
-
-
 _READERS: Final[Mapping[str, Callable[[str | None], Any]]] = {
-    "string": _text,
-    "dictionary": _text,
     "int64": integer,
     "float64": _real,
     "timestamp": time,
     "list": _items,
-    "bool": _text,
 }
-_FIRST: Final = ("caller_name", "caller", "callee", "context")
+_USED: Final = [name for name in LEGS if name not in ("duration_us", "billed_us")]
+_HEADERS: Final = tuple(LEGS[name][0] for name in _USED)
+_PARSED: Final = [(place, _READERS[LEGS[name][1]]) for place, name in enumerate(_USED) if LEGS[name][1] in _READERS]
+_COMPUTED: Final = ("former_uuid", "pdd", "duration", "billsec", "hold_seconds", "status", "own")
+_PICK: Final = itemgetter(*([*_USED, *_COMPUTED].index(name) for name in Leg._fields))
+_UUID: Final = _USED.index("uuid")
+_CORE_UUID: Final = _USED.index("core_uuid")
+_GATEWAY: Final = _USED.index("gateway")
+_GATEWAY_IN: Final = _USED.index("gateway_in")
+_DISPOSITION: Final = _USED.index("disposition")
+_VERTO: Final = _USED.index("verto_disposition")
+_RECOVERED: Final = _USED.index("recovered")
+_HELD: Final = _USED.index("held_us")
+_CREATED: Final = _USED.index("created")
+_ANSWERED: Final = _USED.index("answered")
+_HUNG_UP: Final = _USED.index("hung_up")
+_PROGRESS: Final = slice(_USED.index("progress"), _ANSWERED + 1)  # progress, progress_media, answered
+_FIRST: Final = slice(_USED.index("caller_name"), _USED.index("context") + 1)
 
 
 class Reader:
@@ -195,30 +209,13 @@ class Reader:
         if taken:
             raise ValueError(f"own column {taken[0]!r} is called as one of a leg's")
         self._own = tuple(own)
-        used = [name for name in LEGS if not name.endswith("_us") or name == "held_us"]
-        self._at = {name: place for place, name in enumerate(used)}
-        self._headers = (*(LEGS[name][0] for name in used), *own.values())
-        self._readers = [(name, _READERS[LEGS[name][1]]) for name in used]
-        self._recovered = self._at["recovered"]
+        self._headers = (*_HEADERS, *own.values())
 
-    def read(self, message: Message) -> tuple[str | None, ...]:
+    def read(self, message: Message) -> Values:
         """What rows are made of, as text."""
         return message.select(*self._headers)
 
-    def recovered(self, values: tuple[str | None, ...]) -> bool:
-        """Whether the switch itself says so."""
-        return values[self._recovered] == "true"
-
-    def leg(
-        self,
-        values: tuple[str | None, ...],
-        uuid: str,
-        former: str | None,
-        core: str,
-        first: Sequence[str | None] | None,
-        since: str | None,
-        status: str,
-    ) -> Leg:
+    def leg(self, values: Values, uuid: str, former: str | None, core: str, since: str | None, status: str) -> Leg:
         """The row.
 
         Args:
@@ -226,34 +223,51 @@ class Reader:
             uuid: of the channel.
             former: its first uuid.
             core: Core-UUID.
-            first: name, number, number called and context of its first event.
             since: when it was created before a recovery, as text.
             status: of the row.
         """
-        values = values or (None,) * len(self._headers)
-        row = {name: read(value) for (name, read), value in zip(self._readers, values, strict=False)}
-        row["own"] = dict(zip(self._own, values[len(self._readers) :], strict=True))
-        row.update(uuid=uuid, former_uuid=former, core_uuid=core or None, status=status)
-        if first is not None:
-            row.update(zip(_FIRST, first, strict=True))
-        row["gateway"] = row["gateway"] or row.pop("gateway_in")
-        row["disposition"] = row["disposition"] or row.pop("verto_disposition")
-        _set_seconds(row, time(since))
-        return Leg._make([row[name] for name in Leg._fields])
+        row: list[Any] = list(values) or [None] * len(self._headers)
+        for place, read in _PARSED:
+            row[place] = read(row[place])
+        row[_UUID], row[_CORE_UUID] = uuid, core or None
+        row[_GATEWAY] = row[_GATEWAY] or row[_GATEWAY_IN]
+        row[_DISPOSITION] = row[_DISPOSITION] or row[_VERTO]
+        own = dict(zip(self._own, row[len(_HEADERS) :], strict=True))
+        row[len(_HEADERS) :] = (former, *_seconds(row, time(since)), status, own)
+        return Leg._make(_PICK(row))
 
 
-def _set_seconds(row: dict[str, Any], since: datetime | None) -> None:
+def early(values: Values) -> Values:
+    """The parts of `values` that a transfer changes later: the caller, the number called, the context."""
+    return values[_FIRST]
+
+
+def with_early(values: Values, first: Values) -> Values:
+    """The same values with these parts as they were first."""
+    return (*values[: _FIRST.start], *first, *values[_FIRST.stop :]) if values else values
+
+
+def is_recovered(values: Values) -> bool:
+    """Whether the switch itself says so."""
+    return values[_RECOVERED] == "true"
+
+
+def _seconds(row: list[Any], since: datetime | None) -> tuple[float | None, ...]:
     """What is computed from times. A recovered leg was created anew, after it had been answered."""
-    created, answered, hung_up = since or row["created"], row["answered"], row["hung_up"]
-    early = [at for at in (row["progress"], row["progress_media"], answered) if at is not None]
-    if early and (created is None or min(early) < created):
-        created = min(early)
-    row["created"] = created
-    row["pdd"] = _between(created, min(early, default=None))
-    row["duration"] = _between(created, hung_up)
-    row["billsec"] = _between(answered, hung_up) if answered or hung_up is None else 0.0
-    held = row["held_us"]
-    row["hold_seconds"] = None if held is None else held / 1_000_000
+    answered, hung_up = row[_ANSWERED], row[_HUNG_UP]
+    created = since or row[_CREATED]
+    early = [at for at in row[_PROGRESS] if at is not None]
+    first = min(early, default=None)
+    if first is not None and (created is None or first < created):
+        created = first
+    row[_CREATED] = created
+    held = row[_HELD]
+    return (
+        _between(created, first),
+        _between(created, hung_up),
+        _between(answered, hung_up) if answered or hung_up is None else 0.0,
+        None if held is None else held / 1_000_000,
+    )
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:
