@@ -51,11 +51,16 @@ def test_a_call_of_two_is_a_row_when_both_legs_have_ended(esl: ModuleType) -> No
     assert (stats["calls"], stats["complete"], stats["open"], stats["cut"]) == (1, 2, 0, 0)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(["hang_a", "hang_b", "end_a", "end_b"]))
+ORDERS = [
+    order
+    for order in itertools.permutations(["hang_a", "hang_b", "end_a", "end_b"])
+    if order.index("hang_a") < order.index("end_a") and order.index("hang_b") < order.index("end_b")
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_the_order_of_the_ends_changes_nothing(esl: ModuleType, order: tuple[str, ...]) -> None:
     """Each leg's events are in order, those of two legs are not."""
-    if order.index("hang_a") > order.index("end_a") or order.index("hang_b") > order.index("end_b"):
-        pytest.skip("no switch sends that")
     script = Script(esl).talk("a", "b").after(10)
     steps = {
         "hang_a": lambda: script.hang_up("a", "send_bye", "ALLOTTED_TIMEOUT"),
