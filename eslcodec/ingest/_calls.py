@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 from .._codec import Message
@@ -97,12 +98,12 @@ class _Group:
     __slots__ = ("bridges", "done", "hangups", "names", "open", "rows", "unseen", "waits")
 
     def __init__(self) -> None:
-        self.names: dict[str, bool] = {}  # all uuids in order of appearance; whether another called it
+        self.names: dict[str, tuple[bool, int]] = {}  # of all uuids: whether another called it, order of appearance
         self.open: set[str] = set()
         self.unseen: set[str] = set()
         self.rows: list[Leg] = []
         self.bridges: list[_Bridge] = []
-        self.hangups: dict[str, None] = {}  # uuids in the order in which they began to hang up
+        self.hangups: dict[str, int] = {}  # uuids, and the order in which they began to hang up
         self.waits = False
         self.done = False
 
@@ -196,6 +197,7 @@ class _Watcher:
         self._max_legs = max_legs
         self._of: dict[str, _Group] = {}
         self._waiting: deque[tuple[int, _Group]] = deque()
+        self._count = count()
         self._rows: list[Call] = []
         self.calls = 0
         self.cut = 0
@@ -223,7 +225,7 @@ class _Watcher:
 
     def opened(self, uuid: str, called: bool) -> None:
         group = self._group(uuid)
-        group.names[uuid] = called
+        group.names[uuid] = called, group.names[uuid][1]
         group.open.add(uuid)
         group.unseen.discard(uuid)
 
@@ -263,14 +265,14 @@ class _Watcher:
         group.bridges.append(_Bridge(a, b, since, at))  # it began before the stream
 
     def hanging_up(self, uuid: str) -> None:
-        self._group(uuid).hangups.setdefault(uuid)
+        self._group(uuid).hangups.setdefault(uuid, next(self._count))
 
     def ended(self, leg: Leg) -> None:
         group = self._group(leg.uuid)
         group.open.discard(leg.uuid)
         group.rows.append(leg)
         if leg.status in ("complete", "recovered"):
-            group.hangups.setdefault(leg.uuid)
+            group.hangups.setdefault(leg.uuid, next(self._count))
         if group.open:
             if len(group.rows) >= self._max_legs:
                 self._cut(group)
@@ -287,7 +289,7 @@ class _Watcher:
 
     def _join(self, group: _Group, uuid: str) -> _Group:
         self._of[uuid] = group
-        group.names[uuid] = False
+        group.names[uuid] = False, next(self._count)
         return group
 
     def _merge(self, one: _Group, other: _Group) -> None:
@@ -315,7 +317,8 @@ class _Watcher:
         group.bridges = [bridge for bridge in group.bridges if bridge.end is not None]
         self._emit(group)
         for uuid in (*rest.open, *rest.unseen):
-            self._join(rest, uuid)
+            self._of[uuid] = rest
+            rest.names[uuid] = group.names[uuid]
         self.cut += 1
         self._rows[-1] = self._rows[-1]._replace(status="open", ended=None, duration=None)
 
@@ -360,7 +363,7 @@ def _call(group: _Group) -> Call:
 
 def _in_order(group: _Group) -> list[Leg]:
     """By their creation; of two of one moment the one that called the other is the first."""
-    seen = {uuid: (called, place) for place, (uuid, called) in enumerate(group.names.items())}
+    seen = group.names
 
     def key(leg: Leg) -> tuple[bool, datetime | int, tuple[bool, int]]:
         name = leg.former_uuid if leg.former_uuid in seen else leg.uuid
@@ -449,11 +452,10 @@ def _ending(group: _Group, legs: Sequence[Leg], names: Mapping[str, Leg]) -> Leg
     ended = [leg for leg in legs if leg.hung_up is not None]
     if not ended:
         return None
-    order = {uuid: place for place, uuid in enumerate(group.hangups)}
-    ended.sort(key=lambda leg: order.get(leg.uuid, len(order)))
+    ended.sort(key=lambda leg: group.hangups.get(leg.uuid, 0))
     if not any(leg.answered for leg in legs[:1]):
         return _refusing(legs, ended)
-    last = max(ended, key=lambda leg: (leg.hung_up, order.get(leg.uuid, 0)))
+    last = max(ended, key=lambda leg: (leg.hung_up, ended.index(leg)))
     bridge = max(
         (bridge for bridge in group.bridges if bridge.other(last.uuid)), key=lambda one: one.start or 0, default=None
     )

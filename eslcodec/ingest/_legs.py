@@ -218,6 +218,7 @@ class Legs:
         a, b, at, since = message.select(*_BRIDGE)
         _, fresh = self._channel(message, name)
         if fresh and a and b and self._watcher is not None:
+            self._watcher.linked(a, b)
             self._watcher.unbridged(a, b, _rows.integer(at), _rows.integer(since))
 
     def _renamed(self, message: Message, name: str) -> None:
@@ -360,6 +361,7 @@ class Legs:
                     self._drop(leg)
         while self._open:
             leg = next(iter(self._open.values()))
+            leg.heard = leg.heard or self.now  # the events before had no time
             if leg.heard > self.now - self._give_up:
                 break
             self._counts["given_up"] += 1

@@ -75,6 +75,25 @@ def test_the_order_of_the_ends_changes_nothing(esl: ModuleType, order: tuple[str
     assert (call.caller, call.callee, call.talk_seconds) == ("1000", "2000", 10.0)
 
 
+def test_without_times_the_first_that_was_seen_is_the_first(esl: ModuleType) -> None:
+    build = esl.Event.build
+    b = {"Unique-ID": "b", "Other-Leg-Unique-ID": "a"}
+    for story in ([{"Unique-ID": "a"}, b], [{"Unique-ID": "a"}, {"Unique-ID": "c"}, {"Unique-ID": "d"}, b]):
+        events = [build("CHANNEL_CREATE", headers) for headers in story]
+        events += [build("CHANNEL_HANGUP_COMPLETE", headers) for headers in reversed(story)]
+        found = {uuids(call) for call in part(esl, "ingest").calls(events)}
+        assert found == ({"ab"} if len(story) == 2 else {"ab", "c", "d"})
+
+
+def test_who_hung_up_first_is_known_when_legs_are_found_to_be_one_call(esl: ModuleType) -> None:
+    script = Script(esl).talk("a", "b").after(5)
+    script.events.clear()
+    for uuid in "ab":
+        script.legs[uuid] |= {"Other-Leg-Unique-ID": None, "Other-Type": None}
+    call = only(esl, script.hang_up("b").hang_up("a").unbridge("a", "b").complete("a", "b"))
+    assert (uuids(call), call.ended_leg, call.talk_seconds) == ("ab", "b", 5.0)
+
+
 def test_the_switch_may_end_it(esl: ModuleType) -> None:
     script = Script(esl).talk("a", "b").after(10).hang_up("b", "send_bye", "ALLOTTED_TIMEOUT").hang_up("a", "send_bye")
     call = only(esl, script.complete("b", "a"))

@@ -321,6 +321,15 @@ def test_the_most_silent_are_given_up_when_too_many_are_open(esl: ModuleType) ->
     assert (stats["given_up"], stats["open"]) == (1, 3)
 
 
+def test_nothing_is_given_up_when_the_first_time_comes(esl: ModuleType) -> None:
+    build = esl.Event.build
+    events = [build("CHANNEL_CREATE", {"Unique-ID": "a"}), build("HEARTBEAT", {"Event-Date-Timestamp": START})]
+    maker = part(esl, "ingest").Legs(give_up=100.0)
+    assert [leg for event in events for leg in maker.see(event)] == []
+    (leg,) = maker.see(build("HEARTBEAT", {"Event-Date-Timestamp": START + 101_000_000}))
+    assert (leg.uuid, leg.status) == ("a", "open")
+
+
 @pytest.mark.parametrize("bound", ["give_up", "max_open", "recover_seconds"])
 def test_bounds_must_be_positive(esl: ModuleType, bound: str) -> None:
     with pytest.raises(ValueError, match="must be positive"):
