@@ -25,6 +25,7 @@ from support import plugin_option, until
 
 import eslcodec
 from eslcodec.emulator import Emulator
+from eslcodec.ingest.presets import json_schema
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -46,6 +47,8 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
     "greenswitch.install()": "test_the_line_for_an_adapter",
     "class Answers(": "test_the_protocol_over_the_decoder",
+    "in calls(fs.events())": "test_the_loop_over_calls",
+    "FULL JOIN theirs": "test_the_comparison_of_call_records",
     "$ eslcodec emulate": "test_the_command_lines",
     '<configuration name="event_socket.conf"': "test_the_configuration_is_xml",
     '<list name="esl_clients"': "test_the_configuration_is_xml",
@@ -298,6 +301,41 @@ def test_the_protocol_over_the_decoder() -> None:
         assert line(process) == "CHANNEL_ANSWER 'u-1'"
         switch.shutdown()
         assert line(process) == "closed: None"
+
+
+def test_the_loop_over_calls() -> None:
+    port = free_port()
+    code = block("in calls(fs.events())").replace("8021", str(port))
+    first = {"Unique-ID": "a", "Caller-Caller-ID-Number": "1000", "Caller-Destination-Number": "2000"}
+    refused = {"Unique-ID": "b", "Other-Leg-Unique-ID": "a", "variable_sip_hangup_disposition": "recv_refuse"}
+    with Emulator(port=port) as switch, running(code) as process:
+        switch.wait_for(lambda: subscribed(switch), 30)
+        switch.fire("CHANNEL_CREATE", first)
+        for leg in refused, first:
+            switch.fire("CHANNEL_HANGUP_COMPLETE", leg | {"Caller-Channel-Hangup-Time": "1795920750251991"})
+        assert line(process) == "1000 -> 2000 failed 0.0 ended by callee"
+
+
+def test_the_comparison_of_call_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where DuckDB is installed; else only that its columns are ours."""
+    query = block("FULL JOIN theirs")
+    ours = [
+        {"uuid": uuid, "status": "complete", "cause": "NORMAL_CLEARING", "billsec": seconds}
+        for uuid, seconds in [("same", 1.5), ("longer", 2.5), ("only ours", 3.5)]
+    ]
+    assert set(ours[0]) < set(json_schema("leg")["properties"])
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    Path("cdr").mkdir()
+    Path("legs.ndjson").write_text("".join(json.dumps(row) + "\n" for row in ours))
+    for uuid, microseconds in ("same", "1500000"), ("longer", "2600000"), ("only theirs", "10000"):
+        variables = {"uuid": uuid, "hangup_cause": "NORMAL_CLEARING", "billusec": microseconds, "direction": "inbound"}
+        Path("cdr", f"{uuid}.cdr.json").write_text(json.dumps({"switchname": "pbx", "variables": variables}))
+    assert duckdb.sql(query).fetchall() == [
+        ("longer", "complete", "NORMAL_CLEARING", "NORMAL_CLEARING", 2.5, 2.6),
+        ("only ours", "complete", "NORMAL_CLEARING", None, 3.5, None),
+        ("only theirs", None, None, "NORMAL_CLEARING", None, 0.01),
+    ]
 
 
 def test_the_script_for_the_official_module(tmp_path: Path) -> None:

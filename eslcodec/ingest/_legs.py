@@ -1,0 +1,387 @@
+"""Legs: what became of each channel, from the events about it. No I/O, no clock: time is what the events say.
+
+`Leg` is the row, `Legs` makes them: push messages with `see`, and `finish` at the end. CHANNEL_HANGUP_COMPLETE has
+nearly all of a row. The other events are there for what it does not say: whom the channel called at first, what its
+uuid was before, that its switch was killed, that its end fell into a gap.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from .._codec import Message
+from ..events import Event, Gap
+from . import _rows
+from ._rows import Leg
+
+__all__ = ["Leg", "Legs"]
+
+_SECOND: Final = 1_000_000  # microseconds, in which times are counted here
+_FINISHED: Final = 100_000  # uuids that are remembered after their end, for what comes twice or late
+_CORES: Final = 10_000  # runs of switches that are remembered
+_NO_LEGS: Final[tuple[Leg, ...]] = ()
+
+_CORE: Final = ("Core-UUID", "FreeSWITCH-Hostname", "FreeSWITCH-Switchname", "Event-Date-Timestamp")
+_HEAD: Final = (
+    *_CORE,
+    "Unique-ID",
+    "Other-Leg-Unique-ID",
+    "Other-Type",
+    "Caller-Channel-Created-Time",
+    "variable_other_loopback_leg_uuid",
+)
+_BRIDGE: Final = ("Bridge-A-Unique-ID", "Bridge-B-Unique-ID", "Event-Date-Timestamp", "Caller-Channel-Bridged-Time")
+
+
+_Switch = tuple[str | None, str | None]  # host and name
+
+
+class Watcher(Protocol):
+    """What is told how legs hang together: `Calls`. Times are microseconds; an event without one is at None."""
+
+    def opened(self, uuid: str, called: bool) -> None: ...
+    def linked(self, uuid: str, other: str) -> None: ...
+    def renamed(self, old: str, new: str) -> None: ...
+    def bridged(self, a: str, b: str, at: int | None) -> None: ...
+    def unbridged(self, a: str, b: str, at: int | None, since: int | None) -> None: ...
+    def hanging_up(self, uuid: str) -> None: ...
+    def ended(self, leg: Leg) -> None: ...
+
+
+class _Core:
+    """One run of a switch, from its start to its end."""
+
+    __slots__ = ("gaps", "heard", "replaced", "switch", "uuid")
+
+    def __init__(self, uuid: str, switch: _Switch) -> None:
+        self.uuid = uuid
+        self.switch = switch
+        self.heard = 0
+        self.replaced: int | None = None  # when another run of the same switch was first heard of
+        self.gaps = 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether another run has taken its place, and it was not heard of since."""
+        return self.replaced is not None and self.heard <= self.replaced
+
+
+class _Open:
+    """A leg that has not ended yet."""
+
+    __slots__ = ("core", "created", "first", "former", "gaps", "heard", "recovered", "row", "since", "uuid")
+
+    def __init__(self, uuid: str, core: _Core, created: str | None) -> None:
+        self.uuid = uuid
+        self.former: str | None = None
+        self.core = core
+        self.created = created  # as written: tells two channels of one uuid apart
+        self.since: str | None = None  # when it was created, if that was before a recovery
+        self.first: _rows.Values | None = None  # of the caller and whom it called
+        self.row: _rows.Values = ()
+        self.recovered = False
+        self.heard = 0
+        self.gaps = 0
+
+
+class Legs:
+    """Makes a row of each leg that ends, from any messages: push them with `see`.
+
+    It reads CHANNEL_CREATE, CHANNEL_ANSWER, CHANNEL_BRIDGE, CHANNEL_UNBRIDGE, CHANNEL_UUID, CHANNEL_HANGUP,
+    CHANNEL_HANGUP_COMPLETE, CHANNEL_DESTROY, HEARTBEAT and `Gap`, and passes over everything else. Only
+    CHANNEL_HANGUP_COMPLETE is needed; `eslcodec.presets.CALLS` and HEARTBEAT are a good choice.
+
+    A leg that ends gives one row, whose `status` is `complete`, or `recovered` if it went on under another Core-UUID
+    after `sofia recover`. What ends otherwise gives a row with what was known of it:
+
+    * `switch_restarted`: its switch runs under another Core-UUID, and the leg was not recovered within
+      `recover_seconds`.
+    * `lost_in_gap`: it was open before a `Gap` and was not heard of since. Nobody can tell when it ended.
+    * `open`: it goes on, or its end was not seen.
+
+    The last two come with `finish`, or when a leg was not heard of for `give_up` seconds, or when more than `max_open`
+    are open: then the ones that were not heard of for the longest time are given up. If one of these ends after all, it
+    gives a second row.
+
+    Time is the latest `Event-Date-Timestamp`. One object belongs to one thread at a time.
+
+    Args:
+        columns: own columns, name -> header, such as `{"customer": "variable_customer_id"}`: they are in `Leg.own`, and
+            in what `asdict` and `to_json` give.
+        give_up: seconds.
+        max_open: how many legs may be open.
+        recover_seconds: how long a killed switch may take until `sofia recover`.
+
+    Raises:
+        ValueError: a bound that is not positive, or an own column that is called as one of ours.
+
+    Example:
+        >>> from eslcodec import Event
+        >>> legs = Legs(columns={"customer": "variable_customer_id"})
+        >>> start, answer, end = 1795920738251991, 1795920740251991, 1795920750251991  # microseconds
+        >>> (leg,) = legs.see(
+        ...     Event.build(
+        ...         "CHANNEL_HANGUP_COMPLETE",
+        ...         {
+        ...             "Unique-ID": "e10a8e20",
+        ...             "Hangup-Cause": "NORMAL_CLEARING",
+        ...             "Caller-Channel-Created-Time": start,
+        ...             "Caller-Channel-Answered-Time": answer,
+        ...             "Caller-Channel-Hangup-Time": end,
+        ...             "variable_customer_id": "4711",
+        ...         },
+        ...     )
+        ... )
+        >>> leg.uuid, leg.cause, leg.duration, leg.billsec, leg.status, leg.own
+        ('e10a8e20', 'NORMAL_CLEARING', 12.0, 10.0, 'complete', {'customer': '4711'})
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Mapping[str, str] | None = None,
+        give_up: float = 86_400.0,
+        max_open: int = 1_000_000,
+        recover_seconds: float = 300.0,
+    ) -> None:
+        if not (give_up > 0 and max_open > 0 and recover_seconds > 0):
+            raise ValueError("give_up, max_open and recover_seconds must be positive")
+        self._reader = _rows.Reader(columns or {})
+        self._give_up = int(give_up * _SECOND)
+        self._max_open = max_open
+        self._recover = int(recover_seconds * _SECOND)
+        self._watcher: Watcher | None = None
+        self._open: OrderedDict[str, _Open] = OrderedDict()  # the one that was heard of last is at the end
+        self._finished: OrderedDict[str, str | None] = OrderedDict()
+        self._cores: OrderedDict[str, _Core] = OrderedDict()
+        self._replaced: deque[tuple[int, _Core]] = deque()
+        self._rows: list[Leg] = []
+        self._checked = 0
+        self._counts = dict.fromkeys((*_rows.STATUSES, "repeats", "given_up"), 0)
+        self.now = 0
+        """The latest time that an event had, in microseconds since the epoch; 0 before the first."""
+
+    def see(self, message: Message) -> Sequence[Leg]:
+        """Take a message; the rows that it completes, mostly none."""
+        name = message.get("Event-Name")
+        handler = HANDLERS.get(name)
+        if handler is None:
+            return _NO_LEGS
+        handler(self, message, name or "")
+        if not self._rows:
+            return _NO_LEGS
+        rows, self._rows = self._rows, []
+        return rows
+
+    def finish(self) -> Sequence[Leg]:
+        """Rows for all that are still open, at the end of the stream."""
+        while self._open:
+            self._drop(next(iter(self._open.values())))
+        rows, self._rows = self._rows, []
+        return rows
+
+    def stats(self) -> dict[str, int]:
+        """Counters: rows by their status, `open` those that are open now, `repeats` of an end that was known already,
+        `given_up` for age or number.
+
+        Example:
+            >>> list(Legs().stats())
+            ['complete', 'recovered', 'switch_restarted', 'lost_in_gap', 'open', 'repeats', 'given_up']
+        """
+        names = (*_rows.STATUSES, "repeats", "given_up")
+        return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
+
+    def is_finished(self, uuid: str) -> bool:
+        """Whether this leg has ended, not too long ago."""
+        return uuid in self._finished
+
+    # Events
+
+    def _created(self, message: Message, name: str) -> None:
+        leg, _ = self._channel(message, name)
+        if leg is None:
+            return
+        leg.row = self._reader.read(message)
+        if leg.first is None:
+            leg.first = _rows.early(leg.row)
+
+    def _bridged(self, message: Message, name: str) -> None:
+        a, b, at, _ = message.select(*_BRIDGE)
+        _, fresh = self._channel(message, name)
+        if fresh and a and b and self._watcher is not None:
+            self._watcher.linked(a, b)
+            self._watcher.bridged(a, b, _rows.integer(at))
+
+    def _unbridged(self, message: Message, name: str) -> None:
+        a, b, at, since = message.select(*_BRIDGE)
+        _, fresh = self._channel(message, name)
+        if fresh and a and b and self._watcher is not None:
+            self._watcher.linked(a, b)
+            self._watcher.unbridged(a, b, _rows.integer(at), _rows.integer(since))
+
+    def _renamed(self, message: Message, name: str) -> None:
+        old, new = message.select("Old-Unique-ID", "Unique-ID")
+        leg = self._open.pop(old, None) if old and new and new not in self._open else None
+        if leg is not None and old and new:
+            leg.uuid = new
+            self._open[new] = leg
+            if self._watcher is not None:
+                self._watcher.renamed(old, new)
+        leg, _ = self._channel(message, name)
+        if leg is not None:
+            leg.former = leg.former or old
+
+    def _hanging_up(self, message: Message, name: str) -> None:
+        leg, _ = self._channel(message, name)
+        if leg is not None and self._watcher is not None:
+            self._watcher.hanging_up(leg.uuid)
+
+    def _ended(self, message: Message, name: str) -> None:
+        if name == "CHANNEL_DESTROY" and message.get("Unique-ID") not in self._open:
+            return  # its row was made of CHANNEL_HANGUP_COMPLETE, or before this stream begins
+        leg, _ = self._channel(message, name)
+        if leg is None:
+            self._counts["repeats"] += 1
+            return
+        leg.row = self._reader.read(message)
+        recovered = leg.recovered or _rows.is_recovered(leg.row)
+        del self._open[leg.uuid]
+        self._finished[leg.uuid] = leg.created
+        if len(self._finished) > _FINISHED:
+            self._finished.popitem(last=False)
+        self._put(leg, "recovered" if recovered else "complete")
+
+    def _beat(self, message: Message, name: str) -> None:
+        core, host, switch, at = message.select(*_CORE)
+        self._tick(message, core, (host, switch), at)
+
+    def _custom(self, message: Message, name: str) -> None:
+        if not isinstance(message, Gap):
+            return
+        before, _ = message._sides
+        core = None if before is None else self._cores.get(before._last("Core-UUID") or "")
+        for one in self._cores.values() if core is None else (core,):  # it might be any switch
+            one.gaps += 1
+
+    # Legs
+
+    def _channel(self, message: Message, name: str) -> tuple[_Open | None, bool]:
+        """The open leg that an event is about, and whether the event is news: not about one that has ended."""
+        core_uuid, host, switch, at, uuid, other, other_type, created, loopback = message.select(*_HEAD)
+        core = self._tick(message, core_uuid, (host, switch), at)
+        if not uuid:
+            return None, False
+        leg = self._open.get(uuid)
+        if leg is None:
+            if uuid in self._finished:
+                if self._finished[uuid] == created:
+                    return None, False
+                del self._finished[uuid]  # another channel of the same name, or the same one recovered
+            leg = self._start(uuid, core, created, other_type == "originator")
+        else:
+            self._open.move_to_end(uuid)
+            if leg.core is not core:
+                self._moved(leg, core, message, created)
+        leg.heard, leg.gaps = self.now, leg.core.gaps
+        if self._watcher is not None:
+            if other and other != uuid:
+                self._watcher.linked(uuid, other)
+            if loopback and loopback != uuid:
+                self._watcher.linked(uuid, loopback)
+        return leg, True
+
+    def _start(self, uuid: str, core: _Core, created: str | None, called: bool) -> _Open:
+        leg = self._open[uuid] = _Open(uuid, core, created)
+        if self._watcher is not None:
+            self._watcher.opened(uuid, called)
+        if len(self._open) > self._max_open:
+            self._counts["given_up"] += 1
+            self._drop(next(iter(self._open.values())))
+        return leg
+
+    def _moved(self, leg: _Open, core: _Core, message: Message, created: str | None) -> None:
+        """The leg is heard of under another Core-UUID: recovered, unless that stands in the first head of a copy."""
+        if _own_core(message) == core.uuid:
+            leg.since = leg.since or leg.created
+            leg.core, leg.created, leg.recovered = core, created, True
+
+    def _drop(self, leg: _Open) -> None:
+        """A row for a leg whose end was not seen."""
+        del self._open[leg.uuid]
+        status = "open"
+        if leg.core.dead:
+            status = "switch_restarted"
+        elif leg.gaps != leg.core.gaps:
+            status = "lost_in_gap"
+        self._put(leg, status)
+
+    def _put(self, leg: _Open, status: str) -> None:
+        self._counts[status] += 1
+        values = leg.row if leg.first is None else _rows.with_early(leg.row, leg.first)
+        row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status)
+        self._rows.append(row)
+        if self._watcher is not None:
+            self._watcher.ended(row)
+
+    # Time
+
+    def _tick(self, message: Message, uuid: str | None, switch: _Switch, at: str | None) -> _Core:
+        """Time goes on to that of an event; the run of the switch that it is of."""
+        time = _rows.integer(at)
+        if time is not None and time > self.now:
+            self.now = time
+        core = self._cores.get(uuid or "")
+        if core is None:
+            uuid = _own_core(message) or uuid or ""
+            core = self._cores.get(uuid) or self._new_core(uuid, switch)
+        core.heard = self.now
+        if self.now - self._checked >= _SECOND:
+            self._checked = self.now
+            self._expire()
+        return core
+
+    def _new_core(self, uuid: str, switch: _Switch) -> _Core:
+        for core in self._cores.values():
+            if core.switch == switch:
+                core.replaced = self.now
+                self._replaced.append((self.now + self._recover, core))
+        if len(self._cores) == _CORES:
+            self._cores.popitem(last=False)
+        core = self._cores[uuid] = _Core(uuid, switch)
+        return core
+
+    def _expire(self) -> None:
+        """Give up what is overdue."""
+        while self._replaced and self._replaced[0][0] <= self.now:
+            _, core = self._replaced.popleft()
+            if core.dead:
+                for leg in [leg for leg in self._open.values() if leg.core is core]:
+                    self._drop(leg)
+        while self._open:
+            leg = next(iter(self._open.values()))
+            leg.heard = leg.heard or self.now  # the events before had no time
+            if leg.heard > self.now - self._give_up:
+                break
+            self._counts["given_up"] += 1
+            self._drop(leg)
+
+
+def _own_core(message: Message) -> str | None:
+    """The Core-UUID that the switch wrote itself: in a copied event the last one."""
+    return message._last("Core-UUID") if isinstance(message, Event) else None
+
+
+HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
+    "CHANNEL_CREATE": Legs._created,
+    "CHANNEL_ANSWER": Legs._created,
+    "CHANNEL_BRIDGE": Legs._bridged,
+    "CHANNEL_UNBRIDGE": Legs._unbridged,
+    "CHANNEL_UUID": Legs._renamed,
+    "CHANNEL_HANGUP": Legs._hanging_up,
+    "CHANNEL_HANGUP_COMPLETE": Legs._ended,
+    "CHANNEL_DESTROY": Legs._ended,
+    "HEARTBEAT": Legs._beat,
+    "CUSTOM": Legs._custom,
+}
