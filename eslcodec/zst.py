@@ -26,6 +26,19 @@ from .errors import DamagedRecording, RecordingError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+__all__ = [
+    "NOTE",
+    "STREAM",
+    "Chunk",
+    "ChunkReader",
+    "Compressor",
+    "Sent",
+    "pack_note",
+    "pack_stream",
+    "read_chunks",
+    "seek_table",
+]
+
 VERSION: Final = 1
 STREAM: Final = 0
 NOTE: Final = 2
@@ -144,6 +157,10 @@ class Sent(NamedTuple):
         us: when, in microseconds since the chunk's beginning.
         at: how many received bytes of the chunk came before it.
         data: the bytes, passwords masked.
+
+    Example:
+        >>> Sent(us=250, at=28, data=b"auth ******\\n\\n").at
+        28
     """
 
     us: int
@@ -165,6 +182,11 @@ class Chunk:
         first: where in `data` the first frame of the protocol begins; None if none does, or it is not known.
         path, position: the file, and where in it the chunk begins.
         stored: how many bytes it takes there.
+
+    Example:
+        >>> chunk = Chunk.plain("day.esl", 0, b"Content-Type: auth/request\\n\\n")
+        >>> chunk.kind == STREAM, chunk.length, chunk.data[:12]
+        (True, 28, b'Content-Type')
     """
 
     __slots__ = (
@@ -354,6 +376,12 @@ class ChunkReader:
         closed: whether the file ends with a seek table, as a recorder leaves it that was closed.
         torn: how many bytes at the end of the file are no whole chunk: the recorder was killed.
         damage: what was passed over (`damaged="skip"`).
+
+    Example:
+        >>> import io
+        >>> reader = read_chunks(io.BytesIO(seek_table([])))
+        >>> list(reader), reader.closed
+        ([], True)
     """
 
     def __init__(
