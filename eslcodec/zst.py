@@ -58,6 +58,7 @@ _HEAD: Final = struct.Struct("<BBHQQQQIIIII")
 _READ: Final = struct.Struct("<II")
 _SEND: Final = struct.Struct("<III")
 _FOOTER: Final = struct.Struct("<IBI")  # frames, descriptor, magic
+_CONNECTION_AT: Final = _SKIPPABLE.size + _SEALED.size + 4
 _HEAD_BYTES: Final = _SEALED.size + _HEAD.size
 
 
@@ -403,6 +404,8 @@ class ChunkReader:
         self._checks = check
         self._connections: set[int] = set()
         self._listed: set[int] | None = None
+        self._lookalike = False  # whether something that looks like a chunk was passed over
+        self._end = -1  # where the last chunk ends that was gone over, right or not
         self._counts = self._window.base == 0  # whether all frames so far were read, so that
         self._sizes = 0  # the seek table has entries with this crc32
         self._frames = 0
@@ -455,10 +458,11 @@ class ChunkReader:
         stored = [_SKIPPABLE.size + size]
         window.at = begin + size
         self.closed = False
+        if chunk.kind == STREAM:
+            stored.append(self._pass_frame(chunk))
+        self._end = window.position
         if chunk.kind == NOTE:
             _read_note(chunk)
-        else:
-            stored.append(self._pass_frame(chunk))
         chunk.stored = sum(stored)
         for entry in chunk.sizes:
             self._sizes = zlib.crc32(_READ.pack(*entry), self._sizes)
@@ -550,22 +554,29 @@ class ChunkReader:
 
     def _fail(self, start: int, error: DamagedRecording) -> None:
         """What begins at `start` is no whole chunk. If nothing comes after it, the file is torn there."""
-        if not self._find_next(start):
+        self._counts = self._lookalike = False
+        found = self._find_next(start)
+        if not (found or self._lookalike):
             window = self._window
             self.torn = window.base + len(window.data) - start
-            self.closed = False
-            self._over = True
         elif self._skips:
             self.damage.append(error)
-            self._counts = False
         else:
             self._error = error
+            return
+        self._over = not found
+        self.closed = self.closed and found
 
     def _find_next(self, start: int) -> bool:
         """Go to the next chunk or seek table after damage at `start`; False if there is none."""
         window = self._window
-        if window.position > start and self._begins():
+        if window.position == self._end and self._begins(in_place=True):
             return True
+        window.go(start)
+        if not self._connections and window.need(_CONNECTION_AT + 8):
+            magic, eslr = struct.unpack_from("<I4x4s", window.data, window.at)
+            if magic == CHUNK_MAGIC or eslr == MAGIC:
+                self._connections.add(struct.unpack_from("<Q", window.data, window.at + _CONNECTION_AT)[0])
         window.go(start + 1)
         while True:
             match = _BEGINNING.search(window.data, window.at)
@@ -580,11 +591,11 @@ class ChunkReader:
             if not window.need(len(window.data) + 1):
                 return False
 
-    def _begins(self) -> bool:
+    def _begins(self, in_place: bool = False) -> bool:
         """Whether a chunk or a seek table begins here, by its looks.
 
-        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which is
-        of a connection that is known: nobody can guess its number.
+        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which
+        stands where the one before it ends, or is of a connection that is known: nobody can guess its number.
         """
         window = self._window
         if not window.need(_SKIPPABLE.size):
@@ -607,7 +618,10 @@ class ChunkReader:
             self._listed = _listed(window.file)
         if self._listed:
             return window.position in self._listed
-        return not self._connections or chunk.connection in self._connections
+        if in_place or chunk.connection in self._connections:
+            return True
+        self._lookalike = True
+        return False
 
 
 def _listed(file: BinaryIO) -> set[int]:
