@@ -136,6 +136,11 @@ cdef extern from "scan.h" nogil:
     const char *plain_end(const char *p, const char *end)
     int is_own_string(const char *p, size_t n)
 
+cdef extern from "crc.h" nogil:
+    bint has_clmul()
+    void crc_prepare()
+    uint32_t crc_of(const unsigned char *p, size_t n, uint32_t crc)
+
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
     Py_ssize_t PyNumber_AsSsize_t(object number, PyObject *overflow) except? -1  # NULL: the nearest there is
@@ -302,6 +307,7 @@ include "core/json_templates.pxi"
 include "core/store.pxi"
 include "core/splitter.pxi"
 include "core/scanner.pxi"
+include "core/checksum.pxi"
 include "core/decoder.pxi"
 include "core/message.pxi"
 include "core/lone.pxi"

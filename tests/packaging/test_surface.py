@@ -20,6 +20,7 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._codec",
     "eslcodec._codec_py",
     "eslcodec._core",
+    "eslcodec._core.checksum",
     "eslcodec._core.decoder",
     "eslcodec._core.formats",
     "eslcodec._core.header_reader",
