@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
 from . import limits
 from ._codec import crc32
-from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
+from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RAW, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
 from .errors import DamagedRecording, RecordingError
 
 if TYPE_CHECKING:
@@ -506,6 +506,9 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
+            if kind == RAW and self._wants_data:
+                window.need(size + length)  # the others will be as long; what is there now is not put together again
+                length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))
         self._skip(4 if checksum else 0)
         stored = window.position - begin
