@@ -136,11 +136,6 @@ cdef extern from "scan.h" nogil:
     const char *plain_end(const char *p, const char *end)
     int is_own_string(const char *p, size_t n)
 
-cdef extern from "crc.h" nogil:
-    bint has_clmul()
-    void crc_prepare()
-    uint32_t crc_of(const unsigned char *p, size_t n, uint32_t crc)
-
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
     Py_ssize_t PyNumber_AsSsize_t(object number, PyObject *overflow) except? -1  # NULL: the nearest there is
@@ -221,6 +216,14 @@ cdef extern from *:
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
 use_avx2 = has_avx2()
+
+cdef extern from "crc.h" nogil:
+    enum:
+        CRC_TURN
+    bint has_clmul()
+    uint32_t crc_by_turns(const unsigned char *at, size_t size, uint32_t crc)
+
+cdef bint use_clmul = has_clmul()
 
 __impl__ = "c"
 __build__ = (
@@ -307,7 +310,6 @@ include "core/json_templates.pxi"
 include "core/store.pxi"
 include "core/splitter.pxi"
 include "core/scanner.pxi"
-include "core/checksum.pxi"
 include "core/decoder.pxi"
 include "core/message.pxi"
 include "core/lone.pxi"

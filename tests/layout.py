@@ -30,7 +30,7 @@ ORDER: Final = [
     {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
     {"_caretaker"},
     {"_json", "_xml"},
-    {"_core", "_core.checksum", "_core.formats", "_core.text"},
+    {"_core", "_core.formats", "_core.text"},
     {"_core.lines"},
     {"_core.json_out", "_core.templates", "_core.xml_in"},
     {"_core.json_in", "_core.splitter"},

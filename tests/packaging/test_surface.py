@@ -20,7 +20,6 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._codec",
     "eslcodec._codec_py",
     "eslcodec._core",
-    "eslcodec._core.checksum",
     "eslcodec._core.decoder",
     "eslcodec._core.formats",
     "eslcodec._core.header_reader",
