@@ -43,7 +43,8 @@ class Follower:
     Example:
         >>> from eslcodec import zst
         >>> follower = Follower()
-        >>> [reply] = follower.take(zst.Chunk.plain("", 0, b"Content-Type: command/reply\\nReply-Text: +OK\\n\\nContent"))
+        >>> data = b"Content-Type: command/reply\\nReply-Text: +OK\\n\\nContent"
+        >>> [reply] = follower.take(zst.Chunk.plain("", 0, data))
         >>> reply.text
         '+OK'
         >>> follower.end()
@@ -53,7 +54,6 @@ class Follower:
     Attributes:
         dropped: bytes of frames that were not whole, and of what could not be read since it was not known where a frame
             begins.
-        consumed: how far the stream of the connection was read, in bytes.
     """
 
     def __init__(self) -> None:
@@ -67,6 +67,7 @@ class Follower:
 
     @property
     def consumed(self) -> int:
+        """How far the stream of the connection was read, in bytes."""
         return self._base + (self._decoder.consumed if self._decoder is not None else 0)
 
     def take(self, chunk: Chunk) -> Decoder | None:
@@ -134,7 +135,7 @@ class Recording:
             raise ValueError(f"damaged is {damaged!r}, expected 'raise' or 'skip'")
         self._file: BinaryIO | None = None
         if isinstance(path, (str, os.PathLike)):
-            self.path = os.fspath(path)
+            self.path = os.fsdecode(path)
             os.stat(self.path)
         else:
             self._file = path
@@ -190,7 +191,7 @@ class Recording:
     def _batches(self, files: list[str] | None, place: tuple[int, int], span: _Span) -> Iterator[Iterable[Message]]:
         """The messages that each chunk completes."""
         follower = Follower()
-        counted = 0
+        counted = None if place != (0, 0) else 0  # what stands before the first frame there was asked for by nobody
         for reader in self._readers(files, place, span.wants, True):
             if span.limited and isinstance(reader, PlainReader):
                 raise RecordingError(f"{self.path or 'the recording'} has no times, so since and until cannot be used")
@@ -198,7 +199,7 @@ class Recording:
                 if not span.wants(chunk):
                     continue
                 decoder = follower.take(chunk)
-                self.dropped += follower.dropped - counted
+                self.dropped += 0 if counted is None else follower.dropped - counted
                 counted = follower.dropped
                 if decoder is not None:
                     messages = span.messages(chunk, decoder, follower)
@@ -206,7 +207,7 @@ class Recording:
             if self._damaged == "raise":
                 follower.finish()
         follower.end()
-        self.dropped += follower.dropped - counted
+        self.dropped += follower.dropped - (counted or 0)
 
     def _readers(
         self, files: list[str] | None, place: tuple[int, int], wants: bool | Callable[[Chunk], bool], check: bool
@@ -236,6 +237,11 @@ class Recording:
 
         Raises:
             DamagedRecording, RecordingError, OSError: as for `messages`.
+
+        Example:
+            >>> import io
+            >>> [chunk.length for chunk in Recording(io.BytesIO(b"Content-Type: auth/request\\n\\n")).chunks()]
+            [28]
         """
         folders = [None] if self._file is not None else find_files(self.path)
         return chain.from_iterable(reader for files in folders for reader in self._readers(files, (0, 0), True, check))

@@ -14,16 +14,31 @@ from __future__ import annotations
 import json
 import re
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
 from . import limits
-from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
+from ._codec import crc32
+from ._window import Window
+from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RAW, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
 from .errors import DamagedRecording, RecordingError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+__all__ = [
+    "NOTE",
+    "STREAM",
+    "Chunk",
+    "ChunkReader",
+    "Compressor",
+    "Sent",
+    "pack_note",
+    "pack_stream",
+    "read_chunks",
+    "seek_table",
+]
 
 VERSION: Final = 1
 STREAM: Final = 0
@@ -44,6 +59,7 @@ _HEAD: Final = struct.Struct("<BBHQQQQIIIII")
 _READ: Final = struct.Struct("<II")
 _SEND: Final = struct.Struct("<III")
 _FOOTER: Final = struct.Struct("<IBI")  # frames, descriptor, magic
+_CONNECTION_AT: Final = _SKIPPABLE.size + _SEALED.size + 4
 _HEAD_BYTES: Final = _SEALED.size + _HEAD.size
 
 
@@ -113,7 +129,7 @@ def _packed(
     kind: int, when: tuple[int, int, int, int], counts: tuple[int, int, int, int, int], tables: bytes, data: Buffer
 ) -> bytes:
     sealed = _HEAD.pack(VERSION, kind, 0, *when, *counts) + tables
-    crc = zlib.crc32(data, zlib.crc32(sealed))
+    crc = crc32(data, crc32(sealed))
     return _SKIPPABLE.pack(CHUNK_MAGIC, _SEALED.size + len(sealed)) + _SEALED.pack(MAGIC, crc) + sealed
 
 
@@ -143,6 +159,10 @@ class Sent(NamedTuple):
         us: when, in microseconds since the chunk's beginning.
         at: how many received bytes of the chunk came before it.
         data: the bytes, passwords masked.
+
+    Example:
+        >>> Sent(us=250, at=28, data=b"auth ******\\n\\n").at
+        28
     """
 
     us: int
@@ -164,6 +184,11 @@ class Chunk:
         first: where in `data` the first frame of the protocol begins; None if none does, or it is not known.
         path, position: the file, and where in it the chunk begins.
         stored: how many bytes it takes there.
+
+    Example:
+        >>> chunk = Chunk.plain("day.esl", 0, b"Content-Type: auth/request\\n\\n")
+        >>> chunk.kind == STREAM, chunk.length, chunk.data[:12]
+        (True, 28, b'Content-Type')
     """
 
     __slots__ = (
@@ -230,7 +255,7 @@ class Chunk:
 
     def _unpacked(self, frame: bytes) -> bytes:
         data = unpack_frame(frame, self.length, self.path) if self.kind == STREAM else b""
-        crc = zlib.crc32(data, zlib.crc32(self._sealed))
+        crc = crc32(data, crc32(self._sealed))
         if crc != self._crc:
             raise Fault(f"read bytes with checksum {crc:08x}, expected {self._crc:08x}")
         return data
@@ -297,51 +322,6 @@ def _read_note(chunk: Chunk) -> None:
     chunk._note = note
 
 
-class _Window:
-    """The bytes of a file from a place on, read as they are needed."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
-        self.data = b""
-        self.at = 0
-        self.base = file.tell() if file.seekable() else 0  # where `data` begins in the file
-
-    @property
-    def position(self) -> int:
-        return self.base + self.at
-
-    def need(self, size: int) -> bool:
-        """Whether there are so many bytes; they are in `data` then."""
-        missing = self.at + size - len(self.data)
-        if missing <= 0:
-            return True
-        parts = [self.data]
-        while missing > 0:
-            part = self._read(min(max(missing, limits.RECORD_READ_BYTES), limits.RECORD_READ_BYTES_MAX))
-            if not part:
-                break
-            parts.append(part)
-            missing -= len(part)
-        self.data = b"".join(parts)
-        return missing <= 0
-
-    def forget(self) -> None:
-        """Let go of what stands before the place."""
-        if self.at:
-            self.data = self.data[self.at :]
-            self.base += self.at
-            self.at = 0
-
-    def go(self, position: int) -> None:
-        """Go to another place; if that is not in `data`, the file must be seekable."""
-        if self.base <= position <= self.base + len(self.data):
-            self.at = position - self.base
-            return
-        self.file.seek(position)
-        self.data, self.at, self.base = b"", 0, position
-
-
 _BEGINNING: Final = re.compile(rb"\x5c\x2a\x4d\x18....ESLR....\x01[\x00\x02]\x00\x00|\x5e\x2a\x4d\x18", re.DOTALL)
 _BEGINNING_BYTES: Final = 20
 
@@ -353,6 +333,12 @@ class ChunkReader:
         closed: whether the file ends with a seek table, as a recorder leaves it that was closed.
         torn: how many bytes at the end of the file are no whole chunk: the recorder was killed.
         damage: what was passed over (`damaged="skip"`).
+
+    Example:
+        >>> import io
+        >>> reader = read_chunks(io.BytesIO(seek_table([])))
+        >>> list(reader), reader.closed
+        ([], True)
     """
 
     def __init__(
@@ -366,13 +352,16 @@ class ChunkReader:
         self.closed = False
         self.torn = 0
         self.damage: list[DamagedRecording] = []
-        self._window = _Window(file)
+        self._window = Window(file)
         self._path = path
         self._skips = damaged == "skip"
         self._wants: Callable[[Chunk], bool] | None = data if callable(data) else None
         self._wants_data = bool(data)
         self._checks = check
         self._connections: set[int] = set()
+        self._listed: set[int] | None = None
+        self._lookalike = False  # whether something that looks like a chunk was passed over
+        self._end = -1  # where the last chunk ends that was gone over, right or not
         self._counts = self._window.base == 0  # whether all frames so far were read, so that
         self._sizes = 0  # the seek table has entries with this crc32
         self._frames = 0
@@ -425,13 +414,14 @@ class ChunkReader:
         stored = [_SKIPPABLE.size + size]
         window.at = begin + size
         self.closed = False
+        if chunk.kind == STREAM:
+            stored.append(self._pass_frame(chunk))
+        self._end = window.position
         if chunk.kind == NOTE:
             _read_note(chunk)
-        else:
-            stored.append(self._pass_frame(chunk))
         chunk.stored = sum(stored)
         for entry in chunk.sizes:
-            self._sizes = zlib.crc32(_READ.pack(*entry), self._sizes)
+            self._sizes = crc32(_READ.pack(*entry), self._sizes)
             self._frames += 1
         return chunk
 
@@ -472,6 +462,9 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
+            if kind == RAW and self._wants_data:
+                window.need(size + length)  # the others will be as long; what is there now is not put together again
+                length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))
         self._skip(4 if checksum else 0)
         stored = window.position - begin
@@ -490,7 +483,7 @@ class ChunkReader:
         frames, descriptor, magic = _FOOTER.unpack_from(window.data, window.at - _FOOTER.size)
         if magic != SEEKABLE_MAGIC or descriptor or frames * _READ.size != len(entries):
             raise Fault(f"read a seek table of {size} bytes that ends with {frames} frames, magic {magic:08x}")
-        if self._counts and (frames, zlib.crc32(entries)) != (self._frames, self._sizes):
+        if self._counts and (frames, crc32(entries)) != (self._frames, self._sizes):
             raise Fault(f"read a seek table that does not fit the {self._frames} frames before it")
         self.closed = True
         self._counts = True  # another file may have been put after this one
@@ -520,22 +513,29 @@ class ChunkReader:
 
     def _fail(self, start: int, error: DamagedRecording) -> None:
         """What begins at `start` is no whole chunk. If nothing comes after it, the file is torn there."""
-        if not self._find_next(start):
+        self._counts = self._lookalike = False
+        found = self._find_next(start)
+        if not (found or self._lookalike):
             window = self._window
             self.torn = window.base + len(window.data) - start
-            self.closed = False
-            self._over = True
         elif self._skips:
             self.damage.append(error)
-            self._counts = False
         else:
             self._error = error
+            return
+        self._over = not found
+        self.closed = self.closed and found
 
     def _find_next(self, start: int) -> bool:
         """Go to the next chunk or seek table after damage at `start`; False if there is none."""
         window = self._window
-        if window.position > start and self._begins():
+        if window.position == self._end and self._begins(in_place=True):
             return True
+        window.go(start)
+        if not self._connections and window.need(_CONNECTION_AT + 8):
+            magic, eslr = struct.unpack_from("<I4x4s", window.data, window.at)
+            if magic == CHUNK_MAGIC or eslr == MAGIC:
+                self._connections.add(struct.unpack_from("<Q", window.data, window.at + _CONNECTION_AT)[0])
         window.go(start + 1)
         while True:
             match = _BEGINNING.search(window.data, window.at)
@@ -550,11 +550,11 @@ class ChunkReader:
             if not window.need(len(window.data) + 1):
                 return False
 
-    def _begins(self) -> bool:
+    def _begins(self, in_place: bool = False) -> bool:
         """Whether a chunk or a seek table begins here, by its looks.
 
-        Received bytes may look like a chunk too: once a connection is known, whose number nobody can guess, only its
-        chunks count.
+        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which
+        stands where the one before it ends, or is of a connection that is known: nobody can guess its number.
         """
         window = self._window
         if not window.need(_SKIPPABLE.size):
@@ -573,7 +573,35 @@ class ChunkReader:
             chunk = self._head(content)
         except Fault:
             return False
-        return not self._connections or chunk.connection in self._connections
+        if self._listed is None:
+            self._listed = _listed(window.file)
+        if self._listed:
+            return window.position in self._listed
+        if in_place or chunk.connection in self._connections:
+            return True
+        self._lookalike = True
+        return False
+
+
+def _listed(file: BinaryIO) -> set[int]:
+    """Where the frames of a file begin, by its seek table; nothing if it has none that covers it."""
+    if not file.seekable():
+        return set()
+    at = file.tell()
+    try:
+        size = file.seek(0, 2)
+        file.seek(max(size - _FOOTER.size, 0))
+        footer = file.read(_FOOTER.size)
+        frames, descriptor, magic = _FOOTER.unpack(footer) if len(footer) == _FOOTER.size else (0, 0, 0)
+        table = frames * _READ.size
+        begin = size - _FOOTER.size - table
+        if magic != SEEKABLE_MAGIC or descriptor or table > limits.RECORD_HEAD_BYTES or begin < _SKIPPABLE.size:
+            return set()
+        file.seek(begin)
+        places = list(accumulate((packed for packed, _ in _READ.iter_unpack(file.read(table))), initial=0))
+        return set(places) if places[-1] == begin - _SKIPPABLE.size else set()
+    finally:
+        file.seek(at)
 
 
 def _check_head(chunk: Chunk) -> None:
