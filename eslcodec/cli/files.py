@@ -1,69 +1,231 @@
-"""Recorded streams: a file, unpacked, piece by piece, and the recording that comes with the package."""
+"""Recorded streams for the commands that read them: files, folders and standard input, and the one that comes along."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.resources
-import io
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from types import ModuleType
-from typing import Final, TextIO
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from itertools import accumulate
+from typing import BinaryIO, Final, TextIO, TypeVar
 
 import click
 
-from .text import escape, is_terminal
+from .. import Message
+from .._opened import find_files, open_reader
+from ..errors import DamagedRecording, ProtocolError, RecordingError
+from ..recordings import Follower, Recording
+from ..zst import NOTE, Chunk
+from .text import escape, is_terminal, note
 
+STANDARD_INPUT: Final = "-"
 CHUNK: Final = 256 << 10
 _LONG_FILE: Final = 4 << 20  # below this, reading takes no time worth a progress bar
 _RECORDING: Final = "sip_plain.esl.gz"
+_PROBLEMS: Final = 10  # that are told of one command
+
+T = TypeVar("T")
 
 
 def label(file: str) -> str:
     """A file's name, for messages."""
-    return "standard input" if file == "-" else escape(file)
+    return "standard input" if file in (STANDARD_INPUT, "") else escape(file)
 
 
 def recording() -> bytes:
     """The stream that comes with the package."""
+    import gzip  # not in every build of Python
+
     packed = importlib.resources.files("eslcodec") / "data" / _RECORDING
-    content: bytes = _module("gzip", _RECORDING).decompress(packed.read_bytes())
-    return content
+    return gzip.decompress(packed.read_bytes())
 
 
 @contextmanager
-def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[bytes]]:
-    """The content of a file in chunks, unpacked; with a progress bar if it is long and a terminal is watching.
-
-    Args:
-        file: its path, "-" for standard input.
-        out: where the content goes; None for no progress bar.
+def readable(source: str) -> Iterator[None]:
+    """What goes wrong with a source becomes one line for the user.
 
     Raises:
-        click.ClickException: it cannot be read, here or in the loop.
+        click.ClickException: it cannot be read, here or in the block.
     """
     try:
-        raw = open(0 if file == "-" else file, "rb", closefd=file != "-")  # noqa: SIM115
+        yield
     except OSError as error:
-        raise click.FileError(label(file), error.strerror) from error
-    with raw:
+        name = source if error.filename is None else str(error.filename)
+        raise click.ClickException(f"{label(name)}: {escape(error.strerror or str(error))}") from error
+    except RecordingError as error:
+        raise click.ClickException(escape(str(error))) from error
+
+
+def found(source: str) -> list[list[str]]:
+    """The files of a source, those of each folder in order.
+
+    Raises:
+        click.ClickException: it cannot be read, or no recording is in it.
+    """
+    if source == STANDARD_INPUT:
+        return [[source]]
+    with readable(source):
+        folders = find_files(source)
+    if not folders:
+        raise click.ClickException(f"{label(source)}: no recording is in this folder")
+    return folders
+
+
+class Messages:
+    """The messages of sources, one source after the other. What is damaged is passed over, and told.
+
+    Args:
+        sources: files, folders, or "-" for standard input.
+        since, until: only what was received from then on, and before.
+        out: where it goes: if somebody watches standard error and not this, there is a progress bar for a long file.
+        pause: called after each piece of a stream: the next one may take its time.
+
+    Attributes:
+        number: how many messages came so far.
+        chunk: the one that completed the last of them.
+        problems: what was wrong, a line each, escaped.
+
+    Raises:
+        click.ClickException: while iterating: a source cannot be read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        out: TextIO | None = None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.number = 0
+        self.problems: list[str] = []
+        self._sources = [(source, found(source)) for source in sources]  # before anything is shown
+        self._since = None if since is None else since.timestamp() * 1e9
+        self._until = None if until is None else until.timestamp() * 1e9
+        self._out = out
+        self._pause = pause
+        self._follower = Follower()
+        self.chunk = Chunk.plain("", 0, b"")
+        self._reads_of: Chunk | None = None
+        self._reads: Sequence[tuple[int, int]] = ()
+        self._ends: list[int] = []  # of what each of them brought
+
+    def __iter__(self) -> Iterator[Message]:
+        for source, folders in self._sources:
+            for files in folders:
+                self._follower = Follower()
+                for file in self._wanted(files):
+                    with readable(source):
+                        yield from self._of_file(file)
+                self._follower.end()
+
+    def tell(self) -> None:
+        """What was wrong, a line each.
+
+        Raises:
+            click.ClickException: something was.
+        """
+        shown = self.problems[:_PROBLEMS]
+        if len(shown) < len(self.problems):
+            shown.append(f"{len(self.problems) - len(shown)} more faults like that")
+        for problem in shown[:-1]:
+            click.ClickException(problem).show()
+        for problem in shown[-1:]:
+            raise click.ClickException(problem)
+
+    @property
+    def received_ns(self) -> int:
+        """When the last message came, in ns since 1970; 0 if the recording has no times."""
+        if self._reads_of is not self.chunk:
+            self._reads_of, self._reads = self.chunk, self.chunk.reads or [(0, self.chunk.length)]
+            self._ends = list(accumulate(size for _, size in self._reads))
+        at = bisect_left(self._ends, self._follower.consumed - self.chunk.offset)
+        return self.chunk.wall_ns + self._reads[min(at, len(self._reads) - 1)][0] * 1000
+
+    def _wanted(self, files: list[str]) -> list[str]:
+        """Those that may have something in time: from the last but one that begins before it."""
+        if self._since is None or len(files) < 3:
+            return files
+        first = 0
+        while first + 2 < len(files) and 0 < begin_ns(files[first + 2]) <= self._since:
+            first += 1
+        return files[first:]
+
+    def _of_file(self, file: str) -> Iterator[Message]:
+        name = "standard input" if file == STANDARD_INPUT else file
+        with open(0 if file == STANDARD_INPUT else file, "rb", closefd=file != STANDARD_INPUT) as raw:
+            reader = open_reader(raw, name, "skip", check=False)
+            size = os.fstat(raw.fileno()).st_size
+            shown = size > _LONG_FILE and self._out and is_terminal(sys.stderr) and not is_terminal(self._out)
+            # Closed, it takes the bar away before an error is printed.
+            with closing(_with_progress_bar(reader, raw, name, size) if shown else _each(reader)) as chunks:
+                for chunk in self._in_time(chunks, name):
+                    yield from self._of_chunk(chunk, name)
+                    self._pause()
+            self._guarded(name, self._follower.finish)
+        self.problems += (escape(str(damage)) for damage in reader.damage)
+        if reader.torn:
+            note(f"{name}: its last {reader.torn} bytes are no whole chunk: the recorder was killed")
+
+    def _in_time(self, chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
+        """The chunks that are needed for what is asked for."""
+        early: list[Chunk] = []  # which ended before it, and yet its first message may have begun in them
+        for chunk in chunks:
+            if chunk.kind == NOTE:
+                continue
+            if not chunk.connection and (self._since or self._until) is not None:
+                raise click.ClickException(f"{escape(name)}: it has no times, so that they cannot be asked for")
+            if self._until is not None and chunk.wall_ns >= self._until:
+                continue
+            if self._since is not None and chunk.end_ns < self._since:
+                early = [chunk] if chunk.first is not None else [*early, chunk]
+                continue
+            yield from early
+            yield chunk
+            early = []
+
+    def _of_chunk(self, chunk: Chunk, name: str) -> Iterator[Message]:
+        self.chunk = chunk
+        decoder = self._guarded(name, self._follower.take, chunk)
+        while decoder is not None and (message := self._guarded(name, decoder.next_message)) is not None:
+            self.number += 1
+            if self._since is not None and self.received_ns < self._since:
+                continue
+            if self._until is not None and self.received_ns >= self._until:
+                continue
+            yield message
+
+    def _guarded(self, name: str, step: Callable[..., T], *args: object) -> T | None:
+        """What a step gives; None if the stream is damaged there, and goes on where the next frame begins."""
         try:
-            unpacked = _unpacked(raw, file)
-        except OSError as error:
-            raise click.ClickException(f"{label(file)}: {escape(error.strerror or str(error))}") from error
-        chunks = _chunks(*unpacked, file)
-        size = os.fstat(raw.fileno()).st_size
-        if file != "-" and size > _LONG_FILE and out and is_terminal(sys.stderr) and not is_terminal(out):
-            chunks = _with_progress_bar(chunks, raw, file, size)
-        with closing(chunks):  # takes the bar away before an error is printed
-            yield chunks
+            return step(*args)
+        except DamagedRecording as error:
+            self.problems.append(escape(str(error)))
+        except ProtocolError as error:
+            # The error's text quotes what the peer sent as Python literals, so it is printable.
+            where = f"after message {self.number}, at byte {self._follower.consumed}"
+            self.problems.append(f"{escape(name)}: {where}: {error}")
+        self._follower.end()
+        return None
 
 
-def _with_progress_bar(
-    chunks: Iterable[bytes], raw: io.BufferedReader, file: str, size: int
-) -> Generator[bytes, None, None]:
+def begin_ns(file: str) -> int:
+    """When a recording begins, in ns since 1970; 0 if it has no times."""
+    with suppress(RecordingError):
+        for chunk in Recording(file, damaged="skip").chunks(check=False):
+            return chunk.wall_ns
+    return 0
+
+
+def _each(chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
+    yield from chunks
+
+
+def _with_progress_bar(chunks: Iterable[Chunk], raw: BinaryIO, file: str, size: int) -> Generator[Chunk, None, None]:
     # Takes a tenth of a second to load, and few need it.
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -74,36 +236,3 @@ def _with_progress_bar(
         for chunk in chunks:
             yield chunk
             progress.update(task, completed=raw.tell())
-
-
-def _unpacked(raw: io.BufferedReader, file: str) -> tuple[io.BufferedIOBase, tuple[type[Exception], ...]]:
-    """A file's content, and the exceptions that say that it is damaged. What it is, its first bytes say."""
-    head = raw.peek(6)
-    if head.startswith(b"\x1f\x8b"):
-        zlib, gzip = _module("zlib", file), _module("gzip", file)
-        return gzip.GzipFile(fileobj=raw), (OSError, EOFError, zlib.error)
-    if head.startswith(b"\xfd7zXZ\0"):
-        lzma = _module("lzma", file)
-        return lzma.LZMAFile(raw), (OSError, EOFError, lzma.LZMAError)
-    return raw, (OSError,)
-
-
-def _chunks(stream: io.BufferedIOBase, damage: tuple[type[Exception], ...], file: str) -> Generator[bytes, None, None]:
-    while True:
-        try:
-            chunk = stream.read1(CHUNK)  # what is there, without waiting for more
-        except damage as error:
-            raise click.ClickException(f"{label(file)}: {escape(str(error))}") from error
-        if not chunk:
-            return
-        yield chunk
-
-
-def _module(name: str, file: str) -> ModuleType:
-    """A module of the standard library that this Python may have been built without."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise click.ClickException(
-            f"{label(file)} is compressed, and this Python was built without {name} ({error}): unpack it first"
-        ) from error

@@ -332,17 +332,15 @@ def test_what_may_not_be_read_is_reported(written: Any) -> None:
     finally:
         if root:
             os.seteuid(0)
-    assert (result.exit_code, result.output) == (1, f"Error: Could not open file '{path}': Permission denied\n")
+    assert (result.exit_code, result.output) == (1, f"Error: {path}: Permission denied\n")
 
 
 @pytest.mark.parametrize("command", [["decode"], ["emulate", "--port", "0", "--replay"]])
-@pytest.mark.parametrize(("file", "why"), [("/", "Is a directory"), ("/proc/self/mem", "Input/output error")])
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux' files that cannot be read")
-def test_what_cannot_be_read_is_reported(file: str, why: str, command: list[str]) -> None:
-    result = run(*command, file)
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert file in result.stderr
-    assert result.stderr.endswith(f": {why}\n")
+def test_what_cannot_be_read_is_reported(command: list[str]) -> None:
+    result = run(*command, "/proc/self/mem")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: /proc/self/mem: Input/output error\n"
 
 
 # Decode: the progress bar
