@@ -43,7 +43,8 @@ class Follower:
     Example:
         >>> from eslcodec import zst
         >>> follower = Follower()
-        >>> [reply] = follower.take(zst.Chunk.plain("", 0, b"Content-Type: command/reply\\nReply-Text: +OK\\n\\nContent"))
+        >>> data = b"Content-Type: command/reply\\nReply-Text: +OK\\n\\nContent"
+        >>> [reply] = follower.take(zst.Chunk.plain("", 0, data))
         >>> reply.text
         '+OK'
         >>> follower.end()
