@@ -200,7 +200,7 @@ def open_source(source: str | os.PathLike[str] | bytes, changes: Changes, *, tim
 
 def _short(path: str | os.PathLike[str]) -> bytes | None:
     """A capture whole; None if it is long, or has times."""
-    if os.path.isdir(path):
+    if os.path.isdir(path) or os.path.getsize(path) > MEMORY_BYTES:
         return None
     parts: list[bytes] = []
     size = 0
