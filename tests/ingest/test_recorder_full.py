@@ -196,8 +196,7 @@ def test_only_whole_chunks_stay_in_the_file(
     for number in range(5):
         recorder.received(b"%d" % number)
         with recorder._lock:
-            if recorder._chunk is not None:
-                recorder._seal(recorder._chunk)
+            recorder._seal()
     until(lambda: recorder.stats()["state"] == "stopped")
     recorder.close()
     assert failing.left < 0
