@@ -311,11 +311,15 @@ class Recorder:
             thread = self._thread
             self._bell.ring()
         self._tell()
-        if thread is None or thread is threading.current_thread() or self._lock._is_owned():  # type: ignore[attr-defined]
-            return  # if it is owned, this is a signal's handler, and the thread goes on once that has returned
+        if thread is None or thread is threading.current_thread() or self._is_interrupted():
+            return
         thread.join(timeout)
         if thread.is_alive():
             _LOG.error("%r: its disk did not answer within %g s; what was not written is lost", self, timeout)
+
+    def _is_interrupted(self) -> bool:
+        """Whether this is a signal's handler, in the middle of something that the writer's thread waits for."""
+        return bool(self._lock._is_owned() or self._bell.lock._is_owned())  # type: ignore[attr-defined]
 
     # Inside, with the lock
 
@@ -325,8 +329,7 @@ class Recorder:
 
     def _next_chunk(self, what: str, now: int) -> Chunk | None:
         """Have the chunk that is full written, and begin another; None if nothing is recorded any more."""
-        if self._chunk is not None:
-            self._seal(self._chunk)
+        self._seal()
         stream = self._stream
         if stream is None:
             if not self._is_over:
@@ -338,15 +341,15 @@ class Recorder:
             self._bell.ring()
         return chunk
 
-    def _seal(self, chunk: Chunk) -> None:
-        self._chunk = None
-        chunk.stream.offset += chunk.size
-        if chunk.size or chunk.sends:
+    def _seal(self) -> None:
+        """Put the chunk in line, as far as it is filled."""
+        chunk, self._chunk = self._chunk, None  # in one step: a signal's handler may do the same
+        if chunk is not None and (chunk.size or chunk.sends):
+            chunk.stream.offset += chunk.size
             self._push(chunk)
 
     def _end_stream(self, reason: str) -> None:
-        if self._chunk is not None:
-            self._seal(self._chunk)
+        self._seal()
         stream, self._stream = self._stream, None
         if stream is not None:
             self._state = "waiting"
@@ -429,7 +432,7 @@ class Recorder:
         """The next in line; a chunk that is due is."""
         with self._lock:
             if not self._queue and self._chunk is not None and self._mono() >= self._chunk.due_ns:
-                self._seal(self._chunk)
+                self._seal()
             return self._queue.popleft() if self._queue else None
 
     def _free(self, item: Chunk | Note) -> None:
@@ -471,8 +474,9 @@ class _Bell:
 
     def __init__(self) -> None:
         self.until_ns = 0
+        self.lock = threading.RLock()
         self._rung = False
-        self._condition = threading.Condition(threading.RLock())
+        self._condition = threading.Condition(self.lock)
 
     def ring(self) -> None:
         """Have it wake up, or not fall asleep."""
