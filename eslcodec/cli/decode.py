@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import click
 
 from .. import Event, InvalidCommand, MalformedPayload, Message, render
 from ..subscriptions import event_name
-from .files import Messages, label
+from .files import Messages, label, since_option, until_option
 from .names import check_names, unknown_option
 from .text import is_terminal, json_line, listing, write_bytes
 
@@ -35,6 +36,8 @@ _FORMATS: Final = ("plain", "json", "xml")
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
 )
+@since_option
+@until_option
 @unknown_option
 def decode(
     files: tuple[str, ...],
@@ -43,6 +46,8 @@ def decode(
     full: bool,
     events: tuple[str, ...],
     headers: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
     unknown: bool,
 ) -> None:
     """List the messages of recorded streams.
@@ -60,7 +65,9 @@ def decode(
     out = sys.stdout
     watched = is_terminal(out)
     malformed = kept = 0
-    messages = Messages(files, out=out, pause=out.flush)  # standard input may be a live stream
+    messages = Messages(
+        files, since=since, until=until, out=out, pause=out.flush
+    )  # standard input may be a live stream
     try:
         for message in messages:
             malformed += message.malformed is not None

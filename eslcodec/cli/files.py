@@ -20,6 +20,7 @@ from ..errors import DamagedRecording, ProtocolError, RecordingError
 from ..recordings import Follower, Recording
 from ..zst import NOTE, Chunk
 from .text import escape, is_terminal, note
+from .units import MOMENT
 
 STANDARD_INPUT: Final = "-"
 CHUNK: Final = 256 << 10
@@ -28,6 +29,17 @@ _RECORDING: Final = "sip_plain.esl.gz"
 _PROBLEMS: Final = 10  # that are told of one command
 
 T = TypeVar("T")
+
+
+since_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = click.option(
+    "--since",
+    type=MOMENT,
+    metavar="TIME",
+    help="Only what was received from then on: 2026-11-29T08:00, 08:00, yesterday, -2h.",
+)
+until_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = click.option(
+    "--until", type=MOMENT, metavar="TIME", help="Only what was received before."
+)
 
 
 def label(file: str) -> str:

@@ -31,7 +31,8 @@ def info(sources: tuple[str, ...], each: bool, quick: bool, as_json: bool) -> No
     """
     damaged = False
     for source in sources:
-        files = [file for folder in found(source) for file in folder] if each else []
+        folders = found(source)
+        files = [file for folder in folders for file in folder] if each else []
         with readable(source):
             if files != [STANDARD_INPUT]:
                 inside = [(file, _read(file, quick)) for file in files]
