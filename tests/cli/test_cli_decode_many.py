@@ -140,10 +140,7 @@ def test_a_torn_end_ends_it_without_an_error(tmp_path: Path) -> None:
     result = run("decode", path)
     assert result.exit_code == 0
     assert result.stderr.startswith(f"eslcodec: {path}: its last ")
-    assert (
-        result.stdout == run("decode", whole.write(tmp_path / "whole.esl.zst")).output.rpartition("\n     1")[0] + "\n"
-        or result.stdout
-    )
+    assert result.stdout == run("decode", whole.write(tmp_path / "whole.esl.zst")).output
 
 
 def test_damage_is_passed_over_and_told(day: Path) -> None:
