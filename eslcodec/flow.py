@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import limits
 from .errors import ReaderTooSlow
@@ -41,6 +41,8 @@ class Stats:
         reconnects: how often the connection was set up again.
         caretaker: whether something looks after the connection while nobody reads: the caretaker's thread, or the
             event loop.
+        tap: of `connect(tap=)`: what its own `stats()` says, if it has that, and as "failed" why it was dropped, None
+            while it is in use; None without a tap.
 
     Example:
         >>> from eslcodec import connect
@@ -61,6 +63,13 @@ class Stats:
     estimated: int
     reconnects: int
     caretaker: bool
+    tap: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        """The number of this name: `stats["queued"]` is `stats.queued`."""
+        if name not in self.__slots__:
+            raise KeyError(name)
+        return getattr(self, name)
 
 
 class _Counted(Protocol):
@@ -111,7 +120,7 @@ class Totals:
         self._paused += gone.flow.paused_seconds
         self._reconnects += 1
 
-    def stats(self, connection: _Counted, *, caretaker: bool) -> Stats:
+    def stats(self, connection: _Counted, *, caretaker: bool, tap: dict[str, Any] | None = None) -> Stats:
         """All of it, with the connection that is there."""
         flow = connection.flow
         return Stats(
@@ -125,6 +134,7 @@ class Totals:
             estimated=flow.estimated,
             reconnects=self._reconnects,
             caretaker=caretaker,
+            tap=tap,
         )
 
 

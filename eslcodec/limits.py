@@ -148,6 +148,20 @@ RECORD_READ_BYTES: Final = 256 << 10
 RECORD_READ_BYTES_MAX: Final = 1 << 20
 """How much of a recording is read at a time: at least, and at most however large the chunk says that it is."""
 
+RECORDER_CHUNK_BYTES: Final = 1 << 20
+RECORDER_CHUNK_ENTRIES: Final = 1 << 16
+RECORDER_BUFFER_BYTES: Final = 64 << 20
+"""What a recorder puts into a chunk, and how many reads and sends; what may wait for its writer in all. A megabyte
+compresses about as well as more; 64 MB are seconds of the busiest switch: a disk that stands still for longer would
+fill the memory."""
+
+RECORDER_LINGER_SECONDS: Final = 1.0
+"""How long after the end of a connection a recorder keeps its file open for the next one: a reconnection comes about as
+soon. Then neither file nor thread is left of it: a server makes a recorder for each call."""
+
+RECORDER_EXIT_SECONDS: Final = 10.0
+"""How long the end of the process waits for a recorder that was not closed: a disk may not answer any more."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 

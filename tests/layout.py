@@ -13,7 +13,7 @@ PACKAGE: Final = Path(eslcodec.__file__).parent
 CLOSED: Final = ("adapters", "cli")
 """Packages that stand in the order as one."""
 
-ROOMS: Final = ("_core", "_esl", "aio", "emulator", "sync")
+ROOMS: Final = ("_core", "_esl", "aio", "emulator", "ingest", "sync")
 """Packages whose modules have a place each."""
 
 
@@ -28,7 +28,7 @@ MODULES: Final = sorted(modules())
 
 ORDER: Final = [
     {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
-    {"_caretaker"},
+    {"_caretaker", "_tap"},
     {"_json", "_xml"},
     {"_core", "_core.formats", "_core.text"},
     {"_core.lines"},
@@ -58,6 +58,7 @@ ORDER: Final = [
     {"_door"},
     {"sync._gate", "aio._loop"},
     {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
+    {"sync._tapped", "aio._tapped"},
     {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},
     {"sync._verbs", "aio._verbs"},
     {"sync._client", "aio._client"},
@@ -83,6 +84,10 @@ ORDER: Final = [
     {"_esl.connection"},
     {"_esl"},
     {"emulator", "ESL", "adapters"},
+    {"ingest._files", "ingest._masking"},
+    {"ingest._writer"},
+    {"ingest.recorder"},
+    {"ingest"},
     {"pytest_plugin", "cli"},
 ]
 """Each module imports only what stands before it, or in its own row."""

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import assert_never, assert_type
 
@@ -195,6 +196,16 @@ def failures(error: eslcodec.ESLError) -> object:
 # Blocking
 
 
+class Ear:
+    """A tap."""
+
+    def opened(self, peer: tuple[str, int]) -> None: ...
+
+    def received(self, data: bytes | memoryview) -> None: ...
+
+    def sent(self, data: bytes) -> None: ...
+
+
 def first(secret: Path) -> bool:
     try:
         eslcodec.connect(password=secret, reconnect=True, connect_first=True).close()
@@ -245,6 +256,12 @@ def inbound(secret: str) -> None:
         fs.on("DTMF", lambda: None)  # type: ignore[type-var]
         fs.run()
     eslcodec.connect(when_full="lose")  # type: ignore[arg-type]
+    with eslcodec.connect(tap=Ear()) as fs:
+        assert_type(fs.stats().tap, dict[str, Any] | None)
+    eslcodec.connect(tap=print)  # type: ignore[arg-type]
+    eslcodec.serve(greet, tap=lambda call: Ear() if call.uuid else None)
+    heard: sync.Tap = Ear()
+    aio.connect(tap=heard)
 
 
 def greet(call: sync.Call) -> None:

@@ -33,6 +33,7 @@ installed.
 
 from __future__ import annotations
 
+from .._tap import Tap
 from ._call import Call
 from ._client import Client
 from ._connect import connect
@@ -41,4 +42,4 @@ from ._loop import run
 from ._opening import Opening
 from ._server import Server, serve
 
-__all__ = ["Call", "Client", "Job", "Opening", "Server", "connect", "run", "serve"]
+__all__ = ["Call", "Client", "Job", "Opening", "Server", "Tap", "connect", "run", "serve"]

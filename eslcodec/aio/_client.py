@@ -98,7 +98,7 @@ class Client(Verbs):
     def stats(self) -> Stats:
         """Numbers over all connections of this client: what is queued, was received, is left unread."""
         self._link.measure()
-        return self._totals.stats(self.connection, caretaker=self._link.caretaker)
+        return self._totals.stats(self.connection, caretaker=self._link.caretaker, tap=self._link.tap_stats())
 
     @property
     def closed(self) -> bool:

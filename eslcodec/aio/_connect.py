@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal  # noqa: F401  # Literal: as the 
 
 from .._address import address
 from .._options import ClientOptions, check_connect, shows_options, split_options
+from .._tap import Tap, Tapping, check_tap
 from ..connection import Connection
 from ..reconnect import Backoff, Password, Reconnection, password_now
 from ._client import Client
@@ -27,6 +28,7 @@ def connect(
     command_timeout: float = 30,
     reconnect: bool | Backoff = False,
     connect_first: bool = False,
+    tap: Tap | None = None,
     **options: Unpack[ClientOptions],
 ) -> Opening[Client]:
     """Connect to a switch and log in: `async with connect(...) as fs`, or `fs = await connect(...)` and `fs.close()`.
@@ -46,6 +48,9 @@ def connect(
             ends it, or one that refuses what was subscribed to three times.
         connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
             when no attempt is left.
+        tap: is told each connection, exactly the bytes that are read, before they are parsed, and the commands that are
+            sent, the login included (`eslcodec.aio.Tap`), such as `eslcodec.ingest.Recorder`. One that raises is
+            dropped, `stats().tap` says why, and the connection goes on.
         keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
             connection is given up. None: never. It is not asked while reading is paused because the queue is full.
         queue_limit: messages that may wait for a reader.
@@ -77,6 +82,7 @@ def connect(
         keepalive=of_link["keepalive"],
     )
     Reconnection.of(reconnect, password, connect_first)  # which may object
+    check_tap(tap)
 
     def make_with(secret: str, **earlier: Any) -> Connection:
         return Connection.inbound(secret, user, where=address(host, port), **of_connection, **earlier)
@@ -87,7 +93,8 @@ def connect(
     make_with(password if isinstance(password, str) else "ClueCon")  # wrong options are an error here
 
     async def open() -> Client:
-        route = Route(host, port, make_connection, connect_timeout, of_link)
+        tapping = None if tap is None else Tapping(tap)
+        route = Route(host, port, make_connection, connect_timeout, of_link, tapping)
         books = Reconnection.of(reconnect, password, connect_first)
         link = await first(books if connect_first else None, route)
         return Client(link, (host, port), command_timeout, books, route)

@@ -126,7 +126,7 @@ class Link(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None:
             return
-        data = connection.data_to_send()
+        data = self._take_out()
         if data:
             transport.write(data)
         if connection.queue:
@@ -222,7 +222,15 @@ class Link(asyncio.BufferedProtocol):
             if not await self._unblocked.wait(deadline) and self._blocked:
                 raise self.connection.timeout_error("the switch to read what was sent before", seconds)
 
+    def tap_stats(self) -> dict[str, Any] | None:
+        """What is said of its tap: it has none."""
+        return None
+
     # Inside
+
+    def _take_out(self) -> bytes:
+        """What the connection wants to be sent."""
+        return self.connection.data_to_send()
 
     def _note_unsent(self) -> None:
         if self._transport is not None:

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from .._address import unreachable
 from .._options import LinkOptions
+from .._tap import Tapping
 from ..connection import Connection
 from ..errors import ESLError
 from ..reconnect import Reconnection
 from ._link import Link
 from ._loop import within
+from ._tapped import TappedLink
 
 _LOG: Final = logging.getLogger("eslcodec")
 
@@ -28,10 +30,13 @@ class Route:
     make_connection: Callable[..., Connection]
     timeout: float
     options: LinkOptions
+    tapping: Tapping | None = None
 
     def make(self, **earlier: Any) -> Link:
         """A link for `reach` to connect; `earlier` is what it takes over from an earlier connection."""
         loop, connection = asyncio.get_running_loop(), self.make_connection(**earlier)
+        if self.tapping is not None:
+            return TappedLink(loop, connection, (self.host, self.port), self.tapping, **self.options)
         return Link(loop, connection, **self.options)
 
     async def reach(self, link: Link) -> None:

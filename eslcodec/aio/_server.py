@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from .. import _fork, limits
 from .._door import Calls, Door, addresses, farewell, lookup_flags, of_socket
 from .._options import ClientOptions, LinkOptions, check_calls, check_serve, shows_options, split_options
+from .._tap import CallTapping, Tap, check_chooser
 from ..connection import Connection
 from ..errors import ChannelEnded, ConnectionClosed, ESLError
 from ._call import Call
 from ._link import Link
 from ._loop import Bell, within
 from ._opening import Opening
+from ._tapped import TappedLink
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -73,6 +75,7 @@ class Server:
         first_frame_timeout: float,
         command_timeout: float,
         of_link: LinkOptions,
+        tap: Callable[[Call], Tap | None] | None = None,
     ) -> None:
         self.host, self.port = door.host, door.port
         self.refused = 0
@@ -82,6 +85,7 @@ class Server:
         self._first_frame_timeout = first_frame_timeout
         self._command_timeout = command_timeout
         self._of_link = of_link
+        self._tap = tap
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._refusals: set[asyncio.Task[None]] = set()
         self._closing = self._left = False
@@ -235,10 +239,15 @@ class Server:
             _LOG.warning("a call from %s:%s was refused: %s are running", *address, self.calls)
             self._send_away(sock, address)
             return
-        running = _Running(Link(self._loop, self._make_connection(), **self._of_link))
+        running = _Running(self._make_link())
         task = self._loop.create_task(self._serve(running, sock, address))
         self._running[task] = running
         task.add_done_callback(self._forget)
+
+    def _make_link(self) -> Link:
+        if self._tap is not None:
+            return TappedLink(self._loop, self._make_connection(), None, CallTapping(self._tap), **self._of_link)
+        return Link(self._loop, self._make_connection(), **self._of_link)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -276,7 +285,10 @@ class Server:
         except (ESLError, OSError) as error:
             _LOG.warning("a connection from %s:%s brought no call: %s", *address, error)
         else:
-            await self._handle(Call(link, data, self._command_timeout))
+            call = Call(link, data, self._command_timeout)
+            if isinstance(link, TappedLink):
+                link.choose_tap(call)
+            await self._handle(call)
         finally:
             await self._part(running)
             link.close()
@@ -323,6 +335,7 @@ def serve(
     max_calls: int = 1000,
     first_frame_timeout: float = 10,
     command_timeout: float = 30,
+    tap: Callable[[Call], Tap | None] | None = None,
     **options: Unpack[ClientOptions],
 ) -> Opening[Server]:
     """Listen for calls that the dialplan's `socket` application sends, and run `handler` for each in a task.
@@ -343,6 +356,11 @@ def serve(
             async and unanswered it stays parked.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
+        tap: a function of the call that gives its tap, or None: who is told exactly the bytes that are read, before
+            they are parsed, and the commands that are sent (`eslcodec.aio.Tap`). It is asked before the handler, once
+            the channel's data is there; what was read and sent until then is told to the tap as well. A call that
+            brings no such data has no tap. What the function or the tap raises is logged, and costs the call its tap
+            only.
         keepalive, queue_limit, queue_hard_limit, when_full: as `connect` has them.
         switch_queue_limit, pause_limit, caretaker, max_header_bytes, max_body_bytes: likewise.
 
@@ -361,6 +379,8 @@ def serve(
         keepalive=of_link["keepalive"],
     )
 
+    check_chooser(tap)
+
     def make_connection() -> Connection:
         return Connection.outbound(**of_connection)
 
@@ -368,7 +388,7 @@ def serve(
 
     async def open() -> Server:
         door = await _door_at(host, port) if sock is None else Door.of(sock)
-        return Server(handler, door, make_connection, max_calls, first_frame_timeout, command_timeout, of_link)
+        return Server(handler, door, make_connection, max_calls, first_frame_timeout, command_timeout, of_link, tap)
 
     return Opening(open)
 

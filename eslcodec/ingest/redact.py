@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, TypeVar
 from .._codec import Message
 from .._ctext import HIDDEN, redacted, to_bytes, to_text
 from .._json import BODY_NAMES, joined
-from .._rewrite import Rule, Rules, rewrite, rewrite_block
+from .._rewrite import Rule, Rules, rewrite, rewrite_block, with_length
 from ..events import ApiResponse, AuthRequest, CommandReply, DisconnectNotice, Event, Gap, LogLine, RudeRejection
 from . import _secrets
 
@@ -223,8 +223,9 @@ class Redact:
             return to_bytes(_secrets.hide_lines(to_text(body)))
         return b"***" if self._bodies == "mask" else None
 
-    def command(self, block: bytes) -> bytes:
-        """A command that was sent, with its blank line. The password of a login goes in any case.
+    def command(self, block: bytes, body: bytes | None = None) -> bytes:
+        """A command that was sent: its lines with their blank line, and its body. The password of a login goes in any
+        case.
 
         Example:
             >>> Redact().command(b"auth ClueCon\\n\\n")
@@ -232,12 +233,16 @@ class Redact:
         """
         text = to_text(block)
         shown = redacted(text)
-        data = to_bytes(shown if shown == text else shown + "\n\n")
-        rules = self._texts if self._secrets else self._named
-        first, end, rest = data.partition(b"\n")
+        if shown != text:
+            return to_bytes(shown) + b"\n\n"
+        first, end, rest = block.partition(b"\n")
         if self._secrets:
             first = to_bytes(_secrets.hide(to_text(first)))
-        return first + end + rewrite_block(rest, rules)
+        head = first + end + rewrite_block(rest, self._texts if self._secrets else self._named)
+        if body is None:
+            return head
+        data = self.body(body) or b""
+        return with_length(head, len(data)) + data
 
     # Which rules
 

@@ -22,10 +22,11 @@ Every decision about the protocol is made in `connection.Connection`; here are s
 from __future__ import annotations
 
 from .._options import ExecuteOptions
+from .._tap import Tap
 from ._call import Call
 from ._client import Client
 from ._connect import connect
 from ._job import Job
 from ._server import Server, serve
 
-__all__ = ["Call", "Client", "ExecuteOptions", "Job", "Server", "connect", "serve"]
+__all__ = ["Call", "Client", "ExecuteOptions", "Job", "Server", "Tap", "connect", "serve"]

@@ -9,6 +9,7 @@ from ..connection import Connection
 from ._call_verbs import CallVerbs, channel_data
 from ._link import Link
 from ._readers import read_digits
+from ._tapped import TappedLink
 
 
 class Call(CallVerbs):
@@ -42,6 +43,8 @@ class Call(CallVerbs):
     def _begin(self, timeout: float) -> None:
         """Wait for the channel's data."""
         self.data = channel_data(self._link.log_in(timeout))
+        if isinstance(self._link, TappedLink):
+            self._link.choose_tap(self)
 
     @property
     def hung_up(self) -> str | None:

@@ -115,9 +115,10 @@ class Client(Verbs):
     def stats(self) -> Stats:
         """Numbers over all connections of this client: what is queued, was received, is left unread."""
         link = self._link
+        tap = link.tap_stats()
         with link._lock:
             link.measure()
-            return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running)
+            return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running, tap=tap)
 
     @property
     def closed(self) -> bool:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal  # noqa: F401  # Literal: 
 
 from .._address import address, unreachable
 from .._options import ClientOptions, check_connect, shows_options, split_options
+from .._tap import Tap, Tapping, check_tap
 from ..connection import Connection
 from ..errors import ESLError
 from ..reconnect import Backoff, Password, Reconnection, password_now
 from ._client import Client
 from ._link import Link
+from ._tapped import TappedLink
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,6 +58,7 @@ def connect(
     command_timeout: float = 30,
     reconnect: bool | Backoff = False,
     connect_first: bool = False,
+    tap: Tap | None = None,
     **options: Unpack[ClientOptions],
 ) -> Client:
     """Connect to a switch and log in.
@@ -76,6 +79,9 @@ def connect(
             was subscribed to three times.
         connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
             when no attempt is left.
+        tap: is told each connection, exactly the bytes that are read, before they are parsed, and the commands that are
+            sent, the login included (`eslcodec.sync.Tap`), such as `eslcodec.ingest.Recorder`. One that raises is
+            dropped, `stats().tap` says why, and the connection goes on.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
@@ -109,6 +115,8 @@ def connect(
     )
     where = address(host, port)
     books = Reconnection.of(reconnect, password, connect_first)
+    check_tap(tap)
+    tapping = None if tap is None else Tapping(tap)
 
     def dial(lost: Link | None, seconds: float) -> Link:
         earlier: dict[str, Any] = {}
@@ -117,7 +125,10 @@ def connect(
             earlier["queue"] = lost.connection.queue
             earlier["gap"] = lambda: books.gap(time.monotonic())
         connection = Connection.inbound(password_now(password), user, where=where, **of_connection, **earlier)
-        return Link(_reach(host, port, seconds), connection, **of_link)
+        sock = _reach(host, port, seconds)
+        if tapping is not None:
+            return TappedLink(sock, connection, (host, port), tapping, **of_link)
+        return Link(sock, connection, **of_link)
 
     link = first(books if connect_first else None, lambda: dial(None, connect_timeout), connect_timeout)
     return Client(link, (host, port), command_timeout, books, dial, connect_timeout)

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from .. import _fork, limits
 from .._caretaker import CARETAKER
@@ -288,6 +288,10 @@ class Link:
             received = self.connection.received_events
             self.connection.flow.note(time.monotonic(), received, self._looked if unread else None)
 
+    def tap_stats(self) -> dict[str, Any] | None:
+        """What is said of its tap: it has none."""
+        return None
+
     @property
     def end(self) -> End:
         """Why it ended, which it has."""
@@ -462,7 +466,7 @@ class Link:
                 return True
             size, error = -1, None
             try:
-                with connection.get_buffer() as room:
+                with self._get_buffer() as room:
                     size = self._out.recv_into(room)
             except OSError as failure:
                 if not is_early(failure):
@@ -485,13 +489,17 @@ class Link:
         """Send what the switch takes now. If it cannot be reached, the reader finds that, and may read why."""
         whole = False
         try:
-            self._unsent += self.connection.data_to_send()
+            self._unsent += self._take_out()
             if self._unsent and self.connection.end is None:
                 self._offer()
             whole = True
         finally:
             if not whole:
                 self._give_up("while bytes were sent")
+
+    def _take_out(self) -> bytes:
+        """What the connection wants to be sent."""
+        return self.connection.data_to_send()
 
     def _offer(self) -> None:
         try:

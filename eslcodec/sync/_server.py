@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from .. import _fork
 from .._door import Calls, Door, addresses, farewell
 from .._options import ClientOptions, check_calls, check_serve, shows_options, split_options
+from .._tap import CallTapping, Tap, check_chooser
 from .._words import check_handler
 from ..connection import Connection, Wait
 from ..errors import ChannelEnded, ConnectionClosed, ESLError
 from ._call import Call
 from ._link import Link, seconds_left
 from ._porter import Porter
+from ._tapped import TappedLink
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -230,6 +232,7 @@ def serve(
     max_calls: int = 1000,
     first_frame_timeout: float = 10,
     command_timeout: float = 30,
+    tap: Callable[[Call], Tap | None] | None = None,
     **options: Unpack[ClientOptions],
 ) -> Server:
     """Listen for calls that the dialplan's `socket` application sends, and run `handler` for each in a thread.
@@ -250,6 +253,11 @@ def serve(
             async and unanswered it stays parked.
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
+        tap: a function of the call that gives its tap, or None: who is told exactly the bytes that are read, before
+            they are parsed, and the commands that are sent (`eslcodec.sync.Tap`). It is asked before the handler, once
+            the channel's data is there; what was read and sent until then is told to the tap as well. A call that
+            brings no such data has no tap. What the function or the tap raises is logged, and costs the call its tap
+            only.
         keepalive, queue_limit, queue_hard_limit, when_full: as `connect` has them.
         switch_queue_limit, pause_limit, caretaker, max_header_bytes, max_body_bytes: likewise.
 
@@ -268,12 +276,17 @@ def serve(
         keepalive=of_link["keepalive"],
     )
     check_handler(handler)
+    check_chooser(tap)
 
     def make_connection() -> Connection:
         return Connection.outbound(**of_connection)
 
     def make_call(sock: socket.socket, address: tuple[str, int]) -> Call:
-        return Call(Link(sock, make_connection(), **of_link), address, command_timeout)
+        if tap is not None:
+            link: Link = TappedLink(sock, make_connection(), address, CallTapping(tap), **of_link)
+        else:
+            link = Link(sock, make_connection(), **of_link)
+        return Call(link, address, command_timeout)
 
     make_connection()  # wrong options are an error here, not with the first call
     door = Door.at(addresses(host, port)) if sock is None else Door.of(sock)
