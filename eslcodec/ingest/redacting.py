@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, Literal, NamedTuple
 
 from .. import zst
 from .._codec import FrameSplitter
+from .._zstd import Compressor
 from ..errors import ProtocolError
 from ..events import Decoder
 from ..recordings import Follower, Recording
@@ -82,7 +83,7 @@ def redact_recording(
         with os.fdopen(descriptor, "wb") as file:
             if os.name == "posix":
                 os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            copy = _Copy(Recording(source, damaged=damaged), file, redact, zst.Compressor(level))
+            copy = _Copy(Recording(source, damaged=damaged), file, redact, Compressor(level))
             result = copy.run()
             file.flush()
             os.fsync(file.fileno())
@@ -95,7 +96,7 @@ def redact_recording(
 class _Copy:
     """One recording being written anew."""
 
-    def __init__(self, recording: Recording, file: BinaryIO, redact: Redact, compressor: zst.Compressor) -> None:
+    def __init__(self, recording: Recording, file: BinaryIO, redact: Redact, compressor: Compressor) -> None:
         self._recording = recording
         self._file = file
         self._redact = redact
