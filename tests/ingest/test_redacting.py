@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from formats_support import CAPTURES
+from sizes import FULL
 from support import capture
 
 import eslcodec
@@ -100,7 +101,7 @@ def timed(path: Path) -> list[tuple[float, eslcodec.Message]]:
 
 @pytest.mark.parametrize("name", [name for name in CAPTURES if not name.startswith("churn")])
 def test_messages_and_times_are_those_of_the_original(tmp_path: Path, name: str) -> None:
-    data = capture(name)[:150_000]
+    data = capture(name)[: 500_000 if FULL else 60_000]
     decoder = eslcodec.Decoder()
     decoder.feed(data)
     try:
