@@ -16,13 +16,14 @@ from typing import Any
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, presets, render, sync
+from eslcodec import ESL, aio, commands, ingest, presets, render, sync
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
+from eslcodec.ingest.recorder import Missed
 from eslcodec.subscriptions import Subscriptions
 
 # The codec
@@ -262,6 +263,12 @@ def inbound(secret: str) -> None:
     eslcodec.serve(greet, tap=lambda call: Ear() if call.uuid else None)
     heard: sync.Tap = Ear()
     aio.connect(tap=heard)
+    with ingest.Recorder("rec", fsync="always", keep_seconds=86_400, on_full="oldest") as recorder:
+        aio.connect(tap=recorder)
+        eslcodec.serve(greet, tap=lambda call: ingest.Recorder(Path("calls") / (call.uuid or "")))
+        assert_type(recorder.missed, Missed | None)
+        assert_type(recorder.stats(), dict[str, Any])
+    ingest.Recorder("rec", on_full="ask")  # type: ignore[arg-type]
 
 
 def greet(call: sync.Call) -> None:
