@@ -16,6 +16,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
 from . import limits
@@ -24,6 +25,19 @@ from .errors import DamagedRecording, RecordingError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+__all__ = [
+    "NOTE",
+    "STREAM",
+    "Chunk",
+    "ChunkReader",
+    "Compressor",
+    "Sent",
+    "pack_note",
+    "pack_stream",
+    "read_chunks",
+    "seek_table",
+]
 
 VERSION: Final = 1
 STREAM: Final = 0
@@ -143,6 +157,10 @@ class Sent(NamedTuple):
         us: when, in microseconds since the chunk's beginning.
         at: how many received bytes of the chunk came before it.
         data: the bytes, passwords masked.
+
+    Example:
+        >>> Sent(us=250, at=28, data=b"auth ******\\n\\n").at
+        28
     """
 
     us: int
@@ -164,6 +182,11 @@ class Chunk:
         first: where in `data` the first frame of the protocol begins; None if none does, or it is not known.
         path, position: the file, and where in it the chunk begins.
         stored: how many bytes it takes there.
+
+    Example:
+        >>> chunk = Chunk.plain("day.esl", 0, b"Content-Type: auth/request\\n\\n")
+        >>> chunk.kind == STREAM, chunk.length, chunk.data[:12]
+        (True, 28, b'Content-Type')
     """
 
     __slots__ = (
@@ -353,6 +376,12 @@ class ChunkReader:
         closed: whether the file ends with a seek table, as a recorder leaves it that was closed.
         torn: how many bytes at the end of the file are no whole chunk: the recorder was killed.
         damage: what was passed over (`damaged="skip"`).
+
+    Example:
+        >>> import io
+        >>> reader = read_chunks(io.BytesIO(seek_table([])))
+        >>> list(reader), reader.closed
+        ([], True)
     """
 
     def __init__(
@@ -373,6 +402,7 @@ class ChunkReader:
         self._wants_data = bool(data)
         self._checks = check
         self._connections: set[int] = set()
+        self._listed: set[int] | None = None
         self._counts = self._window.base == 0  # whether all frames so far were read, so that
         self._sizes = 0  # the seek table has entries with this crc32
         self._frames = 0
@@ -553,8 +583,8 @@ class ChunkReader:
     def _begins(self) -> bool:
         """Whether a chunk or a seek table begins here, by its looks.
 
-        Received bytes may look like a chunk too: once a connection is known, whose number nobody can guess, only its
-        chunks count.
+        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which is
+        of a connection that is known: nobody can guess its number.
         """
         window = self._window
         if not window.need(_SKIPPABLE.size):
@@ -573,7 +603,32 @@ class ChunkReader:
             chunk = self._head(content)
         except Fault:
             return False
+        if self._listed is None:
+            self._listed = _listed(window.file)
+        if self._listed:
+            return window.position in self._listed
         return not self._connections or chunk.connection in self._connections
+
+
+def _listed(file: BinaryIO) -> set[int]:
+    """Where the frames of a file begin, by its seek table; nothing if it has none that covers it."""
+    if not file.seekable():
+        return set()
+    at = file.tell()
+    try:
+        size = file.seek(0, 2)
+        file.seek(max(size - _FOOTER.size, 0))
+        footer = file.read(_FOOTER.size)
+        frames, descriptor, magic = _FOOTER.unpack(footer) if len(footer) == _FOOTER.size else (0, 0, 0)
+        table = frames * _READ.size
+        begin = size - _FOOTER.size - table
+        if magic != SEEKABLE_MAGIC or descriptor or table > limits.RECORD_HEAD_BYTES or begin < _SKIPPABLE.size:
+            return set()
+        file.seek(begin)
+        places = list(accumulate((packed for packed, _ in _READ.iter_unpack(file.read(table))), initial=0))
+        return set(places) if places[-1] == begin - _SKIPPABLE.size else set()
+    finally:
+        file.seek(at)
 
 
 def _check_head(chunk: Chunk) -> None:

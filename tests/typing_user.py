@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, ingest, presets, render, sync
+from eslcodec import ESL, aio, commands, ingest, presets, render, sync, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
@@ -24,7 +24,36 @@ from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Ru
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest.recorder import Missed
+from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
+
+# Recordings
+
+
+def recordings(path: Path) -> None:
+    recording = eslcodec.Recording(path, damaged="skip")
+    eslcodec.Recording(path, damaged="ignore")  # type: ignore[arg-type]
+    assert_type(recording.messages(since=datetime.now(), until=1.5, sequence=7), Iterator[eslcodec.Message])
+    assert_type(eslcodec.iter_messages("day.esl.zst"), Iterator[eslcodec.Message])
+    follower = Follower()
+    for chunk in recording.chunks(check=False):
+        assert_type(chunk.data, bytes)
+        assert_type(chunk.reads, list[tuple[int, int]])
+        assert_type(chunk.sends, list[zst.Sent])
+        for message in follower.take(chunk) or ():
+            assert_type(message, eslcodec.Message)
+    info = recording.info(verify=True)
+    assert_type(info, RecordingInfo)
+    assert_type(info.first, datetime | None)
+    assert_type(info.gaps, list[RecordingGap])
+    assert_type(recording.repair(), list[Repair])
+    try:
+        zst.read_chunks(path.open("rb"))
+    except eslcodec.DamagedRecording as error:
+        assert_type((error.path, error.position, error.why), tuple[str, int, str])
+    except eslcodec.RecordingError:
+        pass
+
 
 # The codec
 
