@@ -8,7 +8,6 @@ it: the login before them is left out, because clients answer it from state that
 
 from __future__ import annotations
 
-import lzma
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -107,7 +106,9 @@ CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {"shuffled": shuffled
 @lru_cache
 def captured(name: str) -> list[bytes]:
     """The event frames of a capture."""
-    data = lzma.decompress((CAPTURES / f"{name}.esl.xz").read_bytes())
+    import eslcodec
+
+    data = b"".join(chunk.data for chunk in eslcodec.Recording(CAPTURES / f"{name}.esl.xz").chunks())
     return [frame for frame in split(data) if b"\nContent-Type: text/event-" in frame[:200]]
 
 

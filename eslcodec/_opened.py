@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final, Literal, Protocol, cast
 
-from . import zst
-from ._zstd import FRAME_MAGIC, library, no_library
+from . import _zstd, zst
 from .errors import DamagedRecording, RecordingError
 
 PIECE_BYTES: Final = 256 << 10
@@ -21,7 +20,7 @@ SUFFIXES: Final = (".esl", ".esl.gz", ".esl.xz", ".esl.zst")
 _HEAD_BYTES: Final = 12
 _GZIP: Final = b"\x1f\x8b"
 _XZ: Final = b"\xfd7zXZ\0"
-_ZSTD: Final = FRAME_MAGIC.to_bytes(4, "little")
+_ZSTD: Final = _zstd.FRAME_MAGIC.to_bytes(4, "little")
 _CHUNK: Final = zst.CHUNK_MAGIC.to_bytes(4, "little")
 
 
@@ -116,9 +115,9 @@ def _unpacked(file: BinaryIO, head: bytes, path: str) -> tuple[BinaryIO, tuple[t
         lzma = _module("lzma", path)
         return lzma.LZMAFile(file), (EOFError, lzma.LZMAError)
     if head.startswith(_ZSTD):
-        zstd = library()
+        zstd = _zstd.library()
         if zstd is None:
-            raise no_library(path)
+            raise _zstd.no_library(path)
         return zstd.ZstdFile(file), (EOFError, zstd.ZstdError)
     return file, ()
 

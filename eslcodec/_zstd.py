@@ -88,17 +88,17 @@ def unpack_frame(frame: bytes, length: int, path: str = "") -> bytes:
     Raises:
         RecordingError: it is compressed, and there is no Zstandard library.
     """
-    at, blocks = frame_head(frame, 0)[0], []
+    at, blocks, left = frame_head(frame, 0)[0], [], length
     while True:
         kind, size, last = block_head(frame, at)
-        at += 3
-        if kind == RAW:
-            blocks.append(frame[at : at + size])
-        elif kind == RLE and len(blocks) * _BLOCK_BYTES <= length:
-            blocks.append(frame[at : at + 1] * size)
-        else:
+        at += BLOCK_HEAD_BYTES
+        if kind not in (RAW, RLE):
             return _decompressed(frame, path)
-        at += 1 if kind == RLE else size
+        left -= size
+        if left < 0:
+            raise Fault(f"read a Zstandard frame with {-left} bytes or more beyond the {length} that it says")
+        blocks.append(frame[at : at + size] if kind == RAW else frame[at : at + 1] * size)
+        at += size if kind == RAW else 1
         if last:
             return b"".join(blocks)
 

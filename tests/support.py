@@ -6,7 +6,7 @@ Nothing in here tests anything. pytest's `pythonpath` makes it importable.
 from __future__ import annotations
 
 import importlib.util
-import lzma
+import io
 import os
 import re
 import sys
@@ -363,8 +363,29 @@ def capture(name: str) -> bytes:
 
 def open_capture(name: str) -> IO[bytes]:
     """A capture as a file of bytes, all of it, however long: nobody needs to have it in memory."""
+    from eslcodec.recordings import Recording
+
     path = DATA / "captures" / f"{name}.esl"
-    return path.open("rb") if path.exists() else lzma.open(path.with_suffix(".esl.xz"))
+    recording = Recording(path if path.exists() else path.with_suffix(".esl.xz"))
+    return io.BufferedReader(_Unpacked(chunk.data for chunk in recording.chunks()))
+
+
+class _Unpacked(io.RawIOBase):
+    """Pieces, as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._left or next(self._pieces, b"")
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self._left = data[size:]
+        return size
 
 
 def captured(esl: Any, name: str, size: int = 1 << 18) -> Iterator[Any]:

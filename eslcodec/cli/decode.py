@@ -8,8 +8,10 @@ from typing import Final
 
 import click
 
-from .. import Decoder, Event, InvalidCommand, MalformedPayload, Message, ProtocolError, render
+from .. import Event, InvalidCommand, MalformedPayload, Message, ProtocolError, render
+from ..recordings import Follower
 from ..subscriptions import event_name
+from ..zst import Chunk
 from .files import label, reading
 from .names import check_names, unknown_option
 from .text import is_terminal, json_line, listing, write_bytes
@@ -45,7 +47,7 @@ def decode(
     headers: tuple[str, ...],
     unknown: bool,
 ) -> None:
-    """List the messages of a recorded stream: FILE as the server sent it, or that in .gz or .xz; - is stdin."""
+    """List the messages of a recorded stream: FILE as the server sent it, or that in .gz, .xz or .zst; - is stdin."""
     if ndjson and to not in (None, "ndjson"):
         raise click.UsageError(f"--ndjson and --to {to} are two formats; choose one")
     to = "ndjson" if ndjson else to
@@ -115,20 +117,19 @@ def _converted(message: Message, format: str) -> bytes | None:
 
 
 def _decode_stream(
-    file: str, chunks: Iterable[bytes], show: Callable[[int, Message], None], flush: Callable[[], None]
+    file: str, chunks: Iterable[Chunk], show: Callable[[int, Message], None], flush: Callable[[], None]
 ) -> None:
-    decoder = Decoder()
+    follower = Follower()
     number = 0
     try:
         for chunk in chunks:
-            decoder.feed(chunk)
-            for message in decoder:
+            for message in follower.take(chunk) or ():
                 number += 1
                 show(number, message)
             flush()  # standard input may be a live stream
-        decoder.feed_eof()
+        follower.finish()
     except ProtocolError as error:
         # The error's text quotes what the peer sent as Python literals, so it is printable.
         raise click.ClickException(
-            f"{label(file)}: after message {number}, at byte {decoder.consumed}: {error}"
+            f"{label(file)}: after message {number}, at byte {follower.consumed}: {error}"
         ) from error

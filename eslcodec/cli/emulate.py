@@ -88,7 +88,7 @@ def _made(replay: str | None, **options: Any) -> Emulator:
     if replay == _BUNDLED:
         return Emulator(replay=recording(), **options)
     with reading(replay) as chunks:
-        data = b"".join(chunks)
+        data = b"".join(chunk.data for chunk in chunks)
     try:
         return Emulator(replay=data, **options)
     except (ProtocolError, ValueError) as error:  # not a stream, or nothing in it to replay

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.resources
 import io
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from types import ModuleType
-from typing import Final, TextIO
+from typing import BinaryIO, Final, TextIO, cast
 
 import click
 
+from .._opened import open_reader
+from ..errors import DamagedRecording, RecordingError
+from ..zst import Chunk
 from .text import escape, is_terminal
 
 CHUNK: Final = 256 << 10
@@ -29,12 +30,12 @@ def label(file: str) -> str:
 def recording() -> bytes:
     """The stream that comes with the package."""
     packed = importlib.resources.files("eslcodec") / "data" / _RECORDING
-    content: bytes = _module("gzip", _RECORDING).decompress(packed.read_bytes())
-    return content
+    with packed.open("rb") as file:
+        return b"".join(chunk.data for chunk in open_reader(cast(BinaryIO, file), _RECORDING))
 
 
 @contextmanager
-def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[bytes]]:
+def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[Chunk]]:
     """The content of a file in chunks, unpacked; with a progress bar if it is long and a terminal is watching.
 
     Args:
@@ -49,11 +50,7 @@ def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[bytes]]:
     except OSError as error:
         raise click.FileError(label(file), error.strerror) from error
     with raw:
-        try:
-            unpacked = _unpacked(raw, file)
-        except OSError as error:
-            raise click.ClickException(f"{label(file)}: {escape(error.strerror or str(error))}") from error
-        chunks = _chunks(*unpacked, file)
+        chunks = _chunks(raw, file)
         size = os.fstat(raw.fileno()).st_size
         if file != "-" and size > _LONG_FILE and out and is_terminal(sys.stderr) and not is_terminal(out):
             chunks = _with_progress_bar(chunks, raw, file, size)
@@ -62,8 +59,8 @@ def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[bytes]]:
 
 
 def _with_progress_bar(
-    chunks: Iterable[bytes], raw: io.BufferedReader, file: str, size: int
-) -> Generator[bytes, None, None]:
+    chunks: Iterable[Chunk], raw: io.BufferedReader, file: str, size: int
+) -> Generator[Chunk, None, None]:
     # Takes a tenth of a second to load, and few need it.
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -76,34 +73,12 @@ def _with_progress_bar(
             progress.update(task, completed=raw.tell())
 
 
-def _unpacked(raw: io.BufferedReader, file: str) -> tuple[io.BufferedIOBase, tuple[type[Exception], ...]]:
-    """A file's content, and the exceptions that say that it is damaged. What it is, its first bytes say."""
-    head = raw.peek(6)
-    if head.startswith(b"\x1f\x8b"):
-        zlib, gzip = _module("zlib", file), _module("gzip", file)
-        return gzip.GzipFile(fileobj=raw), (OSError, EOFError, zlib.error)
-    if head.startswith(b"\xfd7zXZ\0"):
-        lzma = _module("lzma", file)
-        return lzma.LZMAFile(raw), (OSError, EOFError, lzma.LZMAError)
-    return raw, (OSError,)
-
-
-def _chunks(stream: io.BufferedIOBase, damage: tuple[type[Exception], ...], file: str) -> Generator[bytes, None, None]:
-    while True:
-        try:
-            chunk = stream.read1(CHUNK)  # what is there, without waiting for more
-        except damage as error:
-            raise click.ClickException(f"{label(file)}: {escape(str(error))}") from error
-        if not chunk:
-            return
-        yield chunk
-
-
-def _module(name: str, file: str) -> ModuleType:
-    """A module of the standard library that this Python may have been built without."""
+def _chunks(raw: io.BufferedReader, file: str) -> Generator[Chunk, None, None]:
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise click.ClickException(
-            f"{label(file)} is compressed, and this Python was built without {name} ({error}): unpack it first"
-        ) from error
+        yield from open_reader(raw, "" if file == "-" else file)
+    except DamagedRecording as error:
+        raise click.ClickException(f"{label(file)}, byte {error.position}: {escape(error.why)}") from error
+    except RecordingError as error:
+        raise click.ClickException(escape(str(error))) from error
+    except OSError as error:
+        raise click.ClickException(f"{label(file)}: {escape(error.strerror or str(error))}") from error
