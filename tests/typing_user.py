@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +298,14 @@ def inbound(secret: str) -> None:
         assert_type(recorder.missed, Missed | None)
         assert_type(recorder.stats(), dict[str, Any])
     ingest.Recorder("rec", on_full="ask")  # type: ignore[arg-type]
+    redact = ingest.Redact.profile("secrets", drop=["variable_x"], bodies="drop")
+    assert_type(redact(eslcodec.Event.build("DTMF")), eslcodec.Event)
+    assert_type(redact.value("A", "b"), str | None)
+    assert_type(redact.pairs([("A", "b")]), list[tuple[str, str]])
+    assert_type(redact.mapping(eslcodec.Event.build("DTMF").to_dict()), dict[str, str | list[str]])
+    assert_type(ingest.redact_recording("rec", Path("out.esl.zst"), redact).changed, int)
+    ingest.Redact(bodies="none")  # type: ignore[arg-type]
+    Emulator(replay="rec", speed=2, since=datetime.now(timezone.utc), redact=redact, rename="staging")
 
 
 def greet(call: sync.Call) -> None:

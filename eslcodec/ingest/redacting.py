@@ -11,8 +11,9 @@ import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import BinaryIO, Final, Literal, NamedTuple
+from typing import BinaryIO, Final, Literal
 
 from .. import zst
 from .._codec import FrameSplitter
@@ -26,7 +27,8 @@ _READ: Final = struct.Struct("<II")
 _MOST: Final = 0xFFFFFFFF
 
 
-class Redacted(NamedTuple):
+@dataclass(frozen=True)
+class Redacted:
     """What became of a recording.
 
     Attributes:
