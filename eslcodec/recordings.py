@@ -54,7 +54,6 @@ class Follower:
     Attributes:
         dropped: bytes of frames that were not whole, and of what could not be read since it was not known where a frame
             begins.
-        consumed: how far the stream of the connection was read, in bytes.
     """
 
     def __init__(self) -> None:
@@ -68,6 +67,7 @@ class Follower:
 
     @property
     def consumed(self) -> int:
+        """How far the stream of the connection was read, in bytes."""
         return self._base + (self._decoder.consumed if self._decoder is not None else 0)
 
     def take(self, chunk: Chunk) -> Decoder | None:
@@ -237,6 +237,11 @@ class Recording:
 
         Raises:
             DamagedRecording, RecordingError, OSError: as for `messages`.
+
+        Example:
+            >>> import io
+            >>> [chunk.length for chunk in Recording(io.BytesIO(b"Content-Type: auth/request\\n\\n")).chunks()]
+            [28]
         """
         folders = [None] if self._file is not None else find_files(self.path)
         return chain.from_iterable(reader for files in folders for reader in self._readers(files, (0, 0), True, check))

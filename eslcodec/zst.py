@@ -26,6 +26,19 @@ from .errors import DamagedRecording, RecordingError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+__all__ = [
+    "NOTE",
+    "STREAM",
+    "Chunk",
+    "ChunkReader",
+    "Compressor",
+    "Sent",
+    "pack_note",
+    "pack_stream",
+    "read_chunks",
+    "seek_table",
+]
+
 VERSION: Final = 1
 STREAM: Final = 0
 NOTE: Final = 2
@@ -45,6 +58,7 @@ _HEAD: Final = struct.Struct("<BBHQQQQIIIII")
 _READ: Final = struct.Struct("<II")
 _SEND: Final = struct.Struct("<III")
 _FOOTER: Final = struct.Struct("<IBI")  # frames, descriptor, magic
+_CONNECTION_AT: Final = _SKIPPABLE.size + _SEALED.size + 4
 _HEAD_BYTES: Final = _SEALED.size + _HEAD.size
 
 
@@ -144,6 +158,10 @@ class Sent(NamedTuple):
         us: when, in microseconds since the chunk's beginning.
         at: how many received bytes of the chunk came before it.
         data: the bytes, passwords masked.
+
+    Example:
+        >>> Sent(us=250, at=28, data=b"auth ******\\n\\n").at
+        28
     """
 
     us: int
@@ -165,6 +183,11 @@ class Chunk:
         first: where in `data` the first frame of the protocol begins; None if none does, or it is not known.
         path, position: the file, and where in it the chunk begins.
         stored: how many bytes it takes there.
+
+    Example:
+        >>> chunk = Chunk.plain("day.esl", 0, b"Content-Type: auth/request\\n\\n")
+        >>> chunk.kind == STREAM, chunk.length, chunk.data[:12]
+        (True, 28, b'Content-Type')
     """
 
     __slots__ = (
@@ -354,6 +377,12 @@ class ChunkReader:
         closed: whether the file ends with a seek table, as a recorder leaves it that was closed.
         torn: how many bytes at the end of the file are no whole chunk: the recorder was killed.
         damage: what was passed over (`damaged="skip"`).
+
+    Example:
+        >>> import io
+        >>> reader = read_chunks(io.BytesIO(seek_table([])))
+        >>> list(reader), reader.closed
+        ([], True)
     """
 
     def __init__(
@@ -375,6 +404,8 @@ class ChunkReader:
         self._checks = check
         self._connections: set[int] = set()
         self._listed: set[int] | None = None
+        self._lookalike = False  # whether something that looks like a chunk was passed over
+        self._end = -1  # where the last chunk ends that was gone over, right or not
         self._counts = self._window.base == 0  # whether all frames so far were read, so that
         self._sizes = 0  # the seek table has entries with this crc32
         self._frames = 0
@@ -427,10 +458,11 @@ class ChunkReader:
         stored = [_SKIPPABLE.size + size]
         window.at = begin + size
         self.closed = False
+        if chunk.kind == STREAM:
+            stored.append(self._pass_frame(chunk))
+        self._end = window.position
         if chunk.kind == NOTE:
             _read_note(chunk)
-        else:
-            stored.append(self._pass_frame(chunk))
         chunk.stored = sum(stored)
         for entry in chunk.sizes:
             self._sizes = zlib.crc32(_READ.pack(*entry), self._sizes)
@@ -522,22 +554,29 @@ class ChunkReader:
 
     def _fail(self, start: int, error: DamagedRecording) -> None:
         """What begins at `start` is no whole chunk. If nothing comes after it, the file is torn there."""
-        if not self._find_next(start):
+        self._counts = self._lookalike = False
+        found = self._find_next(start)
+        if not (found or self._lookalike):
             window = self._window
             self.torn = window.base + len(window.data) - start
-            self.closed = False
-            self._over = True
         elif self._skips:
             self.damage.append(error)
-            self._counts = False
         else:
             self._error = error
+            return
+        self._over = not found
+        self.closed = self.closed and found
 
     def _find_next(self, start: int) -> bool:
         """Go to the next chunk or seek table after damage at `start`; False if there is none."""
         window = self._window
-        if window.position > start and self._begins():
+        if window.position == self._end and self._begins(in_place=True):
             return True
+        window.go(start)
+        if not self._connections and window.need(_CONNECTION_AT + 8):
+            magic, eslr = struct.unpack_from("<I4x4s", window.data, window.at)
+            if magic == CHUNK_MAGIC or eslr == MAGIC:
+                self._connections.add(struct.unpack_from("<Q", window.data, window.at + _CONNECTION_AT)[0])
         window.go(start + 1)
         while True:
             match = _BEGINNING.search(window.data, window.at)
@@ -552,11 +591,11 @@ class ChunkReader:
             if not window.need(len(window.data) + 1):
                 return False
 
-    def _begins(self) -> bool:
+    def _begins(self, in_place: bool = False) -> bool:
         """Whether a chunk or a seek table begins here, by its looks.
 
-        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which is
-        of a connection that is known: nobody can guess its number.
+        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which
+        stands where the one before it ends, or is of a connection that is known: nobody can guess its number.
         """
         window = self._window
         if not window.need(_SKIPPABLE.size):
@@ -579,7 +618,10 @@ class ChunkReader:
             self._listed = _listed(window.file)
         if self._listed:
             return window.position in self._listed
-        return not self._connections or chunk.connection in self._connections
+        if in_place or chunk.connection in self._connections:
+            return True
+        self._lookalike = True
+        return False
 
 
 def _listed(file: BinaryIO) -> set[int]:

@@ -9,21 +9,51 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, presets, render, sync
+from eslcodec import ESL, aio, commands, ingest, presets, render, sync, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
+from eslcodec.ingest.recorder import Missed
+from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
+
+# Recordings
+
+
+def recordings(path: Path) -> None:
+    recording = eslcodec.Recording(path, damaged="skip")
+    eslcodec.Recording(path, damaged="ignore")  # type: ignore[arg-type]
+    assert_type(recording.messages(since=datetime.now(), until=1.5, sequence=7), Iterator[eslcodec.Message])
+    assert_type(eslcodec.iter_messages("day.esl.zst"), Iterator[eslcodec.Message])
+    follower = Follower()
+    for chunk in recording.chunks(check=False):
+        assert_type(chunk.data, bytes)
+        assert_type(chunk.reads, list[tuple[int, int]])
+        assert_type(chunk.sends, list[zst.Sent])
+        for message in follower.take(chunk) or ():
+            assert_type(message, eslcodec.Message)
+    info = recording.info(verify=True)
+    assert_type(info, RecordingInfo)
+    assert_type(info.first, datetime | None)
+    assert_type(info.gaps, list[RecordingGap])
+    assert_type(recording.repair(), list[Repair])
+    try:
+        zst.read_chunks(path.open("rb"))
+    except eslcodec.DamagedRecording as error:
+        assert_type((error.path, error.position, error.why), tuple[str, int, str])
+    except eslcodec.RecordingError:
+        pass
+
 
 # The codec
 
@@ -262,6 +292,20 @@ def inbound(secret: str) -> None:
     eslcodec.serve(greet, tap=lambda call: Ear() if call.uuid else None)
     heard: sync.Tap = Ear()
     aio.connect(tap=heard)
+    with ingest.Recorder("rec", fsync="always", keep_seconds=86_400, on_full="oldest") as recorder:
+        aio.connect(tap=recorder)
+        eslcodec.serve(greet, tap=lambda call: ingest.Recorder(Path("calls") / (call.uuid or "")))
+        assert_type(recorder.missed, Missed | None)
+        assert_type(recorder.stats(), dict[str, Any])
+    ingest.Recorder("rec", on_full="ask")  # type: ignore[arg-type]
+    redact = ingest.Redact.profile("secrets", drop=["variable_x"], bodies="drop")
+    assert_type(redact(eslcodec.Event.build("DTMF")), eslcodec.Event)
+    assert_type(redact.value("A", "b"), str | None)
+    assert_type(redact.pairs([("A", "b")]), list[tuple[str, str]])
+    assert_type(redact.mapping(eslcodec.Event.build("DTMF").to_dict()), dict[str, str | list[str]])
+    assert_type(ingest.redact_recording("rec", Path("out.esl.zst"), redact).changed, int)
+    ingest.Redact(bodies="none")  # type: ignore[arg-type]
+    Emulator(replay="rec", speed=2, since=datetime.now(timezone.utc), redact=redact, rename="staging")
 
 
 def greet(call: sync.Call) -> None:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .recorder import Recorder
     from .redact import Redact
+    from .redacting import Redacted, redact_recording
 
-_LAZY = {"Recorder": "recorder", "Redact": "redact"}
+_LAZY = {"Recorder": "recorder", "Redact": "redact", "Redacted": "redacting", "redact_recording": "redacting"}
 
-__all__ = ["Recorder", "Redact"]
+__all__ = ["Recorder", "Redact", "Redacted", "redact_recording"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,8 +3,9 @@
 Whoever reads the socket calls `received`, which copies into a chunk and returns. A thread writes each chunk once it has
 a megabyte or is `chunk_seconds` old. What a kill of the process costs is the chunk that is not whole, and no more.
 
-Nothing of it reaches the client. If the disk is full, the writer fails, or it cannot keep up, then recording ends: the
-file says so, the log has one line, and `stats()` tells.
+Nothing of it reaches the client, except that who reads more than 64 MB/s is slowed down while the writer is far behind.
+If the disk is full, the writer fails, or it cannot keep up, then recording ends: the file says so, the log has one
+line, and `stats()` tells.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ _SPARE_CHUNKS: Final = 4  # whose memory is used again
 _CHUNK_BYTES: Final = limits.RECORDER_CHUNK_BYTES
 _QUEUE_BYTES: Final = limits.RECORDER_BUFFER_BYTES - _CHUNK_BYTES  # beside the chunk that is being filled
 _CHUNK_SECONDS_MOST: Final = 3600.0  # times within a chunk are microseconds in 32 bits
+_CROWDED_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 3 // 4
+_FULL_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 7 // 8
+_FAST: Final = 256 << 20  # bytes a second that are read while the buffer is crowded, and
+_SLOW: Final = 64 << 20  # while it is nearly full
 _with_thread: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
 
 
@@ -256,6 +261,8 @@ class Recorder:
                     chunk.size = begin
                     raise
                 self._received += size
+        if self._queued > _CROWDED_BYTES:
+            self._slow_down(size)
         if self._untold:
             self._tell()
 
@@ -387,6 +394,12 @@ class Recorder:
             self._chunk = self._stream = None
 
     # Inside
+
+    def _slow_down(self, size: int) -> None:
+        """The writer is nearly too far behind: let the reader be no faster than a disk. A burst after a pause would end
+        recording otherwise. A writer that stands still costs the reader 0.15 s so, once."""
+        if not self._is_over:
+            time.sleep(size / (_FAST if self._queued < _FULL_BYTES else _SLOW))
 
     def _tell(self) -> None:
         """Log why recording ended, once; without the lock."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from recordings_support import HAS_LIBRARY, read
 from support import DATA, part
 
-from eslcodec import zst
+from eslcodec import _zstd, zst
 
 GOLDEN = DATA / "recordings"
+PAGE = Path(__file__).parents[2] / "docs" / "recording-format.md"
 FIRST, SECOND = 0x0123456789ABCDEF, 0xFEDCBA9876543210
 HELLO = b"Content-Type: auth/request\n\n"
 ACCEPTED = b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"
@@ -83,6 +87,28 @@ def test_a_golden_file_gives_its_messages(esl: ModuleType, name: str) -> None:
     assert [message.frame for message in recording.messages()][:2] == [HELLO, ACCEPTED]
     assert [message.sequence for message in recording.messages() if isinstance(message, esl.Event)] == [7, 8, 9]
     assert recording.dropped == 0
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="docs/ is not beside the tests")
+@pytest.mark.parametrize("name", FILES)
+def test_the_reader_of_the_format_s_page_reads_a_golden_file(name: str) -> None:
+    """It was written from the page, not from ours."""
+    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    page: dict[str, Any] = {}
+    exec(code, page)
+
+    def decompress(data: bytes) -> tuple[bytes, bytes]:
+        if name == "version1":
+            if not HAS_LIBRARY:
+                pytest.skip("no Zstandard library")
+            decompressor = _zstd.library().ZstdDecompressor()
+            return decompressor.decompress(data), decompressor.unused_data
+        size, block = int.from_bytes(data[5:9], "little"), int.from_bytes(data[9:12], "little")  # one raw block
+        assert block == size << 3 | 1
+        return data[12 : 12 + size], data[12 + size :]
+
+    found = list(page["chunks"]((GOLDEN / f"{name}.esl.zst").read_bytes(), decompress))
+    assert found == [(*chunk[:4], chunk[8], chunk[7]) for chunk in CHUNKS]
 
 
 def test_every_golden_file_is_in_the_table() -> None:
