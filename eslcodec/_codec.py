@@ -33,6 +33,7 @@ HeadScanner = _core.HeadScanner
 HeaderReader = _core.HeaderReader
 Message = _core.Message
 MessageDecoder = _core.MessageDecoder
+crc32 = _core.crc32
 lone = _core.lone
 parse_headers = _core.parse_headers
 parse_pairs = _core.parse_pairs

@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import re
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
 from . import limits
+from ._codec import crc32
 from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
 from .errors import DamagedRecording, RecordingError
 
@@ -128,7 +128,7 @@ def _packed(
     kind: int, when: tuple[int, int, int, int], counts: tuple[int, int, int, int, int], tables: bytes, data: Buffer
 ) -> bytes:
     sealed = _HEAD.pack(VERSION, kind, 0, *when, *counts) + tables
-    crc = zlib.crc32(data, zlib.crc32(sealed))
+    crc = crc32(data, crc32(sealed))
     return _SKIPPABLE.pack(CHUNK_MAGIC, _SEALED.size + len(sealed)) + _SEALED.pack(MAGIC, crc) + sealed
 
 
@@ -254,7 +254,7 @@ class Chunk:
 
     def _unpacked(self, frame: bytes) -> bytes:
         data = unpack_frame(frame, self.length, self.path) if self.kind == STREAM else b""
-        crc = zlib.crc32(data, zlib.crc32(self._sealed))
+        crc = crc32(data, crc32(self._sealed))
         if crc != self._crc:
             raise Fault(f"read bytes with checksum {crc:08x}, expected {self._crc:08x}")
         return data
@@ -465,7 +465,7 @@ class ChunkReader:
             _read_note(chunk)
         chunk.stored = sum(stored)
         for entry in chunk.sizes:
-            self._sizes = zlib.crc32(_READ.pack(*entry), self._sizes)
+            self._sizes = crc32(_READ.pack(*entry), self._sizes)
             self._frames += 1
         return chunk
 
@@ -524,7 +524,7 @@ class ChunkReader:
         frames, descriptor, magic = _FOOTER.unpack_from(window.data, window.at - _FOOTER.size)
         if magic != SEEKABLE_MAGIC or descriptor or frames * _READ.size != len(entries):
             raise Fault(f"read a seek table of {size} bytes that ends with {frames} frames, magic {magic:08x}")
-        if self._counts and (frames, zlib.crc32(entries)) != (self._frames, self._sizes):
+        if self._counts and (frames, crc32(entries)) != (self._frames, self._sizes):
             raise Fault(f"read a seek table that does not fit the {self._frames} frames before it")
         self.closed = True
         self._counts = True  # another file may have been put after this one

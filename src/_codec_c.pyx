@@ -217,6 +217,14 @@ cdef extern from *:
 
 use_avx2 = has_avx2()
 
+cdef extern from "crc.h" nogil:
+    enum:
+        CRC_TURN
+    bint has_clmul()
+    uint32_t crc_by_turns(const unsigned char *at, size_t size, uint32_t crc)
+
+cdef bint use_clmul = has_clmul()
+
 __impl__ = "c"
 __build__ = (
     f"{BUILD.decode()} build, {'AVX2' if use_avx2 else 'SIMD' if HAS_SIMD else 'no SIMD'}, "

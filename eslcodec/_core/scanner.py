@@ -1,4 +1,4 @@
-"""Where in each piece of a stream the first frame begins: `HeadScanner`."""
+"""What a recording is made with: where in each piece of a stream the first frame begins (`HeadScanner`), `crc32`."""
 
 from __future__ import annotations
 
@@ -107,3 +107,23 @@ class HeadScanner:
             self._body = read_framing(block, limits.MAX_BODY_BYTES)[1] or 0
         except ProtocolError:
             self._lost = True
+
+
+def crc32(data: Buffer, value: int = 0) -> int:
+    """The checksum of a recording: `zlib.crc32`, which the compiled core does four times as fast where it can.
+
+    Args:
+        data: any contiguous bytes-like object.
+        value: the checksum of what stands before it.
+
+    Raises:
+        TypeError: not bytes-like.
+        BufferError: not contiguous.
+
+    Example:
+        >>> f"{crc32(b'56789', crc32(b'1234')):08x}"
+        'cbf43926'
+    """
+    from zlib import crc32 as by_zlib  # not every user of the core records
+
+    return by_zlib(data, value)

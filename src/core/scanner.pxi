@@ -1,4 +1,4 @@
-# Where in each piece of a stream the first frame begins: `HeadScanner`.
+# What a recording is made with: where in each piece of a stream the first frame begins (`HeadScanner`), `crc32`.
 
 
 cdef class HeadScanner:
@@ -95,3 +95,29 @@ cdef class HeadScanner:
             else:
                 self.body = max(<Py_ssize_t>place.length, 0)
         return blank + (2 if blank[1] == c"\n" else 3)
+
+
+def crc32(data, value=0):
+    """See eslcodec._codec_py.crc32."""
+    from zlib import crc32 as by_zlib  # not every user of the core records
+
+    cdef Py_buffer raw
+    cdef Py_ssize_t whole
+    cdef uint32_t crc
+    cdef bytes rest
+    if not use_clmul:
+        return by_zlib(data, value)
+    PyObject_GetBuffer(data, &raw, PyBUF_SIMPLE)
+    try:
+        if raw.len < CRC_TURN:
+            return by_zlib(data, value)
+        whole = raw.len & ~<Py_ssize_t>15
+        crc = ~<uint32_t>(value & UINT32_MAX)
+        with nogil:
+            crc = ~crc_by_turns(<const unsigned char *>raw.buf, whole, crc)
+        if whole == raw.len:
+            return crc
+        rest = PyBytes_FromStringAndSize(<const char *>raw.buf + whole, raw.len - whole)
+        return by_zlib(rest, crc)
+    finally:
+        PyBuffer_Release(&raw)
