@@ -11,7 +11,7 @@ import click
 
 from .. import Event, InvalidCommand, MalformedPayload, Message, render
 from ..subscriptions import event_name
-from .files import Messages, label, since_option, until_option
+from .files import Chunks, Messages, label, since_option, until_option
 from .names import check_names, unknown_option
 from .text import is_terminal, json_line, listing, write_bytes
 
@@ -65,9 +65,8 @@ def decode(
     out = sys.stdout
     watched = is_terminal(out)
     malformed = kept = 0
-    messages = Messages(
-        files, since=since, until=until, out=out, pause=out.flush
-    )  # standard input may be a live stream
+    chunks = Chunks(files, since, until, bar=not watched)
+    messages = Messages(chunks, pause=out.flush)  # standard input may be a live stream
     try:
         for message in messages:
             malformed += message.malformed is not None
@@ -89,8 +88,8 @@ def decode(
     if kept:
         problems.append(f"events that cannot be written as {to} and were left as they are: {kept}")
     if problems:
-        messages.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")
-    messages.tell()
+        chunks.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")
+    chunks.tell()
 
 
 def has_headers(message: Message, wanted: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import math
 import os
 import sys
 from bisect import bisect_left
@@ -10,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import accumulate
-from typing import BinaryIO, Final, TextIO, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import click
 
@@ -86,18 +87,16 @@ def found(source: str) -> list[list[str]]:
     return folders
 
 
-class Messages:
-    """The messages of sources, one source after the other. What is damaged is passed over, and told.
+class Chunks:
+    """The chunks of sources, one source after the other. What is damaged is passed over, and told.
 
     Args:
         sources: files, folders, or "-" for standard input.
-        since, until: only what was received from then on, and before.
-        out: where it goes: if somebody watches standard error and not this, there is a progress bar for a long file.
-        pause: called after each piece of a stream: the next one may take its time.
+        since, until: only those that are needed for what was received from then on, and before.
+        bar: whether there is a progress bar for a long file, if somebody watches standard error.
+        check: whether what is in a chunk is unpacked and checked at once, and not when it is asked for.
 
     Attributes:
-        number: how many messages came so far.
-        chunk: the one that completed the last of them.
         problems: what was wrong, a line each, escaped.
 
     Raises:
@@ -107,33 +106,26 @@ class Messages:
     def __init__(
         self,
         sources: Sequence[str],
-        *,
         since: datetime | None = None,
         until: datetime | None = None,
-        out: TextIO | None = None,
-        pause: Callable[[], None] = lambda: None,
+        *,
+        bar: bool = False,
+        check: bool = False,
     ) -> None:
-        self.number = 0
         self.problems: list[str] = []
+        self.since_ns = -math.inf if since is None else since.timestamp() * 1e9
+        self.until_ns = math.inf if until is None else until.timestamp() * 1e9
+        self._limited = since is not None or until is not None
         self._sources = [(source, found(source)) for source in sources]  # before anything is shown
-        self._since = None if since is None else since.timestamp() * 1e9
-        self._until = None if until is None else until.timestamp() * 1e9
-        self._out = out
-        self._pause = pause
-        self._follower = Follower()
-        self.chunk = Chunk.plain("", 0, b"")
-        self._reads_of: Chunk | None = None
-        self._reads: Sequence[tuple[int, int]] = ()
-        self._ends: list[int] = []  # of what each of them brought
+        self._bar = bar
+        self._check = check
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[Chunk]:
         for source, folders in self._sources:
             for files in folders:
-                self._follower = Follower()
                 for file in self._wanted(files):
                     with readable(source):
                         yield from self._of_file(file)
-                self._follower.end()
 
     def tell(self) -> None:
         """What was wrong, a line each.
@@ -149,80 +141,129 @@ class Messages:
         for problem in shown[-1:]:
             raise click.ClickException(problem)
 
-    @property
-    def received_ns(self) -> int:
-        """When the last message came, in ns since 1970; 0 if the recording has no times."""
-        if self._reads_of is not self.chunk:
-            self._reads_of, self._reads = self.chunk, self.chunk.reads or [(0, self.chunk.length)]
-            self._ends = list(accumulate(size for _, size in self._reads))
-        at = bisect_left(self._ends, self._follower.consumed - self.chunk.offset)
-        return self.chunk.wall_ns + self._reads[min(at, len(self._reads) - 1)][0] * 1000
-
     def _wanted(self, files: list[str]) -> list[str]:
         """Those that may have something in time: from the last but one that begins before it."""
-        if self._since is None or len(files) < 3:
-            return files
         first = 0
-        while first + 2 < len(files) and 0 < begin_ns(files[first + 2]) <= self._since:
-            first += 1
+        if self.since_ns > 0:
+            while first + 2 < len(files) and 0 < begin_ns(files[first + 2]) <= self.since_ns:
+                first += 1
         return files[first:]
 
-    def _of_file(self, file: str) -> Iterator[Message]:
+    def _of_file(self, file: str) -> Iterator[Chunk]:
         name = "standard input" if file == STANDARD_INPUT else file
         with open(0 if file == STANDARD_INPUT else file, "rb", closefd=file != STANDARD_INPUT) as raw:
-            reader = open_reader(raw, name, "skip", check=False)
+            reader = open_reader(raw, name, "skip", check=self._check)
             size = os.fstat(raw.fileno()).st_size
-            shown = size > _LONG_FILE and self._out and is_terminal(sys.stderr) and not is_terminal(self._out)
+            shown = self._bar and size > _LONG_FILE and is_terminal(sys.stderr)
             # Closed, it takes the bar away before an error is printed.
             with closing(_with_progress_bar(reader, raw, name, size) if shown else _each(reader)) as chunks:
-                for chunk in self._in_time(chunks, name):
-                    yield from self._of_chunk(chunk, name)
-                    self._pause()
-            self._guarded(name, self._follower.finish)
+                yield from self._in_time(chunks) if self._limited else chunks
         self.problems += (escape(str(damage)) for damage in reader.damage)
         if reader.torn:
             note(f"{name}: its last {reader.torn} bytes are no whole chunk: the recorder was killed")
 
-    def _in_time(self, chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
-        """The chunks that are needed for what is asked for."""
-        early: list[Chunk] = []  # which ended before it, and yet its first message may have begun in them
+    def _in_time(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        early: list[Chunk] = []  # which ended before it, and yet the first message may have begun in them
         for chunk in chunks:
+            if not chunk.connection and chunk.kind != NOTE:
+                raise click.ClickException(f"{escape(chunk.path)}: it has no times, so that they cannot be asked for")
+            if chunk.wall_ns >= self.until_ns:
+                continue
             if chunk.kind == NOTE:
-                continue
-            if not chunk.connection and (self._since or self._until) is not None:
-                raise click.ClickException(f"{escape(name)}: it has no times, so that they cannot be asked for")
-            if self._until is not None and chunk.wall_ns >= self._until:
-                continue
-            if self._since is not None and chunk.end_ns < self._since:
+                if chunk.wall_ns >= self.since_ns:
+                    yield chunk
+            elif chunk.end_ns < self.since_ns:
                 early = [chunk] if chunk.first is not None else [*early, chunk]
-                continue
-            yield from early
-            yield chunk
-            early = []
+            else:
+                yield from early
+                yield chunk
+                early = []
 
-    def _of_chunk(self, chunk: Chunk, name: str) -> Iterator[Message]:
-        self.chunk = chunk
-        decoder = self._guarded(name, self._follower.take, chunk)
-        while decoder is not None and (message := self._guarded(name, decoder.next_message)) is not None:
-            self.number += 1
-            if self._since is not None and self.received_ns < self._since:
-                continue
-            if self._until is not None and self.received_ns >= self._until:
-                continue
-            yield message
 
-    def _guarded(self, name: str, step: Callable[..., T], *args: object) -> T | None:
+class Messages:
+    """The messages of chunks. What is damaged is passed over, and told.
+
+    Args:
+        chunks: of some sources.
+        pause: called after each chunk: the next one may take its time.
+
+    Attributes:
+        number: how many messages came so far.
+    """
+
+    def __init__(self, chunks: Chunks, pause: Callable[[], None] = lambda: None) -> None:
+        self.number = 0
+        self._chunks = chunks
+        self._pause = pause
+        self._follower = Follower()
+        self._chunk = Chunk.plain("", 0, b"")  # that completed the last of them
+        self._times: Times | None = None
+        self._known = 0  # problems before this file
+
+    def __iter__(self) -> Iterator[Message]:
+        for chunk in self._chunks:
+            if chunk.path != self._chunk.path or not (chunk.connection or chunk.offset):
+                self._end_file()
+            self._chunk, self._times = chunk, None
+            decoder = self._guarded(self._follower.take, chunk)
+            while decoder is not None and (message := self._guarded(decoder.next_message)) is not None:
+                self.number += 1
+                if self._is_in_time():
+                    yield message
+            self._pause()
+        self._end_file()
+
+    @property
+    def received_ns(self) -> int:
+        """When the last message came, in ns since 1970; 0 if the recording has no times."""
+        self._times = self._times or Times(self._chunk)
+        return self._times.of(self._follower.consumed)
+
+    def _is_in_time(self) -> bool:
+        """Whether the last message came when it was asked for."""
+        chunks, chunk = self._chunks, self._chunk
+        if chunks.since_ns <= chunk.wall_ns and chunk.end_ns < chunks.until_ns:
+            return True
+        return chunks.since_ns <= self.received_ns < chunks.until_ns
+
+    def _end_file(self) -> None:
+        if len(self._chunks.problems) == self._known:  # else its end is not the stream's
+            self._guarded(self._follower.finish)
+        self._known = len(self._chunks.problems)
+
+    def _guarded(self, step: Callable[..., T], *args: object) -> T | None:
         """What a step gives; None if the stream is damaged there, and goes on where the next frame begins."""
         try:
             return step(*args)
         except DamagedRecording as error:
-            self.problems.append(escape(str(error)))
+            problem = escape(str(error))
         except ProtocolError as error:
             # The error's text quotes what the peer sent as Python literals, so it is printable.
             where = f"after message {self.number}, at byte {self._follower.consumed}"
-            self.problems.append(f"{escape(name)}: {where}: {error}")
+            problem = f"{escape(self._chunk.path)}: {where}: {error}"
+        except RecordingError as error:  # a library is missing
+            raise click.ClickException(escape(str(error))) from error
+        self._chunks.problems.append(problem)
         self._follower.end()
         return None
+
+
+class Times:
+    """When the messages of a chunk came.
+
+    Args:
+        chunk: which.
+    """
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self._reads = chunk.reads or [(0, chunk.length)]
+        self._ends = list(accumulate(size for _, size in self._reads))
+
+    def of(self, place: int) -> int:
+        """Of a message that ends at this place in the stream of the connection, in ns since 1970."""
+        at = min(bisect_left(self._ends, place - self._chunk.offset), len(self._ends) - 1)
+        return self._chunk.wall_ns + self._reads[at][0] * 1000
 
 
 def begin_ns(file: str) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import BinaryIO, Final, Literal
 
 from .. import zst
-from .._codec import FrameSplitter
+from .._codec import FrameSplitter, Message
 from .._zstd import Compressor
 from ..errors import ProtocolError
 from ..events import Decoder
@@ -80,13 +80,45 @@ def redact_recording(
         >>> [message.text for message in Recording(out).messages()]
         ['***']
     """
+    return copy_recording(Recording(source, damaged=damaged).chunks(), out, redact, level=level)
+
+
+def copy_recording(
+    chunks: Iterable[zst.Chunk],
+    out: str | os.PathLike[str],
+    redact: Redact | None = None,
+    *,
+    keep: Callable[[Message, int], bool] | None = None,
+    level: int = 1,
+) -> Redacted:
+    """The same of any chunks, and less of them.
+
+    Args:
+        chunks: in order, each connection's one after the other.
+        out: as of `redact_recording`.
+        redact: what goes; None: nothing, and messages stay byte for byte.
+        keep: whether a message is kept, which is asked with the time at which it came, in ns since 1970 (0 if it is not
+            known). None: all are.
+        level: of the compression.
+
+    Raises:
+        FileExistsError: there is such a file. And what iterating over the chunks raises.
+
+    Example:
+        >>> import io, tempfile
+        >>> out = os.path.join(tempfile.mkdtemp(), "out.esl.zst")
+        >>> stream = io.BytesIO(b"Content-Type: auth/request\n\nContent-Type: command/reply\nReply-Text: +OK\n\n")
+        >>> keep = lambda message, ns: message.content_type == "auth/request"
+        >>> copy_recording(Recording(stream).chunks(), out, keep=keep, level=0).messages
+        1
+    """
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if os.name == "posix":
                 os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            copy = _Copy(Recording(source, damaged=damaged), file, redact, Compressor(level))
-            result = copy.run()
+            copy = _Copy(file, redact, keep, Compressor(level))
+            result = copy.run(chunks)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -98,9 +130,15 @@ def redact_recording(
 class _Copy:
     """One recording being written anew."""
 
-    def __init__(self, recording: Recording, file: BinaryIO, redact: Redact, compressor: Compressor) -> None:
-        self._recording = recording
+    def __init__(
+        self,
+        file: BinaryIO,
+        redact: Redact | None,
+        keep: Callable[[Message, int], bool] | None,
+        compressor: Compressor,
+    ) -> None:
         self._file = file
+        self._keep = keep
         self._redact = redact
         self._compressor = compressor
         self._follower = Follower()
@@ -111,8 +149,8 @@ class _Copy:
         self._commands = _Commands(redact)
         self._messages = self._changed = self._received = self._written = 0
 
-    def run(self) -> Redacted:
-        for chunk in self._recording.chunks():
+    def run(self, chunks: Iterable[zst.Chunk]) -> Redacted:
+        for chunk in chunks:
             self._enter(chunk)
             if chunk.kind == zst.NOTE:
                 self._note(chunk, chunk.note or {})
@@ -156,9 +194,13 @@ class _Copy:
         sizes = [0] * len(reads)
         frames: list[bytes] = []
         places: list[int] = []  # where, in the old chunk, each of them ends
-        for frame in self._frames(chunk):
+        for message in self._whole(chunk):
             place = max(self._follower.consumed - chunk.offset, 0)
-            sizes[min(bisect_left(ends, place), len(sizes) - 1)] += len(frame)
+            read = min(bisect_left(ends, place), len(sizes) - 1)
+            if self._keep is not None and not self._keep(message, chunk.wall_ns + reads[read][0] * 1000):
+                continue
+            frame = self._told(message)
+            sizes[read] += len(frame)
             frames.append(frame)
             places.append(place)
         data = b"".join(frames)
@@ -187,19 +229,22 @@ class _Copy:
         self._offset += len(data)
         self._written += len(data)
 
-    def _frames(self, chunk: zst.Chunk) -> Iterator[bytes]:
-        """The redacted frame of each message that a chunk completes; after damage to the protocol no more of it."""
+    def _whole(self, chunk: zst.Chunk) -> Iterator[Message]:
+        """The messages that a chunk completes; after damage to the protocol no more of it."""
         decoder: Decoder | None = self._follower.take(chunk)
         if decoder is None:
             return
         try:
-            for message in decoder:
-                redacted = self._redact(message)
-                self._messages += 1
-                self._changed += redacted is not message
-                yield redacted.frame
+            yield from decoder
         except ProtocolError:
             self._follower.end()
+
+    def _told(self, message: Message) -> bytes:
+        """The frame that stands for a message."""
+        redacted = message if self._redact is None else self._redact(message)
+        self._messages += 1
+        self._changed += redacted is not message
+        return redacted.frame
 
 
 class _Commands:
@@ -208,13 +253,15 @@ class _Commands:
     After something that cannot be cut into commands nothing more is told.
     """
 
-    def __init__(self, redact: Redact) -> None:
+    def __init__(self, redact: Redact | None) -> None:
         self._redact = redact
         self._splitter = FrameSplitter()
         self._dead = False
 
     def take(self, data: bytes) -> bytes:
         """The redacted commands that a piece completes."""
+        if self._redact is None:
+            return data
         if self._dead:
             return b""
         parts = []

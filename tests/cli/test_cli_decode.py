@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import support
-from cli_support import files, run, spawn, text
+from cli_support import decode, files, run, spawn, text
 from cli_support import written as written
 
 import eslcodec
@@ -376,5 +376,6 @@ def test_the_progress_bar_is_gone_before_an_error_is_printed(written: Any, termi
 def test_no_progress_bar_otherwise(
     terminals: tuple[str, ...], written: Any, terminal_on_stderr: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "is_terminal", lambda stream: bool(terminals))
+    for module in (files, decode):
+        monkeypatch.setattr(module, "is_terminal", lambda stream: bool(terminals))
     assert "\x1b" not in run("decode", written(EVENTS)).output

@@ -267,7 +267,7 @@ def numbers_of(output: str) -> list[int]:
 
 
 def test_times_of_messages(day: Path) -> None:
-    messages = files.Messages([str(day)])
+    messages = files.Messages(files.Chunks([str(day)]))
     times = [(int(message["Event-Sequence"]), messages.received_ns) for message in messages]
     begin = BEGIN * 1_000_000_000
     assert times[:5] == [(number, begin + number * 500_000_000) for number in range(5)]
