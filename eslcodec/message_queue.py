@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import repeat, starmap
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Final
 
 from . import limits
 from ._codec import Message
+from .events import Event
 
-M = TypeVar("M", bound=Message)
-
+_ONLY_EVENTS: Final = frozenset([Event])
+_POPLEFT: Final[Callable[[deque[Message]], Message]] = deque.popleft
 _FEW_READS: Final = 64  # reads that are kept in mind without looking whether their messages still wait
+
+
+def _is_event(message: Message) -> bool:
+    return isinstance(message, Event)
 
 
 class MessageQueue(deque[Message]):
@@ -87,21 +92,22 @@ class MessageQueue(deque[Message]):
         self._reads.append((self._appended, size))
         self.size_at_most += size
 
-    def take(self, kind: type[M], most: int, taken: list[M]) -> None:
-        """Move the oldest messages of one kind to a list, until there are so many in it; pass over others before them.
+    def take_events(self, most: int, taken: list[Event]) -> None:
+        """Move the oldest events to a list, until there are so many in it; other messages among them are passed over.
 
-        Several threads may do so at once. Whatever is raised from outside, a message is in the list or in the queue.
+        Several threads may do so at once. Whatever is raised from outside, an event is in the list or in the queue.
         """
         while self and len(taken) < most:
-            begin = len(taken)
+            begin, waiting = len(taken), len(self)
+            count = waiting if waiting < most - begin else most - begin
             try:
-                taken.extend(starmap(self.popleft, repeat((), min(most - begin, len(self)))))  # type: ignore[arg-type]
+                taken.extend(map(_POPLEFT, repeat(self, count)))  # type: ignore[arg-type]
             except IndexError:  # another reader was faster
                 most = 0
-            if not {kind}.issuperset(map(type, taken)):
-                taken[begin:] = [message for message in taken[begin:] if isinstance(message, kind)]
+            if not _ONLY_EVENTS.issuperset(map(type, taken)):
+                taken[begin:] = filter(_is_event, taken[begin:])
 
-    def put_back(self, messages: list[M]) -> None:
+    def put_back(self, messages: Sequence[Message]) -> None:
         """Messages that a reader took and could not give to anybody: they are the oldest again."""
         self._forget_reads()
         self.extendleft(reversed(messages))
