@@ -104,7 +104,8 @@ class MessageQueue(deque[Message]):
                 taken.extend(map(_POPLEFT, repeat(self, count)))  # type: ignore[arg-type]
             except IndexError:  # another reader was faster
                 most = 0
-            if not _ONLY_EVENTS.issuperset(map(type, taken)):
+            only = type(taken[0]) is Event if len(taken) == 1 else _ONLY_EVENTS.issuperset(map(type, taken))
+            if not only:
                 taken[begin:] = filter(_is_event, taken[begin:])
 
     def put_back(self, messages: Sequence[Message]) -> None:

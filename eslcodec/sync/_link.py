@@ -193,7 +193,8 @@ class Link:
             with self._lock:
                 try:
                     if not (queue or self._reading or self._unsent or connection.end):  # the usual case: one reader
-                        self._receive(math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0))
+                        left = LONGEST if deadline == math.inf else deadline - time.monotonic()
+                        self._receive(left if left > 0 else 0)
                         looked = True
                     if not queue:
                         self._wait_for_more(deadline, looked)
@@ -338,8 +339,12 @@ class Link:
 
     def _receive(self, seconds: float) -> None:
         connection = self.connection
-        if self._keepalive is not None or seconds < LONGEST or self._timeout < LONGEST / 2:
-            self._set_timeout(seconds if self._keepalive is None else min(seconds, self._keepalive - self._silent))
+        if self._keepalive is not None and seconds > self._keepalive - self._silent:
+            seconds = self._keepalive - self._silent
+        if seconds > LONGEST:
+            seconds = LONGEST
+        if not seconds / 2 <= self._timeout <= seconds:
+            self._set_timeout(seconds)
         room = self._get_buffer()
         size, error = -1, None
         began = time.monotonic()
@@ -476,10 +481,8 @@ class Link:
 
     def _set_timeout(self, seconds: float) -> None:
         """Have the next read end within these seconds, perhaps earlier: so most reads need no call for it."""
-        seconds = min(seconds, LONGEST)
-        if not seconds / 2 <= self._timeout <= seconds:
-            self._timeout = seconds * 0.75
-            self._in.settimeout(self._timeout)
+        self._timeout = seconds * 0.75
+        self._in.settimeout(self._timeout)
 
     def _flush(self) -> None:
         """Send what the switch takes now. If it cannot be reached, the reader finds that, and may read why."""
