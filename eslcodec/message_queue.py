@@ -72,8 +72,8 @@ class MessageQueue(deque[Message]):
     def close_read(self) -> None:
         """What was appended since the last time is one read."""
         if self._fresh:
+            self.size_at_most += self._fresh  # first: interrupted here, it is too large, and never less than nothing
             self._reads.append((self._appended, self._fresh))
-            self.size_at_most += self._fresh
             self._fresh = 0
 
     def take_read(self, messages: list[Message], size: int) -> None:
@@ -82,15 +82,15 @@ class MessageQueue(deque[Message]):
             self.take_in(messages, size)
             self.close_read()
             return
-        if not self:  # so every read before is gone
+        if not self:  # as `_forget_reads` does, without the call
             self._reads.clear()
             self.size_at_most = 0
         elif len(self._reads) > _FEW_READS:
             self._forget_reads()
         deque.extend(self, messages)
         self._appended += len(messages)
-        self._reads.append((self._appended, size))
         self.size_at_most += size
+        self._reads.append((self._appended, size))
 
     def take_events(self, most: int, taken: list[Event]) -> None:
         """Move the oldest events to a list, until there are so many in it; other messages among them are passed over.
@@ -113,8 +113,8 @@ class MessageQueue(deque[Message]):
         self._forget_reads()
         self.extendleft(reversed(messages))
         size = sum(len(message.frame) for message in messages)
-        self._reads.appendleft((self._appended - len(self) + len(messages), size))
         self.size_at_most += size
+        self._reads.appendleft((self._appended - len(self) + len(messages), size))
 
     def holds(self, count: int, size: int) -> bool:
         """Whether so many messages wait, or so many bytes."""
@@ -137,6 +137,9 @@ class MessageQueue(deque[Message]):
 
     def _forget_reads(self) -> None:
         """Those of which no message is left."""
+        if not self:
+            self._reads.clear()
+            self.size_at_most = 0
         gone = self._appended - len(self)
         while self._reads and self._reads[0][0] <= gone:
             self.size_at_most -= self._reads.popleft()[1]

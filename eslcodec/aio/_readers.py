@@ -97,8 +97,9 @@ class Inbox:
 
     def _look_at(self, deadline: float) -> None:
         loop = self.bell.loop
-        self._looks = min(deadline, loop.time() + _TICK)
-        loop.call_at(self._looks, self._look, self._looks)
+        at = min(deadline, loop.time() + _TICK)
+        loop.call_at(at, self._look, at)
+        self._looks = at
 
     def _look(self, planned: float) -> None:
         """Tell those whose deadline has come; look again for the others."""
