@@ -339,12 +339,8 @@ class Link:
 
     def _receive(self, seconds: float) -> None:
         connection = self.connection
-        if self._keepalive is not None and seconds > self._keepalive - self._silent:
-            seconds = self._keepalive - self._silent
-        if seconds > LONGEST:
-            seconds = LONGEST
-        if not seconds / 2 <= self._timeout <= seconds:
-            self._set_timeout(seconds)
+        if not seconds / 2 <= self._timeout <= seconds or self._keepalive is not None:
+            self._set_timeout(seconds if self._keepalive is None else min(seconds, self._keepalive - self._silent))
         room = self._get_buffer()
         size, error = -1, None
         began = time.monotonic()
@@ -481,8 +477,10 @@ class Link:
 
     def _set_timeout(self, seconds: float) -> None:
         """Have the next read end within these seconds, perhaps earlier: so most reads need no call for it."""
-        self._timeout = seconds * 0.75
-        self._in.settimeout(self._timeout)
+        seconds = min(seconds, LONGEST)
+        if not seconds / 2 <= self._timeout <= seconds:
+            self._timeout = seconds * 0.75
+            self._in.settimeout(self._timeout)
 
     def _flush(self) -> None:
         """Send what the switch takes now. If it cannot be reached, the reader finds that, and may read why."""

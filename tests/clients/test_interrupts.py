@@ -245,6 +245,7 @@ def in_child(esl: ModuleType, fs: Any, *more: Callable[[], object]) -> int:
         lambda: fs.subscribe("DTMF"),
         lambda: fs.next_event(timeout=5),
         lambda: next(fs.events(timeout=5)),
+        lambda: fs.take(timeout=5),
         *more,
     ]
     wrong = not_said(esl, uses)
@@ -280,7 +281,12 @@ def test_a_child_process_leaves_an_asyncio_connection_to_its_parent(esl: ModuleT
             if not (child := os.fork()):
                 with suppress(BaseException):
                     run = asyncio.new_event_loop().run_until_complete
-                    uses = [lambda: run(fs.api("echo", "child")), lambda: run(fs.next_event(timeout=5))]
+                    ask = [
+                        lambda: fs.api("echo", "child"),
+                        lambda: fs.next_event(timeout=5),
+                        lambda: fs.take(timeout=5),
+                    ]
+                    uses = [lambda one=one: run(one()) for one in ask]
                     os._exit(not_said(esl, uses))
                 os._exit(99)
             assert os.waitpid(child, 0)[1] == 0
