@@ -310,6 +310,24 @@ def test_who_waits_longer_gets_what_comes_later(shell: Shell, switch: Switch) ->
     assert sorted(numbers([*long[0].result(PATIENCE), *long[1].result(PATIENCE)])) == [1, 2]
 
 
+@pytest.mark.parametrize("verb", ["take", "next_event"])
+def test_what_another_thread_takes_first_ends_no_wait(esl: ModuleType, verb: str) -> None:
+    with Emulator() as switch, esl.connect(switch.host, switch.port, caretaker=False) as fs:
+        fs.subscribe("DTMF")
+        stolen: list[Any] = []
+
+        def steal() -> None:  # when the lock is free again, and before the reader looks
+            if not stolen and fs._queue:
+                stolen.append(fs._queue.popleft())
+                switch.fire("DTMF", {"Number": "2"})
+
+        fs._link._woken, fs._link._open_gates = [None], steal
+        switch.fire("DTMF", {"Number": "1"})
+        got = getattr(fs, verb)(timeout=PATIENCE)
+        assert stolen[0]["Number"] == "1"
+        assert (got[0] if verb == "take" else got)["Number"] == "2"
+
+
 # The queue and its bounds
 
 
