@@ -56,7 +56,8 @@ class Inbox:
 
     async def take(self, most: int, timeout: float | None) -> list[Event]:
         """Events, as `Client.take` says."""
-        queue, taken = self.queue, list[Event]()
+        queue = self.queue
+        taken: list[Event] = []
         deadline = math.inf if timeout is None else None
         if queue and self._left <= 0:
             self._left = _TURN
