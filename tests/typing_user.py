@@ -69,6 +69,8 @@ def codec(data: bytes, view: memoryview, text: str) -> None:
     assert_type(next(decoder), eslcodec.Message)
     assert_type(list(decoder), list[eslcodec.Message])
     assert_type(decoder.next_message(), eslcodec.Message | None)
+    drained: list[eslcodec.Message] = []
+    assert_type(decoder.drain(drained, eslcodec.Event), bool)
     assert_type(decoder.get_buffer(), memoryview)
     decoder.buffer_updated(1)
     decoder.feed_eof()
@@ -269,6 +271,7 @@ def inbound(secret: str) -> None:
         assert_type(fs.events(), Iterator[eslcodec.Event])
         assert_type(fs.messages(timeout=1), Iterator[eslcodec.Message])
         assert_type(fs.next_event(timeout=1), eslcodec.Event | None)
+        assert_type(fs.take(max=10, timeout=None), list[eslcodec.Event])
         assert_type((fs.host, fs.port, fs.dropped, fs.closed), tuple[str, int, int, bool])
         assert_type(fs.connection, Connection)
         assert_type(fs.subscriptions, Subscriptions)
@@ -369,6 +372,7 @@ async def inbound_async() -> None:
         async for message in fs.messages():
             assert_type(message, eslcodec.Message)
         assert_type(await fs.next_event(), eslcodec.Event | None)
+        assert_type(await fs.take(), list[eslcodec.Event])
         assert_type(await fs.getvar("a"), str | None)
         assert_type(await fs.nomedia("b", uuid="a"), eslcodec.CommandReply)
         assert_type(await fs.unicast(remote_port=9000, transport="tcp", uuid="a"), eslcodec.CommandReply)

@@ -107,7 +107,7 @@ def copy_recording(
     Example:
         >>> import io, tempfile
         >>> out = os.path.join(tempfile.mkdtemp(), "out.esl.zst")
-        >>> stream = io.BytesIO(b"Content-Type: auth/request\n\nContent-Type: command/reply\nReply-Text: +OK\n\n")
+        >>> stream = io.BytesIO(b"Content-Type: auth/request\\n\\nContent-Type: command/reply\\nReply-Text: +OK\\n\\n")
         >>> keep = lambda message, ns: message.content_type == "auth/request"
         >>> copy_recording(Recording(stream).chunks(), out, keep=keep, level=0).messages
         1
