@@ -119,7 +119,7 @@ def rewrite(message: M, rules: Rules, body: BodyRule | None = None) -> M:
     if data == payload and head == block:
         return message
     if data is not None and data != payload:
-        head = _with_length(head, len(data))
+        head = with_length(head, len(data))
     return type(message)(head if head.endswith(b"\n\n") or head.endswith(b"\n\r\n") else _EMPTY, data)
 
 
@@ -130,7 +130,7 @@ def rewrite_block(block: bytes, rules: Rules) -> bytes:
         >>> rewrite_block(b"execute-app-name: set\\nexecute-app-arg: a=b\\n", Rules(lambda name: Rule(str.upper)))
         b'execute-app-name: SET\\nexecute-app-arg: A=B\\n'
     """
-    return _block(block, rules)
+    return _block(block, rules, structure=True)
 
 
 # Lines: plain payloads, and the frames themselves
@@ -145,9 +145,9 @@ def _block(block: bytes, rules: Rules, *, encoded: bool = False, structure: bool
         encoded: they are percent-encoded.
         structure: Content-Type and Content-Length stay.
     """
-    lines: list[bytes | None] = list(block.split(b"\n"))
-    changed = False
-    for at, line in enumerate(block.split(b"\n")):
+    lines = block.split(b"\n")
+    kept: list[bytes | None] | None = None
+    for at, line in enumerate(lines):
         name, colon, raw = line.partition(b": ")
         if not colon:
             name, raw = cut_line(line) or (b"", line)
@@ -160,9 +160,10 @@ def _block(block: bytes, rules: Rules, *, encoded: bool = False, structure: bool
         new = _changed(rule, value)
         if new == value:
             continue
-        changed = True
-        lines[at] = None if new is None else _line(name, new, encoded) + end
-    return b"\n".join([line for line in lines if line is not None]) if changed else block
+        if kept is None:
+            kept = [*lines]
+        kept[at] = None if new is None else _line(name, new, encoded) + end
+    return block if kept is None else b"\n".join([line for line in kept if line is not None])
 
 
 def _changed(rule: Rule, value: str) -> str | None:
@@ -179,8 +180,13 @@ def _line(name: bytes, value: str, encoded: bool) -> bytes:
     return b"%b: %b" % (name, written) if name else written
 
 
-def _with_length(block: bytes, length: int) -> bytes:
-    """A frame's header block with the length of another body."""
+def with_length(block: bytes, length: int) -> bytes:
+    """A header block with the length of another body.
+
+    Example:
+        >>> with_length(b"sendmsg\\nContent-Length: 7\\n\\n", 3)
+        b'sendmsg\\nContent-Length: 3\\n\\n'
+    """
     lines = block.split(b"\n")
     for at, line in enumerate(lines):
         name, colon, _ = line.partition(b":")

@@ -412,12 +412,13 @@ class Connection(Verbs):
             return
         broken: ProtocolError | None = None
         batch: list[Message] = []
+        only_events = False
         try:
-            batch.extend(self._decoder)  # what came before the damage stays in it
+            only_events = self._decoder.drain(batch, Event)  # what came before the damage stays in it
         except ProtocolError as error:
             broken = error
         if (  # else it is the usual read: all of it is for the readers
-            broken is not None
+            not only_events
             or self._needs.names
             or self._drops
             or self._gap.is_open
@@ -427,10 +428,6 @@ class Connection(Verbs):
         ):
             self._sort(batch, broken)
             return
-        for message in batch:
-            if type(message) is not Event:
-                self._sort(batch, None)
-                return
         if batch:
             queue, taken = self.queue, self._decoder.consumed
             queue.take_read(batch, taken - self._taken)

@@ -24,7 +24,8 @@ than this without taking messages out has a bug that should not become an out-of
 
 RECEIVE_BYTES_MIN: Final = 64 << 10
 RECEIVE_BYTES_MAX: Final = 256 << 10
-"""What `get_buffer` offers: a socket seldom has more than 256 KiB ready, and less than 64 KiB wastes calls."""
+"""What `get_buffer` offers: a socket seldom has more than 256 KiB ready, and less than 64 KiB wastes calls. It begins
+with the least; a read that fills it doubles it, and small reads take it back."""
 
 MEMO_LINES: Final = 4096
 MEMO_LINE_BYTES: Final = 512

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import repeat, starmap
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Final
 
 from . import limits
 from ._codec import Message
+from .events import Event
 
-M = TypeVar("M", bound=Message)
-
+_ONLY_EVENTS: Final = frozenset([Event])
+_POPLEFT: Final[Callable[[deque[Message]], Message]] = deque.popleft
 _FEW_READS: Final = 64  # reads that are kept in mind without looking whether their messages still wait
+
+
+def _is_event(message: Message) -> bool:
+    return isinstance(message, Event)
 
 
 class MessageQueue(deque[Message]):
@@ -67,8 +72,8 @@ class MessageQueue(deque[Message]):
     def close_read(self) -> None:
         """What was appended since the last time is one read."""
         if self._fresh:
+            self.size_at_most += self._fresh  # first: interrupted here, it is too large, and never less than nothing
             self._reads.append((self._appended, self._fresh))
-            self.size_at_most += self._fresh
             self._fresh = 0
 
     def take_read(self, messages: list[Message], size: int) -> None:
@@ -77,37 +82,39 @@ class MessageQueue(deque[Message]):
             self.take_in(messages, size)
             self.close_read()
             return
-        if not self:  # so every read before is gone
+        if not self:  # as `_forget_reads` does, without the call
             self._reads.clear()
             self.size_at_most = 0
         elif len(self._reads) > _FEW_READS:
             self._forget_reads()
         deque.extend(self, messages)
         self._appended += len(messages)
-        self._reads.append((self._appended, size))
         self.size_at_most += size
+        self._reads.append((self._appended, size))
 
-    def take(self, kind: type[M], most: int, taken: list[M]) -> None:
-        """Move the oldest messages of one kind to a list, until there are so many in it; pass over others before them.
+    def take_events(self, most: int, taken: list[Event]) -> None:
+        """Move the oldest events to a list, until there are so many in it; other messages among them are passed over.
 
-        Several threads may do so at once. Whatever is raised from outside, a message is in the list or in the queue.
+        Several threads may do so at once. Whatever is raised from outside, an event is in the list or in the queue.
         """
         while self and len(taken) < most:
-            begin = len(taken)
+            begin, waiting = len(taken), len(self)
+            count = waiting if waiting < most - begin else most - begin
             try:
-                taken.extend(starmap(self.popleft, repeat((), min(most - begin, len(self)))))  # type: ignore[arg-type]
+                taken.extend(map(_POPLEFT, repeat(self, count)))  # type: ignore[arg-type]
             except IndexError:  # another reader was faster
                 most = 0
-            if not {kind}.issuperset(map(type, taken)):
-                taken[begin:] = [message for message in taken[begin:] if isinstance(message, kind)]
+            only = type(taken[0]) is Event if len(taken) == 1 else _ONLY_EVENTS.issuperset(map(type, taken))
+            if not only:
+                taken[begin:] = filter(_is_event, taken[begin:])
 
-    def put_back(self, messages: list[M]) -> None:
+    def put_back(self, messages: Sequence[Message]) -> None:
         """Messages that a reader took and could not give to anybody: they are the oldest again."""
         self._forget_reads()
         self.extendleft(reversed(messages))
         size = sum(len(message.frame) for message in messages)
-        self._reads.appendleft((self._appended - len(self) + len(messages), size))
         self.size_at_most += size
+        self._reads.appendleft((self._appended - len(self) + len(messages), size))
 
     def holds(self, count: int, size: int) -> bool:
         """Whether so many messages wait, or so many bytes."""
@@ -130,6 +137,9 @@ class MessageQueue(deque[Message]):
 
     def _forget_reads(self) -> None:
         """Those of which no message is left."""
+        if not self:
+            self._reads.clear()
+            self.size_at_most = 0
         gone = self._appended - len(self)
         while self._reads and self._reads[0][0] <= gone:
             self.size_at_most -= self._reads.popleft()[1]

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, presets, render, sync, zst
+from eslcodec import ESL, aio, commands, ingest, presets, render, sync, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
+from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
 
@@ -68,6 +69,8 @@ def codec(data: bytes, view: memoryview, text: str) -> None:
     assert_type(next(decoder), eslcodec.Message)
     assert_type(list(decoder), list[eslcodec.Message])
     assert_type(decoder.next_message(), eslcodec.Message | None)
+    drained: list[eslcodec.Message] = []
+    assert_type(decoder.drain(drained, eslcodec.Event), bool)
     assert_type(decoder.get_buffer(), memoryview)
     decoder.buffer_updated(1)
     decoder.feed_eof()
@@ -268,6 +271,7 @@ def inbound(secret: str) -> None:
         assert_type(fs.events(), Iterator[eslcodec.Event])
         assert_type(fs.messages(timeout=1), Iterator[eslcodec.Message])
         assert_type(fs.next_event(timeout=1), eslcodec.Event | None)
+        assert_type(fs.take(max=10, timeout=None), list[eslcodec.Event])
         assert_type((fs.host, fs.port, fs.dropped, fs.closed), tuple[str, int, int, bool])
         assert_type(fs.connection, Connection)
         assert_type(fs.subscriptions, Subscriptions)
@@ -291,6 +295,20 @@ def inbound(secret: str) -> None:
     eslcodec.serve(greet, tap=lambda call: Ear() if call.uuid else None)
     heard: sync.Tap = Ear()
     aio.connect(tap=heard)
+    with ingest.Recorder("rec", fsync="always", keep_seconds=86_400, on_full="oldest") as recorder:
+        aio.connect(tap=recorder)
+        eslcodec.serve(greet, tap=lambda call: ingest.Recorder(Path("calls") / (call.uuid or "")))
+        assert_type(recorder.missed, Missed | None)
+        assert_type(recorder.stats(), dict[str, Any])
+    ingest.Recorder("rec", on_full="ask")  # type: ignore[arg-type]
+    redact = ingest.Redact.profile("secrets", drop=["variable_x"], bodies="drop")
+    assert_type(redact(eslcodec.Event.build("DTMF")), eslcodec.Event)
+    assert_type(redact.value("A", "b"), str | None)
+    assert_type(redact.pairs([("A", "b")]), list[tuple[str, str]])
+    assert_type(redact.mapping(eslcodec.Event.build("DTMF").to_dict()), dict[str, str | list[str]])
+    assert_type(ingest.redact_recording("rec", Path("out.esl.zst"), redact).changed, int)
+    ingest.Redact(bodies="none")  # type: ignore[arg-type]
+    Emulator(replay="rec", speed=2, since=datetime.now(timezone.utc), redact=redact, rename="staging")
 
 
 def greet(call: sync.Call) -> None:
@@ -354,6 +372,7 @@ async def inbound_async() -> None:
         async for message in fs.messages():
             assert_type(message, eslcodec.Message)
         assert_type(await fs.next_event(), eslcodec.Event | None)
+        assert_type(await fs.take(), list[eslcodec.Event])
         assert_type(await fs.getvar("a"), str | None)
         assert_type(await fs.nomedia("b", uuid="a"), eslcodec.CommandReply)
         assert_type(await fs.unicast(remote_port=9000, transport="tcp", uuid="a"), eslcodec.CommandReply)

@@ -96,6 +96,26 @@ class MessageDecoder(FrameSplitter):
         message._checked = split - 1
         return message
 
+    def drain(self, messages: list[Message], kind: type[Message]) -> bool:
+        """Append all whole messages to a list: `messages.extend(decoder)`, and what a look at each would say.
+
+        Args:
+            messages: what comes out goes to its end. If something is raised, what came out before is in it.
+            kind: a class of messages.
+
+        Returns:
+            Whether there is nothing else among them: each is of this class itself. True if there are none.
+
+        Raises:
+            ProtocolError: as iteration does.
+        """
+        only = True
+        while (message := self.next_message()) is not None:
+            messages.append(message)
+            if type(message) is not kind:
+                only = False
+        return only
+
     if TYPE_CHECKING:
 
         def __iter__(self) -> Iterator[Message]: ...  # type: ignore[override]

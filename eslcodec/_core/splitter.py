@@ -129,6 +129,7 @@ class FrameSplitter:
         "_offered",
         "_searched",
         "_start",
+        "_usual",
     )
 
     def __init__(
@@ -161,6 +162,9 @@ class FrameSplitter:
         self._dead = False
         self._last = b""  # the end of the frame that came out last
         self._offered: bytearray | None = None  # what get_buffer gave out
+        self._usual = (
+            limits.RECEIVE_BYTES_MIN
+        )  # what it offers: twice after a read that filled it, slowly less after small ones
         self._heads: dict[bytes, tuple[bytes, int | None]] = {}
 
     def __reduce__(self) -> NoReturn:
@@ -258,7 +262,7 @@ class FrameSplitter:
             room = limits.RECEIVE_BYTES_MAX if self._dead else self._max_buffered - self.buffered
             if room <= 0:
                 raise LimitExceeded(self.buffered + 1, self._max_buffered)
-            size = min(max(sizehint, limits.RECEIVE_BYTES_MIN), limits.RECEIVE_BYTES_MAX, room)
+            size = min(max(sizehint, self._usual), limits.RECEIVE_BYTES_MAX, room)
             if self._offered is None or len(self._offered) != size:
                 self._offered = bytearray(size)
             return memoryview(self._offered)
@@ -285,6 +289,10 @@ class FrameSplitter:
                 raise ValueError(f"buffer_updated({nbytes}), expected 0 to {len(offered)}")
             with memoryview(offered) as view:
                 self._store(view[:nbytes], nbytes)
+            if nbytes == len(offered):
+                self._usual = min(max(2 * nbytes, self._usual), limits.RECEIVE_BYTES_MAX)
+            elif nbytes < self._usual // 8:
+                self._usual = max(self._usual - self._usual // 32, limits.RECEIVE_BYTES_MIN)
             self._offered = None
 
     def feed_eof(self) -> None:

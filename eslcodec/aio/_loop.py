@@ -33,20 +33,20 @@ class Bell:
 
     Attributes:
         loop: in which they wait.
-        waiting: what they wait for, in the order they came.
+        waiting: what they wait for, in the order they came; and until when, where somebody else sees to that.
     """
 
     __slots__ = ("loop", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.waiting: dict[asyncio.Future[bool], None] = {}
+        self.waiting: dict[asyncio.Future[bool], float] = {}
 
     async def wait(self, deadline: float = math.inf) -> bool:
         """True when it rings, False at the deadline (of the loop's clock)."""
         future: asyncio.Future[bool] = self.loop.create_future()
-        self.waiting[future] = None
-        timer = None if deadline == math.inf else self.loop.call_at(deadline, _resolve, future, False)
+        self.waiting[future] = math.inf
+        timer = None if deadline == math.inf else self.loop.call_at(deadline, resolve, future, False)
         try:
             return await future
         finally:
@@ -60,7 +60,7 @@ class Bell:
                 future.set_result(True)
 
 
-def _resolve(future: asyncio.Future[bool], value: bool) -> None:
+def resolve(future: asyncio.Future[bool], value: bool) -> None:
     if not future.done():
         future.set_result(value)
 

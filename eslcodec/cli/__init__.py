@@ -30,6 +30,9 @@ _MODULES: Final = {
     "emulate": "emulate",
     "demo": "demo",
     "record": "record",
+    "info": "info",
+    "replay": "replay",
+    "convert": "convert",
 }  # name -> module
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import click
 
-from .. import Event, InvalidCommand, MalformedPayload, Message, ProtocolError, render
-from ..recordings import Follower
+from .. import Event, InvalidCommand, MalformedPayload, Message, render
 from ..subscriptions import event_name
-from ..zst import Chunk
-from .files import label, reading
+from .files import Chunks, Messages, label, since_option, until_option
 from .names import check_names, unknown_option
 from .text import is_terminal, json_line, listing, write_bytes
 
@@ -20,7 +19,7 @@ _FORMATS: Final = ("plain", "json", "xml")
 
 
 @click.command(short_help="List the messages of a recorded stream.")
-@click.argument("file")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--ndjson", is_flag=True, help="One JSON object a line, arrays as lists, the body as _body.")
 @click.option(
     "--to",
@@ -37,17 +36,25 @@ _FORMATS: Final = ("plain", "json", "xml")
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
 )
+@since_option
+@until_option
 @unknown_option
 def decode(
-    file: str,
+    files: tuple[str, ...],
     ndjson: bool,
     to: str | None,
     full: bool,
     events: tuple[str, ...],
     headers: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
     unknown: bool,
 ) -> None:
-    """List the messages of a recorded stream: FILE as the server sent it, or that in .gz, .xz or .zst; - is stdin."""
+    """List the messages of recorded streams.
+
+    FILE is a recording of `eslcodec record`, one file or a folder of them, or a stream as the server sent it, also in
+    .gz, .xz or .zst; - is standard input. What is damaged is passed over, and the exit status is 1 then.
+    """
     if ndjson and to not in (None, "ndjson"):
         raise click.UsageError(f"--ndjson and --to {to} are two formats; choose one")
     to = "ndjson" if ndjson else to
@@ -58,24 +65,21 @@ def decode(
     out = sys.stdout
     watched = is_terminal(out)
     malformed = kept = 0
-
-    def show(number: int, message: Message) -> None:
-        nonlocal malformed, kept
-        malformed += message.malformed is not None
-        if not (_is_event_of(message, wanted) and has_headers(message, headers)):
-            return
-        if to in _FORMATS:
-            frame = _converted(message, to)
-            kept += frame is None and message.malformed is None
-            write_bytes(out, message.frame if frame is None else frame, watched)
-        elif to:
-            out.buffer.write(json_line(message) + b"\n")
-        else:
-            out.writelines(f"{line}\n" for line in listing(f"{number:>7}", message, full))
-
+    chunks = Chunks(files, since, until, bar=not watched)
+    messages = Messages(chunks, pause=out.flush)  # standard input may be a live stream
     try:
-        with reading(file, out) as chunks:
-            _decode_stream(file, chunks, show, out.flush)
+        for message in messages:
+            malformed += message.malformed is not None
+            if not (is_event_of(message, wanted) and has_headers(message, headers)):
+                continue
+            if to in _FORMATS:
+                frame = _converted(message, to)
+                kept += frame is None and message.malformed is None
+                write_bytes(out, message.frame if frame is None else frame, watched)
+            elif to:
+                out.buffer.write(json_line(message) + b"\n")
+            else:
+                out.writelines(f"{line}\n" for line in listing(f"{messages.number:>7}", message, full))
     finally:
         out.flush()
     problems = []
@@ -84,7 +88,8 @@ def decode(
     if kept:
         problems.append(f"events that cannot be written as {to} and were left as they are: {kept}")
     if problems:
-        raise click.ClickException(f"{label(file)}: {'; '.join(problems)}")
+        chunks.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")
+    chunks.tell()
 
 
 def has_headers(message: Message, wanted: Sequence[str]) -> bool:
@@ -96,7 +101,7 @@ def has_headers(message: Message, wanted: Sequence[str]) -> bool:
     return True
 
 
-def _is_event_of(message: Message, names: set[str]) -> bool:
+def is_event_of(message: Message, names: set[str]) -> bool:
     """Whether it is an event of one of these names, or anything if there are none."""
     if not names:
         return True
@@ -114,22 +119,3 @@ def _converted(message: Message, format: str) -> bytes | None:
         return render.event_frame(message.serialize(format), format)
     except (InvalidCommand, MalformedPayload):
         return None
-
-
-def _decode_stream(
-    file: str, chunks: Iterable[Chunk], show: Callable[[int, Message], None], flush: Callable[[], None]
-) -> None:
-    follower = Follower()
-    number = 0
-    try:
-        for chunk in chunks:
-            for message in follower.take(chunk) or ():
-                number += 1
-                show(number, message)
-            flush()  # standard input may be a live stream
-        follower.finish()
-    except ProtocolError as error:
-        # The error's text quotes what the peer sent as Python literals, so it is printable.
-        raise click.ClickException(
-            f"{label(file)}: after message {number}, at byte {follower.consumed}: {error}"
-        ) from error

@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import click
 
 from .. import ProtocolError
 from .._ctext import redacted
 from ..emulator import Emulator
-from .files import label, reading, recording
+from .files import label, readable, recording
 from .login import DEFAULT_PASSWORD, address, password_file_option, stored_password
 from .text import escape, shortened
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _BUNDLED: Final = "demo"
 _LOOK_SECONDS: Final = 1.0  # each change wakes us; this is for none
 _LINES_KEPT: Final = 100_000  # some 20 MB, if nobody takes them
 
 
+def listen_options(function: F) -> F:
+    """Adds --host, --port and --password-file, of a switch that others connect to."""
+    for option in (
+        password_file_option,
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=8021,
+            show_default=True,
+            metavar="PORT",
+            help="Listen on this port; 0 takes a free one.",
+        ),
+        click.option(
+            "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 @click.command(short_help="Run a switch for tests, without FreeSWITCH.")
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8021,
-    show_default=True,
-    metavar="PORT",
-    help="Listen on this port; 0 takes a free one.",
-)
-@password_file_option
+@listen_options
 @click.option(
     "--replay",
     is_flag=False,
     flag_value=_BUNDLED,
     metavar="[FILE]",
-    help="Send the events and log lines of a recorded stream (also .gz, .xz) to whoever subscribes to anything. "
+    help="Send the events and log lines of a recorded stream (also .gz, .xz, .zst) to whoever subscribes to anything. "
     f"Without FILE, or with the word {_BUNDLED}: of the one that comes with the package.",
 )
 @click.option(
@@ -64,10 +77,19 @@ def emulate(
         repeat=None if repeat else 1,
         lossless=rate is None,
     )
+    serve(switch)
+
+
+def serve(switch: Emulator) -> None:
+    """Run it, and say who connects and what they want, until Ctrl-C.
+
+    Raises:
+        click.ClickException: it cannot listen.
+    """
     news = _News()
     switch._observe(lambda listener, what: news.tell(cast("tuple[Any, ...]", listener.peer), what))
     with suppress(KeyboardInterrupt), _running(switch):
-        click.echo(f"listening on {address(host, switch.port)}")
+        click.echo(f"listening on {address(switch.host, switch.port)}")
         _watch(switch, news)
 
 
@@ -87,12 +109,11 @@ def _made(replay: str | None, **options: Any) -> Emulator:
         return Emulator(**options)
     if replay == _BUNDLED:
         return Emulator(replay=recording(), **options)
-    with reading(replay) as chunks:
-        data = b"".join(chunk.data for chunk in chunks)
-    try:
-        return Emulator(replay=data, **options)
-    except (ProtocolError, ValueError) as error:  # not a stream, or nothing in it to replay
-        raise click.ClickException(f"{label(replay)}: {error}") from error
+    with readable(replay):
+        try:
+            return Emulator(replay=replay, **options)
+        except (ProtocolError, ValueError) as error:  # not a stream, or nothing in it to replay
+            raise click.ClickException(f"{label(replay)}: {error}") from error
 
 
 class _News:

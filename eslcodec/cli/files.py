@@ -1,66 +1,284 @@
-"""Recorded streams: a file, unpacked, piece by piece, and the recording that comes with the package."""
+"""Recorded streams for the commands that read them: files, folders and standard input, and the one that comes along."""
 
 from __future__ import annotations
 
 import importlib.resources
-import io
+import math
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from typing import BinaryIO, Final, TextIO, cast
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from itertools import accumulate
+from typing import BinaryIO, Final, TypeVar
 
 import click
 
-from .._opened import open_reader
-from ..errors import DamagedRecording, RecordingError
-from ..zst import Chunk
-from .text import escape, is_terminal
+from .. import Message
+from .._opened import find_files, open_reader
+from ..errors import DamagedRecording, ProtocolError, RecordingError
+from ..recordings import Follower, Recording
+from ..zst import NOTE, Chunk
+from .text import escape, is_terminal, note
+from .units import MOMENT
 
+STANDARD_INPUT: Final = "-"
 CHUNK: Final = 256 << 10
 _LONG_FILE: Final = 4 << 20  # below this, reading takes no time worth a progress bar
 _RECORDING: Final = "sip_plain.esl.gz"
+_PROBLEMS: Final = 10  # that are told of one command
+
+T = TypeVar("T")
+
+
+since_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = click.option(
+    "--since",
+    type=MOMENT,
+    metavar="TIME",
+    help="Only what was received from then on: 2026-11-29T08:00, 08:00, yesterday, -2h.",
+)
+until_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = click.option(
+    "--until", type=MOMENT, metavar="TIME", help="Only what was received before."
+)
 
 
 def label(file: str) -> str:
     """A file's name, for messages."""
-    return "standard input" if file == "-" else escape(file)
+    return "standard input" if file in (STANDARD_INPUT, "") else escape(file)
 
 
 def recording() -> bytes:
     """The stream that comes with the package."""
+    import gzip  # not in every build of Python
+
     packed = importlib.resources.files("eslcodec") / "data" / _RECORDING
-    with packed.open("rb") as file:
-        return b"".join(chunk.data for chunk in open_reader(cast(BinaryIO, file), _RECORDING))
+    return gzip.decompress(packed.read_bytes())
 
 
 @contextmanager
-def reading(file: str, out: TextIO | None = None) -> Iterator[Iterator[Chunk]]:
-    """The content of a file in chunks, unpacked; with a progress bar if it is long and a terminal is watching.
-
-    Args:
-        file: its path, "-" for standard input.
-        out: where the content goes; None for no progress bar.
+def readable(source: str) -> Iterator[None]:
+    """What goes wrong with a source becomes one line for the user.
 
     Raises:
-        click.ClickException: it cannot be read, here or in the loop.
+        click.ClickException: it cannot be read, here or in the block.
     """
     try:
-        raw = open(0 if file == "-" else file, "rb", closefd=file != "-")  # noqa: SIM115
+        yield
     except OSError as error:
-        raise click.FileError(label(file), error.strerror) from error
-    with raw:
-        chunks = _chunks(raw, file)
-        size = os.fstat(raw.fileno()).st_size
-        if file != "-" and size > _LONG_FILE and out and is_terminal(sys.stderr) and not is_terminal(out):
-            chunks = _with_progress_bar(chunks, raw, file, size)
-        with closing(chunks):  # takes the bar away before an error is printed
-            yield chunks
+        name = source if error.filename is None else str(error.filename)
+        raise click.ClickException(f"{label(name)}: {escape(error.strerror or str(error))}") from error
+    except RecordingError as error:
+        raise click.ClickException(escape(str(error))) from error
 
 
-def _with_progress_bar(
-    chunks: Iterable[Chunk], raw: io.BufferedReader, file: str, size: int
-) -> Generator[Chunk, None, None]:
+def found(source: str) -> list[list[str]]:
+    """The files of a source, those of each folder in order.
+
+    Raises:
+        click.ClickException: it cannot be read, or no recording is in it.
+    """
+    if source == STANDARD_INPUT:
+        return [[source]]
+    with readable(source):
+        folders = find_files(source)
+    if not folders:
+        raise click.ClickException(f"{label(source)}: no recording is in this folder")
+    return folders
+
+
+class Chunks:
+    """The chunks of sources, one source after the other. What is damaged is passed over, and told.
+
+    Args:
+        sources: files, folders, or "-" for standard input.
+        since, until: only those that are needed for what was received from then on, and before.
+        bar: whether there is a progress bar for a long file, if somebody watches standard error.
+        check: whether what is in a chunk is unpacked and checked at once, and not when it is asked for.
+
+    Attributes:
+        problems: what was wrong, a line each, escaped.
+
+    Raises:
+        click.ClickException: while iterating: a source cannot be read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        bar: bool = False,
+        check: bool = False,
+    ) -> None:
+        self.problems: list[str] = []
+        self.since_ns = -math.inf if since is None else since.timestamp() * 1e9
+        self.until_ns = math.inf if until is None else until.timestamp() * 1e9
+        self._limited = since is not None or until is not None
+        self._sources = [(source, found(source)) for source in sources]  # before anything is shown
+        self._bar = bar
+        self._check = check
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for source, folders in self._sources:
+            for files in folders:
+                for file in self._wanted(files):
+                    with readable(source):
+                        yield from self._of_file(file)
+
+    def tell(self) -> None:
+        """What was wrong, a line each.
+
+        Raises:
+            click.ClickException: something was.
+        """
+        shown = self.problems[:_PROBLEMS]
+        if len(shown) < len(self.problems):
+            shown.append(f"{len(self.problems) - len(shown)} more faults like that")
+        for problem in shown[:-1]:
+            click.ClickException(problem).show()
+        for problem in shown[-1:]:
+            raise click.ClickException(problem)
+
+    def _wanted(self, files: list[str]) -> list[str]:
+        """Those that may have something in time: from the last but one that begins before it."""
+        first = 0
+        if self.since_ns > 0:
+            while first + 2 < len(files) and 0 < begin_ns(files[first + 2]) <= self.since_ns:
+                first += 1
+        return files[first:]
+
+    def _of_file(self, file: str) -> Iterator[Chunk]:
+        name = "standard input" if file == STANDARD_INPUT else file
+        with open(0 if file == STANDARD_INPUT else file, "rb", closefd=file != STANDARD_INPUT) as raw:
+            reader = open_reader(raw, name, "skip", check=self._check)
+            size = os.fstat(raw.fileno()).st_size
+            shown = self._bar and size > _LONG_FILE and is_terminal(sys.stderr)
+            # Closed, it takes the bar away before an error is printed.
+            with closing(_with_progress_bar(reader, raw, name, size) if shown else _each(reader)) as chunks:
+                yield from self._in_time(chunks) if self._limited else chunks
+        self.problems += (escape(str(damage)) for damage in reader.damage)
+        if reader.torn:
+            note(f"{name}: its last {reader.torn} bytes are no whole chunk: the recorder was killed")
+
+    def _in_time(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        early: list[Chunk] = []  # which ended before it, and yet the first message may have begun in them
+        for chunk in chunks:
+            if not chunk.connection and chunk.kind != NOTE:
+                raise click.ClickException(f"{escape(chunk.path)}: it has no times, so that they cannot be asked for")
+            if chunk.wall_ns >= self.until_ns:
+                continue
+            if chunk.kind == NOTE:
+                if chunk.wall_ns >= self.since_ns:
+                    yield chunk
+            elif chunk.end_ns < self.since_ns:
+                early = [chunk] if chunk.first is not None else [*early, chunk]
+            else:
+                yield from early
+                yield chunk
+                early = []
+
+
+class Messages:
+    """The messages of chunks. What is damaged is passed over, and told.
+
+    Args:
+        chunks: of some sources.
+        pause: called after each chunk: the next one may take its time.
+
+    Attributes:
+        number: how many messages came so far.
+    """
+
+    def __init__(self, chunks: Chunks, pause: Callable[[], None] = lambda: None) -> None:
+        self.number = 0
+        self._chunks = chunks
+        self._pause = pause
+        self._follower = Follower()
+        self._chunk = Chunk.plain("", 0, b"")  # that completed the last of them
+        self._times: Times | None = None
+        self._known = 0  # problems before this file
+
+    def __iter__(self) -> Iterator[Message]:
+        for chunk in self._chunks:
+            if chunk.path != self._chunk.path or not (chunk.connection or chunk.offset):
+                self._end_file()
+            self._chunk, self._times = chunk, None
+            decoder = self._guarded(self._follower.take, chunk)
+            while decoder is not None and (message := self._guarded(decoder.next_message)) is not None:
+                self.number += 1
+                if self._is_in_time():
+                    yield message
+            self._pause()
+        self._end_file()
+
+    @property
+    def received_ns(self) -> int:
+        """When the last message came, in ns since 1970; 0 if the recording has no times."""
+        self._times = self._times or Times(self._chunk)
+        return self._times.of(self._follower.consumed)
+
+    def _is_in_time(self) -> bool:
+        """Whether the last message came when it was asked for."""
+        chunks, chunk = self._chunks, self._chunk
+        if chunks.since_ns <= chunk.wall_ns and chunk.end_ns < chunks.until_ns:
+            return True
+        return chunks.since_ns <= self.received_ns < chunks.until_ns
+
+    def _end_file(self) -> None:
+        if len(self._chunks.problems) == self._known:  # else its end is not the stream's
+            self._guarded(self._follower.finish)
+        self._known = len(self._chunks.problems)
+
+    def _guarded(self, step: Callable[..., T], *args: object) -> T | None:
+        """What a step gives; None if the stream is damaged there, and goes on where the next frame begins."""
+        try:
+            return step(*args)
+        except DamagedRecording as error:
+            problem = escape(str(error))
+        except ProtocolError as error:
+            # The error's text quotes what the peer sent as Python literals, so it is printable.
+            where = f"after message {self.number}, at byte {self._follower.consumed}"
+            problem = f"{escape(self._chunk.path)}: {where}: {error}"
+        except RecordingError as error:  # a library is missing
+            raise click.ClickException(escape(str(error))) from error
+        self._chunks.problems.append(problem)
+        self._follower.end()
+        return None
+
+
+class Times:
+    """When the messages of a chunk came.
+
+    Args:
+        chunk: which.
+    """
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self._reads = chunk.reads or [(0, chunk.length)]
+        self._ends = list(accumulate(size for _, size in self._reads))
+
+    def of(self, place: int) -> int:
+        """Of a message that ends at this place in the stream of the connection, in ns since 1970."""
+        at = min(bisect_left(self._ends, place - self._chunk.offset), len(self._ends) - 1)
+        return self._chunk.wall_ns + self._reads[at][0] * 1000
+
+
+def begin_ns(file: str) -> int:
+    """When a recording begins, in ns since 1970; 0 if it has no times."""
+    with suppress(RecordingError):
+        for chunk in Recording(file, damaged="skip").chunks(check=False):
+            return chunk.wall_ns
+    return 0
+
+
+def _each(chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
+    yield from chunks
+
+
+def _with_progress_bar(chunks: Iterable[Chunk], raw: BinaryIO, file: str, size: int) -> Generator[Chunk, None, None]:
     # Takes a tenth of a second to load, and few need it.
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -71,14 +289,3 @@ def _with_progress_bar(
         for chunk in chunks:
             yield chunk
             progress.update(task, completed=raw.tell())
-
-
-def _chunks(raw: io.BufferedReader, file: str) -> Generator[Chunk, None, None]:
-    try:
-        yield from open_reader(raw, "" if file == "-" else file)
-    except DamagedRecording as error:
-        raise click.ClickException(f"{label(file)}, byte {error.position}: {escape(error.why)}") from error
-    except RecordingError as error:
-        raise click.ClickException(escape(str(error))) from error
-    except OSError as error:
-        raise click.ClickException(f"{label(file)}: {escape(error.strerror or str(error))}") from error

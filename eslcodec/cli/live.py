@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +17,9 @@ from .decode import has_headers
 from .login import Target, target_options
 from .names import check_names, unknown_option
 from .text import escape, is_terminal, json_line, listing, note, write_bytes
+
+if TYPE_CHECKING:
+    from ..ingest import Recorder
 
 _API_SECONDS: Final = 30.0
 _LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
@@ -131,6 +135,7 @@ filter_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = cli
 )
 @unknown_option
 @click.option("--no-reconnect", is_flag=True, help="End when the connection ends.")
+@click.option("--record", "folder", metavar="DIR", help="Keep all that comes in there too, as `eslcodec record` does.")
 def tail(
     target: Target,
     names: tuple[str, ...],
@@ -144,6 +149,7 @@ def tail(
     wire_format: str | None,
     unknown: bool,
     no_reconnect: bool,
+    folder: str | None,
 ) -> None:
     """Show events as they come, until Ctrl-C: all, or those of the NAMEs.
 
@@ -155,7 +161,7 @@ def tail(
     if not (names or custom):
         names = ("ALL",)
     check_names(names, unknown, "it does not mind being asked for it")
-    with target.connected(reconnect=not no_reconnect) as switch:
+    with _recorder(folder) as tap, target.connected(reconnect=not no_reconnect, tap=tap) as switch:
         for header, value in sorted(filters, key=lambda pair: is_negative(pair[1])):  # none is the first without need
             switch.filter(header, value)
         if log_level is not None:
@@ -165,6 +171,15 @@ def tail(
         if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
             end = switch.connection.end
             raise ConnectionClosed(end.reason if end else "the connection has ended")
+
+
+def _recorder(folder: str | None) -> AbstractContextManager[Recorder | None]:
+    """Keeps what comes, if it is wanted."""
+    if folder is None:
+        return nullcontext()
+    from ..ingest import Recorder
+
+    return Recorder(folder)
 
 
 def _followed(

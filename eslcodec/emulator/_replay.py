@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ..errors import ESLError
 from ._listener import Listener
 from ._source import Loaded, Streamed
 
@@ -189,6 +190,7 @@ class StreamedFrames:
         self._due = 0  # how many were found due and have not happened yet
         self._taken = 0
         self._kept: bytes | None = None  # a frame that did not fit
+        self._error: Exception | None = None  # what comes instead of the next frame
         self.all_happened = False
 
     def next_time(self) -> float:
@@ -223,16 +225,23 @@ class StreamedFrames:
             pass
         parts: list[bytes] = []
         total = 0
-        while self._taken < last and (frame := self._get()) is not None:
-            if parts and total + len(frame) > size:
-                self._kept = frame
-                self._taken -= 1
-                break
-            parts.append(frame)
-            total += len(frame)
+        try:
+            while self._taken < last and (frame := self._get()) is not None:
+                if parts and total + len(frame) > size:
+                    self._kept = frame
+                    self._taken -= 1
+                    break
+                parts.append(frame)
+                total += len(frame)
+        except (ESLError, OSError) as error:
+            if not parts:
+                raise
+            self._error = error  # first what is whole
         return memoryview(b"".join(parts)), len(parts)
 
     def _get(self) -> bytes | None:
+        if self._error is not None:
+            raise self._error
         frame, self._kept = self._kept, None
         if frame is None:
             frame = next(self._frames, None)

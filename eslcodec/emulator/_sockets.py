@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, Protocol
 
+from ..errors import ESLError
 from ._faults import Fault, Trouble
 from ._listener import Listener
 from ._model import SHUTDOWN
@@ -414,7 +415,11 @@ class Connection:
         replay = self._replay
         if replay is None or self.listener.closing or self.listener.held or not self.listener.listening:
             return memoryview(b"")
-        chunk = replay.take(_CHUNK_BYTES)
+        try:
+            chunk = replay.take(_CHUNK_BYTES)
+        except (ESLError, OSError) as error:
+            self._break_off(error)
+            return memoryview(self.listener.pull())
         if not chunk and replay.over and replay.programme.then == "close":
             self.listener.close()
             return memoryview(self.listener.pull())
@@ -459,11 +464,19 @@ class Connection:
         if self._still:
             self._loop.call_later(_TICK_SECONDS, self._produce, replay, since, before)
             return
-        due = replay.due(since, self._loop.time(), before, _BURST)
         limit = FOREVER if replay.programme.lossless else self._sockets.switch.core.queue_limit
-        replay.produce(due, limit - self.listener.queued)
+        try:
+            due = replay.due(since, self._loop.time(), before, _BURST)
+            replay.produce(due, limit - self.listener.queued)
+        except (ESLError, OSError) as error:
+            self._break_off(error)
         self.flush()
         self._sockets.thread.notify()
         rate, speed = replay.programme.rate, replay.programme.speed
         delay = max(_TICK_SECONDS, 1 / rate) if rate is not None else 0 if speed is None else _TICK_SECONDS
         self._loop.call_later(delay, self._produce, replay, since, before)
+
+    def _break_off(self, error: Exception) -> None:
+        """The recording cannot be read any further: who starts the emulator is told, and the client sees an end."""
+        self._loop.call_exception_handler({"message": "a replay ended", "exception": error})
+        self.listener.close()

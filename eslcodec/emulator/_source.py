@@ -195,12 +195,12 @@ def open_source(source: str | os.PathLike[str] | bytes, changes: Changes, *, tim
     if changes.any or timed:
         return Streamed(source, changes)
     data = source if isinstance(source, bytes) else _short(source)
-    return Streamed(source, changes) if data is None else Loaded(data)
+    return Streamed(source, changes) if data is None or len(data) > MEMORY_BYTES else Loaded(data)
 
 
 def _short(path: str | os.PathLike[str]) -> bytes | None:
     """A capture whole; None if it is long, or has times."""
-    if os.path.isdir(path):
+    if os.path.isdir(path) or os.path.getsize(path) > MEMORY_BYTES:
         return None
     parts: list[bytes] = []
     size = 0

@@ -20,23 +20,53 @@ if TYPE_CHECKING:
     from . import presets
     from ._calls import Call, Calls
     from ._legs import Leg, Legs
+    from ._ndjson import ndjson
     from ._records import calls, legs
+    from .columns import Batch, Columns, Schema
     from .recorder import Recorder
     from .redact import Redact
+    from .redacting import Redacted, redact_recording
+    from .watch import Loss, LossWatch
 
 _LAZY: Final = {
+    "Batch": "columns",
     "Call": "_calls",
     "Calls": "_calls",
+    "Columns": "columns",
     "Leg": "_legs",
     "Legs": "_legs",
+    "Loss": "watch",
+    "LossWatch": "watch",
     "Recorder": "recorder",
     "Redact": "redact",
+    "Redacted": "redacting",
+    "Schema": "columns",
     "calls": "_records",
     "legs": "_records",
+    "ndjson": "_ndjson",
+    "redact_recording": "redacting",
 }
 """Public name -> module."""
 
-__all__ = ["Call", "Calls", "Leg", "Legs", "Recorder", "Redact", "calls", "legs", "presets"]
+__all__ = [
+    "Batch",
+    "Call",
+    "Calls",
+    "Columns",
+    "Leg",
+    "Legs",
+    "Loss",
+    "LossWatch",
+    "Recorder",
+    "Redact",
+    "Redacted",
+    "Schema",
+    "calls",
+    "legs",
+    "ndjson",
+    "presets",
+    "redact_recording",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -225,7 +225,7 @@ class Last(NamedTuple):
 
     Attributes:
         end_ns: when the last of it came, in ns since 1970.
-        whole: whether its file was closed; else the recorder was killed.
+        whole: whether that was the end of a connection; else the recorder was killed.
     """
 
     end_ns: int
@@ -238,19 +238,18 @@ def last_recorded(folder: Path) -> Last | None:
         with suppress(OSError, RecordingError), open(folder / name_of(begin, number), "rb") as file:
             if not _lock(file.fileno()):
                 return None
-            end = _by_table(file)
-            if end is not None:
-                return Last(end, True)
-            file.seek(0)
-            for chunk in zst.read_chunks(file, damaged="skip", data=False):
-                end = chunk.end_ns
-            if end is not None:
-                return Last(end, False)
+            last = _last_by_table(file)
+            if last is None:
+                file.seek(0)
+                for chunk in zst.read_chunks(file, damaged="skip", data=False):
+                    last = chunk
+            if last is not None:
+                return Last(last.end_ns, (last.note or {}).get("note") in ("closed", "stopped"))
     return None
 
 
-def _by_table(file: BinaryIO) -> int | None:
-    """When the last chunk ends, of a file with a seek table; None if it has none."""
+def _last_by_table(file: BinaryIO) -> zst.Chunk | None:
+    """The last chunk of a file with a seek table; None if it has none."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _FOOTER_BYTES, 0))
     footer = file.read()
@@ -269,7 +268,7 @@ def _by_table(file: BinaryIO) -> int | None:
         if file.read(4) == zst.CHUNK_MAGIC.to_bytes(4, "little"):
             file.seek(size - back)
             for chunk in zst.read_chunks(file, data=False):
-                return chunk.end_ns
+                return chunk
     return None
 
 

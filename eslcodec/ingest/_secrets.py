@@ -63,7 +63,7 @@ _FLAGS: Final = re.ASCII | re.IGNORECASE | re.DOTALL
 _IN_VALUES: Final = re.compile(_TOKENS.format(_WORDS), _FLAGS)
 _IN_LINES: Final = re.compile(_TOKENS.format(_LINE_WORDS), _FLAGS)
 _ATTRIBUTE: Final = re.compile(r"""["']\s+[\w:.-]+\s*=\s*(["'])""", re.ASCII)
-_IS: Final = re.compile(r"""["']?[ \t]*(?:=>|[:=])[ \t]*|>|[ \t]+(?=\S)|(?=[(\[])""")
+_IS: Final = re.compile(r"""["']?[ \t]*(?:=>|[:=]|%3[aAdD])[ \t]*|>|[ \t]+(?=\S)|(?=[(\[])""")
 _CLOSING: Final = {"{": "}", "[": "]"}
 _SIP_USER: Final = re.compile(r"(sips?:[^\s@:;<>]*:)[^\s@;<>]*(@?)", re.IGNORECASE)
 _URL_USER: Final = re.compile(r"(://[^\s/@:]*:)[^\s/@]*(@?)")

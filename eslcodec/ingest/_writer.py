@@ -33,7 +33,7 @@ class Missed(NamedTuple):
     Attributes:
         since_ns: when the last of it came, in ns since 1970.
         until_ns: when the connection was made.
-        whole: whether that recording was closed; else its recorder was killed, and may have lost `chunk_seconds`.
+        whole: whether that connection had ended; else its recorder was killed, and may have lost `chunk_seconds`.
 
     Example:
         >>> Missed(10**18, 10**18 + 2_500_000_000, True).seconds

@@ -3,8 +3,9 @@
 Whoever reads the socket calls `received`, which copies into a chunk and returns. A thread writes each chunk once it has
 a megabyte or is `chunk_seconds` old. What a kill of the process costs is the chunk that is not whole, and no more.
 
-Nothing of it reaches the client. If the disk is full, the writer fails, or it cannot keep up, then recording ends: the
-file says so, the log has one line, and `stats()` tells.
+Nothing of it reaches the client, except that who reads more than 64 MB/s is slowed down while the writer is far behind.
+If the disk is full, the writer fails, or it cannot keep up, then recording ends: the file says so, the log has one
+line, and `stats()` tells.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ _SPARE_CHUNKS: Final = 4  # whose memory is used again
 _CHUNK_BYTES: Final = limits.RECORDER_CHUNK_BYTES
 _QUEUE_BYTES: Final = limits.RECORDER_BUFFER_BYTES - _CHUNK_BYTES  # beside the chunk that is being filled
 _CHUNK_SECONDS_MOST: Final = 3600.0  # times within a chunk are microseconds in 32 bits
+_CROWDED_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 3 // 4
+_FULL_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 7 // 8
+_FAST: Final = 256 << 20  # bytes a second that are read while the buffer is crowded, and
+_SLOW: Final = 64 << 20  # while it is nearly full
 _with_thread: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
 
 
@@ -256,6 +261,8 @@ class Recorder:
                     chunk.size = begin
                     raise
                 self._received += size
+        if self._queued > _CROWDED_BYTES:
+            self._slow_down(size)
         if self._untold:
             self._tell()
 
@@ -311,11 +318,15 @@ class Recorder:
             thread = self._thread
             self._bell.ring()
         self._tell()
-        if thread is None or thread is threading.current_thread() or self._lock._is_owned():  # type: ignore[attr-defined]
-            return  # if it is owned, this is a signal's handler, and the thread goes on once that has returned
+        if thread is None or thread is threading.current_thread() or self._is_interrupted():
+            return
         thread.join(timeout)
         if thread.is_alive():
             _LOG.error("%r: its disk did not answer within %g s; what was not written is lost", self, timeout)
+
+    def _is_interrupted(self) -> bool:
+        """Whether this is a signal's handler, in the middle of something that the writer's thread waits for."""
+        return bool(self._lock._is_owned() or self._bell.lock._is_owned())  # type: ignore[attr-defined]
 
     # Inside, with the lock
 
@@ -325,8 +336,7 @@ class Recorder:
 
     def _next_chunk(self, what: str, now: int) -> Chunk | None:
         """Have the chunk that is full written, and begin another; None if nothing is recorded any more."""
-        if self._chunk is not None:
-            self._seal(self._chunk)
+        self._seal()
         stream = self._stream
         if stream is None:
             if not self._is_over:
@@ -338,15 +348,15 @@ class Recorder:
             self._bell.ring()
         return chunk
 
-    def _seal(self, chunk: Chunk) -> None:
-        self._chunk = None
-        chunk.stream.offset += chunk.size
-        if chunk.size or chunk.sends:
+    def _seal(self) -> None:
+        """Put the chunk in line, as far as it is filled."""
+        chunk, self._chunk = self._chunk, None  # in one step: a signal's handler may do the same
+        if chunk is not None and (chunk.size or chunk.sends):
+            chunk.stream.offset += chunk.size
             self._push(chunk)
 
     def _end_stream(self, reason: str) -> None:
-        if self._chunk is not None:
-            self._seal(self._chunk)
+        self._seal()
         stream, self._stream = self._stream, None
         if stream is not None:
             self._state = "waiting"
@@ -384,6 +394,12 @@ class Recorder:
             self._chunk = self._stream = None
 
     # Inside
+
+    def _slow_down(self, size: int) -> None:
+        """The writer is nearly too far behind: let the reader be no faster than a disk. A burst after a pause would end
+        recording otherwise. A writer that stands still costs the reader 0.15 s so, once."""
+        if not self._is_over:
+            time.sleep(size / (_FAST if self._queued < _FULL_BYTES else _SLOW))
 
     def _tell(self) -> None:
         """Log why recording ended, once; without the lock."""
@@ -429,7 +445,7 @@ class Recorder:
         """The next in line; a chunk that is due is."""
         with self._lock:
             if not self._queue and self._chunk is not None and self._mono() >= self._chunk.due_ns:
-                self._seal(self._chunk)
+                self._seal()
             return self._queue.popleft() if self._queue else None
 
     def _free(self, item: Chunk | Note) -> None:
@@ -471,8 +487,9 @@ class _Bell:
 
     def __init__(self) -> None:
         self.until_ns = 0
+        self.lock = threading.RLock()
         self._rung = False
-        self._condition = threading.Condition(threading.RLock())
+        self._condition = threading.Condition(self.lock)
 
     def ring(self) -> None:
         """Have it wake up, or not fall asleep."""

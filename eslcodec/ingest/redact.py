@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, TypeVar
 from .._codec import Message
 from .._ctext import HIDDEN, redacted, to_bytes, to_text
 from .._json import BODY_NAMES, joined
-from .._rewrite import Rule, Rules, rewrite, rewrite_block
+from .._rewrite import Rule, Rules, rewrite, rewrite_block, with_length
 from ..events import ApiResponse, AuthRequest, CommandReply, DisconnectNotice, Event, Gap, LogLine, RudeRejection
 from . import _secrets
 
@@ -41,8 +41,8 @@ _ARGUMENTS: Final = frozenset(["api-command-argument", "application-data", "exec
 _KNOWN: Final = (Event, CommandReply, ApiResponse, AuthRequest, LogLine, DisconnectNotice, RudeRejection)
 _OPTIONS: Final = {"profile", "drop", "mask", "hash", "key_file", "bodies"}
 
-M = TypeVar("M", bound=Message)
-R = TypeVar("R", bound="Redact")
+_M = TypeVar("_M", bound=Message)
+_R = TypeVar("_R", bound="Redact")
 
 
 class Redact:
@@ -100,7 +100,7 @@ class Redact:
         self._hidden = Rules(lambda name: self._rule_of_name(name) or Rule(_masked))
 
     @classmethod
-    def profile(cls: type[R], name: str, **more: Any) -> R:
+    def profile(cls: type[_R], name: str, **more: Any) -> _R:
         """A built-in profile, and what else is to go.
 
         `secrets`: passwords, keys, tokens and digits. Headers by their names (`variable_sip_auth_password`,
@@ -125,7 +125,7 @@ class Redact:
         return cls(secrets=True, **more)
 
     @classmethod
-    def from_toml(cls: type[R], path: str | os.PathLike[str]) -> R:
+    def from_toml(cls: type[_R], path: str | os.PathLike[str]) -> _R:
         """What a file in TOML says: `profile = "secrets"`, lists `drop`, `mask` and `hash`, `key_file` (beside the file
         unless it is absolute), `bodies`.
 
@@ -167,13 +167,13 @@ class Redact:
 
     # What it is used for
 
-    def __call__(self, message: M) -> M:
+    def __call__(self, message: _M) -> _M:
         """The message without it, of the same kind and format; if nothing is to go, the message or one that is equal.
 
         An event that cannot be read (`malformed`) loses its payload. Names and lengths are not hidden.
         """
         if isinstance(message, Gap):
-            gap: M = self._gap(message)
+            gap: _M = self._gap(message)
             return gap
         return rewrite(message, self._rules(message), self._body_rule(message))
 
@@ -223,8 +223,9 @@ class Redact:
             return to_bytes(_secrets.hide_lines(to_text(body)))
         return b"***" if self._bodies == "mask" else None
 
-    def command(self, block: bytes) -> bytes:
-        """A command that was sent, with its blank line. The password of a login goes in any case.
+    def command(self, block: bytes, body: bytes | None = None) -> bytes:
+        """A command that was sent: its lines with their blank line, and its body. The password of a login goes in any
+        case.
 
         Example:
             >>> Redact().command(b"auth ClueCon\\n\\n")
@@ -232,12 +233,16 @@ class Redact:
         """
         text = to_text(block)
         shown = redacted(text)
-        data = to_bytes(shown if shown == text else shown + "\n\n")
-        rules = self._texts if self._secrets else self._named
-        first, end, rest = data.partition(b"\n")
+        if shown != text:
+            return to_bytes(shown) + b"\n\n"
+        first, end, rest = block.partition(b"\n")
         if self._secrets:
             first = to_bytes(_secrets.hide(to_text(first)))
-        return first + end + rewrite_block(rest, rules)
+        head = first + end + rewrite_block(rest, self._texts if self._secrets else self._named)
+        if body is None:
+            return head
+        data = self.body(body) or b""
+        return with_length(head, len(data)) + data
 
     # Which rules
 

@@ -21,7 +21,7 @@ from ..flow import Stats, Totals
 from ..reconnect import Reconnection
 from ..subscriptions import Subscriptions
 from ._link import RETRY, Gone, Link, seconds_left
-from ._readers import read, take
+from ._readers import read
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
@@ -198,11 +198,28 @@ class Client(Verbs):
         """
         if max < 1:
             raise ValueError(f"max is {max!r}, expected 1 or more")
-        return take(max, timeout, self._queue, self._more, self._over, self._put_back)
-
-    def _put_back(self, events: list[Event]) -> None:
-        with self._link._lock:
-            self._queue.put_back(events)
+        queue = self._queue
+        taken: list[Event] = []
+        deadline = math.inf if timeout is None else None
+        try:
+            while True:
+                if queue:
+                    queue.take_events(max, taken)
+                    if taken:
+                        return taken
+                if deadline is None:
+                    deadline = time.monotonic() + timeout  # type: ignore[operator]  # without one it is inf
+                if not self._more(deadline):
+                    over = self._over()
+                    queue.take_events(max, taken)  # others may have read since
+                    if over is not None and not taken:
+                        raise over
+                    return taken
+        except BaseException:
+            if taken:
+                with self._link._lock:
+                    queue.put_back(taken)
+            raise
 
     def _over(self) -> ESLError | None:
         """What ended the connection, well or not, if it is over for good."""

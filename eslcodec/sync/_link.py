@@ -185,27 +185,29 @@ class Link:
             self._open_gates()
 
     def more(self, deadline: float) -> bool:
-        """Wait until a message is in the queue; False at the deadline, or if none will come on this connection."""
+        """Wait until a message is in the queue, which another thread may take first; False at the deadline, or if none
+        will come on this connection."""
         connection = self.connection
         queue = connection.queue
-        looked = False
+        looked, came = False, True
         try:
             with self._lock:
                 try:
                     if not (queue or self._reading or self._unsent or connection.end):  # the usual case: one reader
-                        self._receive(math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0))
+                        left = LONGEST if deadline == math.inf else deadline - time.monotonic()
+                        self._receive(left if left > 0 else 0)
                         looked = True
                     if not queue:
-                        self._wait_for_more(deadline, looked)
+                        came = self._wait_for_more(deadline, looked)
                 finally:
                     if self._followers:
                         self._pass_on()
         finally:
             if self._woken:
                 self._open_gates()
-        return bool(queue)
+        return came
 
-    def _wait_for_more(self, deadline: float, looked: bool) -> None:
+    def _wait_for_more(self, deadline: float, looked: bool) -> bool:
         """The same, with the lock, perhaps as one of several readers."""
         queue = self.connection.queue
         mine = Gate(self._woken)
@@ -214,9 +216,10 @@ class Link:
             while not queue and self.connection.end is None:
                 left = deadline - time.monotonic()
                 if left <= 0 and looked:
-                    break
+                    return False
                 looked = True
                 self._turn(mine, max(left, 0))
+            return self.connection.end is None or bool(queue)
         finally:
             forget(self._readers, mine)
 
@@ -342,7 +345,7 @@ class Link:
 
     def _receive(self, seconds: float) -> None:
         connection = self.connection
-        if self._keepalive is not None or seconds < LONGEST or self._timeout < LONGEST / 2:
+        if not seconds / 2 <= self._timeout <= seconds or self._keepalive is not None:
             self._set_timeout(seconds if self._keepalive is None else min(seconds, self._keepalive - self._silent))
         room = self._get_buffer()
         size, error = -1, None

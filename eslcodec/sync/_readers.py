@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from .._codec import Message
 from ..connection import Connection, MessageQueue, Wait
-from ..errors import CommandTimeout, ESLError
-from ..events import Event
+from ..errors import CommandTimeout
 from ._link import Link
 
 M = TypeVar("M", bound=Message)
@@ -41,44 +40,6 @@ def read(kind: type[M], timeout: float | None, queue: MessageQueue, more: Callab
             if timeout is not None:
                 deadline = None
             yield message
-
-
-def take(
-    most: int,
-    timeout: float | None,
-    queue: MessageQueue,
-    more: Callable[[float], bool],
-    over: Callable[[], ESLError | None],
-    put_back: Callable[[list[Event]], None],
-) -> list[Event]:
-    """Events, as `Client.take` says.
-
-    Args:
-        most: how many at most.
-        timeout, queue, more: as of `read`.
-        over: why no more will come; None if more may.
-        put_back: what is called with events that were taken, if an exception from outside interrupts it.
-    """
-    taken: list[Event] = []
-    deadline = math.inf if timeout is None else None
-    try:
-        while True:
-            if queue:
-                queue.take(Event, most, taken)
-                if taken:
-                    return taken
-            if deadline is None:
-                deadline = time.monotonic() + timeout  # type: ignore[operator]  # without one it is inf
-            if not more(deadline):
-                error = over()
-                queue.take(Event, most, taken)  # others may have read since
-                if error is not None and not taken:
-                    raise error
-                return taken
-    except BaseException:
-        if taken:
-            put_back(taken)
-        raise
 
 
 def read_digits(link: Link, seconds: float) -> Iterator[str]:

@@ -102,6 +102,17 @@ cdef class MessageDecoder(FrameSplitter):
         """See eslcodec._codec_py.MessageDecoder.next_message."""
         return self.take()
 
+    def drain(self, list messages not None, type kind not None):
+        """See eslcodec._codec_py.MessageDecoder.drain."""
+        cdef bint only = True
+        cdef Message message = self.take()
+        while message is not None:
+            messages.append(message)
+            if type(message) is not kind:
+                only = False
+            message = self.take()
+        return only
+
     def __iter__(self):
         cdef Messages messages = Messages.__new__(Messages)
         messages.decoder = self

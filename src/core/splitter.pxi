@@ -29,10 +29,12 @@ cdef class FrameSplitter:
     cdef bint dead
     cdef bytes last  # the end of the frame that came out last
     cdef Window window
+    cdef Py_ssize_t usual  # what get_buffer offers: twice after a read that filled it, slowly less after small ones
     cdef bint mixed  # bytes were fed while a window was out: where that copied much, windows get stores of their own
 
     def __cinit__(self):
         self.store = new_store(RECEIVE_BYTES_MIN)
+        self.usual = RECEIVE_BYTES_MIN
         self.last = b""
 
     def __init__(
@@ -277,7 +279,7 @@ cdef class FrameSplitter:
         cdef Py_ssize_t room = RECEIVE_BYTES_MAX if self.dead else self.max_buffered - waiting
         if room <= 0:
             raise LimitExceeded(waiting + 1, self.max_buffered)
-        cdef Py_ssize_t size = min(min(max(sizehint, RECEIVE_BYTES_MIN), RECEIVE_BYTES_MAX), room)
+        cdef Py_ssize_t size = min(min(max(sizehint, self.usual), RECEIVE_BYTES_MAX), room)
         self.window = None
         cdef Window window = Window.__new__(Window)
         if self.mixed and waiting > IDLE_BYTES:
@@ -310,6 +312,10 @@ cdef class FrameSplitter:
             self.append(window.data, size)
         elif not self.dead:
             self.end += size
+        if size == window.size:
+            self.usual = min(max(2 * size, self.usual), RECEIVE_BYTES_MAX)
+        elif size < self.usual // 8:
+            self.usual = max(self.usual - self.usual // 32, RECEIVE_BYTES_MIN)
         self.window = None
 
     @cython.critical_section

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import support
-from cli_support import files, run, spawn, text
+from cli_support import decode, files, run, spawn, text
 from cli_support import written as written
 
 import eslcodec
@@ -332,17 +332,15 @@ def test_what_may_not_be_read_is_reported(written: Any) -> None:
     finally:
         if root:
             os.seteuid(0)
-    assert (result.exit_code, result.output) == (1, f"Error: Could not open file '{path}': Permission denied\n")
+    assert (result.exit_code, result.output) == (1, f"Error: {path}: Permission denied\n")
 
 
 @pytest.mark.parametrize("command", [["decode"], ["emulate", "--port", "0", "--replay"]])
-@pytest.mark.parametrize(("file", "why"), [("/", "Is a directory"), ("/proc/self/mem", "Input/output error")])
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux' files that cannot be read")
-def test_what_cannot_be_read_is_reported(file: str, why: str, command: list[str]) -> None:
-    result = run(*command, file)
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert file in result.stderr
-    assert result.stderr.endswith(f": {why}\n")
+def test_what_cannot_be_read_is_reported(command: list[str]) -> None:
+    result = run(*command, "/proc/self/mem")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: /proc/self/mem: Input/output error\n"
 
 
 # Decode: the progress bar
@@ -378,5 +376,6 @@ def test_the_progress_bar_is_gone_before_an_error_is_printed(written: Any, termi
 def test_no_progress_bar_otherwise(
     terminals: tuple[str, ...], written: Any, terminal_on_stderr: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "is_terminal", lambda stream: bool(terminals))
+    for module in (files, decode):
+        monkeypatch.setattr(module, "is_terminal", lambda stream: bool(terminals))
     assert "\x1b" not in run("decode", written(EVENTS)).output

@@ -17,19 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import pytest
 import support
+from interrupt_support import Interrupt, raise_at
 
 from eslcodec.emulator import Emulator, Later
 
 pytestmark = pytest.mark.heavy
-
-
-class Interrupt(BaseException):
-    """What no code catches by name."""
 
 
 def echoes(switch: Emulator) -> Counter[str]:
@@ -44,25 +41,6 @@ def check_next(esl: ModuleType, fs: Any, tag: str) -> bool:
         text = str(error)
     assert text == tag or "interrupted" in text
     return bool(text == tag)
-
-
-def raise_at(
-    step: int, place: str, raised: type[BaseException] = Interrupt
-) -> tuple[Callable[[FrameType, str, Any], Any], list[str]]:
-    """A tracer that raises once, at the `step`th line that runs in `place`, a file or a folder; and where that was."""
-    left, where = [step], []
-
-    def trace(frame: FrameType, what: str, _: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(place):
-            return None
-        if what == "line":
-            left[0] -= 1
-            if left[0] == 0:
-                where.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}:{frame.f_lineno}")
-                raise raised
-        return trace
-
-    return trace, where
 
 
 def place_of(esl: ModuleType, part: str) -> str:
@@ -267,6 +245,7 @@ def in_child(esl: ModuleType, fs: Any, *more: Callable[[], object]) -> int:
         lambda: fs.subscribe("DTMF"),
         lambda: fs.next_event(timeout=5),
         lambda: next(fs.events(timeout=5)),
+        lambda: fs.take(timeout=5),
         *more,
     ]
     wrong = not_said(esl, uses)
@@ -302,7 +281,12 @@ def test_a_child_process_leaves_an_asyncio_connection_to_its_parent(esl: ModuleT
             if not (child := os.fork()):
                 with suppress(BaseException):
                     run = asyncio.new_event_loop().run_until_complete
-                    uses = [lambda: run(fs.api("echo", "child")), lambda: run(fs.next_event(timeout=5))]
+                    ask = [
+                        lambda: fs.api("echo", "child"),
+                        lambda: fs.next_event(timeout=5),
+                        lambda: fs.take(timeout=5),
+                    ]
+                    uses = [lambda one=one: run(one()) for one in ask]
                     os._exit(not_said(esl, uses))
                 os._exit(99)
             assert os.waitpid(child, 0)[1] == 0

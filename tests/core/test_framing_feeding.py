@@ -364,3 +364,36 @@ def test_what_is_fed_in_any_sizes_and_kinds_is_one_stream(esl: ModuleType, seed:
         assert decoder.buffered + decoder.consumed == splitter.buffered + splitter.consumed == at
     assert found + [message.frame for message in decoder] == frames
     assert [block + (body or b"") for block, body in [*cut, *splitter]] == frames
+
+
+# How much get_buffer offers
+
+
+def offered(esl: ModuleType, sizes: list[int]) -> list[int]:
+    """What is offered before each of these reads; -1 is one that fills it."""
+    splitter = esl.FrameSplitter(max_buffered=1 << 40)
+    seen = []
+    for size in sizes:
+        window = splitter.get_buffer()
+        seen.append(len(window))
+        read = len(window) if size < 0 else min(size, len(window))
+        window[:read] = b"\n" * read
+        splitter.buffer_updated(read)
+        assert list(splitter) == []
+    return seen
+
+
+def test_a_read_that_fills_the_window_doubles_it(esl: ModuleType) -> None:
+    least, most = 64 << 10, 256 << 10
+    assert offered(esl, [-1, -1, -1, -1, 100]) == [least, 2 * least, most, most, most]
+    assert offered(esl, [least - 1, least - 1, 1, 1]) == [least] * 4
+    after = offered(esl, [-1, *[100] * 60])
+    assert after[1] == 2 * least
+    assert after[-1] == least
+    assert after[1:] == sorted(after[1:], reverse=True)
+
+
+def test_both_cores_offer_the_same(both: tuple[ModuleType, ModuleType]) -> None:
+    chance = random.Random(64)
+    sizes = [chance.choice([-1, 0, 100, 9000, 70_000]) for _ in range(300)]
+    assert offered(both[0], sizes) == offered(both[1], sizes)

@@ -27,6 +27,13 @@ def switch() -> Iterator[Emulator]:
 # Replay
 
 
+@pytest.fixture(autouse=True, params=["in memory", "streamed"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short capture is kept in memory; everything holds for a long one too, which is read while it is sent."""
+    if request.param == "streamed":
+        monkeypatch.setattr("eslcodec.emulator._source.MEMORY_BYTES", 0)
+
+
 def test_a_replay_begins_with_event_and_is_verbatim() -> None:
     data, events = recording(30)
     with Emulator(replay=data, then="close") as switch, connected(switch) as client:

@@ -46,6 +46,7 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "def test_my_program(esl_switch)": "test_the_tests_that_users_write",
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
     "greenswitch.install()": "test_the_line_for_an_adapter",
+    'profile = "secrets"': "test_the_profile_of_redaction",
     "class Answers(": "test_the_protocol_over_the_decoder",
     "in calls(fs.events())": "test_the_loop_over_calls",
     "FULL JOIN theirs": "test_the_comparison_of_call_records",
@@ -410,3 +411,15 @@ def check(command: str, expected: list[str], folder: Path, environment: dict[str
 
 def timeless(text: str) -> str:
     return re.sub(r"\d+ (seconds|milliseconds|microseconds)", r"N \1", re.sub(r"^\d+:\d+:\d+\.\d+", "T", text))
+
+
+def test_the_profile_of_redaction(tmp_path: Path) -> None:
+    pytest.importorskip("tomllib")
+    from eslcodec.ingest import Redact
+
+    Redact.make_key(tmp_path / "redact.key")
+    (tmp_path / "redact.toml").write_text(block('profile = "secrets"'))
+    redact = Redact.from_toml(tmp_path / "redact.toml")
+    assert redact.pairs([("variable_sip_h_X", "1"), ("DTMF-Digit", "5")]) == [("DTMF-Digit", "***")]
+    assert str(redact.value("Caller-ANI", "1000")).startswith("h-")
+    assert redact.body(b"hello") == b"***"
