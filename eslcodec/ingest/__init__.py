@@ -1,6 +1,12 @@
-"""What comes after the protocol: recordings, columns, call records. Experimental: names may change (STABILITY.md).
+"""What is made of streams of events (experimental: it may change with any version).
 
-Each part is loaded when it is first used.
+    >>> from eslcodec import Event
+    >>> from eslcodec.ingest import legs
+    >>> ended = Event.build("CHANNEL_HANGUP_COMPLETE", {"Unique-ID": "a", "Hangup-Cause": "USER_BUSY"})
+    >>> [leg.cause for leg in legs([ended])]
+    ['USER_BUSY']
+
+Each name is loaded when it is first used.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ _CLOSE: Final = 2 * _SECOND  # two connected legs end within this, or the end of
 _NO_CALLS: Final[tuple[Any, ...]] = ()
 _WORST: Final = ("switch_restarted", "lost_in_gap", "open", "recovered", "complete")
 
+_ENDED: Final = ("complete", "recovered")
 _RECEIVED: Final = ("recv_bye", "recv_cancel", "recv_refuse")
 
 
@@ -271,7 +272,7 @@ class _Watcher:
         group = self._group(leg.uuid)
         group.open.discard(leg.uuid)
         group.rows.append(leg)
-        if leg.status in ("complete", "recovered"):
+        if leg.status in _ENDED:
             group.hangups.setdefault(leg.uuid, next(self._count))
         if group.open:
             if len(group.rows) >= self._max_legs:
@@ -375,7 +376,7 @@ def _in_order(group: _Group) -> list[Leg]:
 def _outcome(first: Leg) -> str | None:
     if first.answered is not None:
         return "answered"
-    if first.hung_up is None:
+    if first.status not in _ENDED:
         return None
     cancelled = first.disposition == "recv_cancel" or (not first.disposition and first.cause == "ORIGINATOR_CANCEL")
     return "cancelled" if cancelled else "failed"
@@ -449,13 +450,13 @@ def _talk(bridges: Iterable[_Bridge], names: Mapping[str, Leg]) -> float | None:
 
 def _ending(group: _Group, legs: Sequence[Leg], names: Mapping[str, Leg]) -> Leg | None:
     """The leg with which the end of the call began."""
-    ended = [leg for leg in legs if leg.hung_up is not None]
+    ended = [leg for leg in legs if leg.status in _ENDED]
     if not ended:
         return None
     ended.sort(key=lambda leg: group.hangups.get(leg.uuid, 0))
-    if not any(leg.answered for leg in legs[:1]):
+    if legs[0].answered is None:
         return _refusing(legs, ended)
-    last = max(ended, key=lambda leg: (leg.hung_up, ended.index(leg)))
+    last = _last(ended)
     bridge = max(
         (bridge for bridge in group.bridges if bridge.other(last.uuid)), key=lambda one: one.start or 0, default=None
     )
@@ -472,10 +473,14 @@ def _refusing(legs: Sequence[Leg], ended: Sequence[Leg]) -> Leg:
     if first.disposition in _RECEIVED:
         return first
     called = [leg for leg in ended if leg is not first]
-    last = max(called, key=lambda leg: (leg.hung_up, ended.index(leg)), default=None)
-    if last is not None and last.disposition == "recv_refuse":
-        return last
-    return first if first.hung_up is not None else ended[0]
+    if called and _last(called).disposition == "recv_refuse":
+        return _last(called)
+    return first if first.status in _ENDED else ended[0]
+
+
+def _last(ended: Sequence[Leg]) -> Leg:
+    """Who hung up last, of legs in the order in which they began to."""
+    return max(enumerate(ended), key=lambda placed: (placed[1].hung_up or _rows.EPOCH, placed[0]))[1]
 
 
 def _near(end: int, leg: Leg) -> bool:
