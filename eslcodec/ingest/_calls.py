@@ -241,8 +241,8 @@ class _Watcher:
         self._merge(group, self._of[other])
 
     def renamed(self, old: str, new: str) -> None:
-        group = self._group(old)
-        self._join(group, new)
+        self._merge(self._group(old), self._group(new))
+        group = self._of[new]
         group.open.discard(old)
         group.unseen.discard(new)
         group.open.add(new)

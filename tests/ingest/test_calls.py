@@ -284,6 +284,14 @@ def test_a_renamed_channel_stays_in_its_call(esl: ModuleType) -> None:
     assert (uuids(call), call.talk_seconds, call.ended_leg, call.legs[1].former_uuid) == ("anew", 10.0, "new", "old")
 
 
+def test_a_channel_may_be_called_as_one_that_was_named_before(esl: ModuleType) -> None:
+    script = Script(esl).talk("a", "old").after(5)
+    script.legs["a"]["Other-Leg-Unique-ID"] = "new"  # it is told of the name before the event is
+    script.event("CHANNEL_HANGUP", "a").rename("old", "new")
+    call = only(esl, script.end("new", "a"))
+    assert (uuids(call), call.talk_seconds) == ("anew", 5.0)
+
+
 # Streams that begin or end in the middle
 
 
