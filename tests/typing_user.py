@@ -420,6 +420,7 @@ def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
     for event in fs.events():
         assert_type(maker.see(event), Sequence[ingest.Call])
     assert_type(ingest.Legs(max_open=10).finish(), Sequence[ingest.Leg])
+    maker.missed("core")
     assert_type(maker.stats(), dict[str, int])
     assert_type(ingest.presets.LEGS, ingest.presets.Preset)
     assert_type(ingest.presets.EVENTS["name"], tuple[str, str])

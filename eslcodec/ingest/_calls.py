@@ -179,6 +179,10 @@ class Calls:
         self._legs.finish()
         return self._watcher.all()
 
+    def missed(self, core_uuid: str | None = None) -> None:
+        """Note that events may be missing here: see `Legs.missed`."""
+        self._legs.missed(core_uuid)
+
     def stats(self) -> dict[str, int]:
         """Counters: those of `Legs`; `calls` that became rows, of these `cut` ones.
 

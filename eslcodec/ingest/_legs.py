@@ -193,6 +193,25 @@ class Legs:
         names = (*_rows.STATUSES, "repeats", "given_up")
         return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
+    def missed(self, core_uuid: str | None = None) -> None:
+        """Note that events may be missing here, as a `Gap` in the stream does by itself.
+
+        Args:
+            core_uuid: of the switch concerned; None if it might be any.
+
+        Example:
+            >>> from eslcodec import Event
+            >>> legs = Legs()
+            >>> legs.see(Event.build("CHANNEL_CREATE", {"Unique-ID": "a"}))
+            ()
+            >>> legs.missed()
+            >>> [leg.status for leg in legs.finish()]
+            ['lost_in_gap']
+        """
+        core = self._cores.get(core_uuid or "")
+        for one in self._cores.values() if core is None else (core,):
+            one.gaps += 1
+
     def is_finished(self, uuid: str) -> bool:
         """Whether this leg has ended, not too long ago."""
         return uuid in self._finished
@@ -258,12 +277,9 @@ class Legs:
         self._tick(message, core, (host, switch), at)
 
     def _custom(self, message: Message, name: str) -> None:
-        if not isinstance(message, Gap):
-            return
-        before, _ = message._sides
-        core = None if before is None else self._cores.get(before._last("Core-UUID") or "")
-        for one in self._cores.values() if core is None else (core,):  # it might be any switch
-            one.gaps += 1
+        if isinstance(message, Gap):
+            before, _ = message._sides
+            self.missed(None if before is None else before._last("Core-UUID"))
 
     # Legs
 

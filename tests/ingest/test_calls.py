@@ -369,6 +369,17 @@ def test_an_end_in_a_gap(esl: ModuleType) -> None:
     assert call.talk_seconds == 15.0  # at most: one of them was still there
 
 
+def test_who_knows_otherwise_can_say_that_something_was_missed(esl: ModuleType) -> None:
+    """A recording that goes on with another connection."""
+    maker = part(esl, "ingest").Calls()
+    for event in Script(esl).talk("a", "b").events:
+        maker.see(event)
+    maker.missed("another core")
+    maker.missed("core-1")
+    (call,) = maker.finish()
+    assert call.status == "lost_in_gap"
+
+
 # Bounds, text, sources
 
 
