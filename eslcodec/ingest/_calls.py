@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from .._codec import Message
 from . import _rows
-from ._legs import HANDLERS, Legs
+from ._legs import Legs
 from ._rows import Leg
 
 __all__ = ["Call", "Calls"]
@@ -21,6 +21,7 @@ __all__ = ["Call", "Calls"]
 _SECOND: Final = 1_000_000  # microseconds, in which times are counted here
 _UNSEEN: Final = 30 * _SECOND  # how long a call waits for a leg that was named and not seen: it may have ended long ago
 _CLOSE: Final = 2 * _SECOND  # two connected legs end within this, or the end of one has not to do with the other's
+_NAMES: Final = 10  # names and bridges of a call are noted up to so many times the number of legs it may have
 _NO_CALLS: Final[tuple[Any, ...]] = ()
 _WORST: Final = ("switch_restarted", "lost_in_gap", "open", "recovered", "complete")
 
@@ -166,11 +167,8 @@ class Calls:
 
     def see(self, message: Message) -> Sequence[Call]:
         """Take a message; the rows that it completes, mostly none."""
-        name = message.get("Event-Name")
-        handler = HANDLERS.get(name)
-        if handler is None:
+        if not self._legs._take(message):
             return _NO_CALLS
-        handler(self._legs, message, name or "")
         self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 
@@ -239,7 +237,8 @@ class _Watcher:
         if group is None:
             return
         if other not in self._of:
-            if not self._legs.is_finished(other):  # then its call is a row already
+            known = self._legs.is_finished(other)  # then its call is a row already
+            if not known and len(group.names) < _NAMES * self._max_legs:
                 self._join(group, other).unseen.add(other)
             return
         self._merge(group, self._of[other])
@@ -255,6 +254,8 @@ class _Watcher:
         group = self._of.get(a) or self._of.get(b)
         if group is None or any(bridge.end is None and bridge.joins(a, b) for bridge in group.bridges):
             return  # recovered: they were connected all the time, as they see it
+        if len(group.bridges) >= _NAMES * self._max_legs:
+            return
         bridge = _Bridge(a, b, at)
         bridge.moved = _moves(group.bridges, a, b)
         group.bridges.append(bridge)
@@ -267,7 +268,8 @@ class _Watcher:
             if bridge.end is None and bridge.joins(a, b):
                 bridge.end = at
                 return
-        group.bridges.append(_Bridge(a, b, since, at))  # it began before the stream
+        if len(group.bridges) < _NAMES * self._max_legs:
+            group.bridges.append(_Bridge(a, b, since, at))  # it began before the stream
 
     def hanging_up(self, uuid: str) -> None:
         self._group(uuid).hangups.setdefault(uuid, next(self._count))

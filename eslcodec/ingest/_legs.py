@@ -165,12 +165,7 @@ class Legs:
 
     def see(self, message: Message) -> Sequence[Leg]:
         """Take a message; the rows that it completes, mostly none."""
-        name = message.get("Event-Name")
-        handler = HANDLERS.get(name)
-        if handler is None:
-            return _NO_LEGS
-        handler(self, message, name or "")
-        if not self._rows:
+        if not (self._take(message) and self._rows):
             return _NO_LEGS
         rows, self._rows = self._rows, []
         return rows
@@ -218,6 +213,18 @@ class Legs:
 
     # Events
 
+    def _take(self, message: Message) -> bool:
+        """Read a message; whether it was one of ours."""
+        name = message.get("Event-Name")
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            return False
+        handler(self, message, name or "")
+        if self.now - self._checked >= _SECOND:
+            self._checked = self.now
+            self._expire()
+        return True
+
     def _created(self, message: Message, name: str) -> None:
         leg, _ = self._channel(message, name)
         if leg is None:
@@ -262,12 +269,12 @@ class Legs:
             return  # its row was made of CHANNEL_HANGUP_COMPLETE, or before this stream begins
         leg, _ = self._channel(message, name)
         if leg is None:
-            self._counts["repeats"] += 1
+            self._counts["repeats"] += bool(message.get("Unique-ID"))
             return
         leg.row = self._reader.read(message)
         recovered = leg.recovered or _rows.is_recovered(leg.row)
         del self._open[leg.uuid]
-        self._finished[leg.uuid] = leg.created
+        self._finished[leg.uuid] = _rows.created(leg.row)
         if len(self._finished) > _FINISHED:
             self._finished.popitem(last=False)
         self._put(leg, "recovered" if recovered else "complete")
@@ -290,6 +297,9 @@ class Legs:
         if not uuid:
             return None, False
         leg = self._open.get(uuid)
+        if leg is not None and name == "CHANNEL_CREATE" and leg.core is core and created != (leg.created or created):
+            self._drop(leg)  # another channel of the same name: the end of this one was missed
+            leg = None
         if leg is None:
             if uuid in self._finished:
                 if self._finished[uuid] == created:
@@ -353,9 +363,6 @@ class Legs:
             uuid = _own_core(message) or uuid or ""
             core = self._cores.get(uuid) or self._new_core(uuid, switch)
         core.heard = self.now
-        if self.now - self._checked >= _SECOND:
-            self._checked = self.now
-            self._expire()
         return core
 
     def _new_core(self, uuid: str, switch: _Switch) -> _Core:
@@ -365,8 +372,8 @@ class Legs:
                 self._replaced.append((self.now + self._recover, core))
         if len(self._cores) == _CORES:
             self._cores.popitem(last=False)
-        core = self._cores[uuid] = _Core(uuid, switch)
-        return core
+        self._cores[uuid] = _Core(uuid, switch)
+        return self._cores[uuid]
 
     def _expire(self) -> None:
         """Give up what is overdue."""
@@ -389,7 +396,7 @@ def _own_core(message: Message) -> str | None:
     return message._last("Core-UUID") if isinstance(message, Event) else None
 
 
-HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
+_HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "CHANNEL_CREATE": Legs._created,
     "CHANNEL_ANSWER": Legs._created,
     "CHANNEL_BRIDGE": Legs._bridged,

@@ -400,6 +400,18 @@ def test_a_leg_that_goes_on_all_day_does_not_keep_its_calls(esl: ModuleType) -> 
     assert (uuids(last), last.status, last.talk_seconds) == ("agentc6", "complete", 3.0)
 
 
+def test_what_is_noted_of_a_call_is_bounded(esl: ModuleType) -> None:
+    script = Script(esl).talk("a", "b")
+    for number in range(100):
+        script.event("CHANNEL_HANGUP", "a", Other__Leg__Unique__ID=f"n{number}").unbridge("a", "b").bridge("a", "b")
+        script.event("CHANNEL_UNBRIDGE", "a", Bridge__A__Unique__ID="a", Bridge__B__Unique__ID=f"n{number}")
+    maker = part(esl, "ingest").Calls(max_legs=2)
+    for event in script.events:
+        maker.see(event)
+    (group,) = set(maker._watcher._of.values())
+    assert (len(group.names), len(group.bridges)) == (20, 20)
+
+
 def test_a_call_has_two_legs_at_least(esl: ModuleType) -> None:
     with pytest.raises(ValueError, match="max_legs"):
         part(esl, "ingest").Calls(max_legs=1)
