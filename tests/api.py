@@ -51,6 +51,7 @@ def signature(thing: object) -> str:
 
 
 def written(annotation: object) -> str:
+    annotation = getattr(annotation, "__forward_arg__", annotation)  # of a NamedTuple
     return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
 
 

@@ -92,6 +92,11 @@ ORDER: Final = [
     {"ingest.redacting"},
     {"ingest._writer"},
     {"ingest.recorder"},
+    {"ingest.presets"},
+    {"ingest._rows"},
+    {"ingest._legs"},
+    {"ingest._calls"},
+    {"ingest._records"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -468,6 +468,34 @@ def without_sockets(received: bytes) -> str:
 
 def pauses() -> list[float]:
     return list(Backoff(jitter=0).delays())
+
+
+# Records
+
+
+def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
+    assert_type(ingest.legs(decoder), Iterator[ingest.Leg])
+    assert_type(ingest.calls(fs), Iterator[ingest.Call])
+    for call in ingest.calls(fs.events(), columns={"customer": "variable_customer"}, give_up=3600.0, max_legs=50):
+        assert_type((call.created, call.talk_seconds, call.ended_by), tuple[datetime | None, float | None, str | None])
+        assert_type(call.legs, tuple[ingest.Leg, ...])
+        assert_type((call.to_json(), call.legs[0].own), tuple[bytes, Mapping[str, str | None]])
+    maker = ingest.Calls(recover_seconds=60.0)
+    for event in fs.events():
+        assert_type(maker.see(event), Sequence[ingest.Call])
+    assert_type(ingest.Legs(max_open=10).finish(), Sequence[ingest.Leg])
+    maker.missed("core")
+    assert_type(maker.stats(), dict[str, int])
+    assert_type(ingest.presets.LEGS, ingest.presets.Preset)
+    assert_type(ingest.presets.EVENTS["name"], tuple[str, str])
+    assert_type(ingest.presets.json_schema("leg")["title"], Any)
+    ingest.legs(["CHANNEL_ANSWER"])  # type: ignore[list-item]
+
+
+async def records_async(fs: aio.Client) -> None:
+    assert_type(ingest.legs(fs.events()), AsyncIterator[ingest.Leg])
+    async for call in ingest.calls(fs):
+        assert_type(call, ingest.Call)
 
 
 # In the place of others

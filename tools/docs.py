@@ -34,7 +34,7 @@ from sphinx.application import Sphinx
 
 import eslcodec
 from eslcodec import _codec_py as core
-from eslcodec import _core, _verbs, connection
+from eslcodec import _core, _verbs, connection, ingest
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("eslcodec.cli", "eslcodec.pytest_plugin")  # commands say --help; a fixture is in the guide on tests
@@ -50,6 +50,11 @@ def show_everything() -> None:
         setattr(eslcodec, name, thing)
         if getattr(thing, "__module__", "").startswith(f"{_core.__name__}."):
             thing.__module__ = "eslcodec"
+    for name in ingest.__all__:
+        thing = getattr(ingest, name)
+        setattr(ingest, name, thing)
+        if getattr(thing, "__module__", "").startswith(f"{ingest.__name__}._"):
+            thing.__module__ = ingest.__name__
     for kind, base in (
         (eslcodec.Decoder, core.MessageDecoder),
         (eslcodec.ESL.ESLevent, core.HeaderReader),

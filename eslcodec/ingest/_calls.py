@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from .._codec import Message
 from . import _rows
-from ._legs import HANDLERS, Legs
+from ._legs import Legs
 from ._rows import Leg
 
 __all__ = ["Call", "Calls"]
@@ -21,9 +21,11 @@ __all__ = ["Call", "Calls"]
 _SECOND: Final = 1_000_000  # microseconds, in which times are counted here
 _UNSEEN: Final = 30 * _SECOND  # how long a call waits for a leg that was named and not seen: it may have ended long ago
 _CLOSE: Final = 2 * _SECOND  # two connected legs end within this, or the end of one has not to do with the other's
+_NAMES: Final = 10  # names and bridges of a call are noted up to so many times the number of legs it may have
 _NO_CALLS: Final[tuple[Any, ...]] = ()
 _WORST: Final = ("switch_restarted", "lost_in_gap", "open", "recovered", "complete")
 
+_ENDED: Final = ("complete", "recovered")
 _RECEIVED: Final = ("recv_bye", "recv_cancel", "recv_refuse")
 
 
@@ -165,11 +167,8 @@ class Calls:
 
     def see(self, message: Message) -> Sequence[Call]:
         """Take a message; the rows that it completes, mostly none."""
-        name = message.get("Event-Name")
-        handler = HANDLERS.get(name)
-        if handler is None:
+        if not self._legs._take(message):
             return _NO_CALLS
-        handler(self._legs, message, name or "")
         self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 
@@ -177,6 +176,10 @@ class Calls:
         """Rows for all that are still open, at the end of the stream."""
         self._legs.finish()
         return self._watcher.all()
+
+    def missed(self, core_uuid: str | None = None) -> None:
+        """Note that events may be missing here: see `Legs.missed`."""
+        self._legs.missed(core_uuid)
 
     def stats(self) -> dict[str, int]:
         """Counters: those of `Legs`; `calls` that became rows, of these `cut` ones.
@@ -234,14 +237,15 @@ class _Watcher:
         if group is None:
             return
         if other not in self._of:
-            if not self._legs.is_finished(other):  # then its call is a row already
+            known = self._legs.is_finished(other)  # then its call is a row already
+            if not known and len(group.names) < _NAMES * self._max_legs:
                 self._join(group, other).unseen.add(other)
             return
         self._merge(group, self._of[other])
 
     def renamed(self, old: str, new: str) -> None:
-        group = self._group(old)
-        self._join(group, new)
+        self._merge(self._group(old), self._group(new))
+        group = self._of[new]
         group.open.discard(old)
         group.unseen.discard(new)
         group.open.add(new)
@@ -250,6 +254,8 @@ class _Watcher:
         group = self._of.get(a) or self._of.get(b)
         if group is None or any(bridge.end is None and bridge.joins(a, b) for bridge in group.bridges):
             return  # recovered: they were connected all the time, as they see it
+        if len(group.bridges) >= _NAMES * self._max_legs:
+            return
         bridge = _Bridge(a, b, at)
         bridge.moved = _moves(group.bridges, a, b)
         group.bridges.append(bridge)
@@ -262,7 +268,8 @@ class _Watcher:
             if bridge.end is None and bridge.joins(a, b):
                 bridge.end = at
                 return
-        group.bridges.append(_Bridge(a, b, since, at))  # it began before the stream
+        if len(group.bridges) < _NAMES * self._max_legs:
+            group.bridges.append(_Bridge(a, b, since, at))  # it began before the stream
 
     def hanging_up(self, uuid: str) -> None:
         self._group(uuid).hangups.setdefault(uuid, next(self._count))
@@ -271,7 +278,7 @@ class _Watcher:
         group = self._group(leg.uuid)
         group.open.discard(leg.uuid)
         group.rows.append(leg)
-        if leg.status in ("complete", "recovered"):
+        if leg.status in _ENDED:
             group.hangups.setdefault(leg.uuid, next(self._count))
         if group.open:
             if len(group.rows) >= self._max_legs:
@@ -375,7 +382,7 @@ def _in_order(group: _Group) -> list[Leg]:
 def _outcome(first: Leg) -> str | None:
     if first.answered is not None:
         return "answered"
-    if first.hung_up is None:
+    if first.status not in _ENDED:
         return None
     cancelled = first.disposition == "recv_cancel" or (not first.disposition and first.cause == "ORIGINATOR_CANCEL")
     return "cancelled" if cancelled else "failed"
@@ -449,13 +456,13 @@ def _talk(bridges: Iterable[_Bridge], names: Mapping[str, Leg]) -> float | None:
 
 def _ending(group: _Group, legs: Sequence[Leg], names: Mapping[str, Leg]) -> Leg | None:
     """The leg with which the end of the call began."""
-    ended = [leg for leg in legs if leg.hung_up is not None]
+    ended = [leg for leg in legs if leg.status in _ENDED]
     if not ended:
         return None
     ended.sort(key=lambda leg: group.hangups.get(leg.uuid, 0))
-    if not any(leg.answered for leg in legs[:1]):
+    if legs[0].answered is None:
         return _refusing(legs, ended)
-    last = max(ended, key=lambda leg: (leg.hung_up, ended.index(leg)))
+    last = _last(ended)
     bridge = max(
         (bridge for bridge in group.bridges if bridge.other(last.uuid)), key=lambda one: one.start or 0, default=None
     )
@@ -472,10 +479,14 @@ def _refusing(legs: Sequence[Leg], ended: Sequence[Leg]) -> Leg:
     if first.disposition in _RECEIVED:
         return first
     called = [leg for leg in ended if leg is not first]
-    last = max(called, key=lambda leg: (leg.hung_up, ended.index(leg)), default=None)
-    if last is not None and last.disposition == "recv_refuse":
-        return last
-    return first if first.hung_up is not None else ended[0]
+    if called and _last(called).disposition == "recv_refuse":
+        return _last(called)
+    return first if first.status in _ENDED else ended[0]
+
+
+def _last(ended: Sequence[Leg]) -> Leg:
+    """Who hung up last, of legs in the order in which they began to."""
+    return max(enumerate(ended), key=lambda placed: (placed[1].hung_up or _rows.EPOCH, placed[0]))[1]
 
 
 def _near(end: int, leg: Leg) -> bool:

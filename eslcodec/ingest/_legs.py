@@ -165,12 +165,7 @@ class Legs:
 
     def see(self, message: Message) -> Sequence[Leg]:
         """Take a message; the rows that it completes, mostly none."""
-        name = message.get("Event-Name")
-        handler = HANDLERS.get(name)
-        if handler is None:
-            return _NO_LEGS
-        handler(self, message, name or "")
-        if not self._rows:
+        if not (self._take(message) and self._rows):
             return _NO_LEGS
         rows, self._rows = self._rows, []
         return rows
@@ -193,11 +188,42 @@ class Legs:
         names = (*_rows.STATUSES, "repeats", "given_up")
         return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
+    def missed(self, core_uuid: str | None = None) -> None:
+        """Note that events may be missing here, as a `Gap` in the stream does by itself.
+
+        Args:
+            core_uuid: of the switch concerned; None if it might be any.
+
+        Example:
+            >>> from eslcodec import Event
+            >>> legs = Legs()
+            >>> legs.see(Event.build("CHANNEL_CREATE", {"Unique-ID": "a"}))
+            ()
+            >>> legs.missed()
+            >>> [leg.status for leg in legs.finish()]
+            ['lost_in_gap']
+        """
+        core = self._cores.get(core_uuid or "")
+        for one in self._cores.values() if core is None else (core,):
+            one.gaps += 1
+
     def is_finished(self, uuid: str) -> bool:
         """Whether this leg has ended, not too long ago."""
         return uuid in self._finished
 
     # Events
+
+    def _take(self, message: Message) -> bool:
+        """Read a message; whether it was one of ours."""
+        name = message.get("Event-Name")
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            return False
+        handler(self, message, name or "")
+        if self.now - self._checked >= _SECOND:
+            self._checked = self.now
+            self._expire()
+        return True
 
     def _created(self, message: Message, name: str) -> None:
         leg, _ = self._channel(message, name)
@@ -243,12 +269,12 @@ class Legs:
             return  # its row was made of CHANNEL_HANGUP_COMPLETE, or before this stream begins
         leg, _ = self._channel(message, name)
         if leg is None:
-            self._counts["repeats"] += 1
+            self._counts["repeats"] += bool(message.get("Unique-ID"))
             return
         leg.row = self._reader.read(message)
         recovered = leg.recovered or _rows.is_recovered(leg.row)
         del self._open[leg.uuid]
-        self._finished[leg.uuid] = leg.created
+        self._finished[leg.uuid] = _rows.created(leg.row)
         if len(self._finished) > _FINISHED:
             self._finished.popitem(last=False)
         self._put(leg, "recovered" if recovered else "complete")
@@ -258,12 +284,9 @@ class Legs:
         self._tick(message, core, (host, switch), at)
 
     def _custom(self, message: Message, name: str) -> None:
-        if not isinstance(message, Gap):
-            return
-        before, _ = message._sides
-        core = None if before is None else self._cores.get(before._last("Core-UUID") or "")
-        for one in self._cores.values() if core is None else (core,):  # it might be any switch
-            one.gaps += 1
+        if isinstance(message, Gap):
+            before, _ = message._sides
+            self.missed(None if before is None else before._last("Core-UUID"))
 
     # Legs
 
@@ -274,6 +297,9 @@ class Legs:
         if not uuid:
             return None, False
         leg = self._open.get(uuid)
+        if leg is not None and name == "CHANNEL_CREATE" and leg.core is core and created != (leg.created or created):
+            self._drop(leg)  # another channel of the same name: the end of this one was missed
+            leg = None
         if leg is None:
             if uuid in self._finished:
                 if self._finished[uuid] == created:
@@ -337,9 +363,6 @@ class Legs:
             uuid = _own_core(message) or uuid or ""
             core = self._cores.get(uuid) or self._new_core(uuid, switch)
         core.heard = self.now
-        if self.now - self._checked >= _SECOND:
-            self._checked = self.now
-            self._expire()
         return core
 
     def _new_core(self, uuid: str, switch: _Switch) -> _Core:
@@ -349,8 +372,8 @@ class Legs:
                 self._replaced.append((self.now + self._recover, core))
         if len(self._cores) == _CORES:
             self._cores.popitem(last=False)
-        core = self._cores[uuid] = _Core(uuid, switch)
-        return core
+        self._cores[uuid] = _Core(uuid, switch)
+        return self._cores[uuid]
 
     def _expire(self) -> None:
         """Give up what is overdue."""
@@ -373,7 +396,7 @@ def _own_core(message: Message) -> str | None:
     return message._last("Core-UUID") if isinstance(message, Event) else None
 
 
-HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
+_HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "CHANNEL_CREATE": Legs._created,
     "CHANNEL_ANSWER": Legs._created,
     "CHANNEL_BRIDGE": Legs._bridged,

@@ -247,6 +247,11 @@ def with_early(values: Values, first: Values) -> Values:
     return (*values[: _FIRST.start], *first, *values[_FIRST.stop :]) if values else values
 
 
+def created(values: Values) -> str | None:
+    """When the channel was created, as written."""
+    return values[_CREATED]
+
+
 def is_recovered(values: Values) -> bool:
     """Whether the switch itself says so."""
     return values[_RECOVERED] == "true"

@@ -284,6 +284,14 @@ def test_a_renamed_channel_stays_in_its_call(esl: ModuleType) -> None:
     assert (uuids(call), call.talk_seconds, call.ended_leg, call.legs[1].former_uuid) == ("anew", 10.0, "new", "old")
 
 
+def test_a_channel_may_be_called_as_one_that_was_named_before(esl: ModuleType) -> None:
+    script = Script(esl).talk("a", "old").after(5)
+    script.legs["a"]["Other-Leg-Unique-ID"] = "new"  # it is told of the name before the event is
+    script.event("CHANNEL_HANGUP", "a").rename("old", "new")
+    call = only(esl, script.end("new", "a"))
+    assert (uuids(call), call.talk_seconds) == ("anew", 5.0)
+
+
 # Streams that begin or end in the middle
 
 
@@ -361,6 +369,17 @@ def test_an_end_in_a_gap(esl: ModuleType) -> None:
     assert call.talk_seconds == 15.0  # at most: one of them was still there
 
 
+def test_who_knows_otherwise_can_say_that_something_was_missed(esl: ModuleType) -> None:
+    """A recording that goes on with another connection."""
+    maker = part(esl, "ingest").Calls()
+    for event in Script(esl).talk("a", "b").events:
+        maker.see(event)
+    maker.missed("another core")
+    maker.missed("core-1")
+    (call,) = maker.finish()
+    assert call.status == "lost_in_gap"
+
+
 # Bounds, text, sources
 
 
@@ -379,6 +398,18 @@ def test_a_leg_that_goes_on_all_day_does_not_keep_its_calls(esl: ModuleType) -> 
     assert (stats["cut"], stats["calls"]) == (2, 2)
     last = calls(esl, script.end("agent"), max_legs=3)[-1]
     assert (uuids(last), last.status, last.talk_seconds) == ("agentc6", "complete", 3.0)
+
+
+def test_what_is_noted_of_a_call_is_bounded(esl: ModuleType) -> None:
+    script = Script(esl).talk("a", "b")
+    for number in range(100):
+        script.event("CHANNEL_HANGUP", "a", Other__Leg__Unique__ID=f"n{number}").unbridge("a", "b").bridge("a", "b")
+        script.event("CHANNEL_UNBRIDGE", "a", Bridge__A__Unique__ID="a", Bridge__B__Unique__ID=f"n{number}")
+    maker = part(esl, "ingest").Calls(max_legs=2)
+    for event in script.events:
+        maker.see(event)
+    (group,) = set(maker._watcher._of.values())
+    assert (len(group.names), len(group.bridges)) == (20, 20)
 
 
 def test_a_call_has_two_legs_at_least(esl: ModuleType) -> None:

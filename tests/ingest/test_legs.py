@@ -155,6 +155,23 @@ def test_a_uuid_that_is_used_again_is_another_leg(esl: ModuleType) -> None:
     assert [(leg.callee, leg.status) for leg in legs(esl, script)] == [("2000", "complete"), ("3000", "complete")]
 
 
+def test_a_uuid_that_is_used_again_when_its_end_was_missed(esl: ModuleType) -> None:
+    script = Script(esl).create("a", "1000", "2000").after(1).create("a", "1000", "3000").after(1).hang_up("a")
+    assert [(leg.callee, leg.status) for leg in legs(esl, script.complete("a"))] == [
+        ("2000", "open"),
+        ("3000", "complete"),
+    ]
+
+
+def test_an_end_after_a_long_silence_is_one_row(esl: ModuleType) -> None:
+    """The event that brings the time is the one that was waited for."""
+    script = Script(esl).create("a", "1000", "2000").after(90_000).hang_up("a")
+    script.events.pop()
+    assert [leg.status for leg in legs(esl, script.complete("a"))] == ["complete"]
+    script = Script(esl).talk("a", "b").restart().after(301).recover("a", "b")
+    assert {leg.status for leg in legs(esl, script.end("a", "b"))} == {"recovered", "switch_restarted"}
+
+
 def test_ends_are_remembered_up_to_a_bound(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part(esl, "ingest._legs"), "_FINISHED", 2)
     script = Script(esl)
@@ -182,6 +199,17 @@ def test_a_channel_can_be_renamed_before_it_is_created(esl: ModuleType) -> None:
     script.rename("old", "new").event("CHANNEL_CREATE", "new").after(1).hang_up("new").complete("new")
     (leg,) = legs(esl, script)
     assert (leg.uuid, leg.former_uuid, leg.callee, leg.status) == ("new", "old", "2000", "complete")
+
+
+def test_its_end_is_known_when_it_comes_twice(esl: ModuleType) -> None:
+    """CHANNEL_UUID may say nothing of the time when the channel was created."""
+    script = Script(esl).create("old", "1000", "2000")
+    script.events.clear()
+    created = script.legs["old"].pop("Caller-Channel-Created-Time")
+    script.rename("old", "new")
+    script.legs["new"]["Caller-Channel-Created-Time"] = created
+    rows, stats = streamed(esl, script.after(1).hang_up("new").complete("new", "new"))
+    assert ([leg.uuid for leg in rows], stats["repeats"]) == (["new"], 1)
 
 
 # Switches that start again
