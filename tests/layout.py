@@ -13,7 +13,7 @@ PACKAGE: Final = Path(eslcodec.__file__).parent
 CLOSED: Final = ("adapters", "cli")
 """Packages that stand in the order as one."""
 
-ROOMS: Final = ("_core", "_esl", "aio", "emulator", "sync")
+ROOMS: Final = ("_core", "_esl", "aio", "emulator", "ingest", "sync")
 """Packages whose modules have a place each."""
 
 
@@ -78,6 +78,9 @@ ORDER: Final = [
     {"_esl.connection"},
     {"_esl"},
     {"emulator", "ESL", "adapters"},
+    {"ingest._lag", "ingest._numbers", "ingest._sessions"},
+    {"ingest.watch"},
+    {"ingest"},
     {"pytest_plugin", "cli"},
 ]
 """Each module imports only what stands before it, or in its own row."""
