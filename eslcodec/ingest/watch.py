@@ -25,6 +25,8 @@ from ._lag import Lag
 from ._numbers import PER_WINDOW, RUN, Numbers, Run
 from ._sessions import Missing, Sessions
 
+__all__ = ["Grade", "Loss", "LossWatch"]
+
 Grade = Literal["certain", "bounded", "counted", "probable", "stalled"]
 """How sure a loss is."""
 

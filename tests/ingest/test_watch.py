@@ -59,6 +59,7 @@ def test_a_recording_is_silent_too_when_its_end_is_judged() -> None:
 
 
 def test_there_are_recordings_to_be_silent_about() -> None:
+    assert {"calls_sip", "callcenter", "conference_xml", "registrations", "churn_json"} <= {*filter(gets_all, CAPTURES)}
     names = [name for name in CAPTURES if name not in KILLED]
     events = sum(isinstance(message, Event) for name in names for message in captured(eslcodec, name))
     assert events > 40_000
