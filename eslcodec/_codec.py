@@ -32,6 +32,7 @@ FrameSplitter = _core.FrameSplitter
 HeaderReader = _core.HeaderReader
 Message = _core.Message
 MessageDecoder = _core.MessageDecoder
+NextNumber = _core.NextNumber
 lone = _core.lone
 parse_headers = _core.parse_headers
 parse_pairs = _core.parse_pairs

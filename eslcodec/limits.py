@@ -139,6 +139,9 @@ RESUBSCRIBE_TRIES: Final = 3
 """How often in a row a switch may refuse, on a new connection, what was subscribed to on the old one. Otherwise a
 switch whose permissions changed would be asked for ever, and the reader would never hear of it."""
 
+NEXT_NUMBER_BYTES: Final = 2048
+"""Where an event's number is looked for when nothing else of it is read: a switch writes it within the first 700."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 

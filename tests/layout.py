@@ -36,7 +36,7 @@ ORDER: Final = [
     {"_core.json_in", "_core.splitter"},
     {"_core.message"},
     {"_core.decoder", "_core.lone"},
-    {"_core.header_reader"},
+    {"_core.header_reader", "_core.next_number"},
     {"_codec_py"},
     {"_codec"},
     {"render"},

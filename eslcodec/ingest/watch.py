@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .._codec import Message
+from .._codec import Message, NextNumber
 from ..errors import IncompleteFrame, ReaderTooSlow
 from ..events import AuthRequest, DisconnectNotice, Event, Gap, LogLine
 from ._lag import Lag
@@ -130,9 +130,9 @@ class LossWatch:
         self._sessions = Sessions()
         self._found: list[Loss] = []
         self._core: str | None = None
-        self._next: int | None = None  # after the highest number
-        self._count = 0
-        self._reconnected = False
+        self._numbering = NextNumber(_WATCHED)  # `_next` is after the highest number, or negative after a reconnection
+        self._follows = self._numbering.takes
+        self._before: int | None = None  # what it was before that
         self._killed = False
         self._dropped = 0
         self._errors = 0  # lines of the log that the line with their sum is still to follow
@@ -167,6 +167,12 @@ class LossWatch:
         Returns:
             What is known to be lost by now and was not told before; mostly nothing.
         """
+        if self._now <= now < self._later and self._follows(message):
+            return []
+        return self._look(message, now, steady)
+
+    def _look(self, message: Message, now: float, steady: float | None) -> list[Loss]:
+        """The same of any message; most are the next event by number, and of no kind that is looked at."""
         if type(message) is Event:
             event = message
         elif not isinstance(message, Event) or isinstance(message, Gap):
@@ -177,22 +183,22 @@ class LossWatch:
         if not self._now <= now < self._later:
             self._seen(now, steady)
             self._look_at_lag(event, now)
-        self._count += 1
+        numbering = self._numbering
+        numbering._count += 1
         name = event.get("Event-Name")
-        try:
-            number = int(event._last("Event-Sequence"))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        numbering._until = numbering._count + JUDGE_EVERY
+        number = _number(event._last("Event-Sequence"))
+        if number is None:
             self._unnumbered(event)
-            return self._told()
-        if number != self._next or self._reconnected:
-            self._jump(event, number, now)
         else:
-            self._next = number + 1
-        if name in _WATCHED:
-            self._watched(event, name, number, now)
-        if not self._count % JUDGE_EVERY:
-            self._judge(now)
-        return self._told() if self._found else []
+            if number == numbering._next:
+                numbering._next = number + 1
+            else:
+                self._jump(event, number, now)
+            if name in _WATCHED:
+                self._watched(event, name, number, now)
+        self._judge(now)
+        return self._told()
 
     def tick(self, now: float, steady: float | None = None) -> list[Loss]:
         """Time passed; see `see`. This alone notices that nothing comes."""
@@ -249,9 +255,9 @@ class LossWatch:
         """What is no event of the switch."""
         if isinstance(message, Gap):
             self._ended(message.reason)
-            self._reconnected = True
+            self._reconnects()
         elif isinstance(message, AuthRequest):
-            self._reconnected = True
+            self._reconnects()
         elif isinstance(message, DisconnectNotice):
             self._ended(message.text)
         elif isinstance(message, LogLine):
@@ -286,49 +292,51 @@ class LossWatch:
         """An event that cannot be read, or that a notice was written into."""
         if _MARK in (event.payload or b""):
             self._ended(f"{_KILLED} events, written into a half-sent event")
-        elif self._next is not None:
-            self._numbers.drawn(self._next)
+        else:
+            self._numbers.drawn(self._numbering._next)
 
     # Numbers
 
     def _jump(self, event: Event, number: int, now: float) -> None:
         """A number that does not follow the highest."""
-        expected = self._next
-        if expected is None or self._reconnected:
+        numbering = self._numbering
+        expected = numbering._next
+        if expected < 0:
             self._begin(event, number)
         elif number > expected:
-            self._next = number + 1
+            numbering._next = number + 1
             if self._all:
-                self._numbers.jumped(number, expected, self._count, now)
-        elif not self._numbers.late(number):
-            core = event._last("Core-UUID")
-            if core != self._core:
-                self._begin(event, number)
+                self._numbers.jumped(number, expected, numbering._count, now)
+        elif not self._numbers.late(number) and event._last("Core-UUID") != self._core:
+            self._begin(event, number)
+
+    def _reconnects(self) -> None:
+        """What comes next is of another connection."""
+        if self._numbering._next >= 0:
+            self._before = self._numbering._next
+            self._numbering._next = -1
 
     def _begin(self, event: Event, number: int) -> None:
         """The first event of a connection, or of another run of the switch."""
-        core, expected = event._last("Core-UUID"), self._next
+        core, expected = event._last("Core-UUID"), self._before
         if expected is not None and core == self._core:
             missing = max(number - expected, 0) + self._numbers.missing
             if missing:
-                self._add(
-                    "bounded",
-                    None,
-                    missing,
-                    f"reconnected: highest number {expected - 1}, then {number}, same Core-UUID",
-                )
-            self._next = max(number + 1, expected)
+                evidence = f"reconnected: highest number {expected - 1}, then {number}, same Core-UUID"
+                self._add("bounded", None, missing, evidence)
+            self._numbering._next = max(number + 1, expected)
         else:
-            self._next = number + 1
+            self._numbering._next = number + 1
             self._core = core
             self._sessions = Sessions()
             self._uptime, self._shown = None, False
             self.lag.restart()
+        self._before = None
         self._numbers.forget()
-        self._reconnected = self._killed = False
+        self._killed = False
 
     def _judge(self, now: float) -> None:
-        runs = self._numbers.judge(self._count, now)
+        runs = self._numbers.judge(self._numbering._count, now)
         if runs:
             missing = sum(map(len, runs))
             more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
@@ -398,7 +406,7 @@ class LossWatch:
     def _look_at_lag(self, event: Event, now: float) -> None:
         stamp = event._last("Event-Date-Timestamp")
         if stamp is not None and stamp.isdecimal() and len(stamp) <= 17:
-            self.lag.sample(int(stamp) / 1e6, now, self._count)
+            self.lag.sample(int(stamp) / 1e6, now, self._numbering._count)
 
     def _add(self, grade: Grade, count: int | None, at_most: int | None, evidence: str) -> None:
         self._found.append(Loss(grade, count, at_most, evidence))
@@ -410,6 +418,11 @@ class LossWatch:
 
 def _listed(runs: list[Run]) -> str:
     return ", ".join(map(str, runs[:_SHOWN]))
+
+
+def _number(text: str | None) -> int | None:
+    """A number of the wire, if it is one that fits."""
+    return int(text) if text is not None and len(text) <= 18 and text.isdecimal() else None
 
 
 def _counted(missing: Missing) -> str:

@@ -53,8 +53,9 @@ def test_a_recording_is_silent_too_when_its_end_is_judged() -> None:
     for name in filter(gets_all, sorted({*CAPTURES} - KILLED)):
         watch = LossWatch()
         _, now = replayed(name, watch)
-        if watch._next is not None:
-            more = (event(watch._next + at, core=watch._core or "", stamp=now) for at in range(1300))
+        expected = watch._numbering._next
+        if expected >= 0:
+            more = (event(expected + at, core=watch._core or "", stamp=now) for at in range(1300))
             assert see(watch, more, now + 2) == [], name
 
 

@@ -28,6 +28,7 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._core.lines",
     "eslcodec._core.lone",
     "eslcodec._core.message",
+    "eslcodec._core.next_number",
     "eslcodec._core.splitter",
     "eslcodec._core.templates",
     "eslcodec._core.text",
