@@ -167,38 +167,35 @@ class LossWatch:
         Returns:
             What is known to be lost by now and was not told before; mostly nothing.
         """
-        if self._now <= now < self._later and self._follows(message):
-            return []
-        return self._look(message, now, steady)
-
-    def _look(self, message: Message, now: float, steady: float | None) -> list[Loss]:
-        """The same of any message; most are the next event by number, and of no kind that is looked at."""
-        if type(message) is Event:
-            event = message
-        elif not isinstance(message, Event) or isinstance(message, Gap):
-            self._other(message, now, steady)
-            return self._told()
-        else:
-            event = message
         if not self._now <= now < self._later:
-            self._seen(now, steady)
-            self._look_at_lag(event, now)
+            self._later_on(message, now, steady)
+        name = self._follows(message)
+        if name is None:
+            self._look(message, now)
+        elif name:
+            self._watched(message, name, self._numbering._next - 1, now)
+        return self._told() if self._found else []
+
+    def _look(self, message: Message, now: float) -> None:
+        """What is not just the next event by number."""
+        if not isinstance(message, Event) or isinstance(message, Gap):
+            self._other(message)
+            return
         numbering = self._numbering
         numbering._count += 1
-        name = event.get("Event-Name")
-        numbering._until = numbering._count + JUDGE_EVERY
-        number = _number(event._last("Event-Sequence"))
+        if numbering._count > numbering._until:
+            self._judge(now)
+        number = _number(message._last("Event-Sequence"))
         if number is None:
-            self._unnumbered(event)
+            self._unnumbered(message)
+            return
+        if number == numbering._next:
+            numbering._next = number + 1
         else:
-            if number == numbering._next:
-                numbering._next = number + 1
-            else:
-                self._jump(event, number, now)
-            if name in _WATCHED:
-                self._watched(event, name, number, now)
-        self._judge(now)
-        return self._told()
+            self._jump(message, number, now)
+        name = message.get("Event-Name")
+        if name in _WATCHED:
+            self._watched(message, name, number, now)
 
     def tick(self, now: float, steady: float | None = None) -> list[Loss]:
         """Time passed; see `see`. This alone notices that nothing comes."""
@@ -251,7 +248,7 @@ class LossWatch:
 
     # What else than events
 
-    def _other(self, message: Message, now: float, steady: float | None) -> None:
+    def _other(self, message: Message) -> None:
         """What is no event of the switch."""
         if isinstance(message, Gap):
             self._ended(message.reason)
@@ -262,8 +259,6 @@ class LossWatch:
             self._ended(message.text)
         elif isinstance(message, LogLine):
             self._logged(message)
-        if not self._now <= now < self._later:
-            self._seen(now, steady)
 
     def _ended(self, reason: str) -> None:
         if _KILLED not in reason or self._killed:
@@ -316,7 +311,7 @@ class LossWatch:
             self._before = self._numbering._next
             self._numbering._next = -1
 
-    def _begin(self, event: Event, number: int) -> None:
+    def _begin(self, event: Message, number: int) -> None:
         """The first event of a connection, or of another run of the switch."""
         core, expected = event._last("Core-UUID"), self._before
         if expected is not None and core == self._core:
@@ -336,6 +331,7 @@ class LossWatch:
         self._killed = False
 
     def _judge(self, now: float) -> None:
+        self._numbering._until = self._numbering._count + JUDGE_EVERY
         runs = self._numbers.judge(self._numbering._count, now)
         if runs:
             missing = sum(map(len, runs))
@@ -344,7 +340,7 @@ class LossWatch:
 
     # Certain kinds of events
 
-    def _watched(self, event: Event, name: str, number: int, now: float) -> None:
+    def _watched(self, event: Message, name: str, number: int, now: float) -> None:
         if name == "CHANNEL_CREATE":
             self._sessions.create(number)
         elif name == "CHANNEL_HANGUP":
@@ -355,7 +351,7 @@ class LossWatch:
         elif self._all and (name != "CUSTOM" or event.get("Event-Subclass") == _LOOKED_UP):
             self._numbers.drawn(number)
 
-    def _heartbeat(self, event: Event, number: int, now: float) -> None:
+    def _heartbeat(self, event: Message, number: int, now: float) -> None:
         core, begun, uptime, command = event.select("Core-UUID", "Session-Since-Startup", "Uptime-msec", "Command")
         if command is not None:  # somebody sent it
             return
@@ -396,12 +392,15 @@ class LossWatch:
             self.clock_jumped(step)
         return step > 0
 
-    def _seen(self, now: float, steady: float | None) -> None:
-        """Time went on until a message came. What is longer than an interval at once was a clock, or nobody looked."""
+    def _later_on(self, message: Message, now: float, steady: float | None) -> None:
+        """Time went on until this came. What is longer than an interval at once was a clock, or nobody looked."""
         before, heard = self._now, self._heard
-        self._pass(now, steady)
+        if self._pass(now, steady):
+            self._judge(now)
         if steady is None and heard is not None and now - before > (self._interval or HEARTBEAT_SECONDS):
             self._heard = heard + now - before
+        if isinstance(message, Event):
+            self._look_at_lag(message, now)
 
     def _look_at_lag(self, event: Event, now: float) -> None:
         stamp = event._last("Event-Date-Timestamp")
