@@ -34,6 +34,7 @@ HeaderReader = _core.HeaderReader
 Message = _core.Message
 MessageDecoder = _core.MessageDecoder
 crc32 = _core.crc32
+NextNumber = _core.NextNumber
 lone = _core.lone
 parse_headers = _core.parse_headers
 parse_pairs = _core.parse_pairs

@@ -28,6 +28,7 @@ from ._core.lone import survey as survey
 from ._core.message import Message as Message
 from ._core.scanner import HeadScanner as HeadScanner
 from ._core.scanner import crc32 as crc32
+from ._core.next_number import NextNumber as NextNumber
 from ._core.splitter import FrameSplitter as FrameSplitter
 from ._core.text import quote as quote
 from ._core.text import replaces as replaces

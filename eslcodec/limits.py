@@ -163,6 +163,9 @@ soon. Then neither file nor thread is left of it: a server makes a recorder for 
 RECORDER_EXIT_SECONDS: Final = 10.0
 """How long the end of the process waits for a recorder that was not closed: a disk may not answer any more."""
 
+NEXT_NUMBER_BYTES: Final = 2048
+"""Where an event's number is looked for when nothing else of it is read: a switch writes it within the first 700."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 

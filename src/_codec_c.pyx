@@ -35,7 +35,7 @@ from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_Next, PyDict_Se
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
@@ -278,6 +278,7 @@ cdef Py_ssize_t NOTICE_BYTES = limits.NOTICE_BYTES
 cdef Py_ssize_t SCANNED_MAX = limits.MAX_HEADER_BYTES
 cdef Py_ssize_t SCANNED_STEP = 4096  # of a head that has begun, before its end is looked for
 cdef Py_ssize_t MAX_BODY_BYTES = limits.MAX_BODY_BYTES
+cdef Py_ssize_t NEXT_NUMBER_BYTES = limits.NEXT_NUMBER_BYTES
 cdef Py_ssize_t KEPT_FRAME_BYTES = limits.KEPT_FRAME_BYTES
 cdef Py_ssize_t PULLED_BYTES = 1024  # of what is fed: a header block has fewer, mostly
 cdef Py_ssize_t IN_PLACE_BYTES = 4096  # fewer are copied: that is cheaper than holding them and copying the rest
@@ -314,3 +315,4 @@ include "core/decoder.pxi"
 include "core/message.pxi"
 include "core/lone.pxi"
 include "core/header_reader.pxi"
+include "core/next_number.pxi"

@@ -36,7 +36,7 @@ ORDER: Final = [
     {"_core.json_in", "_core.splitter"},
     {"_core.message", "_core.scanner"},
     {"_core.decoder", "_core.lone"},
-    {"_core.header_reader"},
+    {"_core.header_reader", "_core.next_number"},
     {"_codec_py"},
     {"_codec"},
     {"_window", "_zstd"},
@@ -97,6 +97,8 @@ ORDER: Final = [
     {"ingest._legs"},
     {"ingest._calls"},
     {"ingest._records"},
+    {"ingest._lag", "ingest._numbers", "ingest._sessions"},
+    {"ingest.watch"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

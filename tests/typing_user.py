@@ -25,6 +25,7 @@ from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
+from eslcodec.ingest import Loss, LossWatch
 from eslcodec.subscriptions import Subscriptions
 
 # Recordings
@@ -525,6 +526,22 @@ def inside() -> None:
     switchio.install()
     for adapter in (greenswitch, genesis, switchio):
         adapter.uninstall()
+
+
+# What was lost
+
+
+def losses(message: eslcodec.Message, now: float) -> None:
+    watch = LossWatch(subscribed_all=False, creates=True, heartbeat=None, run=4, per_window=30)
+    watch.subscribed_all = True
+    for loss in [*watch.see(message, now), *watch.see(message, now, steady=5.0), *watch.tick(now)]:
+        assert_type(loss, Loss)
+        assert_type((loss.count, loss.at_most, loss.evidence), tuple[int | None, int | None, str])
+        if loss.grade == "typo":  # type: ignore[comparison-overlap]
+            watch.clock_jumped(1.5)
+    assert_type(watch.dropped(5, now) + watch.ended(OSError("gone"), now), list[Loss])
+    assert_type((watch.lag.seconds, watch.lag.offset), tuple[float | None, float | None])
+    assert_type((watch.lag.queue, watch.lag.rate), tuple[int | None, float])
 
 
 # A switch for tests

@@ -12,6 +12,7 @@ A module imports only from those before it in this list:
 * `message`: what a frame says; `Message`
 * `decoder`: frames as messages; `MessageDecoder`
 * `header_reader`: the look-ups of the official module; `HeaderReader`
+* `next_number`: events that are the next by number; `NextNumber`
 
 `src/core/*.pxi` are the parts of the compiled core, under the same names.
 """

@@ -29,6 +29,7 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._core.lone",
     "eslcodec._core.message",
     "eslcodec._core.scanner",
+    "eslcodec._core.next_number",
     "eslcodec._core.splitter",
     "eslcodec._core.templates",
     "eslcodec._core.text",
