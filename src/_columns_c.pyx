@@ -76,7 +76,7 @@ cdef extern from "columns.h" nogil:
         size_t size
         int plain
         int event_name
-        int all
+        int all, needs_last
     ctypedef struct Column:
         int kind
         int source
@@ -96,6 +96,7 @@ cdef extern from "columns.h" nogil:
         Filter *filters
         int filter_count, filtered
         int event_name, subclass
+        unsigned char special[256]
         int needs_body, needs_json, needs_offset
         int64_t rows, bytes, row_bytes
         int64_t batch_rows, batch_bytes
@@ -116,11 +117,11 @@ cdef extern from "columns.h" nogil:
     int run(Plan *plan, const char **at, const char *end)
     void pass_frame(Plan *plan, const char **at)
     int row_copied(Plan *plan, int format, const char *p, size_t n)
-    int begin_value(Plan *plan, Column *column)
+    int begin_row(Plan *plan)
     int put_given(Plan *plan, Column *column, const char *p, size_t n)
     int put_given_item(Plan *plan, Column *column, const char *p, size_t n)
     int end_given_list(Column *column)
-    int end_row(Plan *plan)
+    void end_row(Plan *plan)
     void drop_row(Plan *plan)
     void set_offset(Plan *plan)
 
@@ -290,10 +291,10 @@ cdef class Columns:
             raise MemoryError
         self.columns = columns
 
-    cdef int name_number(self, name, bint all) except -1:
+    cdef int name_number(self, name, bint all=False, bint last=False) except -1:
         """The number of a name that is looked for."""
-        number, everything = self.names.setdefault(name, (len(self.names), False))
-        self.names[name] = number, everything or all
+        number, was_all, was_last = self.names.setdefault(name, (len(self.names), False, False))
+        self.names[name] = number, was_all or all, was_last or last
         return number
 
     cdef int plan_columns(self, columns) except -1:
@@ -313,8 +314,8 @@ cdef class Columns:
             if source == FROM_HEADER:
                 column.want = self.name_number(header, kind == "list")
             elif source == FROM_ID:
-                column.want = self.name_number("Core-UUID", False)
-                column.second = self.name_number("Event-Sequence", False)
+                column.want = self.name_number("Core-UUID", False, True)
+                column.second = self.name_number("Event-Sequence", False, True)
             plan.needs_body |= source == FROM_BODY
             plan.needs_json |= source == FROM_JSON
             plan.needs_offset |= source == FROM_OFFSET
@@ -331,8 +332,8 @@ cdef class Columns:
         if wanted is None:
             return 0
         plan.filtered = True
-        plan.event_name = self.name_number("Event-Name", False)
-        plan.subclass = self.name_number("Event-Subclass", False)
+        plan.event_name = self.name_number("Event-Name")
+        plan.subclass = self.name_number("Event-Subclass")
         plan.filters = <Filter *>esl_alloc(len(wanted) * sizeof(Filter))
         if plan.filters == NULL:
             raise MemoryError
@@ -354,7 +355,8 @@ cdef class Columns:
         if plan.wants == NULL:
             raise MemoryError
         plan.want_count = len(self.names)
-        for name, (number, everything) in self.names.items():
+        plan.special[c'\n'] = plan.special[c'\r'] = 1
+        for name, (number, everything, last) in self.names.items():
             want = &plan.wants[<int>number]
             raw = encode_name(name)
             encoded = raw or b""
@@ -363,6 +365,7 @@ cdef class Columns:
             want.size = PyBytes_GET_SIZE(encoded)
             want.event_name = name == "Event-Name"
             want.all = everything
+            want.needs_last = last
             want.plain = b": " not in encoded and b"\n" not in encoded
             if raw is not None:
                 plan_want(plan, number)
@@ -573,7 +576,7 @@ cdef class Columns:
         cdef bytes text
         cdef int number
         cdef int64_t before = plan.bytes
-        cdef bint whole = True
+        cdef bint whole
         if event.malformed is not None:
             plan.malformed += 1
             return 0
@@ -583,9 +586,9 @@ cdef class Columns:
         received = plan.received.p[:plan.received.n] if plan.received.p != NULL else None
         switch = plan.switch_name.p[:plan.switch_name.n] if plan.switch_name.p != NULL else None
         values = _spec.values_of(event, self.columns, _spec.Context(received, offset, switch))
+        whole = begin_row(plan)
         for number, value in enumerate(values):
             column = &plan.columns[number]
-            whole = begin_value(plan, column)
             if whole and type(value) is list:
                 for text in value:
                     whole = whole and put_given_item(plan, column, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))

@@ -74,6 +74,7 @@ typedef struct {
     int plain;           /* whether a line can have it */
     int event_name;      /* of the exact spelling the last counts, not the first */
     int all;             /* every value is asked for */
+    int needs_last;      /* the last is asked for */
     Value exact, last;   /* of the exact spelling */
     Value folded, folded_last; /* of the first other spelling */
     const char *spelling;      /* that one */
@@ -97,8 +98,8 @@ typedef struct {
     int kind, source, want, second; /* numbers of names: second of FROM_ID is the Event-Sequence */
     Buf valid, values, offsets, inner;
     Dict dict;
-    int64_t nulls, refused; /* refused: in all */
-    int is_null, is_refused; /* of the row that is being made */
+    int64_t nulls, refused;           /* refused: in all */
+    int64_t null_row, refused_row; /* the last, to take them back */
 } Column;
 
 /* What events are wanted: a name and, of CUSTOM, a subclass, NULL for all. */
@@ -123,7 +124,7 @@ typedef struct {
     int event_name, subclass;   /* the names that filters ask for */
     int shorts;                 /* chain of short names */
     uint16_t first[1 << FIRST_BITS], second[1 << SECOND_BITS], json[1 << SECOND_BITS];
-    uint8_t short_first[256];
+    uint8_t special[256]; /* bytes that short names, and blank lines, begin with */
     int needs_body, needs_json, needs_offset;
     int64_t rows, bytes, row_bytes; /* of the batch that is being made; row_bytes: fixed ones of a row */
     int64_t batch_rows, batch_bytes;
@@ -218,8 +219,9 @@ static int add_decoded(Buf *buf, Value value, int *found) {
         buf->n += value.n;
         return 1;
     }
-    buf->n += unquote_into(value.p, value.n, to);
-    *found = 2;
+    value.n = unquote_into(value.p, value.n, to);
+    buf->n += value.n;
+    *found = coded(to, value.n);
     return 1;
 }
 
@@ -281,6 +283,15 @@ static inline int read_int(const char *p, size_t n, int64_t *number) {
     uint64_t value = 0;
     p += minus;
     if (p == end) return 0;
+    if (n < 19) {
+        for (; p < end; p++) {
+            const unsigned digit = (unsigned)(unsigned char)*p - '0';
+            if (digit > 9) return 0;
+            value = value * 10 + digit;
+        }
+        *number = minus ? -(int64_t)value : (int64_t)value;
+        return 1;
+    }
     for (; p < end; p++) {
         const unsigned digit = (unsigned)(unsigned char)*p - '0';
         if (digit > 9 || value > most / 10) return 0;
@@ -352,12 +363,6 @@ static int read_bool(const char *p, size_t n) {
 }
 
 /* Columns */
-
-static inline void set_valid(Column *column, int64_t row, int valid) {
-    char *byte = column->valid.p + (row >> 3);
-    const int bit = 1 << (row & 7);
-    *byte = (char)(valid ? (*byte | bit) : (*byte & ~bit));
-}
 
 static inline int add_offset(Buf *offsets, size_t end) {
     const int32_t offset = (int32_t)end;
@@ -448,7 +453,10 @@ static int32_t dict_code(Dict *dict, const char *p, size_t n, int64_t *fresh) {
 /* Nothing in a row. */
 static int put_null(Plan *plan, Column *column) {
     static const char ZERO[8] = {0};
-    column->is_null = 1;
+    char *valid = column->valid.p + (plan->rows >> 3);
+    *valid = (char)(*valid & ~(1 << (plan->rows & 7)));
+    column->nulls++;
+    column->null_row = plan->rows;
     switch (column->kind) {
     case K_DICTIONARY: return buf_add(&column->values, ZERO, 4);
     case K_INT64: case K_FLOAT64: case K_TIMESTAMP: return add_eight(&column->values, ZERO);
@@ -459,7 +467,8 @@ static int put_null(Plan *plan, Column *column) {
 }
 
 static int put_refused(Plan *plan, Column *column) {
-    column->is_refused = 1;
+    column->refused++;
+    column->refused_row = plan->rows;
     return put_null(plan, column);
 }
 
@@ -572,27 +581,21 @@ static int put(Plan *plan, Column *column, Value value) {
 /* Rows */
 
 /* Before the values of a row: whether there is memory for what tells nulls. */
-static inline int begin_value(Plan *plan, Column *column) {
-    column->is_null = column->is_refused = 0;
-    if (plan->rows & 7) return 1;
-    if (!buf_room(&column->valid, 1)) return 0;
-    column->valid.n = (size_t)(plan->rows >> 3) + 1;
-    column->valid.p[plan->rows >> 3] = 0;
+static inline int begin_row(Plan *plan) {
+    int i;
+    for (i = 0; i < plan->count && !(plan->rows & 7); i++) {
+        Buf *valid = &plan->columns[i].valid;
+        valid->n = (size_t)(plan->rows >> 3);
+        if (!buf_room(valid, 1)) return 0;
+        valid->p[valid->n++] = (char)0xFF;
+    }
     return 1;
 }
 
-static int end_row(Plan *plan) {
-    int i;
-    for (i = 0; i < plan->count; i++) {
-        Column *column = &plan->columns[i];
-        set_valid(column, plan->rows, !column->is_null);
-        column->nulls += column->is_null;
-        column->refused += column->is_refused;
-    }
+static inline void end_row(Plan *plan) {
     plan->rows++;
     plan->total_rows++;
     plan->bytes += plan->row_bytes;
-    return 1;
 }
 
 static int32_t offset_at(const Buf *offsets, int64_t at) {
@@ -607,6 +610,13 @@ static void drop_row(Plan *plan) {
     for (i = 0; i < plan->count; i++) {
         Column *column = &plan->columns[i];
         const size_t rows = (size_t)plan->rows;
+        if (column->null_row == plan->rows) {
+            column->nulls--;
+            column->null_row = -1;
+        }
+        if (column->refused_row == plan->rows) column->refused--;
+        column->refused_row = -1;
+        if (column->valid.p && rows / 8 < column->valid.n) column->valid.p[rows / 8] |= (char)(1 << (rows & 7));
         switch (column->kind) {
         case K_DICTIONARY: column->values.n = 4 * rows; break;
         case K_INT64: case K_FLOAT64: case K_TIMESTAMP: column->values.n = 8 * rows; break;
@@ -670,14 +680,15 @@ static inline int put_column(Plan *plan, Column *column) {
 
 static int put_row(Plan *plan) {
     const int64_t bytes = plan->bytes;
-    int i;
-    for (i = 0; i < plan->count; i++) {
-        if (begin_value(plan, &plan->columns[i]) && put_column(plan, &plan->columns[i])) continue;
-        drop_row(plan);
-        plan->bytes = bytes;
-        return 0;
+    int i, whole = begin_row(plan);
+    for (i = 0; whole && i < plan->count; i++) whole = put_column(plan, &plan->columns[i]);
+    if (whole) {
+        end_row(plan);
+        return 1;
     }
-    return end_row(plan);
+    drop_row(plan);
+    plan->bytes = bytes;
+    return 0;
 }
 
 /* Whether an event is among those that are asked for: 1, 0, -1 without memory. */
@@ -741,8 +752,8 @@ static void plan_want(Plan *plan, int number) {
     if (want->size < SHORT_NAME) {
         want->next = plan->shorts;
         plan->shorts = number + 1;
-        plan->short_first[(unsigned char)start[0]] = 1;
-        if ((unsigned char)((start[0] | 0x20) - 'a') < 26) plan->short_first[(unsigned char)(start[0] ^ 0x20)] = 1;
+        plan->special[(unsigned char)start[0]] = 1;
+        if ((unsigned char)((start[0] | 0x20) - 'a') < 26) plan->special[(unsigned char)(start[0] ^ 0x20)] = 1;
         return;
     }
     chain = &plan->first[first_hash(start)];
@@ -777,83 +788,70 @@ static int note(Plan *plan, Want *want, const char *spelling, int exact, Value v
     return 1;
 }
 
-/* Whether the line at p has a name, which is noted then. */
-static int line_has(Plan *plan, Want *want, const char *p, const char *end) {
+/* Whether the line [p, stop) has a name, which is noted then. */
+static inline void line_has(Plan *plan, Want *want, const char *p, const char *stop) {
     const size_t size = want->size;
-    const char *stop, *at;
+    const char *at;
     Value value;
     int exact;
-    if ((size_t)(end - p) <= size || p[size] != ':' || unlike_tail(p, size, want->tail)) return 0;
-    exact = memcmp(p, want->name, size) == 0;
-    if (!exact && !folded_equal(p, want->name, size)) return 0;
-    stop = find_feed(p + size, end);
-    if (stop[-1] == '\r') stop--;
+    if ((size_t)(stop - p) <= size || p[size] != ':' || unlike_tail(p, size, want->tail)) return;
+    exact = same_bytes(p, want->name, size);
+    if (!exact && !folded_equal(p, want->name, size)) return;
     at = p + size + 1;
     if (at < stop && *at == ' ') {
         at++;
     } else {
-        if (find_cut(p, stop) != p + size) return 0;
+        if (find_cut(p, stop) != p + size) return;
         while (at < stop && is_blank_byte(*at)) at++;
     }
     value.p = at;
     value.n = (size_t)(stop - at);
     value.how = PERCENT;
-    return note(plan, want, p, exact, value);
+    note(plan, want, p, exact, value);
 }
 
-static void line_among(Plan *plan, int number, const char *p, const char *end) {
+static inline void line_among(Plan *plan, int number, const char *p, const char *stop) {
     while (number) {
         Want *want = &plan->wants[number - 1];
-        line_has(plan, want, p, end);
+        line_has(plan, want, p, stop);
         number = want->next;
     }
 }
 
-static void line_hit(Plan *plan, unsigned entry, const char *p, const char *end) {
-    line_among(plan, (int)(entry & ~(unsigned)LONG_FLAG), p, end);
-    if (entry & LONG_FLAG) line_among(plan, plan->second[second_hash(p)], p, end);
+/* A line that may have a wanted name; `stop` is its line feed or the end. */
+static inline void line_hit(Plan *plan, unsigned entry, const char *p, const char *stop) {
+    stop -= stop > p && stop[-1] == '\r';
+    if (entry & ~(unsigned)LONG_FLAG) line_among(plan, (int)(entry & ~(unsigned)LONG_FLAG), p, stop);
+    if (entry & LONG_FLAG) line_among(plan, plan->second[second_hash(p)], p, stop);
+    if (plan->shorts && plan->special[(unsigned char)*p]) line_among(plan, plan->shorts, p, stop);
 }
 
-static inline void line_at(Plan *plan, const char *p, const char *end) {
-    const unsigned entry = plan->first[first_hash(p)];
-    if (entry) line_hit(plan, entry, p, end);
-    if (plan->shorts && plan->short_first[(unsigned char)*p]) line_among(plan, plan->shorts, p, end);
-}
-
-/* Where the blank line that ends at one of these line feeds begins, NULL if none does; `before` is the byte before p. */
-static const char *blank_in(const char *base, const char *p, uint64_t ends) {
-    for (; ends; ends &= ends - 1) {
-        const char *at = p + low_bit(ends);
-        if (at[-1] == '\n') return at - 1;
-        if (at[-1] == '\r' && at - 1 >= base && at[-2] == '\n') return at - 2;
-    }
-    return NULL;
-}
-
-/* Note all values of the names in a plain payload; returns where its body begins, or the end. A line feed stands before p. */
+/* Note all values of the names in a plain payload; returns where its body begins, or the end. */
 #define SCAN_LINES(NAME, WITH, FEEDS)                                                                                   \
     WITH static const char *NAME(Plan *plan, const char *base, const char *end) {                                       \
-        const char *p = base;                                                                                           \
-        uint64_t before = (uint64_t)1 << 63;                                                                            \
-        if (p < end) line_at(plan, p, end); /* nothing is called as a blank line begins */                              \
-        for (; p < end; p += 64) {                                                                                      \
-            const uint64_t all = FEEDS(p);                                                                              \
-            uint64_t feeds = all, ends;                                                                                 \
-            const char *blank = NULL, *stop = end;                                                                      \
-            if (end - p < 64) feeds &= ((uint64_t)1 << (end - p)) - 1;                                                  \
-            ends = feeds & (feeds << 1 | before >> 63 | feeds << 2 | before >> 62);                                     \
-            if (ends && (blank = blank_in(base, p, ends)) != NULL) {                                                    \
-                stop = blank;                                                                                           \
-                feeds = blank > p ? feeds & (((uint64_t)1 << (blank - p)) - 1) : 0;                                     \
+        const uint16_t *const first = plan->first;                                                                      \
+        const uint8_t *const special = plan->special;                                                                   \
+        const char *p = base, *at = base, *const last = end - 1; /* after a line feed there nothing begins */           \
+        uint64_t feeds;                                                                                                 \
+        if (base == end) return end;                                                                                    \
+        feeds = FEEDS(p);                                                                                               \
+        if (last - p < 64) feeds &= ((uint64_t)1 << (last - p)) - 1;                                                    \
+        for (;;) {                                                                                                      \
+            const unsigned entry = first[first_hash(at)];                                                               \
+            if (special[(unsigned char)*at] | entry) {                                                                  \
+                if (*at == '\n') return at + 1;                                                                         \
+                if (*at == '\r' && end - at > 1 && at[1] == '\n') return at + 2;                                        \
+                line_hit(plan, entry, at, feeds ? p + low_bit(feeds) : find_feed(end - p > 64 ? p + 64 : at, end));     \
             }                                                                                                           \
-            for (; feeds; feeds &= feeds - 1) {                                                                         \
-                const char *at = p + low_bit(feeds) + 1;                                                                \
-                if (at < stop) line_at(plan, at, end);                                                                  \
+            while (!feeds) {                                                                                            \
+                p += 64;                                                                                                \
+                if (p >= last) return end;                                                                              \
+                feeds = FEEDS(p);                                                                                       \
+                if (last - p < 64) feeds &= ((uint64_t)1 << (last - p)) - 1;                                            \
             }                                                                                                           \
-            if (blank) return blank + (blank[1] == '\r' ? 3 : 2);                                                       \
-            before = all;                                                                                               \
+            at = p + low_bit(feeds) + 1;                                                                                \
+            feeds &= feeds - 1;                                                                                         \
         }                                                                                                               \
-        return end;                                                                                                     \
     }
 
 static inline uint64_t feeds64(const char *p) { return equal64(p, '\n'); }
@@ -926,7 +924,7 @@ static void set_offset(Plan *plan) {
     plan->offset.how = AS_IT_IS;
 }
 
-/* Values that were read elsewhere, one for each column: begin_value(), one of these, and end_row() or drop_row(). */
+/* Values that were read elsewhere, one for each column: begin_row(), these, and end_row() or drop_row(). */
 static int put_given(Plan *plan, Column *column, const char *p, size_t n) {
     Value value;
     if (!p) return put_null(plan, column);
@@ -1027,6 +1025,7 @@ static int begin_columns(Plan *plan) {
     for (i = 0; i < plan->count; i++) {
         Column *column = &plan->columns[i];
         column->dict.last = -1;
+        column->null_row = column->refused_row = -1;
         switch (column->kind) {
         case K_DICTIONARY:
             if (!column->dict.offsets.n && !add_offset(&column->dict.offsets, 0)) return 0;
