@@ -1,7 +1,7 @@
 """Columns for Arrow from what an Event Socket sends: `Columns`, and the `Batch` that it makes.
 
-Picks the compiled one, or its Python twin where that is not there; `ESLCODEC_IMPL` as for the core (`_codec.py`). Type
-checkers read the twin.
+Picks the compiled one beside the compiled core, or its Python twin where that is not there. `ESLCODEC_IMPL=c` asks for it
+by name, as for the core (`_codec.py`). Type checkers read the twin.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-_wanted = os.environ.get("ESLCODEC_IMPL", "")
+from .._codec import __impl__ as _core
 
-if TYPE_CHECKING or _wanted == "python":
+if TYPE_CHECKING or _core == "python":
     from . import _columns_py as _columns
 else:
     try:
         from .. import _columns_c as _columns
     except ImportError as error:
-        if _wanted == "c":
+        if os.environ.get("ESLCODEC_IMPL") == "c":
             raise ImportError(f"ESLCODEC_IMPL=c, but the compiled columns are not there: {error}") from error
         from . import _columns_py as _columns
 
