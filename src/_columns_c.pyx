@@ -83,11 +83,15 @@ cdef extern from "columns.h" nogil:
         int want
         int second
         int64_t refused
+        Buf values
     ctypedef struct Filter:
         const char *name
         const char *subclass
         size_t name_size
         size_t subclass_size
+    ctypedef struct NameSlot:
+        pass
+    const size_t NAME_SLOTS
     ctypedef struct Plan:
         Column *columns
         int count
@@ -97,7 +101,8 @@ cdef extern from "columns.h" nogil:
         int filter_count, filtered
         int event_name, subclass
         unsigned char special[256]
-        int needs_body, needs_json, needs_offset
+        int needs_body, needs_json, needs_offset, slow, ends_lines
+        NameSlot *slots
         int64_t rows, bytes, row_bytes
         int64_t batch_rows, batch_bytes
         int64_t total_rows, malformed, left_out
@@ -246,7 +251,7 @@ cdef class Columns:
     cdef Buf rest  # of the stream: a frame that is not whole
     cdef size_t searched  # in it: no blank line begins before
     cdef Buf names_at, context
-    cdef object columns, wanted, kinds, kept, full, error, names
+    cdef object columns, wanted, kinds, kept, full, error, names, redact
 
     def __cinit__(self, *_arguments, **_names):
         memset(&self.rest, 0, sizeof(Buf))
@@ -268,7 +273,7 @@ cdef class Columns:
         buf_free(&self.names_at)
         buf_free(&self.context)
 
-    def __init__(self, spec, events=None, batch_rows=65_536, batch_bytes=32 << 20):
+    def __init__(self, spec, events=None, batch_rows=65_536, batch_bytes=32 << 20, redact=None):
         cdef Plan *plan = self.plan
         if self.columns is not None:
             raise TypeError("Columns are made once")
@@ -287,8 +292,14 @@ cdef class Columns:
         self.plan_columns(columns)
         self.plan_filters(wanted)
         self.plan_names()
+        if plan.needs_json:
+            plan.slots = <NameSlot *>esl_alloc(NAME_SLOTS * sizeof(NameSlot))
+            if plan.slots == NULL:
+                raise MemoryError
         if not begin_columns(plan):
             raise MemoryError
+        self.redact = redact
+        plan.slow = redact is not None
         self.columns = columns
 
     cdef int name_number(self, name, bint all=False, bint last=False) except -1:
@@ -391,7 +402,8 @@ cdef class Columns:
         self.error = error
         buf_free(&self.rest)
         self.plan.block = 0
-        self.seal_rows()
+        if not self.plan.ends_lines:
+            self.seal_rows()
         return 0
 
     cdef int seal_rows(self) except -1:
@@ -583,6 +595,8 @@ cdef class Columns:
         if not _spec.passes(event, self.wanted):
             plan.left_out += 1
             return 0
+        if self.redact is not None:
+            event = self.redact(event)
         received = plan.received.p[:plan.received.n] if plan.received.p != NULL else None
         switch = plan.switch_name.p[:plan.switch_name.n] if plan.switch_name.p != NULL else None
         values = _spec.values_of(event, self.columns, _spec.Context(received, offset, switch))
@@ -654,6 +668,22 @@ cdef class Columns:
             if not self.full:
                 self.check()
             return self.full.popleft() if self.full else None
+        finally:
+            self.leave()
+
+    def _as_lines(self):
+        """Put a line feed after each value of `@json`; `_drain` is to be called then."""
+        self.plan.ends_lines = True
+
+    def _drain(self):
+        """The bytes of the one column, which has texts, and no batch of them."""
+        cdef Column *column = &self.plan.columns[0]
+        self.enter()
+        try:
+            values = column.values.p[:column.values.n] if column.values.n else b""
+            self.plan.rows = self.plan.bytes = 0
+            drop_row(self.plan)
+            return values
         finally:
             self.leave()
 

@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from .columns import Batch as Batch
     from .columns import Columns as Columns
     from .columns import Schema as Schema
+    from .ndjson import ndjson as ndjson
 
 _LAZY: Final = {
     "Batch": "columns",
     "Columns": "columns",
     "Schema": "columns",
+    "ndjson": "ndjson",
 }
 """Public name -> module."""
 
-__all__ = ["Batch", "Columns", "Schema"]
+__all__ = ["Batch", "Columns", "Schema", "ndjson"]
 
 
 def __getattr__(name: str) -> Any:

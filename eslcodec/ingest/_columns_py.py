@@ -142,6 +142,8 @@ class Columns:
         batch_rows: rows of a batch.
         batch_bytes: bytes after which a batch is full, though it has fewer rows: it bounds the memory. Batches that
             nobody takes are kept, so take them between feeds.
+        redact: what is called with each event, such as a `Redact`; the row is made of what it gives. The compiled core
+            is then no quicker than the core's messages.
 
     Raises:
         ValueError: no columns, an unknown kind or pseudo header, a bound out of range.
@@ -159,11 +161,13 @@ class Columns:
         events: Iterable[str] | None = None,
         batch_rows: int = 65_536,
         batch_bytes: int = 32 << 20,
+        redact: Callable[[Event], Event] | None = None,
     ) -> None:
         self._columns = _spec.columns_of(spec)
         self._wanted = _spec.wanted(events)
         self._batch_rows = _spec.checked_bound("batch_rows", batch_rows, _spec.BATCH_ROWS_MOST)
         self._batch_bytes = _spec.checked_bound("batch_bytes", batch_bytes, _spec.VALUE_MOST)
+        self._redact = redact
         self._row_bytes = sum(column.fixed for column in self._columns)
         self._busy = threading.Lock()
         self._restart_at(0)
@@ -291,6 +295,8 @@ class Columns:
         if not _spec.passes(event, self._wanted):
             self._filtered += 1
             return
+        if self._redact is not None:
+            event = self._redact(event)
         self._bytes += self._row_bytes
         for number, raw in enumerate(_spec.values_of(event, self._columns, context)):
             self._data[number].append(None if raw is None else self._read(number, raw))

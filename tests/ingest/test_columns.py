@@ -259,3 +259,13 @@ def test_messages_may_come_while_a_frame_is_not_whole(esl: ModuleType) -> None:
         {"Event-Name": "HEARTBEAT", "offset": None},
         {"Event-Name": "DTMF", "offset": 0},
     ]
+
+
+def test_rows_are_made_of_what_redact_gives(esl: ModuleType) -> None:
+    def redact(event: Any) -> Any:
+        return esl.Event.from_payload(b"A: ***\nEvent-Name: DTMF\n\n", "plain")
+
+    columns = columns_of(esl).Columns({"A": "string"}, events=["DTMF"], redact=redact)
+    columns.feed(plain(b"Event-Name: DTMF\nA: secret\n\n") + plain(b"Event-Name: X\n\n"))
+    columns.extend([esl.Event.from_payload(b"Event-Name: DTMF\nA: secret\n\n", "plain")])
+    assert rows_of(columns.flush()) == [{"A": "***"}] * 2
