@@ -903,14 +903,15 @@ static inline void begin_names(Plan *plan) {
     plan->turn = 1;
 }
 
-/* Whether a name is new in the event: 1, or 0 if it is not or if there are too many. */
+/* Whether a name is new in the event: 1, 0 if it is not, -1 if there are too many or if it is one of which the last counts. */
 static inline int new_name(Plan *plan, const char *name, size_t size) {
     const uint32_t hash = name_hash(name, size);
     uint32_t at = hash & (NAME_SLOTS - 1);
     NameSlot *slot = &plan->slots[at];
-    if (++plan->slot_count > NAME_SLOTS / 2) return 0;
+    if (++plan->slot_count > NAME_SLOTS / 2) return -1;
     while (slot->turn == plan->turn) {
-        if (slot->hash == hash && slot->size == size && memcmp(slot->name, name, size) == 0) return 0;
+        if (slot->hash == hash && slot->size == size && memcmp(slot->name, name, size) == 0)
+            return size == 10 && memcmp(name, "Event-Name", 10) == 0 ? -1 : 0;
         at = (at + 1) & (NAME_SLOTS - 1);
         slot = &plan->slots[at];
     }
@@ -1021,10 +1022,15 @@ static int add_plain_line(Plan *plan, Buf *out, const char *p, const char *end) 
         if (cut) {
             const char *begin = cut + 1;
             const size_t size = (size_t)(cut - p);
+            const int fresh = is_body_name(p, size) ? -1 : new_name(plan, p, size);
             size_t i;
+            if (fresh < 0) return 0;
+            if (!fresh) { /* the first counts */
+                p = stop + 1;
+                continue;
+            }
             if (begin < value && *begin == ' ') begin++;
             else while (begin < value && is_blank_byte(*begin)) begin++;
-            if (is_body_name(p, size) || !new_name(plan, p, size)) return 0;
             if (!buf_room(out, size + 4 + 16)) return -1;
             out->p[out->n++] = separator;
             out->p[out->n++] = '"';
@@ -1081,18 +1087,19 @@ static inline int own_string(const char *p, const char *end, const char **stop) 
 
 /* The same of a JSON event: it is copied if it stands there as it would be written here. */
 static int add_json_line(Plan *plan, Buf *out, const char *begin, const char *end) {
-    const char *p = begin, *stop;
+    const char *p = begin, *stop, *kept = begin; /* what stands from there on is not copied yet */
     int body = 0;
     begin_names(plan);
     if (end - p < 2 || *p != '{') return 0;
     if (*++p == '}') return buf_add(out, "{}", 2) ? 1 : -1;
     while (p < end && *p == '"' && !body) {
-        const char *name = p + 1;
+        const char *name = p + 1, *before = p - 1;
+        int fresh = 1;
         if (!own_string(name, end, &stop) || end - stop < 4 || stop[1] != ':') return 0;
         if (is_body_name(name, (size_t)(stop - name))) {
             if (memcmp(name, "_body", 5) != 0 || stop[2] != '"') return 0;
             body = 1;
-        } else if (!new_name(plan, name, (size_t)(stop - name))) {
+        } else if ((fresh = new_name(plan, name, (size_t)(stop - name))) < 0) {
             return 0;
         }
         p = stop + 3;
@@ -1111,7 +1118,11 @@ static int add_json_line(Plan *plan, Buf *out, const char *begin, const char *en
         }
         if (end - stop < 2) return 0;
         p = stop + 1;
-        if (*p == '}') return buf_add(out, begin, (size_t)(p + 1 - begin)) ? 1 : -1;
+        if (!fresh) { /* the first counts */
+            if (!buf_add(out, kept, (size_t)(before - kept))) return -1;
+            kept = p;
+        }
+        if (*p == '}') return buf_add(out, kept, (size_t)(p + 1 - kept)) ? 1 : -1;
         if (*p++ != ',') return 0;
     }
     return 0; /* a body that is not the last member, or no such object */
@@ -1148,8 +1159,9 @@ static int settle(Plan *plan, int format, const char *p, const char *end) {
 }
 
 static int row_plain(Plan *plan, const char *p, const char *end) {
-    const char *body;
+    const char *body = end;
     forget_values(plan);
+    if (!plan->want_count && !plan->needs_body) return settle(plan, F_PLAIN, p, end);
 #ifdef ESL_AVX2
     if (use_avx2) body = scan_lines_wide(plan, p, end);
     else
@@ -1213,6 +1225,7 @@ static int read_members(Plan *plan, const char *p, const char *end) {
 
 static int row_json(Plan *plan, const char *p, const char *end) {
     forget_values(plan);
+    if (!plan->want_count && !plan->needs_body) return settle(plan, F_JSON, p, end);
     return read_members(plan, p, end) ? settle(plan, F_JSON, p, end) : RUN_SLOW;
 }
 
