@@ -1,5 +1,5 @@
-"""Build the compiled core, `eslcodec._codec_c`, and the compiled columns, `eslcodec._columns_c`, where that is possible.
-Everything else is in pyproject.toml.
+"""Build the compiled core and columns, `eslcodec._codec_c` and `_columns_c`, where that is possible. Everything else is
+in pyproject.toml.
 
 ESLCODEC_BUILD_EXTENSION   yes: a failure is an error; no: a pure-Python wheel; unset: try, and go on without
 ESLCODEC_BUILD_MODE        release (default), debug, sanitize (ASan and UBSan), coverage (line tracing of the .pyx)
@@ -141,8 +141,6 @@ class BuildExt(build_ext):
             for source in translated.sources:
                 shutil.copy(folder / source, source)
         super().build_extension(ext)
-
-
 
 
 def extension(name: str, *depends: str) -> Extension:

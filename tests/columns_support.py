@@ -94,7 +94,7 @@ def wanted_rows(esl: ModuleType, spec: Any, data: bytes) -> list[dict[str, Any]]
 def _wanted(event: Any, name: str, what: Any, offset: int) -> Any:
     header, kind = (name, what) if isinstance(what, str) else what
     if kind == "list":
-        return event.getlist(header) and [_replaced(item) for item in event.getlist(header)] or _empty(event, header)
+        return None if event.get(header) is None else [_replaced(item) for item in event.getlist(header)]
     known = {"@json": event.to_json, "@id": lambda: event.id, "@body": lambda: event.body}
     fixed = {"@offset": str(offset), "@received": "1500000", "@switch": "a"}
     value = known[header]() if header in known else fixed[header] if header in fixed else event.select(header)[0]
@@ -102,10 +102,6 @@ def _wanted(event: Any, name: str, what: Any, offset: int) -> Any:
         return None
     raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
     return read_as(kind, raw)
-
-
-def _empty(event: Any, header: str) -> Any:
-    return None if event.get(header) is None else []
 
 
 def _replaced(text: str) -> str:
@@ -120,7 +116,16 @@ def read_as(kind: str, raw: bytes) -> Any:
     if kind in ("string", "dictionary", "json"):
         return text
     if kind == "bool":
-        words = {**dict.fromkeys("true yes on t".split(), True), **dict.fromkeys("false no off f".split(), False)}
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "t": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "f": False,
+        }
         return words.get(text.lower(), int(text) > 0 if re.fullmatch("[0-9]+", text) else None)
     if kind == "float64":
         return float(text) if re.fullmatch(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else None

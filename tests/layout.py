@@ -13,7 +13,7 @@ PACKAGE: Final = Path(eslcodec.__file__).parent
 CLOSED: Final = ("adapters", "cli")
 """Packages that stand in the order as one."""
 
-ROOMS: Final = ("_core", "_esl", "aio", "emulator", "sync")
+ROOMS: Final = ("_core", "_esl", "aio", "emulator", "ingest", "sync")
 """Packages whose modules have a place each."""
 
 
@@ -78,6 +78,11 @@ ORDER: Final = [
     {"_esl.connection"},
     {"_esl"},
     {"emulator", "ESL", "adapters"},
+    {"ingest._spec"},
+    {"ingest._columns_py"},
+    {"ingest.columns"},
+    {"ingest._ndjson"},
+    {"ingest"},
     {"pytest_plugin", "cli"},
 ]
 """Each module imports only what stands before it, or in its own row."""

@@ -1,35 +1,23 @@
-"""Events in bulk: columns, lines of JSON, records (experimental). Each part loads when it is first used."""
+"""Streams of events kept and passed on (experimental: it may change with any version).
+
+Each name is loaded when it is first used.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .columns import Batch as Batch
-    from .columns import Columns as Columns
-    from .columns import Schema as Schema
-    from .ndjson import ndjson as ndjson
+    from ._ndjson import ndjson
+    from .columns import Batch, Columns, Schema
 
-_LAZY: Final = {
-    "Batch": "columns",
-    "Columns": "columns",
-    "Schema": "columns",
-    "ndjson": "ndjson",
-}
-"""Public name -> module."""
+_LAZY = {"Batch": "columns", "Columns": "columns", "Schema": "columns", "ndjson": "_ndjson"}
 
 __all__ = ["Batch", "Columns", "Schema", "ndjson"]
 
 
 def __getattr__(name: str) -> Any:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{module}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    if name in _LAZY:
+        return getattr(import_module("." + _LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

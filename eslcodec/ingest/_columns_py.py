@@ -15,9 +15,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import limits
+from .._codec import Message
 from .._core.text import replaced, to_text
 from ..errors import ProtocolError
-from ..events import Decoder, Event, Message
+from ..events import Decoder, Event
 from . import _spec
 from ._spec import Column, Context, Spec
 
@@ -33,8 +34,7 @@ class Schema(Mapping[str, str]):
     """The columns of a batch: each name with its kind. Whatever takes Arrow schemas takes it (`pyarrow.schema`).
 
     Example:
-        >>> Schema = Columns({"name": ("Event-Name", "string"), "Event-Sequence": "int64"}).schema
-        >>> dict(Schema)
+        >>> dict(Columns({"name": ("Event-Name", "string"), "Event-Sequence": "int64"}).schema)
         {'name': 'string', 'Event-Sequence': 'int64'}
     """
 
@@ -64,9 +64,8 @@ class Schema(Mapping[str, str]):
 class Batch:
     """Rows of events as Arrow columns. Made by `Columns`; whatever takes Arrow data takes it, as often as you like.
 
-    `pyarrow.record_batch(batch)`, `pyarrow.table(batch)`, `polars.from_arrow(batch)`, `pandas.DataFrame.from_arrow(batch)`;
-    in DuckDB, `duckdb.sql("select * from batch")`. The memory is shared with what they make of it, and freed with the
-    last of them.
+    `pyarrow.table(batch)`, `polars.DataFrame(batch)`, `pandas.DataFrame.from_arrow(batch)`,
+    `duckdb.sql("select * from batch")`. The memory is shared with what they make of it, and freed with the last of it.
 
     Example:
         >>> columns = Columns({"name": ("Event-Name", "string")})
@@ -77,6 +76,10 @@ class Batch:
     """
 
     __slots__ = ("_columns", "_data", "_num_rows")
+
+    _columns: tuple[Column, ...]
+    _data: list[list[Any]]
+    _num_rows: int
 
     def __init__(self, *_arguments: Any) -> None:
         raise TypeError("Columns makes the batches")
@@ -114,7 +117,7 @@ class Batch:
         """
         stream = _import_nanoarrow("nanoarrow.c_array_stream").CArrayStream
         schema = _arrow_schema(self._columns)
-        children = [_arrow_array(column, values) for column, values in zip(self._columns, self._data)]
+        children = [_arrow_array(column, values) for column, values in zip(self._columns, self._data, strict=True)]
         batch = _from_buffers(schema, self._num_rows, [None], children=children)
         return stream.from_c_arrays([batch], schema, validate=False).__arrow_c_stream__()
 
@@ -133,8 +136,8 @@ class Columns:
     Pseudo headers: `@body`, `@json` (`event.to_json()`), `@id` (`event.id`); `@received` (microseconds), `@offset`
     (in the bytes that were fed, where the frame begins) and `@switch`, which are null for messages.
 
-    One thread at a time: a second one that comes while the first is at work gets a RuntimeError. The compiled core works
-    without the GIL.
+    One thread at a time: a second one that comes while the first is at work gets a RuntimeError. The compiled core
+    works without the GIL.
 
     Args:
         spec: a column's name -> its kind, or a header and a kind.
@@ -150,7 +153,8 @@ class Columns:
 
     Example:
         >>> columns = Columns({"name": ("Event-Name", "dictionary"), "Event-Sequence": "int64"}, events=["DTMF"])
-        >>> columns.feed(b"Content-Length: 35\\nContent-Type: text/event-plain\\n\\nEvent-Name: DTMF\\nEvent-Sequence: 7\\n")
+        >>> event = b"Event-Name: DTMF\\nEvent-Sequence: 7\\n"
+        >>> columns.feed(b"Content-Length: %d\\nContent-Type: text/event-plain\\n\\n" % len(event) + event)
         >>> columns.take() is None, columns.flush().num_rows, columns.flush() is None
         (True, 1, True)
     """
@@ -266,10 +270,14 @@ class Columns:
             return self._full.popleft() if self._full else None
 
     def stats(self) -> dict[str, Any]:
-        """What was made so far: `rows`; `filtered`, events that `events` left out; `malformed`, events that could not be
-        read; `refused`, a column's name -> how many values were not of its kind and became null."""
+        """What was made so far.
+
+        `rows`; `filtered`, events that `events` left out; `malformed`, events that could not be read; `refused`, a
+        column's name -> how many values were not of its kind and became null.
+        """
         with self._alone():
-            refused = {column.name: count for column, count in zip(self._columns, self._refused) if count}
+            counted = zip(self._columns, self._refused, strict=True)
+            refused = {column.name: count for column, count in counted if count}
             counts = {"rows": self._total, "filtered": self._filtered, "malformed": self._malformed}
             return {**counts, "refused": refused}
 
@@ -313,7 +321,12 @@ class Columns:
             self._bytes += sum(len(item.encode()) + 4 for item in items)
             return items
         value = _READ[column.kind](raw) if len(raw) <= _spec.VALUE_MOST else None
-        if column.kind == "json" and value is not None and column.header != "@json" and not _spec.is_json(value.encode()):
+        if (
+            column.kind == "json"
+            and value is not None
+            and column.header != "@json"
+            and not _spec.is_json(value.encode())
+        ):
             value = None
         if value is None:
             self._refused[number] += 1
@@ -379,9 +392,7 @@ def _arrow_type(kind: str) -> Any:
 
 
 def _from_buffers(schema: Any, length: int, buffers: list[Any], children: Iterable[Any] = ()) -> Any:
-    return _import_nanoarrow().c_array_from_buffers(
-        schema, length, buffers, children=children, validation_level="none"
-    )
+    return _import_nanoarrow().c_array_from_buffers(schema, length, buffers, children=children, validation_level="none")
 
 
 def _bits(flags: Iterable[bool]) -> bytes:
@@ -453,4 +464,3 @@ def _move(source: Any, target: Any) -> None:
     callback(target._addr())
     ctypes.memmove(target._addr(), source._addr(), size)
     ctypes.memset(source._addr() + release, 0, pointer)
-

@@ -106,7 +106,7 @@ def wanted(events: Iterable[str] | None) -> frozenset[tuple[bytes, bytes | None]
         name = name.upper()
         if subclasses and name != b"CUSTOM":
             raise ValueError(f"{text!r}: only CUSTOM has subclasses")
-        chosen.update((name, subclass) for subclass in subclasses or [None])
+        chosen.update([(name, subclass) for subclass in subclasses] or [(name, None)])
     if (b"ALL", None) in chosen:
         return None
     if (b"CUSTOM", None) in chosen:

@@ -1,7 +1,7 @@
 """Columns for Arrow from what an Event Socket sends: `Columns`, and the `Batch` that it makes.
 
-Picks the compiled one beside the compiled core, or its Python twin where that is not there. `ESLCODEC_IMPL=c` asks for it
-by name, as for the core (`_codec.py`). Type checkers read the twin.
+Picks the compiled one beside the compiled core, or its Python twin where that is not there. `ESLCODEC_IMPL=c` asks for
+it by name, as for the core (`_codec.py`). Type checkers read the twin.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from support import capture, examples, frame, naive_get, naive_getlist, naive_pa
 
 PAYLOADS = {
     "plain": b"Event-Name: DTMF\nCore-UUID: c\nEvent-Sequence: 7\nUnique-ID: u%201\nB:\nA: 1\nA: 2\n\nbody %41",
-    "json": b'{"Event-Name":"DTMF","Core-UUID":"c","Event-Sequence":"7","Unique-ID":"u\\n\\"1","A":["x","y"],"_body":"b"}',
+    "json": b'{"Event-Name":"DTMF","Core-UUID":"c","Event-Sequence":"7","Unique-ID":"\\n\\"","A":["x","y"],"_body":""}',
     "xml": b"<event><headers><Event-Name>DTMF</Event-Name><A>x%20y</A></headers><body>b</body></event>",
 }
 SMALL = {
@@ -53,7 +53,9 @@ def test_pieces_of_any_size_make_the_same_rows(both: tuple[ModuleType, ModuleTyp
 @pytest.mark.parametrize("format", PAYLOADS)
 def test_every_cut_makes_the_same_rows(esl: ModuleType, format: str) -> None:
     one = framed(format, PAYLOADS[format])
-    data = frame(b"Content-Type: auth/request") + one + b"\r\n\n" + one + frame(b"Content-Type: log/data", b"x" * 9) + one
+    data = (
+        frame(b"Content-Type: auth/request") + one + b"\r\n\n" + one + frame(b"Content-Type: log/data", b"x" * 9) + one
+    )
     wanted = wanted_rows(esl, SMALL, data)
     assert len(wanted) == 3
     for at in range(len(data) + 1):
@@ -63,10 +65,53 @@ def test_every_cut_makes_the_same_rows(esl: ModuleType, format: str) -> None:
 
 # Lines
 
-NAMES = ["A", "a", "B", "AB", "Event-Name", "event-name", "EVENT-NAME", "Event-Na", "Event-Subclass", "variable_sip_from_user"]
-NAMES += ["variable_sip_from_uri", "variable_sip_from_use", "Variable_sip_from_user", "A:b", "a b", "1234567", "12345678"]
-NAMES += ["123456789012345", "1234567890123456", "", "A:", "\u00e9", "x" * 70, "Core-UUID", "core-uuid", "Event-Sequence"]
-VALUES = [b"", b"1", b"%41", b"%e9", b"\xe9", b"\xed\xa0\x80", b"%C3%A9", b" x", b"x: y", b"ARRAY::a|:b", b"a\r", b"%", b"z" * 80]
+NAMES = [
+    "A",
+    "a",
+    "B",
+    "AB",
+    "Event-Name",
+    "event-name",
+    "EVENT-NAME",
+    "Event-Na",
+    "Event-Subclass",
+    "variable_sip_from_user",
+]
+NAMES += [
+    "variable_sip_from_uri",
+    "variable_sip_from_use",
+    "Variable_sip_from_user",
+    "A:b",
+    "a b",
+    "1234567",
+    "12345678",
+]
+NAMES += [
+    "123456789012345",
+    "1234567890123456",
+    "",
+    "A:",
+    "\u00e9",
+    "x" * 70,
+    "Core-UUID",
+    "core-uuid",
+    "Event-Sequence",
+]
+VALUES = [
+    b"",
+    b"1",
+    b"%41",
+    b"%e9",
+    b"\xe9",
+    b"\xed\xa0\x80",
+    b"%C3%A9",
+    b" x",
+    b"x: y",
+    b"ARRAY::a|:b",
+    b"a\r",
+    b"%",
+    b"z" * 80,
+]
 LINE = st.one_of(
     st.builds(
         lambda name, cut, value, end: name.encode() + cut + value + end,
@@ -102,7 +147,9 @@ def clean(text: str) -> str:
 
 
 @examples(150)
-@given(st.lists(LINE, max_size=12), st.sampled_from([b"", b"\n", b"\n\n", b"\n\r\n", b"\n\nbody\n\n"]), st.integers(0, 130))
+@given(
+    st.lists(LINE, max_size=12), st.sampled_from([b"", b"\n", b"\n\n", b"\n\r\n", b"\n\nbody\n\n"]), st.integers(0, 130)
+)
 def test_hostile_lines_are_read_as_the_rules_say(
     both: tuple[ModuleType, ModuleType], lines: list[bytes], end: bytes, fill: int
 ) -> None:
@@ -145,9 +192,31 @@ def test_json_is_read_as_the_core_does(
 
 # Kinds
 
-NUMBERS = ["0", "-0", "007", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809"]
+NUMBERS = [
+    "0",
+    "-0",
+    "007",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "-9223372036854775809",
+]
 NUMBERS += ["", "-", "+1", " 1", "1 ", "1.0", "0" * 30 + "5", "1e3", "--1", "99999999999999999999", "\u0661"]
-REALS = ["0.1", "-0.0", "1.", ".5", ".", "1e400", "-1e400", "1e-400", "nan", "inf", "1_0", "123456789.123456789", "1e22"]
+REALS = [
+    "0.1",
+    "-0.0",
+    "1.",
+    ".5",
+    ".",
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "nan",
+    "inf",
+    "1_0",
+    "123456789.123456789",
+    "1e22",
+]
 REALS += ["9007199254740993", "0." + "0" * 30 + "1", "1e", "e1", "0x10", "179769313486231580793" + "0" * 290, "3.3e-7"]
 WORDS = ["true", "FALSE", "Yes", "no", "on", "OFF", "t", "F", "1", "0", "00", "2", "-1", "", "tru", "maybe"]
 
@@ -168,7 +237,18 @@ def test_what_is_no_number_is_null_and_counted(esl: ModuleType) -> None:
 
 def test_reals_are_decimal_and_finite(esl: ModuleType) -> None:
     values, _ = one_column(esl, "float64", REALS + NUMBERS)
-    exact = {"0.1", "-0.0", "1.", ".5", "1e-400", "123456789.123456789", "1e22", "9007199254740993", REALS[14], "3.3e-7"}
+    exact = {
+        "0.1",
+        "-0.0",
+        "1.",
+        ".5",
+        "1e-400",
+        "123456789.123456789",
+        "1e22",
+        "9007199254740993",
+        REALS[14],
+        "3.3e-7",
+    }
     exact |= {text for text in NUMBERS if text.strip("-") and " " not in text and text.isascii() and text != "--1"}
     assert values == [float(text) if text in exact else None for text in REALS + NUMBERS]
 
@@ -225,7 +305,9 @@ def test_a_subclass_of_anything_but_custom_is_refused(esl: ModuleType) -> None:
 
 def test_the_name_that_counts_for_the_choice_is_the_last(esl: ModuleType) -> None:
     data = plain(b"Event-Name: COMMAND\nEvent-Name: PRIVATE_COMMAND\n\n")
-    assert made(esl, {"Event-Name": "string"}, [data], events=["PRIVATE_COMMAND"])[0] == [{"Event-Name": "PRIVATE_COMMAND"}]
+    assert made(esl, {"Event-Name": "string"}, [data], events=["PRIVATE_COMMAND"])[0] == [
+        {"Event-Name": "PRIVATE_COMMAND"}
+    ]
     assert made(esl, {"Event-Name": "string"}, [data], events=["COMMAND"])[0] == []
 
 

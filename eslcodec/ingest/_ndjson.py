@@ -109,9 +109,7 @@ class _Compiled:
 class _Lines:
     """Lines by the core's messages."""
 
-    def __init__(
-        self, events: Iterable[str] | None, errors: str, redact: Callable[[Event], Event] | None
-    ) -> None:
+    def __init__(self, events: Iterable[str] | None, errors: str, redact: Callable[[Event], Event] | None) -> None:
         self.wanted = _spec.wanted(events)
         self.errors = errors
         self.redact = redact
