@@ -89,9 +89,8 @@ cdef extern from "columns.h" nogil:
         const char *subclass
         size_t name_size
         size_t subclass_size
-    ctypedef struct NameSlot:
+    ctypedef struct Lines:
         pass
-    const size_t NAME_SLOTS
     ctypedef struct Plan:
         Column *columns
         int count
@@ -102,7 +101,7 @@ cdef extern from "columns.h" nogil:
         int event_name, subclass
         unsigned char special[256]
         int needs_body, needs_json, needs_offset, slow, ends_lines
-        NameSlot *slots
+        Lines *lines
         int64_t rows, bytes, row_bytes
         int64_t batch_rows, batch_bytes
         int64_t total_rows, malformed, left_out
@@ -293,8 +292,8 @@ cdef class Columns:
         self.plan_filters(wanted)
         self.plan_names()
         if plan.needs_json:
-            plan.slots = <NameSlot *>esl_alloc(NAME_SLOTS * sizeof(NameSlot))
-            if plan.slots == NULL:
+            plan.lines = <Lines *>esl_alloc(sizeof(Lines))
+            if plan.lines == NULL:
                 raise MemoryError
         if not begin_columns(plan):
             raise MemoryError

@@ -7,9 +7,8 @@
 #define ESL_ARROW_H
 
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "bufs.h"
 
 #ifndef ARROW_C_DATA_INTERFACE
 #define ARROW_C_DATA_INTERFACE
@@ -39,18 +38,6 @@ struct ArrowArrayStream {
     void *private_data;
 };
 #endif
-
-/* Memory that a test can make fail: the allocation after so many; -1 is never. */
-static int64_t esl_fail_after = -1;
-
-static inline int esl_fails(void) {
-    if (esl_fail_after < 0) return 0;
-    return esl_fail_after-- == 0;
-}
-
-static inline void *esl_alloc(size_t size) { return esl_fails() ? NULL : calloc(1, size ? size : 1); }
-
-static inline void *esl_realloc(void *p, size_t size) { return esl_fails() ? NULL : realloc(p, size); }
 
 #if defined(_MSC_VER)
 #include <intrin.h>

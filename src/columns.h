@@ -11,12 +11,12 @@
 #define ESL_COLUMNS_H
 
 #include "arrow.h"
+#include "ndjson.h"
 #include "scan.h"
 
 #include <float.h>
 #include <limits.h>
 
-#define PAD 96                            /* bytes that may be read behind a payload */
 #define VALUE_MOST (((size_t)1 << 29) - 1) /* of one value: with what a column may have before it, its end fits 32 bits */
 
 /* Where a value comes from. The numbers stand in eslcodec/ingest/_spec.py too. */
@@ -25,45 +25,8 @@ enum { FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_RECEIVED, FROM_OFFSET, F
 /* How a payload is written, as in eslcodec/_core/formats.py. */
 enum { F_NONE = 0, F_PLAIN = 2, F_JSON = 3, F_XML = 4 };
 
-/* How a value is written. */
-enum { AS_IT_IS, PERCENT, ESCAPED, ARRAY };
-
 /* What run() stopped for. */
 enum { RUN_MORE, RUN_HEAD, RUN_SLOW, RUN_FULL, RUN_MEMORY, RUN_HEAD_SIZE };
-
-typedef struct {
-    char *p;
-    size_t n, cap;
-} Buf;
-
-static int buf_grow(Buf *buf, size_t more) {
-    const size_t cap = (buf->n + more) + (buf->n + more) / 2 + 256;
-    char *p = (char *)esl_realloc(buf->p, cap);
-    if (!p) return 0;
-    buf->p = p;
-    buf->cap = cap;
-    return 1;
-}
-
-static inline int buf_room(Buf *buf, size_t more) { return buf->cap - buf->n >= more ? 1 : buf_grow(buf, more); }
-
-static void buf_free(Buf *buf) {
-    free(buf->p);
-    memset(buf, 0, sizeof *buf);
-}
-
-static int buf_add(Buf *buf, const void *p, size_t n) {
-    if (!buf_room(buf, n)) return 0;
-    if (n) memcpy(buf->p + buf->n, p, n);
-    buf->n += n;
-    return 1;
-}
-
-typedef struct {
-    const char *p; /* NULL: absent */
-    size_t n;
-    int how;
-} Value;
 
 /* A name that is looked for. */
 typedef struct {
@@ -114,13 +77,6 @@ typedef struct {
 #define SHORT_NAME 7 /* below there is no table */
 #define LONG_FLAG 0x8000
 
-/* Where a name stands that an event has. */
-typedef struct {
-    const char *name;
-    size_t size;
-    uint32_t hash, turn;
-} NameSlot;
-
 typedef struct {
     Column *columns;
     int count;
@@ -138,8 +94,7 @@ typedef struct {
     int64_t total_rows, malformed, left_out;
     int64_t max_header, max_body;
     Buf padded, scratch, occurrences, line;
-    NameSlot *slots;     /* of the names of the event that is written */
-    uint32_t turn, slot_count;
+    Lines *lines;
     int slow;            /* every event is read elsewhere */
     int ends_lines;      /* a line feed follows each value of FROM_JSON */
     Value body, json_text, received, offset, switch_name;
@@ -242,20 +197,6 @@ static inline int add_text(Buf *buf, Value value) {
     int found;
     if (!add_decoded(buf, value, &found)) return 0;
     return found & 2 ? mend_utf8(buf, from) : 1;
-}
-
-/* The items of a JSON array of strings, one after the other: *p is behind the bracket at first. 0 after the last. */
-static int next_item(const char **p, const char *end, Value *item) {
-    int escaped;
-    const char *stop;
-    while (*p < end && **p != '"') (*p)++;
-    if (*p == end) return 0;
-    stop = string_end(*p + 1, end, &escaped);
-    item->p = *p + 1;
-    item->n = (size_t)(stop - item->p);
-    item->how = escaped ? ESCAPED : AS_IT_IS;
-    *p = stop + 1;
-    return 1;
 }
 
 /* The text of an array, as in the plain format: of one item that item, of none nothing. */
@@ -522,9 +463,11 @@ static int put_number(Plan *plan, Column *column, Value value) {
 /* Texts and bytes. */
 static inline int put_bytes(Plan *plan, Column *column, Value value) {
     const size_t before = column->values.n;
-    int found;
-    if (column->kind == K_BINARY ? !add_decoded(&column->values, value, &found) : !add_text(&column->values, value))
-        return 0;
+    int found, added;
+    if (column->source == FROM_JSON) added = buf_add(&column->values, value.p, value.n); /* UTF-8 as it is */
+    else if (column->kind == K_BINARY) added = add_decoded(&column->values, value, &found);
+    else added = add_text(&column->values, value);
+    if (!added) return 0;
     if (column->kind == K_JSON && column->source != FROM_JSON &&
         !plan->is_json(column->values.p + before, column->values.n - before)) {
         column->values.n = before;
@@ -880,259 +823,12 @@ WITH_AVX2 static inline uint64_t feeds64_wide(const char *p) {
 SCAN_LINES(scan_lines_wide, WITH_AVX2, feeds64_wide)
 #endif
 
-/* Lines of JSON */
-
-#define NAME_SLOTS 1024 /* of an event's names; with more than half as many it is left to the core's reader */
-
-static inline uint32_t name_hash(const char *name, size_t size) {
-    uint64_t head, tail;
-    if (size >= 8) {
-        memcpy(&head, name, 8);
-        memcpy(&tail, name + size - 8, 8);
-    } else {
-        head = tail = tail_of(name, size);
-    }
-    head = (head * 0x9E3779B97F4A7C15u ^ tail ^ (uint64_t)size << 58) * 0xC2B2AE3D27D4EB4Fu;
-    return (uint32_t)(head >> 32);
-}
-
-static inline void begin_names(Plan *plan) {
-    plan->slot_count = 0;
-    if (++plan->turn) return;
-    memset(plan->slots, 0, NAME_SLOTS * sizeof *plan->slots);
-    plan->turn = 1;
-}
-
-/* Whether a name is new in the event: 1, 0 if it is not, -1 if there are too many or if it is one of which the last counts. */
-static inline int new_name(Plan *plan, const char *name, size_t size) {
-    const uint32_t hash = name_hash(name, size);
-    uint32_t at = hash & (NAME_SLOTS - 1);
-    NameSlot *slot = &plan->slots[at];
-    if (++plan->slot_count > NAME_SLOTS / 2) return -1;
-    while (slot->turn == plan->turn) {
-        if (slot->hash == hash && slot->size == size && memcmp(slot->name, name, size) == 0)
-            return size == 10 && memcmp(name, "Event-Name", 10) == 0 ? -1 : 0;
-        at = (at + 1) & (NAME_SLOTS - 1);
-        slot = &plan->slots[at];
-    }
-    slot->turn = plan->turn;
-    slot->hash = hash;
-    slot->size = size;
-    slot->name = name;
-    return 1;
-}
-
-static inline int is_body_name(const char *name, size_t size) {
-    return size == 5 && *name == '_' && folded_equal(name, "_body", 5);
-}
-
-/* Write what is plain in JSON, as it stands, up to a byte that is not, or '%': how many. PAD bytes stand behind. */
-static inline size_t copy_plain(char *to, const char *from, size_t n) {
-    size_t i = 0;
-#ifdef ESL_SIMD
-    for (; i < n; i += 16) {
-        const bytes16 a = load16(from + i);
-        const uint64_t odd = mask16(or16(or16(equal16(a, '"'), equal16(a, '\\')), or16(not_text16(a), equal16(a, '%'))));
-        memcpy(to + i, from + i, 16);
-        if (odd) {
-            i += (size_t)(low_bit(odd) / MASK_STEP);
-            return i < n ? i : n;
-        }
-    }
-    return n;
-#else
-    for (; i < n && is_plain((unsigned char)from[i]) && from[i] != '%'; i++) to[i] = from[i];
-    return i;
-#endif
-}
-
-/* Add n bytes as a JSON string; there may be nothing behind them. */
-static int add_escaped(Buf *out, const char *p, size_t n) {
-    int invalid = 0;
-    if (!buf_room(out, 6 * n + 2 + 16)) return 0;
-    out->n += escape_into(p, n, out->p + out->n, 1, &invalid);
-    return 1;
-}
-
-/* Add the items of the text of an array. */
-static int add_escaped_items(Buf *out, const char *p, const char *end) {
-    char separator = '[';
-    for (;;) {
-        const char *stop = p;
-        while (stop < end && !(*stop == '|' && end - stop > 1 && stop[1] == ':')) stop++;
-        if (!buf_add(out, &separator, 1) || !add_escaped(out, p, (size_t)(stop - p))) return 0;
-        if (stop == end) return buf_add(out, "]", 1);
-        separator = ',';
-        p = stop + 2;
-    }
-}
-
-/* Add a percent-encoded value as a JSON string, or as an array of them. */
-static int add_json_value(Plan *plan, Buf *out, const char *p, size_t n) {
-    size_t plain, at;
-    char *to, last;
-    if (!buf_room(out, n + 2 + 16)) return 0;
-    to = out->p + out->n;
-    *to++ = '"';
-    plain = copy_plain(to, p, n);
-    if (n >= 7 && memcmp(p, "ARRAY", 5) == 0) plain = 0; /* and then colons, coded or not */
-    else if (plain == n) {
-        to[n] = '"';
-        out->n += n + 2;
-        return 1;
-    }
-    plan->scratch.n = 0;
-    if (!buf_room(&plan->scratch, n + 16)) return 0;
-    plan->scratch.n = unquote_into(p + plain, n - plain, plan->scratch.p);
-    if (plan->scratch.n >= 7 && !plain && memcmp(plan->scratch.p, "ARRAY::", 7) == 0)
-        return add_escaped_items(out, plan->scratch.p + 7, plan->scratch.p + plan->scratch.n);
-    out->n += plain; /* the quote is written in the place of the last byte of these, which is put back then */
-    last = out->p[out->n];
-    at = out->n;
-    if (!add_escaped(out, plan->scratch.p, plan->scratch.n)) return 0;
-    out->p[at] = last;
-    return 1;
-}
-
-/* The first colon or line feed in [p, end), or end. */
-static inline const char *colon_or_feed(const char *p, const char *end) {
-#ifdef ESL_SIMD
-    for (; end - p >= 16; p += 16) {
-        const bytes16 a = load16(p);
-        const uint64_t hits = mask16(or16(equal16(a, ':'), equal16(a, '\n')));
-        if (hits) return p + low_bit(hits) / MASK_STEP;
-    }
-#endif
-    while (p < end && *p != ':' && *p != '\n') p++;
-    return p;
-}
-
-/* Add a plain event as JSON: 1, 0 if that is left to the core's reader, -1 without memory. A line feed stands before p. */
-static int add_plain_line(Plan *plan, Buf *out, const char *p, const char *end) {
-    char separator = '{';
-    begin_names(plan);
-    while (p < end) {
-        const char *cut, *stop, *value;
-        if (*p == '\n' || (*p == '\r' && end - p > 1 && p[1] == '\n')) break;
-        cut = colon_or_feed(p, end);
-        stop = find_feed(cut, end);
-        value = stop; /* the line without its CR */
-        value -= value > p && value[-1] == '\r';
-        if (cut + 1 >= value || cut[1] != ' ') cut = find_cut(p, value);
-        if (cut) {
-            const char *begin = cut + 1;
-            const size_t size = (size_t)(cut - p);
-            const int fresh = is_body_name(p, size) ? -1 : new_name(plan, p, size);
-            size_t i;
-            if (fresh < 0) return 0;
-            if (!fresh) { /* the first counts */
-                p = stop + 1;
-                continue;
-            }
-            if (begin < value && *begin == ' ') begin++;
-            else while (begin < value && is_blank_byte(*begin)) begin++;
-            if (!buf_room(out, size + 4 + 16)) return -1;
-            out->p[out->n++] = separator;
-            out->p[out->n++] = '"';
-            i = copy_plain(out->p + out->n, p, size);
-            if (i < size) { /* rare, and of names that are not UTF-8 two may become one */
-                for (i = 0; i < size; i++)
-                    if ((unsigned char)p[i] >= 0x80) return 0;
-                out->n--;
-                if (!add_escaped(out, p, size)) return -1;
-                out->p[out->n++] = ':';
-            } else {
-                out->n += size;
-                out->p[out->n++] = '"';
-                out->p[out->n++] = ':';
-            }
-            separator = ',';
-            if (!add_json_value(plan, out, begin, (size_t)(value - begin))) return -1;
-        }
-        p = stop + 1;
-    }
-    if (p < end) p += *p == '\r' ? 2 : 1;
-    if (p < end) {
-        if (!buf_add(out, &separator, 1) || !buf_add(out, "\"_body\":", 8)) return -1;
-        separator = ',';
-        if (!add_escaped(out, p, (size_t)(end - p))) return -1;
-    }
-    return separator == '{' ? (buf_add(out, "{}", 2) ? 1 : -1) : buf_add(out, "}", 1) ? 1 : -1;
-}
-
-/* The bracket that ends an array of strings as a switch writes it, which begins at p; NULL if it is any other. */
-static const char *array_end(const char *p, const char *end) {
-    int escaped;
-    if (p < end && *p == ']') return p;
-    while (p < end && *p == '"') {
-        p = string_end(p + 1, end, &escaped);
-        if (!p || end - p < 2) return NULL;
-        if (*++p == ']') return p;
-        if (*p++ != ',') return NULL;
-    }
-    return NULL;
-}
-
-/* Whether a JSON string's contents, from p on, are what is written here too; *stop is set to its quote then. */
-static inline int own_string(const char *p, const char *end, const char **stop) {
-    const char *at = plain_end(p, end);
-    int escaped;
-    if (at < end && *at == '"') {
-        *stop = at;
-        return 1;
-    }
-    *stop = string_end(at, end, &escaped);
-    return *stop && is_own_string(at, (size_t)(*stop - at));
-}
-
-/* The same of a JSON event: it is copied if it stands there as it would be written here. */
-static int add_json_line(Plan *plan, Buf *out, const char *begin, const char *end) {
-    const char *p = begin, *stop, *kept = begin; /* what stands from there on is not copied yet */
-    int body = 0;
-    begin_names(plan);
-    if (end - p < 2 || *p != '{') return 0;
-    if (*++p == '}') return buf_add(out, "{}", 2) ? 1 : -1;
-    while (p < end && *p == '"' && !body) {
-        const char *name = p + 1, *before = p - 1;
-        int fresh = 1;
-        if (!own_string(name, end, &stop) || end - stop < 4 || stop[1] != ':') return 0;
-        if (is_body_name(name, (size_t)(stop - name))) {
-            if (memcmp(name, "_body", 5) != 0 || stop[2] != '"') return 0;
-            body = 1;
-        } else if ((fresh = new_name(plan, name, (size_t)(stop - name))) < 0) {
-            return 0;
-        }
-        p = stop + 3;
-        if (stop[2] == '"') {
-            if (!own_string(p, end, &stop)) return 0;
-            if (!body && stop - p >= 7 && memcmp(p, "ARRAY::", 7) == 0) return 0;
-        } else if (stop[2] == '[') {
-            const char *close = array_end(p, end);
-            Value item;
-            if (!close) return 0;
-            while (next_item(&p, close, &item))
-                if (!is_own_string(item.p, item.n)) return 0;
-            stop = close;
-        } else {
-            return 0;
-        }
-        if (end - stop < 2) return 0;
-        p = stop + 1;
-        if (!fresh) { /* the first counts */
-            if (!buf_add(out, kept, (size_t)(before - kept))) return -1;
-            kept = p;
-        }
-        if (*p == '}') return buf_add(out, kept, (size_t)(p + 1 - kept)) ? 1 : -1;
-        if (*p++ != ',') return 0;
-    }
-    return 0; /* a body that is not the last member, or no such object */
-}
-
 /* The event as a line of JSON, in the plan: RUN_MORE if it is there. */
 static int make_line(Plan *plan, int format, const char *p, const char *end) {
     int done;
     plan->line.n = 0;
-    done = format == F_PLAIN ? add_plain_line(plan, &plan->line, p, end) : add_json_line(plan, &plan->line, p, end);
+    done = format == F_PLAIN ? add_plain_line(plan->lines, &plan->line, p, end)
+                             : add_json_line(plan->lines, &plan->line, p, end);
     if (done < 0 || !buf_room(&plan->line, 16)) return RUN_MEMORY;
     if (!done) return RUN_SLOW;
     plan->json_text.p = plan->line.p;
@@ -1446,7 +1142,7 @@ static void plan_free(Plan *plan) {
     buf_free(&plan->scratch);
     buf_free(&plan->occurrences);
     buf_free(&plan->line);
-    free(plan->slots);
+    lines_free(plan->lines);
     free(plan->columns);
     free(plan->wants);
     free(plan->filters);
