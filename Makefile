@@ -74,7 +74,7 @@ dist: $(VENV)/.dist  ## sdist, a wheel for this platform and a pure one, both bu
 	$(BIN)/python tools/check_dist.py dist
 
 clean:  ## remove all that was made here
-	rm -rf $(VENV) $(VENV)-coverage $(VENV)-peers build dist *.egg-info .coverage* .benchmarks .hypothesis .*_cache src/_codec_c.c
+	rm -rf $(VENV) $(VENV)-coverage $(VENV)-peers build dist *.egg-info .coverage* .benchmarks .hypothesis .*_cache src/_codec_c.c src/_columns_c.c
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:  ## this list

@@ -1,4 +1,5 @@
-"""Build the compiled core, `eslcodec._codec_c`, where that is possible. Everything else is in pyproject.toml.
+"""Build the compiled core and columns, `eslcodec._codec_c` and `_columns_c`, where that is possible. Everything else is
+in pyproject.toml.
 
 ESLCODEC_BUILD_EXTENSION   yes: a failure is an error; no: a pure-Python wheel; unset: try, and go on without
 ESLCODEC_BUILD_MODE        release (default), debug, sanitize (ASan and UBSan), coverage (line tracing of the .pyx)
@@ -115,14 +116,18 @@ def write_documented(folder: Path) -> None:
 
 
 class BuildExt(build_ext):
-    """Runs Cython when the extension is built, not each time setup.py is read (pip reads it three times)."""
+    """Runs Cython when an extension is built, not each time setup.py is read (pip reads it three times)."""
+
+    documented = False  # whether build/cython is that of this run
 
     def build_extension(self, ext: Extension) -> None:
         folder, root = Path("build", "cython"), Path.cwd()
         try:
             from Cython.Build import cythonize
 
-            write_documented(folder)
+            if not self.documented:
+                write_documented(folder)
+                self.documented = True
             os.chdir(folder)  # so that tracebacks and coverage say src/_codec_c.pyx
             try:
                 (translated,) = cythonize([ext], compiler_directives=DIRECTIVES)
@@ -138,14 +143,20 @@ class BuildExt(build_ext):
         super().build_extension(ext)
 
 
-core = Extension(
-    "eslcodec._codec_c",
-    sources=["src/_codec_c.pyx"],
-    depends=[*glob("src/*.h"), *glob("src/core/*.pxi")],
-    include_dirs=["src"],
-    define_macros=[("ESL_BUILD", mode), *([("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [])],
-    extra_compile_args=COMPILE[mode],
-    extra_link_args=LINK.get(mode, []),
-    optional=wanted == "try",
-)
-setup(ext_modules=[] if wanted == "no" else [core], cmdclass={"build_ext": BuildExt})
+def extension(name: str, *depends: str) -> Extension:
+    """A module of src/. Without `optional` its failure is the build's."""
+    return Extension(
+        f"eslcodec.{name}",
+        sources=[f"src/{name}.pyx"],
+        depends=[*glob("src/*.h"), *depends],
+        include_dirs=["src"],
+        define_macros=[("ESL_BUILD", mode), *([("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [])],
+        extra_compile_args=COMPILE[mode],
+        extra_link_args=LINK.get(mode, []),
+        optional=wanted == "try",
+    )
+
+
+# Each is built, or fails, by itself.
+extensions = [extension("_codec_c", *glob("src/core/*.pxi")), extension("_columns_c")]
+setup(ext_modules=[] if wanted == "no" else extensions, cmdclass={"build_ext": BuildExt})

@@ -23,7 +23,18 @@ with atheris.instrument_imports(include=["eslcodec", "eslcodec_python", "eslcode
 
     C, PYTHON = support.load_core("c"), support.load_core("python")
     for package in (C, PYTHON):
-        for module in ("_xml", "_json", "render", "headers", "commands", "emulator._listener", "connection", "ESL"):
+        for module in (
+            "_xml",
+            "_json",
+            "render",
+            "headers",
+            "commands",
+            "emulator._listener",
+            "connection",
+            "ESL",
+            "ingest.columns",
+            "ingest._ndjson",
+        ):
             __import__(f"{package.__name__}.{module}")
 
 import losses

@@ -99,6 +99,10 @@ ORDER: Final = [
     {"ingest._records"},
     {"ingest._lag", "ingest._numbers", "ingest._sessions"},
     {"ingest.watch"},
+    {"ingest._spec"},
+    {"ingest._columns_py"},
+    {"ingest.columns"},
+    {"ingest._ndjson"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -571,3 +571,24 @@ def emulated() -> None:
         call.dtmf("12#")
         assert_type(call.wait(), str | None)
     Emulator(then="explode")  # type: ignore[arg-type]
+
+
+# Ingest
+
+
+def ingested(fs: eslcodec.Client, path: Path) -> None:
+    columns = ingest.Columns({"name": ("Event-Name", "dictionary"), "Event-Sequence": "int64"}, events=presets.CALLS)
+    columns.feed(b"", received=1.5, switch="a")
+    columns.feed(memoryview(b""), received=datetime.now())
+    columns.extend(fs.events())
+    assert_type(columns.flush(), ingest.Batch | None)
+    batch = columns.take()
+    if batch is not None:
+        assert_type(batch.num_rows, int)
+        assert_type(batch.schema["name"], str)
+        batch.__arrow_c_stream__()
+    assert_type(columns.stats(), dict[str, Any])
+    ingest.Columns(["Event-Name"])  # type: ignore[arg-type]
+    with path.open("rb") as source, path.open("wb") as out:
+        assert_type(ingest.ndjson(source, out, events=["DTMF"], redact=lambda event: event), int)
+    ingest.ndjson([b"", bytearray()], out)

@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LARGEST_WHEEL = 1_500_000  # bytes
 PURE = "-py3-none-any.whl"
 COMPILED = (".so", ".pyd")
+EXTENSIONS = ("eslcodec/_codec_c", "eslcodec/_columns_c")
 NOT_STRIPPED = (b"\0.debug_info\0", b"\0.symtab\0")  # names of sections
-PRODUCTS = (*COMPILED, ".pyc", ".pyo", "_codec_c.c", "_codec_c.html")
+PRODUCTS = (*COMPILED, ".pyc", ".pyo", "_codec_c.c", "_codec_c.html", "_columns_c.c", "_columns_c.html")
 
 
 def tree(*folders: str) -> set[str]:
@@ -30,7 +31,7 @@ def check_sdist(sdist: Path) -> None:
     must = tree("src", "eslcodec", "tests", "bench", "docs", "examples", "fuzz", "tools")
     must |= {"CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "STABILITY.md"}
     must |= {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py", "PKG-INFO"}
-    must |= {"src/_codec_c.pyx", "eslcodec/py.typed", "eslcodec/data/sip_plain.esl.gz"}
+    must |= {"src/_codec_c.pyx", "src/_columns_c.pyx", "eslcodec/py.typed", "eslcodec/data/sip_plain.esl.gz"}
     report(sdist, missing=must - names, surplus={name for name in names if name.endswith(PRODUCTS)})
 
 
@@ -47,8 +48,8 @@ def check_wheel(wheel: Path) -> None:
             sys.exit(f"{wheel.name}: {name} has debug info or symbols in it")
     if wheel.name.endswith(PURE):
         surplus |= core.keys()
-    elif not core:
-        must.add("eslcodec/_codec_c.*")
+    else:
+        must |= {f"{module}.*" for module in EXTENSIONS if not any(name.startswith(f"{module}.") for name in core)}
     if wheel.stat().st_size > LARGEST_WHEEL:
         sys.exit(f"{wheel.name} has {wheel.stat().st_size:,} bytes, expected no more than {LARGEST_WHEEL:,}")
     report(wheel, missing=must - names, surplus=surplus)

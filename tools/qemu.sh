@@ -58,10 +58,12 @@ ESLCODEC_BUILD_EXTENSION=no "$tmp/venv/bin/pip" wheel --no-deps --wheel-dir "$tm
 "$tmp/venv/bin/pip" install --target "$site" --python-version "${version#python}" --implementation py --abi none \
     --platform any --only-binary=:all: "$tmp"/wheel/*.whl 'click>=8.2' 'rich>=13.3' 'pytest>=8' 'pytest-timeout>=2.3' \
     'hypothesis>=6.100'
-"$tmp/venv/bin/cython" -3 src/_codec_c.pyx -o "$tmp/_codec_c.c"
-"$triplet-gcc" -shared -fPIC -O2 -g -UNDEBUG -Wno-unreachable-code -fsanitize=undefined -fsanitize-undefined-trap-on-error \
-    -Isrc -I"$root/usr/include/$version" -idirafter "$root/usr/include" "$tmp/_codec_c.c" \
-    -o "$site/eslcodec/_codec_c$suffix"
+for extension in _codec_c _columns_c; do
+    "$tmp/venv/bin/cython" -3 "src/$extension.pyx" -o "$tmp/$extension.c"
+    "$triplet-gcc" -shared -fPIC -O2 -g -UNDEBUG -Wno-unreachable-code -fsanitize=undefined \
+        -fsanitize-undefined-trap-on-error -Isrc -I"$root/usr/include/$version" -idirafter "$root/usr/include" \
+        "$tmp/$extension.c" -o "$site/eslcodec/$extension$suffix"
+done
 
 echo "testing with $("${python[@]}" -c 'import sys; print(sys.version.split()[0], sys.byteorder, sys.maxsize)')"
 mkdir "$tmp/suite"
