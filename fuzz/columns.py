@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from contextlib import suppress
 from typing import Any
 
 from _common import PYTHON, C, draw, main, same, some_names, support
@@ -37,10 +38,8 @@ def lines_of(package: Any, data: bytes) -> tuple[bytes, Any]:
 def events_in(data: bytes) -> list[Any]:
     messages: list[Any] = []
     decoder = PYTHON.Decoder()
-    try:
+    with suppress(PYTHON.ProtocolError):
         support.take(decoder, [data], messages)
-    except PYTHON.ProtocolError:
-        pass
     return [message for message in messages if isinstance(message, PYTHON.Event)]
 
 
