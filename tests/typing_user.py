@@ -592,3 +592,13 @@ def ingested(fs: eslcodec.Client, path: Path) -> None:
     with path.open("rb") as source, path.open("wb") as out:
         assert_type(ingest.ndjson(source, out, events=["DTMF"], redact=lambda event: event), int)
     ingest.ndjson([b"", bytearray()], out)
+    assert_type(ingest.ndjson(path, out), int)
+    found = ingest.scan(path, ingest.presets.LEGS, threads=2, since=datetime.now(), until=1.5, events=["DTMF"])
+    assert_type(found, ingest.Scan)
+    assert_type(next(iter(found)), ingest.Batch)
+    assert_type(found.metadata, dict[str, str])
+    found.__arrow_c_stream__()
+    ingest.scan([path, "b"], {"Event-Sequence": "int64"})
+    ingest.scan(b"", {"Event-Sequence": "int64"}, redact=ingest.Redact())
+    ingest.scan(eslcodec.Recording(path), ["name"])  # type: ignore[arg-type]
+    assert_type(ingest.legs(path), Iterator[ingest.Leg])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._legs import Leg, Legs
     from ._ndjson import ndjson
     from ._records import calls, legs
+    from ._scan import Scan, scan
     from .columns import Batch, Columns, Schema
     from .recorder import Recorder
     from .redact import Redact
@@ -40,11 +41,13 @@ _LAZY: Final = {
     "Recorder": "recorder",
     "Redact": "redact",
     "Redacted": "redacting",
+    "Scan": "_scan",
     "Schema": "columns",
     "calls": "_records",
     "legs": "_records",
     "ndjson": "_ndjson",
     "redact_recording": "redacting",
+    "scan": "_scan",
 }
 """Public name -> module."""
 
@@ -60,12 +63,14 @@ __all__ = [
     "Recorder",
     "Redact",
     "Redacted",
+    "Scan",
     "Schema",
     "calls",
     "legs",
     "ndjson",
     "presets",
     "redact_recording",
+    "scan",
 ]
 
 
