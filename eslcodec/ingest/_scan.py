@@ -296,7 +296,7 @@ def scan(
         <Batch of 1 rows, 2 columns>
     """
     if threads is None:
-        threads = 1 if redact is not None or not hasattr(_IMPLEMENTATION, "stream_of") else _processors()
+        threads = default_threads(redact)
     if threads < 1:
         raise ValueError(f"threads is {threads}, expected 1 or more")
     span = Span(nanoseconds(since, "since"), nanoseconds(until, "until"))
@@ -343,7 +343,10 @@ def is_bytes(source: object) -> bool:
     return True
 
 
-def _processors() -> int:
+def default_threads(redact: Redacts) -> int:
+    """How many threads are of use."""
+    if redact is not None or not hasattr(_IMPLEMENTATION, "stream_of"):
+        return 1
     if sys.version_info >= (3, 13):
         count = os.process_cpu_count()
     else:
