@@ -104,6 +104,7 @@ ORDER: Final = [
     {"ingest._columns_py"},
     {"ingest.columns"},
     {"ingest._scan"},
+    {"ingest._batches"},
     {"ingest._ndjson"},
     {"ingest"},
     {"pytest_plugin", "cli"},

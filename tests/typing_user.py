@@ -495,6 +495,9 @@ def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
 
 async def records_async(fs: aio.Client) -> None:
     assert_type(ingest.legs(fs.events()), AsyncIterator[ingest.Leg])
+    assert_type(ingest.batches(fs, {"Event-Sequence": "int64"}), AsyncIterator[ingest.Batch])
+    async for _ in fs.batches({"Event-Sequence": "int64"}):
+        pass
     async for call in ingest.calls(fs):
         assert_type(call, ingest.Call)
 
@@ -598,6 +601,9 @@ def ingested(fs: eslcodec.Client, path: Path) -> None:
     assert_type(next(iter(found)), ingest.Batch)
     assert_type(found.metadata, dict[str, str])
     found.__arrow_c_stream__()
+    assert_type(ingest.batches(fs, {"Event-Sequence": "int64"}, max_rows=10), Iterator[ingest.Batch])
+    for batch in fs.batches(ingest.presets.EVENTS, max_seconds=0.5, events=["DTMF"]):
+        batch.__arrow_c_stream__()
     ingest.scan([path, "b"], {"Event-Sequence": "int64"})
     ingest.scan(b"", {"Event-Sequence": "int64"}, redact=ingest.Redact())
     ingest.scan(eslcodec.Recording(path), ["name"])  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from . import presets
+    from ._batches import batches
     from ._calls import Call, Calls
     from ._legs import Leg, Legs
     from ._ndjson import ndjson
@@ -43,6 +44,7 @@ _LAZY: Final = {
     "Redacted": "redacting",
     "Scan": "_scan",
     "Schema": "columns",
+    "batches": "_batches",
     "calls": "_records",
     "legs": "_records",
     "ndjson": "_ndjson",
@@ -65,6 +67,7 @@ __all__ = [
     "Redacted",
     "Scan",
     "Schema",
+    "batches",
     "calls",
     "legs",
     "ndjson",
