@@ -207,7 +207,13 @@ CAPTURED = [
         True,
     ),
     Mark("200 decoders after `asdict` of a stream each: MB kept", of_decoders, 40, 20, True),
-    Mark("recording at full speed: CPU by (a)'s, a `memchr` loop", share("record {}_plain", "newlines {}_plain"), 7, 5, True),
+    Mark(
+        "recording at full speed: CPU by (a)'s, a `memchr` loop",
+        share("record {}_plain", "newlines {}_plain"),
+        7,
+        5,
+        True,
+    ),
     Mark(
         "`Recording.messages()`: by decoding the plain bytes from memory",
         share("messages {}_plain", "iterate {}_plain"),

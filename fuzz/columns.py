@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 from typing import Any
@@ -37,10 +38,8 @@ def lines_of(package: Any, data: bytes) -> tuple[bytes, Any]:
 def events_in(data: bytes) -> list[Any]:
     messages: list[Any] = []
     decoder = PYTHON.Decoder()
-    try:
+    with contextlib.suppress(PYTHON.ProtocolError):
         support.take(decoder, [data], messages)
-    except PYTHON.ProtocolError:
-        pass
     return [message for message in messages if isinstance(message, PYTHON.Event)]
 
 

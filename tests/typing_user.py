@@ -23,9 +23,9 @@ from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Rep
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
+from eslcodec.ingest import Loss, LossWatch
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
-from eslcodec.ingest import Loss, LossWatch
 from eslcodec.subscriptions import Subscriptions
 
 # Recordings
