@@ -1,4 +1,4 @@
-"""The container of recorded streams: `NAME.esl.zst`, a Zstandard file with times (docs/recording-format.md).
+"""The container of recorded streams: `.esl.zst`, a Zstandard file with times (docs/recording-format.md).
 
 `zstd -dc` gives exactly the bytes that were received. Each chunk of them is one frame; the skippable frame before it,
 which Zstandard's readers pass over, says of which connection they are, where they stand in its stream, and when they
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
 from . import limits
 from ._codec import crc32
-from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
+from ._window import Window
+from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RAW, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
 from .errors import DamagedRecording, RecordingError
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ __all__ = [
 
 VERSION: Final = 1
 STREAM: Final = 0
+"""The kind of a chunk that has received bytes."""
+
 NOTE: Final = 2
-"""The kinds of chunk."""
+"""The kind of one that says something of the recording."""
 
 NO_FRAME: Final = 0xFFFFFFFF
 """`first` of a chunk in which no frame of the protocol begins, or it is not known where."""
@@ -58,6 +61,7 @@ _HEAD: Final = struct.Struct("<BBHQQQQIIIII")
 _READ: Final = struct.Struct("<II")
 _SEND: Final = struct.Struct("<III")
 _FOOTER: Final = struct.Struct("<IBI")  # frames, descriptor, magic
+_CONNECTION_AT: Final = _SKIPPABLE.size + _SEALED.size + 4
 _HEAD_BYTES: Final = _SEALED.size + _HEAD.size
 
 
@@ -320,51 +324,6 @@ def _read_note(chunk: Chunk) -> None:
     chunk._note = note
 
 
-class _Window:
-    """The bytes of a file from a place on, read as they are needed."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
-        self.data = b""
-        self.at = 0
-        self.base = file.tell() if file.seekable() else 0  # where `data` begins in the file
-
-    @property
-    def position(self) -> int:
-        return self.base + self.at
-
-    def need(self, size: int) -> bool:
-        """Whether there are so many bytes; they are in `data` then."""
-        missing = self.at + size - len(self.data)
-        if missing <= 0:
-            return True
-        parts = [self.data]
-        while missing > 0:
-            part = self._read(min(max(missing, limits.RECORD_READ_BYTES), limits.RECORD_READ_BYTES_MAX))
-            if not part:
-                break
-            parts.append(part)
-            missing -= len(part)
-        self.data = b"".join(parts)
-        return missing <= 0
-
-    def forget(self) -> None:
-        """Let go of what stands before the place."""
-        if self.at:
-            self.data = self.data[self.at :]
-            self.base += self.at
-            self.at = 0
-
-    def go(self, position: int) -> None:
-        """Go to another place; if that is not in `data`, the file must be seekable."""
-        if self.base <= position <= self.base + len(self.data):
-            self.at = position - self.base
-            return
-        self.file.seek(position)
-        self.data, self.at, self.base = b"", 0, position
-
-
 _BEGINNING: Final = re.compile(rb"\x5c\x2a\x4d\x18....ESLR....\x01[\x00\x02]\x00\x00|\x5e\x2a\x4d\x18", re.DOTALL)
 _BEGINNING_BYTES: Final = 20
 
@@ -395,7 +354,7 @@ class ChunkReader:
         self.closed = False
         self.torn = 0
         self.damage: list[DamagedRecording] = []
-        self._window = _Window(file)
+        self._window = Window(file)
         self._path = path
         self._skips = damaged == "skip"
         self._wants: Callable[[Chunk], bool] | None = data if callable(data) else None
@@ -403,6 +362,8 @@ class ChunkReader:
         self._checks = check
         self._connections: set[int] = set()
         self._listed: set[int] | None = None
+        self._lookalike = False  # whether something that looks like a chunk was passed over
+        self._end = -1  # where the last chunk ends that was gone over, right or not
         self._counts = self._window.base == 0  # whether all frames so far were read, so that
         self._sizes = 0  # the seek table has entries with this crc32
         self._frames = 0
@@ -455,10 +416,11 @@ class ChunkReader:
         stored = [_SKIPPABLE.size + size]
         window.at = begin + size
         self.closed = False
+        if chunk.kind == STREAM:
+            stored.append(self._pass_frame(chunk))
+        self._end = window.position
         if chunk.kind == NOTE:
             _read_note(chunk)
-        else:
-            stored.append(self._pass_frame(chunk))
         chunk.stored = sum(stored)
         for entry in chunk.sizes:
             self._sizes = crc32(_READ.pack(*entry), self._sizes)
@@ -502,6 +464,9 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
+            if kind == RAW and self._wants_data:
+                window.need(size + length)  # the others will be as long; what is there now is not put together again
+                length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))
         self._skip(4 if checksum else 0)
         stored = window.position - begin
@@ -550,22 +515,29 @@ class ChunkReader:
 
     def _fail(self, start: int, error: DamagedRecording) -> None:
         """What begins at `start` is no whole chunk. If nothing comes after it, the file is torn there."""
-        if not self._find_next(start):
+        self._counts = self._lookalike = False
+        found = self._find_next(start)
+        if not (found or self._lookalike):
             window = self._window
             self.torn = window.base + len(window.data) - start
-            self.closed = False
-            self._over = True
         elif self._skips:
             self.damage.append(error)
-            self._counts = False
         else:
             self._error = error
+            return
+        self._over = not found
+        self.closed = self.closed and found
 
     def _find_next(self, start: int) -> bool:
         """Go to the next chunk or seek table after damage at `start`; False if there is none."""
         window = self._window
-        if window.position > start and self._begins():
+        if window.position == self._end and self._begins(in_place=True):
             return True
+        window.go(start)
+        if not self._connections and window.need(_CONNECTION_AT + 8):
+            magic, eslr = struct.unpack_from("<I4x4s", window.data, window.at)
+            if magic == CHUNK_MAGIC or eslr == MAGIC:
+                self._connections.add(struct.unpack_from("<Q", window.data, window.at + _CONNECTION_AT)[0])
         window.go(start + 1)
         while True:
             match = _BEGINNING.search(window.data, window.at)
@@ -580,11 +552,11 @@ class ChunkReader:
             if not window.need(len(window.data) + 1):
                 return False
 
-    def _begins(self) -> bool:
+    def _begins(self, in_place: bool = False) -> bool:
         """Whether a chunk or a seek table begins here, by its looks.
 
-        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which is
-        of a connection that is known: nobody can guess its number.
+        Received bytes may look like a chunk too. What the seek table lists is one. Without a table that is one which
+        stands where the one before it ends, or is of a connection that is known: nobody can guess its number.
         """
         window = self._window
         if not window.need(_SKIPPABLE.size):
@@ -607,7 +579,10 @@ class ChunkReader:
             self._listed = _listed(window.file)
         if self._listed:
             return window.position in self._listed
-        return not self._connections or chunk.connection in self._connections
+        if in_place or chunk.connection in self._connections:
+            return True
+        self._lookalike = True
+        return False
 
 
 def _listed(file: BinaryIO) -> set[int]:

@@ -21,6 +21,7 @@ TARGETS = {  # and where its seeds are
     **{"decoder": "decoder", "headers": "headers"},
     **{"payload_plain": "plain", "payload_json": "json", "payload_xml": "xml"},
     **{"commands": "commands", "connection": "connection", "esl_event": "esl_event", "esl_frames": "decoder"},
+    "recording": "recording",
 }
 HANG_SECONDS = 60  # an input takes milliseconds; a machine that is busy with other things may need more
 SHOWN_LINES = 40

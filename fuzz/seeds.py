@@ -159,6 +159,10 @@ def main(folder: str) -> None:
     for session in SESSIONS:
         for more in range(4):  # what kind of connection it is, is drawn from the input
             keep(root / "connection", b"\x1e".join([*session, *[b"-"] * more]))
+    for path in sorted((support.DATA / "recordings").glob("*.esl.zst")):
+        keep(root / "recording", path.read_bytes())
+    for stream in sorted((root / "decoder").iterdir()):
+        keep(root / "recording", stream.read_bytes())
     for call in CALLS:
         keep(root / "commands", "\x1e".join(call).encode())
     for vector in json.loads((support.DATA / "vectors.json").read_text())["vectors"]:

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,13 +232,34 @@ def test_received_bytes_that_look_like_a_chunk_are_none() -> None:
     assert len(reader.damage) == 1
 
 
+def test_without_a_table_only_a_connection_that_is_known_is_believed() -> None:
+    """The head of the first chunk is destroyed: nobody knows its connection, and nothing is believed. It is said."""
+    tape = Tape()
+    tape.chunk(event(1))
+    tape.chunk(event(2))
+    data = bytearray(tape.bytes(closed=False))
+    data[0] ^= 1
+    found, _ = read(bytes(data), damaged="skip")
+    assert [chunk[7] for chunk in found] == [event(2)]  # the rest of the head says which it is
+    data[8] ^= 1
+    with pytest.raises(DamagedRecording):
+        read(bytes(data))
+    found, reader = read(bytes(data), damaged="skip")
+    assert (found, len(reader.damage), reader.torn) == ([], 1, 0)
+    data = bytearray(tape.bytes())
+    data[0] ^= 1
+    data[8] ^= 1
+    found, _ = read(bytes(data), damaged="skip")
+    assert [chunk[7] for chunk in found] == [event(2)]  # the table says where it is
+
+
 def sealed(head: bytes, *, magic: bytes = b"ESLR", data: bytes = b"") -> bytes:
     content = magic + struct.pack("<I", zlib.crc32(data, zlib.crc32(head))) + head
     return struct.pack("<II", zst.CHUNK_MAGIC, len(content)) + content
 
 
 HEAD = struct.Struct("<BBHQQQQIIIII")
-STREAM = {"version": 1, "kind": 0, "flags": 0, "connection": 1, "offset": 0, "wall": 0, "mono": 0}
+STREAM = {"version": 1, "kind": 0, "flags": 0, "connection": CONNECTION, "offset": 0, "wall": 0, "mono": 0}
 COUNTS = {"length": 5, "first": 0, "reads": 0, "sends": 0, "note": 0}
 
 
@@ -448,3 +470,18 @@ def test_a_seek_table_that_is_wrong_is_damage_where_something_follows(change: by
     found, reader = read(bytes(data))
     assert len(found) == len(tape.ends())
     assert (reader.closed, reader.torn > 0) == (False, True)
+
+
+@pytest.mark.skipif(not HAS_LIBRARY, reason="no Zstandard library")
+def test_frames_that_zstd_made_are_read(tmp_path: Path) -> None:
+    """Another library, with checksums that ours does not write, at any level."""
+    zstd = shutil.which("zstd")
+    if zstd is None:
+        pytest.skip("the tool zstd is not installed")
+    data = capture("sip_plain")[:400_000]
+    (tmp_path / "a").write_bytes(data)
+    values = {**STREAM, **COUNTS, "length": len(data)}
+    for level in ("-1", "-19", "--fast=5"):
+        done = subprocess.run([zstd, "-qc", level, str(tmp_path / "a")], capture_output=True, timeout=60, check=True)
+        [chunk], reader = read(sealed(HEAD.pack(*values.values()), data=data) + done.stdout)
+        assert (chunk[7], reader.torn) == (data, 0)
