@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -40,6 +41,19 @@ def mend(path: str) -> Repair | None:
 
     The new file is written beside it, and takes its name once it is on the disk.
     """
+    made = _whole_copy(path)
+    if made is None:
+        return None
+    name, chunks, dropped = made
+    with _removed_on_error(name):
+        original = _set_aside(path)
+        os.replace(name, path)
+    _sync_folder(path)
+    return Repair(path, original, chunks, dropped)
+
+
+def _whole_copy(path: str) -> tuple[str, int, int] | None:
+    """What is whole of a file, closed, as a file beside it: its name, how many chunks, what was left out."""
     with open(path, "rb") as file:
         if _is_locked(file):
             return None
@@ -50,21 +64,23 @@ def mend(path: str) -> Repair | None:
             pass
         if reader.closed and not reader.damage:
             return None
-        handle, made = tempfile.mkstemp(prefix=".", suffix=".repairing", dir=os.path.dirname(path) or ".")
-        try:
-            with open(handle, "wb") as out:
-                chunks, dropped = _copy(file, path, out)
-                out.flush()
-                os.fsync(out.fileno())
-            os.chmod(made, os.fstat(file.fileno()).st_mode & 0o777)
-            original = _set_aside(path)
-            os.replace(made, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(made)
-            raise
-    _sync_folder(path)
-    return Repair(path, original, chunks, dropped)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".repairing", dir=os.path.dirname(path) or ".")
+        with _removed_on_error(name), open(handle, "wb") as out:
+            chunks, dropped = _copy(file, path, out)
+            out.flush()
+            os.fsync(out.fileno())
+            os.chmod(name, os.fstat(file.fileno()).st_mode & 0o777)
+        return name, chunks, dropped
+
+
+@contextlib.contextmanager
+def _removed_on_error(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def _copy(file: BinaryIO, path: str, out: BinaryIO) -> tuple[int, int]:

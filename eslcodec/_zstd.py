@@ -88,7 +88,8 @@ def unpack_frame(frame: bytes, length: int, path: str = "") -> bytes:
     Raises:
         RecordingError: it is compressed, and there is no Zstandard library.
     """
-    at, blocks, left = frame_head(frame, 0)[0], [], length
+    at, left, view = frame_head(frame, 0)[0], length, memoryview(frame)
+    blocks: list[Buffer] = []
     while True:
         kind, size, last = block_head(frame, at)
         at += BLOCK_HEAD_BYTES
@@ -97,7 +98,7 @@ def unpack_frame(frame: bytes, length: int, path: str = "") -> bytes:
         left -= size
         if left < 0:
             raise Fault(f"read a Zstandard frame with {-left} bytes or more beyond the {length} that it says")
-        blocks.append(frame[at : at + size] if kind == RAW else frame[at : at + 1] * size)
+        blocks.append(view[at : at + size] if kind == RAW else frame[at : at + 1] * size)
         at += size if kind == RAW else 1
         if last:
             return b"".join(blocks)

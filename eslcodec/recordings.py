@@ -135,7 +135,7 @@ class Recording:
             raise ValueError(f"damaged is {damaged!r}, expected 'raise' or 'skip'")
         self._file: BinaryIO | None = None
         if isinstance(path, (str, os.PathLike)):
-            self.path = os.fspath(path)
+            self.path = os.fsdecode(path)
             os.stat(self.path)
         else:
             self._file = path
@@ -191,7 +191,7 @@ class Recording:
     def _batches(self, files: list[str] | None, place: tuple[int, int], span: _Span) -> Iterator[Iterable[Message]]:
         """The messages that each chunk completes."""
         follower = Follower()
-        counted = 0
+        counted = None if place != (0, 0) else 0  # what stands before the first frame there was asked for by nobody
         for reader in self._readers(files, place, span.wants, True):
             if span.limited and isinstance(reader, PlainReader):
                 raise RecordingError(f"{self.path or 'the recording'} has no times, so since and until cannot be used")
@@ -199,7 +199,7 @@ class Recording:
                 if not span.wants(chunk):
                     continue
                 decoder = follower.take(chunk)
-                self.dropped += follower.dropped - counted
+                self.dropped += 0 if counted is None else follower.dropped - counted
                 counted = follower.dropped
                 if decoder is not None:
                     messages = span.messages(chunk, decoder, follower)
@@ -207,7 +207,7 @@ class Recording:
             if self._damaged == "raise":
                 follower.finish()
         follower.end()
-        self.dropped += follower.dropped - counted
+        self.dropped += follower.dropped - (counted or 0)
 
     def _readers(
         self, files: list[str] | None, place: tuple[int, int], wants: bool | Callable[[Chunk], bool], check: bool

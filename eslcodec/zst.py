@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
 from . import limits
 from ._codec import crc32
-from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
+from ._window import Window
+from ._zstd import BLOCK_HEAD_BYTES, FRAME_BYTES_MIN, RAW, RLE, Compressor, Fault, block_head, frame_head, unpack_frame
 from .errors import DamagedRecording, RecordingError
 
 if TYPE_CHECKING:
@@ -321,51 +322,6 @@ def _read_note(chunk: Chunk) -> None:
     chunk._note = note
 
 
-class _Window:
-    """The bytes of a file from a place on, read as they are needed."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
-        self.data = b""
-        self.at = 0
-        self.base = file.tell() if file.seekable() else 0  # where `data` begins in the file
-
-    @property
-    def position(self) -> int:
-        return self.base + self.at
-
-    def need(self, size: int) -> bool:
-        """Whether there are so many bytes; they are in `data` then."""
-        missing = self.at + size - len(self.data)
-        if missing <= 0:
-            return True
-        parts = [self.data]
-        while missing > 0:
-            part = self._read(min(max(missing, limits.RECORD_READ_BYTES), limits.RECORD_READ_BYTES_MAX))
-            if not part:
-                break
-            parts.append(part)
-            missing -= len(part)
-        self.data = b"".join(parts)
-        return missing <= 0
-
-    def forget(self) -> None:
-        """Let go of what stands before the place."""
-        if self.at:
-            self.data = self.data[self.at :]
-            self.base += self.at
-            self.at = 0
-
-    def go(self, position: int) -> None:
-        """Go to another place; if that is not in `data`, the file must be seekable."""
-        if self.base <= position <= self.base + len(self.data):
-            self.at = position - self.base
-            return
-        self.file.seek(position)
-        self.data, self.at, self.base = b"", 0, position
-
-
 _BEGINNING: Final = re.compile(rb"\x5c\x2a\x4d\x18....ESLR....\x01[\x00\x02]\x00\x00|\x5e\x2a\x4d\x18", re.DOTALL)
 _BEGINNING_BYTES: Final = 20
 
@@ -396,7 +352,7 @@ class ChunkReader:
         self.closed = False
         self.torn = 0
         self.damage: list[DamagedRecording] = []
-        self._window = _Window(file)
+        self._window = Window(file)
         self._path = path
         self._skips = damaged == "skip"
         self._wants: Callable[[Chunk], bool] | None = data if callable(data) else None
@@ -506,6 +462,9 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
+            if kind == RAW and self._wants_data:
+                window.need(size + length)  # the others will be as long; what is there now is not put together again
+                length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))
         self._skip(4 if checksum else 0)
         stored = window.position - begin

@@ -39,7 +39,7 @@ ORDER: Final = [
     {"_core.header_reader"},
     {"_codec_py"},
     {"_codec"},
-    {"_zstd"},
+    {"_window", "_zstd"},
     {"zst"},
     {"render"},
     {"_rewrite"},

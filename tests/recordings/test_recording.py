@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -501,3 +502,34 @@ def test_a_failed_repair_leaves_all_as_it_was(esl: ModuleType, tmp_path: Path, m
         recording(esl, path).repair()
     assert os.listdir(tmp_path) == ["a.esl.zst"]
     assert path.read_bytes() == before
+
+
+# Memory
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_memory_is_that_of_a_chunk_however_long_it_is(esl: ModuleType, level: int, tmp_path: Path) -> None:
+    tape = Tape(level)
+    piece = b"".join(event(number, 20_000) for number in range(40))
+    path = tmp_path / "a.esl.zst"
+    with path.open("wb") as file:  # 40 MB
+        for _ in range(50):
+            tape.chunk(piece)
+            file.write(b"".join(tape.written))
+            tape.written.clear()
+            tape.received = b""
+        file.write(tape.bytes())
+    reading: dict[str, Any] = {
+        "messages": lambda: recording(esl, path).messages(),
+        "until": lambda: recording(esl, path).messages(until=BEGIN + 10**6),
+        "chunks": lambda: recording(esl, path).chunks(),
+        "from a number": lambda: recording(esl, path).messages(sequence=0),
+    }
+    for name, read in reading.items():
+        tracemalloc.start()
+        count = sum(1 for _ in read())
+        recording(esl, path).info()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert count == (50 if name == "chunks" else 2000)
+        assert peak < 8 << 20, name
