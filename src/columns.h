@@ -218,7 +218,7 @@ static inline int decoded(Plan *plan, Value *value) {
     int found;
     if (value->how == AS_IT_IS || (value->how == PERCENT && !(coded(value->p, value->n) & 1))) return 1;
     plan->scratch.n = 0;
-    if (!add_decoded(&plan->scratch, *value, &found)) return 0;
+    if (!buf_room(&plan->scratch, 16) || !add_decoded(&plan->scratch, *value, &found)) return 0;
     value->p = plan->scratch.p;
     value->n = plan->scratch.n;
     value->how = AS_IT_IS;
@@ -356,7 +356,7 @@ static uint32_t hash_text(const char *p, size_t n) {
 static inline int dict_is(const Dict *dict, int32_t code, const char *p, size_t n) {
     int32_t span[2];
     memcpy(span, dict->offsets.p + 4 * (size_t)code, 8);
-    return (size_t)(span[1] - span[0]) == n && memcmp(dict->texts.p + span[0], p, n) == 0;
+    return (size_t)(span[1] - span[0]) == n && (!n || memcmp(dict->texts.p + span[0], p, n) == 0);
 }
 
 /* Room for one more text: the table is never more than half full. */
