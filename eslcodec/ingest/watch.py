@@ -177,7 +177,7 @@ class LossWatch:
         return self._told() if self._found else []
 
     def see_all(self, messages: list[Message], now: float, steady: float | None = None) -> list[Loss]:
-        """The next messages came, received together: the same as `see` of each, at a third of its cost.
+        """The next messages came, received together: the same as `see` of each, at a little more than half the cost.
 
         Example:
             >>> watch = LossWatch()
