@@ -534,7 +534,7 @@ def inside() -> None:
 def losses(message: eslcodec.Message, now: float) -> None:
     watch = LossWatch(subscribed_all=False, creates=True, heartbeat=None, run=4, per_window=30)
     watch.subscribed_all = True
-    for loss in [*watch.see(message, now), *watch.see(message, now, steady=5.0), *watch.tick(now)]:
+    for loss in [*watch.see(message, now), *watch.see(message, now, steady=5.0), *watch.see_all([message], now)]:
         assert_type(loss, Loss)
         assert_type((loss.count, loss.at_most, loss.evidence), tuple[int | None, int | None, str])
         if loss.grade == "typo":  # type: ignore[comparison-overlap]
