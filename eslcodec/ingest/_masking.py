@@ -45,7 +45,7 @@ class Masking:
     def __init__(self) -> None:
         self._line = b""  # that has not ended yet
         self._shown = 0  # how many bytes came out for it
-        self._is_over = False  # whether it is longer than what is kept
+        self._is_over = False  # whether what comes next is of a masked value that is longer than what is kept
 
     def mask(self, data: bytes) -> bytes:
         """The next piece.
