@@ -365,6 +365,8 @@ def test_what_readers_skip_or_take_for_names_is_left_out(esl: ModuleType, Redact
         ("json", b'{"A":"{pass\\u0077ord=' + SECRET + b'}"}'),
         ("json", b'{"A":{"password":"' + SECRET + b'"}}'),
         ("json", b'{"A":"broken, password=' + SECRET),
+        ("json", b'{"A":"1","password":"\\x' + SECRET + b'"}'),
+        ("json", b'{"password":["a",["' + SECRET + b'"]]}'),
         ("xml", b"<event><!-- password=Qz7 --><headers><A>1</A></headers></event>"),
         ("xml", b"<event><headers><A password='" + SECRET + b"'>1</A></headers></event>"),
         ("xml", b"<event><headers><A>password=%51%7a7~%c3%a9%205%25%26x</A></headers></event>"),
