@@ -308,6 +308,9 @@ def inbound(secret: str) -> None:
     assert_type(redact.pairs([("A", "b")]), list[tuple[str, str]])
     assert_type(redact.mapping(eslcodec.Event.build("DTMF").to_dict()), dict[str, str | list[str]])
     assert_type(ingest.redact_recording("rec", Path("out.esl.zst"), redact).changed, int)
+    chunks = eslcodec.Recording("rec").chunks()
+    copied = ingest.redacting.copy_recording(chunks, "out.esl.zst", redact, keep=lambda message, ns: ns > 0)
+    assert_type(copied.written, int)
     ingest.Redact(bodies="none")  # type: ignore[arg-type]
     Emulator(replay="rec", speed=2, since=datetime.now(timezone.utc), redact=redact, rename="staging")
 
