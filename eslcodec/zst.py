@@ -464,8 +464,8 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
-            if kind == RAW and self._wants_data:
-                window.need(length)  # the others will be raw too; more may not have come yet, of a pipe
+            if kind == RAW and self._wants_data and window.file.seekable():  # more may not have come yet of a pipe
+                window.need(size + length)  # the others will be as long; what is there now is not put together again
                 length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))
         self._skip(4 if checksum else 0)
