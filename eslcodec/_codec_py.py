@@ -26,9 +26,9 @@ from ._core.lines import parse_pairs as parse_pairs
 from ._core.lone import lone as lone
 from ._core.lone import survey as survey
 from ._core.message import Message as Message
+from ._core.next_number import NextNumber as NextNumber
 from ._core.scanner import HeadScanner as HeadScanner
 from ._core.scanner import crc32 as crc32
-from ._core.next_number import NextNumber as NextNumber
 from ._core.splitter import FrameSplitter as FrameSplitter
 from ._core.text import quote as quote
 from ._core.text import replaces as replaces

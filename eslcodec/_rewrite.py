@@ -120,7 +120,8 @@ def rewrite(message: M, rules: Rules, body: BodyRule | None = None) -> M:
         return message
     if data is not None and data != payload:
         head = with_length(head, len(data))
-    return type(message)(head if head.endswith(b"\n\n") or head.endswith(b"\n\r\n") else _EMPTY, data)
+    head = head.lstrip(b"\r\n")  # which decoders skip
+    return type(message)(head if head.endswith((b"\n\n", b"\n\r\n")) else _EMPTY, data)
 
 
 def rewrite_block(block: bytes, rules: Rules) -> bytes:
@@ -150,9 +151,9 @@ def _block(block: bytes, rules: Rules, *, encoded: bool = False, structure: bool
     for at, line in enumerate(lines):
         name, colon, raw = line.partition(b": ")
         if not colon:
-            name, raw = cut_line(line) or (b"", line)
+            name, raw = _odd_line(line, rules, structure)
         rule = rules[name]
-        if rule is None or not raw or (structure and name.lower() in _STRUCTURE):
+        if rule is None or not line or (structure and name.lower() in _STRUCTURE):
             continue
         end = b"\r" if raw.endswith(b"\r") else b""
         raw = raw[:-1] if end else raw
@@ -164,6 +165,16 @@ def _block(block: bytes, rules: Rules, *, encoded: bool = False, structure: bool
             kept = [*lines]
         kept[at] = None if new is None else _line(name, new, encoded) + end
     return block if kept is None else b"\n".join([line for line in kept if line is not None])
+
+
+def _odd_line(line: bytes, rules: Rules, structure: bool) -> tuple[bytes, bytes]:
+    """Name and value of a line that no switch writes; no name if the whole is what a rule would change."""
+    name, raw = cut_line(line) or (b"", line)
+    rule = rules[b""]
+    if rule is None or not name or (structure and name.lower() in _STRUCTURE):
+        return name, raw
+    text = decode_value(line)
+    return (name, raw) if rule.change(text) == text else (b"", line)
 
 
 def _changed(rule: Rule, value: str) -> str | None:

@@ -343,9 +343,9 @@ class Recording:
 
         The new file has the same chunks, byte for byte, but for those that are not whole, a note that says how many
         bytes were left out, and the seek table of a closed file. It takes the name of the old one once it is on the
-        disk. The old one is kept beside it, as `NAME.damaged`, which no reader takes for a recording. A file that is
-        whole but was not closed becomes closed in the same way. Files that a recorder still writes, and streams without
-        times, are left alone.
+        disk. The old one is kept beside it, `.damaged` behind its name, and no reader takes it for a recording. A file
+        that is whole but was not closed becomes closed in the same way. Files that a recorder still writes, and streams
+        without times, are left alone.
 
         Returns:
             Which files were replaced.

@@ -1,4 +1,4 @@
-"""The container of recorded streams: `NAME.esl.zst`, a Zstandard file with times (docs/recording-format.md).
+"""The container of recorded streams: `.esl.zst`, a Zstandard file with times (docs/recording-format.md).
 
 `zstd -dc` gives exactly the bytes that were received. Each chunk of them is one frame; the skippable frame before it,
 which Zstandard's readers pass over, says of which connection they are, where they stand in its stream, and when they
@@ -42,8 +42,10 @@ __all__ = [
 
 VERSION: Final = 1
 STREAM: Final = 0
+"""The kind of a chunk that has received bytes."""
+
 NOTE: Final = 2
-"""The kinds of chunk."""
+"""The kind of one that says something of the recording."""
 
 NO_FRAME: Final = 0xFFFFFFFF
 """`first` of a chunk in which no frame of the protocol begins, or it is not known where."""
@@ -466,7 +468,7 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
-            if kind == RAW and self._wants_data:
+            if kind == RAW and self._wants_data and window.file.seekable():  # more may not have come yet of a pipe
                 window.need(size + length)  # the others will be as long; what is there now is not put together again
                 length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))

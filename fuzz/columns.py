@@ -12,7 +12,8 @@ from columns_support import made, wanted_rows
 
 KINDS = ("string", "dictionary", "int64", "float64", "timestamp", "bool", "list", "binary", "json")
 PSEUDO = ("@body", "@json", "@id", "@received", "@offset", "@switch")
-RARE = ("timestamp",)  # Python has no dates for most of what Arrow has: these are compared as numbers
+RARE = ("timestamp",)  # Python has no dates for most of what Arrow has
+TEXTS = ("string", "dictionary", "list", "binary")
 
 
 def spec_of(messages: list[Any], rng: random.Random) -> dict[str, Any]:
@@ -57,7 +58,8 @@ def test_one_input(data: bytes) -> None:
     pieces = rng.choice([support.pieces(data, 1), support.pieces(data, rng.randint(1, 50), rng.randint(1, 7))])
     same(made(C, spec, pieces, **options), whole, "in pieces")
     if chosen is None:
-        assert whole[0] == wanted_rows(PYTHON, spec, data)
+        plain = {name: what for name, what in spec.items() if what[1] in TEXTS}
+        assert [{name: row[name] for name in plain} for row in whole[0]] == wanted_rows(PYTHON, plain, data)
     same(lines_of(C, data), lines_of(PYTHON, data), "lines")
 
 

@@ -389,7 +389,7 @@ cdef class Columns:
     cdef Buf rest  # of the stream: a frame that is not whole
     cdef size_t searched  # in it: no blank line begins before
     cdef Buf names_at, context
-    cdef object columns, wanted, kinds, kept, full, error, names, redact
+    cdef object columns, wanted, kinds, kept, full, error, names, redact, raised
 
     def __cinit__(self, *_arguments, **_names):
         memset(&self.rest, 0, sizeof(Buf))
@@ -604,6 +604,9 @@ cdef class Columns:
                 raise
             finally:
                 PyBuffer_Release(&view)
+            if self.raised is not None:
+                raised, self.raised = self.raised, None
+                raise raised
         finally:
             self.leave()
 
@@ -693,7 +696,12 @@ cdef class Columns:
                 if plan.format == FRAME:
                     plan.format = 0
             elif why == RUN_SLOW:
-                self.add_slowly(p)
+                try:
+                    self.add_slowly(p)
+                except MemoryError:
+                    raise
+                except BaseException as error:  # of `redact`: the stream goes on
+                    self.raised = self.raised or error
                 pass_frame(plan, &p)
                 if plan.rows >= plan.batch_rows or plan.bytes >= plan.batch_bytes:
                     self.seal_rows()

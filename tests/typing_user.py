@@ -23,9 +23,9 @@ from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Rep
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
+from eslcodec.ingest import Loss, LossWatch
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
-from eslcodec.ingest import Loss, LossWatch
 from eslcodec.subscriptions import Subscriptions
 
 # Recordings
@@ -308,6 +308,9 @@ def inbound(secret: str) -> None:
     assert_type(redact.pairs([("A", "b")]), list[tuple[str, str]])
     assert_type(redact.mapping(eslcodec.Event.build("DTMF").to_dict()), dict[str, str | list[str]])
     assert_type(ingest.redact_recording("rec", Path("out.esl.zst"), redact).changed, int)
+    chunks = eslcodec.Recording("rec").chunks()
+    copied = ingest.redacting.copy_recording(chunks, "out.esl.zst", redact, keep=lambda message, ns: ns > 0)
+    assert_type(copied.written, int)
     ingest.Redact(bodies="none")  # type: ignore[arg-type]
     Emulator(replay="rec", speed=2, since=datetime.now(timezone.utc), redact=redact, rename="staging")
 
@@ -537,7 +540,7 @@ def inside() -> None:
 def losses(message: eslcodec.Message, now: float) -> None:
     watch = LossWatch(subscribed_all=False, creates=True, heartbeat=None, run=4, per_window=30)
     watch.subscribed_all = True
-    for loss in [*watch.see(message, now), *watch.see(message, now, steady=5.0), *watch.tick(now)]:
+    for loss in [*watch.see(message, now), *watch.see(message, now, steady=5.0), *watch.see_all([message], now)]:
         assert_type(loss, Loss)
         assert_type((loss.count, loss.at_most, loss.evidence), tuple[int | None, int | None, str])
         if loss.grade == "typo":  # type: ignore[comparison-overlap]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from .. import limits
 from .formats import JSON, PLAIN
@@ -37,17 +37,19 @@ class NextNumber:
         ('', None, 'HEARTBEAT', 527, 2)
     """
 
-    __slots__ = ("_count", "_names", "_next", "_read", "_until")
+    __slots__ = ("_answer", "_count", "_names", "_next", "_read", "_until")
 
     _next: int  # the number that is expected; none is taken while it is negative, as it is at first
     _count: int  # how many were taken
     _until: int  # none is taken once there are so many
     _read: int  # the number of the one that was asked about last, negative if it was not read
+    _answer: str | None  # what `takes` would have said of the one at which `passes` stopped
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {name.encode("ascii"): name for name in names}
         self._next = self._read = -1
         self._count = 0
+        self._answer = None
         self._until = limits.BOUND_CEILING
 
     def takes(self, message: object) -> str | None:
@@ -67,6 +69,24 @@ class NextNumber:
         self._next += 1
         self._count += 1
         return name
+
+    def passes(self, messages: list[Any], start: int) -> int:
+        """Take one after the other as long as `takes` says nothing else of them.
+
+        Args:
+            messages: any.
+            start: the place of the first.
+
+        Returns:
+            The place of the first that is not taken, or whose name is looked for; their number if there is none.
+        """
+        at = max(start, 0)
+        while at < len(messages):
+            self._answer = self.takes(messages[at])
+            if self._answer != "":
+                break
+            at += 1
+        return at
 
     def _look(self, payload: bytes, format: int) -> str | None:
         """Note the number of an event that is as most are."""

@@ -26,11 +26,10 @@ from .systemd import Notifier
 from .text import escape, note
 from .units import DURATION, FSYNC, ROTATION, SHARE, SIZE
 
-Told = queue.SimpleQueue[str]
-"""Lines that are to be shown; an empty one only wakes whoever waits."""
-
 _LOOK_SECONDS: Final = 1.0  # between two pictures
 _STATUS_SECONDS: Final = 10.0  # between two lines for systemd
+_SAME_SECONDS: Final = 600.0  # after which a line is said again
+_LINES: Final = 1000  # that are remembered for that
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 
 
@@ -119,9 +118,9 @@ def record(
         password()  # a file that cannot be read is told at once
     wanted = Wanted(names, subclasses, filters, wire_format, user, password)
     settings = recorder_options(**options)
-    told: Told = queue.SimpleQueue()  # into which the handler of a signal may put something
-    with notes_told(told.put), Stop(lambda: told.put("")) as stop:
-        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), told.put) for each in where]
+    told = Told()
+    with notes_told(told.tell), Stop(told.wake) as stop:
+        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), told.tell) for each in where]
         survey = Survey(
             stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
         )
@@ -140,6 +139,41 @@ def recorder_options(rotate: Sequence[tuple[Literal["bytes", "seconds"], float]]
     if len(kinds) < len(rotate):
         raise click.UsageError("--rotate takes one size and one time")
     return {**{f"rotate_{kind}": value for kind, value in kinds.items()}, **options}
+
+
+class Told:
+    """Lines that are to be shown, from any thread or a signal's handler; the same one no more than once in a while.
+
+    Args:
+        clock: seconds of a clock that does not jump.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._last: dict[str, float] = {}
+
+    def tell(self, text: str) -> None:
+        """Show a line, unless it was shown a moment ago: a switch that is away all night is no news all night."""
+        now = self._clock()
+        if now - self._last.get(text, -math.inf) >= _SAME_SECONDS:
+            if len(self._last) >= _LINES:
+                self._last.clear()
+            self._last[text] = now
+            self._queue.put(text)
+
+    def wake(self) -> None:
+        """Wake whoever waits in `take`."""
+        self._queue.put("")
+
+    def take(self, seconds: float = 0) -> list[str]:
+        """What there is to show. Waits so long for the first."""
+        lines = []
+        with suppress(queue.Empty):
+            lines.append(self._queue.get(timeout=seconds))
+            while True:
+                lines.append(self._queue.get_nowait())
+        return [line for line in lines if line]
 
 
 class Stop(threading.Event):
@@ -189,7 +223,7 @@ def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, qu
             station.leave()
         for station in stations:
             station.close()
-    for text in _lines(told):
+    for text in told.take():
         note(text)
     if not quiet:
         for station in stations:
@@ -203,7 +237,7 @@ def _watch(
     look = min(_LOOK_SECONDS, (notifier.interval or math.inf) / 3)
     due = -math.inf
     while True:
-        for text in _lines(told, look):
+        for text in told.take(look):
             screen.say(text)
         if stop.is_set():
             return None
@@ -217,16 +251,6 @@ def _watch(
         if time.monotonic() >= due:
             due = time.monotonic() + _STATUS_SECONDS
             notifier.status(survey.summary())
-
-
-def _lines(told: Told, seconds: float = 0) -> list[str]:
-    """What there is to tell; waits so long for the first."""
-    lines = []
-    with suppress(queue.Empty):
-        lines.append(told.get(timeout=seconds))
-        while True:
-            lines.append(told.get_nowait())
-    return [line for line in lines if line]
 
 
 def _over(stations: Sequence[Station]) -> str | None:

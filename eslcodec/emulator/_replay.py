@@ -87,11 +87,13 @@ class Replay:
             since: when the client began to listen.
             now: what time it is, by the same clock.
             before: how many had happened by then.
-            most: so many at full speed, and at most.
+            most: so many at full speed, and at most of those that have to be read first: what is read is sent before
+                more is read, or we would be the slow ones.
         """
         programme = self.programme
         if programme.rate is not None:
-            return before + int((now - since) * programme.rate) - self.produced
+            count = before + int((now - since) * programme.rate) - self.produced
+            return min(count, most) if isinstance(self._frames, StreamedFrames) else count
         if programme.speed is None:
             return most
         assert isinstance(self._frames, StreamedFrames)

@@ -145,8 +145,9 @@ class Columns:
         batch_rows: rows of a batch.
         batch_bytes: bytes after which a batch is full, though it has fewer rows: it bounds the memory. Batches that
             nobody takes are kept, so take them between feeds.
-        redact: what is called with each event, such as a `Redact`; the row is made of what it gives. The compiled core
-            is then no quicker than the core's messages.
+        redact: what is called with each event, such as a `Redact`; the row is made of what it gives. If it raises, the
+            event has no row, and `feed` raises that after the other rows. The compiled core is then no quicker than the
+            core's messages.
 
     Raises:
         ValueError: no columns, an unknown kind or pseudo header, a bound out of range.
@@ -226,13 +227,9 @@ class Columns:
         with self._alone():
             self._check()
             self._decoder.feed(data)
-            try:
-                for message in self._decoder:
-                    if isinstance(message, Event):
-                        offset = self._base + self._decoder.consumed - len(message.frame)
-                        self._add(message, Context(context[0], b"%d" % offset, context[1]))
-            except ProtocolError as error:
-                self._end(error)
+            raised = self._add_all(*context)
+            if raised is not None:
+                raise raised
 
     def extend(self, messages: Iterable[Message]) -> None:
         """Make rows of the events among messages, as `fs.take` gives them.
@@ -282,6 +279,24 @@ class Columns:
             return {**counts, "refused": refused}
 
     # One row
+
+    def _add_all(self, received: bytes | None, switch: bytes | None) -> BaseException | None:
+        """Add the events that are whole; what `redact` raised first."""
+        raised: BaseException | None = None
+        while True:
+            try:
+                message = self._decoder.next_message()
+            except ProtocolError as error:
+                self._end(error)
+                return raised
+            if message is None:
+                return raised
+            if isinstance(message, Event):
+                offset = self._base + self._decoder.consumed - len(message.frame)
+                try:
+                    self._add(message, Context(received, b"%d" % offset, switch))
+                except BaseException as error:
+                    raised = raised or error
 
     def _check(self) -> None:
         if self._error is not None:

@@ -242,10 +242,15 @@ def last_recorded(folder: Path) -> Last | None:
             if last is None:
                 file.seek(0)
                 for chunk in zst.read_chunks(file, damaged="skip", data=False):
-                    last = chunk
+                    last = chunk if _counts(chunk) else last
             if last is not None:
-                return Last(last.end_ns, (last.note or {}).get("note") in ("closed", "stopped"))
+                return Last(last.end_ns, last.note is not None)
     return None
+
+
+def _counts(chunk: zst.Chunk) -> bool:
+    """Whether all until then was recorded: a note that a file or a connection begins says nothing of that."""
+    return chunk.note is None or chunk.note.get("note") in ("closed", "stopped")
 
 
 def _last_by_table(file: BinaryIO) -> zst.Chunk | None:
@@ -268,7 +273,7 @@ def _last_by_table(file: BinaryIO) -> zst.Chunk | None:
         if file.read(4) == zst.CHUNK_MAGIC.to_bytes(4, "little"):
             file.seek(size - back)
             for chunk in zst.read_chunks(file, data=False):
-                return chunk
+                return chunk if _counts(chunk) else None
     return None
 
 

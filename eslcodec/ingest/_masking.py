@@ -19,12 +19,13 @@ import re
 from typing import Final
 
 HIDDEN: Final = b"***"
-LINE_BYTES: Final = 1 << 20
-"""Of a line that has not ended, so much is looked at again when more of it comes. Beyond it all is masked."""
+LINE_BYTES: Final = 256 << 10
+"""Of a line that has not ended, so much is looked at again when more of it comes. What comes beyond it is masked if a
+value that is masked had not ended."""
 
 _LOGIN: Final = re.compile(rb"((?:\A|(?<=[\n\r\0]))[ \t\r\0]{0,99}(?:user)?auth)(?=[^\w\n-])[^\n]+", re.IGNORECASE)
 _NAME: Final = re.compile(
-    rb"(?:passw|secret|auth[_-]pass|a1[_-]hash)[\w.-]{0,99}"  # with a bound, or a long word would take long
+    rb"(?:passw|secret|auth[_-]pass|a1[_-]hash)[\w.-]{0,64}"  # with a bound, or a long word would take long
     rb"(?P<sign>[ \t]*[=:]|[ \t]+(?=[^\s=:])|%3[aAdD])",
     re.IGNORECASE,
 )
@@ -44,7 +45,7 @@ class Masking:
     def __init__(self) -> None:
         self._line = b""  # that has not ended yet
         self._shown = 0  # how many bytes came out for it
-        self._is_over = False  # whether it is longer than what is kept
+        self._is_over = False  # whether what comes next is of a masked value that is longer than what is kept
 
     def mask(self, data: bytes) -> bytes:
         """The next piece.
@@ -61,14 +62,14 @@ class Masking:
                 return b""
             self._is_over = False
             data = data[at:]
-        whole = self._line + data
+        whole = self._line + (_hide_login(data) if self._line else data)  # after a body without a line end, say
         masked = mask(whole)
         shown = masked[self._shown :]
         begin = whole.rfind(b"\n") + 1
         self._line = whole[begin:]
         self._shown = len(masked) - (masked.rfind(b"\n") + 1)
         if len(self._line) > LINE_BYTES:
-            self._line, self._shown, self._is_over = b"", 0, True
+            self._line, self._shown, self._is_over = b"", 0, masked.endswith(HIDDEN)
         return shown
 
 
@@ -79,7 +80,7 @@ def mask(text: bytes) -> bytes:
         >>> mask(b"sendmsg\\ncall-command: set\\nexecute-app-arg: sip_auth_password=b\\n\\n")
         b'sendmsg\\ncall-command: set\\nexecute-app-arg: sip_auth_password=***\\n\\n'
     """
-    text = _LOGIN.sub(rb"\1 " + HIDDEN, text)
+    text = _hide_login(text)
     parts: list[bytes] = []
     at = 0
     for name in _NAME.finditer(text):
@@ -91,6 +92,10 @@ def mask(text: bytes) -> bytes:
             at = end
     parts.append(text[at:])
     return b"".join(parts)
+
+
+def _hide_login(text: bytes) -> bytes:
+    return _LOGIN.sub(rb"\1 " + HIDDEN, text)
 
 
 def _value_end(text: bytes, name: int, at: int) -> int:

@@ -145,6 +145,9 @@ class Numbers:
         self._in_window += len(run)
         while window[0].stop <= run.stop - WINDOW:
             self._in_window -= len(window.popleft())
+        drawn = self._drawn  # in the order in which they came, nearly that of their numbers
+        while drawn and drawn[0] < run.stop - WINDOW:
+            drawn.popleft()
         if self._in_window <= self._per_window:
             return []
         if self._in_window - self._explained(run.stop - WINDOW, WINDOW + AFTER) <= self._per_window:

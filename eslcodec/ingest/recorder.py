@@ -149,7 +149,8 @@ class Recorder:
         self._queue: deque[Chunk | Note] = deque()
         self._queued = 0  # what that takes
         self._spare: list[bytearray] = []
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # the last one
+        self._has_thread = False
         self._idle_ns = 0  # since when there has been no connection
         self._closing = False
 
@@ -369,7 +370,8 @@ class Recorder:
         self._queued += item.weight
         if self._queued > _QUEUE_BYTES and not self._is_over:
             self._stop(f"the writer is behind, {self._queued >> 20} MiB wait", item.stream)
-        if self._thread is None:
+        if not self._has_thread:
+            self._has_thread = True  # in one step: a signal's handler may do the same
             self._start_thread()
         self._bell.ring()
 
@@ -388,7 +390,7 @@ class Recorder:
         try:
             thread.start()
         except RuntimeError as error:  # no threads left
-            self._thread = None
+            self._thread, self._has_thread = None, False
             self._queue.clear()
             self._state, self._why, self._untold = "stopped", str(error), True
             self._chunk = self._stream = None
@@ -431,7 +433,7 @@ class Recorder:
             if self._queue:
                 return 0, 0
             if self._is_unused() and not self._writer.has_file and (self._closing or not self._deletes):
-                self._thread = None
+                self._thread, self._has_thread = None, False
                 _with_thread.discard(self)
                 return None
             due = self._writer.due()

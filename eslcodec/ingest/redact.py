@@ -95,7 +95,7 @@ class Redact:
             raise ValueError("hash needs a key_file, which Redact.make_key makes")
         self._key = b"" if key_file is None else _read_key(Path(key_file))
         self._named = Rules(self._rule_of_name)
-        self._texts = Rules(lambda name: self._rule_of_name(name) or Rule(_secrets.hide, whole=True))
+        self._texts = Rules(self._rule_of_text)
         self._digits = Rules(self._rule_of_digits)
         self._hidden = Rules(lambda name: self._rule_of_name(name) or Rule(_masked))
 
@@ -260,9 +260,13 @@ class Redact:
             return None
         return Rule({"drop": _dropped, "mask": _masked, "hash": self._pseudonym}[action])
 
+    def _rule_of_text(self, name: str) -> Rule | None:
+        if _secrets.hide(name) != name:  # what stands in the name of a header goes with it
+            return Rule(_dropped)
+        return self._rule_of_name(name) or Rule(_secrets.hide, whole=True)
+
     def _rule_of_digits(self, name: str) -> Rule | None:
-        rule = self._rule_of_name(name)
-        return rule or Rule(_masked if _folded(name) in _ARGUMENTS else _secrets.hide, whole=True)
+        return Rule(_masked) if _folded(name) in _ARGUMENTS else self._rule_of_text(name)
 
     def _rules(self, message: Message) -> Rules:
         if not self._secrets:

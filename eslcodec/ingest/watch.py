@@ -176,6 +176,26 @@ class LossWatch:
             self._watched(message, name, self._numbering._next - 1, now)
         return self._told() if self._found else []
 
+    def see_all(self, messages: list[Message], now: float, steady: float | None = None) -> list[Loss]:
+        """The next messages came, received together: the same as `see` of each, at a little more than half the cost.
+
+        Example:
+            >>> watch = LossWatch()
+            >>> watch.see_all([Event.build("DTMF", {"Core-UUID": "c", "Event-Sequence": n}) for n in (1, 2)], now=100.0)
+            []
+        """
+        numbering = self._numbering
+        if messages and not self._now <= now < self._later:
+            self._later_on(messages[0], now, steady)
+        at = numbering.passes(messages, 0)
+        while at < len(messages):
+            if numbering._answer is None:
+                self._look(messages[at], now)
+            else:
+                self._watched(messages[at], numbering._answer, numbering._next - 1, now)
+            at = numbering.passes(messages, at + 1)
+        return self._told()
+
     def _look(self, message: Message, now: float) -> None:
         """What is not just the next event by number."""
         if not isinstance(message, Event) or isinstance(message, Gap):

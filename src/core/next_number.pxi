@@ -37,6 +37,7 @@ cdef class NextNumber:
     cdef public int64_t _count
     cdef public int64_t _until
     cdef public int64_t _read
+    cdef public object _answer
     cdef tuple names  # as bytes,
     cdef tuple texts  # and as text
 
@@ -61,6 +62,21 @@ cdef class NextNumber:
     @cython.critical_section
     def takes(self, message):
         """See eslcodec._codec_py.NextNumber.takes."""
+        return self.take(message)
+
+    @cython.critical_section
+    @cython.boundscheck(True)  # anybody may shorten the list
+    def passes(self, list messages not None, Py_ssize_t start):
+        """See eslcodec._codec_py.NextNumber.passes."""
+        cdef Py_ssize_t at = max(start, 0)
+        while at < len(messages):
+            self._answer = self.take(messages[at])
+            if self._answer is not NOTHING:
+                break
+            at += 1
+        return at
+
+    cdef object take(self, object message):
         self._read = -1
         if self._next < 0 or self._count >= self._until or not isinstance(message, Message):
             return None

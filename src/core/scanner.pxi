@@ -11,6 +11,9 @@ cdef class HeadScanner:
     def __cinit__(self):
         self.head = bytearray()
 
+    def __init__(self):
+        pass
+
     def __reduce__(self):
         return refuse_pickle(self)
 

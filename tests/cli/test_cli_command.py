@@ -84,7 +84,9 @@ def test_help_names_the_commands() -> None:
     assert "decode" in result.output
 
 
-@pytest.mark.parametrize("command", ["api", "decode", "demo", "emulate", "tail", "--version"])
+@pytest.mark.parametrize(
+    "command", ["api", "convert", "decode", "demo", "emulate", "info", "record", "replay", "tail", "--version"]
+)
 @pytest.mark.parametrize("module", ["click", "rich"])
 def test_without_the_extra_a_sentence_says_what_to_install(module: str, command: str, tmp_path: Path) -> None:
     result = spawn(command, code=f"import sys; sys.modules['{module}'] = None", cwd=tmp_path)

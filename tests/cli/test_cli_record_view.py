@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import queue
 import signal
 import sys
 from pathlib import Path
@@ -217,6 +216,20 @@ def test_quiet_says_only_what_goes_wrong(
     assert capsys.readouterr().err == "eslcodec: a gap\\x1b\n"
 
 
+def test_the_same_line_is_not_said_all_night(clock: Clock) -> None:
+    told = record.Told(clock)
+    for second in range(1300):
+        clock.now = second
+        told.tell("cannot connect")
+        if second == 5:
+            told.tell("a gap")
+    assert told.take() == ["cannot connect", "a gap", "cannot connect", "cannot connect"]
+    assert told.take(0.001) == []
+    for number in range(1500):
+        told.tell(str(number))
+    assert len(told._last) < 1001
+
+
 # How it ends
 
 
@@ -224,13 +237,13 @@ def test_signals_that_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     exits: list[int] = []
     monkeypatch.setattr(os, "_exit", exits.append)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    told = record.Told()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with record.Stop(lambda: told.put("")) as stop:
+    with record.Stop(told.wake) as stop:
         assert not stop.is_set()
         signal.raise_signal(signal.SIGTERM)
         assert stop.is_set()
-        assert told.get(timeout=5) == ""
+        assert told.take(0) == []
         signal.raise_signal(signal.SIGTERM)
         assert exits == []
         signal.raise_signal(signal.SIGINT)

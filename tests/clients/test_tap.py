@@ -393,6 +393,7 @@ def test_the_caretaker_reads_for_the_tap_too(esl: ModuleType, switch: Switch, mo
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_process_tells_the_tap_nothing(esl: ModuleType) -> None:
     ear = Ear()
     with Emulator() as switch, esl.connect(switch.host, switch.port, tap=ear, caretaker=False) as fs:

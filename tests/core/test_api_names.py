@@ -81,8 +81,8 @@ def test_both_packages_have_the_same_names(both: tuple[ModuleType, ModuleType]) 
 
 # The compiled core and its twin
 
-CORE = {"FrameSplitter", "HeaderReader", "Message", "MessageDecoder", "NextNumber"}
-CORE |= {"lone", "parse_headers", "parse_pairs", "quote", "survey", "unquote"}
+CORE = {"FrameSplitter", "HeadScanner", "HeaderReader", "Message", "MessageDecoder", "NextNumber"}
+CORE |= {"crc32", "lone", "parse_headers", "parse_pairs", "quote", "survey", "unquote"}
 
 
 @pytest.fixture
@@ -132,6 +132,7 @@ CALLS = {  # of the constructors: what must be given, and what may be
     "FrameSplitter": ({}, {"max_header_bytes": 9, "max_body_bytes": 9, "max_buffered": 9}),
     "MessageDecoder": ({"kinds": {}, "default": None}, {"max_header_bytes": 9, "max_body_bytes": 9, "max_buffered": 9}),
     "Message": ({"block": b"A: 1\n\n"}, {"body": b"x"}),
+    "HeadScanner": ({}, {}),
     "HeaderReader": ({}, {}),
 }
 

@@ -153,6 +153,28 @@ def test_none_is_taken_before_a_number_is_known_or_after_the_last(esl: ModuleTyp
     assert numbers.takes(message(esl, written("plain", number=b"1"))) is None
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_it_passes_those_that_are_the_next(esl: ModuleType, format: str) -> None:
+    numbers = numbering(esl, 1)
+    names = [b"DTMF", b"DTMF", b"CUSTOM", b"DTMF"]
+    events = [message(esl, written(format, name=name, number=b"%d" % at), format) for at, name in enumerate(names, 1)]
+    events += [None, *events]
+    assert (numbers.passes(events, 0), numbers._answer, numbers._next) == (2, "CUSTOM", 4)
+    assert (numbers.passes(events, 3), numbers._answer, numbers._next) == (4, None, 5)
+    assert (numbers.passes(events, 5), numbers._answer, numbers._read) == (5, None, 1)
+    assert numbers._count == 4
+    for start in (len(events), 10**6):
+        assert numbers.passes(events, start) == max(start, len(events))
+    assert numbers.passes([], 0) == 0
+    numbers._next = 1
+    assert numbers.passes(events, -5) == 2
+
+
+def test_it_passes_lists_only(esl: ModuleType) -> None:
+    with pytest.raises(TypeError):
+        numbering(esl).passes(None, 0)
+
+
 def test_names_are_ascii(esl: ModuleType) -> None:
     with pytest.raises(UnicodeEncodeError):
         part(esl, "_codec").NextNumber(["é"])

@@ -16,7 +16,7 @@ from emulated import Client, connected, messages_of, recording
 from support import capture
 
 import eslcodec
-from eslcodec import zst
+from eslcodec import render, zst
 from eslcodec.emulator import Emulator
 
 KEPT = (eslcodec.Event, eslcodec.LogLine)
@@ -85,7 +85,9 @@ def test_a_folder_is_replayed(tmp_path: Path) -> None:
     _, events = recording(4)
     folder = tmp_path / "127.0.0.1_8021"
     folder.mkdir()
-    write(folder / "20270115T080000Z-0.esl.zst", [(0, events[0]), (1, events[1])])
+    first = write(folder / "20270115T080000Z-0.esl.zst", [(0, events[0]), (1, events[1])])
+    with first.open("ab") as file:
+        file.write(zst.pack_note(connection=7, offset=0, wall_ns=BEGAN * 10**9, mono_ns=0, note={"note": "closed"}))
     write(folder / "20270115T090000Z-1.esl.zst", [(3600, events[2]), (3601, events[3])], connection=8)
     assert [event.frame for event in replayed(tmp_path)] == events
 
@@ -215,6 +217,13 @@ def test_shifted_to_now_and_renamed(name: str) -> None:
             assert new.text.startswith("2033-05-18")
 
 
+def test_events_without_times_are_not_shifted() -> None:
+    event = render.event_frame(
+        eslcodec.Event.build("DTMF", {"variable_start_epoch": "1795921448"}).serialize("plain"), "plain"
+    )
+    assert [got.frame for got in replayed(event * 3, shift_to_now=True)] == [event] * 3
+
+
 def test_two_connections_see_one_switch_and_the_next_emulator_is_another() -> None:
     data, _ = recording(3)
     cores = []
@@ -269,7 +278,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, options: str) -
             for _ in range((megabytes << 20) // len(block)):
                 file.write(block)
         code = [sys.executable, "-c", LONG, str(path), options]
-        done = subprocess.run(code, capture_output=True, text=True, check=True, timeout=100)
+        done = subprocess.run(code, cwd="/", capture_output=True, text=True, check=True, timeout=100)
         received, peak = map(int, done.stdout.split())
         assert received > path.stat().st_size * 0.9
         peaks.append(peak)

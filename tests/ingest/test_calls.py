@@ -127,6 +127,22 @@ def test_a_busy_callee_is_seen_behind_normal_clearing(esl: ModuleType) -> None:
     assert (call.legs[0].cause, call.legs[0].originate_disposition) == ("NORMAL_CLEARING", "USER_BUSY")
 
 
+def test_the_last_who_refused_counts(esl: ModuleType) -> None:
+    script = Script(esl).create("a", "1000", "2000").create("b", "1000", "2000", by="a").after(1)
+    script.hang_up("b", "recv_refuse", "CALL_REJECTED").complete("b").create("c", "1000", "2000", by="a").after(1)
+    script.hang_up("c", "recv_refuse", "USER_BUSY").complete("c").hang_up("a", "send_refuse").complete("a")
+    call = only(esl, script)
+    assert (uuids(call), call.ended_leg, call.cause) == ("abc", "c", "USER_BUSY")
+
+
+def test_who_refused_at_first_did_not_end_it(esl: ModuleType) -> None:
+    script = Script(esl).create("a", "1000", "2000").create("b", "1000", "2000", by="a").after(1)
+    script.hang_up("b", "recv_refuse", "CALL_REJECTED").complete("b").create("c", "1000", "2000", by="a").after(8)
+    script.hang_up("c", "send_cancel", "NO_ANSWER").hang_up("a", "send_refuse", "NO_ANSWER").complete("c", "a")
+    call = only(esl, script)
+    assert (uuids(call), call.ended_by, call.ended_leg, call.cause) == ("abc", "switch", "a", "NO_ANSWER")
+
+
 def test_nobody_answers(esl: ModuleType) -> None:
     script = Script(esl).create("a", "1000", "2000").create("b", "1000", "2000", by="a").after(8)
     script.hang_up("b", "send_cancel", "NO_ANSWER").complete("b").hang_up("a", "send_refuse", "NO_ANSWER").complete("a")
@@ -317,6 +333,14 @@ def test_a_stream_that_begins_at_its_end(esl: ModuleType, first: str) -> None:
     assert rows == []
     (call,), _ = streamed(esl, script.beat(2))
     assert (uuids(call), call.status, call.talk_seconds) == (first, "complete", 10.0)
+
+
+def test_a_stream_that_begins_at_the_end_of_legs_of_one_moment(esl: ModuleType) -> None:
+    """The switch keeps time in steps: both legs can have been created in one. Who was called by the other is second."""
+    script = Script(esl).create("a", "1000", "2000").create("b", "1001", "2001", by="a")
+    script.events.clear()
+    call = only(esl, script.after(1).end("b", "a"))
+    assert (uuids(call), call.caller, call.callee) == ("ab", "1000", "2000")
 
 
 def test_a_stream_that_ends_in_a_call(esl: ModuleType) -> None:

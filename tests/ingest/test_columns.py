@@ -351,3 +351,17 @@ def test_rows_are_made_of_what_redact_gives(esl: ModuleType) -> None:
     columns.feed(plain(b"Event-Name: DTMF\nA: secret\n\n") + plain(b"Event-Name: X\n\n"))
     columns.extend([esl.Event.from_payload(b"Event-Name: DTMF\nA: secret\n\n", "plain")])
     assert rows_of(columns.flush()) == [{"A": "***"}] * 2
+
+
+def test_what_redact_raises_costs_one_row(esl: ModuleType) -> None:
+    def redact(event: Any) -> Any:
+        if event["A"] == "2":
+            raise OSError("no key")
+        return event
+
+    one, two = plain(b"A: 1\n\n"), plain(b"A: 2\n\n")
+    columns = columns_of(esl).Columns({"A": "string"}, redact=redact)
+    with pytest.raises(OSError, match="no key"):
+        columns.feed(one + two + one + two + one[:30])
+    columns.feed(one[30:])
+    assert rows_of(columns.flush()) == [{"A": "1"}] * 3

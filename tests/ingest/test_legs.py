@@ -292,6 +292,18 @@ def test_a_copy_that_somebody_sent_restarts_nothing(esl: ModuleType) -> None:
     assert [leg.status for leg in rest] == ["switch_restarted"] * 2
 
 
+def test_a_copy_of_an_event_of_another_switch_moves_no_leg(esl: ModuleType) -> None:
+    script = Script(esl)
+    script.switch, script.core = "pbx2", "core-9"
+    script.beat(1)
+    script.switch, script.core = "pbx1", "core-1"
+    script.talk("a", "b")
+    own = [("Core-UUID", "core-1"), ("Event-Sequence", "99"), ("Event-Name", "CHANNEL_ANSWER")]
+    pairs = [(name, "core-9" if name == "Core-UUID" else value) for name, value in script.events[-1].pairs()]
+    script.events.append(esl.Event.build("CHANNEL_ANSWER", [*pairs, *own]))
+    assert [(leg.status, leg.core_uuid) for leg in legs(esl, script)] == [("open", "core-1")] * 2
+
+
 def test_runs_of_switches_are_remembered_up_to_a_bound(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part(esl, "ingest._legs"), "_CORES", 2)
     script = Script(esl).talk("a", "b")

@@ -68,14 +68,22 @@ def test_all_that_is_sent_on_a_connection(masking: Any) -> None:
     assert b"".join(pieces.mask(whole[at : at + 7]) for at in range(0, len(whole), 7)) == kept
 
 
+def test_a_login_after_a_body_without_a_line_end(masking: Any) -> None:
+    pieces = masking.Masking()
+    assert pieces.mask(b"sendevent X\ncontent-length: 3\n\nabc") == b"sendevent X\ncontent-length: 3\n\nabc"
+    assert pieces.mask(b"auth ClueCon\n\n") == b"auth ***\n\n"
+
+
 def test_a_line_without_an_end_is_bounded(masking: Any) -> None:
     """A hostile one would fill the memory, or take for ever."""
     pieces = masking.Masking()
-    long = b"passw" * (masking.LINE_BYTES // 5 + 1)
-    assert pieces.mask(b"sendmsg\n\n" + long).startswith(b"sendmsg\n\n")
+    long = b"x" * masking.LINE_BYTES
+    assert pieces.mask(b"sendmsg\n\n" + long + b" password=a") == b"sendmsg\n\n" + long + b" password=***"
     assert len(pieces._line) == 0
-    assert pieces.mask(b"=secret") == b""
+    assert pieces.mask(b"secret") == b""
     assert pieces.mask(b"more\nauth x\n") == b"\nauth ***\n"
+    assert pieces.mask(long + b"y") == long + b"y"
+    assert pieces.mask(b"z\npassword=a\n") == b"z\npassword=***\n"
 
 
 def test_long_lines_take_no_longer_than_long(masking: Any) -> None:

@@ -104,6 +104,27 @@ def test_what_a_watch_reads_is_what_the_rates_are_made_with() -> None:
     assert watched(left, LossWatch()) == watched(thin, LossWatch()) != []
 
 
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_messages_together_are_the_same_as_one_by_one(size: int) -> None:
+    """Times too are those of the whole list, so that both look at the lag alike."""
+    whole = [*captured(eslcodec, "calls_sip"), Gap.of(1.0, "closed"), event(9000, core="c-2")]
+    left = [one for at, one in enumerate(whole) if not 3000 <= at < 3100 and at % 50]
+    alone, together = LossWatch(), LossWatch()
+    single: list[Loss] = []
+    found: list[Loss] = []
+    now = 0.0
+    for at in range(0, len(left), size):
+        some = left[at : at + size]
+        stamps = [int(one.get("Event-Date-Timestamp") or 0) / 1e6 for one in some]
+        now = max(now, *stamps, 0)
+        single += [loss for one in some for loss in alone.see(one, now)]
+        found += together.see_all(some, now)
+    assert found == single
+    assert {loss.grade for loss in found} >= {"probable"}
+    assert together.lag.seconds == alone.lag.seconds
+    assert together.see_all([], now + 1) == []
+
+
 # certain
 
 

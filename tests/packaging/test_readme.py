@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import doctest
 import gzip
 import importlib.metadata
@@ -11,9 +12,12 @@ import json
 import os
 import re
 import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +65,9 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "FROM 'calls.parquet'": "test_who_hung_up_on_whom",
     "$ eslcodec convert --legs": "test_legs_through_a_pipe",
     "$ eslcodec emulate": "test_the_command_lines",
+    "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
+    "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
+    "[Service]": "test_the_unit_of_a_service",
     '<configuration name="event_socket.conf"': "test_the_configuration_is_xml",
     '<list name="esl_clients"': "test_the_configuration_is_xml",
     '<extension name="mine">': "test_the_configuration_is_xml",
@@ -536,3 +543,124 @@ def test_the_profile_of_redaction(tmp_path: Path) -> None:
     assert redact.pairs([("variable_sip_h_X", "1"), ("DTMF-Digit", "5")]) == [("DTMF-Digit", "***")]
     assert str(redact.value("Caller-ANI", "1000")).startswith("h-")
     assert redact.body(b"hello") == b"***"
+
+
+def fired(switch: subprocess.Popen[str]) -> list[str]:
+    """Names of the first events that an emulated switch in another process sends."""
+    _, _, port = line(switch).rpartition(":")
+    with eslcodec.connect("127.0.0.1", int(port)) as fs:
+        fs.subscribe("ALL")
+        return [str(event.name) for event in fs.take(timeout=60)]
+
+
+@contextmanager
+def in_shell(words: list[str], folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, *LISTENING, *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+# A shell that runs the tests in the background lets them ignore SIGINT, which children inherit.
+LISTENING = [
+    "-W",
+    "error",
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from eslcodec.cli import main; main()",
+]
+
+
+def numberless(text: str) -> str:
+    """A line but for what is different each time."""
+    return re.sub(r"\d[\d.,:]*", "N", re.sub(r"[0-9a-f]{8}-[-0-9a-f]{27}", "uuid", text))
+
+
+def count(folder: Path) -> int:
+    return sum(1 for _ in eslcodec.iter_messages(folder)) if folder.exists() else 0
+
+
+def test_a_recording_from_the_shell(tmp_path: Path) -> None:
+    """As printed, but for sizes and times; everything there is recorded, and everything recorded is replayed."""
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
+    (record, (summary,)), *others, (replay, (listening,)) = commands(block("$ eslcodec record 127.0.0.1"))
+    data = gzip.decompress((Path(eslcodec.__file__).parent / "data" / "sip_plain.esl.gz").read_bytes())
+    sent = len(re.findall(rb"Content-Type: text/event", data))
+    with Emulator(replay=data, lossless=True) as switch:
+        environment = {**os.environ, "ESLCODEC_PORT": str(switch.port)}
+        words = [*shlex.split(record)[1:], "--min-free", "0%"]  # there may be little room where tests run
+        with in_shell(words, tmp_path, environment) as process:
+            until(lambda: count(tmp_path / "rec") >= sent, 60)
+            process.send_signal(signal.SIGINT)
+            shown, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+        assert numberless(shown) == numberless(summary) + "\n"
+    for command, expected in others:
+        done = subprocess.run(
+            [sys.executable, *SHELL, *shlex.split(command)[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert list(map(numberless, lines[: len(expected)])) == list(map(numberless, expected))
+        assert expected or not lines
+    assert count(tmp_path / "for-the-bug-report.esl.zst") == count(tmp_path / "rec")
+    with in_shell([*shlex.split(replay)[1:], "--port", "0"], tmp_path, dict(os.environ)) as process:
+        names = fired(process)
+    assert listening.startswith("listening on ")
+    assert names[0] in [message.name for message in eslcodec.iter_messages(tmp_path / "rec") if "Event-Name" in message]
+
+
+def test_yesterday_in_staging(tmp_path: Path) -> None:
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
+    ((command, (listening,)),) = commands(block("$ eslcodec replay /var/lib"))
+    words = shlex.split(command)
+    folder = tmp_path / words[2].lstrip("/")
+    event = eslcodec.Event.build("DTMF", {"DTMF-Digit": "5", "Event-Date-Timestamp": str(int(time.time() * 1e6))})
+    with Recorder(folder, min_free=0) as recorder:
+        recorder.opened(("10.0.0.1", 8021))
+        recorder.received(event.frame)
+    with in_shell(["replay", str(folder), *words[3:], "--port", "0"], tmp_path, dict(os.environ)) as process:
+        assert fired(process) == ["DTMF"]
+    assert listening.startswith("listening on ")
+
+
+def test_the_unit_of_a_service(tmp_path: Path) -> None:
+    """systemd takes it, where there is one; and the command takes what it says."""
+    click = pytest.importorskip("click")
+    pytest.importorskip("rich")
+    from eslcodec.cli import command_line
+
+    code = block("[Service]")
+    unit = configparser.ConfigParser(interpolation=None, strict=True)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(code.replace("\\\n", ""))
+    program, *words = shlex.split(unit["Service"]["ExecStart"].replace("%%", "%"))
+    assert Path(program).name == "eslcodec"
+    group = command_line()
+    command = group.get_command(click.Context(group), words[0])
+    assert command is not None
+    parsed = command.make_context(words[0], words[1:]).params
+    assert parsed["hosts"] == ("10.0.0.1", "10.0.0.2")
+    assert parsed["min_free"] == 0.1
+    assert "/var/lib/" + unit["Service"]["StateDirectory"] == parsed["folder"]
+    assert unit["Service"]["Type"] == "notify"
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        pytest.skip("there is no systemd-analyze; the rest was looked at")
+    path = tmp_path / "eslcodec-record.service"
+    path.write_text(code.replace(program, sys.executable))
+    done = subprocess.run([verify, "verify", str(path)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -469,3 +470,18 @@ def test_a_seek_table_that_is_wrong_is_damage_where_something_follows(change: by
     found, reader = read(bytes(data))
     assert len(found) == len(tape.ends())
     assert (reader.closed, reader.torn > 0) == (False, True)
+
+
+@pytest.mark.skipif(not HAS_LIBRARY, reason="no Zstandard library")
+def test_frames_that_zstd_made_are_read(tmp_path: Path) -> None:
+    """Another library, with checksums that ours does not write, at any level."""
+    zstd = shutil.which("zstd")
+    if zstd is None:
+        pytest.skip("the tool zstd is not installed")
+    data = capture("sip_plain")[:400_000]
+    (tmp_path / "a").write_bytes(data)
+    values = {**STREAM, **COUNTS, "length": len(data)}
+    for level in ("-1", "-19", "--fast=5"):
+        done = subprocess.run([zstd, "-qc", level, str(tmp_path / "a")], capture_output=True, timeout=60, check=True)
+        [chunk], reader = read(sealed(HEAD.pack(*values.values()), data=data) + done.stdout)
+        assert (chunk[7], reader.torn) == (data, 0)
