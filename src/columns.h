@@ -185,7 +185,7 @@ static int add_decoded(Buf *buf, Value value, int *found) {
         buf->n += value.n;
         return 1;
     }
-    value.n = unquote_into(value.p, value.n, to);
+    value.n = (uint32_t)unquote_into(value.p, value.n, to);
     buf->n += value.n;
     *found = coded(to, value.n);
     return 1;
@@ -220,7 +220,7 @@ static inline int decoded(Plan *plan, Value *value) {
     plan->scratch.n = 0;
     if (!buf_room(&plan->scratch, 16) || !add_decoded(&plan->scratch, *value, &found)) return 0;
     value->p = plan->scratch.p;
-    value->n = plan->scratch.n;
+    value->n = (uint32_t)plan->scratch.n;
     value->how = AS_IT_IS;
     return 1;
 }
@@ -434,7 +434,7 @@ static int put_dictionary(Plan *plan, Column *column, Value value) {
         }
         if (!mend_utf8(&plan->scratch, 0)) return 0;
         value.p = plan->scratch.p;
-        value.n = plan->scratch.n;
+        value.n = (uint32_t)plan->scratch.n;
     }
     code = dict_code(&column->dict, value.p, value.n, &plan->bytes);
     return code >= 0 && buf_add(&column->values, &code, 4);
@@ -503,7 +503,7 @@ static int put_items(Plan *plan, Column *column, Value value) {
         const char *stop = p;
         while (stop < end && !(*stop == '|' && end - stop > 1 && stop[1] == ':')) stop++;
         item.p = p;
-        item.n = (size_t)(stop - p);
+        item.n = (uint32_t)(stop - p);
         if (!put_item(plan, column, item)) return 0;
         if (stop == end) return 1;
         p = stop + 2;
@@ -525,7 +525,6 @@ static int put_list(Plan *plan, Column *column, const Want *want) {
 
 static int put(Plan *plan, Column *column, Value value) {
     if (!value.p) return put_null(plan, column);
-    if (value.n > VALUE_MOST) return put_refused(plan, column);
     switch (column->kind) {
     case K_STRING: case K_BINARY: case K_JSON: return put_bytes(plan, column, value);
     case K_DICTIONARY: return put_dictionary(plan, column, value);
@@ -612,7 +611,7 @@ static int make_id(Plan *plan, const Column *column, Value *id) {
     if (!add_decoded(&plan->scratch, core, &found) || !buf_add(&plan->scratch, ":", 1)) return 0;
     if (!add_decoded(&plan->scratch, sequence, &found)) return 0;
     id->p = plan->scratch.p;
-    id->n = plan->scratch.n;
+    id->n = (uint32_t)plan->scratch.n;
     id->how = AS_IT_IS;
     return 1;
 }
@@ -760,7 +759,7 @@ static inline void line_has(Plan *plan, Want *want, const char *p, const char *s
         while (at < stop && is_blank_byte(*at)) at++;
     }
     value.p = at;
-    value.n = (size_t)(stop - at);
+    value.n = (uint32_t)(stop - at);
     value.how = PERCENT;
     note(plan, want, p, exact, value);
 }
@@ -830,9 +829,9 @@ static int make_line(Plan *plan, int format, const char *p, const char *end) {
     done = format == F_PLAIN ? add_plain_line(plan->lines, &plan->line, p, end)
                              : add_json_line(plan->lines, &plan->line, p, end);
     if (done < 0 || !buf_room(&plan->line, 16)) return RUN_MEMORY;
-    if (!done) return RUN_SLOW;
+    if (!done || plan->line.n > VALUE_MOST) return RUN_SLOW;
     plan->json_text.p = plan->line.p;
-    plan->json_text.n = plan->line.n;
+    plan->json_text.n = (uint32_t)plan->line.n;
     plan->json_text.how = AS_IT_IS;
     return RUN_MORE;
 }
@@ -865,7 +864,7 @@ static int row_plain(Plan *plan, const char *p, const char *end) {
         body = scan_lines(plan, p, end);
     if (plan->needs_body && body < end) {
         plan->body.p = body;
-        plan->body.n = (size_t)(end - body);
+        plan->body.n = (uint32_t)(end - body);
         plan->body.how = AS_IT_IS;
     }
     return settle(plan, F_PLAIN, p, end);
@@ -910,7 +909,7 @@ static int read_members(Plan *plan, const char *p, const char *end) {
             return 0;
         }
         if (!stop || end - stop < 2) return 0;
-        value.n = (size_t)(stop - value.p);
+        value.n = (uint32_t)(stop - value.p);
         note_member(plan, name, size, value);
         p = stop + 1;
         if (*p == '}') return 1;
@@ -927,7 +926,7 @@ static int row_json(Plan *plan, const char *p, const char *end) {
 
 /* A payload that has PAD bytes behind it and a line feed before it. */
 static int row_of(Plan *plan, int format, const char *p, const char *end) {
-    if (plan->slow) return RUN_SLOW;
+    if (plan->slow || (size_t)(end - p) > VALUE_MOST) return RUN_SLOW;
     if (format == F_PLAIN) return row_plain(plan, p, end);
     return format == F_JSON ? row_json(plan, p, end) : RUN_SLOW;
 }
@@ -948,7 +947,7 @@ static void set_offset(Plan *plan) {
     do *--to = (char)('0' + number % 10);
     while (number /= 10);
     plan->offset.p = to;
-    plan->offset.n = (size_t)(end - to);
+    plan->offset.n = (uint32_t)(end - to);
     plan->offset.how = AS_IT_IS;
 }
 
@@ -956,11 +955,12 @@ static void set_offset(Plan *plan) {
 static int put_given(Plan *plan, Column *column, const char *p, size_t n) {
     Value value;
     if (!p) return put_null(plan, column);
+    if (n > VALUE_MOST) return put_refused(plan, column);
     plan->padded.n = 0;
     if (!buf_room(&plan->padded, n + PAD)) return 0;
     if (n) memcpy(plan->padded.p, p, n);
     value.p = plan->padded.p;
-    value.n = n;
+    value.n = (uint32_t)n;
     value.how = AS_IT_IS;
     return put(plan, column, value);
 }
@@ -971,7 +971,7 @@ static int put_given_item(Plan *plan, Column *column, const char *p, size_t n) {
     if (!buf_room(&plan->padded, n + PAD)) return 0;
     if (n) memcpy(plan->padded.p, p, n);
     value.p = plan->padded.p;
-    value.n = n;
+    value.n = (uint32_t)n;
     value.how = AS_IT_IS;
     return put_item(plan, column, value);
 }
