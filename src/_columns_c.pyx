@@ -91,8 +91,7 @@ cdef extern from "columns.h" nogil:
     void buf_free(Buf *buf)
     ctypedef struct Value:
         const char *p
-        size_t n
-        int how
+        unsigned int n, how
     ctypedef struct Want:
         const char *name
         size_t size
@@ -626,7 +625,7 @@ cdef class Columns:
                 continue
             value = &self.plan.switch_name if place else &self.plan.received
             value.p = self.context.p + self.context.n
-            value.n = PyBytes_GET_SIZE(data)
+            value.n = <unsigned int>PyBytes_GET_SIZE(data)
             value.how = AS_IT_IS
             memcpy(self.context.p + self.context.n, PyBytes_AS_STRING(data), value.n)
             self.context.n += value.n + PAD
