@@ -219,10 +219,15 @@ cdef class Batch:
         if self.filling != NULL:
             filling_drop(self.filling)
 
+    cdef Filling *made(self) except NULL:
+        if self.filling == NULL:
+            raise TypeError("Columns makes the batches")
+        return self.filling
+
     @property
     def num_rows(self):
         """See eslcodec.ingest._columns_py.Batch.num_rows."""
-        return self.filling.rows
+        return self.made().rows
 
     @property
     def schema(self):
@@ -230,14 +235,15 @@ cdef class Batch:
         return Schema(self.kinds, self.__arrow_c_schema__)
 
     def __repr__(self):
-        return f"<Batch of {self.num_rows} rows, {self.filling.count} columns>"
+        return f"<Batch of {self.num_rows} rows, {self.made().count} columns>"
 
     def __arrow_c_schema__(self):
         """See eslcodec.ingest._columns_py.Batch.__arrow_c_schema__."""
+        cdef Filling *filling = self.made()
         cdef ArrowSchema *schema = <ArrowSchema *>esl_alloc(sizeof(ArrowSchema))
         if schema == NULL:
             raise MemoryError
-        if export_schema(self.filling, schema):
+        if export_schema(filling, schema):
             free(schema)
             raise MemoryError
         try:
@@ -249,10 +255,11 @@ cdef class Batch:
 
     def __arrow_c_stream__(self, requested_schema=None):
         """See eslcodec.ingest._columns_py.Batch.__arrow_c_stream__."""
+        cdef Filling *filling = self.made()
         cdef ArrowArrayStream *stream = <ArrowArrayStream *>esl_alloc(sizeof(ArrowArrayStream))
         if stream == NULL:
             raise MemoryError
-        if export_stream(self.filling, stream):
+        if export_stream(filling, stream):
             free(stream)
             raise MemoryError
         try:

@@ -199,6 +199,20 @@ def test_a_batch_tells_what_it_has(esl: ModuleType) -> None:
         columns_of(esl).Batch()
 
 
+def test_what_was_not_made_is_told(both: tuple[ModuleType, ModuleType]) -> None:
+    module = both[0]._columns_c
+    batch = module.Batch.__new__(module.Batch)
+    for ask in (lambda: batch.num_rows, batch.__arrow_c_stream__, batch.__arrow_c_schema__, lambda: repr(batch)):
+        with pytest.raises(TypeError, match="Columns makes"):
+            ask()
+    columns = module.Columns.__new__(module.Columns)
+    for ask in (columns.take, columns.flush, lambda: columns.feed(b""), lambda: columns.schema, columns.stats):
+        with pytest.raises(TypeError, match="not made"):
+            ask()
+    with pytest.raises(TypeError, match="made once"):
+        module.Columns(NAME).__init__(NAME)
+
+
 def test_nanoarrow_reads_a_batch_twice(esl: ModuleType) -> None:
     nanoarrow = pytest.importorskip("nanoarrow")
     batch = table(esl)
