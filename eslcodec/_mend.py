@@ -69,7 +69,9 @@ def _whole_copy(path: str) -> tuple[str, int, int] | None:
             chunks, dropped = _copy(file, path, out)
             out.flush()
             os.fsync(out.fileno())
-            os.chmod(name, os.fstat(file.fileno()).st_mode & 0o777)
+            said = os.fstat(file.fileno())
+            os.chmod(name, said.st_mode & 0o777)
+        os.utime(name, ns=(said.st_atime_ns, said.st_mtime_ns))  # it expires when the old one would have
         return name, chunks, dropped
 
 

@@ -178,7 +178,8 @@ def find_files(path: str) -> list[list[str]]:
     found = []
     for folder, folders, names in os.walk(path, onerror=_refuse):
         folders.sort()
-        files = [os.path.join(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
+        named = [os.path.join(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
+        files = [path for path in named if os.path.isfile(path)]  # a pipe may wait for ever
         if files:
             found.append(in_order(sorted(files)))
     return found

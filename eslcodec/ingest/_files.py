@@ -6,10 +6,12 @@ A recording is a wiretap: folders are 0700 and files 0600 whatever the umask. A 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,7 +33,10 @@ _PLAIN: Final = re.compile(r"[a-z0-9_.-]")
 _RESERVED: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)\.", re.ASCII)  # which Windows takes for a device
 _HOST_MOST: Final = 160  # a name in a folder may have 255 bytes
 _NAME: Final = re.compile(r"(\d{8}T\d{6}Z)-(\d+)" + re.escape(SUFFIX), re.ASCII)
+_DELETED: Final = re.compile(_NAME.pattern + r"(?:\.damaged\d*)?", re.ASCII)  # `Recording.repair` keeps the old one
+_FOLDER: Final = re.compile(r".*_\d+", re.ASCII | re.DOTALL)  # as `folder_name` makes them
 _FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_KEPT_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not hold us up
 _FOOTER_BYTES: Final = 9
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)
 
@@ -122,6 +127,7 @@ class File:
         self.size = 0
         self.dirty = False
         self._sizes: list[tuple[int, int]] = []
+        self._is_torn = False
         begin = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall_ns // 1_000_000_000))
         self.path, self._file = self._create(folder, begin, sync)
         if hasattr(os, "fchmod"):
@@ -133,6 +139,8 @@ class File:
     def _create(self, folder: Path, begin: str, sync: bool) -> tuple[Path, int]:
         tries = 0
         while True:
+            if folder.is_symlink():  # its recordings would never be deleted, and what it leads to is not ours
+                raise NotADirectoryError(errno.ENOTDIR, "it is a link, expected a folder", os.fspath(folder))
             make_folder(folder, sync)
             if folder.stat().st_mode & 0o077:
                 folder.chmod(0o700)
@@ -161,16 +169,25 @@ class File:
 
     def _put(self, data: bytes) -> None:
         begin = self.size
+        if self._is_torn:
+            raise OSError(errno.EIO, "part of a chunk stands at its end", os.fspath(self.path))
         try:
             with memoryview(data) as view:
                 while self.size < begin + len(data):
                     self.size += os.write(self._file, view[self.size - begin :])
         except OSError:
-            with suppress(OSError):
+            self.size = begin
+            try:
                 os.ftruncate(self._file, begin)
                 os.lseek(self._file, begin, os.SEEK_SET)
-            self.size = begin
+            except OSError:  # then it ends there, as if we had been killed: nothing may come after that
+                self._is_torn = True
             raise
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody deleted it: nobody will ever read what is written then."""
+        return os.fstat(self._file).st_nlink == 0
 
     def sync(self) -> None:
         """Have everything written survive a power cut."""
@@ -235,7 +252,7 @@ class Last(NamedTuple):
 def last_recorded(folder: Path) -> Last | None:
     """The end of what is in a peer's folder; None if there is nothing, or another recorder is at work on it."""
     for begin, number in reversed(names_in(folder)):
-        with suppress(OSError, RecordingError), open(folder / name_of(begin, number), "rb") as file:
+        with suppress(OSError, RecordingError), _open_kept(folder / name_of(begin, number)) as file:
             if not _lock(file.fileno()):
                 return None
             last = _last_by_table(file)
@@ -246,6 +263,19 @@ def last_recorded(folder: Path) -> Last | None:
             if last is not None:
                 return Last(last.end_ns, last.note is not None)
     return None
+
+
+def _open_kept(path: Path) -> BinaryIO:
+    """Open a recording, which is a file and nothing else.
+
+    Raises:
+        OSError: it is not, or cannot be opened.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _KEPT_FLAGS))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "expected a file", os.fspath(path))
+    return file
 
 
 def _counts(chunk: zst.Chunk) -> bool:
@@ -295,7 +325,9 @@ class Kept(NamedTuple):
 
 
 def recordings_in(folder: Path) -> list[Kept]:
-    """All recordings of all peers in a recorder's folder, those that ended first first."""
+    """All recordings of all peers in a recorder's folder, those that ended first first.
+
+    They are known by their names and those of their folders: what somebody else keeps beside them is his."""
     return sorted(_recordings_in(folder))
 
 
@@ -303,11 +335,11 @@ def _recordings_in(folder: Path) -> Iterator[Kept]:
     with suppress(OSError), os.scandir(folder) as peers:
         for peer in peers:
             with suppress(OSError):
-                if not peer.is_dir(follow_symlinks=False):
+                if not _FOLDER.fullmatch(peer.name) or not peer.is_dir(follow_symlinks=False):
                     continue
                 with os.scandir(peer) as files:
                     for file in files:
-                        if _NAME.fullmatch(file.name) and file.is_file(follow_symlinks=False):
+                        if _DELETED.fullmatch(file.name) and file.is_file(follow_symlinks=False):
                             said = file.stat(follow_symlinks=False)
                             yield Kept(said.st_mtime, Path(file.path), said.st_size)
 
@@ -315,7 +347,7 @@ def _recordings_in(folder: Path) -> Iterator[Kept]:
 def delete(path: Path) -> bool:
     """Delete a recording, unless it is being written, and its folder if that is empty then; whether it is gone."""
     try:
-        with open(path, "rb") as file:
+        with _open_kept(path) as file:
             if not _lock(file.fileno()):
                 return False
             if _HAS_LOCKS:
@@ -330,9 +362,10 @@ def delete(path: Path) -> bool:
 
 
 def free_part(folder: Path) -> tuple[float, int]:
-    """How much of the disk is free, as a part of it, and how large the disk is."""
+    """How much of the disk is free, as a part of it, and how large the disk is. A file system that does not say has
+    size 0, and all of it is free."""
     if not hasattr(os, "statvfs"):
         usage = shutil.disk_usage(folder)
-        return usage.free / max(usage.total, 1), usage.total
+        return (usage.free / usage.total if usage.total else 1.0), usage.total
     disk = os.statvfs(folder)
-    return disk.f_bavail / max(disk.f_blocks, 1), disk.f_blocks * disk.f_frsize
+    return (disk.f_bavail / disk.f_blocks if disk.f_blocks else 1.0), disk.f_blocks * disk.f_frsize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import os
 import time
@@ -18,6 +19,7 @@ from .._zstd import Compressor
 from ._files import File, delete, folder_name, free_part, last_recorded, recordings_in
 from ._masking import Masking
 
+_LOG: Final = logging.getLogger("eslcodec")
 SECOND: Final = 1_000_000_000
 NEVER: Final = 1 << 63
 """A time that does not come."""
@@ -253,7 +255,10 @@ class Writer:
         settings = self._settings
         folder = settings.folder / folder_name(*stream.peer)
         file = self._file
-        if file is not None and (folder != self._folder or file.size >= self._rotate_bytes or self._is_old()):
+        if file is not None and file.is_gone:
+            _LOG.warning("%s was deleted while it was written; another file goes on", file.path)
+            self.close_file()
+        elif file is not None and (folder != self._folder or file.size >= self._rotate_bytes or self._is_old()):
             self.close_file()
         if self._file is None:
             self._make_room()
@@ -334,7 +339,7 @@ class Writer:
         if not settings.min_free and settings.on_full == "stop":
             return
         free, size = free_part(settings.folder)
-        if settings.on_full == "oldest":
+        if settings.on_full == "oldest" and size:
             self._rotate_bytes = min(settings.rotate_bytes, size * (1 - settings.min_free) / _PARTS)
         while free < settings.min_free:
             if settings.on_full == "stop" or not self._delete_oldest():

@@ -441,6 +441,7 @@ def test_repair_leaves_what_is_whole_in_a_closed_file(esl: ModuleType, tmp_path:
     path.parent.mkdir()
     path.write_bytes(torn)
     path.chmod(0o640)
+    os.utime(path, (BEGIN, BEGIN))
     good = tape.write(tmp_path / "fs_8021" / "b.esl.zst")
     (tmp_path / "c.esl").write_bytes(AUTH)
     kept = list(recording(esl, path, damaged="skip").messages())
@@ -454,6 +455,7 @@ def test_repair_leaves_what_is_whole_in_a_closed_file(esl: ModuleType, tmp_path:
     assert [note for _, note in info.notes] == [{"note": "repaired", "dropped": repair.dropped}]
     if os.name == "posix":
         assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mtime == BEGIN  # it expires when it would have
     assert path.read_bytes().startswith(torn[: ends[3]])
     assert sorted(os.listdir(path.parent)) == ["a.esl.zst", "a.esl.zst.damaged", "b.esl.zst"]
     assert recording(esl, tmp_path).repair() == []
