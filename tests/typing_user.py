@@ -582,7 +582,7 @@ def emulated() -> None:
 # Ingest
 
 
-def ingested(fs: eslcodec.Client, path: Path) -> None:
+def ingested(fs: sync.Client, path: Path) -> None:
     columns = ingest.Columns({"name": ("Event-Name", "dictionary"), "Event-Sequence": "int64"}, events=presets.CALLS)
     columns.feed(b"", received=1.5, switch="a")
     columns.feed(memoryview(b""), received=datetime.now())

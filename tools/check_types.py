@@ -37,6 +37,7 @@ ON_PURPOSE = [  # what differs, as regular expressions after the core's name
 
 COLUMNS = "eslcodec._columns_c"
 COLUMNS_ON_PURPOSE = [
+    r"(fail_after|stream_of|stream_of_all)",  # for tests; how batches become one stream is another matter in each
     r"[A-Z_]+",
     r"(\w+\.)?(__test__|__(reduce|setstate)_cython__)",
     r"(\w+\.)?_[a-z]\w*",

@@ -209,7 +209,7 @@ class Client(Verbs):
         events: Iterable[str] | None = None,
         redact: Callable[[Event], Event] | None = None,
     ) -> AsyncIterator[Any]:
-        """Columns of the events, as batches for Arrow: `eslcodec.ingest.batches`, which says more.
+        """Columns of the events, as batches for Arrow: `eslcodec.ingest.batches`, which says more. Experimental.
 
         Args:
             spec: a column's name -> its kind, or a header and a kind; or one of `eslcodec.ingest.presets`.

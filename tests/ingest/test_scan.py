@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -319,3 +322,28 @@ def test_a_stream_that_nobody_reads_is_let_go_of(both: tuple[ModuleType, ModuleT
     del made
     del capsule
     assert gone == [1]
+
+
+EXIT = """
+import sys, threading
+import pyarrow as pa
+from eslcodec.ingest import scan
+data = b"Content-Length: 17\\nContent-Type: text/event-plain\\n\\nEvent-Name: DTMF\\n" * 50_000
+found = scan(data, {"name": ("Event-Name", "dictionary")}, threads=int(sys.argv[1]))
+reader = pa.RecordBatchReader.from_stream(found)
+print(reader.read_next_batch().num_rows > 0)
+sys.modules["kept"] = reader  # let go of while Python ends
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_stream_may_outlive_python(both: tuple[ModuleType, ModuleType], threads: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    done = subprocess.run(
+        [sys.executable, "-c", EXIT, threads],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "ESLCODEC_IMPL": "c"},
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"True"], b"")

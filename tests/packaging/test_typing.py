@@ -51,7 +51,7 @@ def test_whatever_can_wait_says_what_it_then_returns(module: Any) -> None:
 def test_blocking_and_asyncio_are_told_alike(kind: str) -> None:
     """The verbs of one are those of the other: parameters, their types and what comes out (awaited)."""
     # iterators of their own kinds; concurrency
-    differ = {"run", "events", "messages", "dtmf"} if kind != "Job" else set()
+    differ = {"run", "events", "messages", "batches", "dtmf"} if kind != "Job" else set()
     mine, theirs = getattr(sync, kind), getattr(aio, kind)
     for name in public(mine) | public(theirs):
         one, two = getattr(mine, name), getattr(theirs, name)
