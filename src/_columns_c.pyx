@@ -26,7 +26,7 @@ from . import limits
 from ._core.formats import FRAME, XML
 from ._core.text import encode_name
 from .errors import HeaderTooLarge, ProtocolError
-from .events import Event
+from .events import Decoder
 from .ingest import _spec
 from .ingest._columns_py import Schema
 
@@ -396,6 +396,7 @@ cdef class Columns:
     cdef size_t searched  # in it: no blank line begins before
     cdef Buf names_at, context
     cdef object columns, wanted, kinds, kept, full, error, names, redact, raised
+    cdef object reader  # a decoder of whole frames, which remembers what it has read
 
     def __cinit__(self, *_arguments, **_names):
         memset(&self.rest, 0, sizeof(Buf))
@@ -443,6 +444,7 @@ cdef class Columns:
         if not begin_columns(plan):
             raise MemoryError
         self.redact = redact
+        self.reader = Decoder()
         plan.slow = redact is not None
         self.columns = columns
 
@@ -708,6 +710,7 @@ cdef class Columns:
                     raise
                 except BaseException as error:  # of `redact`: the stream goes on
                     self.raised = self.raised or error
+                    self.reader = Decoder()  # nobody knows how far the other came
                 pass_frame(plan, &p)
                 if plan.rows >= plan.batch_rows or plan.bytes >= plan.batch_bytes:
                     self.seal_rows()
@@ -730,9 +733,8 @@ cdef class Columns:
         offset = None
         if self.plan.offset.p != NULL:
             offset = self.plan.offset.p[:self.plan.offset.n]
-        block = p[:self.plan.block]
-        body = p[self.plan.block:size]
-        return self.add_event(Event(block, body), offset)
+        self.reader.feed(p[:size])
+        return self.add_event(self.reader.next_message(), offset)
 
     cdef int add_event(self, event, offset) except -1:
         cdef Plan *plan = self.plan

@@ -127,7 +127,8 @@ class Columns:
 
     Values are those of `event.select`: the exact spelling of a name anywhere in the event before another one, of a
     repeated name the first, of Event-Name the last, percent-decoded; what is not UTF-8 becomes U+FFFD. An absent header
-    is null, an empty one `""`. Each event is a row; frames that are no events are passed.
+    is null, an empty one `""`. Each event is a row; frames that are no events are passed. The compiled core reads plain
+    and JSON events without an object an event; XML ones, and JSON that no switch writes so, take the way of messages.
 
     Kinds: `string`; `dictionary`: text, with each value stored once a batch; `int64`; `float64`; `timestamp`:
     microseconds, as the switch writes them, UTC, of which 0 is null; `bool`; `list`: the items of an array; `binary`;
