@@ -56,6 +56,16 @@ def share(case: str, other: str) -> Callable[[Results, str], float | None]:
     return lambda results, kind: ratio(results, case.format(kind), other.format(kind))
 
 
+def by_the_clock(case: str, other: str) -> Callable[[Results, str], float | None]:
+    """How many times faster `case` is than `other`, by wall clock: for several threads."""
+
+    def measure(results: Results, kind: str) -> float | None:
+        mine, theirs = (figure(results, name.format(kind), "wall") for name in (case, other))
+        return None if not mine or theirs is None else theirs / mine
+
+    return measure
+
+
 def best(case: str, stream: str) -> Callable[[Results, str], float | None]:
     """How many times faster `case` is than the fastest peer on that stream that loses nothing."""
 
@@ -228,6 +238,33 @@ CAPTURED = [
         1.3,
         True,
     ),
+    Mark("8 columns: CPU by (a)'s, a `memchr` loop", share("columns8 {}_plain", "newlines {}_plain"), 1, 0.6, True),
+    Mark("20 columns: CPU by (a)'s", share("columns20 {}_plain", "newlines {}_plain"), 1.8, 1.2, True),
+    Mark(
+        "JSON events, 8 columns: by the same in plain",
+        share("columns8 {0}_json", "columns8 {0}_json/plain"),
+        2.5,
+        1.5,
+        True,
+    ),
+    Mark("`ndjson`: CPU by (a)'s", share("ndjson {}_plain", "newlines {}_plain"), 3.2, 2.5, True),
+    Mark(
+        "JSON events, `ndjson`: CPU by (a)'s, in plain", share("ndjson {}_json", "newlines {0}_json/plain"), 4, 3, True
+    ),
+    Mark(
+        "`fs.batches`, blocking client: CPU by a bare `recv_into` loop",
+        share("take_batches {}_plain", "receive {}_plain"),
+        5,
+        3,
+        True,
+    ),
+    Mark(
+        "`scan` of 256 MiB, two threads: times one, by the clock",
+        by_the_clock("scan_long_two {}_plain", "scan_long {}_plain"),
+        1.6,
+        1.9,
+    ),
+    Mark("`legs` of a recording: by `scan` of 8 columns", share("legs {}_plain", "scan {}_plain"), 1.5, 1.1, True),
     # Older marks, which still hold
     Mark("5 headers, `get`: CPU by (b)'s", share("five {}_plain", "receive {}_plain"), 2, at_most=True),
     Mark("`asdict`: times the yardstick", times("asdict {}_plain", "yardstick {}_plain"), 18),

@@ -64,6 +64,11 @@ def all_cases() -> list[tuple[str, str]]:
         cases += [(task, f"{plain}#{every}") for every in (1, 15) for task in TAKEN]
         cases += [(task, f"{plain}#1") for task in ("asdict", "whole_many", "many_five", "many_asdict")]
         cases += [(task, plain) for task in ("record", "messages", "whole_tap")]
+        cases += [
+            (task, plain) for task in ("columns8", "columns20", "ndjson", "scan", "legs", "scan_long", "scan_long_two")
+        ]
+        cases += [("take_batches", plain), ("columns8", f"{kind}_json"), ("columns8", f"{kind}_json/plain")]
+        cases += [("ndjson", f"{kind}_json"), ("newlines", f"{kind}_json/plain")]
         cases += [(task, plain) for task in ("keep_events", "keep_dicts", "keep_decoders")]
     cases += [(task, f"headers_{count}") for count in (500, 1500) for task in (*READINGS, "greenswitch")]
     cases += [("body", "body_1M@1460"), ("body", "body_4M@1460"), ("receive", "body_4M@1460")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,15 +42,18 @@ def record(stream: Stream) -> Pass:
     return run
 
 
-def recorded(stream: Stream) -> Path:
-    """The folder of a recording of this stream."""
+def recorded(stream: Stream, times: int = 1) -> Path:
+    """The folder of a recording of this stream, so many times one after the other."""
     from eslcodec.ingest import Recorder
 
     folder = _folder()
     with Recorder(folder, fsync="never", min_free=0) as recorder:
         recorder.opened(PEER)
-        for chunk in stream.chunks:
-            recorder.received(chunk)
+        for _ in range(times):
+            for chunk in stream.chunks:
+                recorder.received(chunk)
+            while recorder.stats()["queued_bytes"] > 16 << 20:
+                time.sleep(0.001)
     return folder
 
 

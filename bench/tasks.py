@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import clients
+import columns
 import loopback
 import recorded
 from clients import Use
@@ -543,6 +544,14 @@ TASKS = {
     "record": Task("extra", "`Recorder`, at full speed", recorded.record),
     "messages": Task("extra", "`Recording.messages()`", recorded.messages),
     "whole_tap": Task("extra", "blocking client with a `Recorder` as its tap", recorded.blocking_with_tap),
+    "columns8": Task("extra", "`Columns`, 8 columns", columns.columns(columns.EIGHT)),
+    "columns20": Task("extra", "`Columns`, 20 columns", columns.columns(columns.TWENTY)),
+    "ndjson": Task("extra", "`ndjson`", columns.lines),
+    "scan": Task("extra", "`scan` of a recording, 8 columns, one thread", columns.scanned(1)),
+    "scan_long": Task("extra", "", columns.scanned(1, long=True)),
+    "scan_long_two": Task("extra", "", columns.scanned(2, long=True)),
+    "legs": Task("extra", "`legs` of a recording", columns.legs),
+    "take_batches": Task("extra", "eslcodec, blocking, `batches` of 8 columns", columns.live),
     "keep_events": Task("extra", f"{KEPT} events kept", keep_events),
     "keep_dicts": Task("extra", f"{KEPT_DICTS} dicts kept", keep_dicts),
     "keep_decoders": Task("extra", f"{DECODERS} decoders kept", keep_decoders),

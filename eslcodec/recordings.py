@@ -148,6 +148,15 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording {self.path!r}>"
 
+    @property
+    def _is_file(self) -> bool:
+        """Whether it is a file object, which is read once."""
+        return self._file is not None
+
+    @property
+    def _skips(self) -> bool:
+        return self._damaged == "skip"
+
     # Reading
 
     def messages(
@@ -171,7 +180,7 @@ class Recording:
             RecordingError: a library that it needs is missing; or times are asked for and it has none.
             OSError: it cannot be read.
         """
-        begin, end = _nanoseconds(since, "since"), _nanoseconds(until, "until")
+        begin, end = nanoseconds(since, "since"), nanoseconds(until, "until")
         folders = [None] if self._file is not None else find_files(self.path)
         found = (self._of_folder(files, begin, end, sequence) for files in folders)
         return chain.from_iterable(chain.from_iterable(found))  # at the speed of the decoder alone
@@ -184,18 +193,17 @@ class Recording:
             place = self._seek_time(files, begin)
         elif files is not None and sequence is not None:
             place = self._seek_sequence(files, sequence)
-        batches = self._batches(files, place, _Span(begin, end))
+        batches = self._batches(files, place, Span(begin, end))
         if sequence is None:
             return batches
         return iter([_from_sequence(chain.from_iterable(batches), sequence)])
 
-    def _batches(self, files: list[str] | None, place: tuple[int, int], span: _Span) -> Iterator[Iterable[Message]]:
+    def _batches(self, files: list[str] | None, place: tuple[int, int], span: Span) -> Iterator[Iterable[Message]]:
         """The messages that each chunk completes."""
         follower = Follower()
         counted = None if place != (0, 0) else 0  # what stands before the first frame there was asked for by nobody
         for reader in self._readers(files, place, span.wants, True):
-            if span.limited and isinstance(reader, PlainReader):
-                raise RecordingError(f"{self.path or 'the recording'} has no times, so since and until cannot be used")
+            self._check_times(reader, span)
             for chunk in reader:
                 if not span.wants(chunk):
                     continue
@@ -229,10 +237,11 @@ class Recording:
                 yield reader
                 self.damage += reader.damage
 
-    def chunks(self, *, check: bool = True) -> Iterator[Chunk]:
+    def chunks(self, since: Time | None = None, until: Time | None = None, *, check: bool = True) -> Iterator[Chunk]:
         """The chunks in which it was received, notes too. A stream without times comes as pieces without times.
 
         Args:
+            since, until: only those that are needed for what was received from the one on, and before the other.
             check: False to have the data of each unpacked and checked when it is asked for, by whatever thread. Damage
                 is raised there then.
 
@@ -244,8 +253,19 @@ class Recording:
             >>> [chunk.length for chunk in Recording(io.BytesIO(b"Content-Type: auth/request\\n\\n")).chunks()]
             [28]
         """
+        span = Span(nanoseconds(since, "since"), nanoseconds(until, "until"))
         folders = [None] if self._file is not None else find_files(self.path)
-        return chain.from_iterable(reader for files in folders for reader in self._readers(files, (0, 0), True, check))
+        return chain.from_iterable(self._chunks(files, span, check) for files in folders)
+
+    def _chunks(self, files: list[str] | None, span: Span, check: bool) -> Iterator[Chunk]:
+        place = self._seek_time(files, span.begin) if files is not None and span.begin else (0, 0)
+        for reader in self._readers(files, place, span.wants, check):
+            self._check_times(reader, span)
+            yield from filter(span.wants, reader) if span.limited else reader
+
+    def _check_times(self, reader: Reader, span: Span) -> None:
+        if span.limited and isinstance(reader, PlainReader):
+            raise RecordingError(f"{self.path or 'the recording'} has no times, so since and until cannot be used")
 
     # Seeking
 
@@ -360,21 +380,28 @@ def iter_messages(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Message]:
     return Recording(path).messages()
 
 
-class _Span:
+class Span:
     """From when to when."""
 
     def __init__(self, begin: int | None, end: int | None) -> None:
         self.limited = begin is not None or end is not None
-        self._begin = 0 if begin is None else begin
-        self._end = _FOREVER if end is None else end
+        self.begin = 0 if begin is None else begin
+        self.end = _FOREVER if end is None else end
 
     def wants(self, chunk: Chunk) -> bool:
         """Whether a chunk may complete a message in time."""
-        return chunk.wall_ns < self._end
+        return chunk.wall_ns < self.end
+
+    def covers(self, chunk: Chunk) -> bool:
+        """Whether all of a chunk came in time."""
+        return self.begin <= chunk.wall_ns and chunk.end_ns < self.end
+
+    def has(self, ns: int) -> bool:
+        return self.begin <= ns < self.end
 
     def messages(self, chunk: Chunk, decoder: Decoder, follower: Follower) -> Iterable[Message]:
         """Those messages of a decoder, which the chunk completes, that came in time."""
-        if self._begin <= chunk.wall_ns and chunk.end_ns < self._end:
+        if self.covers(chunk):
             return decoder
         return self._in_time(chunk, decoder, follower)
 
@@ -383,7 +410,7 @@ class _Span:
         ends = list(accumulate(size for _, size in reads))
         for message in decoder:
             us, _ = reads[bisect_left(ends, follower.consumed - chunk.offset)]
-            if self._begin <= chunk.wall_ns + us * 1000 < self._end:
+            if self.has(chunk.wall_ns + us * 1000):
                 yield message
 
 
@@ -437,7 +464,7 @@ def _opened(files: list[str], verify: bool) -> Iterator[tuple[str, Reader]]:
             yield path, open_reader(file, path, "skip", verify)
 
 
-def _nanoseconds(time: Time | None, name: str) -> int | None:
+def nanoseconds(time: Time | None, name: str) -> int | None:
     if time is None:
         return None
     if not isinstance(time, datetime):

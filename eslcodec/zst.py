@@ -238,22 +238,26 @@ class Chunk:
 
     @property
     def data(self) -> bytes:
-        """What was received.
+        """What was received. Any thread may ask for it.
 
         Raises:
             DamagedRecording: it is not what the checksum says.
             RecordingError: it needs a Zstandard library.
             ValueError: it was not read (`read_chunks(data=False)`).
         """
-        if self._data is None:
-            if self._frame is None:
+        data, frame = self._data, self._frame
+        if data is None and frame is None:
+            data = self._data  # another thread had both just now
+            if data is None:
                 raise ValueError("only the heads of the chunks were read")
+        if data is None:
+            assert frame is not None
             try:
-                self._data = self._unpacked(self._frame)
+                data = self._data = self._unpacked(frame)
             except Fault as fault:
                 raise DamagedRecording(self.path, self.position, str(fault)) from None
             self._frame = None
-        return self._data
+        return data
 
     def _unpacked(self, frame: bytes) -> bytes:
         data = unpack_frame(frame, self.length, self.path) if self.kind == STREAM else b""
@@ -464,7 +468,7 @@ class ChunkReader:
         while not last:
             self._need(BLOCK_HEAD_BYTES)
             kind, size, last = block_head(window.data, window.at)
-            if kind == RAW and self._wants_data:
+            if kind == RAW and self._wants_data and window.file.seekable():  # more may not have come yet of a pipe
                 window.need(size + length)  # the others will be as long; what is there now is not put together again
                 length = 0
             self._skip(BLOCK_HEAD_BYTES + (1 if kind == RLE else size))

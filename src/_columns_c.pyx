@@ -10,10 +10,12 @@ What is left of a frame at the end of a feed is kept in `_rest`. The next feed a
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from cpython.pythread cimport (
     NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
     PyThread_type_lock,
 )
+from libc.errno cimport EINVAL, EIO, ENODEV, ENOMEM
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -33,9 +35,17 @@ cdef extern from "scan.h" nogil:
 
 cdef extern from "arrow.h" nogil:
     struct ArrowSchema:
+        const char *metadata
         void (*release)(ArrowSchema *)
+    struct ArrowArray:
+        pass
     struct ArrowArrayStream:
-        void (*release)(ArrowArrayStream *)
+        int (*get_schema)(ArrowArrayStream *, ArrowSchema *) noexcept nogil
+        int (*get_next)(ArrowArrayStream *, ArrowArray *) noexcept nogil
+        const char *(*get_last_error)(ArrowArrayStream *) noexcept nogil
+        void (*release)(ArrowArrayStream *) noexcept nogil
+        void *private_data
+    int export_array(Filling *batch, ArrowArray *array)
     int64_t esl_fail_after
     void *esl_alloc(size_t size)
     ctypedef struct Filling:
@@ -52,8 +62,20 @@ cdef extern from * nogil:
     #else
     #define CHOOSE_AVX2() ((void)0)
     #endif
+    #if defined(PYPY_VERSION)
+    #define PYTHON_ENDS() 0
+    #elif PY_VERSION_HEX >= 0x030D0000
+    #define PYTHON_ENDS() Py_IsFinalizing()
+    #else
+    #define PYTHON_ENDS() _Py_IsFinalizing()
+    #endif
     """
     void CHOOSE_AVX2()
+    int PYTHON_ENDS()
+
+cdef extern from "Python.h":
+    void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
+    void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
 
 cdef extern from "columns.h" nogil:
     const int FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_OFFSET
@@ -69,8 +91,7 @@ cdef extern from "columns.h" nogil:
     void buf_free(Buf *buf)
     ctypedef struct Value:
         const char *p
-        size_t n
-        int how
+        unsigned int n, how
     ctypedef struct Want:
         const char *name
         size_t size
@@ -198,10 +219,15 @@ cdef class Batch:
         if self.filling != NULL:
             filling_drop(self.filling)
 
+    cdef Filling *made(self) except NULL:
+        if self.filling == NULL:
+            raise TypeError("Columns makes the batches")
+        return self.filling
+
     @property
     def num_rows(self):
         """See eslcodec.ingest._columns_py.Batch.num_rows."""
-        return self.filling.rows
+        return self.made().rows
 
     @property
     def schema(self):
@@ -209,14 +235,15 @@ cdef class Batch:
         return Schema(self.kinds, self.__arrow_c_schema__)
 
     def __repr__(self):
-        return f"<Batch of {self.num_rows} rows, {self.filling.count} columns>"
+        return f"<Batch of {self.num_rows} rows, {self.made().count} columns>"
 
     def __arrow_c_schema__(self):
         """See eslcodec.ingest._columns_py.Batch.__arrow_c_schema__."""
+        cdef Filling *filling = self.made()
         cdef ArrowSchema *schema = <ArrowSchema *>esl_alloc(sizeof(ArrowSchema))
         if schema == NULL:
             raise MemoryError
-        if export_schema(self.filling, schema):
+        if export_schema(filling, schema):
             free(schema)
             raise MemoryError
         try:
@@ -228,10 +255,11 @@ cdef class Batch:
 
     def __arrow_c_stream__(self, requested_schema=None):
         """See eslcodec.ingest._columns_py.Batch.__arrow_c_stream__."""
+        cdef Filling *filling = self.made()
         cdef ArrowArrayStream *stream = <ArrowArrayStream *>esl_alloc(sizeof(ArrowArrayStream))
         if stream == NULL:
             raise MemoryError
-        if export_stream(self.filling, stream):
+        if export_stream(filling, stream):
             free(stream)
             raise MemoryError
         try:
@@ -240,6 +268,123 @@ cdef class Batch:
             stream.release(stream)
             free(stream)
             raise
+
+
+# A stream of batches that Python makes one after the other
+
+
+cdef class _Streamed:
+    """What a consumer of such a stream has: it asks for a batch from any thread, and lets go of it when it likes."""
+
+    cdef object schema, metadata, batches
+    cdef bytes told
+    cdef int fault
+
+    cdef int give_schema(self, ArrowSchema *out) except -1:
+        """Move a fresh schema to the consumer."""
+        cdef object capsule = self.schema.__arrow_c_schema__()
+        cdef ArrowSchema *schema = <ArrowSchema *>PyCapsule_GetPointer(capsule, "arrow_schema")
+        memcpy(out, schema, sizeof(ArrowSchema))
+        schema.release = NULL
+        if self.metadata is not None:
+            out.metadata = PyBytes_AS_STRING(self.metadata)
+        return 0
+
+    cdef int give(self, ArrowArray *out) except -1:
+        cdef Batch batch
+        memset(out, 0, sizeof(ArrowArray))  # released: the end
+        found = next(self.batches, None)
+        if found is None:
+            return 0
+        batch = found
+        if export_array(batch.filling, out):
+            raise MemoryError
+        return 0
+
+    cdef int ended(self, error) noexcept:
+        """Remember why there is no more."""
+        self.fault = ENOMEM if isinstance(error, MemoryError) else EINVAL if isinstance(error, ValueError) else EIO
+        try:
+            name = type(error).__name__
+            self.told = f"{name}: {error}".encode("utf-8", "replace").replace(b"\0", b" ")
+        except BaseException:
+            self.told = b"it failed, and so did saying why"
+        return self.fault
+
+
+cdef int streamed_schema(ArrowArrayStream *stream, ArrowSchema *out) noexcept nogil:
+    if PYTHON_ENDS():
+        return ENODEV
+    with gil:
+        try:
+            (<_Streamed>stream.private_data).give_schema(out)
+            return 0
+        except BaseException as error:
+            return (<_Streamed>stream.private_data).ended(error)
+
+
+cdef int streamed_next(ArrowArrayStream *stream, ArrowArray *out) noexcept nogil:
+    if PYTHON_ENDS():
+        return ENODEV
+    with gil:
+        if (<_Streamed>stream.private_data).fault:
+            return (<_Streamed>stream.private_data).fault
+        try:
+            (<_Streamed>stream.private_data).give(out)
+            return 0
+        except BaseException as error:
+            return (<_Streamed>stream.private_data).ended(error)
+
+
+cdef const char *streamed_error(ArrowArrayStream *stream) noexcept nogil:
+    if PYTHON_ENDS():
+        return "Python has ended"
+    with gil:
+        if (<_Streamed>stream.private_data).told is None:
+            return NULL
+        return PyBytes_AS_STRING((<_Streamed>stream.private_data).told)
+
+
+cdef void streamed_release(ArrowArrayStream *stream) noexcept nogil:
+    cdef PyObject *kind
+    cdef PyObject *value
+    cdef PyObject *trace
+    if not PYTHON_ENDS():
+        with gil:
+            PyErr_Fetch(&kind, &value, &trace)  # it may be let go of while an error is on its way
+            Py_DECREF(<_Streamed>stream.private_data)
+            PyErr_Restore(kind, value, trace)
+    stream.release = NULL
+
+
+def stream_of(schema, metadata, batches):
+    """A fresh capsule `arrow_array_stream` of batches as an iterator makes them.
+
+    Args:
+        schema: of all of them: a `Schema`.
+        metadata: of the schema, in Arrow's form, which lives as long as the process; or None.
+        batches: an iterator of `Batch`. What it raises, the consumer is told.
+    """
+    cdef _Streamed streamed = _Streamed.__new__(_Streamed)
+    cdef ArrowArrayStream *stream
+    streamed.schema, streamed.metadata, streamed.batches = schema, metadata, batches
+    streamed.told = None
+    streamed.fault = 0
+    stream = <ArrowArrayStream *>esl_alloc(sizeof(ArrowArrayStream))
+    if stream == NULL:
+        raise MemoryError
+    stream.get_schema = streamed_schema
+    stream.get_next = streamed_next
+    stream.get_last_error = streamed_error
+    stream.release = streamed_release
+    stream.private_data = <void *>streamed
+    Py_INCREF(streamed)
+    try:
+        return PyCapsule_New(stream, "arrow_array_stream", drop_stream)
+    except BaseException:
+        stream.release(stream)
+        free(stream)
+        raise
 
 
 cdef class Columns:
@@ -487,7 +632,7 @@ cdef class Columns:
                 continue
             value = &self.plan.switch_name if place else &self.plan.received
             value.p = self.context.p + self.context.n
-            value.n = PyBytes_GET_SIZE(data)
+            value.n = <unsigned int>PyBytes_GET_SIZE(data)
             value.how = AS_IT_IS
             memcpy(self.context.p + self.context.n, PyBytes_AS_STRING(data), value.n)
             self.context.n += value.n + PAD

@@ -54,8 +54,7 @@ enum { AS_IT_IS, PERCENT, ESCAPED, ARRAY };
 
 typedef struct {
     const char *p; /* NULL: absent */
-    size_t n;
-    int how;
+    uint32_t n, how; /* two words in all, so that it is passed in registers; a payload with more bytes is read elsewhere */
 } Value;
 
 #endif

@@ -17,6 +17,17 @@
 #include <float.h>
 #include <limits.h>
 
+/* Have what is read next brought near: a sixth of the time, where the stream is larger than the caches. It may lie behind
+ * the stream's end, where nothing is read. */
+#if defined(ESL_SIMD) && MASK_STEP == 1
+#define FETCH(p) _mm_prefetch(p, _MM_HINT_T0)
+#elif defined(__GNUC__) || defined(__clang__)
+#define FETCH(p) __builtin_prefetch(p)
+#else
+#define FETCH(p) ((void)0)
+#endif
+#define FETCH_AHEAD 768
+
 #define VALUE_MOST (((size_t)1 << 29) - 1) /* of one value: with what a column may have before it, its end fits 32 bits */
 
 /* Where a value comes from. The numbers stand in eslcodec/ingest/_spec.py too. */
@@ -185,7 +196,7 @@ static int add_decoded(Buf *buf, Value value, int *found) {
         buf->n += value.n;
         return 1;
     }
-    value.n = unquote_into(value.p, value.n, to);
+    value.n = (uint32_t)unquote_into(value.p, value.n, to);
     buf->n += value.n;
     *found = coded(to, value.n);
     return 1;
@@ -220,7 +231,7 @@ static inline int decoded(Plan *plan, Value *value) {
     plan->scratch.n = 0;
     if (!buf_room(&plan->scratch, 16) || !add_decoded(&plan->scratch, *value, &found)) return 0;
     value->p = plan->scratch.p;
-    value->n = plan->scratch.n;
+    value->n = (uint32_t)plan->scratch.n;
     value->how = AS_IT_IS;
     return 1;
 }
@@ -434,7 +445,7 @@ static int put_dictionary(Plan *plan, Column *column, Value value) {
         }
         if (!mend_utf8(&plan->scratch, 0)) return 0;
         value.p = plan->scratch.p;
-        value.n = plan->scratch.n;
+        value.n = (uint32_t)plan->scratch.n;
     }
     code = dict_code(&column->dict, value.p, value.n, &plan->bytes);
     return code >= 0 && buf_add(&column->values, &code, 4);
@@ -503,7 +514,7 @@ static int put_items(Plan *plan, Column *column, Value value) {
         const char *stop = p;
         while (stop < end && !(*stop == '|' && end - stop > 1 && stop[1] == ':')) stop++;
         item.p = p;
-        item.n = (size_t)(stop - p);
+        item.n = (uint32_t)(stop - p);
         if (!put_item(plan, column, item)) return 0;
         if (stop == end) return 1;
         p = stop + 2;
@@ -525,7 +536,6 @@ static int put_list(Plan *plan, Column *column, const Want *want) {
 
 static int put(Plan *plan, Column *column, Value value) {
     if (!value.p) return put_null(plan, column);
-    if (value.n > VALUE_MOST) return put_refused(plan, column);
     switch (column->kind) {
     case K_STRING: case K_BINARY: case K_JSON: return put_bytes(plan, column, value);
     case K_DICTIONARY: return put_dictionary(plan, column, value);
@@ -612,7 +622,7 @@ static int make_id(Plan *plan, const Column *column, Value *id) {
     if (!add_decoded(&plan->scratch, core, &found) || !buf_add(&plan->scratch, ":", 1)) return 0;
     if (!add_decoded(&plan->scratch, sequence, &found)) return 0;
     id->p = plan->scratch.p;
-    id->n = plan->scratch.n;
+    id->n = (uint32_t)plan->scratch.n;
     id->how = AS_IT_IS;
     return 1;
 }
@@ -760,7 +770,7 @@ static inline void line_has(Plan *plan, Want *want, const char *p, const char *s
         while (at < stop && is_blank_byte(*at)) at++;
     }
     value.p = at;
-    value.n = (size_t)(stop - at);
+    value.n = (uint32_t)(stop - at);
     value.how = PERCENT;
     note(plan, want, p, exact, value);
 }
@@ -809,12 +819,16 @@ static inline void line_hit(Plan *plan, unsigned entry, const char *p, const cha
         }                                                                                                               \
     }
 
-static inline uint64_t feeds64(const char *p) { return equal64(p, '\n'); }
+static inline uint64_t feeds64(const char *p) {
+    FETCH(p + FETCH_AHEAD);
+    return equal64(p, '\n');
+}
 SCAN_LINES(scan_lines, , feeds64)
 
 #ifdef ESL_AVX2
 WITH_AVX2 static inline uint64_t feeds64_wide(const char *p) {
     const __m256i feed = _mm256_set1_epi8('\n');
+    FETCH(p + FETCH_AHEAD);
     const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
     const __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
     return (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, feed)) |
@@ -830,9 +844,9 @@ static int make_line(Plan *plan, int format, const char *p, const char *end) {
     done = format == F_PLAIN ? add_plain_line(plan->lines, &plan->line, p, end)
                              : add_json_line(plan->lines, &plan->line, p, end);
     if (done < 0 || !buf_room(&plan->line, 16)) return RUN_MEMORY;
-    if (!done) return RUN_SLOW;
+    if (!done || plan->line.n > VALUE_MOST) return RUN_SLOW;
     plan->json_text.p = plan->line.p;
-    plan->json_text.n = plan->line.n;
+    plan->json_text.n = (uint32_t)plan->line.n;
     plan->json_text.how = AS_IT_IS;
     return RUN_MORE;
 }
@@ -865,7 +879,7 @@ static int row_plain(Plan *plan, const char *p, const char *end) {
         body = scan_lines(plan, p, end);
     if (plan->needs_body && body < end) {
         plan->body.p = body;
-        plan->body.n = (size_t)(end - body);
+        plan->body.n = (uint32_t)(end - body);
         plan->body.how = AS_IT_IS;
     }
     return settle(plan, F_PLAIN, p, end);
@@ -888,46 +902,97 @@ static inline void note_member(Plan *plan, const char *name, size_t size, Value 
     }
 }
 
-/* Note all values of an event as a switch writes it: one object of strings and arrays of strings, without blanks, names
- * without escapes. Whether it is that; everything else is left to the core's reader. */
-static int read_members(Plan *plan, const char *p, const char *end) {
-    int escaped;
-    if (end - p < 2 || *p != '{') return 0;
-    if (*++p == '}') return 1;
-    while (p < end && *p == '"') {
-        const char *name = p + 1, *stop = string_end(name, end, &escaped);
-        const size_t size = stop ? (size_t)(stop - name) : 0;
-        Value value;
-        if (!stop || escaped || end - stop < 4 || stop[1] != ':') return 0;
-        value.p = stop + 3;
-        if (stop[2] == '"') {
-            stop = string_end(value.p, end, &escaped);
-            value.how = escaped ? ESCAPED : AS_IT_IS;
-        } else if (stop[2] == '[') {
-            stop = array_end(value.p, end);
-            value.how = ARRAY;
-        } else {
-            return 0;
-        }
-        if (!stop || end - stop < 2) return 0;
-        value.n = (size_t)(stop - value.p);
-        note_member(plan, name, size, value);
-        p = stop + 1;
-        if (*p == '}') return 1;
-        if (*p++ != ',') return 0;
+#define NEXT_MARK(MARKS)                                                                                                \
+    while (!marks) {                                                                                                    \
+        block += 64;                                                                                                    \
+        if (block >= end) return 0;                                                                                     \
+        marks = MARKS(block);                                                                                           \
     }
-    return 0;
+
+/* Note all values of an event as a switch writes it: one object of strings and arrays of strings, without blanks, names
+ * without escapes. Whether it is that; everything else is left to the core's reader. Quotes and backslashes are found 64
+ * bytes at a time; a string with a backslash, and an array, are passed byte by byte. */
+#define READ_MEMBERS(NAME, WITH, MARKS)                                                                                 \
+    WITH static int NAME(Plan *plan, const char *p, const char *end) {                                                  \
+        const char *block;                                                                                              \
+        uint64_t marks;                                                                                                 \
+        int escaped;                                                                                                    \
+        if (end - p < 2 || *p != '{') return 0;                                                                         \
+        if (p[1] == '}') return 1;                                                                                      \
+        block = p + 1;                                                                                                  \
+        marks = MARKS(block);                                                                                           \
+        for (;;) {                                                                                                      \
+            const char *name = p + 2, *stop;                                                                            \
+            Value value;                                                                                                \
+            size_t size;                                                                                                \
+            if (end - name < 4 || p[1] != '"') return 0;                                                                \
+            marks &= marks - 1; /* that quote */                                                                        \
+            NEXT_MARK(MARKS);                                                                                           \
+            stop = block + low_bit(marks);                                                                              \
+            if (*stop != '"' || end - stop < 4 || stop[1] != ':') return 0;                                             \
+            size = (size_t)(stop - name);                                                                               \
+            marks &= marks - 1;                                                                                         \
+            value.p = stop + 3;                                                                                         \
+            if (stop[2] == '"') {                                                                                       \
+                NEXT_MARK(MARKS);                                                                                       \
+                marks &= marks - 1; /* the quote before the value */                                                    \
+                NEXT_MARK(MARKS);                                                                                       \
+                stop = block + low_bit(marks);                                                                          \
+                value.how = AS_IT_IS;                                                                                   \
+                marks &= marks - 1;                                                                                     \
+                if (*stop != '"') {                                                                                     \
+                    stop = string_end(stop, end, &escaped);                                                             \
+                    value.how = ESCAPED;                                                                                \
+                }                                                                                                       \
+            } else if (stop[2] == '[') {                                                                                \
+                stop = array_end(value.p, end);                                                                         \
+                value.how = ARRAY;                                                                                      \
+            } else {                                                                                                    \
+                return 0;                                                                                               \
+            }                                                                                                           \
+            if (!stop || end - stop < 2) return 0;                                                                      \
+            value.n = (uint32_t)(stop - value.p);                                                                       \
+            note_member(plan, name, size, value);                                                                       \
+            p = stop + 1;                                                                                               \
+            if (*p == '}') return 1;                                                                                    \
+            if (*p != ',') return 0;                                                                                    \
+            if (value.how == AS_IT_IS) {                                                                                \
+                NEXT_MARK(MARKS);                                                                                       \
+                if (block + low_bit(marks) != p + 1) return 0;                                                          \
+            } else {                                                                                                    \
+                block = p + 1;                                                                                          \
+                marks = MARKS(block);                                                                                   \
+            }                                                                                                           \
+        }                                                                                                               \
+    }
+
+static inline uint64_t marks64(const char *p) { return equal64(p, '"') | equal64(p, '\\'); }
+READ_MEMBERS(read_members, , marks64)
+
+#ifdef ESL_AVX2
+WITH_AVX2 static inline uint32_t marks32_wide(const char *p) {
+    const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    const __m256i quotes = _mm256_cmpeq_epi8(a, _mm256_set1_epi8('"'));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(quotes, _mm256_cmpeq_epi8(a, _mm256_set1_epi8('\\'))));
 }
+WITH_AVX2 static inline uint64_t marks64_wide(const char *p) {
+    return marks32_wide(p) | (uint64_t)marks32_wide(p + 32) << 32;
+}
+READ_MEMBERS(read_members_wide, WITH_AVX2, marks64_wide)
+#endif
 
 static int row_json(Plan *plan, const char *p, const char *end) {
     forget_values(plan);
     if (!plan->want_count && !plan->needs_body) return settle(plan, F_JSON, p, end);
+#ifdef ESL_AVX2
+    if (use_avx2) return read_members_wide(plan, p, end) ? settle(plan, F_JSON, p, end) : RUN_SLOW;
+#endif
     return read_members(plan, p, end) ? settle(plan, F_JSON, p, end) : RUN_SLOW;
 }
 
 /* A payload that has PAD bytes behind it and a line feed before it. */
 static int row_of(Plan *plan, int format, const char *p, const char *end) {
-    if (plan->slow) return RUN_SLOW;
+    if (plan->slow || (size_t)(end - p) > VALUE_MOST) return RUN_SLOW;
     if (format == F_PLAIN) return row_plain(plan, p, end);
     return format == F_JSON ? row_json(plan, p, end) : RUN_SLOW;
 }
@@ -948,7 +1013,7 @@ static void set_offset(Plan *plan) {
     do *--to = (char)('0' + number % 10);
     while (number /= 10);
     plan->offset.p = to;
-    plan->offset.n = (size_t)(end - to);
+    plan->offset.n = (uint32_t)(end - to);
     plan->offset.how = AS_IT_IS;
 }
 
@@ -956,11 +1021,12 @@ static void set_offset(Plan *plan) {
 static int put_given(Plan *plan, Column *column, const char *p, size_t n) {
     Value value;
     if (!p) return put_null(plan, column);
+    if (n > VALUE_MOST) return put_refused(plan, column);
     plan->padded.n = 0;
     if (!buf_room(&plan->padded, n + PAD)) return 0;
     if (n) memcpy(plan->padded.p, p, n);
     value.p = plan->padded.p;
-    value.n = n;
+    value.n = (uint32_t)n;
     value.how = AS_IT_IS;
     return put(plan, column, value);
 }
@@ -971,7 +1037,7 @@ static int put_given_item(Plan *plan, Column *column, const char *p, size_t n) {
     if (!buf_room(&plan->padded, n + PAD)) return 0;
     if (n) memcpy(plan->padded.p, p, n);
     value.p = plan->padded.p;
-    value.n = n;
+    value.n = (uint32_t)n;
     value.how = AS_IT_IS;
     return put_item(plan, column, value);
 }

@@ -292,7 +292,7 @@ static int next_item(const char **p, const char *end, Value *item) {
     if (*p == end) return 0;
     stop = string_end(*p + 1, end, &escaped);
     item->p = *p + 1;
-    item->n = (size_t)(stop - item->p);
+    item->n = (uint32_t)(stop - item->p);
     item->how = escaped ? ESCAPED : AS_IT_IS;
     *p = stop + 1;
     return 1;

@@ -308,6 +308,9 @@ def inbound(secret: str) -> None:
     assert_type(redact.pairs([("A", "b")]), list[tuple[str, str]])
     assert_type(redact.mapping(eslcodec.Event.build("DTMF").to_dict()), dict[str, str | list[str]])
     assert_type(ingest.redact_recording("rec", Path("out.esl.zst"), redact).changed, int)
+    chunks = eslcodec.Recording("rec").chunks()
+    copied = ingest.redacting.copy_recording(chunks, "out.esl.zst", redact, keep=lambda message, ns: ns > 0)
+    assert_type(copied.written, int)
     ingest.Redact(bodies="none")  # type: ignore[arg-type]
     Emulator(replay="rec", speed=2, since=datetime.now(timezone.utc), redact=redact, rename="staging")
 
@@ -495,6 +498,9 @@ def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
 
 async def records_async(fs: aio.Client) -> None:
     assert_type(ingest.legs(fs.events()), AsyncIterator[ingest.Leg])
+    assert_type(ingest.batches(fs, {"Event-Sequence": "int64"}), AsyncIterator[ingest.Batch])
+    async for _ in fs.batches({"Event-Sequence": "int64"}):
+        pass
     async for call in ingest.calls(fs):
         assert_type(call, ingest.Call)
 
@@ -592,3 +598,16 @@ def ingested(fs: eslcodec.Client, path: Path) -> None:
     with path.open("rb") as source, path.open("wb") as out:
         assert_type(ingest.ndjson(source, out, events=["DTMF"], redact=lambda event: event), int)
     ingest.ndjson([b"", bytearray()], out)
+    assert_type(ingest.ndjson(path, out), int)
+    found = ingest.scan(path, ingest.presets.LEGS, threads=2, since=datetime.now(), until=1.5, events=["DTMF"])
+    assert_type(found, ingest.Scan)
+    assert_type(next(iter(found)), ingest.Batch)
+    assert_type(found.metadata, dict[str, str])
+    found.__arrow_c_stream__()
+    assert_type(ingest.batches(fs, {"Event-Sequence": "int64"}, max_rows=10), Iterator[ingest.Batch])
+    for batch in fs.batches(ingest.presets.EVENTS, max_seconds=0.5, events=["DTMF"]):
+        batch.__arrow_c_stream__()
+    ingest.scan([path, "b"], {"Event-Sequence": "int64"})
+    ingest.scan(b"", {"Event-Sequence": "int64"}, redact=ingest.Redact())
+    ingest.scan(eslcodec.Recording(path), ["name"])  # type: ignore[arg-type]
+    assert_type(ingest.legs(path), Iterator[ingest.Leg])

@@ -2,10 +2,10 @@
 
 1. `mypy --strict` on tests/typing_user.py, a program that uses every public name, with the installed package: so
    py.typed and what is shipped are checked too.
-2. `stubtest` on the compiled core, with its Python twin as the stub: type checkers read the twin, so it must be true of
-   the core that runs. Seen are names, parameters with their kinds and defaults, overloads, class or function. What C
-   shows nothing of is not seen: the types of arguments, results and properties. Every test that runs on both cores
-   compares them.
+2. `stubtest` on the compiled core and on the compiled columns, each with its Python twin as the stub: checkers read
+   the twin, so it must be true of what runs. Seen are names, parameters with their kinds and defaults, overloads, class
+   or function. What C shows nothing of is not seen: the types of arguments, results and properties. Every test that
+   runs on both cores compares them.
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ ON_PURPOSE = [  # what differs, as regular expressions after the core's name
 ]
 
 
+COLUMNS = "eslcodec._columns_c"
+COLUMNS_ON_PURPOSE = [
+    r"[A-Z_]+",
+    r"(\w+\.)?(__test__|__(reduce|setstate)_cython__)",
+    r"(\w+\.)?_[a-z]\w*",
+]
+
+
 def package() -> Path:
     """Where the installed eslcodec lies."""
     found = importlib.util.find_spec("eslcodec")
@@ -57,21 +65,32 @@ def check_user(installed: Path, folder: Path) -> int:
 
 
 def check_core(installed: Path, folder: Path) -> int:
-    if importlib.util.find_spec(CORE) is None:
-        print("no compiled core here: nothing to compare with its twin")
+    return check_twin(CORE, joined(installed), ON_PURPOSE, installed, folder / "core")
+
+
+def check_columns(installed: Path, folder: Path) -> int:
+    twin = (installed / "ingest" / "_columns_py.py").read_text(encoding="utf-8")
+    twin = re.sub(r"from \.(?!\.)", "from .ingest.", twin).replace("from .ingest. import", "from .ingest import")
+    twin = twin.replace("from ..", "from .").replace("from . import limits", "from eslcodec import limits")
+    return check_twin(COLUMNS, twin, COLUMNS_ON_PURPOSE, installed, folder / "columns")
+
+
+def check_twin(module: str, twin: str, on_purpose: list[str], installed: Path, folder: Path) -> int:
+    """stubtest on a compiled module, with the text of its twin as the stub."""
+    if importlib.util.find_spec(module) is None:
+        print(f"no {module} here: nothing to compare with its twin")
         return 0
+    name = module.rpartition(".")[2]
     stubs = folder / "stubs"
-    shutil.copytree(
-        installed, stubs / "eslcodec", ignore=lambda _, names: [n for n in names if n.startswith("_codec_c")]
-    )
-    (stubs / "eslcodec" / "_codec_c.pyi").write_text(joined(installed), encoding="utf-8")
+    shutil.copytree(installed, stubs / "eslcodec", ignore=lambda _, names: [n for n in names if n.startswith(name)])
+    (stubs / "eslcodec" / f"{name}.pyi").write_text(twin, encoding="utf-8")
     config, allowed = folder / "mypy.ini", folder / "allowed"
     # The stub has bodies, and they use what it does not have.
-    config.write_text(f"[mypy]\n[mypy-{CORE}]\nignore_errors = True\n")
-    allowed.write_text("".join(rf"{re.escape(CORE)}\.{name}" + "\n" for name in ON_PURPOSE))
+    config.write_text(f"[mypy]\n[mypy-{module}]\nignore_errors = True\n")
+    allowed.write_text("".join(rf"{re.escape(module)}\.{name}" + "\n" for name in on_purpose))
     flags = ["--concise", "--ignore-positional-only", "--ignore-disjoint-bases"]
     where = ["--allowlist", str(allowed), "--mypy-config-file", str(config)]
-    return mypy("mypy.stubtest", CORE, *flags, *where, path=stubs, folder=folder)
+    return mypy("mypy.stubtest", module, *flags, *where, path=stubs, folder=folder)
 
 
 def joined(installed: Path) -> str:
@@ -101,7 +120,8 @@ def main() -> int:
     installed = package()
     with tempfile.TemporaryDirectory() as folder:
         print(f"types of {installed}", flush=True)
-        return check_user(installed, Path(folder)) or check_core(installed, Path(folder))
+        checks = (check_user, check_core, check_columns)
+        return next((code for check in checks if (code := check(installed, Path(folder)))), 0)
 
 
 if __name__ == "__main__":

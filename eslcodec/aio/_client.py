@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Concatenate, Final, ParamSpec, TypeVar, overload
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from .._codec import Message
 from .._words import check_handled, check_handler
@@ -199,6 +200,30 @@ class Client(Verbs):
         if max < 1:
             raise ValueError(f"max is {max!r}, expected 1 or more")
         return await self._inbox.take(max, timeout)
+
+    def batches(
+        self,
+        spec: Mapping[str, str | tuple[str, str]],
+        max_rows: int = 65_536,
+        max_seconds: float = 1.0,
+        events: Iterable[str] | None = None,
+        redact: Callable[[Event], Event] | None = None,
+    ) -> AsyncIterator[Any]:
+        """Columns of the events, as batches for Arrow: `eslcodec.ingest.batches`, which says more.
+
+        Args:
+            spec: a column's name -> its kind, or a header and a kind; or one of `eslcodec.ingest.presets`.
+            max_rows: of a batch.
+            max_seconds: how long a row waits for others.
+            events: names of events; None for all. It subscribes to none.
+            redact: what is called with each event.
+
+        Returns:
+            An iterator of `eslcodec.ingest.Batch`, for `async for`.
+        """
+        ingest = import_module("..ingest._batches", __package__)  # which stands on this module
+        found: AsyncIterator[Any] = ingest.batches(self, spec, max_rows, max_seconds, events, redact)
+        return found
 
     # Handlers
 

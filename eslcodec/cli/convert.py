@@ -19,12 +19,14 @@ from ..subscriptions import event_name
 from .files import Chunks, Messages, label, readable, since_option, until_option
 from .names import check_names, split_events, unknown_option
 from .profiles import redact_option, redaction
+from .tables import FORMS, PRESETS, Records, Table, events_table, write_lines
 from .text import is_terminal, json_line
 
 if TYPE_CHECKING:
     from ..ingest import Redact
 
 _STANDARD_OUTPUT: Final = "-"
+TABLES: Final = (".parquet", ".arrow")  # what else OUT may end in
 
 
 @dataclass
@@ -50,6 +52,16 @@ class Job:
     metavar="EVENTS",
     help="Only these events: presets, names, or 'CUSTOM sofia::register', as `record` takes them. Repeatable.",
 )
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="[NAME=]HEADER[:KIND],...",
+    help="A table with a row an event and these columns, such as at=Event-Date-Timestamp:timestamp. Repeatable.",
+)
+@click.option("--preset", type=click.Choice(PRESETS), help="A table with the columns of a preset; `events` otherwise.")
+@click.option("--legs", "records", flag_value="leg", help="A table with a row a leg.")
+@click.option("--calls", "records", flag_value="call", help="A table with a row a call.")
+@click.option("--threads", type=click.IntRange(min=1), help="How many make the columns; else as many as processors.")
 @since_option
 @until_option
 @redact_option
@@ -57,12 +69,17 @@ class Job:
 def convert(
     words: tuple[str, ...],
     events: tuple[str, ...],
+    columns: tuple[str, ...],
+    preset: str | None,
+    records: str | None,
+    threads: int | None,
     since: datetime | None,
     until: datetime | None,
     redact: str | None,
     unknown: bool,
 ) -> None:
-    """Write recordings in another form: OUT.esl.zst (a recording again), OUT.ndjson, or - (NDJSON on standard output).
+    """Write recordings in another form: OUT.esl.zst (a recording again), OUT.ndjson, - (NDJSON on standard output), or
+    a table: OUT.parquet, OUT.arrow (Arrow's stream format).
 
     SOURCE is a recording of `eslcodec record`, one file or a folder, or a stream as a server sent it; - is standard
     input. OUT must not be there yet; nobody but you may read it. What is damaged is passed over, and the exit status is
@@ -71,17 +88,29 @@ def convert(
     *sources, out = words
     if not sources:
         raise click.UsageError("Missing argument 'OUT': what is to be written, behind the sources")
-    write = _writer(out)
+    if bool(columns) + bool(preset) + bool(records) > 1:
+        raise click.UsageError("expected one of --columns, --preset, --legs and --calls")
+    is_table = bool(columns or preset or records) or out.endswith(TABLES)
+    write = None if is_table else _writer(out)
+    form = table_form(out) if is_table else None
     names, subclasses = split_events(events)
     check_names(names, unknown, "none will be there unless it is recorded all the same")
-    keep = wanted(names, subclasses) if events else None
-    job = Job(
-        Chunks(sources, since, until, bar=out != _STANDARD_OUTPUT or not is_terminal(sys.stdout), check=True),
-        keep,
-        redaction(redact),
-    )
-    write(job, out)
-    job.chunks.tell()
+    bar = out != _STANDARD_OUTPUT or not is_terminal(sys.stdout)
+    chunks = Chunks(sources, since, until, bar=bar, check=not is_table)
+    if form is not None:
+        if records and events:
+            raise click.UsageError("--events: legs and calls are made of the events that they need")
+        chosen = [*names, *(f"CUSTOM {each}" for each in subclasses)] if events else None
+        redact_with = redaction(redact)
+        table: Table = (
+            Records(chunks, records, redact_with)
+            if records
+            else events_table(chunks, columns, preset, chosen, (since, until), threads, redact_with)
+        )
+        _table(table, form, out)
+    elif write is not None:
+        write(Job(chunks, wanted(names, subclasses) if events else None, redaction(redact)), out)
+    chunks.tell()
 
 
 def wanted(names: list[str], subclasses: list[str]) -> Callable[[Message], bool]:
@@ -100,6 +129,28 @@ def wanted(names: list[str], subclasses: list[str]) -> Callable[[Message], bool]
         return "ALL" in upper or (message.name or "").upper() in upper or message.subclass in exact
 
     return keep
+
+
+def table_form(out: str) -> Callable[[Table, BinaryIO], None]:
+    """What writes a table, by the end of its name.
+
+    Raises:
+        click.UsageError: it has another one.
+    """
+    if out == _STANDARD_OUTPUT:
+        return write_lines
+    for end, form in FORMS.items():
+        if out.endswith(end):
+            return form
+    raise click.UsageError(f"read {label(out)!r}, expected the name of a table to be - or to end in {', '.join(FORMS)}")
+
+
+def _table(table: Table, form: Callable[[Table, BinaryIO], None], out: str) -> None:
+    if out == _STANDARD_OUTPUT:
+        form(table, sys.stdout.buffer)
+        return
+    with readable(out), created(out) as file:
+        form(table, file)
 
 
 # A function for each kind of output, by the end of its name.
@@ -134,7 +185,7 @@ def _writer(out: str) -> Callable[[Job, str], None]:
     for end, write in _WRITERS.items():
         if out.endswith(end):
             return write
-    raise click.UsageError(f"read {label(out)!r}, expected OUT to be - or to end in {' or '.join(_WRITERS)}")
+    raise click.UsageError(f"read {label(out)!r}, expected OUT to be - or to end in {', '.join((*_WRITERS, *TABLES))}")
 
 
 def _write_lines(job: Job, file: BinaryIO, line: Callable[[Message], bytes]) -> None:

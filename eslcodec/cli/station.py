@@ -111,8 +111,10 @@ class Station:
 
     def close(self) -> None:
         """After `leave`: wait until everything received is in a file that is whole."""
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN_SECONDS)  # one that is still connecting has nothing to lose
+        with self._lock:
+            connected = self._client is not None
+        if connected:  # one that is still connecting has nothing to lose
+            self._thread.join(_JOIN_SECONDS)
         self._recorder.close()
 
     def numbers(self) -> Numbers:

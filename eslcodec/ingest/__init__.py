@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from . import presets
+    from ._batches import batches
     from ._calls import Call, Calls
     from ._legs import Leg, Legs
     from ._ndjson import ndjson
     from ._records import calls, legs
+    from ._scan import Scan, scan
     from .columns import Batch, Columns, Schema
     from .recorder import Recorder
     from .redact import Redact
@@ -40,11 +42,14 @@ _LAZY: Final = {
     "Recorder": "recorder",
     "Redact": "redact",
     "Redacted": "redacting",
+    "Scan": "_scan",
     "Schema": "columns",
+    "batches": "_batches",
     "calls": "_records",
     "legs": "_records",
     "ndjson": "_ndjson",
     "redact_recording": "redacting",
+    "scan": "_scan",
 }
 """Public name -> module."""
 
@@ -60,12 +65,15 @@ __all__ = [
     "Recorder",
     "Redact",
     "Redacted",
+    "Scan",
     "Schema",
+    "batches",
     "calls",
     "legs",
     "ndjson",
     "presets",
     "redact_recording",
+    "scan",
 ]
 
 

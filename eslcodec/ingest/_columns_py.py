@@ -375,6 +375,14 @@ _READ: Final[Mapping[str, Callable[[bytes], Any]]] = {
 # Arrow, by nanoarrow
 
 
+def stream_of_all(schema: Schema, batches: Iterable[Batch]) -> object:
+    """A fresh capsule `arrow_array_stream` of all batches."""
+    stream = _import_nanoarrow("nanoarrow.c_array_stream").CArrayStream
+    na = _import_nanoarrow()
+    arrays = [array for batch in batches for array in na.c_array_stream(batch)]
+    return stream.from_c_arrays(arrays, na.c_schema(schema), validate=False).__arrow_c_stream__()
+
+
 def _import_nanoarrow(name: str = "nanoarrow") -> Any:
     from importlib import import_module
 

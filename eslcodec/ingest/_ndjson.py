@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from .. import limits
 from .._core.text import replaces
+from ..errors import ProtocolError
 from ..events import Decoder, Event
+from ..recordings import Recording, Span
+from ..zst import NOTE
 from . import _spec
+from ._pieces import Part, Pieces, skip_of
 from .columns import Columns
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ _READ_BYTES: Final = 256 << 10
 
 
 def ndjson(
-    source: Buffer | BinaryIO | Iterable[Buffer],
+    source: Buffer | BinaryIO | Iterable[Buffer] | str | os.PathLike[str] | Recording,
     out: BinaryIO,
     events: Iterable[str] | None = None,
     errors: str = "replace",
@@ -31,7 +36,8 @@ def ndjson(
     read has no line, nor has one that the stream ends in.
 
     Args:
-        source: received bytes; or a binary file, or pieces of bytes.
+        source: the path of a recording, a file or a folder, or of a stream as the server sent it; a `Recording`;
+            received bytes; a binary file of them, or pieces.
         out: a binary file.
         events: names of events, as for `Columns`; None for all.
         errors: as for `event.to_json`.
@@ -43,6 +49,7 @@ def ndjson(
     Raises:
         ProtocolError: the stream cannot be framed any further; the lines before that place were written.
         ValueError: another value of `errors`, a subclass of anything but CUSTOM.
+        DamagedRecording, RecordingError, OSError: as for `Recording.messages`; the lines before that were written.
 
     Example:
         >>> import io
@@ -54,12 +61,38 @@ def ndjson(
     """
     quick = replaces(errors) and redact is None and hasattr(Columns, "_drain")
     lines = _Compiled(events) if quick else _Lines(events, errors, redact)
+    if isinstance(source, (str, os.PathLike, Recording)):
+        return _of_recording(source, lines, out)
     for piece in _pieces(source):
-        try:
-            lines.feed(piece)
-        finally:
-            out.write(lines.drain())
+        _write(lines, piece, out)
     lines.check()
+    return lines.count
+
+
+def _write(lines: _Compiled | _Lines, data: Buffer, out: BinaryIO) -> None:
+    try:
+        lines.feed(data)
+    finally:
+        out.write(lines.drain())
+
+
+def _of_recording(source: str | os.PathLike[str] | Recording, lines: _Compiled | _Lines, out: BinaryIO) -> int:
+    recording = source if isinstance(source, Recording) else Recording(source)
+    skip = skip_of(recording)
+    pieces = Pieces(Span(None, None), False, skip)
+    for chunk in recording.chunks(check=False):
+        for begin, data, _, _ in pieces.of(Part(chunk, None)) if chunk.kind != NOTE else ():
+            if begin is not None:
+                lines.restart()
+            try:
+                _write(lines, data, out)
+                lines.check()
+            except ProtocolError as error:
+                if skip is None:
+                    raise
+                skip(error)
+                pieces.lose()
+                lines.renew()
     return lines.count
 
 
@@ -86,9 +119,23 @@ class _Compiled:
     """Lines by the compiled columns: those of one column are its bytes."""
 
     def __init__(self, events: Iterable[str] | None) -> None:
-        columns: Any = Columns({"line": ("@json", "binary")}, events, _spec.BATCH_ROWS_MOST, _spec.VALUE_MOST)
+        self.events = None if events is None else (events,) if isinstance(events, str) else tuple(events)
+        self.before = 0
+        self.columns = self._new()
+
+    def _new(self) -> Any:
+        columns: Any = Columns({"line": ("@json", "binary")}, self.events, _spec.BATCH_ROWS_MOST, _spec.VALUE_MOST)
         columns._as_lines()
-        self.columns = columns
+        return columns
+
+    def restart(self) -> None:
+        """What was left of a frame is dropped."""
+        self.columns._restart_at(0)
+
+    def renew(self) -> None:
+        """Go on after what cannot be framed."""
+        self.before = self.count
+        self.columns = self._new()
 
     def feed(self, data: Buffer) -> None:
         self.columns.feed(data)
@@ -100,7 +147,7 @@ class _Compiled:
     @property
     def count(self) -> int:
         count: int = self.columns.stats()["rows"]
-        return count
+        return self.before + count
 
     def check(self) -> None:
         self.columns.take()
@@ -113,9 +160,15 @@ class _Lines:
         self.wanted = _spec.wanted(events)
         self.errors = errors
         self.redact = redact
-        self.decoder = Decoder(max_buffered=limits.BOUND_CEILING - 1)
+        self.restart()
         self.lines: list[bytes] = []
         self.count = 0
+
+    def restart(self) -> None:
+        """What was left of a frame is dropped."""
+        self.decoder = Decoder(max_buffered=limits.BOUND_CEILING - 1)
+
+    renew = restart
 
     def feed(self, data: Buffer) -> None:
         self.decoder.feed(data)

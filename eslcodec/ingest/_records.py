@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, Union, overload
 
 from .._codec import Message
+from ..recordings import Recording
 from ._calls import Call, Calls
 from ._legs import Legs
 from ._rows import Leg
@@ -34,7 +36,7 @@ class AsyncReadable(Protocol):
     def messages(self) -> Callable[[], AsyncIterable[Message]]: ...
 
 
-_Source = Iterable[Message] | Readable
+_Source = Union[Iterable[Message], Readable, "str | os.PathLike[str]"]
 _AsyncSource = AsyncIterable[Message] | AsyncReadable
 
 
@@ -71,7 +73,8 @@ def legs(
     """A row of each leg, when it has ended; at the end of the source also of those that have not.
 
     Args:
-        source: any messages: a `Decoder`, `fs.events()`, a client, a `Recording`; or those of asyncio, for `async for`.
+        source: any messages: a `Decoder`, `fs.events()`, a client, a `Recording` or the path
+            of one; or those of asyncio, for `async for`.
         columns: as the others, see `Legs`.
         give_up: see `Legs`.
         max_open: see `Legs`.
@@ -153,9 +156,10 @@ def calls(
 
 
 def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | AsyncIterator[_T]:
-    if not isinstance(source, (Iterable, AsyncIterable)):
-        source = source.messages()
-    return _arows(maker, source) if isinstance(source, AsyncIterable) else _brows(maker, source)
+    if isinstance(source, (str, os.PathLike)):
+        return _brows(maker, Recording(source).messages())
+    messages: Any = source if isinstance(source, (Iterable, AsyncIterable)) else source.messages()
+    return _arows(maker, messages) if isinstance(messages, AsyncIterable) else _brows(maker, messages)
 
 
 def _brows(maker: _Maker[_T], messages: Iterable[Message]) -> Iterator[_T]:

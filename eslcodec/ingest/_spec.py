@@ -27,6 +27,9 @@ KINDS: Final = ("string", "dictionary", "int64", "float64", "timestamp", "bool",
 SOURCES: Final = ("", "@body", "@json", "@id", "@received", "@offset", "@switch")
 """A header, and the pseudo headers. The order of both is that of the numbers in src/arrow.h and src/columns.h."""
 
+COLUMNS_MOST: Final = 4096
+"""Numbers of names have 15 bits in the compiled core; a switch has some 400 names."""
+
 BATCH_ROWS_MOST: Final = (1 << 31) - 1
 VALUE_MOST: Final = (1 << 29) - 1
 """Bytes of a value, and what `batch_bytes` may be: a column with one more value has its end within 32 bits, though each
@@ -53,11 +56,13 @@ def columns_of(spec: Spec) -> tuple[Column, ...]:
     """The columns of a spec.
 
     Raises:
-        ValueError: it has none, an unknown kind or pseudo header, or a name that Arrow cannot have.
+        ValueError: it has none or too many, an unknown kind or pseudo header, or a name that Arrow cannot have.
     """
     columns = tuple(_column(name, what) for name, what in spec.items())
     if not columns:
         raise ValueError("the spec has no columns")
+    if len(columns) > COLUMNS_MOST:
+        raise ValueError(f"the spec has {len(columns)} columns, expected no more than {COLUMNS_MOST}")
     return columns
 
 

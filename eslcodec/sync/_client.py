@@ -6,9 +6,10 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from .. import limits
 from .._caretaker import CARETAKER
@@ -220,6 +221,30 @@ class Client(Verbs):
                 with self._link._lock:
                     queue.put_back(taken)
             raise
+
+    def batches(
+        self,
+        spec: Mapping[str, str | tuple[str, str]],
+        max_rows: int = 65_536,
+        max_seconds: float = 1.0,
+        events: Iterable[str] | None = None,
+        redact: Callable[[Event], Event] | None = None,
+    ) -> Iterator[Any]:
+        """Columns of the events, as batches for Arrow: `eslcodec.ingest.batches`, which says more.
+
+        Args:
+            spec: a column's name -> its kind, or a header and a kind; or one of `eslcodec.ingest.presets`.
+            max_rows: of a batch.
+            max_seconds: how long a row waits for others.
+            events: names of events; None for all. It subscribes to none.
+            redact: what is called with each event.
+
+        Returns:
+            An iterator of `eslcodec.ingest.Batch`, for `for`.
+        """
+        ingest = import_module("..ingest._batches", __package__)  # which stands on this module
+        found: Iterator[Any] = ingest.batches(self, spec, max_rows, max_seconds, events, redact)
+        return found
 
     def _over(self) -> ESLError | None:
         """What ended the connection, well or not, if it is over for good."""

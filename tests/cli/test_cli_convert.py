@@ -183,8 +183,8 @@ def test_an_interruption_leaves_nothing_behind(
     ("words", "status", "why"),
     [
         (["OUT.esl.zst"], 2, "Missing argument 'OUT'"),
-        (["{day}", "out.parquet"], 2, "expected OUT to be - or to end in .esl.zst or .ndjson"),
-        (["{day}", "out.esl"], 2, "expected OUT to be - or to end in .esl.zst or .ndjson"),
+        (["{day}", "out.csv"], 2, "expected OUT to be - or to end in .esl.zst, .ndjson, .parquet, .arrow"),
+        (["{day}", "out.esl"], 2, "expected OUT to be - or to end in .esl.zst, .ndjson, .parquet, .arrow"),
         (["{day}", "-", "--events", "DMTF"], 2, "expected DTMF (--unknown: it is meant)"),
         (["{day}", "-", "--redact", "x"], 2, "expected secrets, or a file FILE.toml"),
         (["none", "-"], 1, "none: No such file or directory"),

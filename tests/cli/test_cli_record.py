@@ -206,6 +206,26 @@ def test_what_was_missed_since_the_last_run_is_told(switch: Emulator, tmp_path: 
     )
 
 
+def test_a_recorder_that_was_killed_is_told_by_the_next(switch: Emulator, tmp_path: Path) -> None:
+    with recording(tmp_path, switch) as process:
+        subscribed(switch)
+        switch.fire("DTMF", {"Side": "before"})
+        until(lambda: b"before" in kept(tmp_path), 30)
+        process.kill()
+        process.wait(30)
+    with recording(tmp_path, switch) as process:
+        subscribed(switch, 2)
+        switch.fire("DTMF", {"Side": "after"})
+        until(lambda: b"after" in kept(tmp_path), 30)
+        status, _, errors = stopped(process)
+    assert status == 0
+    assert re.fullmatch(r"eslcodec: \S+: nothing was recorded for .+: the last recorder was killed\n", errors)
+    info = Recording(tmp_path).info(verify=True)
+    assert (info.damage, info.files, len(info.open_files)) == ([], 2, 1)
+    assert run("info", None, tmp_path).exit_code == 0
+    assert [event["Side"] for event in Recording(tmp_path).messages() if "Side" in event] == ["before", "after"]
+
+
 # When nothing can be recorded
 
 
@@ -338,6 +358,23 @@ def test_a_recorder_that_is_behind_is_followed_by_another(
         each.leave()
         each.close()
     assert 0 < each.numbers().disk <= sum(path.stat().st_size for path in tmp_path.rglob("*.zst"))
+
+
+def test_a_switch_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    recorder = pytest.importorskip("eslcodec.ingest.recorder")
+    wanted = station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        each = station.Station("127.0.0.1", port, wanted, lambda: recorder.Recorder(tmp_path), lambda text: None)
+        each.start()
+        peer, _ = server.accept()
+        with peer:
+            each.leave()
+            each.close()
+            assert each._thread.is_alive()  # it waits for the login
+            assert each.state == "connecting"
+        each._thread.join(30)
+    assert not each._thread.is_alive()
 
 
 # What it says

@@ -278,7 +278,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, options: str) -
             for _ in range((megabytes << 20) // len(block)):
                 file.write(block)
         code = [sys.executable, "-c", LONG, str(path), options]
-        done = subprocess.run(code, capture_output=True, text=True, check=True, timeout=100)
+        done = subprocess.run(code, cwd="/", capture_output=True, text=True, check=True, timeout=100)
         received, peak = map(int, done.stdout.split())
         assert received > path.stat().st_size * 0.9
         peaks.append(peak)

@@ -365,3 +365,13 @@ def test_what_redact_raises_costs_one_row(esl: ModuleType) -> None:
         columns.feed(one + two + one + two + one[:30])
     columns.feed(one[30:])
     assert rows_of(columns.flush()) == [{"A": "1"}] * 3
+
+
+def test_columns_may_be_many(esl: ModuleType) -> None:
+    names = [f"variable_{number}" for number in range(4096)]
+    data = plain(b"\n".join(b"%s: %d" % (name.encode(), at) for at, name in enumerate(names)) + b"\n\n")
+    columns = columns_of(esl).Columns(dict.fromkeys(names, "int64"))
+    columns.feed(data)
+    assert list(rows_of(columns.flush())[0].values()) == list(range(4096))
+    with pytest.raises(ValueError, match="4097 columns, expected no more than 4096"):
+        columns_of(esl).Columns(dict.fromkeys([*names, "A"], "int64"))

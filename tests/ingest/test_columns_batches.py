@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import subprocess
 import sys
 import threading
@@ -197,6 +199,20 @@ def test_a_batch_tells_what_it_has(esl: ModuleType) -> None:
         columns_of(esl).Batch()
 
 
+def test_what_was_not_made_is_told(both: tuple[ModuleType, ModuleType]) -> None:
+    module = both[0]._columns_c
+    batch = module.Batch.__new__(module.Batch)
+    for ask in (lambda: batch.num_rows, batch.__arrow_c_stream__, batch.__arrow_c_schema__, lambda: repr(batch)):
+        with pytest.raises(TypeError, match="Columns makes"):
+            ask()
+    columns = module.Columns.__new__(module.Columns)
+    for ask in (columns.take, columns.flush, lambda: columns.feed(b""), lambda: columns.schema, columns.stats):
+        with pytest.raises(TypeError, match="not made"):
+            ask()
+    with pytest.raises(TypeError, match="made once"):
+        module.Columns(NAME).__init__(NAME)
+
+
 def test_nanoarrow_reads_a_batch_twice(esl: ModuleType) -> None:
     nanoarrow = pytest.importorskip("nanoarrow")
     batch = table(esl)
@@ -375,3 +391,29 @@ def test_an_export_that_fails_can_be_asked_again(both: tuple[ModuleType, ModuleT
             break
     assert count > 5
     assert rows_of(batch) == wanted
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect is called by its Linux numbers")
+@pytest.mark.parametrize("name", ["special_plain", "special_json", "special_xml"])
+def test_nothing_is_read_behind_what_is_fed(esl: ModuleType, name: str) -> None:
+    page = mmap.PAGESIZE
+    data = whole(name, 12_000)
+    wanted = made(esl, SPEC, [data])
+    memory = mmap.mmap(-1, 5 * page)
+    start = ctypes.c_char.from_buffer(memory)
+    guard = ctypes.c_void_p(ctypes.addressof(start) + 4 * page)
+    mprotect = ctypes.CDLL(None).mprotect
+    assert mprotect(guard, ctypes.c_size_t(page), 0) == 0  # PROT_NONE: to read there kills the process
+    try:
+        for size in [*range(151, 200, 7), *range(5000, 5030), len(data)]:
+            columns = columns_of(esl).Columns(SPEC)
+            for at in range(0, len(data), size):
+                piece = data[at : at + size]
+                with memoryview(memory)[4 * page - len(piece) : 4 * page] as view:
+                    view[:] = piece
+                    columns.feed(view, received=1.5, switch="a")
+            assert columns.stats()["rows"] == wanted[2]["rows"]
+        assert rows_of(*all_batches(columns)) == wanted[0]
+    finally:
+        mprotect(guard, ctypes.c_size_t(page), 3)  # PROT_READ | PROT_WRITE
+        del start

@@ -7,12 +7,13 @@ import json
 import pickle
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from legs_support import START, Script, at, by_uuid
-from support import part
+from support import part, plain
 
 
 def legs(esl: ModuleType, script: Script, **options: Any) -> Any:
@@ -446,3 +447,12 @@ def test_a_source_may_be_asynchronous(esl: ModuleType, has_messages: bool) -> No
 def test_bad_options_are_refused_before_the_first_message(esl: ModuleType) -> None:
     with pytest.raises(ValueError, match="positive"):
         part(esl, "ingest").legs([], give_up=-1)
+
+
+def test_legs_of_a_file(esl: ModuleType, tmp_path: Path) -> None:
+    data = plain(b"Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: e10a8e20\n\n")
+    (tmp_path / "a.esl").write_bytes(data)
+    ingest = part(esl, "ingest")
+    for source in (tmp_path, str(tmp_path / "a.esl")):
+        assert [leg.uuid for leg in ingest.legs(source)] == ["e10a8e20"]
+        assert [call.legs[0].uuid for call in ingest.calls(source)] == ["e10a8e20"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from formats_support import CAPTURES
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings_support import Tape, event, small_tape
 from support import capture, examples, part, pieces, plain
 
 NAMES = ["A", "a", "Event-Name", "_body", "_BODY", "\u00e9", 'Q"', "x" * 40, "AB", "CD", "Content-Length", ""]
@@ -163,3 +165,36 @@ def test_lines_before_damage_are_written(esl: ModuleType) -> None:
 def test_an_unfinished_event_has_no_line(esl: ModuleType) -> None:
     assert lines_of(esl, plain(b"A: 1\n\n") * 2 + plain(b"A: 2\n\n")[:-1]) == ([b'{"A":"1"}'] * 2, 2)
     assert lines_of(esl, b"") == ([], 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"errors": "surrogateescape"}, {"redact": lambda event: event}])
+def test_lines_of_a_recording(esl: ModuleType, options: dict[str, Any], tmp_path: Path) -> None:
+    path = small_tape().write(tmp_path / "a.esl.zst")
+    events = [
+        message for message in part(esl, "recordings").Recording(path).messages() if isinstance(message, esl.Event)
+    ]
+    expected = [event.to_json(options.get("errors", "replace")) for event in events]
+    for source in (path, str(path), tmp_path, part(esl, "recordings").Recording(path)):
+        assert lines_of(esl, source, **options) == (expected, len(expected))
+    (tmp_path / "b.esl").write_bytes(capture("sip_plain")[:100_000])
+    assert lines_of(esl, tmp_path / "b.esl", **options)[0] == wanted(esl, capture("sip_plain")[:100_000])
+
+
+@pytest.mark.parametrize("options", [{}, {"errors": "surrogateescape"}])
+def test_lines_of_a_recording_around_damage(esl: ModuleType, options: dict[str, Any], tmp_path: Path) -> None:
+    tape = Tape()
+    for number in range(0, 8, 2):
+        bad = b"Content-Length: x\n\n" if number == 4 else b""
+        tape.chunk(event(number), event(number + 1) + bad)
+    data = bytearray(tape.bytes())
+    data[tape.ends()[0] - 10] ^= 1
+    path = tmp_path / "a.esl.zst"
+    path.write_bytes(data)
+    recording = part(esl, "recordings").Recording(path, damaged="skip")
+    lines, count = lines_of(esl, recording, **options)
+    assert [json.loads(line)["Event-Sequence"] for line in lines] == ["2", "3", "4", "5"]
+    assert (count, len(recording.damage)) == (4, 1)
+    out = io.BytesIO()
+    with pytest.raises(esl.DamagedRecording):
+        part(esl, "ingest._ndjson").ndjson(path, out, **options)
+    assert out.getvalue() == b""

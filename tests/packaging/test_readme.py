@@ -25,9 +25,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from support import plugin_option, until
+from support import capture, plugin_option, until
 
 import eslcodec
+from eslcodec import ingest
 from eslcodec.emulator import Emulator
 from eslcodec.ingest import Recorder
 from eslcodec.ingest.presets import json_schema
@@ -55,6 +56,14 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "class Answers(": "test_the_protocol_over_the_decoder",
     "in calls(fs.events())": "test_the_loop_over_calls",
     "FULL JOIN theirs": "test_the_comparison_of_call_records",
+    "$ eslcodec record --dir rec --events": "test_the_recording_of_a_day",
+    'duckdb.connect("day.duckdb")': "test_a_day_in_duckdb",
+    "import polars as pl": "test_a_day_in_polars",
+    ".to_pandas()": "test_a_day_in_pandas",
+    "fs.batches(presets.EVENTS": "test_parquet_by_the_hour",
+    "$ eslcodec convert --calls": "test_who_hung_up_on_whom",
+    "FROM 'calls.parquet'": "test_who_hung_up_on_whom",
+    "$ eslcodec convert --legs": "test_legs_through_a_pipe",
     "$ eslcodec emulate": "test_the_command_lines",
     "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
     "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
@@ -345,6 +354,109 @@ def test_the_comparison_of_call_records(tmp_path: Path, monkeypatch: pytest.Monk
         ("only ours", "complete", "NORMAL_CLEARING", None, 3.5, None),
         ("only theirs", None, None, "NORMAL_CLEARING", None, 0.01),
     ]
+
+
+@pytest.fixture
+def day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording as the guide has it, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    with Recorder("rec", min_free=0, fsync="never") as recorder:
+        for name in "restart_recover_before", "restart_recover_after":
+            recorder.opened(("127.0.0.1", 8021))
+            recorder.received(capture(name))
+    return tmp_path
+
+
+def hangups() -> list[str]:
+    return [
+        event["Hangup-Cause"]
+        for event in eslcodec.iter_messages("rec")
+        if isinstance(event, eslcodec.Event) and event.name == "CHANNEL_HANGUP_COMPLETE"
+    ]
+
+
+def test_the_recording_of_a_day() -> None:
+    """The command that the guide begins with is one that there is; test_cli_record runs it."""
+    found = commands(block("$ eslcodec record --dir rec --events"))
+    cli = pytest.importorskip("eslcodec.cli", reason="the extra cli is not installed")
+    record = cli.command_line().get_command(None, "record")
+    record.make_context("record", shlex.split(found[1][0])[2:])
+    assert found[0][0].startswith("pip install ")
+
+
+def test_a_day_in_duckdb(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    code = block('duckdb.connect("day.duckdb")')
+    assert len(code.splitlines()) <= 10
+    exec(code, {})
+    counts = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    events = sum(isinstance(message, eslcodec.Event) for message in eslcodec.iter_messages("rec"))
+    assert sum(int(count) for count, _ in counts) == events
+    with duckdb.connect("day.duckdb") as db:
+        assert db.sql("SELECT count(DISTINCT id) FROM events").fetchall() == [(events,)]
+
+
+def test_a_day_in_polars(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("polars")
+    names: dict[str, Any] = {}
+    exec(block("import polars as pl"), names)
+    assert sorted(names["hangups"]["cause"].to_list()) == sorted(hangups())
+    assert "NORMAL_CLEARING" in capsys.readouterr().out
+
+
+def test_a_day_in_pandas(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for module in ("pandas", "pyarrow"):
+        pytest.importorskip(module)
+    names: dict[str, Any] = {}
+    exec(block(".to_pandas()"), names)
+    assert sorted(names["legs"]["cause"].tolist()) == sorted(hangups())
+    assert "NORMAL_CLEARING" in capsys.readouterr().out
+
+
+def test_parquet_by_the_hour(day: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    code = f"import os; os.chdir({str(day)!r})\n{block('fs.batches(presets.EVENTS')}"
+    with Emulator() as switch:
+        code = code.replace("8021", str(switch.port)).replace("max_seconds=60", "max_seconds=0.05")
+        with running(code) as process:
+            switch.wait_for(lambda: subscribed(switch), 30)
+            for number in range(2):
+                switch.fire("DTMF", {"DTMF-Digit": str(number)})
+                path, _, rows = line(process).rpartition(" ")
+                assert rows == "1"
+                [row] = parquet.read_table(day / path, partitioning=None).to_pylist()
+                assert (row["name"], json.loads(row["event"])["DTMF-Digit"]) == ("DTMF", str(number))
+
+
+def test_who_hung_up_on_whom(day: Path) -> None:
+    pytest.importorskip("pyarrow")
+    duckdb = pytest.importorskip("duckdb")
+    converted(block("$ eslcodec convert --calls"))
+    found = duckdb.sql(block("FROM 'calls.parquet'")).fetchall()
+    calls = [call for call in ingest.calls("rec") if call.outcome == "answered" and call.ended_by]
+    assert len(found) == len(calls) > 5
+    assert {row[:4] for row in found} == {(call.caller, call.callee, call.ended_by, call.cause) for call in calls}
+
+
+def converted(code: str, cut: str = "\n") -> bytes:
+    """What the command writes, up to a pipe."""
+    pytest.importorskip("eslcodec.cli", reason="the extra cli is not installed")
+    ((command, _),) = commands(code)
+    words = shlex.split(command.partition(cut)[0])
+    assert words[0] == "eslcodec"
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_legs_through_a_pipe(day: Path) -> None:
+    code = block("$ eslcodec convert --legs")
+    legs = converted(code, " | ")
+    Path("legs.ndjson").write_bytes(legs)
+    assert legs.splitlines() == [leg.to_json() for leg in ingest.legs("rec")]
+    duckdb = pytest.importorskip("duckdb")
+    query = shlex.split(commands(code)[0][0].partition(" | ")[2])[2].replace("/dev/stdin", "legs.ndjson")
+    assert sum(count for _, count in duckdb.sql(query).fetchall()) == len(legs.splitlines())
 
 
 def test_the_script_for_the_official_module(tmp_path: Path) -> None:
