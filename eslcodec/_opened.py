@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import io
 import os
+from bisect import insort
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Final, Literal, Protocol, cast
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, Protocol, cast
 
 from . import _zstd, zst
 from .errors import DamagedRecording, RecordingError
@@ -18,6 +19,7 @@ SUFFIXES: Final = (".esl", ".esl.gz", ".esl.xz", ".esl.zst")
 """How the recordings in a folder are named."""
 
 _HEAD_BYTES: Final = 12
+_FOOTER_BYTES: Final = 9  # of a seek table
 _GZIP: Final = b"\x1f\x8b"
 _XZ: Final = b"\xfd7zXZ\0"
 _ZSTD: Final = _zstd.FRAME_MAGIC.to_bytes(4, "little")
@@ -167,7 +169,7 @@ def _peek(file: BinaryIO) -> tuple[BinaryIO, bytes]:
 
 
 def find_files(path: str) -> list[list[str]]:
-    """The files of a recording: those of each folder, or the one file that it is.
+    """The files of a recording: those of each recorder in each folder, or the one file that it is.
 
     Raises:
         OSError: there is nothing, or it cannot be read.
@@ -181,7 +183,7 @@ def find_files(path: str) -> list[list[str]]:
         named = [os.path.join(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
         files = [path for path in named if os.path.isfile(path)]  # a pipe may wait for ever
         if files:
-            found.append(in_order(sorted(files)))
+            found += in_order(sorted(files))
     return found
 
 
@@ -189,40 +191,106 @@ def _refuse(error: OSError) -> None:
     raise error
 
 
-def in_order(files: list[str]) -> list[str]:
-    """The files of a folder, which are sorted by name, by the time at which they begin.
+class _Span(NamedTuple):
+    """What is known of a file by its first chunk and its last: times in ns since 1970, and places, which are a
+    connection and the bytes of it that came before. Connection 0: it has no times."""
 
-    Those of one connection stand as its bytes came, whatever the clock did meanwhile. A file without times stays behind
-    the one that its name puts it behind.
+    begin_ns: int
+    begin: tuple[int, int]
+    end_ns: int
+    end: tuple[int, int]
+    path: str
+
+
+def in_order(files: list[str]) -> list[list[str]]:
+    """The files of a folder, which are sorted by name, by the time at which they begin: of each recorder a list.
+
+    Files of one connection stand as its bytes came, whatever the clock did meanwhile. A file without times stays behind
+    the one that its name puts it behind. Recorders that were at work at the same time have lists of their own, since
+    files of one continue one another, and not those of the other.
     """
-    begun: list[tuple[int, int, int, str]] = []
-    for path in files if len(files) > 1 else ():
-        wall_ns, connection, offset = _begin(path) or (begun[-1][0] if begun else 0, 0, 0)
-        begun.append((wall_ns, connection, offset, path))
-    if not begun:
-        return files
-    begun.sort(key=lambda each: each[0])
+    if len(files) < 2:
+        return [files]
+    spans: list[_Span] = []
+    for path in files:
+        before = spans[-1].begin_ns if spans else 0
+        spans.append(_span(path) or _Span(before, (0, 0), before, (0, 0), path))
+    spans.sort(key=lambda span: span.begin_ns)
     places: dict[int, list[int]] = {}
-    for place, (_, connection, _, _) in enumerate(begun):
-        places.setdefault(connection, []).append(place)
-    ordered = list(begun)
+    for place, span in enumerate(spans):
+        places.setdefault(span.begin[0], []).append(place)
+    ordered = list(spans)
     for connection, of_one in places.items():
         if connection:
-            by_offset = sorted((begun[place] for place in of_one), key=lambda each: each[2])
-            for place, each in zip(of_one, by_offset, strict=True):
-                ordered[place] = each
-    return [path for *_, path in ordered]
+            by_offset = sorted((spans[place] for place in of_one), key=lambda span: span.begin[1])
+            for place, span in zip(of_one, by_offset, strict=True):
+                ordered[place] = span
+    return [[span.path for span in track] for track in _tracks(ordered)]
 
 
-def _begin(path: str) -> tuple[int, int, int] | None:
-    """Of a file's first chunk: time, connection, offset. None if it has no times, or cannot be read."""
+def _tracks(spans: list[_Span]) -> list[list[_Span]]:
+    """Files so that in each list one begins after the one before has ended."""
+    continued = {span.begin for span in spans if span.begin[1]}
+    tracks: list[list[_Span]] = []
+    at_end: dict[tuple[int, int], list[_Span]] = {}  # by where its last connection ended
+    free: list[list[_Span]] = []  # which another connection may follow; the one that ended last is the last
+    for span in spans:
+        track = at_end.pop(span.begin, None) if span.begin[1] else None
+        if track is None:
+            at = next((at for at in range(len(free) - 1, -1, -1) if free[at][-1].end_ns <= span.begin_ns), None)
+            track = [] if at is None else free.pop(at)
+        if not track:
+            tracks.append(track)
+        track.append(span)
+        if span.end in continued and span.end != span.begin:
+            at_end[span.end] = track
+        else:
+            insort(free, track, key=lambda track: track[-1].end_ns)
+    return tracks
+
+
+def _span(path: str) -> _Span | None:
+    """What is known of a file; None if it has no times, or cannot be read."""
     with open(path, "rb") as file:
         try:
             reader = open_reader(file, path, damaged="skip", wants=False)
             if not isinstance(reader, zst.ChunkReader):
                 return None
-            for chunk in reader:
-                return chunk.wall_ns, chunk.connection, chunk.offset
+            first = next(reader, None)
+            if first is None:
+                return None
+            last = last_listed(file) or first
+            if last is first:
+                for chunk in reader:
+                    last = chunk
         except RecordingError:
-            pass
-    return None
+            return None
+    end = last.connection, last.offset + last.length
+    return _Span(first.wall_ns, (first.connection, first.offset), last.end_ns, end, path)
+
+
+def last_listed(file: BinaryIO) -> zst.Chunk | None:
+    """The last chunk of a file with a seek table; None if it has none. The file stands where it stood."""
+    at = file.tell()
+    try:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _FOOTER_BYTES, 0))
+        footer = file.read()
+        frames = int.from_bytes(footer[:4], "little")
+        table = 8 + 8 * frames + _FOOTER_BYTES
+        if footer[5:] != zst.SEEKABLE_MAGIC.to_bytes(4, "little") or not frames or table > size:
+            return None
+        file.seek(size - table + 8 + 8 * max(frames - 2, 0))
+        entries = file.read(8 * min(frames, 2))
+        back = table
+        for entry in range(len(entries) - 8, -1, -8):  # a note is one frame, a chunk two
+            back += int.from_bytes(entries[entry : entry + 4], "little")
+            if back > size:
+                return None
+            file.seek(size - back)
+            if file.read(4) == _CHUNK:
+                file.seek(size - back)
+                return next(zst.read_chunks(file, damaged="skip", data=False), None)
+        return None
+    finally:
+        file.seek(at)

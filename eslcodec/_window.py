@@ -38,8 +38,8 @@ class Window:
         return missing <= 0
 
     def forget(self) -> None:
-        """Let go of what stands before the place."""
-        if self.at:
+        """Let go of what stands before the place, once that is more than what is kept: each byte is moved once."""
+        if self.at > len(self.data) - self.at:
             self.data = self.data[self.at :]
             self.base += self.at
             self.at = 0

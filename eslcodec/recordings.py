@@ -109,7 +109,8 @@ class Recording:
     """A recorded stream, or a folder of them.
 
     A folder is read with all that are in it: the files of each folder by the time at which they begin, one folder after
-    the other. What follows holds for each of them. An end that is not whole, because the recorder was killed, ends a
+    the other; recorders that wrote into one folder at the same time, one after the other. What follows holds for each
+    of them. An end that is not whole, because the recorder was killed, ends a
     file without an error; `info` says so.
 
     Args:

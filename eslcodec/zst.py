@@ -330,6 +330,7 @@ def _read_note(chunk: Chunk) -> None:
 
 _BEGINNING: Final = re.compile(rb"\x5c\x2a\x4d\x18....ESLR....\x01[\x00\x02]\x00\x00|\x5e\x2a\x4d\x18", re.DOTALL)
 _BEGINNING_BYTES: Final = 20
+_LOOKED_BYTES: Final = 256 << 20  # beside 16 times the file: more is no accident, and would take for ever
 
 
 class ChunkReader:
@@ -366,6 +367,7 @@ class ChunkReader:
         self._checks = check
         self._connections: set[int] = set()
         self._listed: set[int] | None = None
+        self._looked = 0  # how many bytes were looked at after damage, some of them more than once
         self._lookalike = False  # whether something that looks like a chunk was passed over
         self._end = -1  # where the last chunk ends that was gone over, right or not
         self._counts = self._window.base == 0  # whether all frames so far were read, so that
@@ -520,6 +522,7 @@ class ChunkReader:
     def _fail(self, start: int, error: DamagedRecording) -> None:
         """What begins at `start` is no whole chunk. If nothing comes after it, the file is torn there."""
         self._counts = self._lookalike = False
+        self._looked += self._window.position - start
         found = self._find_next(start)
         if not (found or self._lookalike):
             window = self._window
@@ -547,13 +550,16 @@ class ChunkReader:
             match = _BEGINNING.search(window.data, window.at)
             if match is not None:
                 window.at = match.start()
+                if self._looked > _LOOKED_BYTES + 16 * window.position:
+                    self._lookalike = True  # somebody made it so
+                    return False
                 if self._begins():
                     return True
                 window.at += 1
                 continue
             window.at = max(window.at, len(window.data) - _BEGINNING_BYTES + 1)
             window.forget()
-            if not window.need(len(window.data) + 1):
+            if not window.need(len(window.data) - window.at + 1):
                 return False
 
     def _begins(self, in_place: bool = False) -> bool:
@@ -568,6 +574,7 @@ class ChunkReader:
         magic, size = _SKIPPABLE.unpack_from(window.data, window.at)
         if size > limits.RECORD_HEAD_BYTES or not window.need(_SKIPPABLE.size + size):
             return False
+        self._looked += size
         begin = window.at + _SKIPPABLE.size
         content = window.data[begin : begin + size]
         if magic == TABLE_MAGIC:
@@ -625,6 +632,8 @@ def _check_head(chunk: Chunk) -> None:
             raise Fault(f"read that something was sent after {before} of {chunk.length} bytes")
     if sent + note != len(sealed):
         raise Fault(f"read a chunk's head of {len(sealed)} bytes, expected {sent + note} for what it holds")
+    if max(chunk.offset, chunk.wall_ns, chunk.mono_ns) >> 63:
+        raise Fault(f"read a chunk at {chunk.offset}, {chunk.wall_ns} ns, {chunk.mono_ns} ns, expected less than 2**63")
     if chunk.length > limits.RECORD_CHUNK_BYTES:
         raise Fault(f"read a chunk of {chunk.length} bytes, expected no more than {limits.RECORD_CHUNK_BYTES}")
     if reads and received != chunk.length:

@@ -119,10 +119,12 @@ class Chunks:
         self._sources = [(source, found(source)) for source in sources]  # before anything is shown
         self._bar = bar
         self._check = check
+        self._early: list[Chunk] = []  # which ended before `since`, and yet the first message may have begun in them
 
     def __iter__(self) -> Iterator[Chunk]:
         for source, folders in self._sources:
             for files in folders:
+                self._early = []
                 for file in self._wanted(files):
                     with readable(source):
                         yield from self._of_file(file)
@@ -163,7 +165,6 @@ class Chunks:
             note(f"{name}: its last {reader.torn} bytes are no whole chunk: the recorder was killed")
 
     def _in_time(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        early: list[Chunk] = []  # which ended before it, and yet the first message may have begun in them
         for chunk in chunks:
             if not chunk.connection and chunk.kind != NOTE:
                 raise click.ClickException(f"{escape(chunk.path)}: it has no times, so that they cannot be asked for")
@@ -173,11 +174,11 @@ class Chunks:
                 if chunk.wall_ns >= self.since_ns:
                     yield chunk
             elif chunk.end_ns < self.since_ns:
-                early = [chunk] if chunk.first is not None else [*early, chunk]
+                self._early = [chunk] if chunk.first is not None else [*self._early, chunk]
             else:
-                yield from early
+                yield from self._early
                 yield chunk
-                early = []
+                self._early = []
 
 
 class Messages:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from .. import zst
+from .._opened import last_listed
 from ..errors import RecordingError
 
 try:
@@ -37,7 +38,6 @@ _DELETED: Final = re.compile(_NAME.pattern + r"(?:\.damaged\d*)?", re.ASCII)  # 
 _FOLDER: Final = re.compile(r".*_\d+", re.ASCII | re.DOTALL)  # as `folder_name` makes them
 _FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KEPT_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not hold us up
-_FOOTER_BYTES: Final = 9
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)
 
 
@@ -255,8 +255,9 @@ def last_recorded(folder: Path) -> Last | None:
         with suppress(OSError, RecordingError), _open_kept(folder / name_of(begin, number)) as file:
             if not _lock(file.fileno()):
                 return None
-            last = _last_by_table(file)
-            if last is None:
+            last = last_listed(file)
+            if last is None or not _counts(last):
+                last = None
                 file.seek(0)
                 for chunk in zst.read_chunks(file, damaged="skip", data=False):
                     last = chunk if _counts(chunk) else last
@@ -281,30 +282,6 @@ def _open_kept(path: Path) -> BinaryIO:
 def _counts(chunk: zst.Chunk) -> bool:
     """Whether all until then was recorded: a note that a file or a connection begins says nothing of that."""
     return chunk.note is None or chunk.note.get("note") in ("closed", "stopped")
-
-
-def _last_by_table(file: BinaryIO) -> zst.Chunk | None:
-    """The last chunk of a file with a seek table; None if it has none."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - _FOOTER_BYTES, 0))
-    footer = file.read()
-    frames = int.from_bytes(footer[:4], "little")
-    table = 8 + 8 * frames + _FOOTER_BYTES
-    if footer[5:] != zst.SEEKABLE_MAGIC.to_bytes(4, "little") or not frames or table > size:
-        return None
-    file.seek(size - table)
-    entries = file.read(8 + 8 * frames)[8:]
-    back = table
-    for at in range(len(entries) - 8, max(len(entries) - 24, -8), -8):  # a note is one frame, a chunk two
-        back += int.from_bytes(entries[at : at + 4], "little")
-        if back > size:
-            return None
-        file.seek(size - back)
-        if file.read(4) == zst.CHUNK_MAGIC.to_bytes(4, "little"):
-            file.seek(size - back)
-            for chunk in zst.read_chunks(file, data=False):
-                return chunk if _counts(chunk) else None
-    return None
 
 
 # What is deleted

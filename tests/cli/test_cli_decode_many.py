@@ -115,6 +115,18 @@ def test_a_message_that_began_long_before(tmp_path: Path) -> None:
     assert numbers("--since", "2026-09-21T14:13:25Z", tmp_path) == [5, 6]
 
 
+def test_a_message_that_began_in_the_file_before(tmp_path: Path) -> None:
+    tape = Tape()
+    stream = event(1) + event(2) + event(3)
+    tape.chunk(stream[:150])
+    tape.write(tmp_path / "20260921T141320Z-000000.esl.zst")
+    tape.written, tape.sizes = [], []
+    tape.chunk(stream[150:])
+    tape.write(tmp_path / "20260921T141321Z-000000.esl.zst")
+    begun = 1 if len(event(1)) > 150 else 2
+    assert numbers("--since", "2026-09-21T14:13:20.5Z", tmp_path) == [*range(begun, 4)]
+
+
 def test_a_stream_without_times_cannot_be_asked_for_them(tmp_path: Path) -> None:
     (tmp_path / "a.esl").write_bytes(event(1))
     result = run("decode", "--since", "-1h", tmp_path / "a.esl")
