@@ -331,6 +331,11 @@ def test_on_a_full_disk_the_oldest_can_go(small_disk: Path) -> None:
     assert whole(small_disk).received > 100_000
 
 
+def fired(switch: Emulator) -> bool:
+    switch.fire("DTMF", {"Side": "after"})
+    return True
+
+
 def test_a_recorder_that_is_behind_is_followed_by_another(
     switch: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,9 +353,7 @@ def test_a_recorder_that_is_behind_is_followed_by_another(
         switch.fire("DTMF")
         until(lambda: each._recorder.stats()["state"] == "stopped" or len(told) > 0, 30)
         monkeypatch.undo()
-        subscribed(switch, 2)
-        switch.fire("DTMF", {"Side": "after"})
-        until(lambda: b"after" in kept(tmp_path), 30)
+        until(lambda: fired(switch) and b"after" in kept(tmp_path), 30)  # more than one may have been behind
         assert each.failure is None
         assert any("nothing was recorded for" in line and "behind" in line for line in told)
         assert each.numbers().events >= 2
