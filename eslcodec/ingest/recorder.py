@@ -62,7 +62,8 @@ class Recorder:
 
     A recorder is for one connection at a time; several may have the same `dir`. `keep_seconds`, `keep_bytes` and
     `on_full` concern all recordings in `dir` that recorders named, and what `Recording.repair` put aside of them. It
-    may be used again after the connection ended; a child process of `fork` records nothing. What is not closed is written at the exit of the interpreter.
+    may be used again after the connection ended; a child process of `fork` records nothing. What is not closed is
+    written at the exit of the interpreter.
 
     Args:
         dir: made if there is none.
