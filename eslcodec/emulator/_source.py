@@ -137,21 +137,22 @@ class Streamed:
                     yield last, message
 
     def _decoded(self) -> Iterator[tuple[Chunk, Decoder, Follower]]:
-        """Each chunk that completes messages; of those that ended before `since` the last one only."""
+        """Each chunk that completes messages; of those that ended before `since` only the last, from where
+        a message begins in them."""
         follower = Follower()
-        skipped: Chunk | None = None
+        skipped: list[Chunk] = []
         begin = None if self._changes.since is None else self._changes.since * 1e9
         for chunk in self._recording().chunks(check=False):
             if chunk.kind == NOTE:
                 continue
             if begin is not None and chunk.connection and chunk.end_ns < begin:
-                skipped = chunk
+                skipped = [chunk] if chunk.first is not None else [*skipped, chunk]
                 continue
-            for each in (skipped, chunk):
-                messages = None if each is None else follower.take(each)
-                if each is not None and messages is not None:
+            for each in (*skipped, chunk):
+                messages = follower.take(each)
+                if messages is not None:
                     yield each, messages, follower
-            skipped = None
+            skipped = []
 
     def _recording(self) -> Recording:
         source = self._source

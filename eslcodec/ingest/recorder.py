@@ -15,11 +15,13 @@ import errno
 import logging
 import math
 import os
+import queue
 import struct
 import threading
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -42,6 +44,7 @@ _SPARE_CHUNKS: Final = 4  # whose memory is used again
 _CHUNK_BYTES: Final = limits.RECORDER_CHUNK_BYTES
 _QUEUE_BYTES: Final = limits.RECORDER_BUFFER_BYTES - _CHUNK_BYTES  # beside the chunk that is being filled
 _CHUNK_SECONDS_MOST: Final = 3600.0  # times within a chunk are microseconds in 32 bits
+_WAIT_MOST: Final = 1e6  # seconds
 _CROWDED_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 3 // 4
 _FULL_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 7 // 8
 _FAST: Final = 256 << 20  # bytes a second that are read while the buffer is crowded, and
@@ -58,8 +61,9 @@ class Recorder:
     kept as it is, digits, messages and passwords too.
 
     A recorder is for one connection at a time; several may have the same `dir`. `keep_seconds`, `keep_bytes` and
-    `on_full` concern all recordings in `dir`. It may be used again after the connection ended; a child process of
-    `fork` records nothing. What is not closed is written at the exit of the interpreter.
+    `on_full` concern all recordings in `dir` that recorders named, and what `Recording.repair` put aside of them. It
+    may be used again after the connection ended; a child process of `fork` records nothing. What is not closed is
+    written at the exit of the interpreter.
 
     Args:
         dir: made if there is none.
@@ -372,7 +376,11 @@ class Recorder:
             self._stop(f"the writer is behind, {self._queued >> 20} MiB wait", item.stream)
         if not self._has_thread:
             self._has_thread = True  # in one step: a signal's handler may do the same
-            self._start_thread()
+            try:
+                self._start_thread()
+            except BaseException:  # a signal's, for one
+                self._has_thread = self._thread is not None and self._thread.ident is not None
+                raise
         self._bell.ring()
 
     def _stop(self, why: str, stream: Stream) -> None:
@@ -481,7 +489,7 @@ class Recorder:
 
 
 class _Bell:
-    """Wakes the thread. A signal's handler may ring it in the middle of anything.
+    """Wakes the thread. A signal's handler may ring it in the middle of anything, and may raise there.
 
     Attributes:
         until_ns: when the thread wakes up by itself, while it waits.
@@ -491,14 +499,14 @@ class _Bell:
         self.until_ns = 0
         self.lock = threading.RLock()
         self._rung = False
-        self._condition = threading.Condition(self.lock)
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()  # a condition half notified would never wake it
 
     def ring(self) -> None:
         """Have it wake up, or not fall asleep."""
         if not self._rung:
-            with self._condition:
+            with self.lock:
+                self._rings.put(None)
                 self._rung = True
-                self._condition.notify()
 
     def toll(self, _: object) -> None:
         """The same, for a recorder that is gone."""
@@ -506,11 +514,11 @@ class _Bell:
 
     def wait(self, seconds: float, until_ns: int) -> None:
         """Wait until it rings, or for so many seconds."""
-        with self._condition:
-            if not self._rung:
-                self.until_ns = until_ns
-                self._condition.wait(min(seconds, threading.TIMEOUT_MAX))
-                self.until_ns = 0
+        self.until_ns = until_ns
+        with suppress(queue.Empty):
+            self._rings.get(timeout=min(seconds, _WAIT_MOST))
+        self.until_ns = 0
+        with self.lock:
             self._rung = False
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from emulated import Client, connected, messages_of, recording
-from support import capture
+from recordings_support import BEGIN, Tape, event
+from support import capture, plain
 
 import eslcodec
 from eslcodec import render, zst
@@ -172,6 +173,15 @@ def test_a_paused_replay_goes_on_where_it_stopped(tmp_path: Path) -> None:
         client.ask("event plain ALL")
         client.until(lambda: len(client.events) == 3)
     assert [event.frame for event in client.events] == events
+
+
+def test_a_message_that_began_long_before_the_time(tmp_path: Path) -> None:
+    tape = Tape()
+    stream = event(1) + plain(b"Event-Name: DTMF\nEvent-Sequence: 5\nFill: " + b"x" * 5000 + b"\n\n") + event(6)
+    for at in range(0, len(stream), 1000):
+        tape.chunk(stream[at : at + 1000])
+    path = tape.write(tmp_path / "x.esl.zst")
+    assert [event.sequence for event in replayed(path, since=BEGIN + 3.5)] == [5, 6]
 
 
 def test_from_a_time_on(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -146,3 +149,53 @@ def test_part_of_a_chunk_that_cannot_be_removed_is_the_end_of_the_file(
     [path] = files_in(tmp_path)
     info = part(esl, "recordings").Recording(path).info(verify=True)
     assert (info.received, info.damage, info.torn) == (5, [], {str(path): 30})
+
+
+def interrupted(at: int, step: Callable[[], object]) -> bool:
+    """Ctrl-C before this line of the recorder and of what it locks with; whether there was one."""
+    lines = 0
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        nonlocal lines
+        path = frame.f_code.co_filename
+        if event == "line" and path.endswith(("recorder.py", "threading.py")):
+            if linecache.getline(path, frame.f_lineno).strip().startswith(("with ", "try:")):
+                return trace  # no signal is handled there: a trace that raises would leave the lock taken
+            lines += 1
+            if lines == at:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        step()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_anywhere_does_not_leave_the_writer_asleep(esl: ModuleType, tmp_path: Path) -> None:
+    at = 1
+    while True:
+        clock = Clock()
+        recorder = recorder_of(esl, tmp_path / str(at), clock)
+        recorder.opened(PEER)
+        write(recorder, GREETING)
+        until(lambda: recorder._bell.until_ns > 0)  # noqa: B023
+        was = interrupted(at, lambda: recorder.received(b"then"))  # noqa: B023
+        clock.go(2)
+        recorder.received(b"end")
+        recorder.close(5)
+        assert recorder._thread is None
+        [path] = files_in(tmp_path / str(at))
+        data = bytes_in(esl, path)
+        assert data.startswith(GREETING)
+        assert data.endswith(b"end")
+        if not was:
+            assert data == GREETING + b"thenend"
+            break
+        at += 1
+    assert at > 20
