@@ -62,6 +62,7 @@ from .events import (
 
 if TYPE_CHECKING:
     from . import ESL, aio, presets, sync
+    from ._tap import Tap
     from .reconnect import Backoff
     from .recordings import Recording, iter_messages
     from .sync import connect, serve
@@ -71,6 +72,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Backoff": "reconnect",
     "Recording": "recordings",
+    "Tap": "_tap",
     "connect": "sync",
     "iter_messages": "recordings",
     "serve": "sync",
@@ -118,6 +120,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "RudeRejection",
+    "Tap",
     "__impl__",
     "__version__",
     "aio",

@@ -48,7 +48,7 @@ def show_everything() -> None:
     for name in eslcodec.__all__:
         thing = getattr(eslcodec, name)
         setattr(eslcodec, name, thing)
-        if getattr(thing, "__module__", "").startswith(f"{_core.__name__}."):
+        if getattr(thing, "__module__", "").startswith("eslcodec._"):
             thing.__module__ = "eslcodec"
     for name in ingest.__all__:
         thing = getattr(ingest, name)

@@ -80,7 +80,7 @@ def connect(
         connect_first: whether `reconnect` covers the first connection too: this returns when there is one, or raises
             when no attempt is left.
         tap: is told each connection, exactly the bytes that are read, before they are parsed, and the commands that are
-            sent, the login included (`eslcodec.sync.Tap`), such as `eslcodec.ingest.Recorder`. One that raises is
+            sent, the login included (`eslcodec.Tap`), such as `eslcodec.ingest.Recorder`. One that raises is
             dropped, `stats().tap` says why, and the connection goes on.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;
             after as long again the connection is given up. None: never.

@@ -254,7 +254,7 @@ def serve(
         first_frame_timeout: seconds within which the channel's data must come.
         command_timeout: seconds within which a reply must come.
         tap: a function of the call that gives its tap, or None: who is told exactly the bytes that are read, before
-            they are parsed, and the commands that are sent (`eslcodec.sync.Tap`). It is asked before the handler, once
+            they are parsed, and the commands that are sent (`eslcodec.Tap`). It is asked before the handler, once
             the channel's data is there; what was read and sent until then is told to the tap as well. A call that
             brings no such data has no tap. What the function or the tap raises is logged, and costs the call its tap
             only.
