@@ -34,11 +34,11 @@ class Tap(Protocol):
     """What `connect(tap=)` takes: an object that hears what is read and sent, in order, each byte once.
 
     It is called by whoever reads, in the middle of a step of the client: it must return soon, and not call the client.
-    If one of its methods raises, it is dropped with a line in the log (logger "eslcodec"), `Stats.tap` says why, and
-    the connection goes on.
+    If one of its methods raises, it is dropped with a line in the log (logger "eslcodec"), `flow.Stats.tap` says why,
+    and the connection goes on.
 
     A tap may have two methods more: `closed(reason)`, called when a connection has ended, and `stats()`, whose dict is
-    shown in `Stats.tap`. With a true `exclusive` it is for one connection at a time: another one is refused.
+    shown in `flow.Stats.tap`. With a true `exclusive` it is for one connection at a time: another one is refused.
 
     Example:
         >>> from eslcodec import connect

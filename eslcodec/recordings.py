@@ -9,6 +9,7 @@ that of some megabytes, however long it is.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -468,6 +469,8 @@ def nanoseconds(time: Time | None, name: str) -> int | None:
     if time is None:
         return None
     if not isinstance(time, datetime):
+        if not math.isfinite(time):
+            raise ValueError(f"{name} is {time!r}, expected seconds since 1970 or a datetime")
         return int(time * 1_000_000_000)
     if time.tzinfo is None:
         raise ValueError(f"{name} is {time!r}, expected a datetime with a time zone")

@@ -31,7 +31,7 @@ _MISSING: Final = (
 
 
 class Schema(Mapping[str, str]):
-    """The columns of a batch: each name with its kind. Whatever takes Arrow schemas takes it (`pyarrow.schema`).
+    """The columns of a batch: each name with its kind. Whatever takes Arrow schemas takes it.
 
     Example:
         >>> dict(Columns({"name": ("Event-Name", "string"), "Event-Sequence": "int64"}).schema)
@@ -125,7 +125,7 @@ class Batch:
 class Columns:
     """Columns of headers from what an Event Socket sends, for Arrow: without a Python object a value, if compiled.
 
-    Values are those of `event.select`: the exact spelling of a name anywhere in the event before another one, of a
+    Values are those of `Event.select`: the exact spelling of a name anywhere in the event before another one, of a
     repeated name the first, of Event-Name the last, percent-decoded; what is not UTF-8 becomes U+FFFD. An absent header
     is null, an empty one `""`. Each event is a row; frames that are no events are passed. The compiled core reads plain
     and JSON events without an object an event; XML ones, and JSON that no switch writes so, take the way of messages.
@@ -134,7 +134,7 @@ class Columns:
     microseconds, as the switch writes them, UTC, of which 0 is null; `bool`; `list`: the items of an array; `binary`;
     `json`: text that is JSON. What is no such value becomes null, and `stats` counts it.
 
-    Pseudo headers: `@body`, `@json` (`event.to_json()`), `@id` (`event.id`); `@received` (microseconds), `@offset`
+    Pseudo headers: `@body`, `@json` (`Event.to_json()`), `@id` (`Event.id`); `@received` (microseconds), `@offset`
     (in the bytes that were fed, where the frame begins) and `@switch`, which are null for messages.
 
     One thread at a time: a second one that comes while the first is at work gets a RuntimeError. The compiled core

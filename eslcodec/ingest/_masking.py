@@ -8,9 +8,9 @@
     >>> masking.mask(b"api uuid_setvar 7a1c sip_auth_password b\\n\\n")
     b'api uuid_setvar 7a1c sip_auth_password ***\\n\\n'
 
-What is masked: all that follows `auth` and `userauth`, and the value of each variable or header whose name has "passw",
-"passwd", "secret", "auth_pass" or "a1-hash" in it. In doubt more is masked, to the end of the line. A password that
-stands somewhere else (in the argument of a script, say) cannot be known.
+What is masked: all that follows `auth` and `userauth`, and the value of each variable or header whose name has
+"passw", "pwd", "secret", "auth_pass" or "a1-hash" in it. In doubt, and in JSON, more is masked, to the end of the line.
+A password that stands somewhere else (in the argument of a script, say) cannot be known.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ value that is masked had not ended."""
 
 _LOGIN: Final = re.compile(rb"((?:\A|(?<=[\n\r\0]))[ \t\r\0]{0,99}(?:user)?auth)(?=[^\w\n-])[^\n]+", re.IGNORECASE)
 _NAME: Final = re.compile(
-    rb"(?:passw|secret|auth[_-]pass|a1[_-]hash)[\w.-]{0,64}"  # with a bound, or a long word would take long
-    rb"(?P<sign>[ \t]*[=:]|[ \t]+(?=[^\s=:])|%3[aAdD])",
+    rb"(?:passw|pwd|secret|auth[_-]pass|a1[_-]hash)[\w.-]{0,64}"  # with a bound, or a long word would take long
+    rb"(?P<sign>(?P<json>\\{0,9}\"[ \t]*:)|[ \t]*[=:]|[ \t]+(?=[^\s=:])|%3[aAdD])",
     re.IGNORECASE,
 )
 _CLOSERS: Final = {0x7B: 0x7D, 0x5B: 0x5D, 0x3C: 0x3E}  # of {, [ and <, which variables stand in
@@ -86,7 +86,7 @@ def mask(text: bytes) -> bytes:
     for name in _NAME.finditer(text):
         if name.start() < at:  # within a value that is masked already
             continue
-        end = _value_end(text, name.start(), name.end())
+        end = _line_end(text, name.end()) if name["json"] else _value_end(text, name.start(), name.end())
         if end > name.end():
             parts += text[at : name.end()], HIDDEN
             at = end
@@ -98,12 +98,16 @@ def _hide_login(text: bytes) -> bytes:
     return _LOGIN.sub(rb"\1 " + HIDDEN, text)
 
 
+def _line_end(text: bytes, at: int) -> int:
+    end = text.find(b"\n", at)
+    return len(text) if end < 0 else end
+
+
 def _value_end(text: bytes, name: int, at: int) -> int:
     """Where the value that begins at `at` ends: in brackets at the next comma or at the bracket, else with its line."""
     line = text.rfind(b"\n", 0, name) + 1
     opener = max(text.rfind(b"{", line, name), text.rfind(b"[", line, name), text.rfind(b"<", line, name))
-    end = text.find(b"\n", at)
-    end = len(text) if end < 0 else end
+    end = _line_end(text, at)
     if opener < 0 or text.find(bytes([_CLOSERS[text[opener]]]), opener, name) >= 0:
         return end
     closer = _CLOSERS[text[opener]]

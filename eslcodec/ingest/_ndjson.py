@@ -30,7 +30,7 @@ def ndjson(
     errors: str = "replace",
     redact: Callable[[Event], Event] | None = None,
 ) -> int:
-    """Write the events of a stream as lines of JSON, each what `event.to_json()` gives.
+    """Write the events of a stream as lines of JSON, each what `Event.to_json()` gives.
 
     The compiled columns write the lines of plain and JSON events without an object an event. An event that cannot be
     read has no line, nor has one that the stream ends in.
@@ -40,7 +40,7 @@ def ndjson(
             received bytes; a binary file of them, or pieces.
         out: a binary file.
         events: names of events, as for `Columns`; None for all.
-        errors: as for `event.to_json`.
+        errors: as for `Event.to_json`.
         redact: what is called with each event, such as a `Redact`; the line is that of what it gives.
 
     Returns:

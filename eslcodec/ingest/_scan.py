@@ -265,7 +265,7 @@ def scan(
     events: Iterable[str] | None = None,
     redact: Redacts = None,
 ) -> Scan:
-    """Columns of what was recorded, as an Arrow stream: for `pyarrow.table`, `polars.DataFrame`, a query of DuckDB.
+    """Columns of what was recorded, as an Arrow stream: for tables of pyarrow, frames of Polars, queries of DuckDB.
 
     Nothing is read before somebody asks, and memory is that of some batches, however long it is. A recording knows
     `@received`, and `@switch` (host and port). An event that the stream ends in has no row.

@@ -188,7 +188,7 @@ class Redact:
         return value if rule is None else rule.change(value)
 
     def pairs(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The same for pairs of name and value, as `message.pairs()` gives them.
+        """The same for pairs of name and value, as `Message.pairs()` gives them.
 
         Example:
             >>> Redact(drop=["b"], mask=["c"]).pairs([("A", "1"), ("B", "2"), ("C", "3")])
@@ -197,7 +197,7 @@ class Redact:
         return [(name, str(value)) for name, value in self._fields(pairs)]
 
     def mapping(self, headers: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
-        """The same for the shape of JSON events, as `event.to_dict()` gives it: arrays as lists, the body as `_body`.
+        """The same for the shape of JSON events, as `Event.to_dict()` gives it: arrays as lists, the body as `_body`.
 
         Example:
             >>> Redact(mask=["codecs"], bodies="drop").mapping({"A": "1", "Codecs": ["x", "y"], "_body": "hi"})

@@ -303,6 +303,9 @@ def test_messages_of_a_time_are_those_received_then(esl: ModuleType, level: int,
     assert numbers(recording(esl, path).messages(since=BEGIN + 10**6)) == []
     with pytest.raises(ValueError, match="expected a datetime with a time zone"):
         recording(esl, path).messages(since=datetime(2026, 1, 1))
+    for number in (float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=r"until is .*, expected seconds since 1970 or a datetime"):
+            recording(esl, path).messages(until=number)
 
 
 def test_a_message_that_began_before_comes_whole(esl: ModuleType, tmp_path: Path) -> None:
