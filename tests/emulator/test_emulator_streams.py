@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import eslcodec
 from eslcodec import render, zst
 from eslcodec.emulator import Emulator
 
+FOREIGN_MALLOC = os.environ.get("PYTHONMALLOC") == "malloc"  # sanitizers keep what is freed: memory says little then
 KEPT = (eslcodec.Event, eslcodec.LogLine)
 BEGAN = 1_800_000_000
 
@@ -293,5 +295,5 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, options: str) -
         assert received > path.stat().st_size * 0.9
         peaks.append(peak)
         path.unlink()
-    assert max(peaks) < 150 << 10  # KiB
+    assert max(peaks) < 150 << 10 or FOREIGN_MALLOC  # KiB
     assert peaks[1] < peaks[0] + (20 << 10)
