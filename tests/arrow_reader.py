@@ -77,7 +77,7 @@ def rows_by_ctypes(batch: Any) -> list[dict[str, Any]]:
 def _values(schema: Any, array: Any) -> list[Any]:
     if schema.dictionary:
         texts = _values(schema.dictionary.contents, array.dictionary.contents)
-        found = [texts[code] for code in _numbers(array, c_int32)]
+        found = [texts[code] if texts else None for code in _numbers(array, c_int32)]  # all may be null
     elif schema.format == b"+s":
         names = [schema.children[at].contents.name.decode() for at in range(schema.n_children)]
         columns = [_values(schema.children[at].contents, array.children[at].contents) for at in range(array.n_children)]
