@@ -186,6 +186,12 @@ class Recording:
         found = (self._of_folder(files, begin, end, sequence) for files in folders)
         return chain.from_iterable(chain.from_iterable(found))  # at the speed of the decoder alone
 
+    def _named(self, names: frozenset[str]) -> Iterator[Message]:
+        """Those of all messages whose Event-Name is one of these."""
+        folders = [None] if self._file is not None else find_files(self.path)
+        found = (self._batches(files, (0, 0), Span(None, None), names) for files in folders)
+        return chain.from_iterable(chain.from_iterable(found))
+
     def _of_folder(
         self, files: list[str] | None, begin: int | None, end: int | None, sequence: int | None
     ) -> Iterator[Iterable[Message]]:
@@ -199,8 +205,10 @@ class Recording:
             return batches
         return iter([_from_sequence(chain.from_iterable(batches), sequence)])
 
-    def _batches(self, files: list[str] | None, place: tuple[int, int], span: Span) -> Iterator[Iterable[Message]]:
-        """The messages that each chunk completes."""
+    def _batches(
+        self, files: list[str] | None, place: tuple[int, int], span: Span, names: frozenset[str] | None = None
+    ) -> Iterator[Iterable[Message]]:
+        """The messages that each chunk completes; or those of these names."""
         follower = Follower()
         counted = None if place != (0, 0) else 0  # what stands before the first frame there was asked for by nobody
         for reader in self._readers(files, place, span.wants, True):
@@ -212,7 +220,7 @@ class Recording:
                 self.dropped += 0 if counted is None else follower.dropped - counted
                 counted = follower.dropped
                 if decoder is not None:
-                    messages = span.messages(chunk, decoder, follower)
+                    messages = decoder._named(names) if names else span.messages(chunk, decoder, follower)
                     yield messages if self._damaged == "raise" else _bearable(messages, follower)
             if self._damaged == "raise":
                 follower.finish()

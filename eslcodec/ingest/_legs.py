@@ -408,3 +408,5 @@ _HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "HEARTBEAT": Legs._beat,
     "CUSTOM": Legs._custom,
 }
+NAMES: Final = frozenset(name for name in _HANDLERS if name and name != "CUSTOM")
+"""Events without which a stream as a switch sent it gives the same rows. A `Gap` (CUSTOM) is never in it."""
