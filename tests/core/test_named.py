@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import ACCEPTED, AUTH, capture, load_core, pieces, plain, receive
+from support import ACCEPTED, AUTH, capture, load_core, pieces, receive
 from threads_support import event_of
 
 NAMES = ("CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_HANGUP", "HEARTBEAT", "DTMF", "é", "\ud800")
