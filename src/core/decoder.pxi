@@ -142,11 +142,10 @@ cdef class MessageDecoder(FrameSplitter):
         return 0
 
     cdef int note_passed(self, const char *frame, Py_ssize_t size) except -1:
-        """Keep of a frame what is kept of one that comes out."""
-        if frame != NULL and size <= KEPT_FRAME_BYTES:
-            self.last = PyBytes_FromStringAndSize(frame, size)
-        elif frame != NULL:
-            self.last = PyBytes_FromStringAndSize(frame + size - NOTICE_BYTES, NOTICE_BYTES)
+        """Keep of a frame what the error of a stream that ends in the next one looks at."""
+        cdef Py_ssize_t kept = min(size, NOTICE_BYTES)
+        if frame != NULL:
+            self.last = PyBytes_FromStringAndSize(frame + size - kept, kept)
         return 0
 
     def _named(self, names):
