@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Final, NamedTuple
 
+from .._cells import EPOCH, integer
 from .._codec import Message
 from . import _rows
-from ._legs import Legs
+from ._legs import HANDLED, Legs
 from ._rows import Leg
 
 __all__ = ["Call", "Calls"]
@@ -167,8 +168,10 @@ class Calls:
 
     def see(self, message: Message) -> Sequence[Call]:
         """Take a message; the rows that it completes, mostly none."""
-        if not self._legs._take(message):
+        name = message.get("Event-Name")
+        if name is None or name not in HANDLED:
             return _NO_CALLS
+        self._legs._take(message, name)
         self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 
@@ -406,7 +409,7 @@ def _blind(leg: Leg, bridges: Iterable[_Bridge], moved: Iterable[_Bridge]) -> in
     `bl_xfer` stands there for the dialplan's own `transfer` too, before the leg was connected to anybody.
     """
     words = (entry.split(":", 3) for entry in leg.transfer_history)
-    times = [_rows.integer(word[0]) or 0 for word in words if len(word) > 2 and word[2] == "bl_xfer"]
+    times = [integer(word[0]) or 0 for word in words if len(word) > 2 and word[2] == "bl_xfer"]
     mine = [bridge.start // _SECOND for bridge in bridges if bridge.start is not None and bridge.other(leg.uuid)]
     on = [bridge.start // _SECOND for bridge in moved if bridge.start is not None and bridge.other(leg.uuid)]
     count = 0
@@ -486,7 +489,7 @@ def _refusing(legs: Sequence[Leg], ended: Sequence[Leg]) -> Leg:
 
 def _last(ended: Sequence[Leg]) -> Leg:
     """Who hung up last, of legs in the order in which they began to."""
-    return max(enumerate(ended), key=lambda placed: (placed[1].hung_up or _rows.EPOCH, placed[0]))[1]
+    return max(enumerate(ended), key=lambda placed: (placed[1].hung_up or EPOCH, placed[0]))[1]
 
 
 def _near(end: int, leg: Leg) -> bool:
