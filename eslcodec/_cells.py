@@ -1,4 +1,4 @@
-"""Values of headers as what they are: whole numbers, times and so on. For rows, and for the Python core's `RowReader`."""
+"""Texts of headers as what they are: whole numbers, times and so on; for rows and the Python core's `RowReader`."""
 
 from __future__ import annotations
 

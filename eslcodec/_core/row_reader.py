@@ -21,10 +21,10 @@ class RowReader:
     """Reads the same headers of many messages.
 
     Args:
-        columns: name and kind of each. "string": its text; "int64": `-?[0-9]+` of at most 19 characters; "float64": digits
-            with at most one point, and a minus before them; "timestamp": such a whole number of microseconds since 1970
-            as an aware datetime, None of 0; "list": a tuple of the items of an array, or of the one value. What is not
-            written so is None, and so is what is absent; the items of nothing are ().
+        columns: name and kind of each. "string": its text; "int64": `-?[0-9]+` of at most 19 characters; "float64":
+            digits with at most one point, and a minus before them; "timestamp": such a whole number of microseconds
+            since 1970 as an aware datetime, None of 0; "list": a tuple of the items of an array, or of the one value.
+            What is not written so is None, and so is what is absent; the items of nothing are ().
 
     Raises:
         KeyError: a kind that is none of these.

@@ -408,6 +408,8 @@ def _blind(leg: Leg, bridges: Iterable[_Bridge], moved: Iterable[_Bridge]) -> in
 
     `bl_xfer` stands there for the dialplan's own `transfer` too, before the leg was connected to anybody.
     """
+    if not leg.transfer_history:
+        return 0
     words = (entry.split(":", 3) for entry in leg.transfer_history)
     times = [integer(word[0]) or 0 for word in words if len(word) > 2 and word[2] == "bl_xfer"]
     mine = [bridge.start // _SECOND for bridge in bridges if bridge.start is not None and bridge.other(leg.uuid)]

@@ -143,7 +143,8 @@ class Leg(NamedTuple):
 
 def microseconds(time: datetime) -> int:
     """Since the epoch."""
-    return (time - EPOCH) // timedelta(microseconds=1)
+    since = time - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 _USED: Final = [name for name in LEGS if name not in ("duration_us", "billed_us")]
