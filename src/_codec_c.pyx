@@ -74,6 +74,18 @@ cdef extern from "scan.h" nogil:
         size_t words
         size_t stop
     const size_t BITS_MORE
+    ctypedef struct Sought:
+        const char *name
+        size_t size
+        uint64_t tail
+        uint32_t next
+    ctypedef struct Seen:
+        const char *value
+        size_t size
+        int found, unsure
+    uint64_t tail_of(const char *name, size_t size)
+    unsigned sought_slot(uint64_t tail, size_t size)
+    void see_lines(const Bits *bits, const char *p, const Sought *all, const uint32_t *slots, Seen *seen)
     int index_block(Bits *bits, const char *p, const char *end)
     const char *index_name(
         const Bits *bits, const char *p, const char *start, const char *name, size_t size, const char **folded

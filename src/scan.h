@@ -364,6 +364,76 @@ static inline const char *index_feed(const Bits *bits, const char *p, const char
     return p + 64 * word + low_bit(feeds);
 }
 
+/* Many names at once, in one pass over a block whose bits are known. A name has no colon in it. */
+#define SOUGHT_SLOTS 512
+typedef struct {
+    const char *name;
+    size_t size;
+    uint64_t tail;
+    uint32_t next; /* of the same slot, from 1 */
+} Sought;
+
+/* What was found of a name: the value of the first line that has it, or a line that only a look-up can judge. */
+typedef struct {
+    const char *value;
+    size_t size;
+    int found, unsure;
+} Seen;
+
+static inline unsigned sought_slot(uint64_t tail, size_t size) {
+    return (unsigned)((((tail | 0x2020202020202020u) ^ (uint64_t)size << 56) * 0x9E3779B97F4A7C15u) >> 55);
+}
+
+/* Note the line [p, end), whose first colon is at `colon`. */
+static inline void see_line(const char *p, const char *colon, const char *end, const Sought *all, const uint32_t *slots,
+                            Seen *seen) {
+    const size_t size = (size_t)(colon - p);
+    uint32_t number = slots[sought_slot(tail_of(p, size), size)];
+    for (; number; number = all[number - 1].next) {
+        const Sought *sought = &all[number - 1];
+        Seen *one = &seen[number - 1];
+        if (sought->size != size || one->found || unlike_tail(p, size, sought->tail)) continue;
+        if (memcmp(p, sought->name, size) != 0) {
+            one->unsure |= folded_equal(p, sought->name, size);
+        } else if (one->unsure || end - colon < 2 || colon[1] != ' ') {
+            one->unsure = 1; /* cut elsewhere, perhaps */
+        } else {
+            one->value = colon + 2;
+            one->size = (size_t)(end - colon) - 2;
+            if (one->size && end[-1] == '\r') one->size--;
+            one->found = 1;
+        }
+    }
+}
+
+/* Look for all of these names in the block after the line feed at p. */
+static void see_lines(const Bits *bits, const char *p, const Sought *all, const uint32_t *slots, Seen *seen) {
+    const char *line = NULL, *stop = p + bits->stop;
+    size_t word, at = 0;
+    uint64_t colons = bits->colons[0];
+    for (word = 0; word < bits->words; word++) {
+        uint64_t feeds = bits->feeds[word];
+        for (; feeds; feeds &= feeds - 1) {
+            const char *feed = p + 64 * word + low_bit(feeds);
+            if (line) {
+                const size_t place = (size_t)(line - p);
+                if (at != place / 64) {
+                    at = place / 64;
+                    colons = bits->colons[at];
+                }
+                colons &= ~(uint64_t)0 << place % 64;
+                while (!colons && at < word) colons = bits->colons[++at];
+                if (colons) {
+                    const char *colon = p + 64 * at + low_bit(colons);
+                    if (colon < feed) see_line(line, colon, feed, all, slots, seen);
+                }
+            }
+            if (feed >= stop) return;
+            line = feed + 1;
+        }
+    }
+}
+
 /* Whether a backslash before this byte is an escape of JSON that stands for no letter. */
 static inline int is_short_escape(char c) {
     return c == 'n' || c == 'r' || c == 't' || c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f';

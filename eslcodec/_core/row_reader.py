@@ -28,6 +28,7 @@ class RowReader:
 
     Raises:
         KeyError: a kind that is none of these.
+        TypeError: a name that is no str.
     """
 
     __slots__ = ("_names", "_readers")
@@ -35,6 +36,9 @@ class RowReader:
     def __init__(self, columns: Iterable[tuple[str, str]]) -> None:
         pairs = list(columns)
         self._names = [name for name, _ in pairs]
+        for name in self._names:
+            if type(name) is not str:
+                raise TypeError(f"a name is {name!r}, expected a str")
         self._readers = [(place, read) for place, (_, kind) in enumerate(pairs) if (read := _READERS[kind])]
 
     def read(self, message: Message) -> list[Any]:

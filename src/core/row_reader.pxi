@@ -8,6 +8,9 @@ cdef enum:
     TIME_CELL = 3
     LIST_CELL = 4
 
+    SOUGHT_MIN = 16  # fewer names are looked for one by one
+    SOUGHT_ROOM = 512  # SOUGHT_SLOTS of scan.h
+
 cdef dict CELLS = {
     "string": STRING_CELL, "int64": INT_CELL, "float64": FLOAT_CELL, "timestamp": TIME_CELL, "list": LIST_CELL
 }
@@ -19,39 +22,101 @@ cdef uint64_t TIME_MOST = 253402300800000000  # microseconds: the year 10000, wh
 cdef class RowReader:
     """See eslcodec._codec_py.RowReader."""
 
+    # Never changes once it is made: what is read from it needs no lock but the memo's own.
+
     cdef tuple names
     cdef bytes kinds  # of each, one of the above
+    cdef tuple encoded  # the names as bytes, to which `sought` points
+    cdef Sought *sought  # NULL if they are too few to be looked for at once
+    cdef uint32_t slots[SOUGHT_ROOM]
+    cdef Memo memo  # has the index of a message that no decoder made
 
-    def __cinit__(self):
-        self.names = ()
-        self.kinds = b""
-
-    def __init__(self, columns):
-        cdef list names = [], kinds = []
+    def __cinit__(self, columns):
+        cdef list names = [], kinds = [], encoded = []
         for name, kind in columns:
+            if type(name) is not str:
+                raise TypeError(f"a name is {name!r}, expected a str")
             names.append(name)
             kinds.append(CELLS[kind])
-        with cython.critical_section(self):
-            self.names = tuple(names)
-            self.kinds = bytes(kinds)
+            encoded.append(name_bytes(name) or b"")
+        self.names = tuple(names)
+        self.kinds = bytes(kinds)
+        self.encoded = tuple(encoded)
+        self.memo = Memo()
+        if len(names) >= SOUGHT_MIN:
+            self.seek()
+
+    def __dealloc__(self):
+        PyMem_Free(self.sought)
 
     def __reduce__(self):
         return refuse_pickle(self)
 
-    @cython.critical_section
+    cdef int seek(self) except -1:
+        """Put the names into a table, but for those that only a look-up can find."""
+        cdef Py_ssize_t i, count = PyTuple_GET_SIZE(self.encoded)
+        cdef Sought *one
+        cdef bytes name
+        cdef unsigned slot
+        self.sought = <Sought *>PyMem_Calloc(count, sizeof(Sought))
+        if self.sought == NULL:
+            raise MemoryError
+        for i in range(count):
+            one = &self.sought[i]
+            name = <bytes>self.encoded[i]
+            one.name = PyBytes_AS_STRING(name)
+            one.size = PyBytes_GET_SIZE(name)
+            if one.size == 0 or is_event_name(one.name, one.size) or b":" in name or b"\n" in name:
+                one.name = NULL
+                continue
+            one.tail = tail_of(one.name, one.size)
+            slot = sought_slot(one.tail, one.size)
+            one.next = self.slots[slot]
+            self.slots[slot] = <uint32_t>i + 1
+        return 0
+
     def read(self, Message message not None):
         """See eslcodec._codec_py.RowReader.read."""
-        cdef tuple names = self.names
-        cdef bytes kinds = self.kinds
-        return read_row(message, names, PyBytes_AS_STRING(kinds))
+        return read_row(message, self)
 
 
-cdef list read_row(Message message, tuple names, const char *kinds):
+@cython.critical_section
+cdef list read_row(Message message, RowReader reader):
+    cdef bint lent = message.memo is None and message.format == PLAIN
+    if not lent:
+        return read_cells(message, reader)
+    message.memo = reader.memo
+    try:
+        return read_cells(message, reader)
+    finally:
+        message.memo = None
+        message.number = 0  # of the memo that was lent
+
+
+cdef list read_cells(Message message, RowReader reader):
+    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(reader.names)
+    cdef const char *kinds = PyBytes_AS_STRING(reader.kinds)
+    cdef bytes frame = message.frame_
     cdef list row = []
-    cdef Py_ssize_t i
-    with cython.critical_section(message):
-        for i in range(PyTuple_GET_SIZE(names)):
-            row.append(cell(message.find(<object>PyTuple_GET_ITEM(names, i)), kinds[i]))
+    cdef Seen *seen = NULL
+    if reader.sought != NULL and message.format == PLAIN and message.index is None:
+        seen = <Seen *>PyMem_Calloc(count, sizeof(Seen))
+        if seen == NULL:
+            raise MemoryError
+    try:
+        if seen != NULL and not message.memo.see(message, reader.sought, reader.slots, seen):
+            PyMem_Free(seen)
+            seen = NULL
+        for i in range(count):
+            if seen == NULL or seen[i].unsure or reader.sought[i].name == NULL:
+                text = message.find(<object>PyTuple_GET_ITEM(reader.names, i))
+            elif seen[i].found:
+                text = value_text(seen[i].value, seen[i].size)
+            else:
+                text = None
+            row.append(cell(text, kinds[i]))
+    finally:
+        PyMem_Free(seen)
     return row
 
 

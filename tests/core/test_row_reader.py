@@ -162,7 +162,29 @@ def test_names_are_found_as_select_finds_them(both: tuple[ModuleType, ModuleType
             decoder.feed(data)
             rows = reader(esl, iter([(name, "string") for name in names]))
             for message in decoder:
-                assert rows.read(message) == list(message.select(*names))
+                found = list(message.select(*names))
+                assert rows.read(message) == found
+                alone = pickle.loads(pickle.dumps(message))  # no decoder made it
+                assert rows.read(alone) == rows.read(message) == rows.read(alone) == list(alone.select(*names)) == found
+
+
+def test_messages_of_many_readers_and_decoders_are_not_mixed_up(esl: ModuleType) -> None:
+    """What one of them knows of a message is not what another knows of another."""
+    chance = random.Random(8021)
+    decoders = [esl.Decoder() for _ in range(3)]
+    readers = [reader(esl, [("A", "int64"), ("Absent", "int64"), ("B", "string")]) for _ in range(3)]
+    messages = []
+    for number in range(60):
+        payload = b"%bA: %d\nB: b%d\n\n" % (b"C: %b\n" % (b"x" * chance.randrange(200)), number, number)
+        decoder = decoders[number % 3]
+        decoder.feed(plain(payload))
+        messages += [(number, message) for message in decoder]
+        messages.append((number, esl.Event.from_payload(payload, "plain")))
+    for _ in range(600):
+        number, message = chance.choice(messages)
+        if chance.random() < 0.3:
+            assert message.get("B") == f"b{number}"
+        assert chance.choice(readers).read(message) == [number, None, f"b{number}"]
 
 
 def test_each_row_is_its_own(esl: ModuleType) -> None:
