@@ -90,7 +90,7 @@ def caption(results: Results) -> str:
 
 
 def write(results: Results, folder: Path) -> None:
-    """day.json, day.svg and day.png; the caption too, in the repository's own folder. Nothing if a way is missing."""
+    """day.json, day.svg, day.png; beside the others, the caption too. Nothing if a way is missing."""
     if any(of_a_day(results, task) is None for task in BARS):
         return
     cases = {f"{task} {STREAM}": results["cases"][f"{task} {STREAM}"] for task in BARS}
