@@ -19,6 +19,7 @@ import clients
 import columns
 import loopback
 import recorded
+import ways
 from clients import Use
 from corpora import ABSENT, FIVE, ITEMS, LATE, Stream
 
@@ -547,6 +548,15 @@ TASKS = {
     "columns8": Task("extra", "`Columns`, 8 columns", columns.columns(columns.EIGHT)),
     "columns20": Task("extra", "`Columns`, 20 columns", columns.columns(columns.TWENTY)),
     "ndjson": Task("extra", "`ndjson`", columns.lines),
+    "greenswitch_pandas": Task("extra", "greenswitch, pandas", ways.greenswitch_pandas, peer="greenswitch"),
+    "official_duckdb": Task(
+        "extra", "official C module, its JSON, DuckDB", ways.duckdb(ways.official_lines), peer="official"
+    ),
+    "stdlib_duckdb": Task(
+        "extra", "20 lines of stdlib, `json.dumps`, DuckDB", ways.duckdb(ways.stdlib_lines(yardstick))
+    ),
+    "json_duckdb": Task("extra", "`to_json`, DuckDB", ways.duckdb(ways.our_lines)),
+    "select_arrow": Task("extra", "`select`, pyarrow", ways.select_arrow),
     "scan": Task("extra", "`scan` of a recording, 8 columns, one thread", columns.scanned(1)),
     "scan_long": Task("extra", "", columns.scanned(1, long=True)),
     "scan_long_two": Task("extra", "", columns.scanned(2, long=True)),

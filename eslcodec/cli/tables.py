@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PRESETS: Final = ("events", "legs", "registrations", "agents", "members", "gateways")
 _ROWS: Final = 65_536
 _GROUP_ROWS: Final = 131_072  # of a row group in Parquet
-_GROUP_BYTES: Final = 64 << 20
+_GROUP_BYTES: Final = 32 << 20
 
 
 class Table(Protocol):

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Skip = Callable[[ESLError], None] | None
     """What is told of damage, so that it is passed over; None to raise it."""
 
-GROUP_BYTES: Final = 16 << 20
-"""What a thread reads at a time: some thousand events."""
+GROUP_BYTES: Final = 4 << 20
+"""What a thread reads at a time: about a thousand events."""
 
 _FRAME_MOST: Final = limits.MAX_HEADER_BYTES + limits.MAX_BODY_BYTES
 _PLAIN_BYTES: Final = 1 << 20

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _IMPLEMENTATION: Final[Any] = vars(columns)["_columns"]
 _THREADS_MOST: Final = 4
 """Without being told otherwise: the thread that reads the file and makes the groups keeps no more of them at work."""
+_BATCH_BYTES: Final = 4 << 20
+"""Batches with whole events in them are large: several are in memory at a time."""
 
 
 class _Plan(NamedTuple):
@@ -44,7 +46,7 @@ class _Plan(NamedTuple):
     skip: Skip
 
     def columns(self) -> Columns:
-        return Columns(self.spec, self.events, redact=self.redact)
+        return Columns(self.spec, self.events, batch_bytes=_BATCH_BYTES, redact=self.redact)
 
     @property
     def sources(self) -> set[int]:

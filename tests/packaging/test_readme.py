@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import doctest
 import gzip
 import importlib.metadata
 import importlib.util
-import inspect
 import json
 import os
 import re
@@ -25,6 +25,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from guide_support import PAGES, README, ROOT, block, blocks, blocks_with, commands
 from support import capture, plugin_option, until
 
 import eslcodec
@@ -32,10 +33,6 @@ from eslcodec import ingest
 from eslcodec.emulator import Emulator
 from eslcodec.ingest import Recorder
 from eslcodec.ingest.presets import json_schema
-
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is in the checkout only")
 
@@ -61,9 +58,13 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "import polars as pl": "test_a_day_in_polars",
     ".to_pandas()": "test_a_day_in_pandas",
     "fs.batches(presets.EVENTS": "test_parquet_by_the_hour",
-    "$ eslcodec convert --calls": "test_who_hung_up_on_whom",
+    "$ eslcodec convert --calls --since": "test_who_hung_up_on_whom",
     "FROM 'calls.parquet'": "test_who_hung_up_on_whom",
     "$ eslcodec convert --legs": "test_legs_through_a_pipe",
+    "CREATE TABLE calls": "test_call_records_into_postgresql",
+    "FROM pstdin": "test_call_records_into_postgresql",
+    "$ psql -Xqf calls.sql": "test_call_records_into_postgresql",
+    "jsonb_array_elements(legs)": "test_call_records_into_postgresql",
     "$ eslcodec emulate": "test_the_command_lines",
     "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
     "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
@@ -72,42 +73,6 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     '<list name="esl_clients"': "test_the_configuration_is_xml",
     '<extension name="mine">': "test_the_configuration_is_xml",
 }
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """(language, code) of each."""
-    text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^```([\w{}]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert 2 * len(found) == len(re.findall("^ *```", text, re.MULTILINE)), page
-    return [(language, code) for language, code in found if language != "{toctree}"]
-
-
-def blocks_with(mark: str) -> list[str]:
-    """The blocks that have this in them, of all pages."""
-    return [
-        code
-        for page in PAGES
-        if page.exists()
-        for language, code in blocks(page)
-        if language != "pycon" and mark in code
-    ]
-
-
-def block(mark: str) -> str:
-    """The block that has this in it."""
-    (found,) = set(blocks_with(mark))
-    return found
-
-
-def commands(code: str) -> list[tuple[str, list[str]]]:
-    """(command, lines of its output) of a block as in a terminal, comments cut off."""
-    commands: list[tuple[str, list[str]]] = []
-    for line in code.splitlines():
-        if line.startswith("$ "):
-            commands.append((line[2:].partition("  #")[0].rstrip(), []))
-        else:
-            commands[-1][1].append(line)
-    return commands
 
 
 def free_port() -> int:
@@ -134,6 +99,17 @@ def subscribed(switch: Emulator) -> bool:
     return any(command.startswith("event") for command in switch.commands)
 
 
+def source_of(test: str) -> str:
+    """Of a test here, or in a file beside this one."""
+    for path in sorted(Path(__file__).parent.glob("test_readme*.py")):
+        code = path.read_text(encoding="utf-8")
+        for node in ast.parse(code).body:
+            if isinstance(node, ast.FunctionDef) and node.name == test:
+                first = min(each.lineno for each in (node, *node.decorator_list))
+                return "\n".join(code.splitlines()[first - 1 : node.end_lineno])
+    raise AssertionError(f"no test {test}")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_is_run_by_a_test(page: Path) -> None:
     for language, code in blocks(page):
@@ -143,7 +119,7 @@ def test_every_block_is_run_by_a_test(page: Path) -> None:
             continue
         marks = [mark for mark in PROGRAMS if mark in code]
         assert len(marks) == 1, f"which test runs this {language} block? {marks}\n{code}"
-        assert repr(marks[0])[1:-1] in inspect.getsource(globals()[PROGRAMS[marks[0]]])
+        assert repr(marks[0])[1:-1] in source_of(PROGRAMS[marks[0]])
 
 
 def test_every_program_is_on_a_page() -> None:
@@ -381,7 +357,8 @@ def test_the_recording_of_a_day() -> None:
     cli = pytest.importorskip("eslcodec.cli", reason="the extra cli is not installed")
     record = cli.command_line().get_command(None, "record")
     record.make_context("record", shlex.split(found[1][0])[2:])
-    assert found[0][0].startswith("pip install ")
+    pip, install, ours, *_ = shlex.split(found[0][0])
+    assert (pip, install, ours) == ("pip", "install", "eslcodec[cli,record,parquet]"), "what this page's blocks need"
 
 
 def test_a_day_in_duckdb(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -431,7 +408,7 @@ def test_parquet_by_the_hour(day: Path) -> None:
 def test_who_hung_up_on_whom(day: Path) -> None:
     pytest.importorskip("pyarrow")
     duckdb = pytest.importorskip("duckdb")
-    converted(block("$ eslcodec convert --calls"))
+    converted(block("$ eslcodec convert --calls --since"))
     found = duckdb.sql(block("FROM 'calls.parquet'")).fetchall()
     calls = [call for call in ingest.calls("rec") if call.outcome == "answered" and call.ended_by]
     assert len(found) == len(calls) > 5
