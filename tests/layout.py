@@ -106,6 +106,9 @@ ORDER: Final = [
     {"ingest._scan"},
     {"ingest._batches"},
     {"ingest._ndjson"},
+    {"ingest._families", "ingest._http"},
+    {"ingest.metrics"},
+    {"ingest._health"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from . import presets
     from ._batches import batches
     from ._calls import Call, Calls
+    from ._health import Health
     from ._legs import Leg, Legs
     from ._ndjson import ndjson
     from ._records import calls, legs
     from ._scan import Scan, scan
     from .columns import Batch, Columns, Schema
+    from .metrics import Metrics
     from .recorder import Recorder
     from .redact import Redact
     from .redacting import Redacted, redact_recording
@@ -35,10 +37,12 @@ _LAZY: Final = {
     "Call": "_calls",
     "Calls": "_calls",
     "Columns": "columns",
+    "Health": "_health",
     "Leg": "_legs",
     "Legs": "_legs",
     "Loss": "watch",
     "LossWatch": "watch",
+    "Metrics": "metrics",
     "Recorder": "recorder",
     "Redact": "redact",
     "Redacted": "redacting",
@@ -58,10 +62,12 @@ __all__ = [
     "Call",
     "Calls",
     "Columns",
+    "Health",
     "Leg",
     "Legs",
     "Loss",
     "LossWatch",
+    "Metrics",
     "Recorder",
     "Redact",
     "Redacted",
