@@ -157,12 +157,18 @@ class Metrics:
     # The way of an event
 
     def see(self, switch: str, message: Any) -> None:
-        """Count one message: `see_all` of a list of one.
+        """Count one message, as `see_all` does many.
 
         Args:
             switch: the configured name.
             message: what the fleet gave.
         """
+        name = _name_or_none(message)
+        with self._lock:
+            counts = self._counts.get(switch)
+            if counts is not None and name in counts:
+                counts[name] += 1
+                return
         self.see_all(switch, (message,))
 
     def see_all(self, switch: str, messages: Sequence[Any]) -> None:
