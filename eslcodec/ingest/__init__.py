@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._records import calls, legs
     from ._scan import Scan, scan
     from .columns import Batch, Columns, Schema
+    from .fleet import Fleet, FleetStats, Host, SwitchStats
     from .notices import CoreChanged, Ended, Found, Notice, Started, Stopped
     from .recorder import Recorder
     from .redact import Redact
@@ -38,7 +39,10 @@ _LAZY: Final = {
     "Columns": "columns",
     "CoreChanged": "notices",
     "Ended": "notices",
+    "Fleet": "fleet",
+    "FleetStats": "fleet",
     "Found": "notices",
+    "Host": "fleet",
     "Leg": "_legs",
     "Legs": "_legs",
     "Loss": "watch",
@@ -51,6 +55,7 @@ _LAZY: Final = {
     "Schema": "columns",
     "Started": "notices",
     "Stopped": "notices",
+    "SwitchStats": "fleet",
     "batches": "_batches",
     "calls": "_records",
     "legs": "_records",
@@ -67,7 +72,10 @@ __all__ = [
     "Columns",
     "CoreChanged",
     "Ended",
+    "Fleet",
+    "FleetStats",
     "Found",
+    "Host",
     "Leg",
     "Legs",
     "Loss",
@@ -80,6 +88,7 @@ __all__ = [
     "Schema",
     "Started",
     "Stopped",
+    "SwitchStats",
     "batches",
     "calls",
     "legs",
