@@ -27,7 +27,20 @@ def modules() -> Iterator[str]:
 MODULES: Final = sorted(modules())
 
 ORDER: Final = [
-    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
+    {
+        "limits",
+        "errors",
+        "enums",
+        "logs",
+        "_fork",
+        "_script",
+        "presets",
+        "_ctext",
+        "_filters",
+        "_address",
+        "_renamed",
+        "flow",
+    },
     {"_caretaker", "_tap"},
     {"_json", "_xml"},
     {"_core", "_core.formats", "_core.text"},
@@ -109,6 +122,9 @@ ORDER: Final = [
     {"ingest._families", "ingest._http"},
     {"ingest.metrics"},
     {"ingest._health"},
+    {"ingest._dials", "ingest._hosts"},
+    {"ingest._member"},
+    {"ingest.fleet"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -48,7 +48,7 @@ DECLARED: Final = {
         "counter", ("switch", "grade"), "Lost events, by how sure that is. Do not add up over grades."
     ),
     "eslcodec_loss_reports_total": Declared(
-        "counter", ("switch", "grade"), "Losses of which nothing tells how many events they are."
+        "counter", ("switch", "grade"), "Losses that were found, however many events they are."
     ),
     "eslcodec_malformed_events_total": Declared("counter", _OF_SWITCH, "Events that cannot be read."),
     "eslcodec_dropped_total": Declared("counter", _OF_SWITCH, "Messages that this process dropped, being too slow."),

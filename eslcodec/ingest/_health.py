@@ -213,7 +213,7 @@ class Health:
         return Answer(HTTPStatus.OK, body, content_type)
 
     def _check(self) -> list[str | None]:
-        return [check() for check in self._ready]
+        return [check() for check in (self._metrics.why_unread, *self._ready)]
 
     def _still(self) -> float:
         """How many seconds ago the loop turned."""

@@ -19,7 +19,7 @@ from .._zstd import Compressor
 from ._files import File, delete, folder_name, free_part, last_recorded, recordings_in
 from ._masking import Masking
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.recorder")
 SECOND: Final = 1_000_000_000
 NEVER: Final = 1 << 63
 """A time that does not come."""

@@ -141,6 +141,7 @@ class Metrics:
     """
 
     def __init__(self, source: Any, *, folders: Iterable[str | os.PathLike[str]] = ()) -> None:
+        self._source = source
         self._read: Callable[[], Mapping[str, Any]] = _reader_of(source)
         self._folders = tuple(os.fspath(folder) for folder in folders)
         self._counts: dict[str, Counter[str | None]] = {}
@@ -153,6 +154,14 @@ class Metrics:
     def folders(self) -> tuple[str, ...]:
         """Where recordings go."""
         return self._folders
+
+    def why_unread(self) -> str | None:
+        """Why it is not known which switches there are; None if it is. Call it where the fleet runs."""
+        if self._read():
+            return None
+        stats = getattr(self._source, "stats", None)
+        error = getattr(stats(), "error", None) if callable(stats) else None
+        return None if error is None else f"the hosts are not known: {error}"
 
     # The way of an event
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Missed", "Recorder"]
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.recorder")
 _READ: Final = struct.Struct("<II")
 _US_MOST: Final = 0xFFFFFFFF
 _SPARE_CHUNKS: Final = 4  # whose memory is used again
