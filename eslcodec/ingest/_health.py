@@ -116,7 +116,7 @@ class Health:
         self._stuck_seconds = stuck_seconds
         self._pulse: _Pulse | None = None
         self._server: HttpServer | None = None
-        self._pictures = _Asked(self._in_loop(metrics.picture), self._why_stuck)
+        self._pictures = _Asked(self._in_loop(metrics._picture), self._why_stuck)
         self._doubts = _Asked(self._in_loop(self._check), self._why_stuck)
         self._disks = _Asked(_in_thread(lambda: disks_of(metrics.folders)), lambda: "the disk does not answer")
         self._paths: dict[str, Callable[[Mapping[str, str]], Awaitable[Answer]]] = {
@@ -207,13 +207,13 @@ class Health:
         with suppress(NoAnswer):  # a disk that hangs has no free bytes, and is no reason to know nothing
             disks = await self._disks.answer()
         try:
-            body, content_type = self._metrics.expose(headers.get("accept", ""), picture, disks)
+            body, content_type = self._metrics._expose(headers.get("accept", ""), picture, disks)
         except ImportError as error:
             return Answer.of(HTTPStatus.NOT_IMPLEMENTED, str(error))
         return Answer(HTTPStatus.OK, body, content_type)
 
     def _check(self) -> list[str | None]:
-        return [check() for check in (self._metrics.why_unread, *self._ready)]
+        return [check() for check in (self._metrics._why_unread, *self._ready)]
 
     def _still(self) -> float:
         """How many seconds ago the loop turned."""

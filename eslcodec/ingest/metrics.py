@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from operator import methodcaller
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import _codec
 from .._codec import Message
@@ -29,7 +29,9 @@ from ._families import DECLARED, NEEDS_EXTRA, Times, Value, families_of
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-__all__ = ["Metrics", "Picture", "Sample", "SwitchNumbers", "Times", "dashboard", "rules"]
+    from ._member import SwitchStats
+
+__all__ = ["Metrics", "Sample", "Times", "dashboard", "rules"]
 
 OTHER: Final = "other"
 """The label of events with a name that no switch has."""
@@ -41,43 +43,6 @@ _GRADES: Final = ("certain", "bounded", "counted", "probable", "stalled")
 _LABELS_MOST: Final = 32  # values of a label that a source gives, before "other"
 _name_of: Final = methodcaller("get", "Event-Name")
 _count: Final[Callable[[Counter[str | None], Iterable[str | None]], None]] = Counter.update
-
-
-class SwitchNumbers(Protocol):
-    """What is read of each switch: a `SwitchStats` of `Fleet` has it."""
-
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def received_events(self) -> int: ...
-    @property
-    def received_bytes(self) -> int: ...
-    @property
-    def malformed(self) -> int: ...
-    @property
-    def dropped(self) -> int: ...
-    @property
-    def reconnects(self) -> int: ...
-    @property
-    def gaps(self) -> int: ...
-    @property
-    def gap_seconds(self) -> float: ...
-    @property
-    def core_changes(self) -> int: ...
-    @property
-    def lag(self) -> float | None: ...
-    @property
-    def queue_estimate(self) -> int | None: ...
-    @property
-    def losses(self) -> Mapping[str, int]: ...
-    @property
-    def loss_reports(self) -> Mapping[str, int]: ...
-    @property
-    def unread_seconds(self) -> float: ...
-    @property
-    def waiting(self) -> int: ...
-    @property
-    def tap(self) -> dict[str, Any] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +68,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything as it was at one moment: what `families` writes.
+    """Everything as it was at one moment.
 
     Attributes:
         switches: name -> its numbers.
@@ -112,7 +77,7 @@ class Picture:
         errors: how often one of these failed so far.
     """
 
-    switches: Mapping[str, Any] = field(default_factory=dict)
+    switches: Mapping[str, SwitchStats] = field(default_factory=dict)
     events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
     errors: int = 0
@@ -142,7 +107,7 @@ class Metrics:
 
     def __init__(self, source: Any, *, folders: Iterable[str | os.PathLike[str]] = ()) -> None:
         self._source = source
-        self._read: Callable[[], Mapping[str, Any]] = _reader_of(source)
+        self._read: Callable[[], Mapping[str, SwitchStats]] = _reader_of(source)
         self._folders = tuple(os.fspath(folder) for folder in folders)
         self._counts: dict[str, Counter[str | None]] = {}
         self._sizes: dict[str, int] = {}
@@ -155,8 +120,8 @@ class Metrics:
         """Where recordings go."""
         return self._folders
 
-    def why_unread(self) -> str | None:
-        """Why it is not known which switches there are; None if it is. Call it where the fleet runs."""
+    def _why_unread(self) -> str | None:
+        """Why it is not known which switches there are; None if it is."""
         if self._read():
             return None
         stats = getattr(self._source, "stats", None)
@@ -201,10 +166,8 @@ class Metrics:
 
     def _fold(self, switch: str, counts: Counter[str | None]) -> None:
         """Names that no switch has are one, however many a peer thinks of."""
-        for name in [name for name in counts if name not in KNOWN and name != OTHER]:
-            number = counts.pop(name)
-            if name is not None:
-                counts[OTHER] += number
+        for name in [name for name in counts if name not in KNOWN and name not in (OTHER, None)]:
+            counts[OTHER] += counts.pop(name)
         self._sizes[switch] = len(counts)
 
     def events(self, switch: str) -> Mapping[str, int]:
@@ -233,12 +196,9 @@ class Metrics:
 
     # A scrape
 
-    def picture(self) -> Picture:
-        """Everything as it is now. Call it where the fleet runs.
-
-        Returns:
-            What `families` makes metrics of. Events of switches that the source does not know any more are forgotten.
-        """
+    def _picture(self) -> Picture:
+        """Everything as it is now; where the fleet lives. Events of switches that the source does not know any more are
+        forgotten."""
         switches = dict(self._read())
         with self._lock:
             for gone in [name for name in self._counts if name not in switches]:
@@ -254,12 +214,8 @@ class Metrics:
                 self._errors += 1
         return Picture(switches, events, samples, self._errors)
 
-    def families(self, picture: Picture, disks: Iterable[Disk] = ()) -> Iterator[Metric]:
+    def _families(self, picture: Picture, disks: Iterable[Disk]) -> Iterator[Metric]:
         """A picture as prometheus-client has metrics.
-
-        Args:
-            picture: of `picture()`.
-            disks: of `disks_of`.
 
         Raises:
             ImportError: prometheus-client is not installed.
@@ -272,20 +228,17 @@ class Metrics:
         Raises:
             ImportError: prometheus-client is not installed.
         """
-        return self.families(self.picture(), disks_of(self._folders))
+        return self._families(self._picture(), disks_of(self._folders))
 
     def describe(self) -> list[Metric]:
         """For a registry: nothing has to be asked to know the names."""
         return []
 
-    def expose(
-        self, accept: str = "", picture: Picture | None = None, disks: Iterable[Disk] | None = None
-    ) -> tuple[bytes, str]:
-        """All metrics, and those of the process, as a scrape gets them.
+    def expose(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics as they are now, and those of the process, as a scrape gets them.
 
         Args:
             accept: the header of the request: with "application/openmetrics-text" in it that is written.
-            picture, disks: of what; as it is now.
 
         Returns:
             The text and its Content-Type.
@@ -293,8 +246,10 @@ class Metrics:
         Raises:
             ImportError: prometheus-client is not installed.
         """
-        picture = self.picture() if picture is None else picture
-        disks = disks_of(self._folders) if disks is None else disks
+        return self._expose(accept, self._picture(), disks_of(self._folders))
+
+    def _expose(self, accept: str, picture: Picture, disks: Iterable[Disk]) -> tuple[bytes, str]:
+        """The same, of a picture."""
         try:
             from prometheus_client import CollectorRegistry, ProcessCollector, exposition
             from prometheus_client.openmetrics import exposition as openmetrics
@@ -302,7 +257,7 @@ class Metrics:
             raise ImportError(NEEDS_EXTRA) from error
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
-        registry.register(_Once([*self.families(picture, disks)]))
+        registry.register(_Once([*self._families(picture, disks)]))
         if "application/openmetrics-text" in accept:
             write: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
             return write(registry), openmetrics.CONTENT_TYPE_LATEST
@@ -383,7 +338,7 @@ class _Once:
         return self._families
 
 
-def _reader_of(source: Any) -> Callable[[], Mapping[str, Any]]:
+def _reader_of(source: Any) -> Callable[[], Mapping[str, SwitchStats]]:
     if isinstance(source, Mapping):
         return lambda: source
     if hasattr(source, "switches"):
@@ -452,7 +407,7 @@ def _values(picture: Picture, disks: Iterable[Disk]) -> Iterator[Value]:
     yield "eslcodec_scrape_errors_total", (), picture.errors
 
 
-def _of_switch(switch: str, numbers: SwitchNumbers) -> Iterator[Value]:
+def _of_switch(switch: str, numbers: SwitchStats) -> Iterator[Value]:
     yield "eslcodec_connected", (switch,), int(numbers.connected)
     for name, attribute in _NUMBERS.items():
         value = getattr(numbers, attribute)

@@ -247,7 +247,7 @@ def test_threads_that_count_and_one_that_scrapes(esl: ModuleType, metrics_of: An
         now = metrics.events("west").get("DTMF", 0)
         assert now >= seen
         seen = now
-        metrics.picture()
+        metrics._picture()
     for thread in threads:
         thread.join()
     assert metrics.events("west") == {"DTMF": 8000, "HEARTBEAT": 8000, "other": 8000}
