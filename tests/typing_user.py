@@ -7,6 +7,7 @@ Nothing here is run. What must be an error says so with a `type: ignore`, and st
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -16,14 +17,15 @@ from typing import Any
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, ingest, presets, render, sync, zst
+from eslcodec import ESL, aio, commands, ingest, logs, presets, render, sync, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
-from eslcodec.ingest import Loss, LossWatch
+from eslcodec.ingest import Health, Loss, LossWatch, Metrics
+from eslcodec.ingest.metrics import Sample, Times, dashboard, rules
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
@@ -548,6 +550,27 @@ def losses(message: eslcodec.Message, now: float) -> None:
     assert_type(watch.dropped(5, now) + watch.ended(OSError("gone"), now), list[Loss])
     assert_type((watch.lag.seconds, watch.lag.offset), tuple[float | None, float | None])
     assert_type((watch.lag.queue, watch.lag.rate), tuple[int | None, float])
+
+
+# What operators watch
+
+
+async def watched(messages: list[eslcodec.Message]) -> None:
+    metrics = Metrics({}, folders=["rec", Path("spill")])
+    metrics.see("west", messages[0])
+    metrics.see_all("west", messages)
+    times = Times((0.1, 1.0))
+    times.observe(0.5)
+    metrics.add(lambda: [Sample("eslcodec_spill_bytes", "west", 1), Sample("eslcodec_publish_seconds", "west", times)])
+    assert_type(metrics.expose("text/plain"), tuple[bytes, str])
+    assert_type(dict(metrics.events("west")), dict[str, int])
+    async with Health(metrics, host="::1", port=0, ready=[lambda: None, lambda: "not yet"], stuck_seconds=5) as health:
+        assert_type(health.url, str)
+    Health({})  # type: ignore[arg-type]
+    assert_type((rules(), dashboard()), tuple[str, str])
+    handler = logging.StreamHandler()
+    handler.setFormatter(logs.JsonFormatter())
+    assert_type(logs.LOGGERS["eslcodec.fleet"], str)
 
 
 # A switch for tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import queue
@@ -30,6 +31,7 @@ _LOOK_SECONDS: Final = 1.0  # between two pictures
 _STATUS_SECONDS: Final = 10.0  # between two lines for systemd
 _SAME_SECONDS: Final = 600.0  # after which a line is said again
 _LINES: Final = 1000  # that are remembered for that
+_LOG: Final = logging.getLogger("eslcodec.record")
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 
 
@@ -89,6 +91,7 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
     help="When the disk is full: end with status 1, or remove the oldest files.",
 )
 @click.option("--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.option("--log-json", is_flag=True, help="Write what happens as lines of JSON on standard error, and no table.")
 @unknown_option
 def record(
     hosts: tuple[str, ...],
@@ -100,6 +103,7 @@ def record(
     wire_format: str,
     filters: list[tuple[str, str]],
     quiet: bool,
+    log_json: bool,
     unknown: bool,
     **options: Any,
 ) -> None:
@@ -119,12 +123,15 @@ def record(
     wanted = Wanted(names, subclasses, filters, wire_format, user, password)
     settings = recorder_options(**options)
     told = Told()
-    with notes_told(told.tell), Stop(told.wake) as stop:
-        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), told.tell) for each in where]
+    tell = _LOG.warning if log_json else told.tell
+    with notes_told(told.tell, json=told.tell if log_json else None), Stop(told.wake) as stop:
+        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), tell) for each in where]
         survey = Survey(
             stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
         )
-        why = _run(stations, survey, told, stop, quiet)
+        why = _run(stations, survey, told, stop, quiet, log_json)
+    if why is not None and log_json:
+        raise click.exceptions.Exit(1)
     if why is not None:
         raise click.ClickException(escape(why))
 
@@ -153,13 +160,18 @@ class Told:
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last: dict[str, float] = {}
 
-    def tell(self, text: str) -> None:
-        """Show a line, unless it was shown a moment ago: a switch that is away all night is no news all night."""
-        now = self._clock()
-        if now - self._last.get(text, -math.inf) >= _SAME_SECONDS:
+    def tell(self, text: str, news: str = "") -> None:
+        """Show a line, unless it was shown a moment ago: a switch that is away all night is no news all night.
+
+        Args:
+            text: the line.
+            news: what of it is to be news; all of it.
+        """
+        now, news = self._clock(), news or text
+        if now - self._last.get(news, -math.inf) >= _SAME_SECONDS:
             if len(self._last) >= _LINES:
                 self._last.clear()
-            self._last[text] = now
+            self._last[news] = now
             self._queue.put(text)
 
     def wake(self) -> None:
@@ -207,11 +219,13 @@ class Stop(threading.Event):
         self._wake()
 
 
-def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool) -> str | None:
+def _run(
+    stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool, log_json: bool
+) -> str | None:
     """Record until we are told to stop: None, or until it ends by itself: why."""
     notifier = Notifier()
     try:
-        with view(quiet) as screen:
+        with view(quiet, json=log_json) as screen:
             for station in stations:
                 station.start()
             notifier.ready()
@@ -223,9 +237,14 @@ def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, qu
             station.leave()
         for station in stations:
             station.close()
+    if log_json:
+        for station in stations:
+            _LOG.info("%s: %s", station.name, station.numbers())
+        if why is not None:
+            _LOG.error("%s", why)
     for text in told.take():
-        note(text)
-    if not quiet:
+        (screen.say if log_json else note)(text)
+    if not quiet and not log_json:
         for station in stations:
             click.echo(f"{escape(station.name)}: {station.numbers()}")
     return why

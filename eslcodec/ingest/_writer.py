@@ -19,7 +19,7 @@ from .._zstd import Compressor
 from ._files import File, delete, folder_name, free_part, last_recorded, recordings_in
 from ._masking import Masking
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.recorder")
 SECOND: Final = 1_000_000_000
 NEVER: Final = 1 << 63
 """A time that does not come."""
@@ -171,14 +171,14 @@ class Writer:
         path: the file that is being written, or was last.
         chunks, files, written_bytes: what was written.
         deleted_files: what was deleted.
-        sync_seconds: how long syncs took in all.
+        syncs, sync_seconds: how many there were, and how long they took in all.
         missed: what was not recorded before the first connection.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.path: Path | None = None
         self.chunks = self.files = self.written_bytes = self.deleted_files = 0
-        self.sync_seconds = 0.0
+        self.syncs, self.sync_seconds = 0, 0.0
         self.missed: Missed | None = None
         self._settings = settings
         self._compressor = Compressor(settings.level)
@@ -300,6 +300,7 @@ class Writer:
             began = time.perf_counter()
             self._file.sync()
             self._synced_ns = self._settings.mono()
+            self.syncs += 1
             self.sync_seconds += time.perf_counter() - began
 
     def close_file(self) -> None:

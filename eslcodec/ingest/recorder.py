@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Missed", "Recorder"]
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.recorder")
 _READ: Final = struct.Struct("<II")
 _US_MOST: Final = 0xFFFFFFFF
 _SPARE_CHUNKS: Final = 4  # whose memory is used again
@@ -183,8 +183,8 @@ class Recorder:
             `state`: "waiting" for a connection, "recording", "stopped" (`why` says why), "closed" or, in a child
             process, "left". `peer`: of the last connection; `path`: the file that is being written, or was last.
             `received_bytes` and `sent_bytes` were taken in, `written_bytes` are in files, `queued_bytes` wait for the
-            thread. `connections`, `chunks`, `files` and `deleted_files` are counts. `sync_seconds` is how long the disk
-            took, `gap_seconds` the length of `missed`.
+            thread. `connections`, `chunks`, `files` and `deleted_files` are counts. `syncs` were done, which
+            took the disk `sync_seconds` in all; `gap_seconds` the length of `missed`.
         """
         writer = self._writer
         return {
@@ -200,6 +200,7 @@ class Recorder:
             "chunks": writer.chunks,
             "files": writer.files,
             "deleted_files": writer.deleted_files,
+            "syncs": writer.syncs,
             "sync_seconds": writer.sync_seconds,
             "gap_seconds": None if writer.missed is None else writer.missed.seconds,
         }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, o
 from .. import limits
 from .._caretaker import CARETAKER
 from .._codec import Message
+from .._ctext import word
 from .._words import check_handled, check_handler
 from ..connection import Connection
 from ..errors import ESLError
@@ -35,7 +36,7 @@ T = TypeVar("T")
 Handler = Callable[[Event], object]
 H = TypeVar("H", bound=Handler)
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 class Client(Verbs):
@@ -295,7 +296,7 @@ class Client(Verbs):
                 try:
                     handler(event)
                 except Exception:
-                    _LOG.exception("a handler of %s failed", event.name)
+                    _LOG.exception("a handler of %s failed", word(event.name or ""))
 
     def _handlers_of(self, event: Event) -> list[Handler]:
         registered = [*self._handlers.get(event.name or "", ()), *self._handlers.get("ALL", ())]

@@ -22,7 +22,7 @@ from ._tapped import TappedLink
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 def first(books: Reconnection | None, dial: Callable[[], Link], seconds: float) -> Link:

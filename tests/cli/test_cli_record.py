@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -407,6 +408,32 @@ def test_quiet_is_quiet(switch: Emulator, tmp_path: Path) -> None:
     with recording(tmp_path, switch, options=["--quiet"]) as process:
         subscribed(switch)
         assert stopped(process) == (0, "", "")
+
+
+def test_lines_of_json(switch: Emulator, tmp_path: Path) -> None:
+    """What happens, what a client logs and the end: each line is JSON, and there is nothing else."""
+    with recording(tmp_path, switch, options=["--log-json"]) as process:
+        subscribed(switch)
+        switch.drop()
+        subscribed(switch, 2)
+        switch.fire("DTMF")
+        until(lambda: b"DTMF" in kept(tmp_path), 60)
+        status, out, errors = stopped(process)
+    assert (status, out) == (0, "")
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert all(list(line) == ["at", "level", "logger", "message"] for line in lines)
+    told = {(line["logger"], line["level"]) for line in lines}
+    assert told >= {("eslcodec.client", "WARNING"), ("eslcodec.record", "INFO")}
+    assert any("nothing was recorded for" in line["message"] for line in lines)
+
+
+def test_lines_of_json_say_why_it_ended(tmp_path: Path) -> None:
+    with Emulator(password="other") as switch, recording(tmp_path, switch, options=["--log-json"]) as process:
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    [last] = [line for line in map(json.loads, errors.splitlines()) if line["level"] == "ERROR"]
+    assert last["logger"] == "eslcodec.record"
+    assert "does not let us in" in last["message"]
 
 
 def test_what_a_switch_says_does_not_control_the_terminal(tmp_path: Path) -> None:

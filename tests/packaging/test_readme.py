@@ -69,6 +69,9 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
     "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
     "[Service]": "test_the_unit_of_a_service",
+    "async with fleet, Health(": "test_the_program_that_is_watched",
+    "metrics.rules()": "test_the_files_for_prometheus_and_grafana",
+    "rule_files: [alerts.yml]": "test_the_files_for_prometheus_and_grafana",
     '<configuration name="event_socket.conf"': "test_the_configuration_is_xml",
     '<list name="esl_clients"': "test_the_configuration_is_xml",
     '<extension name="mine">': "test_the_configuration_is_xml",
@@ -308,6 +311,59 @@ def test_the_loop_over_calls() -> None:
         for leg in refused, first:
             switch.fire("CHANNEL_HANGUP_COMPLETE", leg | {"Caller-Channel-Hangup-Time": "1795920750251991"})
         assert line(process) == "1000 -> 2000 failed 0.0 ended by callee"
+
+
+def test_the_program_that_is_watched() -> None:
+    pytest.importorskip("prometheus_client")
+    from metrics_support import asked, parsed
+
+    code = block("async with fleet, Health(").replace("port=9821", "port=0")
+    with Emulator() as east, Emulator() as west:
+        for host, switch in (("10.0.0.1:8021", east), ("10.0.0.2:8021", west)):
+            code = code.replace(host, f"127.0.0.1:{switch.port}")
+        with running(code) as process:
+            port = int(line(process).rpartition(":")[2])
+            until(lambda: subscribed(east) and subscribed(west), 30)
+            east.fire("CHANNEL_ANSWER")
+            key = "eslcodec_events_total", "CHANNEL_ANSWER", "east"
+            until(lambda: parsed(asked(port, "/metrics")[2].decode()).get(key) == 1, 30)
+            for path in ("/livez", "/readyz", "/status"):
+                assert asked(port, path)[0] == 200
+
+
+def test_the_files_for_prometheus_and_grafana(tmp_path: Path) -> None:
+    """Both come as printed, and Prometheus takes the configuration, where there is one."""
+    pytest.importorskip("prometheus_client")
+    (tmp_path / "prometheus.yml").write_text(block("rule_files: [alerts.yml]"))
+    for command, _ in commands(block("metrics.rules()")):
+        python, *words = shlex.split(command)
+        assert (python, words[0], words[2][0]) == ("python", "-c", ">")
+        done = subprocess.run([sys.executable, *words[:2]], cwd="/", capture_output=True, text=True, timeout=60)
+        (tmp_path / words[2][1:]).write_text(done.stdout)
+    assert json.loads((tmp_path / "dashboard.json").read_text())["panels"]
+    assert "- alert: EslcodecDisconnected" in (tmp_path / "alerts.yml").read_text()
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("there is no promtool (Debian: prometheus); the rest was looked at")
+    done = subprocess.run(
+        [promtool, "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_metric_alert_and_logger_is_in_the_guide() -> None:
+    from eslcodec.ingest import metrics
+    from eslcodec.logs import LOGGERS
+
+    text = (ROOT / "docs" / "guides" / "monitoring.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(eslcodec_\w+)`", text)) == set(metrics.Metrics.NAMES)
+    assert set(re.findall(r"^\| `(Eslcodec\w+)`", text, re.MULTILINE)) == set(
+        re.findall(r"alert: (\w+)", metrics.rules())
+    )
+    told = dict(re.findall(r"^\| `(eslcodec\.\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert {name: what.replace("`--log-json`", "--log-json") for name, what in told.items()} == {
+        name: what for name, what in LOGGERS.items() if name != "eslcodec"
+    }
 
 
 def test_the_comparison_of_call_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
