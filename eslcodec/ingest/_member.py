@@ -214,7 +214,8 @@ class Member:
         self._facts: dict[str, str | None] = dict.fromkeys(("hostname", "switchname", "core_uuid", "version"))
         self._core: str | None = None  # as it was told in the stream
         self._awaits_core = True
-        self._own_gap: Gap | None = None  # which no client completes
+        self._own_gaps: deque[Gap] = deque()  # which no client completes, still to be harvested
+        self._open_gap: Gap | None = None  # one that was, and what came after it was not
         self._watch = self._make_watch(heartbeat=True)
         self._gaps_seen = 0
         # sums
@@ -287,7 +288,7 @@ class Member:
             self._failed(error)
             if self.client is not None:
                 await self._lost(self.client)
-            self._change("away" if self._was_here else "connecting", self._fault)
+            self._change("away" if self._was_here else "connecting", None)
         return refused
 
     def _failed(self, error: Exception) -> None:
@@ -384,8 +385,9 @@ class Member:
         since = old._appended - len(old)
         if self._gone is not None:
             began, why, last = self._gone
-            self._own_gap = Gap.of(max(asyncio.get_running_loop().time() - began, 0), why, last)
-            left.append(self._own_gap)
+            gap = Gap.of(max(asyncio.get_running_loop().time() - began, 0), why, last)
+            self._own_gaps.append(gap)
+            left.append(gap)
         if left:
             queue.put_back(left)
         shift = queue._appended - len(queue) - since
@@ -484,13 +486,21 @@ class Member:
             client._link.throttle()
         watch = self._watch
         losses = self._seen(run, now, steady) if run else []
-        if losses or self._notes or self._awaits_core or self._own_gap is not None or watch.gaps != self._gaps_seen:
+        if losses or self._notes or self._awaits_core or self._open_gap is not None or watch.gaps != self._gaps_seen:
             run = self._annotated(run, losses, now)
             if len(run) > most:
                 self._rest.extend(run[most:])
                 del run[most:]
+        if self._resync is not None and run:
+            self._show(self._resync, run)
         self.is_ready = bool(queue or self._notes or self._rest)
         return run
+
+    def _show(self, resync: Resync, run: list[Item]) -> None:
+        try:
+            resync.see(run)
+        except Exception as error:
+            self._failed(error)
 
     def _seen(self, run: list[Message], now: float, steady: float) -> list[Loss]:
         try:
@@ -513,7 +523,7 @@ class Member:
     def _annotated(self, run: list[Message], losses: list[Loss], now: float) -> list[Item]:
         """A run with losses, notices and what its gaps mean, each in its place."""
         said: list[tuple[int, Item]] = list(zip(self._watch.places, losses, strict=True)) if losses else []
-        looks = self._awaits_core or self._own_gap is not None or self._watch.gaps != self._gaps_seen
+        looks = self._awaits_core or self._open_gap is not None or self._watch.gaps != self._gaps_seen
         if looks:
             for at, message in enumerate(run):
                 said += [(at, item) for item in self._looked_at(message, now)]
@@ -543,9 +553,9 @@ class Member:
         core = message._last("Core-UUID")
         if core is None:
             return []
-        if self._own_gap is not None:
-            self._own_gap.resume(message)
-            self._own_gap = None
+        if self._open_gap is not None:
+            self._open_gap.resume(message)
+            self._open_gap = None
         if not self._awaits_core:
             return []
         for name in ("hostname", "switchname"):
@@ -567,6 +577,8 @@ class Member:
         self._gaps += 1
         self._gap_seconds += gap.seconds
         self._awaits_core = True
+        if self._own_gaps and gap is self._own_gaps[0]:
+            self._open_gap = self._own_gaps.popleft()
         self._tell_tap(gap, now)
         if self.client is not None:
             self._return(self.client, ask=True)
