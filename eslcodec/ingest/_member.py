@@ -19,6 +19,7 @@ from .._codec import Message
 from .._tap import Tap
 from ..aio import Client, connect
 from ..aio._loop import Bell
+from ..aio._opening import Opening
 from ..connection import Reply
 from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ESLError, InvalidCommand, ReaderTooSlow
 from ..events import ApiResponse, Event, Gap
@@ -128,6 +129,23 @@ class Wanted:
         return "ALL" in self.names and not self.filters
 
 
+def opening(host: Host, wanted: Wanted, tap: Tap | None = None) -> Opening[Client]:
+    """The way to a switch, to be awaited.
+
+    Raises:
+        TypeError, ValueError, InvalidCommand: something that is wanted cannot be.
+    """
+    return connect(
+        host.host,
+        host.port,
+        password=host.secret(wanted.password),
+        user=host.user or wanted.user,
+        reconnect=wanted.backoff,
+        tap=tap,
+        **wanted.options,
+    )
+
+
 class Resync(Protocol):
     """Finds out, for one switch, what happened while nothing was received."""
 
@@ -184,6 +202,7 @@ class Member:
         tap: Tap | None = None,
         resync: Resync | None = None,
     ) -> None:
+        opening(host, wanted, tap)  # which may object
         self.host = host
         self.name = host.name
         self.client: Client | None = None
@@ -298,17 +317,8 @@ class Member:
 
     async def _connected(self) -> Client:
         """A client that has subscribed, and whose messages wait here from now on."""
-        host, wanted = self.host, self._wanted
         await self._dials.turn()
-        client = await connect(
-            host.host,
-            host.port,
-            password=host.secret(wanted.password),
-            user=host.user or wanted.user,
-            reconnect=wanted.backoff,
-            tap=self._tap,
-            **wanted.options,
-        )
+        client = await opening(self.host, self._wanted, self._tap)
         try:
             assert client._route is not None
             client._route = replace(client._route, turn=self._dials.turn)

@@ -232,7 +232,7 @@ def test_more_switches_than_may_be_taken_get_one_each_in_turn() -> None:
                 fire(switch, 1, 2)
             await eventually(lambda: fleet.stats().waiting == 6)
             order = [[name for name, _ in await fleet.take(max=2)] for _ in range(3)]
-            assert sorted(sum(order[:2], [])[:3]) == names
+            assert sorted([*order[0], *order[1]][:3]) == names
             assert all(len(set(one)) == 2 for one in order)
 
     with Emulator() as one, Emulator() as two, Emulator() as three:
@@ -244,7 +244,7 @@ def test_a_reader_that_is_too_slow_is_told_and_connected_again() -> None:
         async with quick([at("lab", switch)], queue=10, pause_limit=0.05) as fleet:
             stream = Stream(fleet)
             await stream.connected("lab")
-            connections = [one for one in switch.listeners]
+            connections = list(switch.listeners)
             number = 0
             while connections[0] in switch.listeners:  # nobody reads
                 fire(switch, number)
@@ -501,6 +501,11 @@ def test_leaving_ends_all_tasks_and_sockets_also_after_an_error_and_a_cancellati
             while True:
                 await fleet.take(timeout=None)
 
+    async def fail(hosts: list[str]) -> None:
+        async with quick(hosts) as fleet:
+            await Stream(fleet).connected("one")
+            raise ZeroDivisionError
+
     async def main(one: Emulator, two: Emulator) -> None:
         before, hosts = asyncio.all_tasks(), [at("one", one), at("two", two), "dead=127.0.0.1:1"]
         task = asyncio.ensure_future(read(hosts))
@@ -509,9 +514,7 @@ def test_leaving_ends_all_tasks_and_sockets_also_after_an_error_and_a_cancellati
         await asyncio.wait({task})
         assert task.cancelled()
         with pytest.raises(ZeroDivisionError):
-            async with quick(hosts) as fleet:
-                await Stream(fleet).connected("one")
-                raise ZeroDivisionError
+            await fail(hosts)
         await eventually(lambda: not one.listeners and not two.listeners)
         assert asyncio.all_tasks() == before
 
