@@ -35,7 +35,7 @@ _STATES: Final = {
     "away": "bold red",
     "refused": "bold red",
 }
-_WEIGHTS: Final = {"certain": "", "counted": "~", "bounded": "<", "probable": "?"}  # in front of what is lost
+_SIGNS: Final = {"certain": "", "counted": "~", "probable": "?"}  # in front of what is lost
 _LATE: Final = 5.0  # seconds of lag that are shown as a fault
 
 SORTS: Final[dict[str, Callable[[Line], Any]]] = {
@@ -69,8 +69,8 @@ CPS       calls a second that begin, over a minute
 ASR       answered legs, of those that ended in the last 5 min
 LAG       seconds that events are on their way, beyond the least of 10 min
 QUEUE     events that wait in the switch: an estimate, lag by rate
-LOST      events: N certain, ~N counted, <N at most, ?N probable, ! how many is
-          not known; only the most certain kind, all kinds stand below
+LOST      events: N certain, ~N counted, ?N probable, ! some, nobody knows how
+          many; only the surest of these, all of them stand below
 GAPS      how often the connection was lost while events were wanted
 """.format(sorts=", ".join(SORTS)).splitlines()
 
@@ -355,13 +355,14 @@ def _details(line: Line, lines: Sequence[Line]) -> list[tuple[str, str]]:
 def _bad(line: Line) -> Iterator[tuple[str, str]]:
     """What was lost, and what else went wrong."""
     losses, reports = get(line, "losses") or {}, get(line, "loss_reports") or {}
-    for grade in sorted({*losses, *reports}):
-        if losses.get(grade):
-            yield f"lost, {escape(grade)[:20]}: {number_text(losses[grade])}", "red"
-        if grade == "stalled" and reports.get(grade):
-            yield f"HEARTBEAT overdue {number_text(reports[grade])} x", "red"
-        elif reports.get(grade):
-            yield f"lost, {escape(grade)[:20]}: {number_text(reports[grade])} x, how many is not known", "red"
+    for grade, count in sorted(reports.items()):
+        if not count:
+            continue
+        if grade == "stalled":
+            yield f"HEARTBEAT overdue {number_text(count)} x", "red"
+        else:
+            events = f"{number_text(losses[grade])} events" if grade in _SIGNS and losses.get(grade) else "some events"
+            yield f"lost {number_text(count)} x, {escape(grade)[:20]}: {events}", "red"
     if get(line, "gaps"):
         yield f"{number_text(line.health.gaps)} gaps of {shown_duration(get(line, 'gap_seconds') or 0)}", ""
     if get(line, "unread_seconds"):
@@ -404,7 +405,7 @@ def worst(line: Line) -> tuple[str, float]:
     if line.health is None:
         return ("" if line.name is None else "-"), -1
     losses, reports = get(line, "losses") or {}, get(line, "loss_reports") or {}
-    for grade, sign in _WEIGHTS.items():
+    for grade, sign in _SIGNS.items():
         if losses.get(grade):
             return f"{sign}{number_text(losses[grade])}", losses[grade]
     if any(count for grade, count in reports.items() if grade != "stalled"):

@@ -439,6 +439,10 @@ class Board:
         switch.health = stats
         switch.of_core(stats.core_uuid)
 
+    def gap(self, name: str, now: float) -> None:
+        """What happened at a switch meanwhile is not known; a `Gap` among its messages says so too."""
+        self._switch(name, now).sessions.gap()
+
     def forget(self, name: str) -> None:
         """A switch is watched no more."""
         self._switches.pop(name, None)
