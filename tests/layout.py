@@ -106,6 +106,9 @@ ORDER: Final = [
     {"ingest._scan"},
     {"ingest._batches"},
     {"ingest._ndjson"},
+    {"ingest._dials", "ingest._hosts"},
+    {"ingest._member"},
+    {"ingest.fleet"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

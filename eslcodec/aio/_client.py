@@ -14,7 +14,7 @@ from ..connection import Connection
 from ..errors import ESLError
 from ..events import Event
 from ..flow import Stats, Totals
-from ..reconnect import Reconnection
+from ..reconnect import End, Reconnection
 from ..subscriptions import Subscriptions
 from ._lanes import Handler, Lanes
 from ._link import Link
@@ -75,6 +75,7 @@ class Client(Verbs):
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
         self._totals = Totals()
         self._task: asyncio.Task[None] | None = None
+        self._lost: Callable[[End], None] | None = None  # is told why each connection ended
         self._link = link
         self._attach(link)
         self._rely_on(link)
@@ -346,6 +347,8 @@ class Client(Verbs):
         assert end is not None
         lasted, last = link.ended_at - link.began, link.connection.last_event
         books.lost(end, lasted=lasted, since=link.gone, now=self._loop.time(), last=last)
+        if self._lost is not None:
+            self._lost(end)
         if books.away is None or books.over is not None:
             self._ring()
             return

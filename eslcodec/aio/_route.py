@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +23,11 @@ _LOG: Final = logging.getLogger("eslcodec")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to get a connection that is logged in."""
+    """How to get a connection that is logged in.
+
+    Attributes:
+        turn: is awaited before each attempt: of many clients only so many may dial at a time.
+    """
 
     host: str
     port: int
@@ -31,6 +35,7 @@ class Route:
     timeout: float
     options: LinkOptions
     tapping: Tapping | None = None
+    turn: Callable[[], Awaitable[None]] | None = None
 
     def make(self, **earlier: Any) -> Link:
         """A link for `reach` to connect; `earlier` is what it takes over from an earlier connection."""
@@ -41,6 +46,8 @@ class Route:
 
     async def reach(self, link: Link) -> None:
         """Connect and log in."""
+        if self.turn is not None:
+            await self.turn()
         loop = asyncio.get_running_loop()
         reaching = loop.create_connection(lambda: link, self.host, self.port)
         try:

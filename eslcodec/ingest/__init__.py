@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from . import presets
+    from . import notices, presets
     from ._batches import batches
     from ._calls import Call, Calls
     from ._legs import Leg, Legs
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ._records import calls, legs
     from ._scan import Scan, scan
     from .columns import Batch, Columns, Schema
+    from .fleet import Fleet, FleetStats, Host, SwitchStats
+    from .notices import CoreChanged, Ended, Found, Notice, Started, Stopped
     from .recorder import Recorder
     from .redact import Redact
     from .redacting import Redacted, redact_recording
@@ -35,15 +37,25 @@ _LAZY: Final = {
     "Call": "_calls",
     "Calls": "_calls",
     "Columns": "columns",
+    "CoreChanged": "notices",
+    "Ended": "notices",
+    "Fleet": "fleet",
+    "FleetStats": "fleet",
+    "Found": "notices",
+    "Host": "fleet",
     "Leg": "_legs",
     "Legs": "_legs",
     "Loss": "watch",
     "LossWatch": "watch",
+    "Notice": "notices",
     "Recorder": "recorder",
     "Redact": "redact",
     "Redacted": "redacting",
     "Scan": "_scan",
     "Schema": "columns",
+    "Started": "notices",
+    "Stopped": "notices",
+    "SwitchStats": "fleet",
     "batches": "_batches",
     "calls": "_records",
     "legs": "_records",
@@ -58,19 +70,30 @@ __all__ = [
     "Call",
     "Calls",
     "Columns",
+    "CoreChanged",
+    "Ended",
+    "Fleet",
+    "FleetStats",
+    "Found",
+    "Host",
     "Leg",
     "Legs",
     "Loss",
     "LossWatch",
+    "Notice",
     "Recorder",
     "Redact",
     "Redacted",
     "Scan",
     "Schema",
+    "Started",
+    "Stopped",
+    "SwitchStats",
     "batches",
     "calls",
     "legs",
     "ndjson",
+    "notices",
     "presets",
     "redact_recording",
     "scan",
@@ -78,8 +101,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "presets":
-        return import_module(".presets", __name__)
+    if name in ("notices", "presets"):
+        return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
