@@ -72,7 +72,7 @@ class _Folder:
         if event is not None:
             self._note(event)
         for loss in self._watch.see_all(messages, now):
-            self._losses[loss.grade] += 1 if loss.count is None else loss.count
+            self._losses[loss.grade] += loss.count or 0
             self._reports[loss.grade] += 1
         self._board.see_all(self.name, messages, now)
 
@@ -131,7 +131,8 @@ def board_of(sources: tuple[str, ...], at: datetime | None) -> tuple[Board, floa
 def _batches(messages: Messages) -> Iterator[tuple[str, list[Message], float]]:
     """Messages that came together: from which file, and when. Without times it is when the switch made them."""
     batch: list[Message] = []
-    chunk, now, before = None, 0.0, 0.0
+    chunk = messages.chunk
+    now = before = 0.0
     for message in messages:
         if batch and (messages.chunk is not chunk or len(batch) >= _BATCH or not chunk.connection):
             yield chunk.path, batch, now
@@ -143,7 +144,7 @@ def _batches(messages: Messages) -> Iterator[tuple[str, list[Message], float]]:
                 stamp = message.timestamp if isinstance(message, Event) else None
                 now = before = before if stamp is None else stamp.timestamp()
         batch.append(message)
-    if batch and chunk is not None:
+    if batch:
         yield chunk.path, batch, now
 
 
