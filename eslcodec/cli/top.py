@@ -18,6 +18,7 @@ import click
 
 from ..errors import ESLError
 from ..ingest._board import Board, Line
+from .files import STANDARD_INPUT
 from .hosts import fleet_hosts
 from .live import filter_option
 from .login import chosen_password, login_options, notes_told
@@ -118,9 +119,11 @@ def is_recording(name: str) -> bool:
     """Whether a name is that of a file or folder, not a host's.
 
     Example:
-        >>> is_recording("pbx1:8021"), is_recording("./pbx1"), is_recording("stream.esl.xz")
-        (False, True, True)
+        >>> is_recording("pbx1:8021"), is_recording("./pbx1"), is_recording("stream.esl.xz"), is_recording("-")
+        (False, True, True, True)
     """
+    if name == STANDARD_INPUT:
+        return True
     return "=" not in name and ("/" in name or os.sep in name or name.endswith(_RECORDINGS))
 
 
@@ -134,11 +137,11 @@ def _show_recording(sources: tuple[str, ...], at: datetime | None, as_json: bool
         return
     from rich.console import Console
 
-    from .top_view import Choice, picture
+    from .top_view import LEAST, Choice, picture
 
     console = Console(markup=False, highlight=False, emoji=False)
     choice = Choice(note="recorded")
-    size = console.width, max(console.height - 1, 24)  # a line for the prompt
+    size = console.width, max(console.height - 1, LEAST[1])  # a line for the prompt
     for text in picture(lines, board.total(end, lines), choice, size, end):
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
 

@@ -125,7 +125,7 @@ def picture(lines: Sequence[Line], total: Line, choice: Choice, size: tuple[int,
 
 def _title(lines: Sequence[Line], choice: Choice, width: int, at: float) -> Text:
     well = sum(get(line, "state") in ("connected", "recorded") for line in lines)
-    clock = time.strftime("%H:%M:%S", time.localtime(at))
+    clock = time.strftime("%Y-%m-%d %H:%M:%S" if choice.note else "%H:%M:%S", time.localtime(at))
     left = f"eslcodec top  {clock}  {well} of {len(lines)} {choice.note or 'connected'}"
     if choice.paused:
         left += "  PAUSED"

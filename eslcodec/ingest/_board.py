@@ -322,6 +322,7 @@ class _Switch:
         }
 
     def see(self, messages: Iterable[Message | object], now: float) -> None:
+        self.began = min(self.began, now)  # a clock that was set back
         counts: dict[tuple[str, str | None], int] = {}
         for message in messages:
             if not isinstance(message, Event):
