@@ -223,7 +223,11 @@ def test_memory_is_bounded_whatever_comes(esl: ModuleType, board: Any) -> None:
     assert list(line_of(board, 1200).events) == ["DTMF"]
 
 
-@pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;t\x07", "a\r\nb\x9b1m", "\u202e\u2066\udcff", "x" * 5000, "\u2028" * 70], ids=["c0", "c1", "bidi", "long", "separators"])
+@pytest.mark.parametrize(
+    "name",
+    ["\x1b[2J\x1b]0;t\x07", "a\r\nb\x9b1m", "\u202e\u2066\udcff", "x" * 5000, "\u2028" * 70],
+    ids=["c0", "c1", "bidi", "long", "separators"],
+)
 def test_names_are_short_and_printable(esl: ModuleType, board: Any, name: str) -> None:
     messages = [event(esl, "CUSTOM", subclass=name), event(esl, "CHANNEL_HANGUP_COMPLETE", Hangup_Cause=name)]
     board.see_all("a", messages, 1000.0)
