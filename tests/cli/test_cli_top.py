@@ -275,7 +275,7 @@ def test_lines_without_a_terminal(switch: Emulator) -> None:
         assert sorted(set(names)) == ["all:", "s0", "s1"]
         assert names[:3] == names[3:]
         process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert b"Traceback" not in errors
 
@@ -383,7 +383,8 @@ class Terminal:
                 os.environ.setdefault("ESLCODEC_PASSWORD", "ClueCon")  # a prompt would take the keys
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 program = f"{code}\nfrom eslcodec.cli import main; main()"
-                os.execv(sys.executable, [sys.executable, "-c", program, "top", *words])
+                # readline puts COLUMNS and LINES where os.environ does not see them
+                os.execve(sys.executable, [sys.executable, "-c", program, "top", *words], dict(os.environ))
             finally:
                 os._exit(99)
         self.resize(*size)
