@@ -19,6 +19,7 @@ from .._codec import Message
 from .._tap import Tap
 from ..aio import Client, connect
 from ..aio._loop import Bell
+from ..aio._opening import Opening
 from ..connection import Reply
 from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ESLError, InvalidCommand, ReaderTooSlow
 from ..events import ApiResponse, Event, Gap
@@ -128,6 +129,23 @@ class Wanted:
         return "ALL" in self.names and not self.filters
 
 
+def opening(host: Host, wanted: Wanted, tap: Tap | None = None) -> Opening[Client]:
+    """The way to a switch, to be awaited.
+
+    Raises:
+        TypeError, ValueError, InvalidCommand: something that is wanted cannot be.
+    """
+    return connect(
+        host.host,
+        host.port,
+        password=host.secret(wanted.password),
+        user=host.user or wanted.user,
+        reconnect=wanted.backoff,
+        tap=tap,
+        **wanted.options,
+    )
+
+
 class Resync(Protocol):
     """Finds out, for one switch, what happened while nothing was received."""
 
@@ -184,6 +202,7 @@ class Member:
         tap: Tap | None = None,
         resync: Resync | None = None,
     ) -> None:
+        opening(host, wanted, tap)  # which may object
         self.host = host
         self.name = host.name
         self.client: Client | None = None
@@ -214,7 +233,8 @@ class Member:
         self._facts: dict[str, str | None] = dict.fromkeys(("hostname", "switchname", "core_uuid", "version"))
         self._core: str | None = None  # as it was told in the stream
         self._awaits_core = True
-        self._own_gap: Gap | None = None  # which no client completes
+        self._own_gaps: deque[Gap] = deque()  # which no client completes, still to be harvested
+        self._open_gap: Gap | None = None  # one that was, and what came after it was not
         self._watch = self._make_watch(heartbeat=True)
         self._gaps_seen = 0
         # sums
@@ -287,7 +307,7 @@ class Member:
             self._failed(error)
             if self.client is not None:
                 await self._lost(self.client)
-            self._change("away" if self._was_here else "connecting", self._fault)
+            self._change("away" if self._was_here else "connecting", None)
         return refused
 
     def _failed(self, error: Exception) -> None:
@@ -297,17 +317,8 @@ class Member:
 
     async def _connected(self) -> Client:
         """A client that has subscribed, and whose messages wait here from now on."""
-        host, wanted = self.host, self._wanted
         await self._dials.turn()
-        client = await connect(
-            host.host,
-            host.port,
-            password=host.secret(wanted.password),
-            user=host.user or wanted.user,
-            reconnect=wanted.backoff,
-            tap=self._tap,
-            **wanted.options,
-        )
+        client = await opening(self.host, self._wanted, self._tap)
         try:
             assert client._route is not None
             client._route = replace(client._route, turn=self._dials.turn)
@@ -384,8 +395,9 @@ class Member:
         since = old._appended - len(old)
         if self._gone is not None:
             began, why, last = self._gone
-            self._own_gap = Gap.of(max(asyncio.get_running_loop().time() - began, 0), why, last)
-            left.append(self._own_gap)
+            gap = Gap.of(max(asyncio.get_running_loop().time() - began, 0), why, last)
+            self._own_gaps.append(gap)
+            left.append(gap)
         if left:
             queue.put_back(left)
         shift = queue._appended - len(queue) - since
@@ -484,13 +496,21 @@ class Member:
             client._link.throttle()
         watch = self._watch
         losses = self._seen(run, now, steady) if run else []
-        if losses or self._notes or self._awaits_core or self._own_gap is not None or watch.gaps != self._gaps_seen:
+        if losses or self._notes or self._awaits_core or self._open_gap is not None or watch.gaps != self._gaps_seen:
             run = self._annotated(run, losses, now)
             if len(run) > most:
                 self._rest.extend(run[most:])
                 del run[most:]
+        if self._resync is not None and run:
+            self._show(self._resync, run)
         self.is_ready = bool(queue or self._notes or self._rest)
         return run
+
+    def _show(self, resync: Resync, run: list[Item]) -> None:
+        try:
+            resync.see(run)
+        except Exception as error:
+            self._failed(error)
 
     def _seen(self, run: list[Message], now: float, steady: float) -> list[Loss]:
         try:
@@ -513,7 +533,7 @@ class Member:
     def _annotated(self, run: list[Message], losses: list[Loss], now: float) -> list[Item]:
         """A run with losses, notices and what its gaps mean, each in its place."""
         said: list[tuple[int, Item]] = list(zip(self._watch.places, losses, strict=True)) if losses else []
-        looks = self._awaits_core or self._own_gap is not None or self._watch.gaps != self._gaps_seen
+        looks = self._awaits_core or self._open_gap is not None or self._watch.gaps != self._gaps_seen
         if looks:
             for at, message in enumerate(run):
                 said += [(at, item) for item in self._looked_at(message, now)]
@@ -543,9 +563,9 @@ class Member:
         core = message._last("Core-UUID")
         if core is None:
             return []
-        if self._own_gap is not None:
-            self._own_gap.resume(message)
-            self._own_gap = None
+        if self._open_gap is not None:
+            self._open_gap.resume(message)
+            self._open_gap = None
         if not self._awaits_core:
             return []
         for name in ("hostname", "switchname"):
@@ -567,6 +587,8 @@ class Member:
         self._gaps += 1
         self._gap_seconds += gap.seconds
         self._awaits_core = True
+        if self._own_gaps and gap is self._own_gaps[0]:
+            self._open_gap = self._own_gaps.popleft()
         self._tell_tap(gap, now)
         if self.client is not None:
             self._return(self.client, ask=True)

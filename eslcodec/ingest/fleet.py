@@ -33,7 +33,7 @@ from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import commands, limits, presets
-from .._options import ConnectionOptions, check_connect, split_options
+from .._options import ConnectionOptions
 from .._tap import Tap, check_tap
 from ..aio._loop import Bell
 from ..connection import Reply
@@ -41,7 +41,7 @@ from ..errors import ConnectionClosed
 from ..reconnect import Backoff, Password
 from ._dials import Dials
 from ._hosts import Host, read_environment, read_toml, split_events, to_hosts
-from ._member import Item, Member, Resync, SwitchStats, Wanted
+from ._member import Item, Member, Resync, SwitchStats, Wanted, opening
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -163,10 +163,9 @@ class Fleet:
             **options,
             "queue_limit": queue,
             "keepalive": keepalive,
+            "connect_timeout": connect_timeout,
+            "command_timeout": command_timeout,
         }
-        split_options("Fleet", known)  # type: ignore[arg-type]
-        timeouts = {"connect_timeout": connect_timeout, "command_timeout": command_timeout}
-        check_connect("all", 1, reconnect=backoff, keepalive=keepalive, **timeouts)
         if backoff.attempts is not None:
             raise ValueError(
                 f"backoff has {backoff.attempts} attempts, expected no bound: each switch is tried for ever"
@@ -183,10 +182,12 @@ class Fleet:
             user,
             for_all.secret(None),
             backoff,
-            {**known, **timeouts},
+            known,
         )
         self._source = hosts if callable(hosts) else None
         self._first = {} if callable(hosts) else to_hosts(hosts)
+        for host in (for_all, *self._first.values()):
+            opening(host, self._wanted)  # which may object
         self._refresh_seconds = refresh
         self._tap = tap
         self._make_resync = resync if callable(resync) else None
