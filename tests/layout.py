@@ -120,7 +120,7 @@ ORDER: Final = [
     {"ingest._scan"},
     {"ingest._batches"},
     {"ingest._ndjson"},
-    {"ingest._dials", "ingest._hosts"},
+    {"ingest._dials", "ingest._hosts", "ingest._board"},
     {"ingest._member"},
     {"ingest.fleet"},
     {"ingest._families", "ingest._http"},

@@ -215,6 +215,11 @@ class Messages:
         self._end_file()
 
     @property
+    def chunk(self) -> Chunk:
+        """The chunk that completed the last message."""
+        return self._chunk
+
+    @property
     def received_ns(self) -> int:
         """When the last message came, in ns since 1970; 0 if the recording has no times."""
         self._times = self._times or Times(self._chunk)

@@ -1,0 +1,382 @@
+"""`eslcodec top`: what switches do at the moment, or did in a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import click
+
+from ..errors import ESLError
+from ..ingest._board import Board, Line
+from .files import STANDARD_INPUT
+from .hosts import fleet_hosts
+from .live import filter_option
+from .login import chosen_password, login_options, notes_told
+from .names import PRESETS, check_names, split_events, unknown_option
+from .text import escape, is_terminal
+from .units import DURATION, MOMENT
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from ..ingest import Fleet
+
+_EVERY_SECONDS: Final = 1.0  # between two pictures on a terminal
+_LINES_SECONDS: Final = 10.0  # between lines without one
+_ONCE_SECONDS: Final = 5.0
+_TAKEN: Final = 2000  # messages at once
+_RECORDINGS: Final = (".esl", ".gz", ".xz", ".zst")
+
+
+@click.command(short_help="Watch what switches do, in numbers.")
+@click.argument("hosts", nargs=-1, metavar="[HOST|RECORDING]...", envvar="ESLCODEC_HOST")
+@click.option(
+    "--hosts",
+    "hosts_file",
+    metavar="FILE.toml",
+    help="Switches of this file too, each with its password: see the guide.",
+)
+@click.option(
+    "--events",
+    multiple=True,
+    metavar="EVENTS",
+    help=f"What is subscribed to: {', '.join(PRESETS)} (eslcodec.presets), names of events, or "
+    "'CUSTOM sofia::register'. ALL by default; CALLS is an eighth of that. Repeatable.",
+)
+@login_options
+@filter_option
+@click.option(
+    "--at", type=MOMENT, metavar="TIME", help="Of a recording: as it was then: 2026-11-29T08:00, 08:00, yesterday, -2h."
+)
+@click.option("--once", is_flag=True, help="Watch for --seconds, show it once, and end.")
+@click.option("--seconds", type=DURATION, metavar="TIME", help="How long --once watches. By default 5s.")
+@click.option("--json", "as_json", is_flag=True, help="An object of JSON on one line, in place of a picture.")
+@click.option("--every", type=DURATION, metavar="TIME", help="Show it anew so often: 1s on a terminal, else 10s.")
+@unknown_option
+def top(
+    hosts: tuple[str, ...],
+    hosts_file: str | None,
+    events: tuple[str, ...],
+    port: int,
+    user: str | None,
+    password_file: str | None,
+    filters: list[tuple[str, str]],
+    at: datetime | None,
+    once: bool,
+    seconds: float | None,
+    as_json: bool,
+    every: float | None,
+    unknown: bool,
+) -> None:
+    """Watch what switches do: events, calls, answers and causes, lag and losses, until q or Ctrl-C.
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. A RECORDING is a file or a folder of
+    `eslcodec record`, with a / in its name: shown is what its last ten minutes were, or those before --at. Keys: ? says
+    them. With --once the exit status is 1 if no switch was connected.
+    """
+    if seconds is not None and not once:
+        raise click.UsageError("--seconds goes with --once")
+    recordings = tuple(name for name in hosts if at is not None or is_recording(name))
+    if recordings:
+        if len(recordings) < len(hosts) or hosts_file is not None:
+            raise click.UsageError("switches and recordings cannot be shown together")
+        _show_recording(recordings, at, as_json)
+        return
+    if not (hosts or hosts_file):
+        raise click.UsageError("expected a HOST, a RECORDING, or --hosts FILE.toml")
+    if at is not None:
+        raise click.UsageError("--at is for recordings")
+    names, subclasses = split_events(events or ["ALL"])
+    check_names(names, unknown, "it does not mind being asked for it")
+    listed, options = fleet_hosts(hosts, port, hosts_file)
+    if "password" not in options and any(host.secret(None) is None for host in listed):
+        options["password"] = chosen_password(password_file, user, ", ".join(escape(host.name) for host in listed))
+        if callable(options["password"]):
+            options["password"]()  # a file that cannot be read is told at once
+    if user is not None:
+        options["user"] = user
+    wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
+    watch = _Watch({**options, **wanted, "hosts": listed, "filters": filters or options.get("filters", ())})
+    alone = once or as_json or not is_terminal(sys.stdout)
+    view = _plain_view(as_json, once) if alone else _terminal_view()
+    pause = seconds or _ONCE_SECONDS if once else every or (_LINES_SECONDS if view.slow else _EVERY_SECONDS)
+    why = watch.run(view, pause, once)
+    if why is not None:
+        raise click.ClickException(escape(why))
+
+
+def is_recording(name: str) -> bool:
+    """Whether a name is that of a file or folder, not a host's.
+
+    Example:
+        >>> is_recording("pbx1:8021"), is_recording("./pbx1"), is_recording("stream.esl.xz"), is_recording("-")
+        (False, True, True, True)
+    """
+    if name == STANDARD_INPUT:
+        return True
+    return "=" not in name and ("/" in name or os.sep in name or name.endswith(_RECORDINGS))
+
+
+def _show_recording(sources: tuple[str, ...], at: datetime | None, as_json: bool) -> None:
+    from .top_recording import board_of
+
+    board, end = board_of(sources, at)
+    lines = board.lines(end)
+    if as_json or not is_terminal(sys.stdout):
+        _plain_view(as_json, True).show(lines, board.total(end, lines), end)
+        return
+    from rich.console import Console
+
+    from .top_view import LEAST, Choice, picture
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    choice = Choice(note="recorded")
+    size = console.width, max(console.height - 1, LEAST[1])  # a line for the prompt
+    for text in picture(lines, board.total(end, lines), choice, size, end):
+        console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+
+class View(Protocol):
+    """Shows the numbers.
+
+    Attributes:
+        slow: whether it need not be often.
+    """
+
+    slow: bool
+
+    def show(self, lines: list[Line], total: Line, at: float) -> None:
+        """As they are now."""
+
+    def press(self, key: str) -> bool:
+        """A key was pressed: whether that is the end."""
+
+    def opened(self, wake: Callable[[str], None]) -> Any:
+        """A context in which it may show something; `wake` is for keys."""
+
+
+class _Plain:
+    """Lines, or objects of JSON."""
+
+    slow = True
+
+    def __init__(self, write: Callable[[list[Line], Line, float], None]) -> None:
+        self._write = write
+
+    def show(self, lines: list[Line], total: Line, at: float) -> None:
+        self._write(lines, total, at)
+        sys.stdout.flush()
+
+    def press(self, key: str) -> bool:
+        return False
+
+    @contextmanager
+    def opened(self, wake: Callable[[str], None]) -> Iterator[None]:
+        with notes_told():
+            yield
+
+
+def _plain_view(as_json: bool, once: bool) -> _Plain:
+    from .top_lines import document, text_lines
+
+    def write(lines: list[Line], total: Line, at: float) -> None:
+        for text in [document(lines, total, at)] if as_json else text_lines(lines, total, at):
+            click.echo(text)
+
+    return _Plain(write)
+
+
+def _terminal_view() -> View:
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if console.is_dumb_terminal:
+        return _plain_view(False, False)
+    from .top_view import SORTS, Choice, picture
+
+    class Terminal:
+        """A picture that fills a terminal."""
+
+        slow = False
+
+        def __init__(self) -> None:
+            self.choice = Choice()
+            self._live: Live | None = None
+            self._last: tuple[list[Line], Line, float] | None = None
+
+        def show(self, lines: list[Line], total: Line, at: float) -> None:
+            from rich.text import Text
+
+            if not (self.choice.paused and self._last):
+                self._last = lines, total, at
+            assert self._live is not None
+            width, height = console.size
+            found = picture(self._last[0], self._last[1], self.choice, (width, height), self._last[2])
+            self._live.update(Text("\n", no_wrap=True, overflow="crop", end="").join(found), refresh=True)
+
+        def press(self, key: str) -> bool:
+            choice = self.choice
+            if key == "q":
+                return True
+            if key == "?" or (key == "escape" and choice.help):
+                choice.help = not choice.help
+            elif key in ("p", " "):
+                choice.paused = not choice.paused
+            elif key == "s":
+                sorts = list(SORTS)
+                choice.sort = sorts[(sorts.index(choice.sort) + 1) % len(sorts)]
+            elif key in ("a", "escape"):
+                choice.selected = None
+            elif key in ("up", "k", "down", "j"):
+                self._select(-1 if key in ("up", "k") else 1)
+            return False
+
+        def _select(self, step: int) -> None:
+            lines = sorted(self._last[0] if self._last else [], key=SORTS[self.choice.sort])
+            names = [None, *(line.name for line in lines)]
+            at = names.index(self.choice.selected) if self.choice.selected in names else 0
+            self.choice.selected = names[min(max(at + step, 0), len(names) - 1)]
+
+        @contextmanager
+        def opened(self, wake: Callable[[str], None]) -> Iterator[None]:
+            from rich.live import Live
+
+            from .keys import pressed
+
+            shown = Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop")
+            with notes_told(lambda text: None), pressed(wake), shown as self._live:
+                yield
+
+    return Terminal()
+
+
+@dataclass
+class _Watch:
+    """A board, and a fleet that feeds it.
+
+    Attributes:
+        options: of the fleet.
+    """
+
+    options: dict[str, Any]
+    _board: Board = field(default_factory=Board)
+
+    def run(self, view: View, pause: float, once: bool) -> str | None:
+        """Until it is told to end: None, or until nothing is to be watched: why."""
+        try:
+            return asyncio.run(self._run(view, pause, once))
+        except (ESLError, ValueError, TypeError) as error:
+            raise click.UsageError(escape(str(error))) from error
+        except KeyboardInterrupt:  # the second one
+            return None
+
+    async def _run(self, view: View, pause: float, once: bool) -> str | None:
+        from ..ingest import Fleet
+
+        keys: asyncio.Queue[str] = asyncio.Queue()
+        fleet = Fleet(self.options.pop("hosts"), **self.options)
+        with _signals(keys):
+            async with fleet:
+                reading = asyncio.ensure_future(self._read(fleet))
+                try:
+                    with view.opened(keys.put_nowait):
+                        return await self._look(fleet, view, keys, reading, pause, once)
+                finally:
+                    reading.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await reading
+
+    async def _read(self, fleet: Fleet) -> None:
+        see = self._board.see_all
+        while True:
+            for name, messages in await fleet.take(_TAKEN, 1.0):
+                see(name, messages, time.time())
+
+    async def _look(
+        self,
+        fleet: Fleet,
+        view: View,
+        keys: asyncio.Queue[str],
+        reading: asyncio.Future[None],
+        pause: float,
+        once: bool,
+    ) -> str | None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + (pause if view.slow else 0)
+        while not reading.done():
+            key = None
+            with suppress(asyncio.TimeoutError):
+                key = await asyncio.wait_for(keys.get(), min(max(due - loop.time(), 0.001), _EVERY_SECONDS))
+            if key is not None and (key == "end" or view.press(key)):
+                return None
+            why = _refused(fleet)
+            if why is not None:
+                return why
+            if key is None and loop.time() < due:
+                continue
+            self._show(fleet, view)
+            if loop.time() >= due:
+                due = loop.time() + pause
+                if once:
+                    return _none_connected(fleet)
+        reading.result()
+        return None
+
+    def _show(self, fleet: Fleet, view: View) -> None:
+        now = time.time()
+        for name, stats in fleet.switches.items():
+            self._board.stats(name, stats, now)
+        lines = self._board.lines(now)
+        view.show(lines, self._board.total(now, lines), now)
+
+
+def _refused(fleet: Fleet) -> str | None:
+    """Why nothing will come; None if something may."""
+    stats = list(fleet.switches.values())
+    if not stats or any(each.state != "refused" or each.reconnects or each.received_events for each in stats):
+        return None
+    if len(stats) == 1:
+        return f"{stats[0].name}: {stats[0].error}"
+    return f"no switch lets us in; {stats[0].name}: {stats[0].error}"
+
+
+def _none_connected(fleet: Fleet) -> str | None:
+    stats = list(fleet.switches.values())
+    if any(each.connected for each in stats):
+        return None
+    first = next((each for each in stats if each.error), None)
+    return "no switch is connected" + ("" if first is None else f"; {first.name}: {first.error}")
+
+
+@contextmanager
+def _signals(keys: asyncio.Queue[str]) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and the end of the terminal end it, and a change of its size shows it anew. A second Ctrl-C ends
+    it at once."""
+    loop = asyncio.get_running_loop()
+    before: dict[int, Any] = {}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        loop.call_soon_threadsafe(keys.put_nowait, "resize" if number == getattr(signal, "SIGWINCH", None) else "end")
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGWINCH"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            with suppress(ValueError):  # not in the main thread
+                before[number] = signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
