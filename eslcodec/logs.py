@@ -60,6 +60,9 @@ class JsonFormatter(logging.Formatter):
         '{"at":"2023-11-14T22:13:20.250Z","level":"INFO","logger":"eslcodec.fleet","message":"west: connected"}'
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def format(self, record: logging.LogRecord) -> str:
         """One record.
 
