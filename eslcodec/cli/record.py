@@ -17,9 +17,9 @@ from typing import Any, Final, Literal
 import click
 
 from ..ingest import Recorder
-from .hosts import hosts as read_hosts
+from .hosts import fleet_hosts, fleet_password, hosts_option, is_named
 from .live import filter_option
-from .login import address, chosen_password, login_options, notes_told
+from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
 from .record_view import Survey, View, view
 from .station import Station, Wanted
@@ -36,7 +36,8 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 
 
 @click.command(short_help="Keep what switches send, exactly.")
-@click.argument("hosts", nargs=-1, required=True, metavar="HOST...", envvar="ESLCODEC_HOST")
+@click.argument("hosts", nargs=-1, metavar="HOST...", envvar="ESLCODEC_HOST")
+@hosts_option
 @click.option(
     "--dir", "folder", required=True, metavar="DIR", help="Where the recordings go: DIR/HOST_PORT/TIME.esl.zst."
 )
@@ -95,6 +96,7 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 @unknown_option
 def record(
     hosts: tuple[str, ...],
+    hosts_file: str | None,
     folder: str,
     events: tuple[str, ...],
     port: int,
@@ -107,7 +109,8 @@ def record(
     unknown: bool,
     **options: Any,
 ) -> None:
-    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port or [IPv6 address]:port.
+    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port, [IPv6 address]:port, or
+    NAME= and one of these.
 
     A connection that is lost is set up again, for ever, and each gap is told in a line. The exit status is 1 if
     recording ended by itself: the disk is full, or no switch lets us in.
@@ -116,16 +119,26 @@ def record(
     check_names(names, unknown, "it does not mind being asked for it")
     if not (names or subclasses):
         raise click.UsageError("--events names no event")
-    where = read_hosts(hosts, port)
-    password = chosen_password(password_file, user, ", ".join(address(*each) for each in where))
-    if callable(password):
-        password()  # a file that cannot be read is told at once
-    wanted = Wanted(names, subclasses, filters, wire_format, user, password)
+    if not (hosts or hosts_file):
+        raise click.UsageError("Missing argument 'HOST...', or --hosts FILE.toml.")
+    listed, said = fleet_hosts(hosts, port, hosts_file)
+    user = user or said.get("user")
+    password = fleet_password(listed, said, password_file, user)
     settings = recorder_options(**options)
     told = Told()
     tell = _LOG.warning if log_json else told.tell
     with notes_told(told.tell, json=told.tell if log_json else None), Stop(told.wake) as stop:
-        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), tell) for each in where]
+        stations = [
+            Station(
+                host.host,
+                host.port,
+                Wanted(names, subclasses, filters, wire_format, host.user or user, host.secret(password) or ""),
+                lambda: Recorder(folder, **settings),
+                tell,
+                host.name if is_named(host) else None,
+            )
+            for host in listed
+        ]
         survey = Survey(
             stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
         )

@@ -19,9 +19,9 @@ import click
 from ..errors import ESLError
 from ..ingest._board import Board, Line
 from .files import STANDARD_INPUT
-from .hosts import fleet_hosts
+from .hosts import fleet_hosts, fleet_password, hosts_option
 from .live import filter_option
-from .login import chosen_password, login_options, notes_told
+from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
 from .text import escape, is_terminal
 from .units import DURATION, MOMENT
@@ -40,12 +40,7 @@ _RECORDINGS: Final = (".esl", ".gz", ".xz", ".zst")
 
 @click.command(short_help="Watch what switches do, in numbers.")
 @click.argument("hosts", nargs=-1, metavar="[HOST|RECORDING]...", envvar="ESLCODEC_HOST")
-@click.option(
-    "--hosts",
-    "hosts_file",
-    metavar="FILE.toml",
-    help="Switches of this file too, each with its password: see the guide.",
-)
+@hosts_option
 @click.option(
     "--events",
     multiple=True,
@@ -99,10 +94,8 @@ def top(
     names, subclasses = split_events(events or ["ALL"])
     check_names(names, unknown, "it does not mind being asked for it")
     listed, options = fleet_hosts(hosts, port, hosts_file)
-    if "password" not in options and any(host.secret(None) is None for host in listed):
-        options["password"] = chosen_password(password_file, user, ", ".join(escape(host.name) for host in listed))
-        if callable(options["password"]):
-            options["password"]()  # a file that cannot be read is told at once
+    options["password"] = fleet_password(listed, options, password_file, user)
+    options.pop("password_file", None)
     if user is not None:
         options["user"] = user
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}

@@ -485,3 +485,31 @@ def test_a_password_file_that_is_not_there_is_told_at_once(tmp_path: Path) -> No
     assert result.exit_code == 1
     assert "Could not open file" in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+# Several, each with its own
+
+
+def test_names_and_passwords_by_host(tmp_path: Path, password_file: Any) -> None:
+    secret = password_file(f"{SECRET}\n".encode())
+    with Emulator(password=SECRET) as locked, Emulator() as other:
+        file = tmp_path / "fleet.toml"
+        file.write_text(
+            f'[switches.locked]\nhost = "127.0.0.1"\nport = {locked.port}\npassword_file = "{secret}"\n',
+            encoding="utf-8",
+        )
+        words = [f"open=127.0.0.1:{other.port}", "--hosts", file, "--dir", tmp_path / "rec", "--events", "ALL", *ROOM]
+        with spawned("record", *words) as process:
+            subscribed(locked)
+            subscribed(other)
+            until(lambda: len(list((tmp_path / "rec").glob("*/*.esl.zst"))) == 2, 30)
+            status, out, _ = stopped(process)
+    assert status == 0
+    assert sorted(text.split(":")[0] for text in out.splitlines()) == ["locked", "open"]
+    assert whole(tmp_path / "rec").connections == 2
+
+
+def test_somebody_must_be_recorded(tmp_path: Path) -> None:
+    result = run("record", None, "--dir", tmp_path, "--events", "ALL")
+    assert result.exit_code == 2
+    assert "HOST" in result.stderr

@@ -67,6 +67,8 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "jsonb_array_elements(legs)": "test_call_records_into_postgresql",
     "$ eslcodec emulate": "test_the_command_lines",
     "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
+    "$ eslcodec top east": "test_the_board_from_the_shell",
+    '"per_second_minute": ': "test_the_board_from_the_shell",
     "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
     "[Service]": "test_the_unit_of_a_service",
     "async with fleet, Health(": "test_the_program_that_is_watched",
@@ -697,3 +699,46 @@ def test_the_unit_of_a_service(tmp_path: Path) -> None:
     path.write_text(code.replace(program, sys.executable))
     done = subprocess.run([verify, "verify", str(path)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_board_from_the_shell(tmp_path: Path) -> None:
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
+    from eslcodec.cli import top_view
+    from eslcodec.ingest._board import Board
+
+    (live, picture), (once, _), (recorded, _) = commands(block("$ eslcodec top east"))
+    board = Board()
+    for name in ("east", "west"):
+        board.see_all(name, [], 0.0)
+    shown = top_view.picture(board.lines(9.0), board.total(9.0), top_view.Choice(), (80, 24), 9.0)
+    assert [picture[1].split(), picture[6].split()] == [shown[1].plain.split(), shown[6].plain.split()]
+    environment = {**os.environ, "ESLCODEC_PASSWORD": "ClueCon"}
+    with Emulator() as east, Emulator() as west:
+        where = {"10.0.0.1": f"127.0.0.1:{east.port}", "10.0.0.2": f"127.0.0.1:{west.port}", "10s": "2s"}
+
+        def output(command: str, *more: str) -> str:
+            words = shlex.split(re.sub("|".join(where), lambda found: where[found[0]], command.partition(" | ")[0]))
+            run = [sys.executable, *SHELL, *words[1:], *more]
+            done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        lines = output(live, "--once", "--seconds", "2s").splitlines()
+        assert [text.split()[1:3] for text in lines[:2]] == [["east", "connected:"], ["west", "connected:"]]
+        found = json.loads(output(once))
+    documented = json.loads(block('"per_second_minute": '))
+    assert list(found) == list(documented)
+    [one], [described] = found["switches"].values(), documented["switches"].values()
+    assert list(one) == list(described)
+    for name, value in described.items():
+        if isinstance(value, dict) and name not in ("losses", "loss_reports"):
+            assert list(one[name]) == list(value)
+    assert set(documented["total"]) - {"..."} <= set(found["total"]) < set(one)
+    with (
+        Recorder(tmp_path / "rec", min_free=0) as recorder,
+        Emulator() as switch,
+        eslcodec.connect(switch.host, switch.port, tap=recorder) as fs,
+    ):
+        fs.api("status")
+    assert "recorded: " in output(recorded.replace("08:15", "now"))
