@@ -28,12 +28,14 @@ class RowReader:
 
     Raises:
         KeyError: a kind that is none of these.
-        TypeError: a name that is no str.
+        TypeError: a name that is no str; or it was made already.
     """
 
     __slots__ = ("_names", "_readers")
 
     def __init__(self, columns: Iterable[tuple[str, str]]) -> None:
+        if hasattr(self, "_names"):
+            raise TypeError("a RowReader is made once")
         pairs = list(columns)
         self._names = [name for name, _ in pairs]
         for name in self._names:

@@ -22,7 +22,7 @@ cdef uint64_t TIME_MOST = 253402300800000000  # microseconds: the year 10000, wh
 cdef class RowReader:
     """See eslcodec._codec_py.RowReader."""
 
-    # Never changes once it is made: what is read from it needs no lock but the memo's own.
+    # Never changes once it is made: what is read from it needs no lock.
 
     cdef tuple names
     cdef bytes kinds  # of each, one of the above
@@ -31,7 +31,12 @@ cdef class RowReader:
     cdef uint32_t slots[SOUGHT_ROOM]
     cdef Memo memo  # has the index of a message that no decoder made
 
-    def __cinit__(self, columns):
+    def __cinit__(self):
+        self.names = ()
+        self.kinds = b""
+        self.memo = Memo()
+
+    def __init__(self, columns):
         cdef list names = [], kinds = [], encoded = []
         for name, kind in columns:
             if type(name) is not str:
@@ -39,12 +44,18 @@ cdef class RowReader:
             names.append(name)
             kinds.append(CELLS[kind])
             encoded.append(name_bytes(name) or b"")
-        self.names = tuple(names)
-        self.kinds = bytes(kinds)
-        self.encoded = tuple(encoded)
-        self.memo = Memo()
+        self.make(tuple(names), bytes(kinds), tuple(encoded))
+
+    @cython.critical_section
+    cdef int make(self, tuple names, bytes kinds, tuple encoded) except -1:
+        if self.encoded is not None:
+            raise TypeError("a RowReader is made once")
+        self.encoded = encoded
         if len(names) >= SOUGHT_MIN:
             self.seek()
+        self.kinds = kinds
+        self.names = names
+        return 0
 
     def __dealloc__(self):
         PyMem_Free(self.sought)

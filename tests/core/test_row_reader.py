@@ -9,6 +9,7 @@ import random
 import re
 import sys
 from datetime import datetime, timedelta, timezone
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -152,8 +153,9 @@ def test_what_is_absent(esl: ModuleType) -> None:
 
 
 def test_names_are_found_as_select_finds_them(both: tuple[ModuleType, ModuleType]) -> None:
-    names = ["event-name", "Event-Name", "Unique-ID", "variable_é", "variable_é"[:9], "A\nB", "\ud800", ""]
-    for esl in both:
+    few = ["event-name", "Event-Name", "Unique-ID", "variable_é", "variable_é"[:9], "A\nB", "\ud800", ""]
+    many = [*few, *(header for header, _ in part(both[0], "ingest.presets").LEGS.values())]
+    for esl, names in product(both, (few, many)):
         for data in (
             *(capture(name)[:100_000] for name in ("sip_plain", "sip_json", "sip_xml")),
             plain(b"\xff: 1\n\n"),
@@ -201,6 +203,10 @@ def test_what_it_refuses(esl: ModuleType) -> None:
         reader(esl, []).read(None)
     with pytest.raises((TypeError, ValueError)):
         reader(esl, ["A"])
+    with pytest.raises(TypeError):
+        reader(esl, [(b"A", "string")])
+    with pytest.raises(TypeError):
+        reader(esl, []).__init__([("A", "string")])
 
 
 def test_nothing_is_kept(esl: ModuleType) -> None:
@@ -248,3 +254,49 @@ def test_any_number(number: int) -> None:
         for kind in ("int64", "timestamp", "float64"):
             found, right = read(esl, str(number), kind), wanted(str(number), kind)
             assert (type(found), repr(found)) == (type(right), repr(right))
+
+
+HARD = [
+    b"Name",
+    b"name",
+    b"NAME",
+    b"Name: 1",
+    b"name: 2",
+    b"Name:3",
+    b"Name:a: 4",
+    b"Name : 5",
+    b": 6",
+    b":",
+    b" ",
+    b"x",
+]
+HARD += [
+    b"Event-Name: 7",
+    b"event-name: 8",
+    b"Unique-ID: 9",
+    b"Unique-Id: 9",
+    b"%20: %41",
+    b"A" * 70,
+    b"\xff: \xff",
+    b"Name: %41",
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(HARD), st.sampled_from([b"\n", b"\n", b"\r\n", b"", b": 1\n"])), max_size=12))
+def test_names_that_are_looked_for_at_once(lines: list[tuple[bytes, bytes]]) -> None:
+    """Any lines: as `select` finds them one by one."""
+    names = ["Name", "name", "Event-Name", "event-name", "Unique-ID", "%20", "A" * 70, "Name:a", "Name ", "", "\udcff"]
+    names += [f"Absent{number}" for number in range(12)] + ["x", "Name"]
+    payload = b"".join(line + end for line, end in lines)
+    for core in ("c", "python"):
+        try:
+            esl = load_core(core)
+        except ImportError:
+            continue
+        rows = reader(esl, [(name, "string") for name in names])
+        decoder = esl.Decoder()
+        decoder.feed(plain(payload) if payload.endswith(b"\n\n") else plain(payload + b"\n\nName: body\n"))
+        for message in [*decoder, esl.Event.from_payload(payload, "plain")]:
+            assert rows.read(message) == list(message.select(*names))
+            message.asdict()
+            assert rows.read(message) == list(message.select(*names))
