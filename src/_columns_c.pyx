@@ -17,7 +17,7 @@ from cpython.pythread cimport (
     PyThread_type_lock,
 )
 from libc.errno cimport EINVAL, EIO, ENODEV, ENOMEM
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -49,9 +49,19 @@ cdef extern from "arrow.h" nogil:
     int export_array(Filling *batch, ArrowArray *array)
     int64_t esl_fail_after
     void *esl_alloc(size_t size)
+    const int K_STRING, K_DICTIONARY, K_INT64, K_FLOAT64, K_TIMESTAMP, K_BOOL, K_LIST, K_BINARY
+    ctypedef struct Filled:
+        int kind
+        int64_t items
+        char *valid
+        char *values
+        char *offsets
+        char *inner
+        char *texts
     ctypedef struct Filling:
         int64_t rows
         int count
+        Filled *columns
     void filling_drop(Filling *batch)
     int export_schema(const Filling *batch, ArrowSchema *schema)
     int export_stream(Filling *batch, ArrowArrayStream *stream)
@@ -81,7 +91,7 @@ cdef extern from "Python.h":
 cdef extern from "columns.h" nogil:
     const int FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_OFFSET
     const int RUN_MORE, RUN_HEAD, RUN_SLOW, RUN_FULL, RUN_MEMORY, RUN_HEAD_SIZE
-    const int AS_IT_IS, K_LIST, K_DICTIONARY
+    const int AS_IT_IS
     const size_t PAD
     ctypedef struct Buf:
         char *p
@@ -213,6 +223,51 @@ cdef void drop_stream(object capsule) noexcept:
     free(stream)
 
 
+cdef list texts_of(const char *offsets, const char *data, int64_t count, bint is_binary):
+    """What lies between offsets."""
+    cdef const int32_t *ends = <const int32_t *><const void *>offsets
+    cdef list texts = []
+    cdef int64_t at
+    cdef bytes piece
+    for at in range(count):
+        piece = PyBytes_FromStringAndSize(data + ends[at], ends[at + 1] - ends[at])
+        texts.append(piece if is_binary else piece.decode("utf-8", "replace"))
+    return texts
+
+
+cdef list listed(const Filled *column, int64_t rows):
+    """The values of a column."""
+    cdef const int64_t *numbers = <const int64_t *><const void *>column.values
+    cdef const double *reals = <const double *><const void *>column.values
+    cdef const int32_t *codes = <const int32_t *><const void *>column.values
+    cdef const int32_t *ends = <const int32_t *><const void *>column.offsets
+    cdef list values = []
+    cdef list texts
+    cdef int64_t row
+    if column.kind == K_DICTIONARY:
+        texts = texts_of(column.inner, column.texts, column.items, False)
+    elif column.kind == K_LIST:
+        texts = texts_of(column.inner, column.values, column.items, False)
+    elif column.offsets != NULL:
+        texts = texts_of(column.offsets, column.values, rows, column.kind == K_BINARY)
+    for row in range(rows):
+        if not column.valid[row >> 3] >> (row & 7) & 1:
+            values.append(None)
+        elif column.kind == K_DICTIONARY:
+            values.append(texts[codes[row]])
+        elif column.kind == K_LIST:
+            values.append(texts[ends[row]:ends[row + 1]])
+        elif column.kind == K_INT64 or column.kind == K_TIMESTAMP:
+            values.append(numbers[row])
+        elif column.kind == K_FLOAT64:
+            values.append(reals[row])
+        elif column.kind == K_BOOL:
+            values.append(bool(column.values[row >> 3] >> (row & 7) & 1))
+        else:
+            values.append(texts[row])
+    return values
+
+
 cdef class Batch:
     """See eslcodec.ingest._columns_py.Batch."""
 
@@ -246,6 +301,15 @@ cdef class Batch:
 
     def __repr__(self):
         return f"<Batch of {self.num_rows} rows, {self.made().count} columns>"
+
+    def _lists(self):
+        """See eslcodec.ingest._columns_py.Batch._lists."""
+        cdef Filling *filling = self.made()
+        cdef list lists = []
+        cdef int number
+        for number in range(filling.count):
+            lists.append(listed(&filling.columns[number], filling.rows))
+        return lists
 
     def __arrow_c_schema__(self):
         """See eslcodec.ingest._columns_py.Batch.__arrow_c_schema__."""

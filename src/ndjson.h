@@ -17,10 +17,11 @@
 /* What is peculiar about a name. */
 enum { USUAL, LAST_COUNTS, LEFT_ALONE };
 
+/* The line with its line feed, or the member, and behind it what is written for it; of a member nothing, it stands for
+ * itself. They lie close together, and take no more memory than they need: that of an event's names fits the nearest cache. */
 typedef struct {
-    Buf raw;  /* the name, then the line with its line feed, or the member */
-    Buf text; /* what is written for it; of a member nothing, it stands for itself */
-    uint32_t hash, name_size, turn, next;
+    char *line, *name;
+    uint32_t room, size, text_size, hash, name_size, turn, next;
     int sort;
 } Known;
 
@@ -36,8 +37,8 @@ static void lines_free(Lines *lines) {
     uint32_t i;
     if (!lines) return;
     for (i = 0; i <= KNOWN_NAMES; i++) {
-        buf_free(&lines->known[i].raw);
-        buf_free(&lines->known[i].text);
+        free(lines->known[i].line);
+        free(lines->known[i].name);
     }
     buf_free(&lines->scratch);
     free(lines);
@@ -73,17 +74,15 @@ static inline void begin_line(Lines *lines) {
     lines->turn = 1;
 }
 
-static inline const char *known_line(const Known *known) { return known->raw.p + known->name_size; }
-static inline size_t known_size(const Known *known) { return known->raw.n - known->name_size; }
-
 /* The number of a name, which is remembered if it is new; 0 without memory or if all was forgotten for it. */
 static uint32_t number_of(Lines *lines, int table, const char *name, size_t size) {
     const uint32_t hash = name_hash(name, size);
     uint32_t at = hash & (KNOWN_SLOTS - 1);
+    char *kept;
     Known *known;
     for (; lines->slots[table][at]; at = (at + 1) & (KNOWN_SLOTS - 1)) {
         known = &lines->known[lines->slots[table][at]];
-        if (known->hash == hash && known->name_size == size && memcmp(known->raw.p, name, size) == 0)
+        if (known->hash == hash && known->name_size == size && memcmp(known->name, name, size) == 0)
             return lines->slots[table][at];
     }
     if (lines->count == KNOWN_NAMES || size > KNOWN_BYTES) {
@@ -91,8 +90,10 @@ static uint32_t number_of(Lines *lines, int table, const char *name, size_t size
         return 0;
     }
     known = &lines->known[lines->count + 1];
-    known->raw.n = known->text.n = 0;
-    if (!buf_room(&known->raw, size + 1) || !buf_add(&known->raw, name, size)) return 0;
+    kept = (char *)esl_realloc(known->name, size + 1);
+    if (!kept) return 0;
+    known->name = (char *)memcpy(kept, name, size);
+    known->size = 0;
     known->hash = hash;
     known->name_size = (uint32_t)size;
     known->turn = known->next = 0;
@@ -104,28 +105,39 @@ static uint32_t number_of(Lines *lines, int table, const char *name, size_t size
 
 /* Whether the bytes at p are those that came last after a name, which may be NULL. */
 static inline int stands_again(const Known *known, const char *p, const char *end) {
-    const size_t size = known_size(known);
-    return size && (size_t)(end - p) >= size && same_bytes(p, known_line(known), size);
+    const size_t size = known->size;
+    return size && (size_t)(end - p) >= size && same_bytes(p, known->line, size);
 }
 
 /* Remember what came and what was written for it, if there is memory for it: it is quicker next time, not other. */
 static void remember(Known *known, const char *p, size_t size, const char *text, size_t text_size) {
-    known->raw.n = known->name_size;
-    known->text.n = 0;
+    const size_t needed = size + text_size + 16;
+    known->size = 0;
     if (size > KNOWN_BYTES || text_size > 2 * KNOWN_BYTES) return;
-    if (!buf_room(&known->text, text_size + 16) || !buf_add(&known->text, text, text_size)) return;
-    buf_add(&known->raw, p, size);
+    if (needed > known->room) {
+        const size_t room = (needed + 31) & ~(size_t)31;
+        char *line = (char *)esl_realloc(known->line, room);
+        if (!line) return;
+        known->line = line;
+        known->room = (uint32_t)room;
+    }
+    memcpy(known->line, p, size);
+    memcpy(known->line + size, text, text_size);
+    known->size = (uint32_t)size;
+    known->text_size = (uint32_t)text_size;
 }
 
-/* Add what was written before, 16 bytes at a time; they have as many behind them. */
-static inline int add_again(Buf *out, char separator, const Buf *text) {
+/* Add what was written before, 16 bytes at a time; it has as many behind it. */
+static inline int add_again(Buf *out, char separator, const Known *known) {
+    const char *text = known->line + known->size;
+    const size_t size = known->text_size;
     size_t i;
     char *to;
-    if (!buf_room(out, text->n + 1 + 16)) return 0;
+    if (!buf_room(out, size + 1 + 16)) return 0;
     to = out->p + out->n;
     *to++ = separator;
-    for (i = 0; i < text->n; i += 16) memcpy(to + i, text->p + i, 16);
-    out->n += text->n + 1;
+    for (i = 0; i < size; i += 16) memcpy(to + i, text + i, 16);
+    out->n += size + 1;
     return 1;
 }
 
@@ -256,9 +268,9 @@ static int add_plain_line(Lines *lines, Buf *out, const char *p, const char *end
         if (stands_again(known, p, end) && known->turn != lines->turn) {
             before = lines->known[before].next;
             lines->known[before].turn = lines->turn;
-            if (!add_again(out, separator, &known->text)) return -1;
+            if (!add_again(out, separator, known)) return -1;
             separator = ',';
-            p += known_size(known);
+            p += known->size;
             continue;
         }
         if (*p == '\n' || (*p == '\r' && end - p > 1 && p[1] == '\n')) break;
@@ -364,7 +376,7 @@ static int add_json_line(Lines *lines, Buf *out, const char *p, const char *end)
         number = lines->known[before].next;
         known = &lines->known[number];
         if (stands_again(known, member, end)) {
-            stop = member + known_size(known);
+            stop = member + known->size;
         } else {
             stop = new_member(lines, member, end, &number);
             if (!stop) return 0;

@@ -6,7 +6,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..ingest import Redact, Scan
 
 PRESETS: Final = ("events", "legs", "registrations", "agents", "members", "gateways")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ROWS: Final = 65_536
 _GROUP_ROWS: Final = 131_072  # of a row group in Parquet
 _GROUP_BYTES: Final = 32 << 20
@@ -57,10 +58,13 @@ class Events:
         return pa.schema(self._found.schema).with_metadata(self._found.metadata or None)
 
     def batches(self, pa: Any) -> Iterator[Any]:
-        schema = self.schema(pa)
+        metadata = self.schema(pa).metadata
+        for batch in self._batches():
+            yield from pa.table(batch).replace_schema_metadata(metadata).to_batches()
+
+    def _batches(self) -> Iterator[Any]:
         try:
-            for batch in self._found:
-                yield from pa.table(batch).replace_schema_metadata(schema.metadata).to_batches()
+            yield from self._found
         except ESLError as error:  # a library is missing; what is damaged was passed over
             raise click.ClickException(escape(str(error))) from error
         malformed = self._found.stats()["malformed"]
@@ -68,15 +72,15 @@ class Events:
             self.chunks.problems.append(f"event payloads that cannot be read: {malformed}")
 
     def lines(self) -> Iterator[bytes]:
-        pa = pyarrow("columns as lines of JSON")
-        documents = [name for name, kind in self._found.schema.items() if kind == "json"]
-        for batch in self.batches(pa):
-            for row in batch.to_pylist():
-                for name in documents:
-                    row[name] = None if row[name] is None else json.loads(row[name])
-                yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_written).encode(
-                    "utf-8", "replace"
-                )
+        names, readers = list(self._found.schema), [_AS_JSON.get(kind) for kind in self._found.schema.values()]
+        for batch in self._batches():
+            columns = [
+                values if read is None else [None if value is None else read(value) for value in values]
+                for read, values in zip(readers, batch._lists(), strict=True)
+            ]
+            for row in zip(*columns, strict=True):
+                named = dict(zip(names, row, strict=True))
+                yield json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 class Records:
@@ -216,11 +220,20 @@ FORMS: Final[dict[str, Callable[[Table, BinaryIO], None]]] = {
 }
 
 
-def _written(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    assert isinstance(value, bytes)
-    return value.decode("utf-8", "replace")
+def _time(us: int) -> str | int:
+    try:
+        at = _EPOCH + timedelta(microseconds=us)
+    except OverflowError:  # behind the year 9999
+        return us
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_AS_JSON: Final[dict[str, Callable[[Any], Any]]] = {
+    "timestamp": _time,
+    "binary": lambda value: value.decode("utf-8", "replace"),
+    "json": json.loads,
+}
+"""What becomes of the values of a kind."""
 
 
 def _fields(pa: Any, kind: Any) -> list[Any]:

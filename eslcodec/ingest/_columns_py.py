@@ -105,6 +105,10 @@ class Batch:
     def __repr__(self) -> str:
         return f"<Batch of {self._num_rows} rows, {len(self._columns)} columns>"
 
+    def _lists(self) -> list[list[Any]]:
+        """The values of each column; of a timestamp its microseconds."""
+        return self._data
+
     def __arrow_c_schema__(self) -> object:
         """A fresh capsule `arrow_schema`, of a struct with a field for each column."""
         return _arrow_schema(self._columns).__arrow_c_schema__()

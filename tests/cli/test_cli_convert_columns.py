@@ -162,6 +162,24 @@ def test_without_pyarrow(calls: Path, tmp_path: Path) -> None:
     assert spawn("convert", "--legs", calls, "-", code=code).returncode == 0
 
 
+def test_columns_are_lines_without_pyarrow(day: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.esl"
+    path.write_bytes(
+        plain(b"Event-Name: DTMF\nAt: 1500000\nL: ARRAY::a|:%E9\nRaw: a%FFb\nOn: yes\nReal: 1.5\n\n")
+        + plain(b"At: 253402300800000000\n\n")  # the year 10000
+    )
+    spec = "name=Event-Name:dictionary,At:timestamp,L:list,Raw:binary,On:bool,Real:float64,e=@json:json,n=@offset:int64"
+    code = "import sys; sys.modules['pyarrow'] = None"
+    first, second = map(json.loads, spawn("convert", "--columns", spec, path, "-", code=code).stdout.splitlines())
+    assert first.pop("e")["Event-Name"] == "DTMF"
+    assert list(first.values()) == ["DTMF", "1970-01-01T00:00:01.500000Z", ["a", "\ufffd"], "a\ufffdb", True, 1.5, 0]
+    assert second["At"] == 253402300800000000
+    assert (second["name"], second["L"], second["Real"]) == (None, None, None)
+    out = tmp_path / "out.ndjson"
+    assert spawn("convert", "--preset", "events", day, out, code=code).returncode == 0
+    assert len(out.read_bytes().splitlines()) == 12
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

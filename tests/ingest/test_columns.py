@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
-from columns_support import HEADERS, SPEC, all_batches, columns_of, made, rows_of, wanted_rows
+from columns_support import EPOCH, HEADERS, SPEC, all_batches, columns_of, made, rows_of, wanted_rows
 from formats_support import CAPTURES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -329,6 +330,68 @@ def test_messages_make_the_rows_that_their_bytes_make(esl: ModuleType, name: str
     rows = rows_of(*all_batches(columns))
     wanted = wanted_rows(esl, SPEC, b"".join(message.frame for message in messages))
     assert rows == [{**row, "offset": None, "received": None, "switch": None} for row in wanted]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64, 1000])
+def test_many_messages_of_all_kinds_make_rows_in_order(esl: ModuleType, rows: int) -> None:
+    class Own(esl.Event):  # type: ignore[name-defined, misc]
+        pass
+
+    def message(number: int) -> Any:
+        block = b"Event-Name: DTMF\nN: %d\n\n" % number
+        if number % 7 == 0:
+            return esl.CommandReply(block)
+        if number % 11 == 0:
+            return Own.from_payload(block, "plain")
+        if number % 13 == 0:
+            return esl.Event.from_payload(b'{"Event-Name":"DTMF","N":"%d"}' % number, "json")
+        if number % 17 == 0:
+            return esl.Event.from_payload(b'{"N": "%d" }' % number, "json")  # as no switch writes it
+        return esl.Event.from_payload(block, "plain")
+
+    columns = columns_of(esl).Columns({"N": "int64"}, batch_rows=rows)
+    columns.extend(map(message, range(300)))
+    columns.extend([])
+    batches = list(iter(columns.take, None))
+    assert {batch.num_rows for batch in batches} <= {rows}
+    found = [row["N"] for row in rows_of(*batches, *all_batches(columns))]
+    assert found == [number for number in range(300) if number % 7]
+
+
+def test_what_a_source_of_messages_raises_costs_no_row(esl: ModuleType) -> None:
+    def messages() -> Any:
+        for number in range(70):
+            yield esl.Event.from_payload(b"N: %d\n\n" % number, "plain")
+        raise OSError("no more")
+
+    columns = columns_of(esl).Columns({"N": "int64"})
+    with pytest.raises(OSError, match="no more"):
+        columns.extend(messages())
+    assert [row["N"] for row in rows_of(*all_batches(columns))] == list(range(70))
+
+
+@pytest.mark.parametrize("cut", [20, 60, 100])
+def test_what_is_left_of_a_frame_is_dropped_at_another_place_of_the_stream(esl: ModuleType, cut: int) -> None:
+    one = plain(b"Event-Name: DTMF\nFill: " + bytes(80) + b"\n\n")
+    columns = columns_of(esl).Columns({"Event-Name": "string", "at": ("@offset", "int64")})
+    columns.feed(one + one[:cut])
+    columns._restart_at(1000)
+    columns.feed(one + one)
+    assert [row["at"] for row in rows_of(*all_batches(columns))] == [0, 1000, 1000 + len(one)]
+
+
+def test_values_are_listed_without_a_library_for_arrow(esl: ModuleType) -> None:
+    for name in ("special_plain", "special_json"):
+        columns = columns_of(esl).Columns(SPEC)
+        columns.feed(capture(name)[:60_000], received=1.5, switch="a")
+        for batch in all_batches(columns):
+            lists = batch._lists()
+            for row, values in zip(rows_of(batch), zip(*lists, strict=True), strict=True):
+                times = {name for name, kind in batch.schema.items() if kind == "timestamp"}
+                named = dict(zip(row, values, strict=True))
+                for each in times & {name for name, value in named.items() if value is not None}:
+                    named[each] = EPOCH + timedelta(microseconds=named[each])
+                assert named == row
 
 
 def test_messages_may_come_while_a_frame_is_not_whole(esl: ModuleType) -> None:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from arrow_reader import rows_by_ctypes
 from columns_support import EPOCH, SPEC, all_batches, columns_of, made, rows_of
 from support import capture, plain
 
@@ -372,6 +373,14 @@ def test_each_allocation_may_fail_and_whole_rows_stay(both: tuple[ModuleType, Mo
             break
     assert failed > 20
     assert rows == wanted
+
+
+def test_what_the_reader_by_ctypes_gives_is_what_nanoarrow_gives(both: tuple[ModuleType, ModuleType]) -> None:
+    pytest.importorskip("nanoarrow")
+    columns = both[0]._columns_c.Columns(SPEC)
+    columns.feed(whole("special_plain", 30_000), received=1.5, switch="a")
+    batch = columns.flush()
+    assert rows_by_ctypes(batch) == rows_of(batch)
 
 
 def test_an_export_that_fails_can_be_asked_again(both: tuple[ModuleType, ModuleType]) -> None:
