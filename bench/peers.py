@@ -46,17 +46,19 @@ FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 READINGS = ["iterate", "one", "five", "select", "asdict", "pairs", "to_json"]
 PYTHON = ["py_five", "py_asdict", "py_to_json"]
-WAYS = ["greenswitch_pandas", "official_duckdb", "stdlib_duckdb", "json_duckdb", "select_arrow"]
+WAYS = [*day.TODAY, "json_duckdb", "select_arrow"]
 MODULES = ("official", "esl")
-DAY = [(task, day.STREAM) for task in day.BARS]
+DAY = [tuple(day.case(task).split()) for task in day.BARS]
 CONVERTED = 10  # GB
 
 
 def all_cases() -> list[tuple[str, str]]:
     """(task, stream) of everything that is measured, ours and the others' in turn."""
     cases = [(task, f"{kind}_plain") for kind in ("sip", "churn") for task in TABLE]
-    cases += [(task, "sip_plain") for task in WAYS]
-    cases += [(task, "churn_plain") for task in WAYS if task != "official_duckdb"]  # DuckDB refuses its repeated names
+    cases += [(task, "sip_plain/long") for task in WAYS]
+    cases += [
+        (task, "churn_plain/long") for task in WAYS if task != "official_duckdb"
+    ]  # DuckDB refuses its repeated names
     for kind in ("sip", "churn"):
         plain = f"{kind}_plain"
         cases += [(task, plain) for task in OVERALL if task != "whole_many"]
