@@ -32,8 +32,8 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0", "backports.zstd==1.8.0; python_version < '3.14'")
 """What ours and the limits need beside the package."""
-TABLES = ("duckdb==2.0.1", "pandas==3.1.1", "pyarrow==26.0.1")
-"""What today's ways to a table need beside the clients."""
+TABLES = ("duckdb==2.0.1", "pandas==3.1.1", "pyarrow==26.0.1", "click==8.5.1", "rich==15.0.0")
+"""What today's ways to a table need beside the clients, and `eslcodec convert`."""
 TIMEOUT = 300  # seconds for one measurement
 
 TABLE = [name for name, task in TASKS.items() if task.group not in APART]
