@@ -32,8 +32,8 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0", "backports.zstd==1.8.0; python_version < '3.14'")
 """What ours and the limits need beside the package."""
-TABLES = ("duckdb==2.0.1", "pandas==3.1.1", "pyarrow==26.0.1")
-"""What today's ways to a table need beside the clients."""
+TABLES = ("duckdb==2.0.1", "pandas==3.1.1", "pyarrow==26.0.1", "click==8.5.1", "rich==15.0.0")
+"""What today's ways to a table need beside the clients, and `eslcodec convert`."""
 TIMEOUT = 300  # seconds for one measurement
 
 TABLE = [name for name, task in TASKS.items() if task.group not in APART]
@@ -46,17 +46,19 @@ FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 READINGS = ["iterate", "one", "five", "select", "asdict", "pairs", "to_json"]
 PYTHON = ["py_five", "py_asdict", "py_to_json"]
-WAYS = ["greenswitch_pandas", "official_duckdb", "stdlib_duckdb", "json_duckdb", "select_arrow"]
+WAYS = [*day.TODAY, "json_duckdb", "select_arrow"]
 MODULES = ("official", "esl")
-DAY = [(task, day.STREAM) for task in day.BARS]
+DAY = [tuple(day.case(task).split()) for task in day.BARS]
 CONVERTED = 10  # GB
 
 
 def all_cases() -> list[tuple[str, str]]:
     """(task, stream) of everything that is measured, ours and the others' in turn."""
     cases = [(task, f"{kind}_plain") for kind in ("sip", "churn") for task in TABLE]
-    cases += [(task, "sip_plain") for task in WAYS]
-    cases += [(task, "churn_plain") for task in WAYS if task != "official_duckdb"]  # DuckDB refuses its repeated names
+    cases += [(task, "sip_plain/long") for task in WAYS]
+    cases += [
+        (task, "churn_plain/long") for task in WAYS if task != "official_duckdb"
+    ]  # DuckDB refuses its repeated names
     for kind in ("sip", "churn"):
         plain = f"{kind}_plain"
         cases += [(task, plain) for task in OVERALL if task != "whole_many"]

@@ -40,18 +40,18 @@ def duckdb(lines: Callable[[Stream], Callable[[], Iterable[bytes]]]) -> Callable
     def prepare(stream: Stream) -> Pass:
         import duckdb
 
+        db = duckdb.connect(config={"threads": 1})
         folder = tempfile.TemporaryDirectory(prefix="eslcodec-bench-")
         atexit.register(folder.cleanup)
         path = Path(folder.name, "events.ndjson")
-        query = f"CREATE TABLE events AS SELECT {', '.join(map(_selected, EIGHT))} FROM {_read_json(path)}"
+        query = f"CREATE OR REPLACE TABLE events AS SELECT {', '.join(map(_selected, EIGHT))} FROM {_read_json(path)}"
         made = lines(stream)
 
         def run() -> int:
             with path.open("wb") as file:
                 file.writelines(made())
-            with duckdb.connect(config={"threads": 1}) as db:
-                db.execute(query)
-                (count,) = db.execute("SELECT count(*) FROM events").fetchone() or (0,)
+            db.execute(query)
+            (count,) = db.execute("SELECT count(*) FROM events").fetchone() or (0,)
             path.unlink()
             return int(count)
 
