@@ -367,12 +367,14 @@ class Client(Verbs):
                 link = self._next(self._route)
                 await self._route.reach(link)
             except Exception as error:
-                _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+                if books.is_news(error):
+                    _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
                 self._failed(link, error)
                 self._turned.ring()
             else:
                 self._adopt(link)
                 books.usable()
+                _LOG.info("connected to %s:%s again", self.host, self.port)
                 self._rely_on(link)
                 self._turned.ring()
                 return

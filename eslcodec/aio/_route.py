@@ -79,7 +79,8 @@ async def first(books: Reconnection | None, route: Route) -> Link:
             books.failed(error, None if link is None else link.connection.end, now=loop.time())
             if books.due is None:
                 raise
-            _LOG.info("cannot connect yet: %s", error)
+            if books.is_news(error):
+                _LOG.info("cannot connect yet: %s", error)
             await asyncio.sleep(books.due - loop.time())
             books.dialling()
         else:

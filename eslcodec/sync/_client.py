@@ -373,11 +373,13 @@ class Client(Verbs):
                 link.close()
             link.log_in(min(seconds, max(deadline - time.monotonic(), RETRY)))
         except Exception as error:  # an error of the function that gives the password does not end the client either
-            _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+            if self._books.is_news(error):
+                _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
             self._failed(link, error)
         else:
             self._adopt(link)
             self._books.usable()
+            _LOG.info("connected to %s:%s again", self.host, self.port)
         finally:
             self._next = None
 

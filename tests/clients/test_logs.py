@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shells import Shell
 from support import until
 
 import eslcodec
 from eslcodec import ESL, aio
+from eslcodec.backoff import Backoff
 from eslcodec.emulator import Emulator, Fault, User
 from eslcodec.ingest import Fleet, Health, Metrics, Recorder
 from eslcodec.logs import LOGGERS, JsonFormatter
@@ -136,6 +138,34 @@ def test_it_is_a_formatter_as_others() -> None:
     finally:
         log.removeHandler(handler)
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["one", "two"]
+
+
+# One line a change
+
+
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_a_switch_that_is_away_is_told_once(lines: Lines, kind: str) -> None:
+    """However often it is tried in vain; and once that it is there again."""
+    backoff = Backoff(first=0.01, longest=0.01)
+    with Emulator() as switch:
+        port = switch.port
+        shell = Shell(eslcodec, kind)
+        shell.client = shell.opening(port, reconnect=backoff).result(60)
+        reading = shell.reads()
+        switch.stop()
+        until(lambda: shell.client.stats().reconnects == 0 and lines.has("cannot connect to"))
+        attempts = shell.client._books._number
+        until(lambda: shell.client._books._number > attempts + 5)
+        with Emulator(port=port):
+            until(lambda: shell.client.stats().reconnects == 1)
+            shell.close()
+            reading.exception(60)
+    told = [re.sub(r"127.0.0.1:\d+.*", "", text) for text in lines.above_debug()]
+    assert told == [
+        "WARNING eslcodec.client lost the connection to ",
+        "INFO eslcodec.client cannot connect to ",
+        "INFO eslcodec.client connected to ",
+    ]
 
 
 # What no line has
