@@ -4,9 +4,9 @@ They come in the order of the stream, as objects of their own, so no event can p
 can send `CUSTOM eslcodec::gap`, but that is an `Event`. `eslcodec.Gap` and `ingest.Loss` are notices too, and are
 written here in the same way:
 
-* `to_line`: a line of JSON, `{"_notice":"ended","switch":"fs1","at":1796000000.25,...}`. `at` is a number. In the line
-  of an event every value is text or a list of texts, whatever its headers are called. So the rule is: a line is a notice
-  if its first key is `_notice` and its `at` is a number; `from_line` goes by it. docs/guides/losses.md says more.
+* `to_line`: a line of JSON, `{"_notice":"ended","switch":"fs1","at":1796000000.25,...}`. `at` is a number. In the
+  line of an event every value is text or a list of texts, whatever its headers are called. So the rule is: a line is a
+  notice if its first key is `_notice` and its `at` is a number; `from_line` goes by it.
 * `to_note`: the same for `Recorder.note`, where `note` stands for `_notice`: a chunk of its own kind in the file.
 * The pseudo header `@notice` of `Columns`.
 
@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
-from typing import Any, ClassVar, Final, Union, get_args
+from typing import Any, ClassVar, Final, get_args
 
 from ..events import Event, Gap
 from .watch import Grade, Loss
@@ -119,6 +119,8 @@ class Ended(Notice):
         uuid: of the channel.
         not_before: when it was last heard of, or the stream last whole; None if that is not known.
         not_after: when the switch was asked and did not know it.
+        core_uuid: of the run of the switch that was asked; None if it is not known. In another one than the channel's
+            the channel may be back later (`sofia recover`).
 
     Example:
         >>> Ended("fs1", 1796000000.0, "e10a8e20").not_after is None
@@ -130,6 +132,7 @@ class Ended(Notice):
     uuid: str
     not_before: datetime | None = None
     not_after: datetime | None = None
+    core_uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +166,10 @@ class Found(Notice):
     context: str | None = None
 
 
-Item = Union[Notice, Gap, Loss]
+Item = Notice | Gap | Loss
 """What can be said."""
 
-_KINDS: Final[Mapping[str, type[Notice]]] = {
-    kind.kind: kind for kind in (Started, Stopped, CoreChanged, Ended, Found)
-}
+_KINDS: Final[Mapping[str, type[Notice]]] = {kind.kind: kind for kind in (Started, Stopped, CoreChanged, Ended, Found)}
 _BEGINNING: Final = b'{"_notice":'
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")  # stand for bytes that are not UTF-8
 _OWN: Final = "_notice"
@@ -249,7 +250,7 @@ def from_line(line: bytes | str) -> Item | None:
     Example:
         >>> from_line(b'{"_notice":"stopped","switch":"fs1","at":1796000000.25,"reason":"removed"}')
         Stopped(switch='fs1', at=1796000000.25, reason='removed')
-        >>> forged = Event.from_payload(b"_notice: stopped\\nswitch: fs1\\nat: 1796000000.25\\nreason: x\\n\\n", "plain")
+        >>> forged = Event.from_payload(b"_notice: stopped\\nat: 1796000000.25\\nreason: x\\n\\n", "plain")
         >>> from_line(forged.to_json()) is None
         True
     """
