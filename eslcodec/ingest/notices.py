@@ -343,7 +343,8 @@ def _to_notice(kind: type[Notice], said: Mapping[str, Any]) -> Notice:
     for each in fields(kind):
         value = said.get(each.name)
         if value is not None or each.name in _NEEDED:
-            values[each.name] = _READ.get(each.name, _text)(value)
+            read: Callable[[Any], Any] = _READ.get(each.name, _text)
+            values[each.name] = read(value)
         else:
             values[each.name] = "" if each.name == "switch" else None
     return kind(**values)

@@ -91,7 +91,13 @@ def test_what_is_no_notice(esl: ModuleType) -> None:
     ]
     for said in wrong:
         assert n.from_dict(said) is None, said
-    for line in b"", b"{}", b'{"_notice":', b'{"at":1,"_notice":"stopped","reason":""}', b'{"_notice":' + b"[" * 100_000:
+    for line in (
+        b"",
+        b"{}",
+        b'{"_notice":',
+        b'{"at":1,"_notice":"stopped","reason":""}',
+        b'{"_notice":' + b"[" * 100_000,
+    ):
         assert n.from_line(line) is None
     with pytest.raises(TypeError):
         n.describe(esl.Event.build("DTMF"))
@@ -125,8 +131,8 @@ def test_events_that_try_to_be_notices(esl: ModuleType) -> None:
 @pytest.mark.parametrize("format", ["plain", "json", "xml"])
 def test_sendevent_that_tries(esl: ModuleType, format: str) -> None:
     n, emulator = notices_of(esl), part(esl, "emulator")
-    with emulator.Emulator() as switch, esl.connect(switch.host, switch.port, event_format=format) as fs:
-        fs.subscribe("ALL")
+    with emulator.Emulator() as switch, esl.connect(switch.host, switch.port) as fs:
+        fs.subscribe("ALL", format=format)
         headers = [("_notice", "gap"), ("at", "1796000000.25"), ("seconds", "2.5"), ("reason", "x")]
         for subclass in "eslcodec::gap", "x::y":
             fs.send(b"sendevent CUSTOM\nEvent-Subclass: %b\n" % subclass.encode() + lines(headers) + b"\n")
@@ -154,7 +160,9 @@ def event(number: int) -> bytes:
 def told(esl: ModuleType, source: Path, **options: Any) -> list[Any]:
     """Sequence numbers and notices of a recording, in order."""
     found = esl.Recording(source).messages(notices=True, **options)
-    return [item.sequence if type(item) is esl.Event else item for item in found if not isinstance(item, esl.AuthRequest)]
+    return [
+        item.sequence if type(item) is esl.Event else item for item in found if not isinstance(item, esl.AuthRequest)
+    ]
 
 
 def test_notices_stand_in_their_place(esl: ModuleType, tmp_path: Path) -> None:
