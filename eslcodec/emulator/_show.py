@@ -10,15 +10,12 @@ from .._json import joined
 from ._model import Session
 from ._switch import Switch
 
-_COLUMNS: Final = tuple(
-    (
-        "uuid direction created created_epoch name state cid_name cid_num ip_addr dest application application_data "
-        "dialplan context read_codec read_rate read_bit_rate write_codec write_rate write_bit_rate secure hostname "
-        "presence_id presence_data accountcode callstate callee_name callee_num callee_direction call_uuid "
-        "sent_callee_name sent_callee_num initial_cid_name initial_cid_num initial_ip_addr initial_dest "
-        "initial_dialplan initial_context"
-    ).split()
-)
+_COLUMNS: Final = """
+    uuid direction created created_epoch name state cid_name cid_num ip_addr dest application application_data dialplan
+    context read_codec read_rate read_bit_rate write_codec write_rate write_bit_rate secure hostname presence_id
+    presence_data accountcode callstate callee_name callee_num callee_direction call_uuid sent_callee_name
+    sent_callee_num initial_cid_name initial_cid_num initial_ip_addr initial_dest initial_dialplan initial_context
+"""
 _HEADERS: Final = {
     "direction": "Call-Direction",
     "name": "Channel-Name",
@@ -61,7 +58,7 @@ def show(switch: Switch, args: str) -> str:
     if count:
         return f"\n{len(sessions)} total.\n"
     lines = [",".join(row.values()) + "\n" for row in (_row(switch, session) for session in sessions)]
-    title = [",".join(_COLUMNS) + "\n"] if lines else []
+    title = [",".join(_COLUMNS.split()) + "\n"] if lines else []
     return "".join([*title, *lines, f"\n{len(lines)} total.\n"])
 
 
@@ -75,7 +72,7 @@ def _as_json(switch: Switch, sessions: list[Session], count: bool) -> str:
 def _row(switch: Switch, session: Session) -> dict[str, str]:
     """The columns of a channel; every value is text."""
     fields = dict(session.fields())
-    row = {column: joined(fields.get(_HEADERS.get(column, ""), "")) for column in _COLUMNS}
+    row = {column: joined(fields.get(_HEADERS.get(column, ""), "")) for column in _COLUMNS.split()}
     row["uuid"] = session.uuid
     row["created_epoch"] = str(int(session.created))
     row["created"] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(session.created))

@@ -39,7 +39,6 @@ _GAPS: Final = 10_000
 _CONFIRMED: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECONDS_MOST: Final = 253_402_300_800  # the year 10000, which no datetime has
-_TRIES: Final = 3
 _SENDABLE: Final = re.compile(r"[!-~]{1,256}")
 _ANSWERED: Final = frozenset(("ACTIVE", "HELD", "UNHELD"))
 _DYING: Final = frozenset(("CS_HANGUP", "CS_REPORTING", "CS_DESTROY"))
@@ -262,17 +261,14 @@ class _Waiting:
     """What messages say that nobody has read yet."""
 
     def __init__(self, messages: Iterable[Message]) -> None:
-        self.gaps = 0
-        self.since: datetime | None = None
+        self.gap = False
         self.heard: set[str] = set()
         self.ended: set[str] = set()
         for message in messages:
             means = _MEANS.get(message.get("Event-Name") or "")
-            if means == _GAP and isinstance(message, Gap):
-                self.since = message.last_timestamp if not self.gaps else self.since
-                self.gaps += 1
-                self.heard.clear()
-            elif means is not None and means != _GAP:
+            if means == _GAP:
+                self.gap = self.gap or isinstance(message, Gap)
+            elif means is not None:
                 self._channel(message, means)
 
     def _channel(self, message: Message, means: int) -> None:
@@ -292,7 +288,8 @@ class Comparison:
     Args:
         known: the channels that are known; it has seen all that was read.
         channels: the answer.
-        waiting: the messages that came before the answer and were not read yet. Later ones do no harm.
+        waiting: the messages that came before the answer and were not read yet. Later ones do no harm. If a `Gap` is
+            among them, nothing is said: it is to be done anew when that was read.
 
     Attributes:
         asks: the uuids that the switch is to be asked for by `uuid_exists`.
@@ -322,7 +319,7 @@ class Comparison:
     def _in_doubt(self) -> Iterator[str]:
         known, waiting = self._known, self._waiting
         for uuid, gaps in known._open.items():
-            if gaps == known._gaps and not waiting.gaps:
+            if gaps == known._gaps or waiting.gap:
                 return
             if uuid not in waiting.heard and uuid not in waiting.ended:
                 yield uuid
@@ -330,9 +327,9 @@ class Comparison:
     def _new(self) -> Iterator[str]:
         known, waiting = self._known, self._waiting
         for uuid, channel in self._channels.items():
-            if channel.dying or uuid in known._open or uuid in waiting.heard or uuid in waiting.ended:
+            if waiting.gap or channel.dying or uuid in known._open or uuid in waiting.heard or uuid in waiting.ended:
                 continue
-            if known._finished.get(uuid) != known._gaps or waiting.gaps:
+            if known._finished.get(uuid) != known._gaps:
                 yield uuid
 
     def notices(
@@ -353,7 +350,8 @@ class Comparison:
             exists: what the switch said of those in `asks`; what it did not say of is missing.
             core_uuid: of the switch's run now.
             clock_offset: how far our clock is before the switch's, in seconds: `LossWatch.lag.offset`.
-            last: whether it will not be asked again; then the table is believed where `exists` says nothing.
+            last: whether it will not be asked again: then the table is believed where `exists` says nothing, and what is
+                new in it is told.
         """
         known = self._known
         told: list[Notice] = []
@@ -363,7 +361,7 @@ class Comparison:
                     known._hear(uuid)
             else:
                 told.append(Ended(switch, at, uuid, *self._bounds(uuid, at - clock_offset), core_uuid))
-        for uuid in self._found:
+        for uuid in self._found if last else ():
             if exists.get(uuid, True):
                 told.append(Found(switch, at, *self._channels[uuid][:-1]))
         known.see_all(told)
@@ -374,8 +372,7 @@ class Comparison:
 
     def _bounds(self, uuid: str, now: float) -> tuple[datetime | None, datetime]:
         """The end of a channel: after the last event before the gap, and before the answer."""
-        gaps = self._known._open.get(uuid, 0)
-        since = self._known._since.get(gaps) if gaps != self._known._gaps else self._waiting.since
+        since = self._known._since.get(self._known._open.get(uuid, 0))
         until = _EPOCH + timedelta(seconds=now)
         return since, until if since is None or until > since else since
 
@@ -386,7 +383,8 @@ class Comparison:
 class _Asks:
     """What is asked for, how the answers are taken, and what was told so far.
 
-    An answer belongs to the connection on which it came: it counts only if none was lost since it was asked for.
+    An answer belongs to the connection on which it came. If that is lost meanwhile there is a `Gap`, with which it is
+    all done anew, so nothing more is told.
     """
 
     def __init__(
@@ -405,15 +403,14 @@ class _Asks:
         self._offset = offset
         self._waiting = waiting
         self._rounds = 2 if settle > 0 else 1
-        self._tries = _TRIES
+        self._gaps = known._gaps
         self._asked: list[str] = []
         self._at = 0.0
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is to be asked once more; begins a round."""
-        self._gaps = self._count(self._messages())
-        return self._rounds > 0 and self._tries > 0
+        """Whether it is to be asked, once more."""
+        return self._rounds > 0 and self._is_current(self._messages())
 
     def take(self, reply: Any) -> list[str]:
         """An answer came: what to ask about it.
@@ -432,8 +429,7 @@ class _Asks:
     def end(self, replies: Sequence[Any]) -> bool:
         """What was asked is answered; whether the next round is later."""
         waiting = self._messages()
-        if self._count(waiting) != self._gaps:
-            self._tries -= 1
+        if not self._is_current(waiting):
             return False
         core, *answers = [(reply.text or "").strip() for reply in replies]
         exists = {
@@ -460,8 +456,9 @@ class _Asks:
             except RuntimeError:
                 pass
 
-    def _count(self, waiting: Iterable[Message]) -> int:
-        return self._known._gaps + sum(isinstance(message, Gap) for message in waiting)
+    def _is_current(self, waiting: Iterable[Message]) -> bool:
+        """Whether nothing was missed since the beginning."""
+        return self._known._gaps == self._gaps and not any(isinstance(message, Gap) for message in waiting)
 
 
 class Client(Protocol):
@@ -512,8 +509,8 @@ async def resync(
         waiting: what gives the messages that were received and that `known` has not seen; None for the client's queue.
 
     Returns:
-        An `Ended` for each channel in doubt that is gone, a `Found` for each that is new. If the connection is lost
-        while it asks, it begins again; after that happened often, it gives what it had found.
+        An `Ended` for each channel in doubt that is gone, a `Found` for each that is new. Nothing, if a `Gap` waits to
+        be read: call it after that.
 
     Raises:
         CommandError: the switch refuses, or its answer is no whole table. Nothing was found out then.
