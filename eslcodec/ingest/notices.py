@@ -19,7 +19,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Final, get_args
 
@@ -37,6 +37,7 @@ __all__ = [
     "from_dict",
     "from_line",
     "is_notice",
+    "redacted",
     "to_line",
     "to_note",
 ]
@@ -287,6 +288,38 @@ def from_dict(said: Mapping[str, Any]) -> Item | None:
         return None if kind not in _KINDS else _to_notice(_KINDS[kind], said)
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def redacted(item: Item, redact: Callable[[Event], Event]) -> Item:
+    """A notice without what may not leave the site: as `redact` would have it in an event about the channel.
+
+    Args:
+        item: any notice. Only `Ended` and `Found` say something of channels.
+        redact: such as a `Redact`.
+
+    Example:
+        >>> from eslcodec.ingest import Redact
+        >>> found = Found("fs1", 1796000000.0, "e10a8e20", caller="1000")
+        >>> redacted(found, Redact(mask=["Caller-Caller-ID-Number"])).caller
+        '***'
+    """
+    if not isinstance(item, (Ended, Found)):
+        return item
+    said = {name: getattr(item, name) for name in _HEADERS if getattr(item, name, None) is not None}
+    event = redact(Event.build("CHANNEL_DATA", {_HEADERS[name]: value for name, value in said.items()}))
+    left: dict[str, Any] = {name: event.get(_HEADERS[name]) for name in said}
+    return replace(item, **{**left, "uuid": left["uuid"] or ""})
+
+
+_HEADERS: Final = {
+    "uuid": "Unique-ID",
+    "direction": "Call-Direction",
+    "caller": "Caller-Caller-ID-Number",
+    "callee": "Caller-Destination-Number",
+    "caller_name": "Caller-Caller-ID-Name",
+    "name": "Channel-Name",
+    "context": "Caller-Context",
+}
 
 
 # What a value is written as, and read from

@@ -30,8 +30,9 @@ from .._codec import Message
 from ..errors import CommandError
 from ..events import Gap
 from .notices import Ended, Found, Notice
+from .watch import Loss
 
-__all__ = ["Comparison", "Known", "read_channels", "resync", "resync_blocking"]
+__all__ = ["Comparison", "Known", "Resync", "read_channels", "resync", "resync_blocking"]
 
 COMMAND: Final = "show channels as json"
 _FINISHED: Final = 100_000  # uuids that are remembered after their end
@@ -118,9 +119,9 @@ class Known:
             count += 1
         return count
 
-    def see(self, message: Message | Notice) -> None:
+    def see(self, message: Message | Notice | Loss) -> None:
         """The next message came; a `Gap` among them, and what was found out by a resync."""
-        if isinstance(message, Notice):
+        if not isinstance(message, Message):
             self._told(message)
             return
         means = _MEANS.get(message.get("Event-Name") or "")
@@ -144,7 +145,7 @@ class Known:
                 self._close(old)
             self._hear(uuid)
 
-    def see_all(self, messages: Iterable[Message | Notice]) -> None:
+    def see_all(self, messages: Iterable[Message | Notice | Loss]) -> None:
         """The next messages came."""
         for message in messages:
             self.see(message)
@@ -160,7 +161,7 @@ class Known:
             self._since.popitem(last=False)
         self._gaps += 1
 
-    def _told(self, notice: Notice) -> None:
+    def _told(self, notice: Notice | Loss) -> None:
         if isinstance(notice, Ended):
             self._close(notice.uuid)
         elif isinstance(notice, Found):
@@ -350,8 +351,8 @@ class Comparison:
             exists: what the switch said of those in `asks`; what it did not say of is missing.
             core_uuid: of the switch's run now.
             clock_offset: how far our clock is before the switch's, in seconds: `LossWatch.lag.offset`.
-            last: whether it will not be asked again: then the table is believed where `exists` says nothing, and what is
-                new in it is told.
+            last: whether it will not be asked again: then the table is believed where `exists` says nothing, and
+                what is new in it is told.
         """
         known = self._known
         told: list[Notice] = []
@@ -553,6 +554,70 @@ def resync_blocking(
         if asks.end(client.pipeline(commands, timeout=timeout)):
             time.sleep(settle)
     return asks.told
+
+
+class Resync:
+    """The resync of one switch, over all its connections: `see` everything that is read from it, call `after` at the
+    start and after each `Gap`.
+
+    Args:
+        switch: its name.
+        max_open: see `Known`.
+        settle, confirm, timeout: see `resync`.
+
+    Attributes:
+        known: the channels that are known.
+        clock_offset: see `resync`; set it when it is known.
+
+    Example:
+        >>> import asyncio
+        >>> from eslcodec import aio
+        >>> from eslcodec.emulator import Emulator
+        >>> async def main(switch):
+        ...     async with aio.connect(switch.host, switch.port) as fs:
+        ...         return await Resync("fs1", settle=0).after(fs)
+        >>> with Emulator() as switch:
+        ...     session = switch.add_session("e10a8e20")
+        ...     [notice] = asyncio.run(main(switch))
+        >>> notice.kind, notice.uuid
+        ('found', 'e10a8e20')
+    """
+
+    def __init__(
+        self,
+        switch: str,
+        *,
+        max_open: int = 1_000_000,
+        settle: float = 1.0,
+        confirm: int = _CONFIRMED,
+        timeout: float | None = None,
+    ) -> None:
+        self.known = Known(max_open)
+        self.clock_offset = 0.0
+        self._switch = switch
+        self._settle = settle
+        self._confirm = confirm
+        self._timeout = timeout
+
+    def see(self, items: Iterable[Any]) -> None:
+        """These are the next of its stream: messages, and notices among them."""
+        self.known.see_all(items)
+
+    async def after(self, client: Client) -> list[Notice]:
+        """There is a connection, for the first time or after a gap: what is to be said of it, see `resync`.
+
+        Raises:
+            ESLError: see `resync`.
+        """
+        return await resync(
+            client,
+            self.known,
+            switch=self._switch,
+            settle=self._settle,
+            confirm=self._confirm,
+            clock_offset=self.clock_offset,
+            timeout=self._timeout,
+        )
 
 
 def _named(client: Any, switch: str | None) -> str:

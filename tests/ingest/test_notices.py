@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from datetime import datetime, timezone
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from legs_support import check
 from recorder_support import GREETING, Clock, chunks_in, files_in, recorder_of
 from support import part, plain
 
@@ -104,6 +106,78 @@ def test_what_is_no_notice(esl: ModuleType) -> None:
     for at in None, float("nan"), float("inf"):
         with pytest.raises(ValueError, match="at is"):
             n.to_line(loss(esl, "stalled", None, None, ""), "a", at)
+
+
+def test_lines_are_as_the_schema_says(esl: ModuleType) -> None:
+    n, schema = notices_of(esl), part(esl, "ingest.presets").json_schema("notice")
+    before = {"Core-UUID": "c", "Event-Sequence": 7, "Event-Date-Timestamp": 1795920750251991}
+    gap = esl.Gap.of(2.5, "gone", esl.Event.build("DTMF", before))
+    others = [gap, esl.Gap.of(1, ""), loss(esl, "bounded", None, 17, "x"), loss(esl, "stalled", None, None, "")]
+    said = [n.describe(item) for item in all_of(esl)] + [n.describe(item, "fs1", AT) for item in others]
+    for each in said:
+        check(each, schema, {})
+        (kind,) = (kind for kind in schema["oneOf"] if kind["properties"]["_notice"]["const"] == each["_notice"])
+        assert list(kind["properties"]) == list(each)
+        for name in each:
+            with pytest.raises(AssertionError):
+                check({key: value for key, value in each.items() if key != name}, schema, {})
+    assert {each["_notice"] for each in said} == {kind["title"] for kind in schema["oneOf"]}
+    stopped: dict[str, Any] = {"_notice": "stopped", "switch": "fs1", "at": 1, "reason": "x"}
+    check(stopped, schema, {})
+    with pytest.raises(AssertionError):
+        check({**stopped, "at": "1"}, schema, {})
+
+
+def test_notices_are_redacted(esl: ModuleType, tmp_path: Path) -> None:
+    n, redact = notices_of(esl), part(esl, "ingest.redact").Redact
+    found = n.Found("fs1", AT, "b", TIME, "inbound", "1000", "2000", True, "Ann", "sofia/1000", "default")
+    hidden = n.redacted(found, redact(mask=["Caller-*"], drop=["Channel-Name"]))
+    assert (hidden.caller, hidden.callee, hidden.caller_name, hidden.name) == ("***", "***", "***", None)
+    assert (hidden.uuid, hidden.created, hidden.direction, hidden.answered) == ("b", TIME, "inbound", True)
+    assert n.redacted(n.Ended("fs1", AT, "b"), redact(mask=["Unique-ID"])).uuid == "***"
+    assert n.redacted(n.Ended("fs1", AT, "b"), redact(drop=["Unique-ID"])).uuid == ""
+    stopped = n.Stopped("fs1", AT, "removed")
+    assert n.redacted(stopped, redact(mask=["*"])) is stopped
+    with recorder_of(esl, tmp_path / "a") as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING)
+        recorder.note(n.to_note(found))
+        recorder.note({"note": "mine", "caller": "1000"})
+    masks = redact(mask=["Caller-*"])
+    part(esl, "ingest.redacting").redact_recording(tmp_path / "a", tmp_path / "out.esl.zst", masks)
+    assert told(esl, tmp_path / "out.esl.zst") == [n.redacted(found, masks)]
+    assert lines_written(esl, tmp_path / "a", redact=masks, notices=True) == [n.to_line(n.redacted(found, masks))]
+
+
+# Lines of JSON
+
+
+def lines_written(esl: ModuleType, source: Any, **options: Any) -> list[bytes]:
+    out = io.BytesIO()
+    count = part(esl, "ingest._ndjson").ndjson(source, out, **options)
+    lines = out.getvalue().splitlines()
+    assert count == len(lines)
+    return lines
+
+
+def test_lines_of_a_recording_have_notices_where_they_are_asked_for(esl: ModuleType, tmp_path: Path) -> None:
+    n = notices_of(esl)
+    ended, lost = n.Ended("fs1", AT, "a"), loss(esl, "bounded", None, 17, "x")
+    with recorder_of(esl, tmp_path) as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING + event(1) + event(2)[:30])
+        recorder.note(n.to_note(ended))
+        recorder.received(event(2)[30:] + event(3))
+        recorder.note(n.to_note(lost, "fs1", AT))
+        recorder.note(n.to_note(esl.Gap.of(2.5, "gone"), "fs1", AT))
+    for options in {}, {"errors": "surrogateescape"}, {"redact": lambda event: event}:
+        lines = lines_written(esl, tmp_path, notices=True, **options)
+        found = [n.from_line(line) or json.loads(line)["Event-Sequence"] for line in lines]
+        assert found[:5] == ["1", ended, "2", "3", lost]
+        assert type(found[5]) is esl.Gap
+        assert len(found) == 6
+        assert len(lines_written(esl, tmp_path, **options)) == 3
+    assert len(lines_written(esl, tmp_path, events=["X"], notices=True)) == 3
 
 
 # Nobody can forge one
