@@ -210,6 +210,13 @@ class Recording:
         found = (self._of_folder(files, begin, end, sequence, read) for files in folders)
         return chain.from_iterable(chain.from_iterable(found))  # at the speed of the decoder alone
 
+    def _named(self, names: frozenset[str]) -> Iterator[Any]:
+        """Those of all messages whose Event-Name is one of these, and all notices."""
+        folders = [None] if self._file is not None else find_files(self.path)
+        read = _read_notice()
+        found = (self._batches(files, (0, 0), Span(None, None), read, names) for files in folders)
+        return chain.from_iterable(chain.from_iterable(found))
+
     def _of_folder(
         self,
         files: list[str] | None,
@@ -229,9 +236,14 @@ class Recording:
         return iter([_from_sequence(chain.from_iterable(batches), sequence)])
 
     def _batches(
-        self, files: list[str] | None, place: tuple[int, int], span: Span, read: _ReadNotice | None
+        self,
+        files: list[str] | None,
+        place: tuple[int, int],
+        span: Span,
+        read: _ReadNotice | None,
+        names: frozenset[str] | None = None,
     ) -> Iterator[Iterable[Any]]:
-        """The messages that each chunk completes; what a note says, if `read` knows it."""
+        """The messages that each chunk completes, or those of these names; what a note says, if `read` knows it."""
         follower = Follower()
         counted = None if place != (0, 0) else 0  # what stands before the first frame there was asked for by nobody
         for reader in self._readers(files, place, span.wants, True):
@@ -245,7 +257,7 @@ class Recording:
                 self.dropped += 0 if counted is None else follower.dropped - counted
                 counted = follower.dropped
                 if decoder is not None:
-                    messages = span.messages(chunk, decoder, follower)
+                    messages = decoder._named(names) if names else span.messages(chunk, decoder, follower)
                     yield messages if self._damaged == "raise" else _bearable(messages, follower)
             if self._damaged == "raise":
                 follower.finish()

@@ -62,6 +62,9 @@ cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
     const char *find_name(const char *p, const char *end, const char *name, size_t size, const char **folded)
     const char *find_cut(const char *p, const char *end)
+    const char *only_plain_name(const char *p, const char *end, size_t *size)
+    const char *only_json_name(const char *p, const char *end, size_t *size)
+    const char *only_xml_name(const char *p, const char *end, size_t *size)
     ctypedef struct Bits:
         uint64_t *feeds
         uint64_t *colons

@@ -187,6 +187,66 @@ LINE_ALIGNED static inline const char *find_name(const char *p, const char *end,
     return NULL;
 }
 
+/* Whether a backslash before this byte is an escape of JSON that stands for no letter. */
+static inline int is_short_escape(char c) {
+    return c == 'n' || c == 'r' || c == 't' || c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f';
+}
+
+/* Whether a name `Event-Name` may stand in [p, end) of an event in JSON or XML, after the byte `open`. `other` is how
+ * a name might be written otherwise: a backslash that is no short escape. In doubt it may. */
+static int may_be_named(const char *p, const char *end, char open, char other) {
+    static const char NAME[] = "Event-Name";
+    const ptrdiff_t size = sizeof NAME - 1;
+#ifdef ESL_SIMD
+#define NAMED16(p) or16(and16(equal16(load16(p), open), equal16(load16((p) + 1), NAME[0])), equal16(load16(p), other))
+    while (end - p >= 17) {
+        uint64_t hits;
+        for (; end - p >= 65; p += 64)
+            if (any64(NAMED16(p), NAMED16(p + 16), NAMED16(p + 32), NAMED16(p + 48))) break;
+        if (end - p < 17) break;
+        hits = mask16(NAMED16(p));
+        for (; hits; hits &= hits - 1) {
+            const char *at = p + low_bit(hits) / MASK_STEP;
+            if (*at == open ? end - at > size && memcmp(at + 1, NAME, (size_t)size) == 0 : !is_short_escape(at[1])) return 1;
+        }
+        p += 16;
+    }
+#endif
+    for (; p < end; p++) {
+        if (*p == open && end - p > size && memcmp(p + 1, NAME, (size_t)size) == 0) return 1;
+        if (*p == other && (end - p < 2 || !is_short_escape(p[1]))) return 1;
+    }
+    return 0;
+}
+
+/* The Event-Name of a payload that begins with `open`, which ends before the name, and `close` after it. The name is made
+ * of letters, digits and underscores. NULL if it is not written so. */
+static inline const char *first_name(const char *p, const char *end, const char *open, const char *close, size_t *size) {
+    const size_t before = strlen(open), after = strlen(close);
+    const char *at;
+    if ((size_t)(end - p) < before || memcmp(p, open, before) != 0) return NULL;
+    p += before;
+    for (at = p; at < end && (*at == '_' || (unsigned)((*at | 0x20) - 'a') < 26 || (unsigned)(*at - '0') < 10); at++) {}
+    *size = (size_t)(at - p);
+    return (size_t)(end - at) >= after && memcmp(at, close, after) == 0 ? p : NULL;
+}
+
+/* The same if no look-up can find another, whatever else is in the payload; NULL also if that takes a reader. */
+static const char *only_plain_name(const char *p, const char *end, size_t *size) {
+    const char *name = first_name(p, end, "Event-Name: ", "\n", size), *folded = name;
+    return name && !find_name(name + *size, end, "Event-Name", 10, &folded) ? name : NULL;
+}
+
+static const char *only_json_name(const char *p, const char *end, size_t *size) {
+    const char *name = first_name(p, end, "{\"Event-Name\":\"", "\"", size);
+    return name && !may_be_named(name + *size, end, '"', '\\') ? name : NULL;
+}
+
+static const char *only_xml_name(const char *p, const char *end, size_t *size) {
+    const char *name = first_name(p, end, "<event>\n  <headers>\n    <Event-Name>", "</Event-Name>", size);
+    return name && !may_be_named(name + *size, end, '<', '\0') ? name : NULL;
+}
+
 /* Where the line feeds and the colons of a header block are: a bit for each byte, lowest first. `room` words of each and
  * BITS_MORE after them, of which `words` are known. The block is known once its blank line is: it begins at `stop`. */
 #define BITS_MORE 8

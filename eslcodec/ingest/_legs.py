@@ -23,15 +23,8 @@ _FINISHED: Final = 100_000  # uuids that are remembered after their end, for wha
 _CORES: Final = 10_000  # runs of switches that are remembered
 _NO_LEGS: Final[tuple[Leg, ...]] = ()
 
-_CORE: Final = ("Core-UUID", "FreeSWITCH-Hostname", "FreeSWITCH-Switchname", "Event-Date-Timestamp")
-_HEAD: Final = (
-    *_CORE,
-    "Unique-ID",
-    "Other-Leg-Unique-ID",
-    "Other-Type",
-    "Caller-Channel-Created-Time",
-    "variable_other_loopback_leg_uuid",
-)
+_HEAD: Final = ("Core-UUID", "Event-Date-Timestamp", "Unique-ID", "Caller-Channel-Created-Time")
+_LINKS: Final = ("Other-Leg-Unique-ID", "variable_other_loopback_leg_uuid")
 _BRIDGE: Final = ("Bridge-A-Unique-ID", "Bridge-B-Unique-ID", "Event-Date-Timestamp", "Caller-Channel-Bridged-Time")
 
 
@@ -71,7 +64,7 @@ class _Core:
 class _Open:
     """A leg that has not ended yet."""
 
-    __slots__ = ("core", "created", "first", "former", "gaps", "heard", "recovered", "row", "since", "uuid")
+    __slots__ = ("core", "created", "first", "former", "gaps", "heard", "last", "recovered", "since", "uuid")
 
     def __init__(self, uuid: str, core: _Core, created: str | None) -> None:
         self.uuid = uuid
@@ -80,7 +73,7 @@ class _Open:
         self.created = created  # as written: tells two channels of one uuid apart
         self.since: str | None = None  # when it was created, if that was before a recovery
         self.first: _rows.Values | None = None  # of the caller and whom it called
-        self.row: _rows.Values = ()
+        self.last: _rows.Packed | None = None  # what its row is made of
         self.recovered = False
         self.heard = 0
         self.gaps = 0
@@ -229,9 +222,9 @@ class Legs:
         leg, _ = self._channel(message, name)
         if leg is None:
             return
-        leg.row = self._reader.read(message)
+        leg.last = _rows.packed(message)  # mostly it is another one that is read in the end
         if leg.first is None:
-            leg.first = _rows.early(leg.row)
+            leg.first = _rows.early(message)
 
     def _bridged(self, message: Message, name: str) -> None:
         a, b, at, _ = message.select(*_BRIDGE)
@@ -271,17 +264,16 @@ class Legs:
         if leg is None:
             self._counts["repeats"] += bool(message.get("Unique-ID"))
             return
-        leg.row = self._reader.read(message)
-        recovered = leg.recovered or _rows.is_recovered(leg.row)
+        values = self._reader.read(message)
+        recovered = leg.recovered or _rows.is_recovered(values)
         del self._open[leg.uuid]
-        self._finished[leg.uuid] = _rows.created(leg.row)
+        self._finished[leg.uuid] = _rows.created(values)
         if len(self._finished) > _FINISHED:
             self._finished.popitem(last=False)
-        self._put(leg, "recovered" if recovered else "complete")
+        self._put(leg, values, "recovered" if recovered else "complete")
 
     def _beat(self, message: Message, name: str) -> None:
-        core, host, switch, at = message.select(*_CORE)
-        self._tick(message, core, (host, switch), at)
+        self._tick(message, *message.select("Core-UUID", "Event-Date-Timestamp"))
 
     def _custom(self, message: Message, name: str) -> None:
         if isinstance(message, Gap):
@@ -292,8 +284,8 @@ class Legs:
 
     def _channel(self, message: Message, name: str) -> tuple[_Open | None, bool]:
         """The open leg that an event is about, and whether the event is news: not about one that has ended."""
-        core_uuid, host, switch, at, uuid, other, other_type, created, loopback = message.select(*_HEAD)
-        core = self._tick(message, core_uuid, (host, switch), at)
+        core_uuid, at, uuid, created = message.select(*_HEAD)
+        core = self._tick(message, core_uuid, at)
         if not uuid:
             return None, False
         leg = self._open.get(uuid)
@@ -305,23 +297,22 @@ class Legs:
                 if self._finished[uuid] == created:
                     return None, False
                 del self._finished[uuid]  # another channel of the same name, or the same one recovered
-            leg = self._start(uuid, core, created, other_type == "originator")
+            leg = self._start(uuid, core, created, message)
         else:
             self._open.move_to_end(uuid)
             if leg.core is not core:
                 self._moved(leg, core, message, created)
         leg.heard, leg.gaps = self.now, leg.core.gaps
         if self._watcher is not None:
-            if other and other != uuid:
-                self._watcher.linked(uuid, other)
-            if loopback and loopback != uuid:
-                self._watcher.linked(uuid, loopback)
+            for other in message.select(*_LINKS):
+                if other and other != uuid:
+                    self._watcher.linked(uuid, other)
         return leg, True
 
-    def _start(self, uuid: str, core: _Core, created: str | None, called: bool) -> _Open:
+    def _start(self, uuid: str, core: _Core, created: str | None, message: Message) -> _Open:
         leg = self._open[uuid] = _Open(uuid, core, created)
         if self._watcher is not None:
-            self._watcher.opened(uuid, called)
+            self._watcher.opened(uuid, message.get("Other-Type") == "originator")
         if len(self._open) > self._max_open:
             self._counts["given_up"] += 1
             self._drop(next(iter(self._open.values())))
@@ -341,11 +332,12 @@ class Legs:
             status = "switch_restarted"
         elif leg.gaps != leg.core.gaps:
             status = "lost_in_gap"
-        self._put(leg, status)
+        self._put(leg, () if leg.last is None else self._reader.read(_rows.unpacked(leg.last)), status)
 
-    def _put(self, leg: _Open, status: str) -> None:
+    def _put(self, leg: _Open, values: _rows.Values, status: str) -> None:
         self._counts[status] += 1
-        values = leg.row if leg.first is None else _rows.with_early(leg.row, leg.first)
+        if leg.first is not None:
+            values = _rows.with_early(values, leg.first)
         row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status)
         self._rows.append(row)
         if self._watcher is not None:
@@ -353,7 +345,7 @@ class Legs:
 
     # Time
 
-    def _tick(self, message: Message, uuid: str | None, switch: _Switch, at: str | None) -> _Core:
+    def _tick(self, message: Message, uuid: str | None, at: str | None) -> _Core:
         """Time goes on to that of an event; the run of the switch that it is of."""
         time = _rows.integer(at)
         if time is not None and time > self.now:
@@ -361,11 +353,13 @@ class Legs:
         core = self._cores.get(uuid or "")
         if core is None:
             uuid = _own_core(message) or uuid or ""
-            core = self._cores.get(uuid) or self._new_core(uuid, switch)
+            core = self._cores.get(uuid) or self._new_core(uuid, message)
         core.heard = self.now
         return core
 
-    def _new_core(self, uuid: str, switch: _Switch) -> _Core:
+    def _new_core(self, uuid: str, message: Message) -> _Core:
+        host, name = message.select("FreeSWITCH-Hostname", "FreeSWITCH-Switchname")
+        switch = host, name
         for core in self._cores.values():
             if core.switch == switch:
                 core.replaced = self.now
@@ -408,3 +402,5 @@ _HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "HEARTBEAT": Legs._beat,
     "CUSTOM": Legs._custom,
 }
+NAMES: Final = frozenset(name for name in _HANDLERS if name and name != "CUSTOM")
+"""Events without which a stream as a switch sent it gives the same rows. A `Gap` (CUSTOM) is never in it."""

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, Protocol, TypeVar, Union, overload
 
 from .._codec import Message
+from ..events import Decoder
 from ..recordings import Recording
 from ._calls import Call, Calls
-from ._legs import Legs
+from ._legs import NAMES, Legs
 from ._rows import Leg
 
 __all__ = ["calls", "legs"]
@@ -157,8 +158,12 @@ def calls(
 
 def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | AsyncIterator[_T]:
     if isinstance(source, (str, os.PathLike)):
-        return _brows(maker, Recording(source).messages())
-    messages: Any = source if isinstance(source, (Iterable, AsyncIterable)) else source.messages()
+        source = Recording(source)
+    messages: Any
+    if type(source) is Recording or type(source) is Decoder:
+        messages = source._named(NAMES)  # most messages are never made
+    else:
+        messages = source if isinstance(source, (Iterable, AsyncIterable)) else source.messages()
     return _arows(maker, messages) if isinstance(messages, AsyncIterable) else _brows(maker, messages)
 
 

@@ -23,6 +23,9 @@ _MOST: Final = 253_402_300_800_000_000  # microseconds: the year 10000, which no
 Values = tuple[str | None, ...]
 """What `Reader.read` gives."""
 
+Packed = tuple[Callable[..., Message], tuple[Any, ...]]
+"""What `packed` gives."""
+
 
 class Leg(NamedTuple):
     """One leg: what became of one channel. Times are aware, in UTC; None is what is not known or did not happen.
@@ -237,9 +240,21 @@ class Reader:
         return Leg._make(_PICK(row))
 
 
-def early(values: Values) -> Values:
-    """The parts of `values` that a transfer changes later: the caller, the number called, the context."""
-    return values[_FIRST]
+def early(message: Message) -> Values:
+    """The parts of what `read` gives that a transfer changes later: the caller, the number called, the context."""
+    return message.select(*_HEADERS[_FIRST])
+
+
+def packed(message: Message) -> Packed:
+    """A message to keep for long: as its pickle has it, without what its decoder remembers."""
+    kind, parts = message.__reduce__()[:2]
+    return kind, parts
+
+
+def unpacked(packed: Packed) -> Message:
+    """The message again."""
+    kind, parts = packed
+    return kind(*parts)
 
 
 def with_early(values: Values, first: Values) -> Values:
