@@ -9,6 +9,7 @@ What is left of a frame at the end of a feed is kept in `_rest`. The next feed a
 
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from cpython.pythread cimport (
@@ -22,11 +23,11 @@ from libc.string cimport memcpy, memset
 
 from collections import deque
 
-from . import limits
+from . import _codec_c, limits
 from ._core.formats import FRAME, XML
 from ._core.text import encode_name
 from .errors import HeaderTooLarge, ProtocolError
-from .events import Decoder
+from .events import Decoder, Event
 from .ingest import _spec
 from .ingest._columns_py import Schema
 
@@ -141,7 +142,12 @@ cdef extern from "columns.h" nogil:
     Filling *seal(Plan *plan, const char *const *names)
     int run(Plan *plan, const char **at, const char *end)
     void pass_frame(Plan *plan, const char **at)
-    int row_copied(Plan *plan, int format, const char *p, size_t n)
+    ctypedef struct Payload:
+        const char *p
+        size_t n
+        int format
+    bint is_full(const Plan *plan)
+    int rows_of(Plan *plan, const Payload *payloads, int count, int *at)
     int begin_row(Plan *plan)
     int put_given(Plan *plan, Column *column, const char *p, size_t n)
     int put_given_item(Plan *plan, Column *column, const char *p, size_t n)
@@ -154,13 +160,16 @@ CHOOSE_AVX2()
 
 cdef size_t PULLED_BYTES = 4096  # added at a time to what is left of a frame whose head is not whole
 cdef size_t KEPT_BYTES = 1 << 20  # of the memory for that
-cdef object HEADS = {
-    kind: head for kind, head in (
-        (2, b"Content-Length: %d\nContent-Type: text/event-plain\n\n"),
-        (3, b"Content-Length: %d\nContent-Type: text/event-json\n\n"),
-        (4, b"Content-Length: %d\nContent-Type: text/event-xml\n\n"),
-    )
-}
+cdef enum:
+    GATHERED = 64  # events of which rows are made before anybody else gets the GIL
+    FRAME_FORMAT = 0  # as in eslcodec/_core/formats.py
+    PLAIN_FORMAT = 2
+
+# What `Message.frame` gives without an attribute. Of another core's messages there is no such thing.
+ctypedef object (*placed_frame)(object message, Py_ssize_t *split, int *format)
+cdef placed_frame PLACED_FRAME = NULL
+if issubclass(Event, _codec_c.Message):
+    PLACED_FRAME = <placed_frame>PyCapsule_GetPointer(_codec_c.PLACED_FRAME, "eslcodec.placed_frame")
 
 
 cdef double read_double(const char *p, size_t n, int *is_one) noexcept with gil:
@@ -397,6 +406,7 @@ cdef class Columns:
     cdef Buf names_at, context
     cdef object columns, wanted, kinds, kept, full, error, names, redact, raised
     cdef object reader  # a decoder of whole frames, which remembers what it has read
+    cdef Payload payloads[GATHERED]
 
     def __cinit__(self, *_arguments, **_names):
         memset(&self.rest, 0, sizeof(Buf))
@@ -712,7 +722,7 @@ cdef class Columns:
                     self.raised = self.raised or error
                     self.reader = Decoder()  # nobody knows how far the other came
                 pass_frame(plan, &p)
-                if plan.rows >= plan.batch_rows or plan.bytes >= plan.batch_bytes:
+                if is_full(plan):
                     self.seal_rows()
             elif why == RUN_HEAD_SIZE:
                 raise HeaderTooLarge(limits.MAX_HEADER_BYTES + 1, limits.MAX_HEADER_BYTES)
@@ -775,29 +785,58 @@ cdef class Columns:
 
     def extend(self, messages):
         """See eslcodec.ingest._columns_py.Columns.extend."""
+        cdef list events = []
+        cdef list frames = []  # what the payloads lie in
         self.enter()
         try:
             self.check()
             self.set_context(None, None)
-            for event in _spec.payloads(messages):
-                self.add_message(event)
+            try:
+                for event in messages:
+                    if self.gather(event, events, frames) == GATHERED:
+                        self.add_gathered(events, frames)
+            finally:
+                self.add_gathered(events, frames)
         finally:
             self.leave()
 
-    cdef int add_message(self, event) except -1:
-        cdef bytes payload = event.payload or b""
-        cdef int format = _spec.format_of((event.content_type or "").lower().encode(), 0)
-        cdef int why
-        cdef const char *p = PyBytes_AS_STRING(payload)
-        cdef size_t size = PyBytes_GET_SIZE(payload)
-        with nogil:
-            why = row_copied(self.plan, format, p, size)
-        if why == RUN_SLOW:
-            self.add_event(event, None)
-        elif why != RUN_MORE:
-            raise MemoryError
-        if self.plan.rows >= self.plan.batch_rows or self.plan.bytes >= self.plan.batch_bytes:
-            self.seal_rows()
+    cdef Py_ssize_t gather(self, event, list events, list frames) except -1:
+        """Note where the payload of an event lies, if it is one; how many there are."""
+        cdef Py_ssize_t split = 0
+        cdef int format = FRAME_FORMAT
+        cdef bytes frame
+        cdef Payload *payload = &self.payloads[PyList_GET_SIZE(events)]
+        if type(event) is Event and PLACED_FRAME != NULL:
+            frame = PLACED_FRAME(event, &split, &format)
+        elif isinstance(event, Event):
+            frame = event.payload or b""
+            format = _spec.format_of((event.content_type or "").lower().encode(), 0)
+        if format < PLAIN_FORMAT:
+            return PyList_GET_SIZE(events)
+        payload.p = PyBytes_AS_STRING(frame) + split
+        payload.n = <size_t>(PyBytes_GET_SIZE(frame) - split)
+        payload.format = format
+        frames.append(frame)
+        events.append(event)
+        return PyList_GET_SIZE(events)
+
+    cdef int add_gathered(self, list events, list frames) except -1:
+        """Make rows of the events, and empty the lists."""
+        cdef int at = 0, why = RUN_FULL, count = <int>PyList_GET_SIZE(events)
+        try:
+            while why != RUN_MORE:
+                with nogil:
+                    why = rows_of(self.plan, self.payloads, count, &at)
+                if why == RUN_SLOW:
+                    self.add_event(events[at], None)
+                    at += 1
+                elif why == RUN_MEMORY:
+                    raise MemoryError
+                if is_full(self.plan):
+                    self.seal_rows()
+        finally:
+            events.clear()
+            frames.clear()
         return 0
 
     def take(self):

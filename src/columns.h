@@ -1007,8 +1007,31 @@ static int row_copied(Plan *plan, int format, const char *p, size_t n) {
     return row_of(plan, format, plan->padded.p + 1, plan->padded.p + 1 + n);
 }
 
+/* A payload of a message. */
+typedef struct {
+    const char *p;
+    size_t n;
+    int format;
+} Payload;
+
+static inline int is_full(const Plan *plan) {
+    return plan->rows >= plan->batch_rows || plan->bytes >= plan->batch_bytes;
+}
+
+/* Make rows of payloads from number *at on, which is then the one that stopped it, or after RUN_FULL the next. */
+static int rows_of(Plan *plan, const Payload *payloads, int count, int *at) {
+    while (*at < count) {
+        const Payload *payload = &payloads[*at];
+        const int stop = row_copied(plan, payload->format, payload->p, payload->n);
+        if (stop != RUN_MORE) return stop;
+        ++*at;
+        if (is_full(plan)) return RUN_FULL;
+    }
+    return RUN_MORE;
+}
+
 static void set_offset(Plan *plan) {
-    char *end = plan->offset_digits + 24, *to = end; 
+    char *end = plan->offset_digits + 24, *to = end;
     uint64_t number = (uint64_t)plan->offset_now;
     do *--to = (char)('0' + number % 10);
     while (number /= 10);
@@ -1095,7 +1118,7 @@ static int run(Plan *plan, const char **at, const char *end) {
         plan->offset_now += behind - p;
         p = behind;
         plan->block = 0;
-        if (plan->rows >= plan->batch_rows || plan->bytes >= plan->batch_bytes) {
+        if (is_full(plan)) {
             stop = RUN_FULL;
             break;
         }
