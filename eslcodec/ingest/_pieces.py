@@ -138,6 +138,9 @@ def groups(chunks: Iterable[Chunk]) -> Iterator[deque[Part]]:
     following: tuple[int, int] | None = None
     try:
         for chunk in chunks:
+            if chunk.kind == NOTE:
+                group.append(Part(chunk, None))
+                continue
             continues = (chunk.connection, chunk.offset) == following
             following = chunk.connection, chunk.offset + chunk.length
             without = 0 if chunk.first is not None or not continues else without + chunk.length

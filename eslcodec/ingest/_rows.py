@@ -27,6 +27,9 @@ Packed = tuple[Callable[..., Message], tuple[Any, ...]]
 """What `packed` gives."""
 
 
+Bounds = tuple["datetime | None", "datetime | None"]
+
+
 class Leg(NamedTuple):
     """One leg: what became of one channel. Times are aware, in UTC; None is what is not known or did not happen.
 
@@ -126,6 +129,10 @@ class Leg(NamedTuple):
     """The conference it was in last."""
     transfer_history: tuple[str, ...]
     """As the switch wrote it: `<seconds>:<id>:bl_xfer:<to>` or `uuid_br` or `att_xfer`."""
+    not_before: datetime | None
+    """Of a leg whose end was missed in a gap, and found out: not before this did it end."""
+    not_after: datetime | None
+    """And not after this."""
     status: str
     """`complete`, `recovered`, `switch_restarted`, `lost_in_gap` or `open`: see `Legs`."""
     own: Mapping[str, str | None]
@@ -187,7 +194,17 @@ _READERS: Final[Mapping[str, Callable[[str | None], Any]]] = {
 _USED: Final = [name for name in LEGS if name not in ("duration_us", "billed_us")]
 _HEADERS: Final = tuple(LEGS[name][0] for name in _USED)
 _PARSED: Final = [(place, _READERS[LEGS[name][1]]) for place, name in enumerate(_USED) if LEGS[name][1] in _READERS]
-_COMPUTED: Final = ("former_uuid", "pdd", "duration", "billsec", "hold_seconds", "status", "own")
+_COMPUTED: Final = (
+    "former_uuid",
+    "pdd",
+    "duration",
+    "billsec",
+    "hold_seconds",
+    "not_before",
+    "not_after",
+    "status",
+    "own",
+)
 _PICK: Final = itemgetter(*([*_USED, *_COMPUTED].index(name) for name in Leg._fields))
 _UUID: Final = _USED.index("uuid")
 _CORE_UUID: Final = _USED.index("core_uuid")
@@ -218,7 +235,16 @@ class Reader:
         """What rows are made of, as text."""
         return message.select(*self._headers)
 
-    def leg(self, values: Values, uuid: str, former: str | None, core: str, since: str | None, status: str) -> Leg:
+    def leg(
+        self,
+        values: Values,
+        uuid: str,
+        former: str | None,
+        core: str,
+        since: str | None,
+        status: str,
+        bounds: Bounds = (None, None),
+    ) -> Leg:
         """The row.
 
         Args:
@@ -228,6 +254,7 @@ class Reader:
             core: Core-UUID.
             since: when it was created before a recovery, as text.
             status: of the row.
+            bounds: between which times it ended, if that was missed.
         """
         row: list[Any] = list(values) or [None] * len(self._headers)
         for place, read in _PARSED:
@@ -236,7 +263,7 @@ class Reader:
         row[_GATEWAY] = row[_GATEWAY] or row[_GATEWAY_IN]
         row[_DISPOSITION] = row[_DISPOSITION] or row[_VERTO]
         own = dict(zip(self._own, row[len(_HEADERS) :], strict=True))
-        row[len(_HEADERS) :] = (former, *_seconds(row, time(since)), status, own)
+        row[len(_HEADERS) :] = (former, *_seconds(row, time(since)), *bounds, status, own)
         return Leg._make(_PICK(row))
 
 

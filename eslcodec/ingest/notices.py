@@ -148,6 +148,7 @@ class Found(Notice):
         answered: whether somebody answered; None if the switch does not say.
         name: of the channel.
         context: of the dialplan.
+        core_uuid: of the run of the switch.
 
     Example:
         >>> Found("fs1", 1796000000.0, "e10a8e20", direction="inbound", caller="1000").caller
@@ -165,6 +166,7 @@ class Found(Notice):
     caller_name: str | None = None
     name: str | None = None
     context: str | None = None
+    core_uuid: str | None = None
 
 
 Item = Notice | Gap | Loss
@@ -305,13 +307,13 @@ def redacted(item: Item, redact: Callable[[Event], Event]) -> Item:
     """
     if not isinstance(item, (Ended, Found)):
         return item
-    said = {name: getattr(item, name) for name in _HEADERS if getattr(item, name, None) is not None}
-    event = redact(Event.build("CHANNEL_DATA", {_HEADERS[name]: value for name, value in said.items()}))
-    left: dict[str, Any] = {name: event.get(_HEADERS[name]) for name in said}
+    said = {name: getattr(item, name) for name in FOUND_HEADERS if getattr(item, name, None) is not None}
+    event = redact(Event.build("CHANNEL_DATA", {FOUND_HEADERS[name]: value for name, value in said.items()}))
+    left: dict[str, Any] = {name: event.get(FOUND_HEADERS[name]) for name in said}
     return replace(item, **{**left, "uuid": left["uuid"] or ""})
 
 
-_HEADERS: Final = {
+FOUND_HEADERS: Final = {
     "uuid": "Unique-ID",
     "direction": "Call-Direction",
     "caller": "Caller-Caller-ID-Number",
@@ -320,6 +322,7 @@ _HEADERS: Final = {
     "name": "Channel-Name",
     "context": "Caller-Context",
 }
+"""In which headers an event about the channel has what a `Found` says."""
 
 
 # What a value is written as, and read from

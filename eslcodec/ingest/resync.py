@@ -364,7 +364,7 @@ class Comparison:
                 told.append(Ended(switch, at, uuid, *self._bounds(uuid, at - clock_offset), core_uuid))
         for uuid in self._found if last else ():
             if exists.get(uuid, True):
-                told.append(Found(switch, at, *self._channels[uuid][:-1]))
+                told.append(Found(switch, at, *self._channels[uuid][:-1], core_uuid))
         known.see_all(told)
         if last:
             for uuid in [uuid for uuid in self._in_doubt() if uuid in self._channels]:
