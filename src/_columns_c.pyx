@@ -803,6 +803,7 @@ cdef class Columns:
                     if self.tells and is_notice(event):
                         self.add_gathered(events, frames)
                         self.put_notice(_spec.notice_line(event, self.redact), _spec.Context())
+                        continue
                     if self.gather(event, events, frames) == GATHERED:
                         self.add_gathered(events, frames)
             finally:
