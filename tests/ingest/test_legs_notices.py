@@ -123,7 +123,7 @@ def test_legs_of_a_recording_with_notices(esl: ModuleType, tmp_path: Path) -> No
 def resynced(esl: ModuleType, messages: list[Any], begin: int, end: int) -> list[Any]:
     """The stream with a gap, and what a resync after it says: the table is as the events in it have it."""
     resync = part(esl, "ingest.resync")
-    known, alive = resync.Known(), set()
+    known, alive, dying = resync.Known(), set(), set()
     for message in messages[:end]:
         uuid = message.get("Unique-ID")
         if uuid and message.get("Event-Name") == "CHANNEL_CREATE":
@@ -131,12 +131,14 @@ def resynced(esl: ModuleType, messages: list[Any], begin: int, end: int) -> list
         elif uuid and message.get("Event-Name") == "CHANNEL_UUID":
             alive.discard(message.get("Old-Unique-ID"))
             alive.add(uuid)
-        elif uuid and message.get("Event-Name") in OVER:
+        elif uuid and message.get("Event-Name") == "CHANNEL_HANGUP_COMPLETE":
+            dying.add(uuid)
+        elif uuid and message.get("Event-Name") == "CHANNEL_DESTROY":
             alive.discard(uuid)
     known.see_all(messages[:begin])
     gap = esl.Gap.of(1, "gone", next((m for m in reversed(messages[:begin]) if isinstance(m, esl.Event)), None))
     known.see(gap)
-    rows = [resync.Channel(uuid, *[None] * 8) for uuid in sorted(alive)]
+    rows = [resync.Channel(uuid, *[None] * 8, dying=uuid in dying) for uuid in sorted(alive)]
     told = resync.Comparison(known, rows).notices("fs1", 2e9, {})
     return [*messages[:begin], gap, *told, *messages[end:]]
 
