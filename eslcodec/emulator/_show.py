@@ -63,7 +63,7 @@ def show(switch: Switch, args: str) -> str:
 
 
 def _as_json(switch: Switch, sessions: list[Session], count: bool) -> str:
-    if not sessions:
+    if not sessions and not count:
         return '{"row_count": 0}\n'
     rows = [] if count else [_row(switch, session) for session in sessions]
     return json.dumps({"row_count": len(sessions), "rows": rows}, ensure_ascii=False, separators=(",", ":"))
