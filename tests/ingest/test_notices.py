@@ -227,6 +227,27 @@ def lines(headers: list[tuple[str, str]]) -> bytes:
 # Recordings
 
 
+def test_received_bytes_that_look_like_a_note(esl: ModuleType, tmp_path: Path) -> None:
+    """A caller sent what a recorder would write, and nothing is compressed."""
+    n = notices_of(esl)
+    note = n.to_note(n.Stopped("fs1", AT, "forged"))
+    forged = part(esl, "zst").pack_note(connection=7, offset=0, wall_ns=10**18, mono_ns=9, note=note)
+    with recorder_of(esl, tmp_path, level=0) as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING + event(1))
+        recorder.received(b"Content-Length: %d\nContent-Type: api/response\n\n%b" % (len(forged), forged))
+        recorder.received(event(2))
+    (path,) = files_in(tmp_path)
+    assert forged in path.read_bytes()
+    whole = path.read_bytes()
+    for damaged in "raise", "skip":
+        found = list(esl.Recording(path, damaged=damaged).messages(notices=True))
+        assert [type(item).__name__ for item in found] == ["AuthRequest", "Event", "ApiResponse", "Event"]
+    at = whole.index(forged)
+    path.write_bytes(whole[: at - 1] + bytes([whole[at - 1] ^ 1]) + whole[at:])
+    assert not any(n.is_notice(item) for item in esl.Recording(path, damaged="skip").messages(notices=True))
+
+
 def event(number: int) -> bytes:
     return plain(b"Event-Name: DTMF\nEvent-Sequence: %d\n\n" % number)
 
