@@ -27,7 +27,20 @@ def modules() -> Iterator[str]:
 MODULES: Final = sorted(modules())
 
 ORDER: Final = [
-    {"limits", "errors", "enums", "_fork", "_script", "presets", "_ctext", "_filters", "_address", "_renamed", "flow"},
+    {
+        "limits",
+        "errors",
+        "enums",
+        "_fork",
+        "_script",
+        "presets",
+        "_ctext",
+        "_filters",
+        "_address",
+        "_renamed",
+        "flow",
+        "_cells",
+    },
     {"_caretaker", "_tap"},
     {"_json", "_xml"},
     {"_core", "_core.formats", "_core.text"},
@@ -36,7 +49,7 @@ ORDER: Final = [
     {"_core.json_in", "_core.splitter"},
     {"_core.message", "_core.scanner"},
     {"_core.decoder", "_core.lone"},
-    {"_core.header_reader", "_core.next_number"},
+    {"_core.header_reader", "_core.next_number", "_core.row_reader"},
     {"_codec_py"},
     {"_codec"},
     {"_window", "_zstd"},

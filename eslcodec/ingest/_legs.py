@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from .._codec import Message
+from .._codec import Message, RowReader
 from ..events import Event, Gap
 from . import _rows
 from ._rows import Leg
@@ -25,9 +25,23 @@ _FINISHED: Final = 100_000  # uuids that are remembered after their end, for wha
 _CORES: Final = 10_000  # runs of switches that are remembered
 _NO_LEGS: Final[tuple[Leg, ...]] = ()
 
-_HEAD: Final = ("Core-UUID", "Event-Date-Timestamp", "Unique-ID", "Caller-Channel-Created-Time")
+_HEAD: Final = RowReader(
+    [
+        ("Core-UUID", "string"),
+        ("Event-Date-Timestamp", "int64"),
+        ("Unique-ID", "string"),
+        ("Caller-Channel-Created-Time", "string"),
+    ]
+)
 _LINKS: Final = ("Other-Leg-Unique-ID", "variable_other_loopback_leg_uuid")
-_BRIDGE: Final = ("Bridge-A-Unique-ID", "Bridge-B-Unique-ID", "Event-Date-Timestamp", "Caller-Channel-Bridged-Time")
+_BRIDGE: Final = RowReader(
+    [
+        ("Bridge-A-Unique-ID", "string"),
+        ("Bridge-B-Unique-ID", "string"),
+        ("Event-Date-Timestamp", "int64"),
+        ("Caller-Channel-Bridged-Time", "int64"),
+    ]
+)
 
 
 _Switch = tuple[str | None, str | None]  # host and name
@@ -164,7 +178,14 @@ class Legs:
 
     def see(self, message: Message | Notice | Loss) -> Sequence[Leg]:
         """Take a message, or a notice; the rows that it completes, mostly none."""
-        if not (self._take(message) and self._rows):
+        if isinstance(message, Message):
+            name = message.get("Event-Name")
+            if name is None or name not in _HANDLERS:
+                return _NO_LEGS
+            self._take(message, name)
+        else:
+            self._noticed(message)
+        if not self._rows:
             return _NO_LEGS
         rows, self._rows = self._rows, []
         return rows
@@ -212,19 +233,12 @@ class Legs:
 
     # Events
 
-    def _take(self, message: Message | Notice | Loss) -> bool:
-        """Read a message; whether it was one of ours."""
-        if not isinstance(message, Message):
-            return self._noticed(message)
-        name = message.get("Event-Name")
-        handler = _HANDLERS.get(name)
-        if handler is None:
-            return False
-        handler(self, message, name or "")
+    def _take(self, message: Message, name: str) -> None:
+        """Read a message of a name that is one of ours."""
+        _HANDLERS[name](self, message, name)
         if self.now - self._checked >= _SECOND:
             self._checked = self.now
             self._expire()
-        return True
 
     def _created(self, message: Message, name: str) -> None:
         leg, _ = self._channel(message, name)
@@ -235,18 +249,18 @@ class Legs:
             leg.first = _rows.early(message)
 
     def _bridged(self, message: Message, name: str) -> None:
-        a, b, at, _ = message.select(*_BRIDGE)
+        a, b, at, _ = _BRIDGE.read(message)
         _, fresh = self._channel(message, name)
         if fresh and a and b and self._watcher is not None:
             self._watcher.linked(a, b)
-            self._watcher.bridged(a, b, _rows.integer(at))
+            self._watcher.bridged(a, b, at)
 
     def _unbridged(self, message: Message, name: str) -> None:
-        a, b, at, since = message.select(*_BRIDGE)
+        a, b, at, since = _BRIDGE.read(message)
         _, fresh = self._channel(message, name)
         if fresh and a and b and self._watcher is not None:
             self._watcher.linked(a, b)
-            self._watcher.unbridged(a, b, _rows.integer(at), _rows.integer(since))
+            self._watcher.unbridged(a, b, at, since)
 
     def _renamed(self, message: Message, name: str) -> None:
         old, new = message.select("Old-Unique-ID", "Unique-ID")
@@ -272,14 +286,15 @@ class Legs:
         if leg is None:
             self._counts["repeats"] += bool(message.get("Unique-ID"))
             return
-        values = self._reader.read(message)
-        recovered = leg.recovered or _rows.is_recovered(values)
+        row = self._reader.read(message)
+        recovered = leg.recovered or _rows.is_recovered(row)
         del self._open[leg.uuid]
-        self._finish(leg.uuid, _rows.created(values))
-        self._put(leg, values, "recovered" if recovered else "complete")
+        self._finish(leg.uuid, message.get("Caller-Channel-Created-Time"))
+        self._put(leg, row, "recovered" if recovered else "complete")
 
     def _beat(self, message: Message, name: str) -> None:
-        self._tick(message, *message.select("Core-UUID", "Event-Date-Timestamp"))
+        core, at, _, _ = _HEAD.read(message)
+        self._tick(message, core, at)
 
     def _custom(self, message: Message, name: str) -> None:
         if isinstance(message, Gap):
@@ -288,31 +303,30 @@ class Legs:
 
     # What was found out
 
-    def _noticed(self, notice: Notice | Loss) -> bool:
+    def _noticed(self, notice: Notice | Loss) -> None:
+        """Read a notice."""
         if isinstance(notice, Ended):
-            return self._found_ended(notice)
-        if isinstance(notice, Found):
-            return self._found(notice)
-        if isinstance(notice, CoreChanged):
+            self._found_ended(notice)
+        elif isinstance(notice, Found):
+            self._found(notice)
+        elif isinstance(notice, CoreChanged):
             self._replace(self._cores.get(notice.before or ""))
-        return False
 
-    def _found_ended(self, notice: Ended) -> bool:
+    def _found_ended(self, notice: Ended) -> None:
         leg = self._open.get(notice.uuid)
         if leg is None:
-            return False
+            return
         if notice.core_uuid and leg.core.uuid and notice.core_uuid != leg.core.uuid:
             self._replace(leg.core)
         if leg.core.dead:
-            return False  # it may be recovered
+            return  # it may be recovered
         del self._open[leg.uuid]
         self._finish(leg.uuid, leg.created)
         self._put(leg, self._last_of(leg), "lost_in_gap", (notice.not_before, notice.not_after))
-        return True
 
-    def _found(self, notice: Found) -> bool:
+    def _found(self, notice: Found) -> None:
         if notice.uuid in self._open:
-            return False
+            return
         said = {header: getattr(notice, name) for name, header in FOUND_HEADERS.items()}
         said["Core-UUID"] = notice.core_uuid
         if notice.created is not None:
@@ -321,7 +335,6 @@ class Legs:
         self._created(event, "CHANNEL_DATA")
         if notice.uuid in self._open:
             self._open[notice.uuid].created = None  # the events say it more exactly
-        return True
 
     def _replace(self, core: _Core | None) -> None:
         """Another run of the switch has taken the place of this one."""
@@ -336,13 +349,13 @@ class Legs:
         if len(self._finished) > _FINISHED:
             self._finished.popitem(last=False)
 
-    def _last_of(self, leg: _Open) -> _rows.Values:
+    def _last_of(self, leg: _Open) -> list[Any] | None:
         """What is known of a leg whose end was not seen."""
-        return () if leg.last is None else self._reader.read(_rows.unpacked(leg.last))
+        return None if leg.last is None else self._reader.read(_rows.unpacked(leg.last))
 
     def _channel(self, message: Message, name: str) -> tuple[_Open | None, bool]:
         """The open leg that an event is about, and whether the event is news: not about one that has ended."""
-        core_uuid, at, uuid, created = message.select(*_HEAD)
+        core_uuid, at, uuid, created = _HEAD.read(message)
         core = self._tick(message, core_uuid, at)
         if not uuid:
             return None, False
@@ -395,10 +408,10 @@ class Legs:
             status = "lost_in_gap"
         self._put(leg, self._last_of(leg), status)
 
-    def _put(self, leg: _Open, values: _rows.Values, status: str, bounds: _rows.Bounds = (None, None)) -> None:
+    def _put(self, leg: _Open, values: list[Any] | None, status: str, bounds: _rows.Bounds = (None, None)) -> None:
         self._counts[status] += 1
-        if leg.first is not None:
-            values = _rows.with_early(values, leg.first)
+        if leg.first is not None and values is not None:
+            _rows.put_early(values, leg.first)
         row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status, bounds)
         self._rows.append(row)
         if self._watcher is not None:
@@ -406,11 +419,10 @@ class Legs:
 
     # Time
 
-    def _tick(self, message: Message, uuid: str | None, at: str | None) -> _Core:
+    def _tick(self, message: Message, uuid: str | None, at: int | None) -> _Core:
         """Time goes on to that of an event; the run of the switch that it is of."""
-        time = _rows.integer(at)
-        if time is not None and time > self.now:
-            self.now = time
+        if at is not None and at > self.now:
+            self.now = at
         core = self._cores.get(uuid or "")
         if core is None:
             uuid = _own_core(message) or uuid or ""
@@ -450,7 +462,7 @@ def _own_core(message: Message) -> str | None:
     return message._last("Core-UUID") if isinstance(message, Event) else None
 
 
-_HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
+_HANDLERS: Final[dict[str, Callable[[Legs, Message, str], None]]] = {
     "CHANNEL_CREATE": Legs._created,
     "CHANNEL_ANSWER": Legs._created,
     "CHANNEL_BRIDGE": Legs._bridged,
@@ -462,5 +474,8 @@ _HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "HEARTBEAT": Legs._beat,
     "CUSTOM": Legs._custom,
 }
-NAMES: Final = frozenset(name for name in _HANDLERS if name and name != "CUSTOM")
-"""Events without which a stream as a switch sent it gives the same rows. A `Gap` (CUSTOM) is never in it."""
+HANDLED: Final = frozenset(_HANDLERS)
+"""The events that are read."""
+
+SENT: Final = HANDLED - {"CUSTOM"}
+"""Those of a stream as a switch sent it: of CUSTOM only `Gap` is read, which no switch sends."""

@@ -10,7 +10,7 @@ from .._codec import Message
 from ..events import Decoder
 from ..recordings import Recording
 from ._calls import Call, Calls
-from ._legs import NAMES, Legs
+from ._legs import SENT, Legs
 from ._rows import Leg
 from .notices import Notice
 from .watch import Loss
@@ -163,7 +163,7 @@ def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | A
         source = Recording(source)
     messages: Any
     if type(source) is Recording or type(source) is Decoder:
-        messages = source._named(NAMES)  # most messages are never made
+        messages = source._named(SENT)  # most messages are never made
     else:
         messages = source if isinstance(source, (Iterable, AsyncIterable)) else source.messages()
     return _arows(maker, messages) if isinstance(messages, AsyncIterable) else _brows(maker, messages)
@@ -171,7 +171,8 @@ def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | A
 
 def _brows(maker: _Maker[_T], messages: Iterable[Message | Notice | Loss]) -> Iterator[_T]:
     for message in messages:
-        yield from maker.see(message)
+        if rows := maker.see(message):
+            yield from rows
     yield from maker.finish()
 
 
