@@ -24,7 +24,7 @@ from libc.string cimport memcpy, memset
 from collections import deque
 
 from . import _codec_c, limits
-from ._core.formats import FRAME, XML
+from ._core.formats import FRAME, PLAIN
 from ._core.text import encode_name
 from .errors import HeaderTooLarge, ProtocolError
 from .events import Decoder, Event
@@ -162,9 +162,10 @@ CHOOSE_AVX2()
 cdef size_t PULLED_BYTES = 4096  # added at a time to what is left of a frame whose head is not whole
 cdef size_t KEPT_BYTES = 1 << 20  # of the memory for that
 cdef enum:
-    GATHERED = 64  # events of which rows are made before anybody else gets the GIL
-    FRAME_FORMAT = 0  # as in eslcodec/_core/formats.py
-    PLAIN_FORMAT = 2
+    GATHERED = 64  # events of which rows are made before the GIL is asked for again
+
+cdef int FRAME_FORMAT = FRAME
+cdef int PLAIN_FORMAT = PLAIN
 
 # What `Message.frame` gives without an attribute. Of another core's messages there is no such thing.
 ctypedef object (*placed_frame)(object message, Py_ssize_t *split, int *format)

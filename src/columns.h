@@ -179,6 +179,7 @@ static int add_json_array(Buf *buf, Value value);
 
 /* Add a value as the bytes that it stands for; *found is what coded() says of them, roughly: 2 is never left out. */
 static int add_decoded(Buf *buf, Value value, int *found) {
+    const char *coded_from;
     char *to;
     if (value.how == ARRAY) {
         *found = 2;
@@ -196,9 +197,12 @@ static int add_decoded(Buf *buf, Value value, int *found) {
         buf->n += value.n;
         return 1;
     }
-    value.n = (uint32_t)unquote_into(value.p, value.n, to);
-    buf->n += value.n;
-    *found = coded(to, value.n);
+    coded_from = (const char *)memchr(value.p, '%', value.n);
+    to += coded_from - value.p;
+    value.n -= (uint32_t)(coded_from - value.p);
+    value.n = (uint32_t)unquote_into(coded_from, value.n, to);
+    *found |= coded(to, value.n);
+    buf->n = (size_t)(to + value.n - buf->p);
     return 1;
 }
 
@@ -788,11 +792,16 @@ static inline void line_among(Plan *plan, int number, const char *p, const char 
     }
 }
 
+/* The chain of long names that a line may begin with; 0 if the first eight bytes are of none. */
+static inline unsigned long_entry(const Plan *plan, unsigned entry, const char *p) {
+    return entry & LONG_FLAG ? plan->second[second_hash(p)] : 0;
+}
+
 /* A line that may have a wanted name; `stop` is its line feed or the end. */
-static inline void line_hit(Plan *plan, unsigned entry, const char *p, const char *stop) {
+static inline void line_hit(Plan *plan, unsigned entry, unsigned other, const char *p, const char *stop) {
     stop -= stop > p && stop[-1] == '\r';
-    if (entry & ~(unsigned)LONG_FLAG) line_among(plan, (int)(entry & ~(unsigned)LONG_FLAG), p, stop);
-    if (entry & LONG_FLAG) line_among(plan, plan->second[second_hash(p)], p, stop);
+    line_among(plan, (int)(entry & ~(unsigned)LONG_FLAG), p, stop);
+    line_among(plan, (int)other, p, stop);
     if (plan->shorts && plan->special[(unsigned char)*p]) line_among(plan, plan->shorts, p, stop);
 }
 
@@ -808,10 +817,12 @@ static inline void line_hit(Plan *plan, unsigned entry, const char *p, const cha
         if (last - p < 64) feeds &= ((uint64_t)1 << (last - p)) - 1;                                                    \
         for (;;) {                                                                                                      \
             const unsigned entry = first[first_hash(at)];                                                               \
-            if (special[(unsigned char)*at] | entry) {                                                                  \
+            unsigned other;                                                                                             \
+            if ((special[(unsigned char)*at] | entry) &&                                                                \
+                ((other = long_entry(plan, entry, at)) | special[(unsigned char)*at] | (entry & ~(unsigned)LONG_FLAG))) { \
                 if (*at == '\n') return at + 1;                                                                         \
                 if (*at == '\r' && end - at > 1 && at[1] == '\n') return at + 2;                                        \
-                line_hit(plan, entry, at, feeds ? p + low_bit(feeds) : find_feed(end - p > 64 ? p + 64 : at, end));     \
+                line_hit(plan, entry, other, at, feeds ? p + low_bit(feeds) : find_feed(end - p > 64 ? p + 64 : at, end));     \
             }                                                                                                           \
             while (!feeds) {                                                                                            \
                 p += 64;                                                                                                \
