@@ -170,13 +170,13 @@ class Calls:
 
     def see(self, message: Message | Notice | Loss) -> Sequence[Call]:
         """Take a message, or a notice; the rows that it completes, mostly none."""
-        if isinstance(message, Message):
+        if isinstance(message, (Notice, Loss)):
+            self._legs._noticed(message)
+        else:
             name = message.get("Event-Name")
             if name is None or name not in HANDLED:
                 return _NO_CALLS
             self._legs._take(message, name)
-        else:
-            self._legs._noticed(message)
         self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 

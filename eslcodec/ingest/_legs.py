@@ -178,13 +178,13 @@ class Legs:
 
     def see(self, message: Message | Notice | Loss) -> Sequence[Leg]:
         """Take a message, or a notice; the rows that it completes, mostly none."""
-        if isinstance(message, Message):
+        if isinstance(message, (Notice, Loss)):
+            self._noticed(message)
+        else:
             name = message.get("Event-Name")
             if name is None or name not in _HANDLERS:
                 return _NO_LEGS
             self._take(message, name)
-        else:
-            self._noticed(message)
         if not self._rows:
             return _NO_LEGS
         rows, self._rows = self._rows, []

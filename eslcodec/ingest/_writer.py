@@ -120,7 +120,7 @@ class Note:
     @property
     def weight(self) -> int:
         """What it takes in line; a guess."""
-        return 1024 + 64 * len(self.more)
+        return 1024 + (64 * len(self.more) if self.told else 0)
 
     def packed(self) -> bytes:
         """As it is in a file."""

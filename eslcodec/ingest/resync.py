@@ -121,7 +121,7 @@ class Known:
 
     def see(self, message: Message | Notice | Loss) -> None:
         """The next message came; a `Gap` among them, and what was found out by a resync."""
-        if not isinstance(message, Message):
+        if isinstance(message, (Notice, Loss)):
             self._told(message)
             return
         means = _MEANS.get(message.get("Event-Name") or "")
