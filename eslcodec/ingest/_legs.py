@@ -325,8 +325,8 @@ class Legs:
         self._put(leg, self._last_of(leg), "lost_in_gap", (notice.not_before, notice.not_after))
 
     def _found(self, notice: Found) -> None:
-        if notice.uuid in self._open:
-            return
+        if notice.uuid in self._open or notice.uuid in self._finished:
+            return  # a recording may have it behind the end of the channel
         said = {header: getattr(notice, name) for name, header in FOUND_HEADERS.items()}
         said["Core-UUID"] = notice.core_uuid
         if notice.created is not None:

@@ -73,6 +73,14 @@ def test_a_leg_that_is_found_is_open(esl: ModuleType) -> None:
     ]
 
 
+def test_what_was_found_late_opens_nothing(esl: ModuleType) -> None:
+    """The recorder was told when somebody read it; the end of the channel was received before."""
+    n, ingest = notices_of(esl), part(esl, "ingest")
+    events = Script(esl).talk("a", "b").after(3).end("a", "b").events
+    rows = list(ingest.legs([*events[3:], n.Found("pbx1", 1e9, "a"), n.Ended("pbx1", 1e9, "a")]))
+    assert sorted((leg.uuid, leg.status) for leg in rows) == [("a", "complete"), ("b", "complete")]
+
+
 def test_legs_of_a_switch_that_was_started_anew_wait_for_their_recovery(esl: ModuleType) -> None:
     n, ingest = notices_of(esl), part(esl, "ingest")
     script = Script(esl).talk("a", "b").after(5)
