@@ -16,6 +16,8 @@ from .._codec import Message
 from . import _rows
 from ._legs import HANDLED, Legs
 from ._rows import Leg
+from .notices import Notice
+from .watch import Loss
 
 __all__ = ["Call", "Calls"]
 
@@ -166,12 +168,15 @@ class Calls:
         self._legs = Legs(columns=columns, give_up=give_up, max_open=max_open, recover_seconds=recover_seconds)
         self._watcher = self._legs._watcher = _Watcher(self._legs, max_legs)
 
-    def see(self, message: Message) -> Sequence[Call]:
-        """Take a message; the rows that it completes, mostly none."""
-        name = message.get("Event-Name")
-        if name is None or name not in HANDLED:
-            return _NO_CALLS
-        self._legs._take(message, name)
+    def see(self, message: Message | Notice | Loss) -> Sequence[Call]:
+        """Take a message, or a notice; the rows that it completes, mostly none."""
+        if isinstance(message, (Notice, Loss)):
+            self._legs._noticed(message)
+        else:
+            name = message.get("Event-Name")
+            if name is None or name not in HANDLED:
+                return _NO_CALLS
+            self._legs._take(message, name)
         self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 

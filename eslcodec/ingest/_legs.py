@@ -15,6 +15,8 @@ from .._codec import Message, RowReader
 from ..events import Event, Gap
 from . import _rows
 from ._rows import Leg
+from .notices import FOUND_HEADERS, CoreChanged, Ended, Found, Notice
+from .watch import Loss
 
 __all__ = ["Leg", "Legs"]
 
@@ -108,9 +110,13 @@ class Legs:
     * `lost_in_gap`: it was open before a `Gap` and was not heard of since. Nobody can tell when it ended.
     * `open`: it goes on, or its end was not seen.
 
-    The last two come with `finish`, or when a leg was not heard of for `give_up` seconds, or when more than `max_open`
-    are open: then the ones that were not heard of for the longest time are given up. If one of these ends after all, it
-    gives a second row.
+    What a resync found out (`Ended` and `Found` among the messages) is used: a leg that is known to have ended gives
+    its row at once, `lost_in_gap` with `not_before` and `not_after`, and one whose beginning was missed is open. Legs
+    of a switch that was started anew wait for their recovery all the same.
+
+    Else the last two come with `finish`, or when a leg was not heard of for `give_up` seconds, or when more than
+    `max_open` are open: then the ones that were not heard of for the longest time are given up. If one of these ends
+    after all, it gives a second row.
 
     Time is the latest `Event-Date-Timestamp`. One object belongs to one thread at a time.
 
@@ -170,12 +176,15 @@ class Legs:
         self.now = 0
         """The latest time that an event had, in microseconds since the epoch; 0 before the first."""
 
-    def see(self, message: Message) -> Sequence[Leg]:
-        """Take a message; the rows that it completes, mostly none."""
-        name = message.get("Event-Name")
-        if name is None or name not in _HANDLERS:
-            return _NO_LEGS
-        self._take(message, name)
+    def see(self, message: Message | Notice | Loss) -> Sequence[Leg]:
+        """Take a message, or a notice; the rows that it completes, mostly none."""
+        if isinstance(message, (Notice, Loss)):
+            self._noticed(message)
+        else:
+            name = message.get("Event-Name")
+            if name is None or name not in _HANDLERS:
+                return _NO_LEGS
+            self._take(message, name)
         if not self._rows:
             return _NO_LEGS
         rows, self._rows = self._rows, []
@@ -280,9 +289,7 @@ class Legs:
         row = self._reader.read(message)
         recovered = leg.recovered or _rows.is_recovered(row)
         del self._open[leg.uuid]
-        self._finished[leg.uuid] = message.get("Caller-Channel-Created-Time")
-        if len(self._finished) > _FINISHED:
-            self._finished.popitem(last=False)
+        self._finish(leg.uuid, message.get("Caller-Channel-Created-Time"))
         self._put(leg, row, "recovered" if recovered else "complete")
 
     def _beat(self, message: Message, name: str) -> None:
@@ -294,7 +301,57 @@ class Legs:
             before, _ = message._sides
             self.missed(None if before is None else before._last("Core-UUID"))
 
+    # What was found out
+
+    def _noticed(self, notice: Notice | Loss) -> None:
+        """Read a notice."""
+        if isinstance(notice, Ended):
+            self._found_ended(notice)
+        elif isinstance(notice, Found):
+            self._found(notice)
+        elif isinstance(notice, CoreChanged):
+            self._replace(self._cores.get(notice.before or ""))
+
+    def _found_ended(self, notice: Ended) -> None:
+        leg = self._open.get(notice.uuid)
+        if leg is None:
+            return
+        if notice.core_uuid and leg.core.uuid and notice.core_uuid != leg.core.uuid:
+            self._replace(leg.core)
+        if leg.core.dead:
+            return  # it may be recovered
+        del self._open[leg.uuid]
+        self._finish(leg.uuid, leg.created)
+        self._put(leg, self._last_of(leg), "lost_in_gap", (notice.not_before, notice.not_after))
+
+    def _found(self, notice: Found) -> None:
+        if notice.uuid in self._open or notice.uuid in self._finished:
+            return  # a recording may have it behind the end of the channel
+        said = {header: getattr(notice, name) for name, header in FOUND_HEADERS.items()}
+        said["Core-UUID"] = notice.core_uuid
+        if notice.created is not None:
+            said["Caller-Channel-Created-Time"] = str(_rows.microseconds(notice.created))
+        event = Event.build("CHANNEL_DATA", {name: value for name, value in said.items() if value is not None})
+        self._created(event, "CHANNEL_DATA")
+        if notice.uuid in self._open:
+            self._open[notice.uuid].created = None  # the events say it more exactly
+
+    def _replace(self, core: _Core | None) -> None:
+        """Another run of the switch has taken the place of this one."""
+        if core is not None and not core.dead:
+            core.replaced = self.now
+            self._replaced.append((self.now + self._recover, core))
+
     # Legs
+
+    def _finish(self, uuid: str, created: str | None) -> None:
+        self._finished[uuid] = created
+        if len(self._finished) > _FINISHED:
+            self._finished.popitem(last=False)
+
+    def _last_of(self, leg: _Open) -> list[Any] | None:
+        """What is known of a leg whose end was not seen."""
+        return None if leg.last is None else self._reader.read(_rows.unpacked(leg.last))
 
     def _channel(self, message: Message, name: str) -> tuple[_Open | None, bool]:
         """The open leg that an event is about, and whether the event is news: not about one that has ended."""
@@ -334,6 +391,9 @@ class Legs:
 
     def _moved(self, leg: _Open, core: _Core, message: Message, created: str | None) -> None:
         """The leg is heard of under another Core-UUID: recovered, unless that stands in the first head of a copy."""
+        if not leg.core.uuid:  # nobody said under which before
+            leg.core = core
+            return
         if _own_core(message) == core.uuid:
             leg.since = leg.since or leg.created
             leg.core, leg.created, leg.recovered = core, created, True
@@ -346,13 +406,13 @@ class Legs:
             status = "switch_restarted"
         elif leg.gaps != leg.core.gaps:
             status = "lost_in_gap"
-        self._put(leg, None if leg.last is None else self._reader.read(_rows.unpacked(leg.last)), status)
+        self._put(leg, self._last_of(leg), status)
 
-    def _put(self, leg: _Open, values: list[Any] | None, status: str) -> None:
+    def _put(self, leg: _Open, values: list[Any] | None, status: str, bounds: _rows.Bounds = (None, None)) -> None:
         self._counts[status] += 1
         if leg.first is not None and values is not None:
             _rows.put_early(values, leg.first)
-        row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status)
+        row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status, bounds)
         self._rows.append(row)
         if self._watcher is not None:
             self._watcher.ended(row)
@@ -375,8 +435,7 @@ class Legs:
         switch = host, name
         for core in self._cores.values():
             if core.switch == switch:
-                core.replaced = self.now
-                self._replaced.append((self.now + self._recover, core))
+                self._replace(core)
         if len(self._cores) == _CORES:
             self._cores.popitem(last=False)
         self._cores[uuid] = _Core(uuid, switch)

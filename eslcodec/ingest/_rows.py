@@ -26,6 +26,9 @@ Packed = tuple[Callable[..., Message], tuple[Any, ...]]
 """What `packed` gives."""
 
 
+Bounds = tuple["datetime | None", "datetime | None"]
+
+
 class Leg(NamedTuple):
     """One leg: what became of one channel. Times are aware, in UTC; None is what is not known or did not happen.
 
@@ -125,6 +128,10 @@ class Leg(NamedTuple):
     """The conference it was in last."""
     transfer_history: tuple[str, ...]
     """As the switch wrote it: `<seconds>:<id>:bl_xfer:<to>` or `uuid_br` or `att_xfer`."""
+    not_before: datetime | None
+    """Of a leg whose end was missed in a gap, and found out: not before this did it end."""
+    not_after: datetime | None
+    """And not after this."""
     status: str
     """`complete`, `recovered`, `switch_restarted`, `lost_in_gap` or `open`: see `Legs`."""
     own: Mapping[str, str | None]
@@ -150,7 +157,10 @@ def microseconds(time: datetime) -> int:
 _USED: Final = [name for name in LEGS if name not in ("duration_us", "billed_us")]
 _KINDS: Final = ("int64", "float64", "timestamp", "list")
 _COLUMNS: Final = [(LEGS[name][0], LEGS[name][1] if LEGS[name][1] in _KINDS else "string") for name in _USED]
-_COMPUTED: Final = ("former_uuid", "pdd", "duration", "billsec", "hold_seconds", "status", "own")
+_COMPUTED: Final = (
+    *("former_uuid", "pdd", "duration", "billsec", "hold_seconds"),
+    *("not_before", "not_after", "status", "own"),
+)
 _PICK: Final = itemgetter(*([*_USED, *_COMPUTED].index(name) for name in Leg._fields))
 _UUID: Final = _USED.index("uuid")
 _CORE_UUID: Final = _USED.index("core_uuid")
@@ -183,7 +193,14 @@ class Reader:
         """What a row is made of."""
 
     def leg(
-        self, row: list[Any] | None, uuid: str, former: str | None, core: str, since: str | None, status: str
+        self,
+        row: list[Any] | None,
+        uuid: str,
+        former: str | None,
+        core: str,
+        since: str | None,
+        status: str,
+        bounds: Bounds = (None, None),
     ) -> Leg:
         """The row.
 
@@ -194,6 +211,7 @@ class Reader:
             core: Core-UUID.
             since: when it was created before a recovery, as text.
             status: of the row.
+            bounds: between which times it ended, if that was missed.
         """
         if row is None:
             row = [*_NOTHING, *(None for _ in self._own)]
@@ -201,7 +219,7 @@ class Reader:
         row[_GATEWAY] = row[_GATEWAY] or row[_GATEWAY_IN]
         row[_DISPOSITION] = row[_DISPOSITION] or row[_VERTO]
         own = dict(zip(self._own, row[len(_USED) :], strict=True))
-        row[len(_USED) :] = (former, *_seconds(row, time(since)), status, own)
+        row[len(_USED) :] = (former, *_seconds(row, time(since)), *bounds, status, own)
         return Leg._make(_PICK(row))
 
 
