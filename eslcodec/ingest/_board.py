@@ -415,7 +415,7 @@ class Board:
         ...     board.see_all("pbx1", [Event.build("CHANNEL_CREATE", {"Unique-ID": second})], now=100.0 + second)
         >>> [line] = board.lines(now=110.0)
         >>> line.name, line.now, line.up, line.source
-        ('pbx1', 0.8333333333333334, 10, 'counted')
+        ('pbx1', 1.0, 10, 'counted')
     """
 
     def __init__(self) -> None:
@@ -468,17 +468,17 @@ class Board:
             health=Sum.of([line.health for line in lines if line.health is not None]),
             seconds=max((line.seconds for line in lines), default=0.0),
             total=sum(line.total for line in lines),
-            now=sum(line.now for line in lines),
-            minute=sum(line.minute for line in lines),
+            now=sum((line.now for line in lines), 0.0),
+            minute=sum((line.minute for line in lines), 0.0),
             events=_sum(line.events for line in lines),
             events_now=_sum(line.events_now for line in lines),
             up=sum(known) if known else None,
             source=next((source for source in _WEAKEST if source in sources), None),
             most=sum(most) if most and len(most) == len(lines) else None,
             idle=None,
-            calls=sum(line.calls for line in lines),
-            legs=sum(line.legs for line in lines),
-            answers=sum(line.answers for line in lines),
+            calls=sum((line.calls for line in lines), 0.0),
+            legs=sum((line.legs for line in lines), 0.0),
+            answers=sum((line.answers for line in lines), 0.0),
             ended=sum(line.ended for line in lines),
             answered=sum(line.answered for line in lines),
             causes=_sum(line.causes for line in lines),

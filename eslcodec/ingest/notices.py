@@ -166,9 +166,7 @@ class Found(Notice):
 Item = Union[Notice, Gap, Loss]
 """What can be said."""
 
-_KINDS: Final[Mapping[str, type[Notice]]] = {
-    kind.kind: kind for kind in (Started, Stopped, CoreChanged, Ended, Found)
-}
+_KINDS: Final[Mapping[str, type[Notice]]] = {kind.kind: kind for kind in (Started, Stopped, CoreChanged, Ended, Found)}
 _BEGINNING: Final = b'{"_notice":'
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")  # stand for bytes that are not UTF-8
 _OWN: Final = "_notice"

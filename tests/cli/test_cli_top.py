@@ -345,7 +345,7 @@ def test_hosts_of_a_file_with_their_passwords(tmp_path: Path, password_file: Any
     [
         ([], "expected a HOST"),
         (["a b"], "expected host or host:port"),
-        (["a=127.0.0.1", "A=127.0.0.2"], "two switches are named"),
+        (["a=127.0.0.1", "A=127.0.0.2"], "A is there twice"),
         (["x/y=127.0.0.1"], "the name of a switch"),
         (["127.0.0.1", "./rec"], "switches and recordings"),
         (["127.0.0.1", "--seconds", "3s"], "--once"),
