@@ -34,6 +34,7 @@ _EVERY_SECONDS: Final = 1.0  # between two pictures on a terminal
 _LINES_SECONDS: Final = 10.0  # between lines without one
 _ONCE_SECONDS: Final = 5.0
 _TAKEN: Final = 2000  # messages at once
+_SIGNALS: Final = {"SIGINT": "end", "SIGTERM": "end", "SIGHUP": "end", "SIGWINCH": "resize", "SIGTSTP": "stop"}
 _RECORDINGS: Final = (".esl", ".gz", ".xz", ".zst")
 
 
@@ -163,7 +164,7 @@ class _Watch:
 
         keys: asyncio.Queue[str] = asyncio.Queue()
         fleet = Fleet(self.options.pop("hosts"), **self.options)
-        with _signals(keys):
+        with _signals(keys, view):
             async with fleet:
                 reading = asyncio.ensure_future(self._read(fleet))
                 try:
@@ -237,20 +238,22 @@ def _none_connected(fleet: Fleet) -> str | None:
 
 
 @contextmanager
-def _signals(keys: asyncio.Queue[str]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the end of the terminal end it, and a change of its size shows it anew. A second Ctrl-C ends
-    it at once."""
+def _signals(keys: asyncio.Queue[str], view: View) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and the end of the terminal end it, a change of its size shows it anew, Ctrl-Z stops it. A second
+    Ctrl-C ends it at once."""
     loop = asyncio.get_running_loop()
     before: dict[int, Any] = {}
 
     def told(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        loop.call_soon_threadsafe(keys.put_nowait, "resize" if number == getattr(signal, "SIGWINCH", None) else "end")
+        loop.call_soon_threadsafe(keys.put_nowait, _SIGNALS[signal.Signals(number).name])
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGWINCH"):
+    for name in _SIGNALS:
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+        if number is None or (view.slow and name in ("SIGWINCH", "SIGTSTP")):
+            continue
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             with suppress(ValueError):  # not in the main thread
                 before[number] = signal.signal(number, told)
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -79,6 +81,8 @@ class Terminal:
         self.choice = Choice()
         self._console = console
         self._live: Live | None = None
+        self._ours = ExitStack()  # what is undone when the terminal is given back
+        self._wake: Callable[[str], None] = lambda key: None
         self._last: tuple[list[Line], Line, float] | None = None
 
     def show(self, lines: list[Line], total: Line, at: float) -> None:
@@ -101,6 +105,8 @@ class Terminal:
         choice = self.choice
         if key == "q":
             return True
+        if key == "stop":
+            self._stop()
         if key == "?" or (key == "escape" and choice.help):
             choice.help = not choice.help
         elif key in ("p", " "):
@@ -125,13 +131,30 @@ class Terminal:
     @contextmanager
     def opened(self, wake: Callable[[str], None]) -> Iterator[None]:
         """The terminal is ours meanwhile, and as it was at any end."""
+        self._enter(wake)
+        try:
+            yield
+        finally:
+            self._ours.close()
+
+    def _enter(self, wake: Callable[[str], None]) -> None:
         from rich.live import Live
 
         from .keys import pressed
 
         shown = Live(console=self._console, screen=True, auto_refresh=False, vertical_overflow="crop")
-        with notes_told(lambda text: None), pressed(wake), shown as self._live:
-            yield
+        self._wake = wake
+        with ExitStack() as stack:
+            stack.enter_context(notes_told(lambda text: None))
+            stack.enter_context(pressed(wake))
+            self._live = stack.enter_context(shown)
+            self._ours = stack.pop_all()
+
+    def _stop(self) -> None:
+        """Ctrl-Z: the shell gets its terminal, until it brings us back."""
+        self._ours.close()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._enter(self._wake)
 
 
 def plain_view(as_json: bool) -> Plain:

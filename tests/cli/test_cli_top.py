@@ -490,6 +490,21 @@ def test_the_terminal_is_as_before_when_no_switch_lets_us_in(switch: Emulator, m
         assert shown.out.rfind(b"wrong password") > shown.out.rfind(b"\x1b[?1049l")  # where it is seen
 
 
+def test_ctrl_z_gives_the_terminal_back(switch: Emulator) -> None:
+    with terminal(*ports(switch)) as shown:
+        shown.until("1 of 1 connected")
+        shown.press("\x1a")
+        until(lambda: shown.read() and os.waitpid(shown.pid, os.WNOHANG | os.WUNTRACED)[0], 30)
+        assert is_as_before(shown)
+        shown.out = b""
+        os.kill(shown.pid, signal.SIGCONT)
+        shown.until("1 of 1 connected", "\x1b[?1049h")
+        assert shown.modes() != shown.before
+        shown.press("q")
+        assert shown.end() == 0
+        assert is_as_before(shown)
+
+
 def test_keys_change_what_is_shown(switch: Emulator) -> None:
     with Emulator() as other, terminal(*ports(switch, other)) as shown:
         fired(switch)
