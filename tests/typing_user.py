@@ -23,7 +23,7 @@ from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Rep
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
-from eslcodec.ingest import Loss, LossWatch
+from eslcodec.ingest import Fleet, FleetStats, Host, Loss, LossWatch, Notice, SwitchStats
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
@@ -548,6 +548,25 @@ def losses(message: eslcodec.Message, now: float) -> None:
     assert_type(watch.dropped(5, now) + watch.ended(OSError("gone"), now), list[Loss])
     assert_type((watch.lag.seconds, watch.lag.offset), tuple[float | None, float | None])
     assert_type((watch.lag.queue, watch.lag.rate), tuple[int | None, float])
+
+
+# Many switches
+
+
+async def fleet(tap: eslcodec.Tap) -> None:
+    east = Host("east", "10.0.0.1", user="1000@example.org", password=lambda: "secret")
+    hosts: list[Host | str] = [east, "west=10.0.0.2"]
+    async with Fleet(hosts, events=["CALLS"], tap=lambda name: tap, queue=100, switch_queue_limit=None) as fleet:
+        for switch, run in await fleet.take(max=10, timeout=None):
+            assert_type((switch, run), tuple[str, list[eslcodec.Message | Notice | Loss]])
+        async for switch, item in fleet:
+            assert_type(item, eslcodec.Message | Notice | Loss)
+        assert_type(fleet.stats(), FleetStats)
+        assert_type(fleet.switches["east"], SwitchStats)
+        assert_type(await fleet.api("east", "status"), eslcodec.ApiResponse | eslcodec.CommandReply)
+        answers = await fleet.everywhere("status", concurrency=5)
+        assert_type(answers["west"], eslcodec.ApiResponse | eslcodec.CommandReply | Exception)
+        Fleet(lambda: hosts, queu=1)  # type: ignore[call-arg]
 
 
 # A switch for tests

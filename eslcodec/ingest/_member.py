@@ -323,8 +323,8 @@ class Member:
             assert client._route is not None
             client._route = replace(client._route, turn=self._dials.turn)
             client._lost = self._ends.append
-            heartbeat = await self._subscribe(client)
             await self._ask(client)
+            heartbeat = await self._subscribe(client)
         except BaseException:
             self._ends.clear()
             await client.close()
