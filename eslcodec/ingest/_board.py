@@ -80,7 +80,8 @@ class Health(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The connections to several switches together, by the names of `SwitchStats`; the lag is the worst of them."""
+    """The connections to several switches together, by the names of `SwitchStats`. Lag, the worst, and queues are those
+    of switches that are connected."""
 
     lag: float | None = None
     queue_estimate: int | None = None
@@ -105,8 +106,10 @@ class Sum:
         found: dict[str, Any] = {name: sum(known(name)) for name in _ADDED}
         for name in ("losses", "loss_reports"):
             found[name] = _sum(known(name))
-        queues = known("queue_estimate")
-        return cls(lag=max(known("lag"), default=None), queue_estimate=sum(queues) if queues else None, **found)
+        live = [part for part in parts if getattr(part, "connected", False)]
+        lags = [lag for part in live if (lag := getattr(part, "lag", None)) is not None]
+        queues = [queue for part in live if (queue := getattr(part, "queue_estimate", None)) is not None]
+        return cls(lag=max(lags, default=None), queue_estimate=sum(queues) if queues else None, **found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,22 @@ class Line:
     answered: int
     causes: Mapping[str, int]
     registrations: Mapping[str, int]
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds that events take; None if that is not known, or there is no connection."""
+        lag: float | None = getattr(self.health, "lag", None) if self._is_live else None
+        return lag
+
+    @property
+    def queue(self) -> int | None:
+        """About how many events wait in the switch; None if that is not known, or there is no connection."""
+        queue: int | None = getattr(self.health, "queue_estimate", None) if self._is_live else None
+        return queue
+
+    @property
+    def _is_live(self) -> bool:
+        return self.name is None or bool(getattr(self.health, "connected", False))
 
     @property
     def asr(self) -> float | None:

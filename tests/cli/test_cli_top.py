@@ -176,6 +176,27 @@ def test_names_of_events_are_whole_where_80_columns_allow() -> None:
     assert any(text.startswith("sofia::register_attempt ") for text in found)
 
 
+def test_names_of_causes_are_whole_where_80_columns_allow() -> None:
+    causes = [cause.name for cause in eslcodec.HangupCause if len(cause.name) <= 25]
+    assert len(causes) > 50
+    for cause in causes:
+        found = picture(board_of("pbx1", events=[build("CHANNEL_HANGUP_COMPLETE", {"Hangup-Cause": cause})]))
+        assert any(f"  {cause} " in text and text.endswith("1 100") for text in found), cause
+
+
+def test_the_lag_of_a_switch_that_is_away_is_not_shown() -> None:
+    board = board_of("here", "gone", lag=1.5, queue_estimate=20)
+    board.stats("gone", health(state="away", connected=False, lag=99.0, queue_estimate=9999, error="no route"), NOW)
+    found = picture(board)
+    assert words_of(found, "here")[6:8] == ["1.5", "20"]
+    assert words_of(found, "gone")[6:8] == ["-", "-"]
+    assert words_of(found, "all")[5:7] == ["1.5", "20"]
+    assert "gone: no route" in found[-1]
+    lines = board.lines(NOW)
+    shown = json.loads(top_lines.document(lines, board.total(NOW, lines), NOW))
+    assert [one["lag"] for one in (*shown["switches"].values(), shown["total"])] == [1.5, None, 1.5]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "name", ["\x1b[2J\x1b]0;t\x07", "[red]x\r\n", "\u202e\u2066", "\u6f22\u5b57" * 40, "e\u0301" * 60]
