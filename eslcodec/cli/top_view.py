@@ -366,10 +366,8 @@ def _bad(line: Line) -> Iterator[tuple[str, str]]:
             events = f"{number_text(losses[grade])} events" if grade in _SIGNS and losses.get(grade) else "some events"
             yield f"lost {number_text(count)} x, {escape(grade)[:20]}: {events}", "red"
     if get(line, "gaps"):
-        yield (
-            f"{number_text(line.health.gaps)} gap{'s' if line.health.gaps != 1 else ''} of {shown_duration(get(line, 'gap_seconds') or 0)}",
-            "",
-        )
+        plural = "" if line.health.gaps == 1 else "s"
+        yield f"{number_text(line.health.gaps)} gap{plural} of {shown_duration(get(line, 'gap_seconds') or 0)}", ""
     if get(line, "unread_seconds"):
         yield f"unread for {shown_duration(line.health.unread_seconds)}", ""
     for name in ("reconnects", "core_changes", "dropped", "malformed"):
