@@ -7,34 +7,34 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ..errors import ESLError
-from ..ingest._board import Board, Line
+from ..ingest._board import Board
 from .files import STANDARD_INPUT
 from .hosts import fleet_hosts, fleet_password, hosts_option
 from .live import filter_option
-from .login import login_options, notes_told
+from .login import login_options
 from .names import PRESETS, check_names, split_events, unknown_option
 from .text import escape, is_terminal
+from .top_screen import View, plain_view, terminal_view
 from .units import DURATION, MOMENT
 
 if TYPE_CHECKING:
-    from rich.live import Live
-
     from ..ingest import Fleet
 
 _EVERY_SECONDS: Final = 1.0  # between two pictures on a terminal
 _LINES_SECONDS: Final = 10.0  # between lines without one
 _ONCE_SECONDS: Final = 5.0
 _TAKEN: Final = 2000  # messages at once
+_SIGNALS: Final = {"SIGINT": "end", "SIGTERM": "end", "SIGHUP": "end", "SIGWINCH": "resize", "SIGTSTP": "stop"}
 _RECORDINGS: Final = (".esl", ".gz", ".xz", ".zst")
 
 
@@ -101,7 +101,7 @@ def top(
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
     watch = _Watch({**options, **wanted, "hosts": listed, "filters": filters or options.get("filters", ())})
     alone = once or as_json or not is_terminal(sys.stdout)
-    view = _plain_view(as_json, once) if alone else _terminal_view()
+    view = plain_view(as_json) if alone else terminal_view()
     pause = seconds or _ONCE_SECONDS if once else every or (_LINES_SECONDS if view.slow else _EVERY_SECONDS)
     why = watch.run(view, pause, once)
     if why is not None:
@@ -126,7 +126,7 @@ def _show_recording(sources: tuple[str, ...], at: datetime | None, as_json: bool
     board, end = board_of(sources, at)
     lines = board.lines(end)
     if as_json or not is_terminal(sys.stdout):
-        _plain_view(as_json, True).show(lines, board.total(end, lines), end)
+        plain_view(as_json).show(lines, board.total(end, lines), end)
         return
     from rich.console import Console
 
@@ -137,120 +137,6 @@ def _show_recording(sources: tuple[str, ...], at: datetime | None, as_json: bool
     size = console.width, max(console.height - 1, LEAST[1])  # a line for the prompt
     for text in picture(lines, board.total(end, lines), choice, size, end):
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
-
-
-class View(Protocol):
-    """Shows the numbers.
-
-    Attributes:
-        slow: whether it need not be often.
-    """
-
-    slow: bool
-
-    def show(self, lines: list[Line], total: Line, at: float) -> None:
-        """As they are now."""
-
-    def press(self, key: str) -> bool:
-        """A key was pressed: whether that is the end."""
-
-    def opened(self, wake: Callable[[str], None]) -> Any:
-        """A context in which it may show something; `wake` is for keys."""
-
-
-class _Plain:
-    """Lines, or objects of JSON."""
-
-    slow = True
-
-    def __init__(self, write: Callable[[list[Line], Line, float], None]) -> None:
-        self._write = write
-
-    def show(self, lines: list[Line], total: Line, at: float) -> None:
-        self._write(lines, total, at)
-        sys.stdout.flush()
-
-    def press(self, key: str) -> bool:
-        return False
-
-    @contextmanager
-    def opened(self, wake: Callable[[str], None]) -> Iterator[None]:
-        with notes_told():
-            yield
-
-
-def _plain_view(as_json: bool, once: bool) -> _Plain:
-    from .top_lines import document, text_lines
-
-    def write(lines: list[Line], total: Line, at: float) -> None:
-        for text in [document(lines, total, at)] if as_json else text_lines(lines, total, at):
-            click.echo(text)
-
-    return _Plain(write)
-
-
-def _terminal_view() -> View:
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False, emoji=False)
-    if console.is_dumb_terminal:
-        return _plain_view(False, False)
-    from .top_view import SORTS, Choice, picture
-
-    class Terminal:
-        """A picture that fills a terminal."""
-
-        slow = False
-
-        def __init__(self) -> None:
-            self.choice = Choice()
-            self._live: Live | None = None
-            self._last: tuple[list[Line], Line, float] | None = None
-
-        def show(self, lines: list[Line], total: Line, at: float) -> None:
-            from rich.text import Text
-
-            if not (self.choice.paused and self._last):
-                self._last = lines, total, at
-            assert self._live is not None
-            width, height = console.size
-            found = picture(self._last[0], self._last[1], self.choice, (width, height), self._last[2])
-            self._live.update(Text("\n", no_wrap=True, overflow="crop", end="").join(found), refresh=True)
-
-        def press(self, key: str) -> bool:
-            choice = self.choice
-            if key == "q":
-                return True
-            if key == "?" or (key == "escape" and choice.help):
-                choice.help = not choice.help
-            elif key in ("p", " "):
-                choice.paused = not choice.paused
-            elif key == "s":
-                sorts = list(SORTS)
-                choice.sort = sorts[(sorts.index(choice.sort) + 1) % len(sorts)]
-            elif key in ("a", "escape"):
-                choice.selected = None
-            elif key in ("up", "k", "down", "j"):
-                self._select(-1 if key in ("up", "k") else 1)
-            return False
-
-        def _select(self, step: int) -> None:
-            lines = sorted(self._last[0] if self._last else [], key=SORTS[self.choice.sort])
-            names = [None, *(line.name for line in lines)]
-            at = names.index(self.choice.selected) if self.choice.selected in names else 0
-            self.choice.selected = names[min(max(at + step, 0), len(names) - 1)]
-
-        @contextmanager
-        def opened(self, wake: Callable[[str], None]) -> Iterator[None]:
-            from rich.live import Live
-
-            from .keys import pressed
-
-            shown = Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop")
-            with notes_told(lambda text: None), pressed(wake), shown as self._live:
-                yield
-
-    return Terminal()
 
 
 @dataclass
@@ -278,7 +164,7 @@ class _Watch:
 
         keys: asyncio.Queue[str] = asyncio.Queue()
         fleet = Fleet(self.options.pop("hosts"), **self.options)
-        with _signals(keys):
+        with _signals(keys, view):
             async with fleet:
                 reading = asyncio.ensure_future(self._read(fleet))
                 try:
@@ -352,20 +238,22 @@ def _none_connected(fleet: Fleet) -> str | None:
 
 
 @contextmanager
-def _signals(keys: asyncio.Queue[str]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the end of the terminal end it, and a change of its size shows it anew. A second Ctrl-C ends
-    it at once."""
+def _signals(keys: asyncio.Queue[str], view: View) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and the end of the terminal end it, a change of its size shows it anew, Ctrl-Z stops it. A second
+    Ctrl-C ends it at once."""
     loop = asyncio.get_running_loop()
     before: dict[int, Any] = {}
 
     def told(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        loop.call_soon_threadsafe(keys.put_nowait, "resize" if number == getattr(signal, "SIGWINCH", None) else "end")
+        loop.call_soon_threadsafe(keys.put_nowait, _SIGNALS[signal.Signals(number).name])
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGWINCH"):
+    for name in _SIGNALS:
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+        if number is None or (view.slow and name in ("SIGWINCH", "SIGTSTP")):
+            continue
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             with suppress(ValueError):  # not in the main thread
                 before[number] = signal.signal(number, told)
     try:

@@ -60,6 +60,8 @@ def document(lines: Sequence[Line], total: Line, at: float) -> str:
 def _object(line: Line, health: Sequence[str]) -> dict[str, Any]:
     return {
         **{name: _json(get(line, name)) for name in health},
+        "lag": _json(line.lag),
+        "queue_estimate": line.queue,
         "events": {
             "total": line.total,
             "per_second": round(line.now, 3),
@@ -95,6 +97,6 @@ def text_lines(lines: Sequence[Line], total: Line, at: float) -> Iterator[str]:
         yield (
             f"{clock} {name}{f' {state}' if state else ''}: {rate_text(line.now)} events/s, {up_text(line)} legs up, "
             f"{rate_text(line.calls)} calls/s, {number_text(line.answered)} of {number_text(line.ended)} answered, "
-            f"lag {seconds_text(get(line, 'lag'))} s, queue {number_text(get(line, 'queue_estimate'))}, "
+            f"lag {seconds_text(line.lag)} s, queue {number_text(line.queue)}, "
             f"lost {worst(line)[0]}, gaps {number_text(get(line, 'gaps'))}"
         )

@@ -44,7 +44,7 @@ SORTS: Final[dict[str, Callable[[Line], Any]]] = {
     "events": lambda line: -line.now,
     "up": lambda line: -(line.up or 0),
     "calls": lambda line: -line.calls,
-    "lag": lambda line: -(get(line, "lag") or 0),
+    "lag": lambda line: -(line.lag or 0),
     "trouble": lambda line: (
         get(line, "state") in ("connected", "recorded"),
         -worst(line)[1],
@@ -176,8 +176,7 @@ def _text(name: str) -> Callable[[Line], tuple[str, str]]:
 
 
 def _lag(line: Line) -> tuple[str, str]:
-    lag = get(line, "lag")
-    return seconds_text(lag), "bold yellow" if lag is not None and lag > _LATE else ""
+    return seconds_text(line.lag), "bold yellow" if line.lag is not None and line.lag > _LATE else ""
 
 
 def _lost(line: Line) -> tuple[str, str]:
@@ -207,7 +206,7 @@ COLUMNS: Final = (
     Column("ANSW/S", 6, _plain(lambda line: rate_text(line.answers)), 14),
     Column("ASR", 4, _plain(lambda line: "-" if line.asr is None else f"{line.asr * 100:.0f}%"), 4),
     Column("LAG", 6, _lag, 5),
-    Column("QUEUE", 6, _health("queue_estimate"), 6),
+    Column("QUEUE", 6, _plain(lambda line: number_text(line.queue)), 6),
     Column("WAIT", 6, _health("waiting"), 13),
     Column("LOST", 7, _lost, 7),
     Column("GAPS", 5, _health("gaps", True), 8),
@@ -297,7 +296,7 @@ def _panel(line: Line, width: int, height: int) -> list[Text]:
     causes = [
         (name, number_text(count), f"{100 * count / max(line.ended, 1):.0f}") for name, count in line.causes.items()
     ]
-    right = min(_CAUSES, width * 4 // 9)
+    right = min(_CAUSES, width * 9 // 20)
     left = width - right - 2
     if left >= 2 * _EVENTS + 2 and len(events) >= height:
         half = (left - 2) // 2
@@ -308,7 +307,7 @@ def _panel(line: Line, width: int, height: int) -> list[Text]:
     else:
         left = min(left, 3 * _EVENTS // 2)
         listed = [(left, _listed(_EVENT_HEADING, events, left, height))]
-    listed.append((right, _listed(("CAUSE, 5 MIN", "LEGS", "%"), causes, right, height)))
+    listed.append((right, _listed(("CAUSE, 5 MIN", "LEGS", "%"), causes, right, height, 3)))
     return [_beside(listed, at) for at in range(height)]
 
 
@@ -318,11 +317,14 @@ def _beside(columns: Sequence[tuple[int, Sequence[str]]], at: int) -> Text:
     return Text("  ".join(parts).rstrip(), style="bold" if at == 0 else "")
 
 
-def _listed(heading: tuple[str, str, str], rows: Sequence[tuple[str, str, str]], width: int, height: int) -> list[str]:
+def _listed(
+    heading: tuple[str, str, str], rows: Sequence[tuple[str, str, str]], width: int, height: int, last: int = 6
+) -> list[str]:
     """A list with two figures a line; what does not fit is counted in the last one."""
     room = height - 1
     shown = rows if len(rows) <= room else rows[: room - 1]
-    found = [f"{fit(escape(name), width - 14)} {first:>6} {second:>6}" for name, first, second in (heading, *shown)]
+    room = width - 8 - last
+    found = [f"{fit(escape(name), room)} {first:>6} {second:>{last}}" for name, first, second in (heading, *shown)]
     if len(shown) < len(rows):
         found.append(f"... {len(rows) - len(shown)} more")
     return found
@@ -364,7 +366,8 @@ def _bad(line: Line) -> Iterator[tuple[str, str]]:
             events = f"{number_text(losses[grade])} events" if grade in _SIGNS and losses.get(grade) else "some events"
             yield f"lost {number_text(count)} x, {escape(grade)[:20]}: {events}", "red"
     if get(line, "gaps"):
-        yield f"{number_text(line.health.gaps)} gaps of {shown_duration(get(line, 'gap_seconds') or 0)}", ""
+        plural = "" if line.health.gaps == 1 else "s"
+        yield f"{number_text(line.health.gaps)} gap{plural} of {shown_duration(get(line, 'gap_seconds') or 0)}", ""
     if get(line, "unread_seconds"):
         yield f"unread for {shown_duration(line.health.unread_seconds)}", ""
     for name in ("reconnects", "core_changes", "dropped", "malformed"):

@@ -80,7 +80,8 @@ class Health(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The connections to several switches together, by the names of `SwitchStats`; the lag is the worst of them."""
+    """The connections to several switches together, by the names of `SwitchStats`. Lag, the worst, and queues are those
+    of switches that are connected."""
 
     lag: float | None = None
     queue_estimate: int | None = None
@@ -105,8 +106,10 @@ class Sum:
         found: dict[str, Any] = {name: sum(known(name)) for name in _ADDED}
         for name in ("losses", "loss_reports"):
             found[name] = _sum(known(name))
-        queues = known("queue_estimate")
-        return cls(lag=max(known("lag"), default=None), queue_estimate=sum(queues) if queues else None, **found)
+        live = [part for part in parts if getattr(part, "connected", False)]
+        lags = [lag for part in live if (lag := getattr(part, "lag", None)) is not None]
+        queues = [queue for part in live if (queue := getattr(part, "queue_estimate", None)) is not None]
+        return cls(lag=max(lags, default=None), queue_estimate=sum(queues) if queues else None, **found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,22 @@ class Line:
     answered: int
     causes: Mapping[str, int]
     registrations: Mapping[str, int]
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds that events take; None if that is not known, or there is no connection."""
+        lag: float | None = getattr(self.health, "lag", None) if self._is_live else None
+        return lag
+
+    @property
+    def queue(self) -> int | None:
+        """About how many events wait in the switch; None if that is not known, or there is no connection."""
+        queue: int | None = getattr(self.health, "queue_estimate", None) if self._is_live else None
+        return queue
+
+    @property
+    def _is_live(self) -> bool:
+        return self.name is None or bool(getattr(self.health, "connected", False))
 
     @property
     def asr(self) -> float | None:
@@ -415,7 +434,7 @@ class Board:
         ...     board.see_all("pbx1", [Event.build("CHANNEL_CREATE", {"Unique-ID": second})], now=100.0 + second)
         >>> [line] = board.lines(now=110.0)
         >>> line.name, line.now, line.up, line.source
-        ('pbx1', 0.8333333333333334, 10, 'counted')
+        ('pbx1', 1.0, 10, 'counted')
     """
 
     def __init__(self) -> None:
@@ -468,17 +487,17 @@ class Board:
             health=Sum.of([line.health for line in lines if line.health is not None]),
             seconds=max((line.seconds for line in lines), default=0.0),
             total=sum(line.total for line in lines),
-            now=sum(line.now for line in lines),
-            minute=sum(line.minute for line in lines),
+            now=sum((line.now for line in lines), 0.0),
+            minute=sum((line.minute for line in lines), 0.0),
             events=_sum(line.events for line in lines),
             events_now=_sum(line.events_now for line in lines),
             up=sum(known) if known else None,
             source=next((source for source in _WEAKEST if source in sources), None),
             most=sum(most) if most and len(most) == len(lines) else None,
             idle=None,
-            calls=sum(line.calls for line in lines),
-            legs=sum(line.legs for line in lines),
-            answers=sum(line.answers for line in lines),
+            calls=sum((line.calls for line in lines), 0.0),
+            legs=sum((line.legs for line in lines), 0.0),
+            answers=sum((line.answers for line in lines), 0.0),
             ended=sum(line.ended for line in lines),
             answered=sum(line.answered for line in lines),
             causes=_sum(line.causes for line in lines),

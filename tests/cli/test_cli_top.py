@@ -176,6 +176,27 @@ def test_names_of_events_are_whole_where_80_columns_allow() -> None:
     assert any(text.startswith("sofia::register_attempt ") for text in found)
 
 
+def test_names_of_causes_are_whole_where_80_columns_allow() -> None:
+    causes = [cause.name for cause in eslcodec.HangupCause if len(cause.name) <= 25]
+    assert len(causes) > 50
+    for cause in causes:
+        found = picture(board_of("pbx1", events=[build("CHANNEL_HANGUP_COMPLETE", {"Hangup-Cause": cause})]))
+        assert any(f"  {cause} " in text and text.endswith("1 100") for text in found), cause
+
+
+def test_the_lag_of_a_switch_that_is_away_is_not_shown() -> None:
+    board = board_of("here", "gone", lag=1.5, queue_estimate=20)
+    board.stats("gone", health(state="away", connected=False, lag=99.0, queue_estimate=9999, error="no route"), NOW)
+    found = picture(board)
+    assert words_of(found, "here")[6:8] == ["1.5", "20"]
+    assert words_of(found, "gone")[6:8] == ["-", "-"]
+    assert words_of(found, "all")[5:7] == ["1.5", "20"]
+    assert "gone: no route" in found[-1]
+    lines = board.lines(NOW)
+    shown = json.loads(top_lines.document(lines, board.total(NOW, lines), NOW))
+    assert [one["lag"] for one in (*shown["switches"].values(), shown["total"])] == [1.5, None, 1.5]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "name", ["\x1b[2J\x1b]0;t\x07", "[red]x\r\n", "\u202e\u2066", "\u6f22\u5b57" * 40, "e\u0301" * 60]
@@ -345,7 +366,7 @@ def test_hosts_of_a_file_with_their_passwords(tmp_path: Path, password_file: Any
     [
         ([], "expected a HOST"),
         (["a b"], "expected host or host:port"),
-        (["a=127.0.0.1", "A=127.0.0.2"], "two switches are named"),
+        (["a=127.0.0.1", "A=127.0.0.2"], "A is there twice"),
         (["x/y=127.0.0.1"], "the name of a switch"),
         (["127.0.0.1", "./rec"], "switches and recordings"),
         (["127.0.0.1", "--seconds", "3s"], "--once"),
@@ -488,6 +509,21 @@ def test_the_terminal_is_as_before_when_no_switch_lets_us_in(switch: Emulator, m
         assert shown.end() == 1
         assert is_as_before(shown)
         assert shown.out.rfind(b"wrong password") > shown.out.rfind(b"\x1b[?1049l")  # where it is seen
+
+
+def test_ctrl_z_gives_the_terminal_back(switch: Emulator) -> None:
+    with terminal(*ports(switch)) as shown:
+        shown.until("1 of 1 connected")
+        shown.press("\x1a")
+        until(lambda: shown.read() and os.waitpid(shown.pid, os.WNOHANG | os.WUNTRACED)[0], 30)
+        assert is_as_before(shown)
+        shown.out = b""
+        os.kill(shown.pid, signal.SIGCONT)
+        shown.until("1 of 1 connected", "\x1b[?1049h")
+        assert shown.modes() != shown.before
+        shown.press("q")
+        assert shown.end() == 0
+        assert is_as_before(shown)
 
 
 def test_keys_change_what_is_shown(switch: Emulator) -> None:

@@ -25,7 +25,7 @@ def event(esl: ModuleType, name: str, number: int | None = None, subclass: str |
 
 
 def health(state: str = "connected", core_uuid: str | None = None, **more: Any) -> Any:
-    return SimpleNamespace(state=state, core_uuid=core_uuid, **more)
+    return SimpleNamespace(state=state, connected=state == "connected", core_uuid=core_uuid, **more)
 
 
 def line_of(board: Any, now: float) -> Any:
