@@ -30,14 +30,17 @@ from .errors import HeaderTooLarge, ProtocolError
 from .events import Decoder, Event
 from .ingest import _spec
 from .ingest._columns_py import Schema
+<<<<<<< HEAD
 from .ingest.notices import is_notice
+=======
+from .ingest.presets import packed_metadata
+>>>>>>> w-cols
 
 cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
 
 cdef extern from "arrow.h" nogil:
     struct ArrowSchema:
-        const char *metadata
         void (*release)(ArrowSchema *)
     struct ArrowArray:
         pass
@@ -144,6 +147,7 @@ cdef extern from "columns.h" nogil:
         size_t block
         int64_t length
         int format
+        const char *metadata
         double (*read_double)(const char *p, size_t n, int *is_one) noexcept nogil
         int (*is_json)(const char *p, size_t n) noexcept nogil
     void plan_want(Plan *plan, int number)
@@ -351,7 +355,7 @@ cdef class Batch:
 cdef class _Streamed:
     """What a consumer of such a stream has: it asks for a batch from any thread, and lets go of it when it likes."""
 
-    cdef object schema, metadata, batches
+    cdef object schema, batches
     cdef bytes told
     cdef int fault
 
@@ -361,8 +365,6 @@ cdef class _Streamed:
         cdef ArrowSchema *schema = <ArrowSchema *>PyCapsule_GetPointer(capsule, "arrow_schema")
         memcpy(out, schema, sizeof(ArrowSchema))
         schema.release = NULL
-        if self.metadata is not None:
-            out.metadata = PyBytes_AS_STRING(self.metadata)
         return 0
 
     cdef int give(self, ArrowArray *out) except -1:
@@ -432,17 +434,16 @@ cdef void streamed_release(ArrowArrayStream *stream) noexcept nogil:
     stream.release = NULL
 
 
-def stream_of(schema, metadata, batches):
+def stream_of(schema, batches):
     """A fresh capsule `arrow_array_stream` of batches as an iterator makes them.
 
     Args:
         schema: of all of them: a `Schema`.
-        metadata: of the schema, in Arrow's form, which lives as long as the process; or None.
         batches: an iterator of `Batch`. What it raises, the consumer is told.
     """
     cdef _Streamed streamed = _Streamed.__new__(_Streamed)
     cdef ArrowArrayStream *stream
-    streamed.schema, streamed.metadata, streamed.batches = schema, metadata, batches
+    streamed.schema, streamed.batches = schema, batches
     streamed.told = None
     streamed.fault = 0
     stream = <ArrowArrayStream *>esl_alloc(sizeof(ArrowArrayStream))
@@ -507,6 +508,9 @@ cdef class Columns:
         plan.max_body = limits.MAX_BODY_BYTES
         plan.read_double = read_double
         plan.is_json = is_json
+        metadata = packed_metadata(spec)  # which is never freed
+        if metadata is not None:
+            plan.metadata = PyBytes_AS_STRING(metadata)
         self.kinds = {column.name: column.kind for column in columns}
         self.wanted = wanted
         self.kept = []  # the bytes that the plan points into

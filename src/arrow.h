@@ -73,6 +73,7 @@ typedef struct {
     int64_t rows;
     int count;
     Filled *columns;
+    const char *metadata; /* of the schema, which nobody frees; or NULL */
 } Filling;
 
 static void filling_drop(Filling *batch) {
@@ -137,6 +138,7 @@ static struct ArrowSchema *schema_new(const char *format, const char *name, int6
 static int export_schema(const Filling *batch, struct ArrowSchema *schema) {
     int i, whole = schema_begin(schema, "+s", "", batch->count);
     schema->flags = 0;
+    schema->metadata = batch->metadata;
     for (i = 0; whole && i < batch->count; i++) {
         const Filled *column = &batch->columns[i];
         struct ArrowSchema *child =

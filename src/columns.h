@@ -118,6 +118,7 @@ typedef struct {
     double (*read_double)(const char *p, size_t n, int *is_one); /* for what takes more than a multiplication */
     int (*is_json)(const char *p, size_t n);
     int no_memory;
+    const char *metadata; /* of the batches' schema; or NULL */
 } Plan;
 
 /* Values */
@@ -1186,6 +1187,7 @@ static Filling *new_filling(const Plan *plan, const char *const *names) {
     int i;
     if (!batch) return NULL;
     batch->owners = 1;
+    batch->metadata = plan->metadata;
     batch->columns = (Filled *)esl_alloc((size_t)plan->count * sizeof *batch->columns);
     if (!batch->columns) {
         filling_drop(batch);

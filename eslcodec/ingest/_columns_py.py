@@ -21,8 +21,12 @@ from ..errors import ProtocolError
 from ..events import Decoder, Event
 from . import _spec
 from ._spec import Column, Context, Spec
+<<<<<<< HEAD
 from .notices import Notice, is_notice
 from .watch import Loss
+=======
+from .presets import metadata_of
+>>>>>>> w-cols
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -77,9 +81,10 @@ class Batch:
         (1, 'string')
     """
 
-    __slots__ = ("_columns", "_data", "_num_rows")
+    __slots__ = ("_columns", "_data", "_metadata", "_num_rows")
 
     _columns: tuple[Column, ...]
+    _metadata: dict[str, str]
     _data: list[list[Any]]
     _num_rows: int
 
@@ -87,9 +92,10 @@ class Batch:
         raise TypeError("Columns makes the batches")
 
     @classmethod
-    def _of(cls, columns: tuple[Column, ...], data: list[list[Any]], num_rows: int) -> Batch:
+    def _of(cls, columns: tuple[Column, ...], metadata: dict[str, str], data: list[list[Any]], num_rows: int) -> Batch:
         batch = cls.__new__(cls)
         batch._columns = columns
+        batch._metadata = metadata
         batch._data = data
         batch._num_rows = num_rows
         return batch
@@ -102,7 +108,7 @@ class Batch:
     @property
     def schema(self) -> Schema:
         """Its columns: names and kinds."""
-        return _schema_of(self._columns)
+        return _schema_of(self._columns, self._metadata)
 
     def __repr__(self) -> str:
         return f"<Batch of {self._num_rows} rows, {len(self._columns)} columns>"
@@ -113,7 +119,7 @@ class Batch:
 
     def __arrow_c_schema__(self) -> object:
         """A fresh capsule `arrow_schema`, of a struct with a field for each column."""
-        return _arrow_schema(self._columns).__arrow_c_schema__()
+        return _arrow_schema(self._columns, self._metadata).__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """A fresh capsule `arrow_array_stream`, which gives the batch once.
@@ -122,7 +128,7 @@ class Batch:
             requested_schema: not looked at: the data come in the schema that they have.
         """
         stream = _import_nanoarrow("nanoarrow.c_array_stream").CArrayStream
-        schema = _arrow_schema(self._columns)
+        schema = _arrow_schema(self._columns, self._metadata)
         children = [_arrow_array(column, values) for column, values in zip(self._columns, self._data, strict=True)]
         batch = _from_buffers(schema, self._num_rows, [None], children=children)
         return stream.from_c_arrays([batch], schema, validate=False).__arrow_c_stream__()
@@ -185,6 +191,7 @@ class Columns:
         self._tells = _spec.tells(self._columns)
         self._row_bytes = sum(column.fixed for column in self._columns)
         self._busy = threading.Lock()
+        self._metadata = metadata_of(spec)
         self._restart_at(0)
         self._error: ProtocolError | None = None
         self._full: deque[Batch] = deque()
@@ -205,7 +212,7 @@ class Columns:
     @property
     def schema(self) -> Schema:
         """The columns that every batch has."""
-        return _schema_of(self._columns)
+        return _schema_of(self._columns, self._metadata)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -328,7 +335,7 @@ class Columns:
 
     def _seal(self) -> None:
         if self._rows:
-            self._full.append(Batch._of(self._columns, self._data, self._rows))
+            self._full.append(Batch._of(self._columns, self._metadata, self._data, self._rows))
             self._begin()
 
     def _add(self, event: Event, context: Context) -> None:
@@ -418,14 +425,15 @@ def _import_nanoarrow(name: str = "nanoarrow") -> Any:
         raise ImportError(_MISSING) from error
 
 
-def _schema_of(columns: tuple[Column, ...]) -> Schema:
+def _schema_of(columns: tuple[Column, ...], metadata: dict[str, str]) -> Schema:
     kinds = {column.name: column.kind for column in columns}
-    return Schema(kinds, lambda: _arrow_schema(columns).__arrow_c_schema__())
+    return Schema(kinds, lambda: _arrow_schema(columns, metadata).__arrow_c_schema__())
 
 
-def _arrow_schema(columns: tuple[Column, ...]) -> Any:
+def _arrow_schema(columns: tuple[Column, ...], metadata: dict[str, str]) -> Any:
     na = _import_nanoarrow()
-    return na.c_schema(na.struct({column.name: _arrow_type(column.kind) for column in columns}, nullable=False))
+    schema = na.c_schema(na.struct({column.name: _arrow_type(column.kind) for column in columns}, nullable=False))
+    return schema.modify(metadata=metadata) if metadata else schema
 
 
 def _arrow_type(kind: str) -> Any:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import ESLError, ProtocolError
@@ -19,8 +17,12 @@ from ..zst import NOTE, Chunk
 from . import _spec, columns
 from ._pieces import Part, Pieces, Switches, groups, plain_chunks, skip_of, with_beginnings
 from .columns import Batch, Columns, Schema
+<<<<<<< HEAD
 from .notices import from_dict
 from .presets import Preset
+=======
+from .presets import Preset, metadata_of
+>>>>>>> w-cols
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -124,7 +126,7 @@ class Scan:
         """
         stream_of = getattr(_IMPLEMENTATION, "stream_of", None)
         if stream_of is not None:
-            return stream_of(self._schema, _packed(tuple(self.metadata.items())), iter(self))
+            return stream_of(self._schema, iter(self))
         return _IMPLEMENTATION.stream_of_all(self._schema, list(self))
 
     # Threads
@@ -261,23 +263,6 @@ def _add_stats(total: dict[str, Any], more: dict[str, Any]) -> None:
         total[name] += more[name]
     for name, count in more["refused"].items():
         total["refused"][name] = total["refused"].get(name, 0) + count
-
-
-def metadata_of(spec: _spec.Spec) -> dict[str, str]:
-    """What the schema of a table says of it: of a preset its name and version."""
-    return {"table": spec.name, "schema_version": str(spec.schema_version)} if isinstance(spec, Preset) else {}
-
-
-@cache
-def _packed(metadata: tuple[tuple[str, str], ...]) -> bytes | None:
-    """Metadata in the form of Arrow's C data interface. It is kept for good, as who imports a schema need not copy."""
-    if not metadata:
-        return None
-    packed = struct.pack("=i", len(metadata))
-    for pair in metadata:
-        for text in pair:
-            packed += struct.pack("=i", len(text.encode())) + text.encode()
-    return packed
 
 
 def scan(

@@ -21,8 +21,11 @@ renamed channels, knows what a restart or a gap has cut off, and computes second
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Final
 
 __all__ = ["AGENTS", "EVENTS", "GATEWAYS", "LEGS", "MEMBERS", "REGISTRATIONS", "Preset", "json_schema"]
@@ -263,6 +266,25 @@ GATEWAYS: Final = Preset(
     },
 )
 """SIP gateways: registered, up, down, failed, added, deleted (mod_sofia)."""
+
+
+def metadata_of(spec: Mapping[str, Any]) -> dict[str, str]:
+    """What the schema of a table says of it: of a preset its name and version."""
+    return {"table": spec.name, "schema_version": str(spec.schema_version)} if isinstance(spec, Preset) else {}
+
+
+@cache
+def _packed(metadata: tuple[tuple[str, str], ...]) -> bytes:
+    packed = struct.pack("=i", len(metadata))
+    for text in chain.from_iterable(metadata):
+        packed += struct.pack("=i", len(text.encode())) + text.encode()
+    return packed
+
+
+def packed_metadata(spec: Mapping[str, Any]) -> bytes | None:
+    """The same in the form of Arrow's C data interface. It is kept for good: who imports a schema need not copy it."""
+    metadata = metadata_of(spec)
+    return _packed(tuple(metadata.items())) if metadata else None
 
 
 def json_schema(name: str) -> dict[str, Any]:

@@ -72,7 +72,11 @@ def test_a_preset_says_which_events(shell: Shell, switch: Switch) -> None:
     presets = part(shell.esl, "ingest.presets")
     batches = Batches(shell, presets.LEGS, max_rows=1, max_seconds=1000)
     peer.sends(event(1), plain(b"Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: u\n\n"))
-    assert [row["uuid"] for row in rows_of(batches.next())] == ["u"]
+    batch = batches.next()
+    assert [row["uuid"] for row in rows_of(batch)] == ["u"]
+    nanoarrow = pytest.importorskip("nanoarrow")
+    for found in (batch, batch.schema):
+        assert dict(nanoarrow.c_schema(found).metadata) == {b"table": b"legs", b"schema_version": b"1"}
 
 
 def test_it_ends_with_the_connection_after_the_rows_before(shell: Shell, switch: Switch) -> None:

@@ -318,7 +318,7 @@ def test_a_stream_that_nobody_reads_is_let_go_of(both: tuple[ModuleType, ModuleT
     gone: list[int] = []
     made = batches()
     next(made)
-    capsule = columns._columns.stream_of(columns.Columns(SEQUENCE).schema, None, made)
+    capsule = columns._columns.stream_of(columns.Columns(SEQUENCE).schema, made)
     del made
     del capsule
     assert gone == [1]
