@@ -203,6 +203,16 @@ CAPTURED = [
         for every, said, mark, beyond in ((15, "15 events", 3, 2), (1, "one event", 6, 4))
         for client in ("blocking", "asyncio")
     ),
+    *(
+        Mark(
+            f"`Fleet` of 50 switches, {said} a read: CPU by one client's",
+            share(f"take_fleet {{0}}_plain#{every}", f"take_asyncio {{0}}_plain#{every}"),
+            1.5,
+            1.2,
+            True,
+        )
+        for every, said in ((15, "15 events"), (1, "one event"))
+    ),
     Mark("`ESL`, plain, name only: times the official", times("esl_name {}_plain", "official_name {}_plain"), 20, 40),
     Mark("`ESL`, plain, all headers: times the official", times("esl_all {}_plain", "official_all {}_plain"), 6, 12),
     Mark("`ESL`, JSON, name only: times the official", times("esl_name {}_json", "official_name {}_json"), 20, 40),

@@ -37,7 +37,7 @@ TABLE = [name for name, task in TASKS.items() if task.group not in APART]
 OVERALL = [name for name, task in TASKS.items() if task.group in ("whole", "part")]
 EVERY = (1, 2, 4, 15)  # events a read: 1 to 4 is what a switch with some calls sends, 15 what one full read brings
 SMALL = ["receive", "five", "whole_blocking", "whole_asyncio"]
-TAKEN = ["take_blocking", "take_asyncio"]
+TAKEN = ["take_blocking", "take_asyncio", "take_fleet"]
 FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 

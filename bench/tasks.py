@@ -526,6 +526,7 @@ TASKS = {
     "protocol": Task("part", "`Decoder` as a `BufferedProtocol`, over loopback: 5 headers", loopback.protocol),
     "take_blocking": Task("extra", "eslcodec, blocking, `take`", loopback.take),
     "take_asyncio": Task("extra", "eslcodec, asyncio, `take`", loopback.take_asyncio),
+    "take_fleet": Task("extra", f"eslcodec, `Fleet` of {loopback.SWITCHES}, `take`", loopback.fleet),
     "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
     "orjson_both": Task("extra", "`orjson.dumps(orjson.loads())` of payloads already cut", orjson_both),
     "json_loads": Task("extra", "`json.loads` of payloads already cut", json_loads),

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from . import notices, presets
+    from . import notices, presets, resync
     from ._batches import batches
     from ._calls import Call, Calls
     from ._health import Health
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .recorder import Recorder
     from .redact import Redact
     from .redacting import Redacted, redact_recording
+    from .resync import Known
     from .watch import Loss, LossWatch
 
 _LAZY: Final = {
@@ -46,6 +47,7 @@ _LAZY: Final = {
     "Found": "notices",
     "Health": "_health",
     "Host": "fleet",
+    "Known": "resync",
     "Leg": "_legs",
     "Legs": "_legs",
     "Loss": "watch",
@@ -81,6 +83,7 @@ __all__ = [
     "Found",
     "Health",
     "Host",
+    "Known",
     "Leg",
     "Legs",
     "Loss",
@@ -102,12 +105,13 @@ __all__ = [
     "notices",
     "presets",
     "redact_recording",
+    "resync",
     "scan",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("notices", "presets"):
+    if name in ("notices", "presets", "resync"):
         return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)

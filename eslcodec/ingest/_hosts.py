@@ -63,7 +63,7 @@ class Host:
     user: str | None = None
 
     def __post_init__(self) -> None:
-        if _NAME.fullmatch(str(self.name)) is None:
+        if type(self.name) is not str or _NAME.fullmatch(self.name) is None:
             raise ValueError(f"the name of a switch is {self.name!r:.80}, expected {NAME_RULE}")
         if not self.host or str(self.host) != "".join(str(self.host).split()):
             raise ValueError(f"{self.name}: host is {self.host!r:.80}, expected a name or an address")

@@ -27,7 +27,7 @@ from ._families import DECLARED, NEEDS_EXTRA, Times, Value, families_of
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-    from ._member import SwitchStats
+    from ._switches import SwitchStats
 
 __all__ = ["Metrics", "Sample", "Times", "dashboard", "rules"]
 

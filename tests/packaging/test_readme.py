@@ -53,8 +53,11 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
     "greenswitch.install()": "test_the_line_for_an_adapter",
     'profile = "secrets"': "test_the_profile_of_redaction",
+    "async with Fleet([": "test_many_switches",
+    "[switches.west]": "test_the_file_of_a_fleet",
     "class Answers(": "test_the_protocol_over_the_decoder",
     "in calls(fs.events())": "test_the_loop_over_calls",
+    "in fs.resync(known)": "test_what_happened_in_a_gap",
     "FULL JOIN theirs": "test_the_comparison_of_call_records",
     "$ eslcodec record --dir rec --events": "test_the_recording_of_a_day",
     'duckdb.connect("day.duckdb")': "test_a_day_in_duckdb",
@@ -390,6 +393,18 @@ def test_every_metric_alert_and_logger_is_in_the_guide() -> None:
     }
 
 
+def test_what_happened_in_a_gap() -> None:
+    port = free_port()
+    code = block("in fs.resync(known)").replace("8021", str(port))
+    with Emulator(port=port) as switch:
+        switch.add_session("old")
+        with running(code) as process:
+            assert line(process) == "was here before us: old"
+            switch.add_session("new")
+            switch._run(lambda: (switch._sockets.drop(), switch._switch.channels.sessions.pop("old")))
+            assert {line(process), line(process)} == {"ended unseen old", "began unseen new"}
+
+
 def test_the_comparison_of_call_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where DuckDB is installed; else only that its columns are ours."""
     query = block("FULL JOIN theirs")
@@ -599,6 +614,27 @@ def test_the_profile_of_redaction(tmp_path: Path) -> None:
     assert redact.pairs([("variable_sip_h_X", "1"), ("DTMF-Digit", "5")]) == [("DTMF-Digit", "***")]
     assert str(redact.value("Caller-ANI", "1000")).startswith("h-")
     assert redact.body(b"hello") == b"***"
+
+
+def test_many_switches() -> None:
+    with Emulator() as east, Emulator() as west:
+        code = block("async with Fleet([")
+        code = code.replace("10.0.0.1:8021", f"127.0.0.1:{east.port}").replace(
+            "10.0.0.2:8021", f"127.0.0.1:{west.port}"
+        )
+        with running(code) as process:
+            started = {line(process).partition("(")[0] for _ in range(2)}
+            assert started == {"east Started", "west Started"}
+            west.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
+            assert line(process) == "west CHANNEL_ANSWER u-1"
+
+
+def test_the_file_of_a_fleet(tmp_path: Path) -> None:
+    pytest.importorskip("tomllib")
+    from eslcodec.ingest import Fleet
+
+    (tmp_path / "fleet.toml").write_text(block("[switches.west]"))
+    assert repr(Fleet.from_toml(tmp_path / "fleet.toml")) == "<Fleet of 2, not entered>"
 
 
 def fired(switch: subprocess.Popen[str]) -> list[str]:
