@@ -24,7 +24,7 @@ from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ES
 from ..events import ApiResponse, Event, Gap
 from ..message_queue import MessageQueue
 from ..reconnect import End
-from ..subscriptions import is_negative
+from ..subscriptions import event_name, is_negative
 from ._dials import Dials
 from ._hosts import Host
 from ._switches import Finder, Item, SwitchStats, Wanted, opening
@@ -131,7 +131,7 @@ class Member:
 
     def _make_watch(self, *, heartbeat: bool) -> LossWatch:
         wanted = self._wanted
-        creates = not wanted.filters and ("ALL" in wanted.names or "CHANNEL_CREATE" in wanted.names)
+        creates = not wanted.filters and not {"ALL", "CHANNEL_CREATE"}.isdisjoint(map(event_name, wanted.names))
         return LossWatch(wanted.all, creates=creates, heartbeat=HEARTBEAT_SECONDS if heartbeat else None)
 
     # Its life
@@ -229,7 +229,7 @@ class Member:
             except CommandError as error:
                 _LOG.debug("%s: no log lines: %s", self.name, error)
         options: dict[str, Any] = {"custom": wanted.subclasses, "format": wanted.format, "unknown": True}
-        if "ALL" in wanted.names or _HEARTBEAT in wanted.names:
+        if not {"ALL", _HEARTBEAT}.isdisjoint(map(event_name, wanted.names)):
             await client.subscribe(*wanted.names, **options)
             return True
         try:
@@ -324,6 +324,8 @@ class Member:
         """There is a connection, for the first time or after a gap: find out what is to be found out."""
         if not ask and self._resync is None:
             return
+        for earlier in self._side:  # what it would find out is out of date
+            earlier.cancel()
         task = asyncio.ensure_future(self._find_out(client, ask))
         self._side.add(task)
         task.add_done_callback(self._side.discard)

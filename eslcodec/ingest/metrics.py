@@ -13,7 +13,6 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from operator import methodcaller
@@ -21,7 +20,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import _codec
-from .._codec import Message
 from ..enums import EventName
 from ..errors import ESLError
 from ._families import DECLARED, NEEDS_EXTRA, Times, Value, families_of
@@ -349,11 +347,11 @@ def _reader_of(source: Any) -> Callable[[], Mapping[str, SwitchStats]]:
 
 
 def _name_or_none(message: Any) -> str | None:
-    if not isinstance(message, Message):
+    """The name of an event, None for what has none: a log line, a notice, an event that cannot be read."""
+    try:
+        return message.get("Event-Name")  # type: ignore[no-any-return]
+    except (AttributeError, TypeError, ESLError):
         return None
-    with suppress(ESLError):
-        return message.get("Event-Name")
-    return None
 
 
 def _checked(samples: Iterable[Sample]) -> list[Sample]:
