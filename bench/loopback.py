@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
+from itertools import pairwise
 from typing import Any
 
 import clients
@@ -93,17 +93,18 @@ class Switch:
     def _send(self, stream: Stream, before: int) -> None:
         """The stream, where so many events were sent before."""
         connections, every = self._served, self.pace.every
-        for at, chunk in enumerate(_in_turn(stream.chunks, len(connections))):
+        for at, (number, chunk) in enumerate(_in_turn(stream.chunks, len(connections))):
             if at % len(connections) == 0:
                 self.pace.wait(before + at * every)
-            connections[at % len(connections)].sendall(chunk)
+            connections[number].sendall(chunk)
 
 
-def _in_turn(chunks: list[bytes], connections: int) -> list[bytes]:
-    """What is sent to one connection after the other, so that each gets a part of the stream as it is."""
-    each = len(chunks) // connections
-    parts = [chunks[at * each : (at + 1) * each] for at in range(connections)]
-    return [*chain.from_iterable(zip(*parts, strict=True)), *chunks[each * connections :]]
+def _in_turn(chunks: list[bytes], connections: int) -> list[tuple[int, bytes]]:
+    """What is sent to which connection, one after the other: each gets a part of the stream as it is."""
+    bounds = [len(chunks) * at // connections for at in range(connections + 1)]
+    parts = [chunks[begin:end] for begin, end in pairwise(bounds)]
+    rounds = range(max(map(len, parts), default=0))
+    return [(number, part[at]) for at in rounds for number, part in enumerate(parts) if at < len(part)]
 
 
 def _command(connection: socket.socket, wanted: bytes, *answered: bytes) -> bytes:

@@ -9,6 +9,7 @@ What is left of a frame at the end of a feed is kept in `_rest`. The next feed a
 
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from cpython.pythread cimport (
@@ -22,13 +23,14 @@ from libc.string cimport memcpy, memset
 
 from collections import deque
 
-from . import limits
-from ._core.formats import FRAME, XML
+from . import _codec_c, limits
+from ._core.formats import FRAME, PLAIN
 from ._core.text import encode_name
 from .errors import HeaderTooLarge, ProtocolError
-from .events import Decoder
+from .events import Decoder, Event
 from .ingest import _spec
 from .ingest._columns_py import Schema
+from .ingest.notices import is_notice
 
 cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
@@ -141,7 +143,12 @@ cdef extern from "columns.h" nogil:
     Filling *seal(Plan *plan, const char *const *names)
     int run(Plan *plan, const char **at, const char *end)
     void pass_frame(Plan *plan, const char **at)
-    int row_copied(Plan *plan, int format, const char *p, size_t n)
+    ctypedef struct Payload:
+        const char *p
+        size_t n
+        int format
+    bint is_full(const Plan *plan)
+    int rows_of(Plan *plan, const Payload *payloads, int count, int *at)
     int begin_row(Plan *plan)
     int put_given(Plan *plan, Column *column, const char *p, size_t n)
     int put_given_item(Plan *plan, Column *column, const char *p, size_t n)
@@ -154,13 +161,17 @@ CHOOSE_AVX2()
 
 cdef size_t PULLED_BYTES = 4096  # added at a time to what is left of a frame whose head is not whole
 cdef size_t KEPT_BYTES = 1 << 20  # of the memory for that
-cdef object HEADS = {
-    kind: head for kind, head in (
-        (2, b"Content-Length: %d\nContent-Type: text/event-plain\n\n"),
-        (3, b"Content-Length: %d\nContent-Type: text/event-json\n\n"),
-        (4, b"Content-Length: %d\nContent-Type: text/event-xml\n\n"),
-    )
-}
+cdef enum:
+    GATHERED = 64  # events of which rows are made before the GIL is asked for again
+
+cdef int FRAME_FORMAT = FRAME
+cdef int PLAIN_FORMAT = PLAIN
+
+# What `Message.frame` gives without an attribute. Of another core's messages there is no such thing.
+ctypedef object (*placed_frame)(object message, Py_ssize_t *split, int *format)
+cdef placed_frame PLACED_FRAME = NULL
+if issubclass(Event, _codec_c.Message):
+    PLACED_FRAME = <placed_frame>PyCapsule_GetPointer(_codec_c.PLACED_FRAME, "eslcodec.placed_frame")
 
 
 cdef double read_double(const char *p, size_t n, int *is_one) noexcept with gil:
@@ -396,7 +407,9 @@ cdef class Columns:
     cdef size_t searched  # in it: no blank line begins before
     cdef Buf names_at, context
     cdef object columns, wanted, kinds, kept, full, error, names, redact, raised
+    cdef bint tells  # notices get rows
     cdef object reader  # a decoder of whole frames, which remembers what it has read
+    cdef Payload payloads[GATHERED]
 
     def __cinit__(self, *_arguments, **_names):
         memset(&self.rest, 0, sizeof(Buf))
@@ -446,6 +459,7 @@ cdef class Columns:
         self.redact = redact
         self.reader = Decoder()
         plan.slow = redact is not None
+        self.tells = _spec.tells(columns)
         self.columns = columns
 
     cdef int name_number(self, name, bint all=False, bint last=False) except -1:
@@ -712,7 +726,7 @@ cdef class Columns:
                     self.raised = self.raised or error
                     self.reader = Decoder()  # nobody knows how far the other came
                 pass_frame(plan, &p)
-                if plan.rows >= plan.batch_rows or plan.bytes >= plan.batch_bytes:
+                if is_full(plan):
                     self.seal_rows()
             elif why == RUN_HEAD_SIZE:
                 raise HeaderTooLarge(limits.MAX_HEADER_BYTES + 1, limits.MAX_HEADER_BYTES)
@@ -738,11 +752,6 @@ cdef class Columns:
 
     cdef int add_event(self, event, offset) except -1:
         cdef Plan *plan = self.plan
-        cdef Column *column
-        cdef bytes text
-        cdef int number
-        cdef int64_t before = plan.bytes
-        cdef bint whole
         if event.malformed is not None:
             plan.malformed += 1
             return 0
@@ -753,7 +762,16 @@ cdef class Columns:
             event = self.redact(event)
         received = plan.received.p[:plan.received.n] if plan.received.p != NULL else None
         switch = plan.switch_name.p[:plan.switch_name.n] if plan.switch_name.p != NULL else None
-        values = _spec.values_of(event, self.columns, _spec.Context(received, offset, switch))
+        return self.put_values(_spec.values_of(event, self.columns, _spec.Context(received, offset, switch)))
+
+    cdef int put_values(self, values) except -1:
+        """Make a row."""
+        cdef Plan *plan = self.plan
+        cdef Column *column
+        cdef bytes text
+        cdef int number
+        cdef int64_t before = plan.bytes
+        cdef bint whole
         whole = begin_row(plan)
         for number, value in enumerate(values):
             column = &plan.columns[number]
@@ -775,29 +793,78 @@ cdef class Columns:
 
     def extend(self, messages):
         """See eslcodec.ingest._columns_py.Columns.extend."""
+        cdef list events = []
+        cdef list frames = []  # what the payloads lie in
         self.enter()
         try:
             self.check()
             self.set_context(None, None)
-            for event in _spec.payloads(messages):
-                self.add_message(event)
+            try:
+                for event in messages:
+                    if self.tells and is_notice(event):
+                        self.add_gathered(events, frames)
+                        self.put_notice(_spec.notice_line(event, self.redact), _spec.Context())
+                        continue
+                    if self.gather(event, events, frames) == GATHERED:
+                        self.add_gathered(events, frames)
+            finally:
+                self.add_gathered(events, frames)
         finally:
             self.leave()
 
-    cdef int add_message(self, event) except -1:
-        cdef bytes payload = event.payload or b""
-        cdef int format = _spec.format_of((event.content_type or "").lower().encode(), 0)
-        cdef int why
-        cdef const char *p = PyBytes_AS_STRING(payload)
-        cdef size_t size = PyBytes_GET_SIZE(payload)
-        with nogil:
-            why = row_copied(self.plan, format, p, size)
-        if why == RUN_SLOW:
-            self.add_event(event, None)
-        elif why != RUN_MORE:
-            raise MemoryError
-        if self.plan.rows >= self.plan.batch_rows or self.plan.bytes >= self.plan.batch_bytes:
+    cdef int put_notice(self, line, context) except -1:
+        self.put_values(_spec.notice_values(line, self.columns, context))
+        if is_full(self.plan):
             self.seal_rows()
+        return 0
+
+    def _add_notice(self, line, received, switch):
+        """See eslcodec.ingest._columns_py.Columns._add_notice."""
+        context = _spec.Context(_spec.microseconds(received), None, _spec.to_wire(switch))
+        self.enter()
+        try:
+            self.check()
+            self.put_notice(line, context)
+        finally:
+            self.leave()
+
+    cdef Py_ssize_t gather(self, event, list events, list frames) except -1:
+        """Note where the payload of an event lies, if it is one; how many there are."""
+        cdef Py_ssize_t split = 0
+        cdef int format = FRAME_FORMAT
+        cdef bytes frame
+        cdef Payload *payload = &self.payloads[PyList_GET_SIZE(events)]
+        if type(event) is Event and PLACED_FRAME != NULL:
+            frame = PLACED_FRAME(event, &split, &format)
+        elif isinstance(event, Event):
+            frame = event.payload or b""
+            format = _spec.format_of((event.content_type or "").lower().encode(), 0)
+        if format < PLAIN_FORMAT:
+            return PyList_GET_SIZE(events)
+        payload.p = PyBytes_AS_STRING(frame) + split
+        payload.n = <size_t>(PyBytes_GET_SIZE(frame) - split)
+        payload.format = format
+        frames.append(frame)
+        events.append(event)
+        return PyList_GET_SIZE(events)
+
+    cdef int add_gathered(self, list events, list frames) except -1:
+        """Make rows of the events, and empty the lists."""
+        cdef int at = 0, why = RUN_FULL, count = <int>PyList_GET_SIZE(events)
+        try:
+            while why != RUN_MORE:
+                with nogil:
+                    why = rows_of(self.plan, self.payloads, count, &at)
+                if why == RUN_SLOW:
+                    self.add_event(events[at], None)
+                    at += 1
+                elif why == RUN_MEMORY:
+                    raise MemoryError
+                if is_full(self.plan):
+                    self.seal_rows()
+        finally:
+            events.clear()
+            frames.clear()
         return 0
 
     def take(self):

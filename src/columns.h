@@ -31,7 +31,7 @@
 #define VALUE_MOST (((size_t)1 << 29) - 1) /* of one value: with what a column may have before it, its end fits 32 bits */
 
 /* Where a value comes from. The numbers stand in eslcodec/ingest/_spec.py too. */
-enum { FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_RECEIVED, FROM_OFFSET, FROM_SWITCH };
+enum { FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_RECEIVED, FROM_OFFSET, FROM_SWITCH, FROM_NOTICE };
 
 /* How a payload is written, as in eslcodec/_core/formats.py. */
 enum { F_NONE = 0, F_PLAIN = 2, F_JSON = 3, F_XML = 4 };
@@ -179,6 +179,7 @@ static int add_json_array(Buf *buf, Value value);
 
 /* Add a value as the bytes that it stands for; *found is what coded() says of them, roughly: 2 is never left out. */
 static int add_decoded(Buf *buf, Value value, int *found) {
+    const char *coded_from;
     char *to;
     if (value.how == ARRAY) {
         *found = 2;
@@ -196,9 +197,12 @@ static int add_decoded(Buf *buf, Value value, int *found) {
         buf->n += value.n;
         return 1;
     }
-    value.n = (uint32_t)unquote_into(value.p, value.n, to);
-    buf->n += value.n;
-    *found = coded(to, value.n);
+    coded_from = (const char *)memchr(value.p, '%', value.n);
+    to += coded_from - value.p;
+    value.n -= (uint32_t)(coded_from - value.p);
+    value.n = (uint32_t)unquote_into(coded_from, value.n, to);
+    *found |= coded(to, value.n);
+    buf->n = (size_t)(to + value.n - buf->p);
     return 1;
 }
 
@@ -639,6 +643,11 @@ static inline int put_column(Plan *plan, Column *column) {
     case FROM_RECEIVED: return put(plan, column, plan->received);
     case FROM_OFFSET: return put(plan, column, plan->offset);
     case FROM_SWITCH: return put(plan, column, plan->switch_name);
+    case FROM_NOTICE:
+        value.p = NULL;
+        value.n = 0;
+        value.how = AS_IT_IS;
+        return put(plan, column, value);
     default: return make_id(plan, column, &value) && put(plan, column, value);
     }
 }
@@ -783,11 +792,16 @@ static inline void line_among(Plan *plan, int number, const char *p, const char 
     }
 }
 
+/* The chain of long names that a line may begin with; 0 if the first eight bytes are of none. */
+static inline unsigned long_entry(const Plan *plan, unsigned entry, const char *p) {
+    return entry & LONG_FLAG ? plan->second[second_hash(p)] : 0;
+}
+
 /* A line that may have a wanted name; `stop` is its line feed or the end. */
-static inline void line_hit(Plan *plan, unsigned entry, const char *p, const char *stop) {
+static inline void line_hit(Plan *plan, unsigned entry, unsigned other, const char *p, const char *stop) {
     stop -= stop > p && stop[-1] == '\r';
-    if (entry & ~(unsigned)LONG_FLAG) line_among(plan, (int)(entry & ~(unsigned)LONG_FLAG), p, stop);
-    if (entry & LONG_FLAG) line_among(plan, plan->second[second_hash(p)], p, stop);
+    line_among(plan, (int)(entry & ~(unsigned)LONG_FLAG), p, stop);
+    line_among(plan, (int)other, p, stop);
     if (plan->shorts && plan->special[(unsigned char)*p]) line_among(plan, plan->shorts, p, stop);
 }
 
@@ -803,10 +817,12 @@ static inline void line_hit(Plan *plan, unsigned entry, const char *p, const cha
         if (last - p < 64) feeds &= ((uint64_t)1 << (last - p)) - 1;                                                    \
         for (;;) {                                                                                                      \
             const unsigned entry = first[first_hash(at)];                                                               \
-            if (special[(unsigned char)*at] | entry) {                                                                  \
+            unsigned other;                                                                                             \
+            if ((special[(unsigned char)*at] | entry) &&                                                                \
+                ((other = long_entry(plan, entry, at)) | special[(unsigned char)*at] | (entry & ~(unsigned)LONG_FLAG))) { \
                 if (*at == '\n') return at + 1;                                                                         \
                 if (*at == '\r' && end - at > 1 && at[1] == '\n') return at + 2;                                        \
-                line_hit(plan, entry, at, feeds ? p + low_bit(feeds) : find_feed(end - p > 64 ? p + 64 : at, end));     \
+                line_hit(plan, entry, other, at, feeds ? p + low_bit(feeds) : find_feed(end - p > 64 ? p + 64 : at, end));     \
             }                                                                                                           \
             while (!feeds) {                                                                                            \
                 p += 64;                                                                                                \
@@ -1007,8 +1023,31 @@ static int row_copied(Plan *plan, int format, const char *p, size_t n) {
     return row_of(plan, format, plan->padded.p + 1, plan->padded.p + 1 + n);
 }
 
+/* A payload of a message. */
+typedef struct {
+    const char *p;
+    size_t n;
+    int format;
+} Payload;
+
+static inline int is_full(const Plan *plan) {
+    return plan->rows >= plan->batch_rows || plan->bytes >= plan->batch_bytes;
+}
+
+/* Make rows of payloads from number *at on, which is then the one that stopped it, or after RUN_FULL the next. */
+static int rows_of(Plan *plan, const Payload *payloads, int count, int *at) {
+    while (*at < count) {
+        const Payload *payload = &payloads[*at];
+        const int stop = row_copied(plan, payload->format, payload->p, payload->n);
+        if (stop != RUN_MORE) return stop;
+        ++*at;
+        if (is_full(plan)) return RUN_FULL;
+    }
+    return RUN_MORE;
+}
+
 static void set_offset(Plan *plan) {
-    char *end = plan->offset_digits + 24, *to = end; 
+    char *end = plan->offset_digits + 24, *to = end;
     uint64_t number = (uint64_t)plan->offset_now;
     do *--to = (char)('0' + number % 10);
     while (number /= 10);
@@ -1095,7 +1134,7 @@ static int run(Plan *plan, const char **at, const char *end) {
         plan->offset_now += behind - p;
         p = behind;
         plan->block = 0;
-        if (plan->rows >= plan->batch_rows || plan->bytes >= plan->batch_bytes) {
+        if (is_full(plan)) {
             stop = RUN_FULL;
             break;
         }

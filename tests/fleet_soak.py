@@ -224,9 +224,7 @@ def main(count: int, seconds: float) -> int:
     print(f"{fired:,} fired, {came:,} came, {in_gaps:,} in gaps; {dict(done)}")
     third = len(soak.marks) // 3
     first, last = soak.marks[third][2], soak.marks[-1][2]
-    print(
-        f"descriptors: {before} before, {descriptors()} after; memory grew by {(last - first) / first:.1%} since a third"
-    )
+    print(f"descriptors: {before} before, {descriptors()} after; memory {(last - first) / first:+.1%} since a third")
     for line in wrong[:20]:
         print("WRONG", line)
     return bool(wrong) or descriptors() > before

@@ -503,6 +503,31 @@ async def records_async(fs: aio.Client) -> None:
         pass
     async for call in ingest.calls(fs):
         assert_type(call, ingest.Call)
+    known = ingest.Known(max_open=10)
+    assert_type(await fs.resync(known, switch="fs1", settle=0, clock_offset=0.5, timeout=5), list[Any])
+    assert_type(await ingest.resync.resync(fs, known), list[ingest.Notice])
+    assert_type(await ingest.resync.Resync("fs1").after(fs), list[ingest.Notice])
+
+
+def told(fs: sync.Client, recorder: ingest.Recorder, recording: eslcodec.Recording) -> None:
+    known = ingest.Known()
+    known.see_all(fs.take())
+    assert_type(fs.resync(known), list[Any])
+    assert_type(ingest.resync.resync_blocking(fs, known, confirm=5), list[ingest.Notice])
+    ended = ingest.Ended("fs1", 1.0, "a", not_after=datetime.now())
+    known.see(ended)
+    assert_type(ingest.notices.to_line(ended), bytes)
+    assert_type(ingest.notices.describe(ended), dict[str, Any])
+    recorder.note(ingest.notices.to_note(eslcodec.Gap.of(1, ""), "fs1", 1.0))
+    item = ingest.notices.from_line(b"")
+    if isinstance(item, ingest.Found):
+        assert_type(item.answered, bool | None)
+    assert_type(recording.messages(), Iterator[eslcodec.Message])
+    assert_type(recording.messages(notices=True), Iterator[Any])
+    for leg in ingest.legs([ended, eslcodec.Gap.of(1, "")]):
+        assert_type(leg.not_before, datetime | None)
+    ingest.Columns({"notice": ("@notice", "json")}).extend([ended])
+    ingest.Stopped("fs1", "now", "x")  # type: ignore[arg-type]
 
 
 # In the place of others
@@ -559,7 +584,8 @@ async def fleet(tap: eslcodec.Tap) -> None:
     async with Fleet(hosts, events=["CALLS"], tap=lambda name: tap, queue=100, switch_queue_limit=None) as fleet:
         for switch, run in await fleet.take(max=10, timeout=None):
             assert_type((switch, run), tuple[str, list[eslcodec.Message | Notice | Loss]])
-        async for switch, item in fleet:
+        async for name, item in fleet:
+            assert_type(name, str)
             assert_type(item, eslcodec.Message | Notice | Loss)
         assert_type(fleet.stats(), FleetStats)
         assert_type(fleet.switches["east"], SwitchStats)

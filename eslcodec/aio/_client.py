@@ -226,6 +226,38 @@ class Client(Verbs):
         found: AsyncIterator[Any] = ingest.batches(self, spec, max_rows, max_seconds, events, redact)
         return found
 
+    async def resync(
+        self,
+        known: Any,
+        *,
+        switch: str | None = None,
+        settle: float = 1.0,
+        clock_offset: float = 0.0,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Ask the switch for its channels and compare them with those that are known: `eslcodec.ingest.resync`, which
+        says more. Experimental. Call it at the start, and after each `Gap` among the events.
+
+        Args:
+            known: an `eslcodec.ingest.Known`; it must have seen every event that was read.
+            switch: name of the switch in the notices; None for host and port.
+            settle: seconds after which it asks once more, as the switch's table is late; 0 not to.
+            clock_offset: seconds that our clock is before the switch's.
+            timeout: of each command, see `Client`.
+
+        Returns:
+            An `eslcodec.ingest.Ended` for each channel that is gone and whose end was missed, a `Found` for each that
+            is new.
+
+        Raises:
+            CommandError: the switch refuses, or its answer is not whole. Nothing was found out then.
+        """
+        ingest = import_module("..ingest.resync", __package__)  # which stands on this module
+        found: list[Any] = await ingest.resync(
+            self, known, switch=switch, settle=settle, clock_offset=clock_offset, timeout=timeout
+        )
+        return found
+
     # Handlers
 
     @overload

@@ -15,7 +15,7 @@ import click
 
 from ..errors import ESLError, ProtocolError
 from ..recordings import Span, nanoseconds
-from .files import Chunks, Messages
+from .files import Chunks, Messages, Noticed
 from .text import escape
 
 if TYPE_CHECKING:
@@ -90,9 +90,13 @@ class Records:
     def _rows(self) -> Iterator[Any]:
         from .. import ingest
 
-        messages = Messages(self.chunks)
-        found = iter(messages) if self._redact is None else map(self._redact, messages)
+        found = map(self._told, Messages(self.chunks, notices=True))
         return ingest.legs(found) if self._kind == "leg" else ingest.calls(found)
+
+    def _told(self, message: Any) -> Any:
+        if isinstance(message, Noticed):
+            return message.redacted(self._redact).item
+        return message if self._redact is None else self._redact(message)
 
     def schema(self, pa: Any) -> Any:
         from .. import ingest

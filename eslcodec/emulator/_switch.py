@@ -61,7 +61,7 @@ class Switch:
             queue_limit=queue_limit, later=later, clock=clock, make_uuid=make_uuid, core_headers=core_headers
         )
         self.channels = Channels(self.core)
-        self.variables = {"core_uuid": self.core.uuid}
+        self.variables: dict[str, str] = {}
         self.jobs: list[Job] = []
         self.commands: list[str] = []
         self.holds_jobs = False

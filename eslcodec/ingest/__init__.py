@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from . import notices, presets
+    from . import notices, presets, resync
     from ._batches import batches
     from ._calls import Call, Calls
     from ._legs import Leg, Legs
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .recorder import Recorder
     from .redact import Redact
     from .redacting import Redacted, redact_recording
+    from .resync import Known
     from .watch import Loss, LossWatch
 
 _LAZY: Final = {
@@ -43,6 +44,7 @@ _LAZY: Final = {
     "FleetStats": "fleet",
     "Found": "notices",
     "Host": "fleet",
+    "Known": "resync",
     "Leg": "_legs",
     "Legs": "_legs",
     "Loss": "watch",
@@ -76,6 +78,7 @@ __all__ = [
     "FleetStats",
     "Found",
     "Host",
+    "Known",
     "Leg",
     "Legs",
     "Loss",
@@ -96,12 +99,13 @@ __all__ = [
     "notices",
     "presets",
     "redact_recording",
+    "resync",
     "scan",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("notices", "presets"):
+    if name in ("notices", "presets", "resync"):
         return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)

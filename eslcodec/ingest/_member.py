@@ -10,150 +10,33 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import repeat
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from .._codec import Message
-from .._tap import Tap
-from ..aio import Client, connect
+from .._tap import Tap, Tapping, check_tap
+from ..aio import Client
 from ..aio._loop import Bell
-from ..aio._opening import Opening
 from ..connection import Reply
 from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ESLError, InvalidCommand, ReaderTooSlow
 from ..events import ApiResponse, Event, Gap
 from ..message_queue import MessageQueue
-from ..reconnect import Backoff, End, Password
-from ..subscriptions import is_negative
+from ..reconnect import End
+from ..subscriptions import event_name, is_negative
 from ._dials import Dials
 from ._hosts import Host
-from .notices import CoreChanged, Notice, Started, Stopped, to_note
+from ._switches import Finder, Item, SwitchStats, Wanted, opening
+from .notices import CoreChanged, Started, Stopped, to_note
 from .watch import HEARTBEAT_SECONDS, Loss, LossWatch
-
-Item = Message | Notice | Loss
-"""What is in the stream of a switch."""
 
 _LOG: Final = logging.getLogger("eslcodec.ingest.fleet")
 _POPLEFT: Final[Callable[[MessageQueue], Message]] = MessageQueue.popleft
+_BEHIND: Final = "the writer is behind"
 _HEARTBEAT: Final = "HEARTBEAT"
-_BACKOFF: Final = Backoff(first=1)
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand)
 _ASKED: Final = ("hostname", "switchname", "version", "global_getvar core_uuid")
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchStats:
-    """Numbers of one switch of a `Fleet`, over all its connections.
-
-    Attributes:
-        name, host, port: as it was configured.
-        state: "connecting" for the first time, "connected", "away" (it was there, and is dialled again), "refused" (it
-            does not let us in, or not have what we ask for; it is tried again, slowly), "removed".
-        connected: whether it is "connected".
-        since: since when it is in this state, in seconds since 1970.
-        hostname, switchname, core_uuid, version: what the switch calls itself; None until that is known.
-        received_events, received_bytes: what came.
-        malformed: events that could not be read.
-        dropped: messages that made room for newer ones, with `when_full="drop"`.
-        reconnects: how often the connection was set up again.
-        gaps, gap_seconds: how often, and how long altogether, nothing was received since there was no connection.
-        core_changes: how often the switch was found to be another run of itself, or another switch.
-        lag: seconds that events take, less the least of that; None until it is known. See `LossWatch.lag`.
-        queue_estimate: about how many events wait in the switch.
-        losses: grade -> how many events were found to be lost, by losses that have a count.
-        loss_reports: grade -> how many losses were found, those without a count too.
-        unread_seconds: how long the socket has not been read though something is in it.
-        waiting: messages that came, and were not taken from the fleet yet.
-        error: what is wrong, None if nothing is.
-        tap: what the tap says of itself; None if there is none.
-
-    Example:
-        >>> SwitchStats("fs1", "10.0.0.1", 8021, "connecting", False, 1796000000.0).received_events
-        0
-    """
-
-    name: str
-    host: str
-    port: int
-    state: str
-    connected: bool
-    since: float
-    hostname: str | None = None
-    switchname: str | None = None
-    core_uuid: str | None = None
-    version: str | None = None
-    received_events: int = 0
-    received_bytes: int = 0
-    malformed: int = 0
-    dropped: int = 0
-    reconnects: int = 0
-    gaps: int = 0
-    gap_seconds: float = 0.0
-    core_changes: int = 0
-    lag: float | None = None
-    queue_estimate: int | None = None
-    losses: Mapping[str, int] = field(default_factory=dict)
-    loss_reports: Mapping[str, int] = field(default_factory=dict)
-    unread_seconds: float = 0.0
-    waiting: int = 0
-    error: str | None = None
-    tap: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked of every switch.
-
-    Attributes:
-        names, subclasses, filters, format: of the events.
-        log: down to which level log lines are asked for; None: none.
-        user, password: of the login, of hosts that have none of their own.
-        backoff: the pauses between attempts.
-        options: of `connect`.
-    """
-
-    names: Sequence[str]
-    subclasses: Sequence[str] = ()
-    filters: Sequence[tuple[str, str]] = ()
-    format: str = "plain"
-    log: str | None = "crit"
-    user: str | None = None
-    password: Password | None = None
-    backoff: Backoff = _BACKOFF
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def all(self) -> bool:
-        """Whether every event comes."""
-        return "ALL" in self.names and not self.filters
-
-
-def opening(host: Host, wanted: Wanted, tap: Tap | None = None) -> Opening[Client]:
-    """The way to a switch, to be awaited.
-
-    Raises:
-        TypeError, ValueError, InvalidCommand: something that is wanted cannot be.
-    """
-    return connect(
-        host.host,
-        host.port,
-        password=host.secret(wanted.password),
-        user=host.user or wanted.user,
-        reconnect=wanted.backoff,
-        tap=tap,
-        **wanted.options,
-    )
-
-
-class Resync(Protocol):
-    """Finds out, for one switch, what happened while nothing was received."""
-
-    def see(self, items: Sequence[Any]) -> object:
-        """These are the next of its stream."""
-
-    async def after(self, client: Client) -> Iterable[Notice]:
-        """There is a connection, for the first time or after a gap: what is to be said of it."""
 
 
 class _MemberBell(Bell):
@@ -182,7 +65,7 @@ class Member:
         wanted: what is asked of it.
         dials: gives out the moments to dial.
         ready: called when it has something and had nothing.
-        tap: hears its bytes.
+        make_tap: makes what hears its bytes; again, if a recorder has stopped because it was behind.
         resync: finds out what happened in gaps.
 
     Attributes:
@@ -199,10 +82,12 @@ class Member:
         wanted: Wanted,
         dials: Dials,
         ready: Callable[[Member], None],
-        tap: Tap | None = None,
-        resync: Resync | None = None,
+        make_tap: Callable[[], Tap | None] = lambda: None,
+        resync: Finder | None = None,
     ) -> None:
-        opening(host, wanted, tap)  # which may object
+        self._make_tap = make_tap
+        self._tap = make_tap()
+        opening(host, wanted, self._tap)  # which may object
         self.host = host
         self.name = host.name
         self.client: Client | None = None
@@ -213,7 +98,6 @@ class Member:
         self.before: Member | None = None
         self._wanted = wanted
         self._dials = dials
-        self._tap = tap
         self._resync = resync
         self._task: asyncio.Task[None] | None = None
         self._side: set[asyncio.Task[None]] = set()
@@ -222,22 +106,23 @@ class Member:
         self._notes: deque[tuple[int, Item]] = deque()  # each comes before the message that was appended so many before
         self._rest: deque[Item] = deque()  # what was harvested and is more than was wanted
         self._ends: deque[End] = deque()  # of connections whose gap is still to come
-        # how it stands
+        self._own_gaps: deque[Gap] = deque()  # which no client completes, still to be harvested
+        self._open_gap: Gap | None = None  # one that was, and what came after it was not
+        self._begin_books()
+
+    def _begin_books(self) -> None:
+        """What is known of it, and sums."""
         self._state = "connecting"
         self._since = time.time()
         self._error: str | None = None
         self._fault: str | None = None  # of ours
         self._was_here = self._is_started = False
         self._gone: tuple[float, str, Event | None] | None = None  # when the last client ended, why, its last event
-        # what is known
         self._facts: dict[str, str | None] = dict.fromkeys(("hostname", "switchname", "core_uuid", "version"))
         self._core: str | None = None  # as it was told in the stream
         self._awaits_core = True
-        self._own_gaps: deque[Gap] = deque()  # which no client completes, still to be harvested
-        self._open_gap: Gap | None = None  # one that was, and what came after it was not
         self._watch = self._make_watch(heartbeat=True)
         self._gaps_seen = 0
-        # sums
         self._past = {"received_events": 0, "received_bytes": 0, "dropped": 0, "reconnects": -1, "malformed": 0}
         self._gaps = self._core_changes = 0
         self._gap_seconds = 0.0
@@ -246,7 +131,7 @@ class Member:
 
     def _make_watch(self, *, heartbeat: bool) -> LossWatch:
         wanted = self._wanted
-        creates = not wanted.filters and ("ALL" in wanted.names or "CHANNEL_CREATE" in wanted.names)
+        creates = not wanted.filters and not {"ALL", "CHANNEL_CREATE"}.isdisjoint(map(event_name, wanted.names))
         return LossWatch(wanted.all, creates=creates, heartbeat=HEARTBEAT_SECONDS if heartbeat else None)
 
     # Its life
@@ -344,7 +229,7 @@ class Member:
             except CommandError as error:
                 _LOG.debug("%s: no log lines: %s", self.name, error)
         options: dict[str, Any] = {"custom": wanted.subclasses, "format": wanted.format, "unknown": True}
-        if "ALL" in wanted.names or _HEARTBEAT in wanted.names:
+        if not {"ALL", _HEARTBEAT}.isdisjoint(map(event_name, wanted.names)):
             await client.subscribe(*wanted.names, **options)
             return True
         try:
@@ -439,6 +324,8 @@ class Member:
         """There is a connection, for the first time or after a gap: find out what is to be found out."""
         if not ask and self._resync is None:
             return
+        for earlier in self._side:  # what it would find out is out of date
+            earlier.cancel()
         task = asyncio.ensure_future(self._find_out(client, ask))
         self._side.add(task)
         task.add_done_callback(self._side.discard)
@@ -451,6 +338,7 @@ class Member:
                 if self._awaits_core and core is not None and not self._queue:
                     self.say(self._changed(core))
             if self._resync is not None:
+                self._resync.clock_offset = self._watch.lag.offset or 0.0
                 self.say(await self._resync.after(client))
         except ESLError as error:  # the next connection will tell
             _LOG.info("%s: cannot be asked: %s", self.name, error)
@@ -498,15 +386,15 @@ class Member:
         losses = self._seen(run, now, steady) if run else []
         if losses or self._notes or self._awaits_core or self._open_gap is not None or watch.gaps != self._gaps_seen:
             run = self._annotated(run, losses, now)
-            if len(run) > most:
-                self._rest.extend(run[most:])
-                del run[most:]
         if self._resync is not None and run:
             self._show(self._resync, run)
+        if len(run) > most:
+            self._rest.extend(run[most:])
+            del run[most:]
         self.is_ready = bool(queue or self._notes or self._rest)
         return run
 
-    def _show(self, resync: Resync, run: list[Item]) -> None:
+    def _show(self, resync: Finder, run: list[Item]) -> None:
         try:
             resync.see(run)
         except Exception as error:
@@ -607,7 +495,10 @@ class Member:
     def tick(self, now: float, steady: float) -> None:
         """Time passed."""
         client = self.client
-        if client is None or self._queue:
+        if client is None:
+            return
+        self._heed_tap(client)
+        if self._queue:
             return
         watch = self._watch
         losses = watch.dropped(client.dropped + self._past["dropped"], now)
@@ -615,6 +506,27 @@ class Member:
             losses += watch.tick(now, steady)
         if losses:
             self.say(losses)
+
+    def _heed_tap(self, client: Client) -> None:
+        """If a recorder has stopped because the disk was too slow, another one may do better: it begins anew."""
+        stats = None if self._tap is None else client._link.tap_stats()
+        if stats is None or stats.get("state") != "stopped" or _BEHIND not in str(stats.get("why")):
+            return
+        old, route = self._tap, client._route
+        assert route is not None
+        try:
+            self._tap = self._make_tap()
+            check_tap(self._tap)
+            tapping = None if self._tap is None else Tapping(self._tap)
+        except Exception as error:
+            _LOG.error("%s: is not recorded any more: %s: %s", self.name, type(error).__name__, error)
+            self._tap = None
+            return
+        client._route = replace(route, tapping=tapping)
+        client._link.abort(f"the recorder has stopped: {stats['why']}")
+        close = getattr(old, "close", None)
+        if close is not None:
+            asyncio.get_running_loop().run_in_executor(None, close)
 
     # What is known
 

@@ -138,6 +138,9 @@ def groups(chunks: Iterable[Chunk]) -> Iterator[deque[Part]]:
     following: tuple[int, int] | None = None
     try:
         for chunk in chunks:
+            if chunk.kind == NOTE:
+                group.append(Part(chunk, None))
+                continue
             continues = (chunk.connection, chunk.offset) == following
             following = chunk.connection, chunk.offset + chunk.length
             without = 0 if chunk.first is not None or not continues else without + chunk.length
@@ -174,7 +177,8 @@ class Switches:
             if chunk.connection and chunk.connection not in self._names:
                 self._names[chunk.connection] = self._look_back(chunk)
             return True
-        peer = (chunk.note or {}).get("peer")
+        note = chunk.note or {}
+        peer = note.get("peer") if note.get("note") in ("opened", "continued") else None
         if isinstance(peer, list) and len(peer) == 2 and isinstance(peer[0], str):
             self._names[chunk.connection] = address(peer[0], peer[1])
         return False

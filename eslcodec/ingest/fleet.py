@@ -8,14 +8,14 @@ dead one holds back no other. What came waits with its connection until it is ta
     >>> from eslcodec.ingest import Fleet
     >>> async def main(one, two):
     ...     async with Fleet([f"east=127.0.0.1:{one.port}", f"west=127.0.0.1:{two.port}"]) as fleet:
+    ...         said = set()
     ...         async for switch, message in fleet:
-    ...             print(switch, message.kind)
-    ...             if all(stats.connected for stats in fleet.switches.values()):
-    ...                 return
+    ...             said.add(f"{switch} {message.kind}")
+    ...             if len(said) == 2:
+    ...                 return sorted(said)
     >>> with Emulator() as one, Emulator() as two:
-    ...     asyncio.run(main(one, two))  # doctest: +ELLIPSIS
-    east started
-    west started
+    ...     asyncio.run(main(one, two))
+    ['east started', 'west started']
 """
 
 from __future__ import annotations
@@ -29,19 +29,22 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import commands, limits, presets
 from .._options import ConnectionOptions
-from .._tap import Tap, check_tap
+from .._tap import Tap
 from ..aio._loop import Bell
 from ..connection import Reply
 from ..errors import ConnectionClosed
 from ..reconnect import Backoff, Password
 from ._dials import Dials
 from ._hosts import Host, read_environment, read_toml, split_events, to_hosts
-from ._member import Item, Member, Resync, SwitchStats, Wanted, opening
+from ._member import Member
+from ._switches import Finder, Item, SwitchStats, Wanted, opening
+from .resync import Resync
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -106,7 +109,8 @@ class Fleet:
         log: down to which level log lines are asked for; a switch that refuses that does without. None: none. At
             "crit" a switch tells of events that it lost.
         tap: a function that gives the `Tap` of the switch of this name, or None: such as a `Recorder` for each. Notices
-            and losses are told to its `note(dict)`, if it has that.
+            and losses are told to its `note(dict)`, if it has that. It is called once more for a recorder that has
+            stopped because the disk was too slow.
         resync: whether `show channels` is compared with the known channels after each gap; or a function that makes
             what does so for the switch of a name.
         dials_per_second: how many attempts to connect there are in any second, over all switches.
@@ -146,7 +150,7 @@ class Fleet:
         password_file: str | os.PathLike[str] | None = None,
         log: str | None = "crit",
         tap: Callable[[str], Tap | None] | None = None,
-        resync: bool | Callable[[str], Resync] = True,
+        resync: bool | Callable[[str], Finder] = True,
         dials_per_second: float = 5.0,
         queue: int = limits.EVENT_QUEUE,
         refresh: float = 30.0,
@@ -156,42 +160,25 @@ class Fleet:
         backoff: Backoff = _BACKOFF,
         **options: Unpack[ConnectionOptions],
     ) -> None:
-        names, subclasses = split_events(events)
+        options.setdefault("queue_hard_limit", max(limits.EVENT_QUEUE_HARD, queue))
         for_all = Host("all", "all", password=password, password_file=password_file)  # which may object
-        known: dict[str, Any] = {
-            "queue_hard_limit": max(limits.EVENT_QUEUE_HARD, queue),
-            **options,
-            "queue_limit": queue,
-            "keepalive": keepalive,
-            "connect_timeout": connect_timeout,
-            "command_timeout": command_timeout,
-        }
-        if backoff.attempts is not None:
-            raise ValueError(
-                f"backoff has {backoff.attempts} attempts, expected no bound: each switch is tried for ever"
-            )
+        timeouts = {"connect_timeout": connect_timeout, "command_timeout": command_timeout}
+        every = {**options, **timeouts, "queue_limit": queue, "keepalive": keepalive}
+        secret = for_all.secret(None)
+        self._wanted = _wanted(events, custom, filters, format, log, user, secret, backoff, every)
         if not refresh > 0:
             raise ValueError(f"refresh is {refresh!r}, expected more than 0 seconds")
-        commands.event(*names, "HEARTBEAT", custom=[*subclasses, *custom], format=format)  # which may object
-        self._wanted = Wanted(
-            names,
-            [*subclasses, *custom],
-            [(header, value) for header, value in filters],
-            format,
-            log,
-            user,
-            for_all.secret(None),
-            backoff,
-            known,
-        )
         self._source = hosts if callable(hosts) else None
         self._first = {} if callable(hosts) else to_hosts(hosts)
         for host in (for_all, *self._first.values()):
             opening(host, self._wanted)  # which may object
         self._refresh_seconds = refresh
         self._tap = tap
-        self._make_resync = resync if callable(resync) else None
+        self._make_finder: Callable[[str], Finder] | None = resync if callable(resync) else Resync if resync else None
         self._dials = Dials(dials_per_second)
+        self._begin_empty()
+
+    def _begin_empty(self) -> None:
         self._members: dict[str, Member] = {}
         self._listed: set[str] = set()  # names that the function gave
         self._ready: deque[Member] = deque()
@@ -344,10 +331,9 @@ class Fleet:
         for name, member in self._members.items():
             if name.lower() == host.name.lower() and not (member is before and member.is_leaving):
                 raise ValueError(f"there is a switch named {name!r} already, expected another name than {host.name!r}")
-        tap = None if self._tap is None else self._tap(host.name)
-        check_tap(tap)
-        resync = None if self._make_resync is None else self._make_resync(host.name)
-        member = Member(host, self._wanted, self._dials, self._is_ready, tap, resync)
+        make_tap = self._tap or _no_tap
+        finder = None if self._make_finder is None else self._make_finder(host.name)
+        member = Member(host, self._wanted, self._dials, self._is_ready, partial(make_tap, host.name), finder)
         if before is not None and before.waiting:
             member.follow(before)
         self._members[host.name] = member
@@ -557,6 +543,25 @@ class Fleet:
 
         answers = await asyncio.gather(*map(ask, members))
         return {member.name: answer for member, answer in zip(members, answers, strict=True)}
+
+
+def _wanted(events: Iterable[str] | str, custom: Sequence[str], filters: Iterable[Any], *more: Any) -> Wanted:
+    """What is asked of every switch.
+
+    Raises:
+        ValueError, InvalidCommand: what cannot be.
+    """
+    names, subclasses = split_events(events)
+    wanted = Wanted(names, [*subclasses, *custom], [(header, value) for header, value in filters], *more)
+    attempts = wanted.backoff.attempts
+    if attempts is not None:
+        raise ValueError(f"backoff has {attempts} attempts, expected None: a switch is tried for ever")
+    commands.event(*names, "HEARTBEAT", custom=wanted.subclasses, format=wanted.format)  # which may object
+    return wanted
+
+
+def _no_tap(name: str) -> None:
+    """Nobody hears the bytes of this switch."""
 
 
 async def _called(source: Callable[[], Any]) -> Any:

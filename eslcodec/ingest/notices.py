@@ -4,9 +4,9 @@ They come in the order of the stream, as objects of their own, so no event can p
 can send `CUSTOM eslcodec::gap`, but that is an `Event`. `eslcodec.Gap` and `ingest.Loss` are notices too, and are
 written here in the same way:
 
-* `to_line`: a line of JSON, `{"_notice":"ended","switch":"fs1","at":1796000000.25,...}`. `at` is a number. In the line
-  of an event every value is text or a list of texts, whatever its headers are called. So the rule is: a line is a notice
-  if its first key is `_notice` and its `at` is a number; `from_line` goes by it. docs/guides/losses.md says more.
+* `to_line`: a line of JSON, `{"_notice":"ended","switch":"fs1","at":1796000000.25,...}`. `at` is a number. In the
+  line of an event every value is text or a list of texts, whatever its headers are called. So the rule is: a line is a
+  notice if its first key is `_notice` and its `at` is a number; `from_line` goes by it.
 * `to_note`: the same for `Recorder.note`, where `note` stands for `_notice`: a chunk of its own kind in the file.
 * The pseudo header `@notice` of `Columns`.
 
@@ -19,9 +19,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
-from typing import Any, ClassVar, Final, Union, get_args
+from typing import Any, ClassVar, Final, get_args
 
 from ..events import Event, Gap
 from .watch import Grade, Loss
@@ -37,6 +37,7 @@ __all__ = [
     "from_dict",
     "from_line",
     "is_notice",
+    "redacted",
     "to_line",
     "to_note",
 ]
@@ -119,6 +120,8 @@ class Ended(Notice):
         uuid: of the channel.
         not_before: when it was last heard of, or the stream last whole; None if that is not known.
         not_after: when the switch was asked and did not know it.
+        core_uuid: of the run of the switch that was asked; None if it is not known. In another one than the channel's
+            the channel may be back later (`sofia recover`).
 
     Example:
         >>> Ended("fs1", 1796000000.0, "e10a8e20").not_after is None
@@ -130,6 +133,7 @@ class Ended(Notice):
     uuid: str
     not_before: datetime | None = None
     not_after: datetime | None = None
+    core_uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class Found(Notice):
         answered: whether somebody answered; None if the switch does not say.
         name: of the channel.
         context: of the dialplan.
+        core_uuid: of the run of the switch.
 
     Example:
         >>> Found("fs1", 1796000000.0, "e10a8e20", direction="inbound", caller="1000").caller
@@ -161,9 +166,10 @@ class Found(Notice):
     caller_name: str | None = None
     name: str | None = None
     context: str | None = None
+    core_uuid: str | None = None
 
 
-Item = Union[Notice, Gap, Loss]
+Item = Notice | Gap | Loss
 """What can be said."""
 
 _KINDS: Final[Mapping[str, type[Notice]]] = {kind.kind: kind for kind in (Started, Stopped, CoreChanged, Ended, Found)}
@@ -247,7 +253,7 @@ def from_line(line: bytes | str) -> Item | None:
     Example:
         >>> from_line(b'{"_notice":"stopped","switch":"fs1","at":1796000000.25,"reason":"removed"}')
         Stopped(switch='fs1', at=1796000000.25, reason='removed')
-        >>> forged = Event.from_payload(b"_notice: stopped\\nswitch: fs1\\nat: 1796000000.25\\nreason: x\\n\\n", "plain")
+        >>> forged = Event.from_payload(b"_notice: stopped\\nat: 1796000000.25\\nreason: x\\n\\n", "plain")
         >>> from_line(forged.to_json()) is None
         True
     """
@@ -284,6 +290,39 @@ def from_dict(said: Mapping[str, Any]) -> Item | None:
         return None if kind not in _KINDS else _to_notice(_KINDS[kind], said)
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def redacted(item: Item, redact: Callable[[Event], Event]) -> Item:
+    """A notice without what may not leave the site: as `redact` would have it in an event about the channel.
+
+    Args:
+        item: any notice. Only `Ended` and `Found` say something of channels.
+        redact: such as a `Redact`.
+
+    Example:
+        >>> from eslcodec.ingest import Redact
+        >>> found = Found("fs1", 1796000000.0, "e10a8e20", caller="1000")
+        >>> redacted(found, Redact(mask=["Caller-Caller-ID-Number"])).caller
+        '***'
+    """
+    if not isinstance(item, (Ended, Found)):
+        return item
+    said = {name: getattr(item, name) for name in FOUND_HEADERS if getattr(item, name, None) is not None}
+    event = redact(Event.build("CHANNEL_DATA", {FOUND_HEADERS[name]: value for name, value in said.items()}))
+    left: dict[str, Any] = {name: event.get(FOUND_HEADERS[name]) for name in said}
+    return replace(item, **{**left, "uuid": left["uuid"] or ""})
+
+
+FOUND_HEADERS: Final = {
+    "uuid": "Unique-ID",
+    "direction": "Call-Direction",
+    "caller": "Caller-Caller-ID-Number",
+    "callee": "Caller-Destination-Number",
+    "caller_name": "Caller-Caller-ID-Name",
+    "name": "Channel-Name",
+    "context": "Caller-Context",
+}
+"""In which headers an event about the channel has what a `Found` says."""
 
 
 # What a value is written as, and read from
@@ -340,7 +379,8 @@ def _to_notice(kind: type[Notice], said: Mapping[str, Any]) -> Notice:
     for each in fields(kind):
         value = said.get(each.name)
         if value is not None or each.name in _NEEDED:
-            values[each.name] = _READ.get(each.name, _text)(value)
+            read: Callable[[Any], Any] = _READ.get(each.name, _text)
+            values[each.name] = read(value)
         else:
             values[each.name] = "" if each.name == "switch" else None
     return kind(**values)

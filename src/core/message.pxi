@@ -52,6 +52,13 @@ cdef class Message:
 
     # The bytes
 
+    @cython.critical_section
+    cdef bytes placed(self, Py_ssize_t *split, int *format):
+        """The frame, where its payload begins, and how that is written."""
+        split[0] = self.split
+        format[0] = self.format
+        return self.frame_
+
     @property
     @cython.critical_section
     def frame(self):
@@ -290,6 +297,11 @@ cdef class Message:
         if errors is not ESCAPE and replaces(errors) and value is not None:
             return replaced(value)
         return default if value is None else value
+
+    @cython.critical_section
+    cdef object value_of(self, str name):
+        """`get` for what is asked here."""
+        return self.find(name)
 
     @cython.critical_section
     def _last(self, name):
@@ -635,3 +647,10 @@ cdef bint walk_lines(
     if folded and not exact and (last or is_event_name(found.name, found.name_size)):
         return walk_lines(begin, end, found.name, found.name_size, found, True)  # of several, the last counts
     return exact or folded
+
+
+cdef object placed_frame(object message, Py_ssize_t *split, int *format):
+    return (<Message?>message).placed(split, format)
+
+
+PLACED_FRAME = PyCapsule_New(<void *>placed_frame, "eslcodec.placed_frame", NULL)  # for the compiled columns

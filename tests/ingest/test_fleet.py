@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from shells import Switch
 from eslcodec import ConnectionClosed, Event, LogLine
 from eslcodec.emulator import Emulator, Fault, User
 from eslcodec.ingest import Fleet, Host, Notice, Recorder
+from eslcodec.ingest.resync import Resync
 
 
 def test_events_of_each_switch_come_in_order_behind_its_started() -> None:
@@ -376,6 +378,50 @@ def test_recorders_of_each_switch(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
+def test_a_recorder_that_was_behind_is_replaced() -> None:
+    class Ear:
+        def __init__(self) -> None:
+            self.size, self.why, self.closed = 0, "", False
+
+        def opened(self, peer: tuple[str, int]) -> None: ...
+        def received(self, data: memoryview) -> None:
+            self.size += len(data)
+
+        def sent(self, data: bytes) -> None: ...
+        def stats(self) -> dict[str, Any]:
+            return {"state": "stopped" if self.why else "recording", "why": self.why}
+
+        def close(self) -> None:
+            self.closed = True
+
+    ears: list[Ear] = []
+
+    def make(name: str) -> Ear:
+        ears.append(Ear())
+        return ears[-1]
+
+    async def main(switch: Emulator) -> None:
+        async with quick([at("lab", switch)], tap=make) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("lab")
+            ears[0].why = "the disk is full"
+            fleet._members["lab"].tick(0.0, 0.0)
+            assert len(ears) == 1
+            ears[0].why = "the writer is behind: 64 MiB wait"
+            await stream.until(lambda: "gap" in stream.kinds("lab"))
+            assert "the writer is behind" in stream.of("lab", "gap")[0].reason
+            heard = ears[0].size
+            fire(switch, 1)
+            await stream.until(lambda: stream.numbers("lab") == [1])
+            assert (len(ears), ears[0].size) == (2, heard)
+            assert ears[1].size > 0
+            await eventually(lambda: ears[0].closed)
+            assert fleet.switches["lab"].tap["state"] == "recording"
+
+    with Emulator() as switch:
+        run(main(switch))
+
+
 def test_what_finds_out_about_gaps_sees_the_stream_and_speaks_in_it() -> None:
     class Found(Notice):
         kind = "found"
@@ -413,6 +459,28 @@ def test_what_finds_out_about_gaps_sees_the_stream_and_speaks_in_it() -> None:
     assert stream.kinds("lab") == ["started", "found", "event", "gap", "found"]
     assert [one.at for one in stream.of("lab", "found")] == [1, 2]
     assert [type(one).__name__ for one in finders[0].seen if isinstance(one, Event)] == ["Event", "Gap"]
+
+
+def test_channels_that_began_or_ended_unseen_are_told_where_the_gap_is() -> None:
+    async def main(switch: Emulator) -> Stream:
+        resync = partial(Resync, settle=0)
+        async with quick([at("lab", switch)], events=["CALLS", "DTMF"], resync=resync) as fleet:
+            stream = Stream(fleet)
+            await stream.until(lambda: stream.of("lab", "found"))
+            switch.fire("CHANNEL_CREATE", {"Unique-ID": "short"})
+            await stream.until(lambda: stream.of("lab", "event"))
+            switch.drop()
+            await stream.until(lambda: stream.of("lab", "ended"))
+            fire(switch, 1)
+            await stream.until(lambda: stream.numbers("lab") == [1])
+            return stream
+
+    with Emulator() as switch:
+        switch.add_session("long")
+        stream = run(main(switch))
+    assert stream.kinds("lab") == ["started", "found", "event", "gap", "ended", "event"]
+    assert [(one.uuid, one.switch) for one in stream.of("lab", "found")] == [("long", "lab")]
+    assert [(one.uuid, one.switch) for one in stream.of("lab", "ended")] == [("short", "lab")]
 
 
 def test_answers_of_everywhere_and_their_errors_by_switch() -> None:

@@ -57,6 +57,7 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "[switches.west]": "test_the_file_of_a_fleet",
     "class Answers(": "test_the_protocol_over_the_decoder",
     "in calls(fs.events())": "test_the_loop_over_calls",
+    "in fs.resync(known)": "test_what_happened_in_a_gap",
     "FULL JOIN theirs": "test_the_comparison_of_call_records",
     "$ eslcodec record --dir rec --events": "test_the_recording_of_a_day",
     'duckdb.connect("day.duckdb")': "test_a_day_in_duckdb",
@@ -336,6 +337,18 @@ def test_the_loop_over_calls() -> None:
         for leg in refused, first:
             switch.fire("CHANNEL_HANGUP_COMPLETE", leg | {"Caller-Channel-Hangup-Time": "1795920750251991"})
         assert line(process) == "1000 -> 2000 failed 0.0 ended by callee"
+
+
+def test_what_happened_in_a_gap() -> None:
+    port = free_port()
+    code = block("in fs.resync(known)").replace("8021", str(port))
+    with Emulator(port=port) as switch:
+        switch.add_session("old")
+        with running(code) as process:
+            assert line(process) == "was here before us: old"
+            switch.add_session("new")
+            switch._run(lambda: (switch._sockets.drop(), switch._switch.channels.sessions.pop("old")))
+            assert {line(process), line(process)} == {"ended unseen old", "began unseen new"}
 
 
 def test_the_comparison_of_call_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
