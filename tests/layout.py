@@ -108,7 +108,7 @@ ORDER: Final = [
     {"ingest.recorder"},
     {"ingest.presets"},
     {"ingest._pieces"},
-    {"ingest._lag", "ingest._numbers", "ingest._sessions"},
+    {"ingest._board", "ingest._lag", "ingest._numbers", "ingest._sessions"},
     {"ingest.watch"},
     {"ingest.notices"},
     {"ingest.resync", "ingest.redacting"},
