@@ -30,11 +30,8 @@ from .errors import HeaderTooLarge, ProtocolError
 from .events import Decoder, Event
 from .ingest import _spec
 from .ingest._columns_py import Schema
-<<<<<<< HEAD
 from .ingest.notices import is_notice
-=======
 from .ingest.presets import packed_metadata
->>>>>>> w-cols
 
 cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)

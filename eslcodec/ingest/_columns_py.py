@@ -21,12 +21,9 @@ from ..errors import ProtocolError
 from ..events import Decoder, Event
 from . import _spec
 from ._spec import Column, Context, Spec
-<<<<<<< HEAD
 from .notices import Notice, is_notice
-from .watch import Loss
-=======
 from .presets import metadata_of
->>>>>>> w-cols
+from .watch import Loss
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

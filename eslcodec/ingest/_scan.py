@@ -17,12 +17,8 @@ from ..zst import NOTE, Chunk
 from . import _spec, columns
 from ._pieces import Part, Pieces, Switches, groups, plain_chunks, skip_of, with_beginnings
 from .columns import Batch, Columns, Schema
-<<<<<<< HEAD
 from .notices import from_dict
-from .presets import Preset
-=======
 from .presets import Preset, metadata_of
->>>>>>> w-cols
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
