@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from .._address import address
 from .._codec import Message
 from ..errors import CommandError
-from ..events import Gap
+from ..events import Event, Gap
 from .notices import Ended, Found, Notice
 from .watch import Loss
 
@@ -146,9 +146,21 @@ class Known:
             self._hear(uuid)
 
     def see_all(self, messages: Iterable[Message | Notice | Loss]) -> None:
-        """The next messages came."""
-        for message in messages:
-            self.see(message)
+        """The next messages came: the same as `see` of each, at half the cost. While there is much room, no account is
+        kept of which of two channels was heard of last."""
+        items = list(messages)
+        see, heard, means_of, gaps = self.see, self._open.get, _MEANS.get, self._gaps
+        # else it matters which of those that were heard of since the last gap was heard of last
+        has_room = 2 * (len(self._open) + len(items)) < self._max_open
+        for item in items:
+            if type(item) is not Event:
+                see(item)
+                gaps = self._gaps
+                continue
+            means = means_of(item.get("Event-Name"))  # type: ignore[arg-type]  # None is not in it
+            if means is None or (means == _OPENS and has_room and heard(item.get("Unique-ID")) == gaps):  # type: ignore[arg-type]
+                continue
+            see(item)
 
     def missed(self, since: datetime | None = None) -> None:
         """Events may be missing here, as a `Gap` says by itself; what is open is in doubt.

@@ -13,6 +13,9 @@ import pytest
 from shells import PATIENCE, Shell, Switch, until
 from support import api_response, captured, part, plain
 
+from eslcodec import Event, Gap
+from eslcodec.ingest import Known
+
 EMPTY = '{"row_count": 0}\n'
 CORE = b"c-1"
 
@@ -505,3 +508,24 @@ def test_a_switch_that_was_killed_and_recovered(esl: ModuleType) -> None:
         back |= before & set(known)
     assert back
     assert not set(known)
+
+
+@pytest.mark.parametrize("max_open", [1, 3, 8, 1_000_000])
+def test_seeing_all_is_seeing_each(max_open: int) -> None:
+    chance = random.Random(18)
+    names = ["CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_UUID", "DTMF", "CHANNEL_BRIDGE"]
+    one, other = Known(max_open), Known(max_open)
+    for _ in range(300):
+        run: list[Any] = []
+        for _ in range(chance.randrange(5)):
+            uuid, old = chance.choices("abcdef", k=2)
+            headers = {"Unique-ID": uuid, "Old-Unique-ID": old} if chance.random() < 0.9 else {}
+            run.append(Event.build(chance.choice(names), headers) if chance.random() < 0.9 else Gap.of(1.0, "gone"))
+        for message in run:
+            one.see(message)
+        other.see_all(run)
+        assert dict(one._open) == dict(other._open)
+        assert one._finished == other._finished
+        assert one.doubtful == other.doubtful
+        if max_open < 8:  # full, or nearly
+            assert list(one) == list(other)
