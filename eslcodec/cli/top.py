@@ -99,7 +99,8 @@ def top(
     if user is not None:
         options["user"] = user
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
-    watch = _Watch({**options, **wanted, "hosts": listed, "filters": filters or options.get("filters", ())})
+    said = {"hosts": listed, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
+    watch = _Watch({**options, **wanted, **said})
     alone = once or as_json or not is_terminal(sys.stdout)
     view = plain_view(as_json) if alone else terminal_view()
     pause = seconds or _ONCE_SECONDS if once else every or (_LINES_SECONDS if view.slow else _EVERY_SECONDS)
