@@ -182,7 +182,7 @@ cdef int PLAIN_FORMAT = PLAIN
 ctypedef object (*placed_frame)(object message, Py_ssize_t *split, int *format)
 cdef placed_frame PLACED_FRAME = NULL
 if issubclass(Event, _codec_c.Message):
-    PLACED_FRAME = <placed_frame>PyCapsule_GetPointer(_codec_c.PLACED_FRAME, "eslcodec.placed_frame")
+    PLACED_FRAME = <placed_frame>PyCapsule_GetPointer(_codec_c._PLACED_FRAME, "eslcodec.placed_frame")
 
 
 cdef double read_double(const char *p, size_t n, int *is_one) noexcept with gil:

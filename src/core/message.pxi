@@ -653,4 +653,4 @@ cdef object placed_frame(object message, Py_ssize_t *split, int *format):
     return (<Message?>message).placed(split, format)
 
 
-PLACED_FRAME = PyCapsule_New(<void *>placed_frame, "eslcodec.placed_frame", NULL)  # for the compiled columns
+_PLACED_FRAME = PyCapsule_New(<void *>placed_frame, "eslcodec.placed_frame", NULL)  # for the compiled columns
