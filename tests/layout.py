@@ -106,6 +106,7 @@ ORDER: Final = [
     {"ingest._scan"},
     {"ingest._batches"},
     {"ingest._ndjson"},
+    {"ingest.contract"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

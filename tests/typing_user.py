@@ -24,6 +24,7 @@ from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Ru
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest import Loss, LossWatch
+from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
@@ -494,6 +495,20 @@ def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
     assert_type(ingest.presets.EVENTS["name"], tuple[str, str])
     assert_type(ingest.presets.json_schema("leg")["title"], Any)
     ingest.legs(["CHANNEL_ANSWER"])  # type: ignore[list-item]
+
+
+def told(event: eslcodec.Event) -> None:
+    subjects = Subjects("tenant.{variable_domain_name}.{@partition}", partitions=4)
+    contract = Contract("fs1", None, subjects, max_bytes=1 << 20)
+    contract.core = "8f08a03a"
+    item = contract.event(event, Place("20261130T014838Z-000001", 0, 512, 7), 1.5)
+    assert_type(item, Item)
+    assert_type((item.subject, item.headers, item.body, item.place), tuple[str, dict[str, str], bytes, Place | None])
+    assert_type(contract.notice(b"{}", Place.parse("a:1:2:0000000000000007"), 1.5), Item)
+    assert_type(subjects.parse(item.subject), Subject)
+    assert_type(subjects.parse(item.subject).headers, dict[str, str | None])
+    assert_type((escape("a.b"), identity(event, None)), tuple[str, str])
+    Subjects(partitions="4")  # type: ignore[arg-type]
 
 
 async def records_async(fs: aio.Client) -> None:
