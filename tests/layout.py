@@ -107,6 +107,8 @@ ORDER: Final = [
     {"ingest._batches"},
     {"ingest._ndjson"},
     {"ingest.contract"},
+    {"ingest._flight"},
+    {"ingest.publisher"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -25,6 +25,7 @@ from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest import Loss, LossWatch
 from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
+from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
@@ -509,6 +510,16 @@ def told(event: eslcodec.Event) -> None:
     assert_type(subjects.parse(item.subject).headers, dict[str, str | None])
     assert_type((escape("a.b"), identity(event, None)), tuple[str, str])
     Subjects(partitions="4")  # type: ignore[arg-type]
+
+
+async def published(item: Item) -> None:
+    async with Publisher(["nats://127.0.0.1:4222"], "FS1", window=64, options={"user": "bridge"}) as publisher:
+        await publisher.publish(item)
+        assert_type(await publisher.flush(timeout=1.0), bool)
+        assert_type(publisher.stats(), PublisherStats)
+        assert_type(publisher.stats().trouble, Trouble | None)
+        assert_type((publisher.place, publisher.last_id), tuple[Place | None, str | None])
+    Publisher("nats://127.0.0.1:4222", b"FS1")  # type: ignore[arg-type]
 
 
 async def records_async(fs: aio.Client) -> None:
