@@ -107,7 +107,7 @@ ORDER: Final = [
     {"ingest._batches"},
     {"ingest._ndjson"},
     {"ingest.contract"},
-    {"ingest._flight"},
+    {"ingest._flight", "ingest._spill"},
     {"ingest.publisher"},
     {"ingest"},
     {"pytest_plugin", "cli"},
