@@ -109,6 +109,7 @@ ORDER: Final = [
     {"ingest.contract"},
     {"ingest._flight", "ingest._spill"},
     {"ingest.publisher"},
+    {"ingest.bridge"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -24,6 +24,7 @@ from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Ru
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest import Loss, LossWatch
+from eslcodec.ingest.bridge import Bridge, BridgeStats, check_stream, stream_config
 from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
 from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
 from eslcodec.ingest.recorder import Missed
@@ -510,6 +511,16 @@ def told(event: eslcodec.Event) -> None:
     assert_type(subjects.parse(item.subject).headers, dict[str, str | None])
     assert_type((escape("a.b"), identity(event, None)), tuple[str, str])
     Subjects(partitions="4")  # type: ignore[arg-type]
+
+
+async def bridged(path: Path, contract: Contract) -> None:
+    config = stream_config("FS1", ["esl.v1.fs1.>"], replicas=3)
+    bridge = Bridge(path, ["nats://127.0.0.1:4222"], "FS1", contract, create=config, begin="all", options={"user": "x"})
+    assert_type(await bridge.run(drain=1.0), bool)
+    bridge.stop()
+    assert_type(bridge.stats(), BridgeStats)
+    assert_type(check_stream(config), list[str])
+    Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
 
 
 async def published(item: Item) -> None:

@@ -82,6 +82,32 @@ class Spill:
             pass
         return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
 
+    def has(self, place: Place) -> Entry | None:
+        """The event that ends at a place, or the note there; None if there is none."""
+        before = place._replace(offset=place.offset - 1)
+        entries = Spill(self.folder, before).read(1)
+        return entries[0] if entries and entries[0].place == place else None
+
+    def notes(self, until: Place | None) -> Iterator[dict[str, Any]]:
+        """The notes before a place; all that there are, if it is None. Only heads of chunks are read."""
+        for name in self._names():
+            with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
+                for chunk in zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False):
+                    if until is not None and (name, chunk.position) > (until.file, until.position):
+                        return
+                    if chunk.note is not None:
+                        yield chunk.note
+
+    def skip(self) -> None:
+        """Go on behind all that is there now."""
+        names = self._names()
+        if not names:
+            return
+        self._name, self._position = names[-1], 0
+        with suppress(FileNotFoundError), open(self._path(names[-1]), "rb") as file:
+            for chunk in zst.read_chunks(file, str(self._path(names[-1])), damaged="skip", data=False):
+                self._position = chunk.position + chunk.stored
+
     def _advance(self, most: int) -> bool:
         """Read chunks, or go to the next file; whether there was one."""
         if self._name is None:

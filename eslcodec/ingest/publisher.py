@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import _flight
 from ._flight import Flight, Last, Trouble
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from typing_extensions import Self
 
-__all__ = ["Publisher", "PublisherStats", "Trouble"]
+__all__ = ["Publisher", "PublisherStats", "StreamEnd", "Trouble"]
 
 CONNECT_TIMEOUT: Final = 2.0
 """Seconds for a connection, and for an answer of the API: the next server of the cluster is tried then."""
@@ -37,8 +37,31 @@ _DELAY: Final = 0.05  # seconds, before the second try
 _DELAY_MOST: Final = 2.0
 _LOOKS: Final = 0.25  # seconds between looks at the time
 _API: Final = "$JS.API"
+_NO_STREAM: Final = 404
 _NOT_FOUND: Final = 10037  # no message found
 _PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
+
+
+class StreamEnd(NamedTuple):
+    """A stream, and where it ends.
+
+    Attributes:
+        config: as the server says it.
+        max_payload: of a message, by the server.
+        sequence: that was given last.
+        id: of the last message; None if there is none, or it has none.
+        place: in the recording of whoever sent that message.
+
+    Example:
+        >>> StreamEnd({"name": "FS1"}, 1 << 20, 0, None, None).id is None
+        True
+    """
+
+    config: dict[str, Any]
+    max_payload: int
+    sequence: int
+    id: str | None
+    place: Place | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +176,46 @@ class Publisher:
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=_LOOKS)
         self._wake()
+
+    async def stream_end(self, create: Mapping[str, Any] | None = None) -> StreamEnd:
+        """Look at the stream, before anything is published; wait until a server says something of it.
+
+        Args:
+            create: a configuration with which it is made if it is not there.
+        """
+        tries = 0
+        while True:
+            server = self.servers[tries % len(self.servers)]
+            try:
+                connection = await self._connect(server)
+                try:
+                    end = await self._stream_end(connection, create)
+                finally:
+                    self._connection = None
+                    await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+            except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+                end = None
+            if end is not None:
+                return end
+            tries += 1
+            await asyncio.sleep(_delay(tries // len(self.servers)))
+
+    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None) -> StreamEnd | None:
+        info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
+        if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
+            info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
+        if "error" in info:
+            self._refused(info["error"])
+            return None
+        sequence = int(info["state"]["last_seq"])
+        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence}) if sequence else {}
+        message = found.get("message", {})
+        place = _header(message, "Esl-Place")
+        parsed = None
+        with suppress(ValueError):
+            parsed = Place.parse(place) if place is not None else None
+        return StreamEnd(info["config"], connection.max_payload, sequence, _header(message, "Nats-Msg-Id"), parsed)
 
     # What is published
 
@@ -371,7 +434,7 @@ class Publisher:
 
     async def _id(self, connection: Client, sequence: int) -> str | None:
         found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
-        return _id_of(found["message"]) if "message" in found else None
+        return _header(found["message"], "Nats-Msg-Id") if "message" in found else None
 
     async def _look_up(self, connection: Client) -> Last | None:
         """The stream's end; None if the server does not say, which is trouble then."""
@@ -388,7 +451,7 @@ class Publisher:
                 return Last(sequence, None)
             self._refused(found["error"])
             return None
-        return Last(sequence, _id_of(found["message"]))
+        return Last(sequence, _header(found["message"], "Nats-Msg-Id"))
 
     def _refused(self, error: Mapping[str, Any]) -> None:
         text = f"stream {self.stream}: {error.get('description')} ({error.get('err_code')})"
@@ -402,9 +465,9 @@ class Publisher:
         return read
 
 
-def _id_of(message: Mapping[str, Any]) -> str | None:
+def _header(message: Mapping[str, Any], name: str) -> str | None:
     head = base64.b64decode(message.get("hdrs") or "").decode("utf-8", "replace")
-    match = re.search(r"\r\nNats-Msg-Id: *([^\r\n]+)", head, re.IGNORECASE)
+    match = re.search(rf"\r\n{name}: *([^\r\n]+)", head, re.IGNORECASE)
     return match[1] if match else None
 
 

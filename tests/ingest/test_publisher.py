@@ -81,7 +81,7 @@ def test_messages_come_as_they_are(run: Any) -> None:
 
 def test_a_stream_that_is_not_there_is_waited_for(run: Any) -> None:
     async def test(server: Server) -> None:
-        await client(server)
+        await (await client(server)).close()
         async with Publisher(server.url, "FS1") as publisher:
             await publish(publisher, range(10))
             assert "stream FS1" in await in_trouble(publisher, "no_responders")

@@ -109,6 +109,12 @@ def test_what_is_written_bit_by_bit_is_read_once_and_in_order(
             again = spill(esl, folder, part(esl, "ingest.contract").Place.parse(str(place)))
             assert told(all_of(again)) == want[at + 1 :], place
             assert again.missed == 0
+            assert told([reader.has(place)]) == [want[at]]
+            if want[at] not in ("gap", "opened"):
+                assert reader.has(place._replace(offset=place.offset - 1)) is None
+        end = spill(esl, folder)
+        end.skip()
+        assert end.read() == []
 
 
 def test_each_event_has_the_time_of_its_last_byte(esl: ModuleType, tmp_path: Path) -> None:
