@@ -351,10 +351,9 @@ class Publisher:
             await connection.connect(
                 servers=[server],
                 allow_reconnect=False,
-                connect_timeout=CONNECT_TIMEOUT,  # type: ignore[arg-type]
                 error_cb=wrong,
                 closed_cb=over,
-                **self._options,
+                **{"connect_timeout": CONNECT_TIMEOUT, **self._options},
             )
             inbox = connection.new_inbox()
             await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
