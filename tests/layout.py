@@ -129,6 +129,10 @@ ORDER: Final = [
     {"ingest._families", "ingest._http"},
     {"ingest.metrics"},
     {"ingest._health"},
+    {"ingest.contract"},
+    {"ingest._flight", "ingest._spill"},
+    {"ingest.publisher"},
+    {"ingest.bridge"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -25,7 +25,10 @@ from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Ru
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest import Fleet, FleetStats, Health, Host, Loss, LossWatch, Metrics, Notice, SwitchStats
+from eslcodec.ingest.bridge import Bridge, BridgeStats, check_stream, stream_config
+from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
 from eslcodec.ingest.metrics import Sample, Times, dashboard, rules
+from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
@@ -496,6 +499,40 @@ def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
     assert_type(ingest.presets.EVENTS["name"], tuple[str, str])
     assert_type(ingest.presets.json_schema("leg")["title"], Any)
     ingest.legs(["CHANNEL_ANSWER"])  # type: ignore[list-item]
+
+
+def told(event: eslcodec.Event) -> None:
+    subjects = Subjects("tenant.{variable_domain_name}.{@partition}", partitions=4)
+    contract = Contract("fs1", None, subjects, max_bytes=1 << 20)
+    contract.core = "8f08a03a"
+    item = contract.event(event, Place("20261130T014838Z-000001", 0, 512, 7), 1.5)
+    assert_type(item, Item)
+    assert_type((item.subject, item.headers, item.body, item.place), tuple[str, dict[str, str], bytes, Place | None])
+    assert_type(contract.notice(b"{}", Place.parse("a:1:2:0000000000000007"), 1.5), Item)
+    assert_type(subjects.parse(item.subject), Subject)
+    assert_type(subjects.parse(item.subject).headers, dict[str, str | None])
+    assert_type((escape("a.b"), identity(event, None)), tuple[str, str])
+    Subjects(partitions="4")  # type: ignore[arg-type]
+
+
+async def bridged(path: Path, contract: Contract) -> None:
+    config = stream_config("FS1", ["esl.v1.fs1.>"], replicas=3)
+    bridge = Bridge(path, ["nats://127.0.0.1:4222"], "FS1", contract, create=config, begin="all", options={"user": "x"})
+    assert_type(await bridge.run(drain=1.0), bool)
+    bridge.stop()
+    assert_type(bridge.stats(), BridgeStats)
+    assert_type(check_stream(config), list[str])
+    Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
+
+
+async def published(item: Item) -> None:
+    async with Publisher(["nats://127.0.0.1:4222"], "FS1", window=64, options={"user": "bridge"}) as publisher:
+        await publisher.publish(item)
+        assert_type(await publisher.flush(timeout=1.0), bool)
+        assert_type(publisher.stats(), PublisherStats)
+        assert_type(publisher.stats().trouble, Trouble | None)
+        assert_type((publisher.place, publisher.last_id), tuple[Place | None, str | None])
+    Publisher("nats://127.0.0.1:4222", b"FS1")  # type: ignore[arg-type]
 
 
 async def records_async(fs: aio.Client) -> None:

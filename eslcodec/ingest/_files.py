@@ -234,6 +234,11 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
+def is_over(file: BinaryIO) -> bool:
+    """Whether nobody is at work on an open recording any more; it is ours until it is closed then."""
+    return _lock(file.fileno())
+
+
 # What was recorded before
 
 
