@@ -548,7 +548,7 @@ async def records_async(fs: aio.Client) -> None:
     assert_type(await ingest.resync.Resync("fs1").after(fs), list[ingest.Notice])
 
 
-def told(fs: sync.Client, recorder: ingest.Recorder, recording: eslcodec.Recording) -> None:
+def noticed(fs: sync.Client, recorder: ingest.Recorder, recording: eslcodec.Recording) -> None:
     known = ingest.Known()
     known.see_all(fs.take())
     assert_type(fs.resync(known), list[Any])

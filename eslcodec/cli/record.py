@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Final, Literal
 
 import click
 
-from ..ingest import Recorder
+from ..ingest import Host, Recorder
 from .hosts import fleet_hosts, fleet_password, hosts_option, is_named
 from .live import filter_option
 from .login import login_options, notes_told
@@ -124,21 +125,12 @@ def record(
     listed, said = fleet_hosts(hosts, port, hosts_file)
     user = user or said.get("user")
     password = fleet_password(listed, said, password_file, user)
+    wanted = Wanted(names, subclasses, filters, wire_format, user, password or "")
     settings = recorder_options(**options)
     told = Told()
     tell = _LOG.warning if log_json else told.tell
     with notes_told(told.tell, json=told.tell if log_json else None), Stop(told.wake) as stop:
-        stations = [
-            Station(
-                host.host,
-                host.port,
-                Wanted(names, subclasses, filters, wire_format, host.user or user, host.secret(password) or ""),
-                lambda: Recorder(folder, **settings),
-                tell,
-                host.name if is_named(host) else None,
-            )
-            for host in listed
-        ]
+        stations = [_station(host, wanted, lambda: Recorder(folder, **settings), tell) for host in listed]
         survey = Survey(
             stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
         )
@@ -147,6 +139,12 @@ def record(
         raise click.exceptions.Exit(1)
     if why is not None:
         raise click.ClickException(escape(why))
+
+
+def _station(host: Host, wanted: Wanted, recorder: Callable[[], Recorder], tell: Callable[[str], None]) -> Station:
+    """What records this switch, with its own user and password if it has them."""
+    own = replace(wanted, user=host.user or wanted.user, password=host.secret(wanted.password) or "")
+    return Station(host.host, host.port, own, recorder, tell, host.name if is_named(host) else None)
 
 
 def recorder_options(rotate: Sequence[tuple[Literal["bytes", "seconds"], float]], **options: Any) -> dict[str, Any]:
