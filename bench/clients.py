@@ -232,7 +232,7 @@ def our_esl() -> Any:
     return importlib.import_module("eslcodec.ESL")
 
 
-def _esl_connection(esl: Any, stream: Stream) -> Any:
+def esl_connection(esl: Any, stream: Stream) -> Any:
     """An `ESLconnection` that gets the stream over loopback: the C library reads from sockets only.
 
     It owns the descriptor. Ours takes a duplicate and leaves this one to the end of the process.
@@ -245,7 +245,7 @@ def esl_name(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]
     """The event's name by `getHeader` and nothing else. Returns how many had one."""
 
     def prepare(stream: Stream) -> Callable[[], int]:
-        connection = _esl_connection(module(), stream)
+        connection = esl_connection(module(), stream)
         count = len(stream.frames)
 
         def run() -> int:
@@ -263,7 +263,7 @@ def esl_body(module: Callable[[], Any]) -> Callable[[Stream], Callable[[], int]]
     """The body by `getBody`, which is all that the module makes of an XML event. Returns how many had one."""
 
     def prepare(stream: Stream) -> Callable[[], int]:
-        connection = _esl_connection(module(), stream)
+        connection = esl_connection(module(), stream)
         count = len(stream.frames)
 
         def run() -> int:
@@ -281,7 +281,7 @@ def _esl(module: Callable[[], Any], use: Callable[[Any, Use], object]) -> Callab
     """`ESLconnection.recvEvent`, and what is done with each event for its user."""
 
     def prepare(stream: Stream, user: Use) -> Run:
-        connection = _esl_connection(module(), stream)
+        connection = esl_connection(module(), stream)
         count = len(stream.frames)
 
         def run() -> None:

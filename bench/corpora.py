@@ -1,9 +1,10 @@
 """The streams that are measured: captured ones from tests/data/captures, and made ones that stress a decoder.
 
-A stream is named `sip_plain`. Behind the name may stand what is done with its events: `sip_plain/shuffled`, or
-`sip_xml/plain`, the same events as the switch would have sent them in the plain format. Then, how it arrives: in chunks
-of so many bytes, `sip_plain@1460`, or with so many events a read, `sip_plain#4`. Only the events of a capture are in
-it: the login before them is left out, because clients answer it from state that a bench does not have.
+A stream is named `sip_plain`. Behind the name may stand what is done with its events: `sip_plain/shuffled`,
+`sip_plain/long`, four times, or `sip_xml/plain`, the same events as the switch would have sent them in the plain
+format. Then, how it arrives: in chunks of so many bytes, `sip_plain@1460`, or with so many events a read,
+`sip_plain#4`. Only the events of a capture are in it: the login before them is left out, because clients answer it
+from state that a bench does not have.
 """
 
 from __future__ import annotations
@@ -100,7 +101,12 @@ def in_plain(frames: list[bytes]) -> list[bytes]:
     return [framed(event.serialize("plain")) for event in decoder]
 
 
-CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {"shuffled": shuffled, "plain": in_plain}
+def long(frames: list[bytes]) -> list[bytes]:
+    """For what costs something once, however many events there are."""
+    return frames * 4
+
+
+CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {"shuffled": shuffled, "plain": in_plain, "long": long}
 
 
 @lru_cache

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import clients
@@ -22,6 +23,7 @@ from corpora import FIVE, Stream, load
 
 Pass = Callable[[], object]
 CONNECTIONS = 200  # of one process
+SWITCHES = 50  # of a `Fleet`
 PATIENCE = 20  # seconds: some lose an event now and then, and would wait for it for ever
 ANSWER = b"Content-Type: command/reply\nReply-Text: %b\n\n"
 GOOD_BYE = b"Content-Type: text/disconnect-notice\nContent-Length: 67\n\n" + (
@@ -69,6 +71,8 @@ class Switch:
             self._subscribe(connection)
         for before in (0, count) if others > 1 else (0,):
             self._send(stream.first(count), before)
+        if others > 1:
+            self.pace.wait(2 * count)  # how many connections end is not measured
         for connection in self._served:
             connection.sendall(GOOD_BYE)
             connection.shutdown(socket.SHUT_WR)
@@ -82,33 +86,42 @@ class Switch:
         return int(count), int(others or 1)
 
     def _subscribe(self, connection: socket.socket) -> None:
-        _command(connection, b"event")
+        while not _command(connection, b"event", b"api ", b"log "):
+            connection.sendall(ANSWER % b"-ERR permission denied")  # what a `Fleet` would like to know
         connection.sendall(ANSWER % b"+OK event listener enabled plain")
 
     def _send(self, stream: Stream, before: int) -> None:
         """The stream, where so many events were sent before."""
         connections, every = self._served, self.pace.every
-        for at, chunk in enumerate(stream.chunks):
+        for at, (number, chunk) in enumerate(_in_turn(stream.chunks, len(connections))):
             if at % len(connections) == 0:
                 self.pace.wait(before + at * every)
-            connections[at % len(connections)].sendall(chunk)
+            connections[number].sendall(chunk)
 
 
-def _command(connection: socket.socket, wanted: bytes) -> bytes:
-    """The rest of the next command that begins so. Reads nothing that stands behind it.
+def _in_turn(chunks: list[bytes], connections: int) -> list[tuple[int, bytes]]:
+    """What is sent to which connection, one after the other: each gets a part of the stream as it is."""
+    bounds = [len(chunks) * at // connections for at in range(connections + 1)]
+    parts = [chunks[begin:end] for begin, end in pairwise(bounds)]
+    rounds = range(max(map(len, parts), default=0))
+    return [(number, part[at]) for at in rounds for number, part in enumerate(parts) if at < len(part)]
+
+
+def _command(connection: socket.socket, wanted: bytes, *answered: bytes) -> bytes:
+    """The rest of the next command that begins so; nothing of one of the others. Reads nothing that stands behind it.
 
     Raises:
         ConnectionError: the client has gone.
     """
     line = b""
-    while not (line.startswith(wanted) and line.endswith(b"\n")):
+    while not (line.startswith((wanted, *answered)) and line.endswith(b"\n")):
         if line.endswith(b"\n"):
             line = b""
         byte = connection.recv(1)
         if not byte:
             raise ConnectionError("the client has gone")
         line += byte
-    return line.removeprefix(wanted).strip()
+    return line.removeprefix(wanted).strip() if line.startswith(wanted) else b""
 
 
 _switches: dict[str, Switch] = {}
@@ -279,6 +292,7 @@ class _Many:
         self._due = min(self._count + CONNECTIONS, 2 * self._count)
         self._switch.pace.taken[0] = self._count
         self._loop.run_until_complete(asyncio.wait_for(self._read.wait(), PATIENCE))
+        self._switch.pace.taken[0] = 2 * self._count
         return self._came - self._count
 
     def close(self) -> None:
@@ -299,6 +313,63 @@ def many(stream: Stream) -> Pass:
         _open.pop().close()
     _open.append(_Many(stream))
     return _open[-1].run
+
+
+class _Fleet:
+    """`eslcodec.ingest.Fleet`, read by `take`; the events are not looked at. Each switch has its part of the stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        from eslcodec.ingest import Fleet
+
+        self._loop = asyncio.new_event_loop()
+        self._count = len(stream.frames)
+        self._every = SWITCHES * (stream.every or self._count)
+        self._switch = switch(stream)
+        hosts = [f"fs{number}=127.0.0.1:{self._switch.port}" for number in range(SWITCHES)]
+        password = f"{self._count}-{SWITCHES}"
+        self._fleet = Fleet(hosts, password=password, dials_per_second=float("inf"), connect_timeout=PATIENCE)
+        self._loop.run_until_complete(self._fleet.__aenter__())
+        self._first: dict[str, Any] = {}  # event of each
+        self._loop.run_until_complete(self._consume(0, -SWITCHES))  # a notice of each, that it has begun
+        for name, member in self._fleet._members.items():  # the same numbers come again, and shall be just the next
+            watch = member._watch = member._make_watch(heartbeat=True)
+            if name in self._first:
+                watch.see(self._first[name], 0.0)
+                watch._numbering._next -= 1
+
+    async def _consume(self, before: int, came: int = 0) -> int:
+        taken, due, first = self._switch.pace.taken, self._every, self._first
+        while came < self._count:
+            for name, run in await self._fleet.take():
+                came += len(run)
+                if name not in first and not hasattr(run[-1], "switch"):  # a notice has that
+                    first[name] = next(item for item in run if not hasattr(item, "switch"))
+            if due <= came < self._count:
+                taken[0] = before + came
+                due += self._every
+        return came
+
+    def run(self) -> int:
+        """The second time, the first was in the constructor."""
+        self._switch.pace.taken[0] = self._count
+        came = self._loop.run_until_complete(asyncio.wait_for(self._consume(self._count), PATIENCE))
+        self._switch.pace.taken[0] = 2 * self._count
+        return came
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._fleet.close())
+        self._loop.close()
+
+
+_fleets: list[_Fleet] = []
+
+
+def fleet(stream: Stream) -> Pass:
+    """A `Fleet` of `SWITCHES`. That of the pass before is closed first."""
+    while _fleets:
+        _fleets.pop().close()
+    _fleets.append(_Fleet(stream))
+    return _fleets[-1].run
 
 
 class _Reader:

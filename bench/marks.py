@@ -139,6 +139,12 @@ def of_decoders(results: Results, kind: str) -> float | None:
     return None if each is None or count is None else each * count / 1e6
 
 
+def of_converting(results: Results, kind: str) -> float | None:
+    """MB that `eslcodec convert` needs at most, of many gigabytes to Parquet."""
+    found: float | None = results.get("convert", {}).get("peak_mb")
+    return found
+
+
 def kept(results: Results, kind: str) -> float | None:
     """Memory of a kept event, without the 250 bytes that it may have, by its payload."""
     case = f"keep_events {kind}_plain"
@@ -203,6 +209,16 @@ CAPTURED = [
         for every, said, mark, beyond in ((15, "15 events", 3, 2), (1, "one event", 6, 4))
         for client in ("blocking", "asyncio")
     ),
+    *(
+        Mark(
+            f"`Fleet` of 50 switches, {said} a read: CPU by one client's",
+            share(f"take_fleet {{0}}_plain#{every}", f"take_asyncio {{0}}_plain#{every}"),
+            1.5,
+            1.2,
+            True,
+        )
+        for every, said in ((15, "15 events"), (1, "one event"))
+    ),
     Mark("`ESL`, plain, name only: times the official", times("esl_name {}_plain", "official_name {}_plain"), 20, 40),
     Mark("`ESL`, plain, all headers: times the official", times("esl_all {}_plain", "official_all {}_plain"), 6, 12),
     Mark("`ESL`, JSON, name only: times the official", times("esl_name {}_json", "official_name {}_json"), 20, 40),
@@ -239,6 +255,13 @@ CAPTURED = [
         True,
     ),
     Mark("8 columns: CPU by (a)'s, a `memchr` loop", share("columns8 {}_plain", "newlines {}_plain"), 1, 0.6, True),
+    Mark(
+        "8 columns: times greenswitch and pandas",
+        times("columns8 {}_plain", "greenswitch_pandas {}_plain/long"),
+        100,
+        150,
+    ),
+    Mark("8 columns: times `to_json` and DuckDB", times("columns8 {}_plain", "json_duckdb {}_plain/long"), 10, 20),
     Mark("20 columns: CPU by (a)'s", share("columns20 {}_plain", "newlines {}_plain"), 1.8, 1.2, True),
     Mark(
         "JSON events, 8 columns: by the same in plain",
@@ -322,6 +345,7 @@ MADE = [
         1.3,
         at_most=True,
     ),
+    Mark("`eslcodec convert` of 10 GB to Parquet: MB of memory", of_converting, 300, 150, True),
     # Rows without a mark
     Mark("4 MB body in chunks of 1460: times the best peer", best("body", "body_4M@1460")),
     Mark("4 MB body: CPU by (e)'s, a plain copy", share("body body_4M@1460", "copy body_4M@1460")),

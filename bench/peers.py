@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import day_chart as day
 import marks
 import report
 from tasks import APART, PEERS, TASKS, Peer, waits
@@ -31,24 +32,33 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 TOOLS = ("Cython==3.3.1", "setuptools==84.2.1", "orjson==3.13.0", "backports.zstd==1.8.0; python_version < '3.14'")
 """What ours and the limits need beside the package."""
+TABLES = ("duckdb==2.0.1", "pandas==3.1.1", "pyarrow==26.0.1", "click==8.5.1", "rich==15.0.0")
+"""What today's ways to a table need beside the clients, and `eslcodec convert`."""
 TIMEOUT = 300  # seconds for one measurement
 
 TABLE = [name for name, task in TASKS.items() if task.group not in APART]
 OVERALL = [name for name, task in TASKS.items() if task.group in ("whole", "part")]
 EVERY = (1, 2, 4, 15)  # events a read: 1 to 4 is what a switch with some calls sends, 15 what one full read brings
 SMALL = ["receive", "five", "whole_blocking", "whole_asyncio"]
-TAKEN = ["take_blocking", "take_asyncio"]
+TAKEN = ["take_blocking", "take_asyncio", "take_fleet"]
 FAST = ["greenswitch", "switchio", "aioesl", "genesis", "official_five"]
 
 
 READINGS = ["iterate", "one", "five", "select", "asdict", "pairs", "to_json"]
 PYTHON = ["py_five", "py_asdict", "py_to_json"]
+WAYS = [*day.TODAY, "json_duckdb", "select_arrow"]
 MODULES = ("official", "esl")
+DAY = [tuple(day.case(task).split()) for task in day.BARS]
+CONVERTED = 10  # GB
 
 
 def all_cases() -> list[tuple[str, str]]:
     """(task, stream) of everything that is measured, ours and the others' in turn."""
     cases = [(task, f"{kind}_plain") for kind in ("sip", "churn") for task in TABLE]
+    cases += [(task, "sip_plain/long") for task in WAYS]
+    cases += [
+        (task, "churn_plain/long") for task in WAYS if task != "official_duckdb"
+    ]  # DuckDB refuses its repeated names
     for kind in ("sip", "churn"):
         plain = f"{kind}_plain"
         cases += [(task, plain) for task in OVERALL if task != "whole_many"]
@@ -122,6 +132,8 @@ class Environments:
         self._made: dict[str, Path] = {}
         self._main = self._make(sys.executable, wheel)
         self._pip(self._main, *TOOLS)
+        if problem := self._pip(self._main, "--only-binary", ":all:", *TABLES):
+            self.skipped["tables in today's ways"] = problem
         self._pythons: dict[str, Path] = {}
         for name, peer in PEERS.items():
             found = find_python(peer)
@@ -186,6 +198,12 @@ class Environments:
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
+        )
+
+    def convert(self, gigabytes: float) -> subprocess.CompletedProcess[str]:
+        """One call of memory.py."""
+        return subprocess.run(
+            [str(self._main), str(HERE / "memory.py"), "--convert", str(gigabytes)], capture_output=True, text=True
         )
 
     def instructions(self, task: str, stream: str, limit: int) -> int:
@@ -394,6 +412,17 @@ def counted(environments: Environments, cases: list[tuple[str, str]]) -> dict[st
     return found
 
 
+def converted(environments: Environments, gigabytes: float) -> dict[str, float]:
+    """Memory of `eslcodec convert` to Parquet, in MB. It is measured once: it hardly differs, and takes minutes."""
+    print(f"\rconverting {gigabytes:g} GB to Parquet\033[K", end="", flush=True)
+    done = environments.convert(gigabytes)
+    found = re.findall(r"peak ([\d.]+) MB, exit status 0$", done.stdout.strip())
+    if not found:
+        environments.skipped["memory of convert"] = (done.stderr.strip().splitlines() or ["failed"])[-1]
+        return {}
+    return {"gigabytes": gigabytes, "peak_mb": float(found[0])}
+
+
 # The run
 
 
@@ -471,7 +500,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=report.ROUNDS)
     parser.add_argument("--seconds", type=float, default=0.4, help="of each measurement at least")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 300 events: to see whether everything works")
-    parser.add_argument("--only", default="", help="measure only cases `TASK STREAM` that this pattern is found in")
+    parser.add_argument("--day", action="store_true", help="only what the chart of a day needs, into bench/results")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="measure only cases `TASK STREAM` that this pattern is found in; `convert` is 10 GB to Parquet",
+    )
     parser.add_argument("--busy", action="store_true", help="measure on a busy machine too")
     parser.add_argument("--list", action="store_true", help="print the cases, measure nothing")
     args = parser.parse_args()
@@ -479,10 +513,13 @@ def main() -> None:
     seconds = 0.02 if args.quick else args.seconds
     count = 2 if args.quick else args.rounds
     cases = [case for case in all_cases() if re.search(args.only, " ".join(case))]
+    if args.day:
+        cases = [case for case in cases if case in DAY]
     if args.list:
         print(*map(" ".join, cases), sep="\n")
         return
-    whole = not args.only and not args.quick and count >= report.ROUNDS
+    whole = not (args.only or args.quick or args.day) and count >= report.ROUNDS
+    converts = whole or bool(args.only and re.search(args.only, "convert"))
     out = args.out or (HERE / "results" if whole else args.envs / "results")
 
     quiet = Quiet(insist=not args.busy and not args.quick)
@@ -503,13 +540,19 @@ def main() -> None:
         },
         "equal": equal,
         "instructions": counted(environments, cases),
+        "convert": converted(environments, CONVERTED) if converts else {},
         "summary": report.summary(measured),
         "cases": measured,
         "skipped": environments.skipped,
     }
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    report.write(results, out)
-    marks.write(results, out)
+    if args.day and not args.out:
+        out = HERE / "results"
+        day.write(results, out)
+    else:
+        (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        report.write(results, out)
+        day.write(results, out)
+        marks.write(results, out)
     print(f"written: {out}")
     for name, why in environments.skipped.items():
         print(f"skipped: {name}: {why}")

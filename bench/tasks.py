@@ -19,6 +19,7 @@ import clients
 import columns
 import loopback
 import recorded
+import ways
 from clients import Use
 from corpora import ABSENT, FIVE, ITEMS, LATE, Stream
 
@@ -526,6 +527,7 @@ TASKS = {
     "protocol": Task("part", "`Decoder` as a `BufferedProtocol`, over loopback: 5 headers", loopback.protocol),
     "take_blocking": Task("extra", "eslcodec, blocking, `take`", loopback.take),
     "take_asyncio": Task("extra", "eslcodec, asyncio, `take`", loopback.take_asyncio),
+    "take_fleet": Task("extra", f"eslcodec, `Fleet` of {loopback.SWITCHES}, `take`", loopback.fleet),
     "orjson_loads": Task("extra", "`orjson.loads` of payloads already cut", orjson_loads),
     "orjson_both": Task("extra", "`orjson.dumps(orjson.loads())` of payloads already cut", orjson_both),
     "json_loads": Task("extra", "`json.loads` of payloads already cut", json_loads),
@@ -547,6 +549,15 @@ TASKS = {
     "columns8": Task("extra", "`Columns`, 8 columns", columns.columns(columns.EIGHT)),
     "columns20": Task("extra", "`Columns`, 20 columns", columns.columns(columns.TWENTY)),
     "ndjson": Task("extra", "`ndjson`", columns.lines),
+    "greenswitch_pandas": Task("extra", "greenswitch, pandas", ways.greenswitch_pandas, peer="greenswitch"),
+    "official_duckdb": Task(
+        "extra", "official C module, its JSON, DuckDB", ways.duckdb(ways.official_lines), peer="official"
+    ),
+    "stdlib_duckdb": Task(
+        "extra", "20 lines of stdlib, `json.dumps`, DuckDB", ways.duckdb(ways.stdlib_lines(yardstick))
+    ),
+    "json_duckdb": Task("extra", "`to_json`, DuckDB", ways.duckdb(ways.our_lines)),
+    "select_arrow": Task("extra", "`select`, pyarrow", ways.select_arrow),
     "scan": Task("extra", "`scan` of a recording, 8 columns, one thread", columns.scanned(1)),
     "scan_long": Task("extra", "", columns.scanned(1, long=True)),
     "scan_long_two": Task("extra", "", columns.scanned(2, long=True)),

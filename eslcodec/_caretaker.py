@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from . import _fork, limits
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 _BREATH: Final = 0.001  # seconds before the next round, while there is more to read
 
 

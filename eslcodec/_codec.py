@@ -35,6 +35,7 @@ Message = _core.Message
 MessageDecoder = _core.MessageDecoder
 crc32 = _core.crc32
 NextNumber = _core.NextNumber
+RowReader = _core.RowReader
 lone = _core.lone
 parse_headers = _core.parse_headers
 parse_pairs = _core.parse_pairs

@@ -27,6 +27,7 @@ from ._core.lone import lone as lone
 from ._core.lone import survey as survey
 from ._core.message import Message as Message
 from ._core.next_number import NextNumber as NextNumber
+from ._core.row_reader import RowReader as RowReader
 from ._core.scanner import HeadScanner as HeadScanner
 from ._core.scanner import crc32 as crc32
 from ._core.splitter import FrameSplitter as FrameSplitter

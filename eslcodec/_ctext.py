@@ -16,6 +16,7 @@ HIDDEN: Final = "***"
 """What stands in the place of something that is not shown."""
 
 _LOGIN: Final = re.compile(r"((?:\A|[\n\r\0])[\W_]*(?:user)?auth)(?=.).*", re.DOTALL | re.IGNORECASE)
+_QUOTED: Final = re.compile(r"""(['"])(?:\\.|(?!\1)[^\\])*\1""")
 _BLANKS: Final = re.compile(rb"[\0- ]+")
 _WORD: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
 _NAMED: Final = (b"api", b"bgapi", b"sendevent")  # commands whose second word says what they are about
@@ -151,6 +152,16 @@ def quoted(text: str, most: int = 100) -> str:
     while len(shown := repr(kept)) > most + 2:  # its escapes are longer than what they stand for
         kept = kept[:-1]
     return shown if kept == line and not rest else f"{shown[:-1]}...{shown[-1]}"
+
+
+def unquoted(text: str) -> str:
+    """A text for the log, without what is quoted in it: a header's value may be.
+
+    Example:
+        >>> unquoted(f"a header value is {'+1555'!r}, expected one word, and not {chr(39)!r}")
+        'a header value is ..., expected one word, and not ...'
+    """
+    return _QUOTED.sub("...", text)
 
 
 def word(text: str, most: int = 60) -> str:

@@ -17,7 +17,7 @@ from .connection import Connection, Wait
 Calls = Literal["leave", "hangup", "resume"]
 """What becomes of the calls that run when a server is closed."""
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.server")
 _UNKNOWN: Final = ("", 0)
 
 

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 
 from ._address import address
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.tap")
 _taken: Final[weakref.WeakValueDictionary[int, Tapping]] = weakref.WeakValueDictionary()  # exclusive taps, by id
 _IN_USE: Final = "which is in use for another connection, expected one for each client"
 _taken_lock: Final = threading.RLock()  # a signal's handler may close a client

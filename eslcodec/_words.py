@@ -22,7 +22,7 @@ from .subscriptions import Subscriptions, event_name
 NEAR: Final = 2
 """How many letters may be wrong, missing or too many in a misspelling of a known name."""
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 _LONGEST: Final = max(map(len, EventName.__members__)) + NEAR
 _SHOWN: Final = 80
 

@@ -210,6 +210,7 @@ class Reconnection:
         self._said: End | None = None  # why the switch ended the last attempt
         self._renews = renews
         self._refusals = 0  # of what was subscribed to, in a row
+        self._news = ""  # why the last attempt failed
 
     @classmethod
     def of(cls, reconnect: bool | Backoff, password: Password | None, connect_first: bool) -> Reconnection:
@@ -319,6 +320,16 @@ class Reconnection:
         """The attempt succeeded: there is a connection again."""
         self.away = self.due = self._failure = self._said = None
         self._refusals = 0
+        self._news = ""
+
+    def is_news(self, error: Exception) -> bool:
+        """Whether an attempt failed for another reason than the one before; else the log need not say it again.
+
+        Args:
+            error: of the attempt.
+        """
+        before, self._news = self._news, str(error)
+        return before != self._news
 
     def gap(self, now: float) -> Gap:
         """The notice for readers, of what was missed until now."""

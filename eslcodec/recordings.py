@@ -14,8 +14,9 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, overload
 
 from ._mend import Repair, mend
 from ._opened import PlainReader, Reader, find_files, open_reader
@@ -26,6 +27,8 @@ from .zst import NOTE, Chunk
 
 if TYPE_CHECKING:
     from ._codec import Message
+
+    _ReadNotice = Callable[[dict[str, Any]], Any]
 
     Time = datetime | float
 
@@ -160,9 +163,27 @@ class Recording:
 
     # Reading
 
+    @overload
     def messages(
-        self, since: Time | None = None, until: Time | None = None, sequence: int | None = None
-    ) -> Iterator[Message]:
+        self,
+        since: Time | None = None,
+        until: Time | None = None,
+        sequence: int | None = None,
+        *,
+        notices: Literal[False] = False,
+    ) -> Iterator[Message]: ...
+    @overload
+    def messages(
+        self, since: Time | None = None, until: Time | None = None, sequence: int | None = None, *, notices: bool
+    ) -> Iterator[Any]: ...
+    def messages(
+        self,
+        since: Time | None = None,
+        until: Time | None = None,
+        sequence: int | None = None,
+        *,
+        notices: bool = False,
+    ) -> Iterator[Any]:
         """The messages, as a `Decoder` gives them.
 
         Chunks that lie outside of what is asked for are not read, nor checked, but for their heads.
@@ -173,6 +194,8 @@ class Recording:
             sequence: everything from the first event on that has this Event-Sequence or a later one; in each folder.
                 Events do not quite come in the order of their numbers, so that a few earlier ones come with it. With
                 `since` too, the first such event after that.
+            notices: give what `eslcodec.ingest.notices` wrote (experimental) in its place too: `Notice`, `Loss`, and
+                `Gap`, which is a message. A notice has the time when it was noted.
 
         Raises:
             DamagedRecording: while iterating: it is damaged.
@@ -183,24 +206,44 @@ class Recording:
         """
         begin, end = nanoseconds(since, "since"), nanoseconds(until, "until")
         folders = [None] if self._file is not None else find_files(self.path)
-        found = (self._of_folder(files, begin, end, sequence) for files in folders)
+        read = _read_notice() if notices else None
+        found = (self._of_folder(files, begin, end, sequence, read) for files in folders)
         return chain.from_iterable(chain.from_iterable(found))  # at the speed of the decoder alone
 
+    def _named(self, names: frozenset[str]) -> Iterator[Any]:
+        """Those of all messages whose Event-Name is one of these, and all notices."""
+        folders = [None] if self._file is not None else find_files(self.path)
+        read = _read_notice()
+        found = (self._batches(files, (0, 0), Span(None, None), read, names) for files in folders)
+        return chain.from_iterable(chain.from_iterable(found))
+
     def _of_folder(
-        self, files: list[str] | None, begin: int | None, end: int | None, sequence: int | None
-    ) -> Iterator[Iterable[Message]]:
+        self,
+        files: list[str] | None,
+        begin: int | None,
+        end: int | None,
+        sequence: int | None,
+        read: _ReadNotice | None,
+    ) -> Iterator[Iterable[Any]]:
         place = 0, 0
         if files is not None and begin is not None:
             place = self._seek_time(files, begin)
         elif files is not None and sequence is not None:
             place = self._seek_sequence(files, sequence)
-        batches = self._batches(files, place, Span(begin, end))
+        batches = self._batches(files, place, Span(begin, end), read)
         if sequence is None:
             return batches
         return iter([_from_sequence(chain.from_iterable(batches), sequence)])
 
-    def _batches(self, files: list[str] | None, place: tuple[int, int], span: Span) -> Iterator[Iterable[Message]]:
-        """The messages that each chunk completes."""
+    def _batches(
+        self,
+        files: list[str] | None,
+        place: tuple[int, int],
+        span: Span,
+        read: _ReadNotice | None,
+        names: frozenset[str] | None = None,
+    ) -> Iterator[Iterable[Any]]:
+        """The messages that each chunk completes, or those of these names; what a note says, if `read` knows it."""
         follower = Follower()
         counted = None if place != (0, 0) else 0  # what stands before the first frame there was asked for by nobody
         for reader in self._readers(files, place, span.wants, True):
@@ -208,11 +251,13 @@ class Recording:
             for chunk in reader:
                 if not span.wants(chunk):
                     continue
+                if chunk.kind == NOTE and read is not None and span.has(chunk.wall_ns):
+                    yield _noted(chunk, read)
                 decoder = follower.take(chunk)
                 self.dropped += 0 if counted is None else follower.dropped - counted
                 counted = follower.dropped
                 if decoder is not None:
-                    messages = span.messages(chunk, decoder, follower)
+                    messages = decoder._named(names) if names else span.messages(chunk, decoder, follower)
                     yield messages if self._damaged == "raise" else _bearable(messages, follower)
             if self._damaged == "raise":
                 follower.finish()
@@ -270,11 +315,11 @@ class Recording:
 
     # Seeking
 
-    def _heads(self, path: str) -> Iterator[Chunk]:
+    def _heads(self, path: str, notes: bool = False) -> Iterator[Chunk]:
         """The heads of a file's chunks."""
         with open(path, "rb") as file:
             for chunk in open_reader(file, path, "skip", False):
-                if chunk.kind != NOTE:
+                if notes or chunk.kind != NOTE:
                     yield chunk
 
     def _seek_time(self, files: list[str], begin: int) -> tuple[int, int]:
@@ -284,16 +329,22 @@ class Recording:
             first -= 1
         place: tuple[int, int] | None = None
         expected: tuple[int, int] | None = None
+        noted: tuple[int, int] | None = None  # the first note in time since the last chunk
         for number in range(max(first - 1, 0), len(files)):
-            for chunk in self._heads(files[number]):
+            for chunk in self._heads(files[number], notes=True):
+                here = number, chunk.position
+                if chunk.kind == NOTE:
+                    noted = noted or (here if chunk.wall_ns >= begin else None)
+                    continue
                 if (chunk.connection, chunk.offset) != expected:
                     place = None
                 if not chunk.connection or chunk.end_ns >= begin:
-                    return place or (number, chunk.position)
+                    return place or noted or here
                 if chunk.first is not None:
-                    place = number, chunk.position
+                    place = here
+                noted = None
                 expected = chunk.connection, chunk.offset + chunk.length
-        return len(files), 0
+        return noted or (len(files), 0)
 
     def _begin(self, path: str) -> int:
         return next((chunk.wall_ns for chunk in self._heads(path)), 0)
@@ -381,6 +432,17 @@ def iter_messages(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Message]:
     return Recording(path).messages()
 
 
+def _read_notice() -> _ReadNotice:
+    read: _ReadNotice = import_module(".ingest.notices", __package__).from_dict  # which stands on this module
+    return read
+
+
+def _noted(chunk: Chunk, read: _ReadNotice) -> tuple[Any, ...]:
+    """What a note says, if it is a notice."""
+    notice = read(chunk.note or {})
+    return () if notice is None else (notice,)
+
+
 class Span:
     """From when to when."""
 
@@ -423,7 +485,7 @@ def _bearable(messages: Iterable[Message], follower: Follower) -> Iterator[Messa
         follower.end()
 
 
-def _from_sequence(messages: Iterator[Message], sequence: int) -> Iterator[Message]:
+def _from_sequence(messages: Iterator[Any], sequence: int) -> Iterator[Any]:
     """Messages from the first event on that has this number or a later one."""
     for message in messages:
         if isinstance(message, Event) and (message.sequence or 0) >= sequence:

@@ -31,6 +31,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cpython.datetime cimport datetime_new, import_datetime
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemRef, PyDict_Next, PyDict_SetItem
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
@@ -45,6 +46,7 @@ import operator
 import re
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from copyreg import __newobj__ as _newobj
+from datetime import timezone
 
 from . import limits
 from ._ctext import word
@@ -63,6 +65,9 @@ cdef extern from "scan.h" nogil:
     const char *find_blank(const char *p, const char *end)
     const char *find_name(const char *p, const char *end, const char *name, size_t size, const char **folded)
     const char *find_cut(const char *p, const char *end)
+    const char *only_plain_name(const char *p, const char *end, size_t *size)
+    const char *only_json_name(const char *p, const char *end, size_t *size)
+    const char *only_xml_name(const char *p, const char *end, size_t *size)
     ctypedef struct Bits:
         uint64_t *feeds
         uint64_t *colons
@@ -70,6 +75,18 @@ cdef extern from "scan.h" nogil:
         size_t words
         size_t stop
     const size_t BITS_MORE
+    ctypedef struct Sought:
+        const char *name
+        size_t size
+        uint64_t tail
+        uint32_t next
+    ctypedef struct Seen:
+        const char *value
+        size_t size
+        int found, unsure
+    uint64_t tail_of(const char *name, size_t size)
+    unsigned sought_slot(uint64_t tail, size_t size)
+    void see_lines(const Bits *bits, const char *p, const Sought *all, const uint32_t *slots, Seen *seen)
     int index_block(Bits *bits, const char *p, const char *end)
     const char *index_name(
         const Bits *bits, const char *p, const char *start, const char *name, size_t size, const char **folded
@@ -217,6 +234,7 @@ cdef extern from *:
     dict __Pyx_PyDict_NewPresized(Py_ssize_t size)  # Cython's own name for what each Python version has
 
 use_avx2 = has_avx2()
+import_datetime()
 
 cdef extern from "crc.h" nogil:
     enum:
@@ -317,3 +335,4 @@ include "core/message.pxi"
 include "core/lone.pxi"
 include "core/header_reader.pxi"
 include "core/next_number.pxi"
+include "core/row_reader.pxi"

@@ -30,6 +30,7 @@ from .errors import HeaderTooLarge, ProtocolError
 from .events import Decoder, Event
 from .ingest import _spec
 from .ingest._columns_py import Schema
+from .ingest.notices import is_notice
 from .ingest.presets import packed_metadata
 
 cdef extern from "scan.h" nogil:
@@ -468,6 +469,7 @@ cdef class Columns:
     cdef size_t searched  # in it: no blank line begins before
     cdef Buf names_at, context
     cdef object columns, wanted, kinds, kept, full, error, names, redact, raised
+    cdef bint tells  # notices get rows
     cdef object reader  # a decoder of whole frames, which remembers what it has read
     cdef Payload payloads[GATHERED]
 
@@ -522,6 +524,7 @@ cdef class Columns:
         self.redact = redact
         self.reader = Decoder()
         plan.slow = redact is not None
+        self.tells = _spec.tells(columns)
         self.columns = columns
 
     cdef int name_number(self, name, bint all=False, bint last=False) except -1:
@@ -814,11 +817,6 @@ cdef class Columns:
 
     cdef int add_event(self, event, offset) except -1:
         cdef Plan *plan = self.plan
-        cdef Column *column
-        cdef bytes text
-        cdef int number
-        cdef int64_t before = plan.bytes
-        cdef bint whole
         if event.malformed is not None:
             plan.malformed += 1
             return 0
@@ -829,7 +827,16 @@ cdef class Columns:
             event = self.redact(event)
         received = plan.received.p[:plan.received.n] if plan.received.p != NULL else None
         switch = plan.switch_name.p[:plan.switch_name.n] if plan.switch_name.p != NULL else None
-        values = _spec.values_of(event, self.columns, _spec.Context(received, offset, switch))
+        return self.put_values(_spec.values_of(event, self.columns, _spec.Context(received, offset, switch)))
+
+    cdef int put_values(self, values) except -1:
+        """Make a row."""
+        cdef Plan *plan = self.plan
+        cdef Column *column
+        cdef bytes text
+        cdef int number
+        cdef int64_t before = plan.bytes
+        cdef bint whole
         whole = begin_row(plan)
         for number, value in enumerate(values):
             column = &plan.columns[number]
@@ -859,10 +866,30 @@ cdef class Columns:
             self.set_context(None, None)
             try:
                 for event in messages:
+                    if self.tells and is_notice(event):
+                        self.add_gathered(events, frames)
+                        self.put_notice(_spec.notice_line(event, self.redact), _spec.Context())
+                        continue
                     if self.gather(event, events, frames) == GATHERED:
                         self.add_gathered(events, frames)
             finally:
                 self.add_gathered(events, frames)
+        finally:
+            self.leave()
+
+    cdef int put_notice(self, line, context) except -1:
+        self.put_values(_spec.notice_values(line, self.columns, context))
+        if is_full(self.plan):
+            self.seal_rows()
+        return 0
+
+    def _add_notice(self, line, received, switch):
+        """See eslcodec.ingest._columns_py.Columns._add_notice."""
+        context = _spec.Context(_spec.microseconds(received), None, _spec.to_wire(switch))
+        self.enter()
+        try:
+            self.check()
+            self.put_notice(line, context)
         finally:
             self.leave()
 

@@ -31,7 +31,7 @@
 #define VALUE_MOST (((size_t)1 << 29) - 1) /* of one value: with what a column may have before it, its end fits 32 bits */
 
 /* Where a value comes from. The numbers stand in eslcodec/ingest/_spec.py too. */
-enum { FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_RECEIVED, FROM_OFFSET, FROM_SWITCH };
+enum { FROM_HEADER, FROM_BODY, FROM_JSON, FROM_ID, FROM_RECEIVED, FROM_OFFSET, FROM_SWITCH, FROM_NOTICE };
 
 /* How a payload is written, as in eslcodec/_core/formats.py. */
 enum { F_NONE = 0, F_PLAIN = 2, F_JSON = 3, F_XML = 4 };
@@ -644,6 +644,11 @@ static inline int put_column(Plan *plan, Column *column) {
     case FROM_RECEIVED: return put(plan, column, plan->received);
     case FROM_OFFSET: return put(plan, column, plan->offset);
     case FROM_SWITCH: return put(plan, column, plan->switch_name);
+    case FROM_NOTICE:
+        value.p = NULL;
+        value.n = 0;
+        value.how = AS_IT_IS;
+        return put(plan, column, value);
     default: return make_id(plan, column, &value) && put(plan, column, value);
     }
 }

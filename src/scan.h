@@ -364,6 +364,160 @@ static inline const char *index_feed(const Bits *bits, const char *p, const char
     return p + 64 * word + low_bit(feeds);
 }
 
+/* Many names at once, in one pass over a block whose bits are known. A name has no colon in it. */
+#define SOUGHT_SLOTS 512
+typedef struct {
+    const char *name;
+    size_t size;
+    uint64_t tail;
+    uint32_t next; /* of the same slot, from 1 */
+} Sought;
+
+/* What was found of a name: the value of the first line that has it, or a line that only a look-up can judge. */
+typedef struct {
+    const char *value;
+    size_t size;
+    int found, unsure;
+} Seen;
+
+static inline unsigned sought_slot(uint64_t tail, size_t size) {
+    return (unsigned)((((tail | 0x2020202020202020u) ^ (uint64_t)size << 56) * 0x9E3779B97F4A7C15u) >> 55);
+}
+
+/* Note the line [p, end), whose first colon is at `colon`. */
+static inline void see_line(const char *p, const char *colon, const char *end, const Sought *all, const uint32_t *slots,
+                            Seen *seen) {
+    const size_t size = (size_t)(colon - p);
+    uint32_t number = slots[sought_slot(tail_of(p, size), size)];
+    for (; number; number = all[number - 1].next) {
+        const Sought *sought = &all[number - 1];
+        Seen *one = &seen[number - 1];
+        if (sought->size != size || one->found || unlike_tail(p, size, sought->tail)) continue;
+        if (memcmp(p, sought->name, size) != 0) {
+            one->unsure |= folded_equal(p, sought->name, size);
+        } else if (one->unsure || end - colon < 2 || colon[1] != ' ') {
+            one->unsure = 1; /* cut elsewhere, perhaps */
+        } else {
+            one->value = colon + 2;
+            one->size = (size_t)(end - colon) - 2;
+            if (one->size && end[-1] == '\r') one->size--;
+            one->found = 1;
+        }
+    }
+}
+
+/* Look for all of these names in the block after the line feed at p. */
+static void see_lines(const Bits *bits, const char *p, const Sought *all, const uint32_t *slots, Seen *seen) {
+    const char *line = NULL, *stop = p + bits->stop;
+    size_t word, at = 0;
+    uint64_t colons = bits->colons[0];
+    for (word = 0; word < bits->words; word++) {
+        uint64_t feeds = bits->feeds[word];
+        for (; feeds; feeds &= feeds - 1) {
+            const char *feed = p + 64 * word + low_bit(feeds);
+            if (line) {
+                const size_t place = (size_t)(line - p);
+                if (at != place / 64) {
+                    at = place / 64;
+                    colons = bits->colons[at];
+                }
+                colons &= ~(uint64_t)0 << place % 64;
+                while (!colons && at < word) colons = bits->colons[++at];
+                if (colons) {
+                    const char *colon = p + 64 * at + low_bit(colons);
+                    if (colon < feed) see_line(line, colon, feed, all, slots, seen);
+                }
+            }
+            if (feed >= stop) return;
+            line = feed + 1;
+        }
+    }
+}
+
+/* Whether a backslash before this byte is an escape of JSON that stands for no letter. */
+static inline int is_short_escape(char c) {
+    return c == 'n' || c == 'r' || c == 't' || c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f';
+}
+
+/* Whether a name `Event-Name` may stand in [p, end) of an event in JSON or XML, after the byte `open`. `other` is how
+ * a name might be written otherwise: a backslash that is no short escape. In doubt it may. */
+static int may_be_named(const char *p, const char *end, char open, char other) {
+    static const char NAME[] = "Event-Name";
+    const ptrdiff_t size = sizeof NAME - 1;
+#ifdef ESL_SIMD
+#define NAMED16(p) or16(and16(equal16(load16(p), open), equal16(load16((p) + 1), NAME[0])), equal16(load16(p), other))
+    while (end - p >= 17) {
+        uint64_t hits;
+        for (; end - p >= 65; p += 64)
+            if (any64(NAMED16(p), NAMED16(p + 16), NAMED16(p + 32), NAMED16(p + 48))) break;
+        if (end - p < 17) break;
+        hits = mask16(NAMED16(p));
+        for (; hits; hits &= hits - 1) {
+            const char *at = p + low_bit(hits) / MASK_STEP;
+            if (*at == open ? end - at > size && memcmp(at + 1, NAME, (size_t)size) == 0 : !is_short_escape(at[1])) return 1;
+        }
+        p += 16;
+    }
+#endif
+    for (; p < end; p++) {
+        if (*p == open && end - p > size && memcmp(p + 1, NAME, (size_t)size) == 0) return 1;
+        if (*p == other && (end - p < 2 || !is_short_escape(p[1]))) return 1;
+    }
+    return 0;
+}
+
+/* The Event-Name of a payload that begins with `open`, which ends before the name, and `close` after it. The name is made
+ * of letters, digits and underscores. NULL if it is not written so. */
+static inline const char *first_name(const char *p, const char *end, const char *open, const char *close, size_t *size) {
+    const size_t before = strlen(open), after = strlen(close);
+    const char *at;
+    if ((size_t)(end - p) < before || memcmp(p, open, before) != 0) return NULL;
+    p += before;
+    for (at = p; at < end && (*at == '_' || (unsigned)((*at | 0x20) - 'a') < 26 || (unsigned)(*at - '0') < 10); at++) {}
+    *size = (size_t)(at - p);
+    return (size_t)(end - at) >= after && memcmp(at, close, after) == 0 ? p : NULL;
+}
+
+#ifdef ESL_AVX2
+/* Pass 64 bytes at a time in which no line of the name `Event-Name` begins. */
+WITH_AVX2 static const char *pass_other_lines(const char *p, const char *end) {
+    const __m256i feed = _mm256_set1_epi8('\n'), letter = _mm256_set1_epi8('E'), colon = _mm256_set1_epi8(':');
+    for (; end - p >= 64 + 11; p += 64) {
+        const __m256i *at = (const __m256i *)(const void *)p, *second = (const __m256i *)(const void *)(p + 1);
+        const __m256i *last = (const __m256i *)(const void *)(p + 11);
+        __m256i a = _mm256_cmpeq_epi8(_mm256_loadu_si256(at), feed), b = _mm256_cmpeq_epi8(_mm256_loadu_si256(at + 1), feed);
+        a = _mm256_and_si256(a, _mm256_cmpeq_epi8(_mm256_loadu_si256(second), letter));
+        b = _mm256_and_si256(b, _mm256_cmpeq_epi8(_mm256_loadu_si256(second + 1), letter));
+        a = _mm256_and_si256(a, _mm256_cmpeq_epi8(_mm256_loadu_si256(last), colon));
+        b = _mm256_and_si256(b, _mm256_cmpeq_epi8(_mm256_loadu_si256(last + 1), colon));
+        a = _mm256_or_si256(a, b);
+        if (!_mm256_testz_si256(a, a)) break;
+    }
+    return p;
+}
+#endif
+
+/* The same if no look-up can find another, whatever else is in the payload; NULL also if that takes a reader. */
+static const char *only_plain_name(const char *p, const char *end, size_t *size) {
+    const char *name = first_name(p, end, "Event-Name: ", "\n", size), *folded = name;
+    if (!name) return NULL;
+    p = name + *size;
+#ifdef ESL_AVX2
+    if (use_avx2) p = pass_other_lines(p, end);
+#endif
+    return find_name(p, end, "Event-Name", 10, &folded) ? NULL : name;
+}
+
+static const char *only_json_name(const char *p, const char *end, size_t *size) {
+    const char *name = first_name(p, end, "{\"Event-Name\":\"", "\"", size);
+    return name && !may_be_named(name + *size, end, '"', '\\') ? name : NULL;
+}
+
+static const char *only_xml_name(const char *p, const char *end, size_t *size) {
+    const char *name = first_name(p, end, "<event>\n  <headers>\n    <Event-Name>", "</Event-Name>", size);
+    return name && !may_be_named(name + *size, end, '<', '\0') ? name : NULL;
+}
+
 /* How often `byte` stands in [p, end). */
 static inline size_t count_byte(const char *p, const char *end, char byte) {
     size_t count = 0;

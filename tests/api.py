@@ -65,7 +65,7 @@ def members(kind: type) -> Iterator[tuple[str, object]]:
     """What a class has from eslcodec, its bases included."""
     seen: set[str] = set()
     for base in kind.__mro__:
-        if base.__module__.partition(".")[0] in ("builtins", "enum", "typing", "collections", "abc"):
+        if base.__module__.partition(".")[0] in ("builtins", "enum", "typing", "collections", "abc", "logging"):
             continue
         for name, member in vars(base).items():
             if not name.startswith("_") and name not in seen:

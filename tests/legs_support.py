@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -146,11 +147,12 @@ KINDS = {
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
+    "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
 }
 KEYWORDS = {
     *("$schema", "$id", "$ref", "title", "description", "type", "enum", "pattern", "format", "items", "minItems"),
-    *("properties", "required", "additionalProperties"),
+    *("properties", "required", "additionalProperties", "oneOf", "const"),
 }
 
 
@@ -162,6 +164,10 @@ def check(value: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any], pla
     if "type" in schema:
         kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
         assert any(KINDS[kind](value) for kind in kinds), (place, value)
+    if "oneOf" in schema:
+        check_one(value, schema["oneOf"], schemas, place)
+    if "const" in schema:
+        assert value == schema["const"], place
     if "enum" in schema:
         assert value in schema["enum"], place
     if "pattern" in schema and isinstance(value, str):
@@ -179,3 +185,13 @@ def check(value: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any], pla
             inner = schema.get("properties", {}).get(name, rest)
             assert inner is not False, (place, name)
             check(item, {} if inner is True else inner, schemas, f"{place}.{name}")
+
+
+def check_one(value: Any, choices: Iterable[Mapping[str, Any]], schemas: Mapping[str, Any], place: str) -> None:
+    """Assert that a value is as one of several schemas says, and as no other."""
+    fitting = 0
+    for choice in choices:
+        with suppress(AssertionError):
+            check(value, choice, schemas, place)
+            fitting += 1
+    assert fitting == 1, place

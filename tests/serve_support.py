@@ -203,7 +203,7 @@ def refuses(port: int) -> bool:
 
 
 def messages(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    return [one.getMessage() for one in caplog.records if one.name == "eslcodec" and one.levelno >= level]
+    return [one.getMessage() for one in caplog.records if one.name.startswith("eslcodec") and one.levelno >= level]
 
 
 def connected(mode: bytes) -> bytes:

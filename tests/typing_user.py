@@ -7,6 +7,7 @@ Nothing here is run. What must be an error says so with a `type: ignore`, and st
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -16,14 +17,18 @@ from typing import Any
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, ingest, presets, render, sync, zst
+from eslcodec import ESL, aio, commands, ingest, logs, presets, render, sync, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
-from eslcodec.ingest import Loss, LossWatch
+from eslcodec.ingest import Fleet, FleetStats, Health, Host, Loss, LossWatch, Metrics, Notice, SwitchStats
+from eslcodec.ingest.bridge import Bridge, BridgeStats, check_stream, stream_config
+from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
+from eslcodec.ingest.metrics import Sample, Times, dashboard, rules
+from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
 from eslcodec.ingest.recorder import Missed
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
@@ -496,6 +501,40 @@ def records(decoder: eslcodec.Decoder, fs: sync.Client) -> None:
     ingest.legs(["CHANNEL_ANSWER"])  # type: ignore[list-item]
 
 
+def told(event: eslcodec.Event) -> None:
+    subjects = Subjects("tenant.{variable_domain_name}.{@partition}", partitions=4)
+    contract = Contract("fs1", None, subjects, max_bytes=1 << 20)
+    contract.core = "8f08a03a"
+    item = contract.event(event, Place("20261130T014838Z-000001", 0, 512, 7), 1.5)
+    assert_type(item, Item)
+    assert_type((item.subject, item.headers, item.body, item.place), tuple[str, dict[str, str], bytes, Place | None])
+    assert_type(contract.notice(b"{}", Place.parse("a:1:2:0000000000000007"), 1.5), Item)
+    assert_type(subjects.parse(item.subject), Subject)
+    assert_type(subjects.parse(item.subject).headers, dict[str, str | None])
+    assert_type((escape("a.b"), identity(event, None)), tuple[str, str])
+    Subjects(partitions="4")  # type: ignore[arg-type]
+
+
+async def bridged(path: Path, contract: Contract) -> None:
+    config = stream_config("FS1", ["esl.v1.fs1.>"], replicas=3)
+    bridge = Bridge(path, ["nats://127.0.0.1:4222"], "FS1", contract, create=config, begin="all", options={"user": "x"})
+    assert_type(await bridge.run(drain=1.0), bool)
+    bridge.stop()
+    assert_type(bridge.stats(), BridgeStats)
+    assert_type(check_stream(config), list[str])
+    Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
+
+
+async def published(item: Item) -> None:
+    async with Publisher(["nats://127.0.0.1:4222"], "FS1", window=64, options={"user": "bridge"}) as publisher:
+        await publisher.publish(item)
+        assert_type(await publisher.flush(timeout=1.0), bool)
+        assert_type(publisher.stats(), PublisherStats)
+        assert_type(publisher.stats().trouble, Trouble | None)
+        assert_type((publisher.place, publisher.last_id), tuple[Place | None, str | None])
+    Publisher("nats://127.0.0.1:4222", b"FS1")  # type: ignore[arg-type]
+
+
 async def records_async(fs: aio.Client) -> None:
     assert_type(ingest.legs(fs.events()), AsyncIterator[ingest.Leg])
     assert_type(ingest.batches(fs, {"Event-Sequence": "int64"}), AsyncIterator[ingest.Batch])
@@ -503,6 +542,31 @@ async def records_async(fs: aio.Client) -> None:
         pass
     async for call in ingest.calls(fs):
         assert_type(call, ingest.Call)
+    known = ingest.Known(max_open=10)
+    assert_type(await fs.resync(known, switch="fs1", settle=0, clock_offset=0.5, timeout=5), list[Any])
+    assert_type(await ingest.resync.resync(fs, known), list[ingest.Notice])
+    assert_type(await ingest.resync.Resync("fs1").after(fs), list[ingest.Notice])
+
+
+def noticed(fs: sync.Client, recorder: ingest.Recorder, recording: eslcodec.Recording) -> None:
+    known = ingest.Known()
+    known.see_all(fs.take())
+    assert_type(fs.resync(known), list[Any])
+    assert_type(ingest.resync.resync_blocking(fs, known, confirm=5), list[ingest.Notice])
+    ended = ingest.Ended("fs1", 1.0, "a", not_after=datetime.now())
+    known.see(ended)
+    assert_type(ingest.notices.to_line(ended), bytes)
+    assert_type(ingest.notices.describe(ended), dict[str, Any])
+    recorder.note(ingest.notices.to_note(eslcodec.Gap.of(1, ""), "fs1", 1.0))
+    item = ingest.notices.from_line(b"")
+    if isinstance(item, ingest.Found):
+        assert_type(item.answered, bool | None)
+    assert_type(recording.messages(), Iterator[eslcodec.Message])
+    assert_type(recording.messages(notices=True), Iterator[Any])
+    for leg in ingest.legs([ended, eslcodec.Gap.of(1, "")]):
+        assert_type(leg.not_before, datetime | None)
+    ingest.Columns({"notice": ("@notice", "json")}).extend([ended])
+    ingest.Stopped("fs1", "now", "x")  # type: ignore[arg-type]
 
 
 # In the place of others
@@ -548,6 +612,47 @@ def losses(message: eslcodec.Message, now: float) -> None:
     assert_type(watch.dropped(5, now) + watch.ended(OSError("gone"), now), list[Loss])
     assert_type((watch.lag.seconds, watch.lag.offset), tuple[float | None, float | None])
     assert_type((watch.lag.queue, watch.lag.rate), tuple[int | None, float])
+
+
+# What operators watch
+
+
+async def watched(messages: list[eslcodec.Message]) -> None:
+    metrics = Metrics({}, folders=["rec", Path("spill")])
+    metrics.see("west", messages[0])
+    metrics.see_all("west", messages)
+    times = Times((0.1, 1.0))
+    times.observe(0.5)
+    metrics.add(lambda: [Sample("eslcodec_spill_bytes", "west", 1), Sample("eslcodec_publish_seconds", "west", times)])
+    assert_type(metrics.expose("text/plain"), tuple[bytes, str])
+    assert_type(dict(metrics.events("west")), dict[str, int])
+    async with Health(metrics, host="::1", port=0, ready=[lambda: None, lambda: "not yet"], stuck_seconds=5) as health:
+        assert_type(health.url, str)
+    Health({})  # type: ignore[arg-type]
+    assert_type((rules(), dashboard()), tuple[str, str])
+    handler = logging.StreamHandler()
+    handler.setFormatter(logs.JsonFormatter())
+    assert_type(logs.LOGGERS["eslcodec.fleet"], str)
+
+
+# Many switches
+
+
+async def fleet(tap: eslcodec.Tap) -> None:
+    east = Host("east", "10.0.0.1", user="1000@example.org", password=lambda: "secret")
+    hosts: list[Host | str] = [east, "west=10.0.0.2"]
+    async with Fleet(hosts, events=["CALLS"], tap=lambda name: tap, queue=100, switch_queue_limit=None) as fleet:
+        for switch, run in await fleet.take(max=10, timeout=None):
+            assert_type((switch, run), tuple[str, list[eslcodec.Message | Notice | Loss]])
+        async for name, item in fleet:
+            assert_type(name, str)
+            assert_type(item, eslcodec.Message | Notice | Loss)
+        assert_type(fleet.stats(), FleetStats)
+        assert_type(fleet.switches["east"], SwitchStats)
+        assert_type(await fleet.api("east", "status"), eslcodec.ApiResponse | eslcodec.CommandReply)
+        answers = await fleet.everywhere("status", concurrency=5)
+        assert_type(answers["west"], eslcodec.ApiResponse | eslcodec.CommandReply | Exception)
+        Fleet(lambda: hosts, queu=1)  # type: ignore[call-arg]
 
 
 # A switch for tests

@@ -28,7 +28,7 @@ ON_PURPOSE = [  # what differs, as regular expressions after the core's name
     r"__(impl|build)__",
     r"(FRAME|FRAME_ENCODED|PLAIN|JSON|XML|FORMAT_NAMES|PAYLOAD_FORMATS)",  # the twin's own, and the next line too
     r"(all_replaced|read_payload|replaced|replaces|split_array|to_json|to_mapping)",
-    r"(Budget|EXPECTED|JsonMemo|JsonPayload|KnownDicts|Memo|Messages|Names|Store|Window|XmlPayload)",  # C's own
+    r"(Budget|EXPECTED|JsonMemo|JsonPayload|KnownDicts|Memo|Messages|Named|Names|Store|Window|XmlPayload)",  # C's own
     r"(\w+\.)?(__test__|__(reduce|setstate)_cython__)",  # Cython's
     r"\w+\._[a-z]\w*",
     r"Message\.__reversed__",  # None there, and inherited here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .. import limits
@@ -115,6 +115,14 @@ class MessageDecoder(FrameSplitter):
             if type(message) is not kind:
                 only = False
         return only
+
+    def _named(self, names: Iterable[str]) -> Iterator[Message]:
+        """Iterate over the messages whose Event-Name, as `get` gives it, is one of these; all others are passed over.
+
+        What is asked of the decoder in between, and what is raised, is as if it had made all messages.
+        """
+        among = frozenset(names)
+        return filter(lambda message: message.get("Event-Name") in among, self)
 
     if TYPE_CHECKING:
 

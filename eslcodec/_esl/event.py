@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard, overload
 
 from .. import render
 from .._codec import HeaderReader, Message, lone, quote
-from .._ctext import to_bytes, to_text
+from .._ctext import to_bytes, to_text, unquoted
 from .._json import Field, joined
 from ..errors import InvalidCommand
 from ..headers import HeaderList
@@ -34,7 +34,7 @@ from .json_text import read_json, write_json
 from .settings import ERROR, log
 
 _PRIORITIES: Final = {0: "NORMAL", 1: "LOW", 2: "HIGH"}
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.esl")
 
 _LOCK = threading.RLock()
 """Held while an event is changed, since threads may share events. Looking up a header hardly ever needs it."""
@@ -457,7 +457,8 @@ def make_disconnected() -> ESLevent:
 def refuse(error: InvalidCommand) -> ESLevent:
     """What stands for the reply to a command that was not sent."""
     text = f"not sent: {error}"
-    _LOG.warning("ESL: %s", text)
+    _LOG.warning("ESL: %s", unquoted(text))
+    _LOG.debug("ESL: %s", text)
     log(ERROR, text)
     return ESLevent._refusal(f"-ERR {text}")
 

@@ -14,7 +14,7 @@ from ..connection import Connection
 from ..errors import ESLError
 from ..events import Event
 from ..flow import Stats, Totals
-from ..reconnect import Reconnection
+from ..reconnect import End, Reconnection
 from ..subscriptions import Subscriptions
 from ._lanes import Handler, Lanes
 from ._link import Link
@@ -27,7 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 H = TypeVar("H", bound=Handler)
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 class Client(Verbs):
@@ -75,6 +75,7 @@ class Client(Verbs):
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
         self._totals = Totals()
         self._task: asyncio.Task[None] | None = None
+        self._lost: Callable[[End], None] | None = None  # is told why each connection ended
         self._link = link
         self._attach(link)
         self._rely_on(link)
@@ -225,6 +226,38 @@ class Client(Verbs):
         found: AsyncIterator[Any] = ingest.batches(self, spec, max_rows, max_seconds, events, redact)
         return found
 
+    async def resync(
+        self,
+        known: Any,
+        *,
+        switch: str | None = None,
+        settle: float = 1.0,
+        clock_offset: float = 0.0,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Ask the switch for its channels and compare them with those that are known: `eslcodec.ingest.resync`, which
+        says more. Experimental. Call it at the start, and after each `Gap` among the events.
+
+        Args:
+            known: an `eslcodec.ingest.Known`; it must have seen every event that was read.
+            switch: name of the switch in the notices; None for host and port.
+            settle: seconds after which it asks once more, as the switch's table is late; 0 not to.
+            clock_offset: seconds that our clock is before the switch's.
+            timeout: of each command, see `Client`.
+
+        Returns:
+            An `eslcodec.ingest.Ended` for each channel that is gone and whose end was missed, a `Found` for each that
+            is new.
+
+        Raises:
+            CommandError: the switch refuses, or its answer is not whole. Nothing was found out then.
+        """
+        ingest = import_module("..ingest.resync", __package__)  # which stands on this module
+        found: list[Any] = await ingest.resync(
+            self, known, switch=switch, settle=settle, clock_offset=clock_offset, timeout=timeout
+        )
+        return found
+
     # Handlers
 
     @overload
@@ -346,6 +379,8 @@ class Client(Verbs):
         assert end is not None
         lasted, last = link.ended_at - link.began, link.connection.last_event
         books.lost(end, lasted=lasted, since=link.gone, now=self._loop.time(), last=last)
+        if self._lost is not None:
+            self._lost(end)
         if books.away is None or books.over is not None:
             self._ring()
             return
@@ -364,12 +399,14 @@ class Client(Verbs):
                 link = self._next(self._route)
                 await self._route.reach(link)
             except Exception as error:
-                _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+                if books.is_news(error):
+                    _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
                 self._failed(link, error)
                 self._turned.ring()
             else:
                 self._adopt(link)
                 books.usable()
+                _LOG.info("connected to %s:%s again", self.host, self.port)
                 self._rely_on(link)
                 self._turned.ring()
                 return

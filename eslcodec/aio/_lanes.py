@@ -10,13 +10,14 @@ from inspect import isawaitable
 from typing import Final
 
 from .. import limits
+from .._ctext import word
 from ..events import Event
 from ._loop import Bell
 
 Handler = Callable[[Event], object]
 """What `Client.on` takes: a function of the event; what it returns is awaited if it can be."""
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 class Lanes:
@@ -85,4 +86,4 @@ class Lanes:
         except (Exception, asyncio.CancelledError) as error:
             if self._ending and isinstance(error, asyncio.CancelledError):
                 raise  # if we are not, the handler has waited for something that was cancelled
-            _LOG.exception("a handler of %s failed", event.name)
+            _LOG.exception("a handler of %s failed", word(event.name or ""))

@@ -15,7 +15,7 @@ from ._loop import Bell
 
 T = TypeVar("T")
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 class Link(asyncio.BufferedProtocol):

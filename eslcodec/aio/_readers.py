@@ -11,14 +11,12 @@ from ..errors import CommandTimeout
 from ..events import Event
 from ..reconnect import Reconnection
 from ._link import Link
-from ._loop import Bell, resolve
+from ._loop import Bell
 
 M = TypeVar("M", bound=Message)
 
 _TURN: Final = 128
 """After so many messages without waiting a reader lets the other tasks of the loop have their turn."""
-_TICK: Final = 1.0
-"""Seconds to the next look at deadlines, at most: so much longer than needed the loop may keep a client."""
 
 
 class Inbox:
@@ -31,11 +29,10 @@ class Inbox:
         books: say whether that is the end.
     """
 
-    __slots__ = ("_left", "_looks", "bell", "books", "link", "queue")
+    __slots__ = ("_left", "bell", "books", "link", "queue")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, link: Link, books: Reconnection) -> None:
         self._left = _TURN  # as of `Reader`, for `take`
-        self._looks = math.inf  # when the next look at the deadlines of `take` is
         self.queue = link.connection.queue
         self.link = link
         self.bell = Bell(loop)
@@ -77,42 +74,12 @@ class Inbox:
                 if self.books.over is not None:
                     await self.more(deadline)
                     raise self.books.over.error()
-                if not await self._rings(deadline) and not queue:
+                if not await self.bell.wait_often(deadline) and not queue:
                     return taken
         except BaseException:
             if taken:
                 queue.put_back(taken)
             raise
-
-    async def _rings(self, deadline: float) -> bool:
-        """`Bell.wait` for who waits again and again: one timer serves many calls."""
-        future: asyncio.Future[bool] = self.bell.loop.create_future()
-        waiting = self.bell.waiting
-        waiting[future] = deadline
-        try:
-            if deadline < self._looks:
-                self._look_at(deadline)
-            return await future
-        finally:
-            del waiting[future]
-
-    def _look_at(self, deadline: float) -> None:
-        loop = self.bell.loop
-        at = min(deadline, loop.time() + _TICK)
-        loop.call_at(at, self._look, at)
-        self._looks = at
-
-    def _look(self, planned: float) -> None:
-        """Tell those whose deadline has come; look again for the others."""
-        if planned != self._looks:  # an earlier look came in between, and planned the next
-            return
-        now, self._looks = self.bell.loop.time(), math.inf
-        for future, deadline in self.bell.waiting.items():
-            if deadline <= now:
-                resolve(future, False)
-        later = min((deadline for deadline in self.bell.waiting.values() if deadline > now), default=math.inf)
-        if later < math.inf:
-            self._look_at(later)
 
 
 class Reader(Generic[M]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,12 +18,16 @@ from ._link import Link
 from ._loop import within
 from ._tapped import TappedLink
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to get a connection that is logged in."""
+    """How to get a connection that is logged in.
+
+    Attributes:
+        turn: is awaited before each attempt: of many clients only so many may dial at a time.
+    """
 
     host: str
     port: int
@@ -31,6 +35,7 @@ class Route:
     timeout: float
     options: LinkOptions
     tapping: Tapping | None = None
+    turn: Callable[[], Awaitable[None]] | None = None
 
     def make(self, **earlier: Any) -> Link:
         """A link for `reach` to connect; `earlier` is what it takes over from an earlier connection."""
@@ -41,6 +46,8 @@ class Route:
 
     async def reach(self, link: Link) -> None:
         """Connect and log in."""
+        if self.turn is not None:
+            await self.turn()
         loop = asyncio.get_running_loop()
         reaching = loop.create_connection(lambda: link, self.host, self.port)
         try:
@@ -72,7 +79,8 @@ async def first(books: Reconnection | None, route: Route) -> Link:
             books.failed(error, None if link is None else link.connection.end, now=loop.time())
             if books.due is None:
                 raise
-            _LOG.info("cannot connect yet: %s", error)
+            if books.is_news(error):
+                _LOG.info("cannot connect yet: %s", error)
             await asyncio.sleep(books.due - loop.time())
             books.dialling()
         else:

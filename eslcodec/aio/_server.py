@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .. import _fork, limits
+from .._address import address
 from .._door import Calls, Door, addresses, farewell, lookup_flags, of_socket
 from .._options import ClientOptions, LinkOptions, check_calls, check_serve, shows_options, split_options
 from .._tap import CallTapping, Tap, check_chooser
@@ -26,7 +27,7 @@ from ._tapped import TappedLink
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.server")
 _GRACE: Final = 1.0
 """Seconds for the last commands of a cancelled handler. As many again for telling the switch what becomes of its call,
 and as many for the handler to end after that."""
@@ -306,10 +307,12 @@ class Server:
         try:
             await self._handler(call)
         except Exception as error:
+            where = address(call.host, call.port)
             if isinstance(error, ConnectionClosed) and (call.closed or isinstance(error, ChannelEnded)):
-                _LOG.info("the call %s ended under its handler: %s", call.uuid, error)
+                _LOG.info("the call from %s ended under its handler: %s", where, error)
             else:
-                _LOG.exception("the handler of the call %s failed", call.uuid)
+                _LOG.exception("the handler of the call from %s failed", where)
+            _LOG.debug("that was the call %s", call.uuid)
 
 
 async def _part(link: Link, calls: Calls) -> None:

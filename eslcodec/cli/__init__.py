@@ -30,6 +30,7 @@ _MODULES: Final = {
     "emulate": "emulate",
     "demo": "demo",
     "record": "record",
+    "top": "top",
     "info": "info",
     "replay": "replay",
     "convert": "convert",

@@ -16,7 +16,7 @@ import click
 from .. import Event, Message
 from ..ingest.redacting import copy_recording
 from ..subscriptions import event_name
-from .files import Chunks, Messages, label, readable, since_option, until_option
+from .files import Chunks, Messages, Noticed, label, readable, since_option, until_option
 from .names import check_names, split_events, unknown_option
 from .profiles import redact_option, redaction
 from .tables import FORMS, PRESETS, Records, Table, events_table, write_lines
@@ -37,11 +37,13 @@ class Job:
         chunks: of the sources.
         keep: whether a message is wanted.
         redact: what is taken out; None for nothing.
+        notices: whether lines of JSON have notices too.
     """
 
     chunks: Chunks
     keep: Callable[[Message], bool] | None
     redact: Redact | None
+    notices: bool
 
 
 @click.command(short_help="Write recordings in another form.")
@@ -62,6 +64,7 @@ class Job:
 @click.option("--legs", "records", flag_value="leg", help="A table with a row a leg.")
 @click.option("--calls", "records", flag_value="call", help="A table with a row a call.")
 @click.option("--threads", type=click.IntRange(min=1), help="How many make the columns; else as many as processors.")
+@click.option("--notices", is_flag=True, help="NDJSON: also what was noted in the recording, in its place.")
 @since_option
 @until_option
 @redact_option
@@ -73,6 +76,7 @@ def convert(
     preset: str | None,
     records: str | None,
     threads: int | None,
+    notices: bool,
     since: datetime | None,
     until: datetime | None,
     redact: str | None,
@@ -97,6 +101,10 @@ def convert(
     check_names(names, unknown, "none will be there unless it is recorded all the same")
     bar = out != _STANDARD_OUTPUT or not is_terminal(sys.stdout)
     chunks = Chunks(sources, since, until, bar=bar, check=not is_table)
+    if notices and (is_table or out.endswith(".esl.zst")):
+        raise click.UsageError(
+            "--notices: a recording keeps them, legs and calls use them, a table has a column @notice"
+        )
     if form is not None:
         if records and events:
             raise click.UsageError("--events: legs and calls are made of the events that they need")
@@ -109,7 +117,7 @@ def convert(
         )
         _table(table, form, out)
     elif write is not None:
-        write(Job(chunks, wanted(names, subclasses) if events else None, redaction(redact)), out)
+        write(Job(chunks, wanted(names, subclasses) if events else None, redaction(redact), notices), out)
     chunks.tell()
 
 
@@ -190,7 +198,10 @@ def _writer(out: str) -> Callable[[Job, str], None]:
 
 def _write_lines(job: Job, file: BinaryIO, line: Callable[[Message], bytes]) -> None:
     malformed = 0
-    for message in Messages(job.chunks, pause=file.flush):
+    for message in Messages(job.chunks, pause=file.flush, notices=job.notices):
+        if isinstance(message, Noticed):
+            file.write(message.redacted(job.redact).line + b"\n")
+            continue
         malformed += message.malformed is not None
         if job.keep is None or job.keep(message):
             file.write(line(message if job.redact is None else job.redact(message)) + b"\n")

@@ -11,9 +11,9 @@ import click
 
 from .. import Event, InvalidCommand, MalformedPayload, Message, render
 from ..subscriptions import event_name
-from .files import Chunks, Messages, label, since_option, until_option
+from .files import Chunks, Messages, Noticed, label, since_option, until_option
 from .names import check_names, unknown_option
-from .text import is_terminal, json_line, listing, write_bytes
+from .text import escape, is_terminal, json_line, listing, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
 
@@ -36,6 +36,7 @@ _FORMATS: Final = ("plain", "json", "xml")
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
 )
+@click.option("--notices", is_flag=True, help="Also what was noted in a recording: gaps, losses, legs that had ended.")
 @since_option
 @until_option
 @unknown_option
@@ -46,6 +47,7 @@ def decode(
     full: bool,
     events: tuple[str, ...],
     headers: tuple[str, ...],
+    notices: bool,
     since: datetime | None,
     until: datetime | None,
     unknown: bool,
@@ -60,15 +62,20 @@ def decode(
     to = "ndjson" if ndjson else to
     if to and full:
         raise click.UsageError(f"--{'ndjson' if ndjson else 'to'} has all headers already; leave out --full")
+    if notices and to in _FORMATS:
+        raise click.UsageError(f"--to {to}: a switch sends no notices; leave out --notices")
     check_names(events, unknown, "none will be shown unless it is in there all the same")
     wanted = set(map(event_name, events))
     out = sys.stdout
     watched = is_terminal(out)
     malformed = kept = 0
     chunks = Chunks(files, since, until, bar=not watched)
-    messages = Messages(chunks, pause=out.flush)  # standard input may be a live stream
+    messages = Messages(chunks, pause=out.flush, notices=notices)  # standard input may be a live stream
     try:
         for message in messages:
+            if isinstance(message, Noticed):
+                _show_notice(message, bool(to))
+                continue
             malformed += message.malformed is not None
             if not (is_event_of(message, wanted) and has_headers(message, headers)):
                 continue
@@ -90,6 +97,13 @@ def decode(
     if problems:
         chunks.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")
     chunks.tell()
+
+
+def _show_notice(notice: Noticed, as_line: bool) -> None:
+    if as_line:
+        sys.stdout.buffer.write(escape(notice.line.decode()).encode() + b"\n")
+    else:
+        sys.stdout.write(f"{'':>7}  {type(notice.item).__name__:<16}  {escape(notice.line.decode())}\n")
 
 
 def has_headers(message: Message, wanted: Sequence[str]) -> bool:

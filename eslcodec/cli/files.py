@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import math
 import os
 import sys
@@ -11,11 +12,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import accumulate
-from typing import BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import click
 
-from .. import Message
 from .._opened import find_files, open_reader
 from ..errors import DamagedRecording, ProtocolError, RecordingError
 from ..recordings import Follower, Recording
@@ -187,22 +187,26 @@ class Messages:
     Args:
         chunks: of some sources.
         pause: called after each chunk: the next one may take its time.
+        notices: whether notices of recordings come too, in their place.
 
     Attributes:
         number: how many messages came so far.
     """
 
-    def __init__(self, chunks: Chunks, pause: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, chunks: Chunks, pause: Callable[[], None] = lambda: None, notices: bool = False) -> None:
         self.number = 0
         self._chunks = chunks
         self._pause = pause
+        self._notices = notices
         self._follower = Follower()
         self._chunk = Chunk.plain("", 0, b"")  # that completed the last of them
         self._times: Times | None = None
         self._known = 0  # problems before this file
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[Any]:
         for chunk in self._chunks:
+            if chunk.kind == NOTE and self._notices:
+                yield from noticed(chunk)
             if chunk.path != self._chunk.path or not (chunk.connection or chunk.offset):
                 self._end_file()
             self._chunk, self._times = chunk, None
@@ -213,6 +217,11 @@ class Messages:
                     yield message
             self._pause()
         self._end_file()
+
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk that completed the last message."""
+        return self._chunk
 
     @property
     def received_ns(self) -> int:
@@ -247,6 +256,38 @@ class Messages:
         self._chunks.problems.append(problem)
         self._follower.end()
         return None
+
+
+class Noticed(NamedTuple):
+    """A notice of a recording.
+
+    Attributes:
+        item: what it is.
+        line: as a line of JSON.
+    """
+
+    item: Any
+    line: bytes
+
+    def redacted(self, redact: Callable[[Any], Any] | None) -> Noticed:
+        """The same without what is taken out."""
+        from ..ingest import notices
+
+        if redact is None:
+            return self
+        said = json.loads(self.line)
+        item = notices.redacted(self.item, redact)
+        return Noticed(item, notices.to_line(item, said["switch"], said["at"]))
+
+
+def noticed(chunk: Chunk) -> Iterator[Noticed]:
+    """What a note says, if it is a notice."""
+    from ..ingest import notices
+
+    note = chunk.note or {}
+    item = notices.from_dict(note)
+    if item is not None:
+        yield Noticed(item, notices.to_line(item, note.get("switch"), note["at"]))
 
 
 class Times:

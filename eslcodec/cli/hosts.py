@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 import click
 
 from .._address import address
+from .login import chosen_password
 from .text import escape
 
+if TYPE_CHECKING:
+    from ..ingest import Host
+    from ..reconnect import Password
+
+_PORT: Final = 8021  # which a name does not tell
+_NAME_CHARACTERS: Final = 64  # of a switch of a fleet
+
+hosts_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = click.option(
+    "--hosts",
+    "hosts_file",
+    metavar="FILE.toml",
+    help="The switches of this file too, each with its own password if it has one: see the guide of Fleet.",
+)
 _HOST: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+))(?::([0-9]+))?", re.ASCII)
-
-
-def hosts(texts: Iterable[str], port: int) -> list[tuple[str, int]]:
-    """Hosts and ports.
-
-    Args:
-        texts: each `host`, `host:port`, `[IPv6 address]` or `[IPv6 address]:port`.
-        port: of those that name none.
-
-    Example:
-        >>> hosts(["10.0.0.1", "pbx.example.org:8022", "[::1]:8023"], 8021)
-        [('10.0.0.1', 8021), ('pbx.example.org', 8022), ('::1', 8023)]
-
-    Raises:
-        click.UsageError: one of them is something else, or is there twice.
-    """
-    found: list[tuple[str, int]] = []
-    for text in texts:
-        host = _host(text, port)
-        if host in found:
-            raise click.UsageError(f"{escape(address(*host))} is there twice: the same events would be recorded twice")
-        found.append(host)
-    return found
 
 
 def _host(text: str, port: int) -> tuple[str, int]:
@@ -46,3 +38,94 @@ def _host(text: str, port: int) -> tuple[str, int]:
     if not 0 < number < 65536:
         raise click.UsageError(f"read {escape(text)!r}, expected a port from 1 to 65535")
     return match[1] or match[2], number
+
+
+def fleet_hosts(texts: Iterable[str], port: int, file: str | None) -> tuple[list[Host], dict[str, Any]]:
+    """Switches of a fleet, and its options.
+
+    Args:
+        texts: each `host`, `host:port`, `[IPv6 address]` or `[IPv6 address]:port`, with `name=` in front or not.
+        port: of those that name none.
+        file: a TOML file with more of them, and options (docs/guides/fleet.md); None: none.
+
+    Example:
+        >>> [host.name for host in fleet_hosts(["10.0.0.1", "b=10.0.0.2", "[::1]:8022"], 8021, None)[0]]
+        ['10.0.0.1', 'b', 'ip6-__1_8022']
+
+    Raises:
+        click.UsageError: one of them is something else, or a name or an address is there twice.
+        click.ClickException: the file cannot be read, or says what means nothing.
+    """
+    found, options = ([], {}) if file is None else _of_file(file)
+    found += (_named(text, port) for text in texts)
+    seen: dict[tuple[str, int], str] = {}
+    names: set[str] = set()
+    for host in found:
+        where = address(host.host, host.port)
+        if host.name.lower() in names:
+            raise click.UsageError(f"{escape(host.name if is_named(host) else where)} is there twice")
+        if (host.host, host.port) in seen:
+            raise click.UsageError(f"{escape(where)} is there twice: the same events would come twice")
+        names.add(host.name.lower())
+        seen[host.host, host.port] = host.name
+    return found, options
+
+
+def is_named(host: Host) -> bool:
+    """Whether it was given a name, and not just an address."""
+    return host.name != _default_name(host.host, host.port)
+
+
+def fleet_password(
+    hosts: Iterable[Host], options: Mapping[str, Any], file: str | None, user: str | None
+) -> Password | None:
+    """The password of those switches that have none of their own: of `--password-file`, of the TOML file, or as
+    `chosen_password` finds it. None if each has its own.
+
+    Raises:
+        click.ClickException: it cannot be read, here and now.
+    """
+    asking = [host for host in hosts if host.secret(None) is None]
+    if not asking:
+        return None
+    if file is None and ("password" in options or "password_file" in options):
+        found: Password = options["password"] if "password" in options else options["password_file"]
+        return found
+    password = chosen_password(file, user, ", ".join(address(host.host, host.port) for host in asking))
+    if callable(password):
+        password()  # a file that cannot be read is told at once
+    return password
+
+
+def _of_file(file: str) -> tuple[list[Host], dict[str, Any]]:
+    from ..ingest._hosts import read_toml
+
+    try:
+        named, options = read_toml(file)
+    except OSError as error:
+        raise click.ClickException(f"{escape(file)}: {escape(error.strerror or str(error))}") from error
+    except (ValueError, RuntimeError) as error:
+        raise click.ClickException(escape(str(error))) from error
+    if isinstance(options.get("log"), bool):
+        options["log"] = "crit" if options["log"] else None
+    return list(named.values()), options
+
+
+def _named(text: str, port: int) -> Host:
+    from ..ingest._hosts import Host
+
+    name, equals, where = text.rpartition("=")
+    host, number = _host(where, port)
+    try:
+        return Host(name if equals else _default_name(host, number), host, number)
+    except ValueError as error:
+        raise click.UsageError(escape(str(error))) from error
+
+
+def _default_name(host: str, port: int) -> str:
+    """A name that a switch of a fleet may have, of where it is."""
+    text = host if ":" not in host else f"ip6-{host}"
+    text = text if port == _PORT else f"{text}_{port}"
+    name = re.sub("[^A-Za-z0-9._-]", "_", text)
+    name = name if name[0].isalnum() else f"host{name}"
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 9]}-{crc32(text.encode()):08x}"

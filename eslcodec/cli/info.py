@@ -72,7 +72,7 @@ def as_dict(info: RecordingInfo) -> dict[str, Any]:
             {"since": _iso(gap.since), "until": _iso(gap.until), "seconds": gap.seconds, "missing": gap.missing}
             for gap in info.gaps
         ],
-        "notes": [{"at": _iso(at), **note} for at, note in info.notes],
+        "notes": [{"at": _iso(at), **note} | {"at": _iso(at)} for at, note in info.notes],
         "torn": info.torn,
         "open_files": info.open_files,
         "damage": [{"file": one.path, "position": one.position, "why": one.why} for one in info.damage],

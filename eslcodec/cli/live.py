@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -168,6 +169,8 @@ def tail(
             switch.log(log_level)
         switch.subscribe(*names, custom=custom, format=wire_format, unknown=True)  # they were looked at
         printer = _show_json if ndjson else _text_printer(full)
+        if tap is not None:
+            printer = _noting(printer, tap)
         if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
             end = switch.connection.end
             raise ConnectionClosed(end.reason if end else "the connection has ended")
@@ -180,6 +183,18 @@ def _recorder(folder: str | None) -> AbstractContextManager[Recorder | None]:
     from ..ingest import Recorder
 
     return Recorder(folder)
+
+
+def _noting(show: Callable[[Message], None], recorder: Recorder) -> Callable[[Message], None]:
+    """Has the recording say where something was missed."""
+    from ..ingest.notices import to_note
+
+    def note_and_show(message: Message) -> None:
+        if isinstance(message, Gap):
+            recorder.note(to_note(message, None, time.time()))
+        show(message)
+
+    return note_and_show
 
 
 def _followed(

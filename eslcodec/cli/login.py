@@ -20,6 +20,7 @@ import click
 from .. import _address
 from .._ctext import redacted_user
 from ..errors import ESLError, InvalidCommand
+from ..logs import JsonFormatter
 from ..reconnect import Password
 from ..sync import Client, connect
 from .text import escape, is_terminal, note
@@ -167,18 +168,27 @@ def target_options(function: Callable[..., None]) -> Callable[..., None]:
 class _Notes(logging.Handler):
     """What the clients have to say about their connections."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], json: Callable[[str, str], None] | None) -> None:
         super().__init__()
-        self._tell = tell
+        self._tell, self._json = tell, json
+        self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
+        if self._json is None:
+            self._tell(record.getMessage())
+        else:
+            self._json(self.format(record), record.getMessage())
 
 
 @contextmanager
-def notes_told(tell: Callable[[str], None] = note) -> Iterator[None]:
-    """What the clients have to say about their connections is told meanwhile; by default on standard error."""
-    log, notes = logging.getLogger("eslcodec"), _Notes(tell)
+def notes_told(tell: Callable[[str], None] = note, *, json: Callable[[str, str], None] | None = None) -> Iterator[None]:
+    """What the clients have to say about their connections is told meanwhile; by default on standard error.
+
+    Args:
+        tell: is given each message.
+        json: is given each as a line of JSON instead, and the message.
+    """
+    log, notes = logging.getLogger("eslcodec"), _Notes(tell, json)
     before = log.level
     log.addHandler(notes)
     log.setLevel(logging.INFO)

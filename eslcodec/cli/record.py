@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import queue
@@ -10,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Final, Literal
 
 import click
 
-from ..ingest import Recorder
-from .hosts import hosts as read_hosts
+from ..ingest import Host, Recorder
+from .hosts import fleet_hosts, fleet_password, hosts_option, is_named
 from .live import filter_option
-from .login import address, chosen_password, login_options, notes_told
+from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
 from .record_view import Survey, View, view
 from .station import Station, Wanted
@@ -30,11 +32,13 @@ _LOOK_SECONDS: Final = 1.0  # between two pictures
 _STATUS_SECONDS: Final = 10.0  # between two lines for systemd
 _SAME_SECONDS: Final = 600.0  # after which a line is said again
 _LINES: Final = 1000  # that are remembered for that
+_LOG: Final = logging.getLogger("eslcodec.record")
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 
 
 @click.command(short_help="Keep what switches send, exactly.")
-@click.argument("hosts", nargs=-1, required=True, metavar="HOST...", envvar="ESLCODEC_HOST")
+@click.argument("hosts", nargs=-1, metavar="HOST...", envvar="ESLCODEC_HOST")
+@hosts_option
 @click.option(
     "--dir", "folder", required=True, metavar="DIR", help="Where the recordings go: DIR/HOST_PORT/TIME.esl.zst."
 )
@@ -89,9 +93,11 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
     help="When the disk is full: end with status 1, or remove the oldest files.",
 )
 @click.option("--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.option("--log-json", is_flag=True, help="Write what happens as lines of JSON on standard error, and no table.")
 @unknown_option
 def record(
     hosts: tuple[str, ...],
+    hosts_file: str | None,
     folder: str,
     events: tuple[str, ...],
     port: int,
@@ -100,10 +106,12 @@ def record(
     wire_format: str,
     filters: list[tuple[str, str]],
     quiet: bool,
+    log_json: bool,
     unknown: bool,
     **options: Any,
 ) -> None:
-    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port or [IPv6 address]:port.
+    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port, [IPv6 address]:port, or
+    NAME= and one of these.
 
     A connection that is lost is set up again, for ever, and each gap is told in a line. The exit status is 1 if
     recording ended by itself: the disk is full, or no switch lets us in.
@@ -112,21 +120,31 @@ def record(
     check_names(names, unknown, "it does not mind being asked for it")
     if not (names or subclasses):
         raise click.UsageError("--events names no event")
-    where = read_hosts(hosts, port)
-    password = chosen_password(password_file, user, ", ".join(address(*each) for each in where))
-    if callable(password):
-        password()  # a file that cannot be read is told at once
-    wanted = Wanted(names, subclasses, filters, wire_format, user, password)
+    if not (hosts or hosts_file):
+        raise click.UsageError("Missing argument 'HOST...', or --hosts FILE.toml.")
+    listed, said = fleet_hosts(hosts, port, hosts_file)
+    user = user or said.get("user")
+    password = fleet_password(listed, said, password_file, user)
+    wanted = Wanted(names, subclasses, filters, wire_format, user, password or "")
     settings = recorder_options(**options)
     told = Told()
-    with notes_told(told.tell), Stop(told.wake) as stop:
-        stations = [Station(*each, wanted, lambda: Recorder(folder, **settings), told.tell) for each in where]
+    tell = _LOG.warning if log_json else told.tell
+    with notes_told(told.tell, json=told.tell if log_json else None), Stop(told.wake) as stop:
+        stations = [_station(host, wanted, lambda: Recorder(folder, **settings), tell) for host in listed]
         survey = Survey(
             stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
         )
-        why = _run(stations, survey, told, stop, quiet)
+        why = _run(stations, survey, told, stop, quiet, log_json)
+    if why is not None and log_json:
+        raise click.exceptions.Exit(1)
     if why is not None:
         raise click.ClickException(escape(why))
+
+
+def _station(host: Host, wanted: Wanted, recorder: Callable[[], Recorder], tell: Callable[[str], None]) -> Station:
+    """What records this switch, with its own user and password if it has them."""
+    own = replace(wanted, user=host.user or wanted.user, password=host.secret(wanted.password) or "")
+    return Station(host.host, host.port, own, recorder, tell, host.name if is_named(host) else None)
 
 
 def recorder_options(rotate: Sequence[tuple[Literal["bytes", "seconds"], float]], **options: Any) -> dict[str, Any]:
@@ -153,13 +171,18 @@ class Told:
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last: dict[str, float] = {}
 
-    def tell(self, text: str) -> None:
-        """Show a line, unless it was shown a moment ago: a switch that is away all night is no news all night."""
-        now = self._clock()
-        if now - self._last.get(text, -math.inf) >= _SAME_SECONDS:
+    def tell(self, text: str, news: str = "") -> None:
+        """Show a line, unless it was shown a moment ago: a switch that is away all night is no news all night.
+
+        Args:
+            text: the line.
+            news: what of it is to be news; all of it.
+        """
+        now, news = self._clock(), news or text
+        if now - self._last.get(news, -math.inf) >= _SAME_SECONDS:
             if len(self._last) >= _LINES:
                 self._last.clear()
-            self._last[text] = now
+            self._last[news] = now
             self._queue.put(text)
 
     def wake(self) -> None:
@@ -207,11 +230,13 @@ class Stop(threading.Event):
         self._wake()
 
 
-def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool) -> str | None:
+def _run(
+    stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool, log_json: bool
+) -> str | None:
     """Record until we are told to stop: None, or until it ends by itself: why."""
     notifier = Notifier()
     try:
-        with view(quiet) as screen:
+        with view(quiet, json=log_json) as screen:
             for station in stations:
                 station.start()
             notifier.ready()
@@ -223,9 +248,14 @@ def _run(stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, qu
             station.leave()
         for station in stations:
             station.close()
+    if log_json:
+        for station in stations:
+            _LOG.info("%s: %s", station.name, station.numbers())
+        if why is not None:
+            _LOG.error("%s", why)
     for text in told.take():
-        note(text)
-    if not quiet:
+        (screen.say if log_json else note)(text)
+    if not quiet and not log_json:
         for station in stations:
             click.echo(f"{escape(station.name)}: {station.numbers()}")
     return why

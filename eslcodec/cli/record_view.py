@@ -151,6 +151,14 @@ class Silent:
         note(text)
 
 
+class JsonLines(Silent):
+    """Lines that are JSON already."""
+
+    def say(self, text: str) -> None:
+        """A line on standard error."""
+        click.echo(text, err=True)
+
+
 class Lines(Silent):
     """A line for each switch, once a minute."""
 
@@ -169,12 +177,16 @@ class Lines(Silent):
 
 
 @contextmanager
-def view(quiet: bool) -> Iterator[View]:
+def view(quiet: bool, *, json: bool = False) -> Iterator[View]:
     """How to show it: on a terminal as a table, else in lines.
 
     Args:
         quiet: only what has gone wrong.
+        json: what it is given to say is JSON, and there is no picture.
     """
+    if json:
+        yield JsonLines()
+        return
     if quiet:
         yield Silent()
         return

@@ -66,18 +66,25 @@ class Station:
         wanted: what is recorded.
         recorder: makes what writes it.
         tell: called, from its thread, with a line about what has gone wrong.
+        name: what it is called; None: its host and port.
 
     Attributes:
-        name: host and port.
+        name: what it is called.
         state: what it does, in a word or two.
         refused: whether the switch has never let us in, and said so.
         failure: why nothing more can be recorded; None as long as it can.
     """
 
     def __init__(
-        self, host: str, port: int, wanted: Wanted, recorder: Callable[[], Recorder], tell: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        wanted: Wanted,
+        recorder: Callable[[], Recorder],
+        tell: Callable[[str], None],
+        name: str | None = None,
     ) -> None:
-        self.name = address(host, port)
+        self.name = address(host, port) if name is None else name
         self.state = "connecting"
         self.refused = False
         self.failure: str | None = None

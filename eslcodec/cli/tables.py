@@ -15,7 +15,7 @@ import click
 
 from ..errors import ESLError, ProtocolError
 from ..recordings import Span, nanoseconds
-from .files import Chunks, Messages
+from .files import Chunks, Messages, Noticed
 from .text import escape
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PRESETS: Final = ("events", "legs", "registrations", "agents", "members", "gatew
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ROWS: Final = 65_536
 _GROUP_ROWS: Final = 131_072  # of a row group in Parquet
-_GROUP_BYTES: Final = 64 << 20
+_GROUP_BYTES: Final = 32 << 20
 
 
 class Table(Protocol):
@@ -94,9 +94,13 @@ class Records:
     def _rows(self) -> Iterator[Any]:
         from .. import ingest
 
-        messages = Messages(self.chunks)
-        found = iter(messages) if self._redact is None else map(self._redact, messages)
+        found = map(self._told, Messages(self.chunks, notices=True))
         return ingest.legs(found) if self._kind == "leg" else ingest.calls(found)
+
+    def _told(self, message: Any) -> Any:
+        if isinstance(message, Noticed):
+            return message.redacted(self._redact).item
+        return message if self._redact is None else self._redact(message)
 
     def schema(self, pa: Any) -> Any:
         from .. import ingest

@@ -6,6 +6,7 @@ from typing import Final
 
 from .._json import joined
 from ._model import Api, Job, Session, cause_named
+from ._show import show
 from ._switch import Switch
 
 _MODULES: Final = "mod_commands mod_dptools mod_event_socket mod_loopback mod_sofia"
@@ -26,11 +27,14 @@ def default_answers(switch: Switch) -> dict[str, Api]:
         "create_uuid": lambda _args: switch.core.make_uuid("channel"),
         "echo": lambda args: args,
         "eval": lambda args: args,
-        "global_getvar": lambda args: switch.variables.get(args, ""),
+        "global_getvar": lambda args: _global_getvar(switch, args),
         "global_setvar": lambda args: _global_setvar(switch, args),
+        "hostname": "emulator",
         "hupall": channels.hupall,
         "reload": modules.reload,
+        "show": lambda args: show(switch, args),
         "status": lambda _args: _status(switch),
+        "switchname": "emulator",
         "unload": modules.unload,
         "uptime": lambda _args: f"{_uptime(switch)}\n",
         "uuid_exists": lambda args: "true" if args in switch.channels.sessions else "false",
@@ -53,6 +57,10 @@ def _status(switch: Switch) -> str:
         "0 microseconds\nFreeSWITCH (Version 1.11.3 emulated) is ready\n"
         f"{len(switch.channels.sessions)} session(s)\n"
     )
+
+
+def _global_getvar(switch: Switch, args: str) -> str:
+    return switch.variables.get(args, switch.core.uuid if args == "core_uuid" else "")
 
 
 def _global_setvar(switch: Switch, args: str) -> str:

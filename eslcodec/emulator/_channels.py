@@ -45,6 +45,7 @@ class Channels:
 
     def add(self, session: Session) -> Session:
         """A channel comes into being."""
+        session.created = self._core.clock()
         self.sessions[session.uuid] = session
         return session
 

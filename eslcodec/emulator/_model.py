@@ -207,6 +207,7 @@ class Session:
         variables: channel variables by name; a list is an array.
         name: its `Channel-Name`.
         answered: whether it has been answered.
+        created: when it began to live, in seconds since 1970.
         state: its `Channel-State`: CS_RESET, for ever, after `resume` on a static socket.
         parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
         hangup_cause: None while it lives.
@@ -240,6 +241,7 @@ class Session:
         for key, value in (variables or {}).items():
             self.variables[key] = value if isinstance(value, str) else list(value)
         self.answered = answered
+        self.created = 0.0
         self.hangup_cause: str | None = None
         self.executed: list[tuple[str, str]] = []
         self.events: list[SwitchEvent] = []

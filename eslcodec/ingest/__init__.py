@@ -17,17 +17,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from . import presets
+    from . import notices, presets, resync
     from ._batches import batches
     from ._calls import Call, Calls
+    from ._health import Health
     from ._legs import Leg, Legs
     from ._ndjson import ndjson
     from ._records import calls, legs
     from ._scan import Scan, scan
     from .columns import Batch, Columns, Schema
+    from .fleet import Fleet, FleetStats, Host, SwitchStats
+    from .metrics import Metrics
+    from .notices import CoreChanged, Ended, Found, Notice, Started, Stopped
     from .recorder import Recorder
     from .redact import Redact
     from .redacting import Redacted, redact_recording
+    from .resync import Known
     from .watch import Loss, LossWatch
 
 _LAZY: Final = {
@@ -35,15 +40,28 @@ _LAZY: Final = {
     "Call": "_calls",
     "Calls": "_calls",
     "Columns": "columns",
+    "CoreChanged": "notices",
+    "Ended": "notices",
+    "Fleet": "fleet",
+    "FleetStats": "fleet",
+    "Found": "notices",
+    "Health": "_health",
+    "Host": "fleet",
+    "Known": "resync",
     "Leg": "_legs",
     "Legs": "_legs",
     "Loss": "watch",
     "LossWatch": "watch",
+    "Metrics": "metrics",
+    "Notice": "notices",
     "Recorder": "recorder",
     "Redact": "redact",
     "Redacted": "redacting",
     "Scan": "_scan",
     "Schema": "columns",
+    "Started": "notices",
+    "Stopped": "notices",
+    "SwitchStats": "fleet",
     "batches": "_batches",
     "calls": "_records",
     "legs": "_records",
@@ -58,28 +76,43 @@ __all__ = [
     "Call",
     "Calls",
     "Columns",
+    "CoreChanged",
+    "Ended",
+    "Fleet",
+    "FleetStats",
+    "Found",
+    "Health",
+    "Host",
+    "Known",
     "Leg",
     "Legs",
     "Loss",
     "LossWatch",
+    "Metrics",
+    "Notice",
     "Recorder",
     "Redact",
     "Redacted",
     "Scan",
     "Schema",
+    "Started",
+    "Stopped",
+    "SwitchStats",
     "batches",
     "calls",
     "legs",
     "ndjson",
+    "notices",
     "presets",
     "redact_recording",
+    "resync",
     "scan",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "presets":
-        return import_module(".presets", __name__)
+    if name in ("notices", "presets", "resync"):
+        return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

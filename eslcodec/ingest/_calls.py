@@ -11,10 +11,13 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Final, NamedTuple
 
+from .._cells import EPOCH, integer
 from .._codec import Message
 from . import _rows
-from ._legs import Legs
+from ._legs import HANDLED, Legs
 from ._rows import Leg
+from .notices import Notice
+from .watch import Loss
 
 __all__ = ["Call", "Calls"]
 
@@ -165,10 +168,15 @@ class Calls:
         self._legs = Legs(columns=columns, give_up=give_up, max_open=max_open, recover_seconds=recover_seconds)
         self._watcher = self._legs._watcher = _Watcher(self._legs, max_legs)
 
-    def see(self, message: Message) -> Sequence[Call]:
-        """Take a message; the rows that it completes, mostly none."""
-        if not self._legs._take(message):
-            return _NO_CALLS
+    def see(self, message: Message | Notice | Loss) -> Sequence[Call]:
+        """Take a message, or a notice; the rows that it completes, mostly none."""
+        if isinstance(message, (Notice, Loss)):
+            self._legs._noticed(message)
+        else:
+            name = message.get("Event-Name")
+            if name is None or name not in HANDLED:
+                return _NO_CALLS
+            self._legs._take(message, name)
         self._legs._rows.clear()  # they are in calls
         return self._watcher.due()
 
@@ -405,8 +413,10 @@ def _blind(leg: Leg, bridges: Iterable[_Bridge], moved: Iterable[_Bridge]) -> in
 
     `bl_xfer` stands there for the dialplan's own `transfer` too, before the leg was connected to anybody.
     """
+    if not leg.transfer_history:
+        return 0
     words = (entry.split(":", 3) for entry in leg.transfer_history)
-    times = [_rows.integer(word[0]) or 0 for word in words if len(word) > 2 and word[2] == "bl_xfer"]
+    times = [integer(word[0]) or 0 for word in words if len(word) > 2 and word[2] == "bl_xfer"]
     mine = [bridge.start // _SECOND for bridge in bridges if bridge.start is not None and bridge.other(leg.uuid)]
     on = [bridge.start // _SECOND for bridge in moved if bridge.start is not None and bridge.other(leg.uuid)]
     count = 0
@@ -486,7 +496,7 @@ def _refusing(legs: Sequence[Leg], ended: Sequence[Leg]) -> Leg:
 
 def _last(ended: Sequence[Leg]) -> Leg:
     """Who hung up last, of legs in the order in which they began to."""
-    return max(enumerate(ended), key=lambda placed: (placed[1].hung_up or _rows.EPOCH, placed[0]))[1]
+    return max(enumerate(ended), key=lambda placed: (placed[1].hung_up or EPOCH, placed[0]))[1]
 
 
 def _near(end: int, leg: Leg) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,9 @@ from ..errors import ProtocolError
 from ..events import Decoder, Event
 from . import _spec
 from ._spec import Column, Context, Spec
+from .notices import Notice, is_notice
 from .presets import metadata_of
+from .watch import Loss
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -142,7 +144,9 @@ class Columns:
     `json`: text that is JSON. What is no such value becomes null, and `stats` counts it.
 
     Pseudo headers: `@body`, `@json` (`Event.to_json()`), `@id` (`Event.id`); `@received` (microseconds), `@offset`
-    (in the bytes that were fed, where the frame begins) and `@switch`, which are null for messages.
+    (in the bytes that were fed, where the frame begins) and `@switch`, which are null for messages; `@notice`, with
+    which notices get rows too, a `Loss` among them, and a `Gap`, which is an event otherwise: their JSON
+    (`notices.to_line`) is here, and everything else is null. It is null for every event, whatever that looks like.
 
     One thread at a time: a second one that comes while the first is at work gets a RuntimeError. The compiled core
     works without the GIL.
@@ -181,6 +185,7 @@ class Columns:
         self._batch_rows = _spec.checked_bound("batch_rows", batch_rows, _spec.BATCH_ROWS_MOST)
         self._batch_bytes = _spec.checked_bound("batch_bytes", batch_bytes, _spec.VALUE_MOST)
         self._redact = redact
+        self._tells = _spec.tells(self._columns)
         self._row_bytes = sum(column.fixed for column in self._columns)
         self._busy = threading.Lock()
         self._metadata = metadata_of(spec)
@@ -240,16 +245,26 @@ class Columns:
             if raised is not None:
                 raise raised
 
-    def extend(self, messages: Iterable[Message]) -> None:
-        """Make rows of the events among messages, as `fs.take` gives them.
+    def extend(self, messages: Iterable[Message | Notice | Loss]) -> None:
+        """Make rows of the events among messages, as `fs.take` gives them; of the notices too, if there is `@notice`.
 
         Raises:
             ProtocolError, RuntimeError: as for `feed`.
         """
         with self._alone():
             self._check()
-            for event in _spec.payloads(messages):
-                self._add(event, Context())
+            for message in messages:
+                if self._tells and is_notice(message):
+                    self._put_notice(_spec.notice_line(message, self._redact), Context())  # type: ignore[arg-type]
+                    continue
+                for event in _spec.payloads((message,)):
+                    self._add(event, Context())
+
+    def _add_notice(self, line: bytes, received: float | None, switch: str | None) -> None:
+        """Make a row of a notice, in its place in what is fed."""
+        with self._alone():
+            self._check()
+            self._put_notice(line, Context(_spec.microseconds(received), None, _spec.to_wire(switch)))
 
     def take(self) -> Batch | None:
         """The next batch that is full, None if none is.
@@ -329,8 +344,14 @@ class Columns:
             return
         if self._redact is not None:
             event = self._redact(event)
+        self._put(_spec.values_of(event, self._columns, context))
+
+    def _put_notice(self, line: bytes, context: Context) -> None:
+        self._put(_spec.notice_values(line, self._columns, context))
+
+    def _put(self, values: Sequence[bytes | list[bytes] | None]) -> None:
         self._bytes += self._row_bytes
-        for number, raw in enumerate(_spec.values_of(event, self._columns, context)):
+        for number, raw in enumerate(values):
             self._data[number].append(None if raw is None else self._read(number, raw))
         self._rows += 1
         self._total += 1

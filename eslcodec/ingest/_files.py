@@ -234,6 +234,11 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
+def is_over(file: BinaryIO) -> bool:
+    """Whether nobody is at work on an open recording any more; it is ours until it is closed then."""
+    return _lock(file.fileno())
+
+
 # What was recorded before
 
 
@@ -281,7 +286,8 @@ def _open_kept(path: Path) -> BinaryIO:
 
 def _counts(chunk: zst.Chunk) -> bool:
     """Whether all until then was recorded: a note that a file or a connection begins says nothing of that."""
-    return chunk.note is None or chunk.note.get("note") in ("closed", "stopped")
+    note = chunk.note
+    return note is None or (note.get("note") in ("closed", "stopped") and "at" not in note)
 
 
 # What is deleted

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from .._codec import Message
+from .._codec import Message, RowReader
 from ..events import Event, Gap
 from . import _rows
 from ._rows import Leg
+from .notices import FOUND_HEADERS, CoreChanged, Ended, Found, Notice
+from .watch import Loss
 
 __all__ = ["Leg", "Legs"]
 
@@ -23,16 +25,23 @@ _FINISHED: Final = 100_000  # uuids that are remembered after their end, for wha
 _CORES: Final = 10_000  # runs of switches that are remembered
 _NO_LEGS: Final[tuple[Leg, ...]] = ()
 
-_CORE: Final = ("Core-UUID", "FreeSWITCH-Hostname", "FreeSWITCH-Switchname", "Event-Date-Timestamp")
-_HEAD: Final = (
-    *_CORE,
-    "Unique-ID",
-    "Other-Leg-Unique-ID",
-    "Other-Type",
-    "Caller-Channel-Created-Time",
-    "variable_other_loopback_leg_uuid",
+_HEAD: Final = RowReader(
+    [
+        ("Core-UUID", "string"),
+        ("Event-Date-Timestamp", "int64"),
+        ("Unique-ID", "string"),
+        ("Caller-Channel-Created-Time", "string"),
+    ]
 )
-_BRIDGE: Final = ("Bridge-A-Unique-ID", "Bridge-B-Unique-ID", "Event-Date-Timestamp", "Caller-Channel-Bridged-Time")
+_LINKS: Final = ("Other-Leg-Unique-ID", "variable_other_loopback_leg_uuid")
+_BRIDGE: Final = RowReader(
+    [
+        ("Bridge-A-Unique-ID", "string"),
+        ("Bridge-B-Unique-ID", "string"),
+        ("Event-Date-Timestamp", "int64"),
+        ("Caller-Channel-Bridged-Time", "int64"),
+    ]
+)
 
 
 _Switch = tuple[str | None, str | None]  # host and name
@@ -71,7 +80,7 @@ class _Core:
 class _Open:
     """A leg that has not ended yet."""
 
-    __slots__ = ("core", "created", "first", "former", "gaps", "heard", "recovered", "row", "since", "uuid")
+    __slots__ = ("core", "created", "first", "former", "gaps", "heard", "last", "recovered", "since", "uuid")
 
     def __init__(self, uuid: str, core: _Core, created: str | None) -> None:
         self.uuid = uuid
@@ -80,7 +89,7 @@ class _Open:
         self.created = created  # as written: tells two channels of one uuid apart
         self.since: str | None = None  # when it was created, if that was before a recovery
         self.first: _rows.Values | None = None  # of the caller and whom it called
-        self.row: _rows.Values = ()
+        self.last: _rows.Packed | None = None  # what its row is made of
         self.recovered = False
         self.heard = 0
         self.gaps = 0
@@ -101,9 +110,13 @@ class Legs:
     * `lost_in_gap`: it was open before a `Gap` and was not heard of since. Nobody can tell when it ended.
     * `open`: it goes on, or its end was not seen.
 
-    The last two come with `finish`, or when a leg was not heard of for `give_up` seconds, or when more than `max_open`
-    are open: then the ones that were not heard of for the longest time are given up. If one of these ends after all, it
-    gives a second row.
+    What a resync found out (`Ended` and `Found` among the messages) is used: a leg that is known to have ended gives
+    its row at once, `lost_in_gap` with `not_before` and `not_after`, and one whose beginning was missed is open. Legs
+    of a switch that was started anew wait for their recovery all the same.
+
+    Else the last two come with `finish`, or when a leg was not heard of for `give_up` seconds, or when more than
+    `max_open` are open: then the ones that were not heard of for the longest time are given up. If one of these ends
+    after all, it gives a second row.
 
     Time is the latest `Event-Date-Timestamp`. One object belongs to one thread at a time.
 
@@ -163,9 +176,16 @@ class Legs:
         self.now = 0
         """The latest time that an event had, in microseconds since the epoch; 0 before the first."""
 
-    def see(self, message: Message) -> Sequence[Leg]:
-        """Take a message; the rows that it completes, mostly none."""
-        if not (self._take(message) and self._rows):
+    def see(self, message: Message | Notice | Loss) -> Sequence[Leg]:
+        """Take a message, or a notice; the rows that it completes, mostly none."""
+        if isinstance(message, (Notice, Loss)):
+            self._noticed(message)
+        else:
+            name = message.get("Event-Name")
+            if name is None or name not in _HANDLERS:
+                return _NO_LEGS
+            self._take(message, name)
+        if not self._rows:
             return _NO_LEGS
         rows, self._rows = self._rows, []
         return rows
@@ -213,39 +233,34 @@ class Legs:
 
     # Events
 
-    def _take(self, message: Message) -> bool:
-        """Read a message; whether it was one of ours."""
-        name = message.get("Event-Name")
-        handler = _HANDLERS.get(name)
-        if handler is None:
-            return False
-        handler(self, message, name or "")
+    def _take(self, message: Message, name: str) -> None:
+        """Read a message of a name that is one of ours."""
+        _HANDLERS[name](self, message, name)
         if self.now - self._checked >= _SECOND:
             self._checked = self.now
             self._expire()
-        return True
 
     def _created(self, message: Message, name: str) -> None:
         leg, _ = self._channel(message, name)
         if leg is None:
             return
-        leg.row = self._reader.read(message)
+        leg.last = _rows.packed(message)  # mostly it is another one that is read in the end
         if leg.first is None:
-            leg.first = _rows.early(leg.row)
+            leg.first = _rows.early(message)
 
     def _bridged(self, message: Message, name: str) -> None:
-        a, b, at, _ = message.select(*_BRIDGE)
+        a, b, at, _ = _BRIDGE.read(message)
         _, fresh = self._channel(message, name)
         if fresh and a and b and self._watcher is not None:
             self._watcher.linked(a, b)
-            self._watcher.bridged(a, b, _rows.integer(at))
+            self._watcher.bridged(a, b, at)
 
     def _unbridged(self, message: Message, name: str) -> None:
-        a, b, at, since = message.select(*_BRIDGE)
+        a, b, at, since = _BRIDGE.read(message)
         _, fresh = self._channel(message, name)
         if fresh and a and b and self._watcher is not None:
             self._watcher.linked(a, b)
-            self._watcher.unbridged(a, b, _rows.integer(at), _rows.integer(since))
+            self._watcher.unbridged(a, b, at, since)
 
     def _renamed(self, message: Message, name: str) -> None:
         old, new = message.select("Old-Unique-ID", "Unique-ID")
@@ -271,29 +286,77 @@ class Legs:
         if leg is None:
             self._counts["repeats"] += bool(message.get("Unique-ID"))
             return
-        leg.row = self._reader.read(message)
-        recovered = leg.recovered or _rows.is_recovered(leg.row)
+        row = self._reader.read(message)
+        recovered = leg.recovered or _rows.is_recovered(row)
         del self._open[leg.uuid]
-        self._finished[leg.uuid] = _rows.created(leg.row)
-        if len(self._finished) > _FINISHED:
-            self._finished.popitem(last=False)
-        self._put(leg, "recovered" if recovered else "complete")
+        self._finish(leg.uuid, message.get("Caller-Channel-Created-Time"))
+        self._put(leg, row, "recovered" if recovered else "complete")
 
     def _beat(self, message: Message, name: str) -> None:
-        core, host, switch, at = message.select(*_CORE)
-        self._tick(message, core, (host, switch), at)
+        core, at, _, _ = _HEAD.read(message)
+        self._tick(message, core, at)
 
     def _custom(self, message: Message, name: str) -> None:
         if isinstance(message, Gap):
             before, _ = message._sides
             self.missed(None if before is None else before._last("Core-UUID"))
 
+    # What was found out
+
+    def _noticed(self, notice: Notice | Loss) -> None:
+        """Read a notice."""
+        if isinstance(notice, Ended):
+            self._found_ended(notice)
+        elif isinstance(notice, Found):
+            self._found(notice)
+        elif isinstance(notice, CoreChanged):
+            self._replace(self._cores.get(notice.before or ""))
+
+    def _found_ended(self, notice: Ended) -> None:
+        leg = self._open.get(notice.uuid)
+        if leg is None:
+            return
+        if notice.core_uuid and leg.core.uuid and notice.core_uuid != leg.core.uuid:
+            self._replace(leg.core)
+        if leg.core.dead:
+            return  # it may be recovered
+        del self._open[leg.uuid]
+        self._finish(leg.uuid, leg.created)
+        self._put(leg, self._last_of(leg), "lost_in_gap", (notice.not_before, notice.not_after))
+
+    def _found(self, notice: Found) -> None:
+        if notice.uuid in self._open or notice.uuid in self._finished:
+            return  # a recording may have it behind the end of the channel
+        said = {header: getattr(notice, name) for name, header in FOUND_HEADERS.items()}
+        said["Core-UUID"] = notice.core_uuid
+        if notice.created is not None:
+            said["Caller-Channel-Created-Time"] = str(_rows.microseconds(notice.created))
+        event = Event.build("CHANNEL_DATA", {name: value for name, value in said.items() if value is not None})
+        self._created(event, "CHANNEL_DATA")
+        if notice.uuid in self._open:
+            self._open[notice.uuid].created = None  # the events say it more exactly
+
+    def _replace(self, core: _Core | None) -> None:
+        """Another run of the switch has taken the place of this one."""
+        if core is not None and not core.dead:
+            core.replaced = self.now
+            self._replaced.append((self.now + self._recover, core))
+
     # Legs
+
+    def _finish(self, uuid: str, created: str | None) -> None:
+        self._finished[uuid] = created
+        if len(self._finished) > _FINISHED:
+            self._finished.popitem(last=False)
+
+    def _last_of(self, leg: _Open) -> list[Any] | None:
+        """What is known of a leg whose end was not seen."""
+        return None if leg.last is None else self._reader.read(_rows.unpacked(leg.last))
 
     def _channel(self, message: Message, name: str) -> tuple[_Open | None, bool]:
         """The open leg that an event is about, and whether the event is news: not about one that has ended."""
-        core_uuid, host, switch, at, uuid, other, other_type, created, loopback = message.select(*_HEAD)
-        core = self._tick(message, core_uuid, (host, switch), at)
+        core_uuid, at, uuid, created = _HEAD.read(message)
+        core = self._tick(message, core_uuid, at)
         if not uuid:
             return None, False
         leg = self._open.get(uuid)
@@ -305,23 +368,22 @@ class Legs:
                 if self._finished[uuid] == created:
                     return None, False
                 del self._finished[uuid]  # another channel of the same name, or the same one recovered
-            leg = self._start(uuid, core, created, other_type == "originator")
+            leg = self._start(uuid, core, created, message)
         else:
             self._open.move_to_end(uuid)
             if leg.core is not core:
                 self._moved(leg, core, message, created)
         leg.heard, leg.gaps = self.now, leg.core.gaps
         if self._watcher is not None:
-            if other and other != uuid:
-                self._watcher.linked(uuid, other)
-            if loopback and loopback != uuid:
-                self._watcher.linked(uuid, loopback)
+            for other in message.select(*_LINKS):
+                if other and other != uuid:
+                    self._watcher.linked(uuid, other)
         return leg, True
 
-    def _start(self, uuid: str, core: _Core, created: str | None, called: bool) -> _Open:
+    def _start(self, uuid: str, core: _Core, created: str | None, message: Message) -> _Open:
         leg = self._open[uuid] = _Open(uuid, core, created)
         if self._watcher is not None:
-            self._watcher.opened(uuid, called)
+            self._watcher.opened(uuid, message.get("Other-Type") == "originator")
         if len(self._open) > self._max_open:
             self._counts["given_up"] += 1
             self._drop(next(iter(self._open.values())))
@@ -329,6 +391,9 @@ class Legs:
 
     def _moved(self, leg: _Open, core: _Core, message: Message, created: str | None) -> None:
         """The leg is heard of under another Core-UUID: recovered, unless that stands in the first head of a copy."""
+        if not leg.core.uuid:  # nobody said under which before
+            leg.core = core
+            return
         if _own_core(message) == core.uuid:
             leg.since = leg.since or leg.created
             leg.core, leg.created, leg.recovered = core, created, True
@@ -341,35 +406,36 @@ class Legs:
             status = "switch_restarted"
         elif leg.gaps != leg.core.gaps:
             status = "lost_in_gap"
-        self._put(leg, status)
+        self._put(leg, self._last_of(leg), status)
 
-    def _put(self, leg: _Open, status: str) -> None:
+    def _put(self, leg: _Open, values: list[Any] | None, status: str, bounds: _rows.Bounds = (None, None)) -> None:
         self._counts[status] += 1
-        values = leg.row if leg.first is None else _rows.with_early(leg.row, leg.first)
-        row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status)
+        if leg.first is not None and values is not None:
+            _rows.put_early(values, leg.first)
+        row = self._reader.leg(values, leg.uuid, leg.former, leg.core.uuid, leg.since, status, bounds)
         self._rows.append(row)
         if self._watcher is not None:
             self._watcher.ended(row)
 
     # Time
 
-    def _tick(self, message: Message, uuid: str | None, switch: _Switch, at: str | None) -> _Core:
+    def _tick(self, message: Message, uuid: str | None, at: int | None) -> _Core:
         """Time goes on to that of an event; the run of the switch that it is of."""
-        time = _rows.integer(at)
-        if time is not None and time > self.now:
-            self.now = time
+        if at is not None and at > self.now:
+            self.now = at
         core = self._cores.get(uuid or "")
         if core is None:
             uuid = _own_core(message) or uuid or ""
-            core = self._cores.get(uuid) or self._new_core(uuid, switch)
+            core = self._cores.get(uuid) or self._new_core(uuid, message)
         core.heard = self.now
         return core
 
-    def _new_core(self, uuid: str, switch: _Switch) -> _Core:
+    def _new_core(self, uuid: str, message: Message) -> _Core:
+        host, name = message.select("FreeSWITCH-Hostname", "FreeSWITCH-Switchname")
+        switch = host, name
         for core in self._cores.values():
             if core.switch == switch:
-                core.replaced = self.now
-                self._replaced.append((self.now + self._recover, core))
+                self._replace(core)
         if len(self._cores) == _CORES:
             self._cores.popitem(last=False)
         self._cores[uuid] = _Core(uuid, switch)
@@ -396,7 +462,7 @@ def _own_core(message: Message) -> str | None:
     return message._last("Core-UUID") if isinstance(message, Event) else None
 
 
-_HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
+_HANDLERS: Final[dict[str, Callable[[Legs, Message, str], None]]] = {
     "CHANNEL_CREATE": Legs._created,
     "CHANNEL_ANSWER": Legs._created,
     "CHANNEL_BRIDGE": Legs._bridged,
@@ -408,3 +474,8 @@ _HANDLERS: Final[dict[str | None, Callable[[Legs, Message, str], None]]] = {
     "HEARTBEAT": Legs._beat,
     "CUSTOM": Legs._custom,
 }
+HANDLED: Final = frozenset(_HANDLERS)
+"""The events that are read."""
+
+SENT: Final = HANDLED - {"CUSTOM"}
+"""Those of a stream as a switch sent it: of CUSTOM only `Gap` is read, which no switch sends."""

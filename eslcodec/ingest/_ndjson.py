@@ -15,6 +15,7 @@ from ..zst import NOTE
 from . import _spec
 from ._pieces import Part, Pieces, skip_of
 from .columns import Columns
+from .notices import from_dict, redacted, to_line
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,6 +30,7 @@ def ndjson(
     events: Iterable[str] | None = None,
     errors: str = "replace",
     redact: Callable[[Event], Event] | None = None,
+    notices: bool = False,
 ) -> int:
     """Write the events of a stream as lines of JSON, each what `Event.to_json()` gives.
 
@@ -42,9 +44,11 @@ def ndjson(
         events: names of events, as for `Columns`; None for all.
         errors: as for `Event.to_json`.
         redact: what is called with each event, such as a `Redact`; the line is that of what it gives.
+        notices: write the notices of a recording in their place too, each what `notices.to_line` gives. Who reads the
+            lines has to tell them from events then, so it is to be asked for. `events` does not concern them.
 
     Returns:
-        How many lines were written.
+        How many lines were written, those of notices too.
 
     Raises:
         ProtocolError: the stream cannot be framed any further; the lines before that place were written.
@@ -62,7 +66,7 @@ def ndjson(
     quick = replaces(errors) and redact is None and hasattr(Columns, "_drain")
     lines = _Compiled(events) if quick else _Lines(events, errors, redact)
     if isinstance(source, (str, os.PathLike, Recording)):
-        return _of_recording(source, lines, out)
+        return _of_recording(source, lines, out, _Told(redact) if notices else None)
     for piece in _pieces(source):
         _write(lines, piece, out)
     lines.check()
@@ -76,11 +80,32 @@ def _write(lines: _Compiled | _Lines, data: Buffer, out: BinaryIO) -> None:
         out.write(lines.drain())
 
 
-def _of_recording(source: str | os.PathLike[str] | Recording, lines: _Compiled | _Lines, out: BinaryIO) -> int:
+class _Told:
+    """Lines of notices."""
+
+    def __init__(self, redact: Callable[[Event], Event] | None) -> None:
+        self.count = 0
+        self._redact = redact
+
+    def line(self, note: dict[str, Any]) -> bytes:
+        """What is written for a note of a recording; nothing if it is no notice."""
+        notice = from_dict(note)
+        if notice is None:
+            return b""
+        self.count += 1
+        told = notice if self._redact is None else redacted(notice, self._redact)
+        return to_line(told, note.get("switch"), note["at"]) + b"\n"
+
+
+def _of_recording(
+    source: str | os.PathLike[str] | Recording, lines: _Compiled | _Lines, out: BinaryIO, told: _Told | None
+) -> int:
     recording = source if isinstance(source, Recording) else Recording(source)
     skip = skip_of(recording)
     pieces = Pieces(Span(None, None), False, skip)
     for chunk in recording.chunks(check=False):
+        if chunk.kind == NOTE and told is not None:
+            out.write(told.line(chunk.note or {}))
         for begin, data, _, _ in pieces.of(Part(chunk, None)) if chunk.kind != NOTE else ():
             if begin is not None:
                 lines.restart()
@@ -93,7 +118,7 @@ def _of_recording(source: str | os.PathLike[str] | Recording, lines: _Compiled |
                 skip(error)
                 pieces.lose()
                 lines.renew()
-    return lines.count
+    return lines.count + (0 if told is None else told.count)
 
 
 def _pieces(source: Any) -> Iterator[Any]:

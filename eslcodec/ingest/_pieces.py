@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Skip = Callable[[ESLError], None] | None
     """What is told of damage, so that it is passed over; None to raise it."""
 
-GROUP_BYTES: Final = 16 << 20
-"""What a thread reads at a time: some thousand events."""
+GROUP_BYTES: Final = 4 << 20
+"""What a thread reads at a time: about a thousand events."""
 
 _FRAME_MOST: Final = limits.MAX_HEADER_BYTES + limits.MAX_BODY_BYTES
 _PLAIN_BYTES: Final = 1 << 20
@@ -138,6 +138,9 @@ def groups(chunks: Iterable[Chunk]) -> Iterator[deque[Part]]:
     following: tuple[int, int] | None = None
     try:
         for chunk in chunks:
+            if chunk.kind == NOTE:
+                group.append(Part(chunk, None))
+                continue
             continues = (chunk.connection, chunk.offset) == following
             following = chunk.connection, chunk.offset + chunk.length
             without = 0 if chunk.first is not None or not continues else without + chunk.length
@@ -174,7 +177,8 @@ class Switches:
             if chunk.connection and chunk.connection not in self._names:
                 self._names[chunk.connection] = self._look_back(chunk)
             return True
-        peer = (chunk.note or {}).get("peer")
+        note = chunk.note or {}
+        peer = note.get("peer") if note.get("note") in ("opened", "continued") else None
         if isinstance(peer, list) and len(peer) == 2 and isinstance(peer[0], str):
             self._names[chunk.connection] = address(peer[0], peer[1])
         return False

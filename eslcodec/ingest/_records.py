@@ -7,10 +7,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, Protocol, TypeVar, Union, overload
 
 from .._codec import Message
+from ..events import Decoder
 from ..recordings import Recording
 from ._calls import Call, Calls
-from ._legs import Legs
+from ._legs import SENT, Legs
 from ._rows import Leg
+from .notices import Notice
+from .watch import Loss
 
 __all__ = ["calls", "legs"]
 
@@ -18,7 +21,7 @@ _T = TypeVar("_T", covariant=True)
 
 
 class _Maker(Protocol[_T]):
-    def see(self, message: Message) -> Sequence[_T]: ...
+    def see(self, message: Message | Notice | Loss) -> Sequence[_T]: ...
     def finish(self) -> Sequence[_T]: ...
 
 
@@ -36,8 +39,8 @@ class AsyncReadable(Protocol):
     def messages(self) -> Callable[[], AsyncIterable[Message]]: ...
 
 
-_Source = Union[Iterable[Message], Readable, "str | os.PathLike[str]"]
-_AsyncSource = AsyncIterable[Message] | AsyncReadable
+_Source = Union[Iterable[Message | Notice | Loss], Readable, "str | os.PathLike[str]"]
+_AsyncSource = AsyncIterable[Message | Notice | Loss] | AsyncReadable
 
 
 @overload
@@ -157,18 +160,23 @@ def calls(
 
 def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | AsyncIterator[_T]:
     if isinstance(source, (str, os.PathLike)):
-        return _brows(maker, Recording(source).messages())
-    messages: Any = source if isinstance(source, (Iterable, AsyncIterable)) else source.messages()
+        source = Recording(source)
+    messages: Any
+    if type(source) is Recording or type(source) is Decoder:
+        messages = source._named(SENT)  # most messages are never made
+    else:
+        messages = source if isinstance(source, (Iterable, AsyncIterable)) else source.messages()
     return _arows(maker, messages) if isinstance(messages, AsyncIterable) else _brows(maker, messages)
 
 
-def _brows(maker: _Maker[_T], messages: Iterable[Message]) -> Iterator[_T]:
+def _brows(maker: _Maker[_T], messages: Iterable[Message | Notice | Loss]) -> Iterator[_T]:
     for message in messages:
-        yield from maker.see(message)
+        if rows := maker.see(message):
+            yield from rows
     yield from maker.finish()
 
 
-async def _arows(maker: _Maker[_T], messages: AsyncIterable[Message]) -> AsyncIterator[_T]:
+async def _arows(maker: _Maker[_T], messages: AsyncIterable[Message | Notice | Loss]) -> AsyncIterator[_T]:
     async for message in messages:
         for row in maker.see(message):
             yield row

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from .._codec import Message
+from .._cells import EPOCH, time
+from .._codec import Message, RowReader
 from .presets import LEGS
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 STATUSES: Final = ("complete", "recovered", "switch_restarted", "lost_in_gap", "open")
 
-_ARRAY: Final = "ARRAY::"
+_SECOND: Final = timedelta(seconds=1)
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")  # stand for bytes that are not UTF-8
-_MOST: Final = 253_402_300_800_000_000  # microseconds: the year 10000, which no datetime has
 
 
 Values = tuple[str | None, ...]
-"""What `Reader.read` gives."""
+"""Headers as text."""
+
+Packed = tuple[Callable[..., Message], tuple[Any, ...]]
+"""What `packed` gives."""
+
+
+Bounds = tuple["datetime | None", "datetime | None"]
 
 
 class Leg(NamedTuple):
@@ -123,6 +128,10 @@ class Leg(NamedTuple):
     """The conference it was in last."""
     transfer_history: tuple[str, ...]
     """As the switch wrote it: `<seconds>:<id>:bl_xfer:<to>` or `uuid_br` or `att_xfer`."""
+    not_before: datetime | None
+    """Of a leg whose end was missed in a gap, and found out: not before this did it end."""
+    not_after: datetime | None
+    """And not after this."""
     status: str
     """`complete`, `recovered`, `switch_restarted`, `lost_in_gap` or `open`: see `Legs`."""
     own: Mapping[str, str | None]
@@ -139,52 +148,19 @@ class Leg(NamedTuple):
         return dump(self.asdict())
 
 
-def integer(text: str | None) -> int | None:
-    """A whole number of the wire; None if it is anything else."""
-    if text is None or len(text) > 19 or not text.isascii():
-        return None
-    return int(text) if text.isdigit() or (text[:1] == "-" and text[1:].isdigit()) else None
-
-
-def time(text: str | None) -> datetime | None:
-    """Microseconds since the epoch; 0 is None."""
-    microseconds = integer(text)
-    return None if microseconds is None else moment(microseconds)
-
-
-def moment(microseconds: int) -> datetime | None:
-    """The same of a number."""
-    return EPOCH + timedelta(microseconds=microseconds) if 0 < microseconds < _MOST else None
-
-
 def microseconds(time: datetime) -> int:
     """Since the epoch."""
-    return (time - EPOCH) // timedelta(microseconds=1)
+    since = time - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _real(text: str | None) -> float | None:
-    """A decimal number such as `4.50`."""
-    if text is None or len(text) > 30 or not text.isascii():
-        return None
-    return float(text) if text.lstrip("-").replace(".", "", 1).isdigit() and text.rfind("-") < 1 else None
-
-
-def _items(text: str | None) -> tuple[str, ...]:
-    if not text:
-        return ()
-    return tuple(text[len(_ARRAY) :].split("|:")) if text.startswith(_ARRAY) else (text,)
-
-
-_READERS: Final[Mapping[str, Callable[[str | None], Any]]] = {
-    "int64": integer,
-    "float64": _real,
-    "timestamp": time,
-    "list": _items,
-}
 _USED: Final = [name for name in LEGS if name not in ("duration_us", "billed_us")]
-_HEADERS: Final = tuple(LEGS[name][0] for name in _USED)
-_PARSED: Final = [(place, _READERS[LEGS[name][1]]) for place, name in enumerate(_USED) if LEGS[name][1] in _READERS]
-_COMPUTED: Final = ("former_uuid", "pdd", "duration", "billsec", "hold_seconds", "status", "own")
+_KINDS: Final = ("int64", "float64", "timestamp", "list")
+_COLUMNS: Final = [(LEGS[name][0], LEGS[name][1] if LEGS[name][1] in _KINDS else "string") for name in _USED]
+_COMPUTED: Final = (
+    *("former_uuid", "pdd", "duration", "billsec", "hold_seconds"),
+    *("not_before", "not_after", "status", "own"),
+)
 _PICK: Final = itemgetter(*([*_USED, *_COMPUTED].index(name) for name in Leg._fields))
 _UUID: Final = _USED.index("uuid")
 _CORE_UUID: Final = _USED.index("core_uuid")
@@ -199,6 +175,8 @@ _ANSWERED: Final = _USED.index("answered")
 _HUNG_UP: Final = _USED.index("hung_up")
 _PROGRESS: Final = slice(_USED.index("progress"), _ANSWERED + 1)  # progress, progress_media, answered
 _FIRST: Final = slice(_USED.index("caller_name"), _USED.index("context") + 1)
+_EARLY: Final = [header for header, _ in _COLUMNS[_FIRST]]
+_NOTHING: Final = [() if kind == "list" else None for _, kind in _COLUMNS]
 
 
 class Reader:
@@ -209,52 +187,67 @@ class Reader:
         if taken:
             raise ValueError(f"own column {taken[0]!r} is called as one of a leg's")
         self._own = tuple(own)
-        self._headers = (*_HEADERS, *own.values())
+        self.read: Callable[[Message], list[Any]] = RowReader(
+            [*_COLUMNS, *((header, "string") for header in own.values())]
+        ).read
+        """What a row is made of."""
 
-    def read(self, message: Message) -> Values:
-        """What rows are made of, as text."""
-        return message.select(*self._headers)
-
-    def leg(self, values: Values, uuid: str, former: str | None, core: str, since: str | None, status: str) -> Leg:
+    def leg(
+        self,
+        row: list[Any] | None,
+        uuid: str,
+        former: str | None,
+        core: str,
+        since: str | None,
+        status: str,
+        bounds: Bounds = (None, None),
+    ) -> Leg:
         """The row.
 
         Args:
-            values: what `read` gave, or nothing.
+            row: what `read` gave, which is used up; None if there is nothing.
             uuid: of the channel.
             former: its first uuid.
             core: Core-UUID.
             since: when it was created before a recovery, as text.
             status: of the row.
+            bounds: between which times it ended, if that was missed.
         """
-        row: list[Any] = list(values) or [None] * len(self._headers)
-        for place, read in _PARSED:
-            row[place] = read(row[place])
+        if row is None:
+            row = [*_NOTHING, *(None for _ in self._own)]
         row[_UUID], row[_CORE_UUID] = uuid, core or None
         row[_GATEWAY] = row[_GATEWAY] or row[_GATEWAY_IN]
         row[_DISPOSITION] = row[_DISPOSITION] or row[_VERTO]
-        own = dict(zip(self._own, row[len(_HEADERS) :], strict=True))
-        row[len(_HEADERS) :] = (former, *_seconds(row, time(since)), status, own)
+        own = dict(zip(self._own, row[len(_USED) :], strict=True))
+        row[len(_USED) :] = (former, *_seconds(row, time(since)), *bounds, status, own)
         return Leg._make(_PICK(row))
 
 
-def early(values: Values) -> Values:
-    """The parts of `values` that a transfer changes later: the caller, the number called, the context."""
-    return values[_FIRST]
+def early(message: Message) -> Values:
+    """The parts of what `read` gives that a transfer changes later: the caller, the number called, the context."""
+    return message.select(*_EARLY)
 
 
-def with_early(values: Values, first: Values) -> Values:
-    """The same values with these parts as they were first."""
-    return (*values[: _FIRST.start], *first, *values[_FIRST.stop :]) if values else values
+def packed(message: Message) -> Packed:
+    """A message to keep for long: as its pickle has it, without what its decoder remembers."""
+    kind, parts = message.__reduce__()[:2]
+    return kind, parts
 
 
-def created(values: Values) -> str | None:
-    """When the channel was created, as written."""
-    return values[_CREATED]
+def unpacked(packed: Packed) -> Message:
+    """The message again."""
+    kind, parts = packed
+    return kind(*parts)
 
 
-def is_recovered(values: Values) -> bool:
+def put_early(row: list[Any], first: Values) -> None:
+    """Replace these parts by what they were first."""
+    row[_FIRST] = first
+
+
+def is_recovered(row: list[Any]) -> bool:
     """Whether the switch itself says so."""
-    return values[_RECOVERED] == "true"
+    return bool(row[_RECOVERED] == "true")
 
 
 def _seconds(row: list[Any], since: datetime | None) -> tuple[float | None, ...]:
@@ -276,7 +269,7 @@ def _seconds(row: list[Any], since: datetime | None) -> tuple[float | None, ...]
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None else (end - start) / timedelta(seconds=1)
+    return None if start is None or end is None else (end - start) / _SECOND
 
 
 def _written(value: object) -> object:

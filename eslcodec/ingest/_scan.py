@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..errors import ESLError, ProtocolError
 from ..events import Event
 from ..recordings import Recording, Span, nanoseconds
-from ..zst import Chunk
+from ..zst import NOTE, Chunk
 from . import _spec, columns
 from ._pieces import Part, Pieces, Switches, groups, plain_chunks, skip_of, with_beginnings
 from .columns import Batch, Columns, Schema
+from .notices import from_dict
 from .presets import Preset, metadata_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _IMPLEMENTATION: Final[Any] = vars(columns)["_columns"]
 _THREADS_MOST: Final = 4
 """Without being told otherwise: the thread that reads the file and makes the groups keeps no more of them at work."""
+_BATCH_BYTES: Final = 4 << 20
+"""Batches with whole events in them are large: several are in memory at a time."""
 
 
 class _Plan(NamedTuple):
@@ -42,11 +45,15 @@ class _Plan(NamedTuple):
     skip: Skip
 
     def columns(self) -> Columns:
-        return Columns(self.spec, self.events, redact=self.redact)
+        return Columns(self.spec, self.events, batch_bytes=_BATCH_BYTES, redact=self.redact)
 
     @property
     def sources(self) -> set[int]:
         return {column.source for column in _spec.columns_of(self.spec)}
+
+    @property
+    def tells(self) -> bool:
+        return _spec.tells(_spec.columns_of(self.spec))
 
     @property
     def times(self) -> bool:
@@ -95,7 +102,8 @@ class Scan:
     def __iter__(self) -> Iterator[Batch]:
         self._stats = stats = {"rows": 0, "filtered": 0, "malformed": 0, "refused": {}}
         switches = Switches()
-        chunks = filter(switches.see, self._chunks())
+        tells = self._plan.tells
+        chunks = (chunk for chunk in self._chunks() if switches.see(chunk) or tells)
         if self._threads == 1:
             return _batches((Part(chunk, None) for chunk in chunks), self._plan, switches, stats)
         return self._threaded(chunks, switches, stats)
@@ -201,6 +209,9 @@ class _Rows:
     def of(self, part: Part) -> Iterator[Batch]:
         """The batches that a chunk makes full."""
         name = self._names.name(part.chunk)
+        if part.chunk.kind == NOTE:
+            yield from self._noted(part.chunk, name)
+            return
         for begin, data, us, wanted in self._pieces.of(part):
             if wanted != self._wanted:
                 yield from self.rest()
@@ -219,6 +230,19 @@ class _Rows:
                 self._pieces.lose()
                 self.columns = self._plan.columns()
                 return
+
+    def _noted(self, chunk: Chunk, name: str | None) -> Iterator[Batch]:
+        """The row of a note, if it is a notice."""
+        note = chunk.note or {}
+        notice = from_dict(note)
+        if notice is None or not self._plan.span.has(chunk.wall_ns):
+            return
+        if not self._wanted:
+            yield from self.rest()
+            self._wanted = True
+        line = _spec.notice_line(notice, self._plan.redact, note.get("switch"), note["at"])
+        self.columns._add_notice(line, chunk.wall_ns / 1e9, name)
+        yield from iter(self.columns.take, None)
 
     def rest(self) -> Iterator[Batch]:
         """The rows that are there, if they are wanted."""
@@ -249,7 +273,8 @@ def scan(
     """Columns of what was recorded, as an Arrow stream: for tables of pyarrow, frames of Polars, queries of DuckDB.
 
     Nothing is read before somebody asks, and memory is that of some batches, however long it is. A recording knows
-    `@received`, and `@switch` (host and port). An event that the stream ends in has no row.
+    `@received`, `@switch` (host and port), and `@notice`: what was noted in it. An event that the stream ends in has
+    no row.
 
     Args:
         source: the path of a recording, a file or a folder, or of a stream as the server sent it; several of them; a

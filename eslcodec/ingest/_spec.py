@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple, NoReturn
@@ -17,6 +18,7 @@ from .._core.formats import FRAME, PAYLOAD_FORMATS, format_of, needs_length
 from .._core.splitter import read_head
 from ..errors import InvalidContentLength
 from ..events import Event
+from .notices import Item, redacted, to_line
 
 Spec = Mapping[str, "str | tuple[str, str]"]
 """What `Columns` takes: a column's name -> a kind, or a header and a kind."""
@@ -24,7 +26,7 @@ Spec = Mapping[str, "str | tuple[str, str]"]
 Values = list["bytes | list[bytes] | None"]
 
 KINDS: Final = ("string", "dictionary", "int64", "float64", "timestamp", "bool", "list", "binary", "json")
-SOURCES: Final = ("", "@body", "@json", "@id", "@received", "@offset", "@switch")
+SOURCES: Final = ("", "@body", "@json", "@id", "@received", "@offset", "@switch", "@notice")
 """A header, and the pseudo headers. The order of both is that of the numbers in src/arrow.h and src/columns.h."""
 
 COLUMNS_MOST: Final = 4096
@@ -202,7 +204,31 @@ _PSEUDO: Final[Mapping[int, Callable[[Event, Context], Any]]] = {
     4: lambda _, context: context.received,
     5: lambda _, context: context.offset,
     6: lambda _, context: context.switch,
+    7: lambda _event, _context: None,
 }
+
+# Notices
+
+_OF_NOTICE: Final = SOURCES.index("@notice")
+
+
+def tells(columns: Iterable[Column]) -> bool:
+    """Whether notices get rows."""
+    return any(column.source == _OF_NOTICE for column in columns)
+
+
+def notice_line(
+    item: Item, redact: Callable[[Event], Event] | None, switch: str | None = None, at: float | None = None
+) -> bytes:
+    """`@notice` of a notice; one that does not know its time has it from the clock."""
+    told = item if redact is None else redacted(item, redact)
+    return to_line(told, switch, time.time() if at is None else at)
+
+
+def notice_values(line: bytes, columns: Iterable[Column], context: Context) -> list[bytes | None]:
+    """The value of each column of a notice's row."""
+    given = {4: context.received, 6: context.switch, _OF_NOTICE: line}
+    return [given.get(column.source) for column in columns]
 
 
 def payloads(messages: Iterable[object]) -> Iterator[Event]:

@@ -7,9 +7,10 @@ import logging
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -19,13 +20,14 @@ from .._zstd import Compressor
 from ._files import File, delete, folder_name, free_part, last_recorded, recordings_in
 from ._masking import Masking
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.recorder")
 SECOND: Final = 1_000_000_000
 NEVER: Final = 1 << 63
 """A time that does not come."""
 
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _LOOK_NS: Final = 60 * SECOND  # how often it is looked for what is to be deleted
+_HELD_MOST: Final = 10_000
 _PARTS: Final = 16  # into so many files at least goes what there is room for, so that one can be deleted
 
 
@@ -110,13 +112,15 @@ class Note:
     at: int
     wall_ns: int
     mono_ns: int
-    kind: Literal["opened", "closed", "stopped", "gap", "continued"]
+    kind: str
     more: dict[str, Any] = field(default_factory=dict)
+    told: bool = False
+    """By whoever has the recorder: what it says is not the recorder's own."""
 
     @property
     def weight(self) -> int:
         """What it takes in line; a guess."""
-        return 1024
+        return 1024 + (64 * len(self.more) if self.told else 0)
 
     def packed(self) -> bytes:
         """As it is in a file."""
@@ -171,19 +175,20 @@ class Writer:
         path: the file that is being written, or was last.
         chunks, files, written_bytes: what was written.
         deleted_files: what was deleted.
-        sync_seconds: how long syncs took in all.
+        syncs, sync_seconds: how many there were, and how long they took in all.
         missed: what was not recorded before the first connection.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.path: Path | None = None
         self.chunks = self.files = self.written_bytes = self.deleted_files = 0
-        self.sync_seconds = 0.0
+        self.syncs, self.sync_seconds = 0, 0.0
         self.missed: Missed | None = None
         self._settings = settings
         self._compressor = Compressor(settings.level)
         self._file: File | None = None
         self._folder: Path | None = None
+        self._held: deque[Note] = deque(maxlen=_HELD_MOST)  # came when there was no file
         self._began_ns = self._synced_ns = 0
         self._looked_ns = -_LOOK_NS
         self._seen: set[Path] = set()
@@ -212,9 +217,14 @@ class Writer:
         elif item.kind == "opened":
             item.stream.notes.append(item)
             self._look_back(item)
+        elif item.told and not item.stream.begun:
+            item.stream.notes.append(item)
+        elif item.told and self._file is None:
+            self._held.append(item)
         elif item.stream.begun:
-            self._put([(item.packed(), 0)], check=item.kind != "stopped")
-            if item.kind == "stopped":
+            stops = item.kind == "stopped" and not item.told
+            self._put([(item.packed(), 0)], check=not stops)
+            if stops:
                 self.close_file()
 
     def _take_chunk(self, chunk: Chunk) -> None:
@@ -269,7 +279,9 @@ class Writer:
             if stream.begun:
                 more = {"peer": list(stream.peer)}
                 stream.notes = [Note(stream, chunk.offset, chunk.wall_ns, chunk.mono_ns, "continued", more)]
-        notes, stream.notes, stream.begun = stream.notes, [], True
+        held = [replace(note, stream=stream, at=chunk.offset) for note in self._held]
+        self._held.clear()
+        notes, stream.notes, stream.begun = [*held, *stream.notes], [], True
         for note in notes:
             self._put([(note.packed(), 0)])
 
@@ -300,6 +312,7 @@ class Writer:
             began = time.perf_counter()
             self._file.sync()
             self._synced_ns = self._settings.mono()
+            self.syncs += 1
             self.sync_seconds += time.perf_counter() - began
 
     def close_file(self) -> None:

@@ -288,7 +288,8 @@ def packed_metadata(spec: Mapping[str, Any]) -> bytes | None:
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of one line: "event" (`Event.to_json`), "leg" or "call" (their `to_json`).
+    """The JSON Schema (2020-12) of one line: "event" (`Event.to_json`), "leg" or "call" (their `to_json`), or
+    "notice" (`notices.to_line`).
 
     Raises:
         ValueError: another name.
@@ -297,8 +298,8 @@ def json_schema(name: str) -> dict[str, Any]:
         >>> json_schema("leg")["properties"]["status"]["enum"]
         ['complete', 'recovered', 'switch_restarted', 'lost_in_gap', 'open']
     """
-    if name not in ("event", "leg", "call"):
-        raise ValueError(f"name is {name!r}, expected 'event', 'leg' or 'call'")
+    if name not in ("event", "leg", "call", "notice"):
+        raise ValueError(f"name is {name!r}, expected 'event', 'leg', 'call' or 'notice'")
     text = (files("eslcodec") / "data" / "schemas" / f"{name}.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import json
 import logging
 import math
 import os
@@ -21,6 +22,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Missed", "Recorder"]
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.recorder")
 _READ: Final = struct.Struct("<II")
 _US_MOST: Final = 0xFFFFFFFF
 _SPARE_CHUNKS: Final = 4  # whose memory is used again
@@ -49,6 +51,10 @@ _CROWDED_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 3 // 4
 _FULL_BYTES: Final = limits.RECORDER_BUFFER_BYTES * 7 // 8
 _FAST: Final = 256 << 20  # bytes a second that are read while the buffer is crowded, and
 _SLOW: Final = 64 << 20  # while it is nearly full
+_EARLY_MOST: Final = 1_000  # notes before the first connection that are kept
+_NOTE_BYTES: Final = 64 << 10
+_OWN_NOTES: Final = frozenset(("opened", "closed", "continued", "repaired"))
+_ALSO_NOTICES: Final = frozenset(("gap", "stopped"))  # which have a time of their own, "at"
 _with_thread: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
 
 
@@ -149,6 +155,8 @@ class Recorder:
         self._lock = threading.RLock()  # a signal's handler may close a client, or this, in the middle of anything
         self._bell = _Bell()
         self._stream: Stream | None = None
+        self._former: Stream | None = None  # the last one that was opened
+        self._early: deque[tuple[int, int, str, dict[str, Any]]] = deque(maxlen=_EARLY_MOST)  # noted before the first
         self._chunk: Chunk | None = None  # that is being filled
         self._queue: deque[Chunk | Note] = deque()
         self._queued = 0  # what that takes
@@ -183,8 +191,8 @@ class Recorder:
             `state`: "waiting" for a connection, "recording", "stopped" (`why` says why), "closed" or, in a child
             process, "left". `peer`: of the last connection; `path`: the file that is being written, or was last.
             `received_bytes` and `sent_bytes` were taken in, `written_bytes` are in files, `queued_bytes` wait for the
-            thread. `connections`, `chunks`, `files` and `deleted_files` are counts. `sync_seconds` is how long the disk
-            took, `gap_seconds` the length of `missed`.
+            thread. `connections`, `chunks`, `files` and `deleted_files` are counts. `syncs` were done, which
+            took the disk `sync_seconds` in all; `gap_seconds` the length of `missed`.
         """
         writer = self._writer
         return {
@@ -200,6 +208,7 @@ class Recorder:
             "chunks": writer.chunks,
             "files": writer.files,
             "deleted_files": writer.deleted_files,
+            "syncs": writer.syncs,
             "sync_seconds": writer.sync_seconds,
             "gap_seconds": None if writer.missed is None else writer.missed.seconds,
         }
@@ -218,10 +227,13 @@ class Recorder:
             if self._is_over:
                 return
             self._end_stream("another connection was opened")
-            self._stream = stream
+            self._stream = self._former = stream
             self._peer = stream.peer
             self._state = "recording"
             self._connections += 1
+            early, self._early = self._early, deque(maxlen=_EARLY_MOST)
+            for wall, mono, kind, more in early:
+                self._push(Note(stream, 0, wall, mono, kind, more, told=True))
             self._push(Note(stream, 0, self._wall(), self._mono(), "opened", {"peer": list(stream.peer)}))
         self._tell()
 
@@ -298,6 +310,33 @@ class Recorder:
                 self._sent += len(data)
         if self._untold:
             self._tell()
+
+    def note(self, said: Mapping[str, Any]) -> None:
+        """Say something at this place of the stream: after what was received so far, before what comes next.
+
+        Any thread may call it. Between two connections it stands behind the last; before the first, in front of it. A
+        recording without any connection has no file, and so no notes.
+
+        Args:
+            said: a JSON object, with "note", a word that says what it is; `ingest.notices.to_note` makes it of a
+                notice. It is copied.
+
+        Raises:
+            ValueError: "note" is missing, or one of the recorder's own words; or it has more than 64 KiB as JSON.
+            TypeError: JSON cannot have it.
+        """
+        kind, more = _checked_note(said)
+        with self._lock:
+            if self._is_over:
+                return
+            self._seal()
+            wall, mono = self._wall(), self._mono()
+            stream = self._stream or self._former
+            if stream is None:
+                self._early.append((wall, mono, kind, more))
+            else:
+                self._push(Note(stream, stream.offset, wall, mono, kind, more, told=True))
+        self._tell()
 
     def closed(self, reason: str = "") -> None:
         """The connection has ended.
@@ -569,3 +608,16 @@ def _check_rest(chunk_seconds: float, fsync: object, min_free: object, on_full: 
         raise ValueError(f"on_full is {on_full!r:.80}, expected 'stop' or 'oldest'")
     if isinstance(level, bool) or not isinstance(level, int):
         raise TypeError(f"level is {level!r:.80}, expected int")
+
+
+def _checked_note(said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a note is about, and what else it says: a copy."""
+    text = json.dumps(dict(said))
+    more = json.loads(text)
+    kind = more.pop("note", None)
+    own = kind in _OWN_NOTES or (kind in _ALSO_NOTICES and "at" not in more) if isinstance(kind, str) else True
+    if own or not kind:
+        raise ValueError(f"note is {kind!r:.80}, expected a word that is not one of the recorder's own")
+    if len(text) > _NOTE_BYTES:
+        raise ValueError(f"the note has {len(text)} bytes, expected no more than {_NOTE_BYTES}")
+    return kind, more

@@ -21,6 +21,7 @@ from .._zstd import Compressor
 from ..errors import ProtocolError
 from ..events import Decoder
 from ..recordings import Follower, Recording
+from .notices import from_dict, redacted, to_note
 from .redact import Redact
 
 _READ: Final = struct.Struct("<II")
@@ -171,6 +172,10 @@ class _Copy:
         self._expected = chunk.offset + chunk.length
 
     def _note(self, chunk: zst.Chunk, note: dict[str, object]) -> None:
+        notice = None if self._redact is None else from_dict(note)
+        if notice is not None and self._redact is not None:
+            told = redacted(notice, self._redact)
+            note = to_note(told, note.get("switch"), note["at"])  # type: ignore[arg-type]  # `from_dict` looked
         self._put(
             zst.pack_note(
                 connection=chunk.connection,

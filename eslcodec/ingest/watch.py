@@ -98,6 +98,9 @@ class LossWatch:
 
     Attributes:
         lag: how long events take, and about how many wait in the switch: see `Lag`.
+        places: of each loss that `see_all` told last: the place of the message that it comes before.
+        gaps: how many `Gap` there were.
+        malformed: how many events could not be read.
 
     Example:
         >>> watch = LossWatch()
@@ -124,6 +127,10 @@ class LossWatch:
         per_window: int = PER_WINDOW,
     ) -> None:
         self.lag = Lag()
+        self.places: list[int] = []
+        self.gaps = self.malformed = 0
+        self._at = 0  # the place of the message that is looked at
+        self._places: list[int] = []
         self._all = subscribed_all
         self._creates = creates
         self._numbers = Numbers(run, per_window)
@@ -189,17 +196,19 @@ class LossWatch:
             self._later_on(messages[0], now, steady)
         at = numbering.passes(messages, 0)
         while at < len(messages):
+            self._at = at
             if numbering._answer is None:
                 self._look(messages[at], now)
             else:
                 self._watched(messages[at], numbering._answer, numbering._next - 1, now)
             at = numbering.passes(messages, at + 1)
+        self._at = 0
         return self._told()
 
     def _look(self, message: Message, now: float) -> None:
         """What is not just the next event by number."""
         if not isinstance(message, Event) or isinstance(message, Gap):
-            self._other(message)
+            self._other(message, now)
             return
         numbering = self._numbering
         numbering._count += 1
@@ -268,11 +277,13 @@ class LossWatch:
 
     # What else than events
 
-    def _other(self, message: Message) -> None:
+    def _other(self, message: Message, now: float) -> None:
         """What is no event of the switch."""
         if isinstance(message, Gap):
+            self.gaps += 1
             self._ended(message.reason)
             self._reconnects()
+            self._heard, self._stalled = now, False  # nobody could hear it: it is waited for anew
         elif isinstance(message, AuthRequest):
             self._reconnects()
         elif isinstance(message, DisconnectNotice):
@@ -305,6 +316,8 @@ class LossWatch:
 
     def _unnumbered(self, event: Event) -> None:
         """An event that cannot be read, or that a notice was written into."""
+        if event.malformed is not None:
+            self.malformed += 1
         if _MARK in (event.payload or b""):
             self._ended(f"{_KILLED} events, written into a half-sent event")
         else:
@@ -429,9 +442,13 @@ class LossWatch:
 
     def _add(self, grade: Grade, count: int | None, at_most: int | None, evidence: str) -> None:
         self._found.append(Loss(grade, count, at_most, evidence))
+        self._places.append(self._at)
 
     def _told(self) -> list[Loss]:
+        if not self._found:
+            return []
         found, self._found = self._found, []
+        self.places, self._places = self._places, []
         return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, o
 from .. import limits
 from .._caretaker import CARETAKER
 from .._codec import Message
+from .._ctext import word
 from .._words import check_handled, check_handler
 from ..connection import Connection
 from ..errors import ESLError
@@ -35,7 +36,7 @@ T = TypeVar("T")
 Handler = Callable[[Event], object]
 H = TypeVar("H", bound=Handler)
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 class Client(Verbs):
@@ -246,6 +247,38 @@ class Client(Verbs):
         found: Iterator[Any] = ingest.batches(self, spec, max_rows, max_seconds, events, redact)
         return found
 
+    def resync(
+        self,
+        known: Any,
+        *,
+        switch: str | None = None,
+        settle: float = 1.0,
+        clock_offset: float = 0.0,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Ask the switch for its channels and compare them with those that are known: `eslcodec.ingest.resync`, which
+        says more. Experimental. Call it at the start, and after each `Gap` among the events.
+
+        Args:
+            known: an `eslcodec.ingest.Known`; it must have seen every event that was read.
+            switch: name of the switch in the notices; None for host and port.
+            settle: seconds after which it asks once more, as the switch's table is late; 0 not to.
+            clock_offset: seconds that our clock is before the switch's.
+            timeout: of each command, see `Client`.
+
+        Returns:
+            An `eslcodec.ingest.Ended` for each channel that is gone and whose end was missed, a `Found` for each that
+            is new.
+
+        Raises:
+            CommandError: the switch refuses, or its answer is not whole. Nothing was found out then.
+        """
+        ingest = import_module("..ingest.resync", __package__)  # which stands on this module
+        found: list[Any] = ingest.resync_blocking(
+            self, known, switch=switch, settle=settle, clock_offset=clock_offset, timeout=timeout
+        )
+        return found
+
     def _over(self) -> ESLError | None:
         """What ended the connection, well or not, if it is over for good."""
         end = self.connection.end
@@ -295,7 +328,7 @@ class Client(Verbs):
                 try:
                     handler(event)
                 except Exception:
-                    _LOG.exception("a handler of %s failed", event.name)
+                    _LOG.exception("a handler of %s failed", word(event.name or ""))
 
     def _handlers_of(self, event: Event) -> list[Handler]:
         registered = [*self._handlers.get(event.name or "", ()), *self._handlers.get("ALL", ())]
@@ -372,11 +405,13 @@ class Client(Verbs):
                 link.close()
             link.log_in(min(seconds, max(deadline - time.monotonic(), RETRY)))
         except Exception as error:  # an error of the function that gives the password does not end the client either
-            _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
+            if self._books.is_news(error):
+                _LOG.info("cannot connect to %s:%s again: %s", self.host, self.port, error)
             self._failed(link, error)
         else:
             self._adopt(link)
             self._books.usable()
+            _LOG.info("connected to %s:%s again", self.host, self.port)
         finally:
             self._next = None
 

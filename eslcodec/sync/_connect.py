@@ -22,7 +22,7 @@ from ._tapped import TappedLink
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 
 
 def first(books: Reconnection | None, dial: Callable[[], Link], seconds: float) -> Link:
@@ -38,7 +38,8 @@ def first(books: Reconnection | None, dial: Callable[[], Link], seconds: float) 
             books.failed(error, None if link is None else link.end, now=time.monotonic())
             if books.due is None:
                 raise
-            _LOG.info("cannot connect yet: %s", error)
+            if books.is_news(error):
+                _LOG.info("cannot connect yet: %s", error)
             time.sleep(max(books.due - time.monotonic(), 0))
             books.dialling()
         else:

@@ -26,7 +26,7 @@ LONGEST: Final = 60.0
 """Seconds of one turn of waiting. There must be a limit: a socket without a timeout would be in another mode."""
 RETRY: Final = 0.01
 """Seconds until the switch is offered again what it did not take."""
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.client")
 _LOOK_AGAIN: Final = 1.0  # seconds after which a thread that waits to be woken looks for itself
 _LOOKS: Final = 16  # reads after which `has_ended` stops looking for the end
 _STILL: Final = 0.1  # seconds without a read after which the switch may have got ahead of us

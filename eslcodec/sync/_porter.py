@@ -17,7 +17,7 @@ from .._door import Door, farewell
 from ..connection import Connection
 from ._link import is_early
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.server")
 _PAUSE: Final = 0.5  # seconds after which a server that could not accept a call tries again
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .. import _fork
+from .._address import address
 from .._door import Calls, Door, addresses, farewell
 from .._options import ClientOptions, check_calls, check_serve, shows_options, split_options
 from .._tap import CallTapping, Tap, check_chooser
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-_LOG: Final = logging.getLogger("eslcodec")
+_LOG: Final = logging.getLogger("eslcodec.server")
 _GRACE: Final = 1.0  # seconds for the handlers of calls that the server closed
 
 
@@ -204,10 +205,12 @@ class Server:
         try:
             self._handler(call)
         except Exception as error:
+            where = address(call.host, call.port)
             if isinstance(error, ConnectionClosed) and (call.closed or isinstance(error, ChannelEnded)):
-                _LOG.info("the call %s ended under its handler: %s", call.uuid, error)
+                _LOG.info("the call from %s ended under its handler: %s", where, error)
             else:
-                _LOG.exception("the handler of the call %s failed", call.uuid)
+                _LOG.exception("the handler of the call from %s failed", where)
+            _LOG.debug("that was the call %s", call.uuid)
 
     def _forget(self, thread: threading.Thread, call: Call) -> None:
         call.close()

@@ -113,6 +113,52 @@ cdef class MessageDecoder(FrameSplitter):
             message = self.take()
         return only
 
+    @cython.critical_section
+    cdef int pass_others(self, tuple names) except -1:
+        """Go over whole events up to one that may have one of these names, or anything else."""
+        cdef const char *passed = NULL
+        cdef const char *p
+        cdef Py_ssize_t end, size = 0
+        cdef int format
+        while not self.lacking():
+            end = self.measure_or_die()
+            if end < 0:
+                self.note_passed(passed, size)  # while it is where it was
+                passed = NULL
+                if not self.pull():
+                    break
+                continue
+            p = self.data() + self.at.start
+            format = FRAME
+            if self.at.type_size >= 0:
+                self.look_up(p + self.at.type_at, self.at.type_size, &format)
+            if format < PLAIN or may_be_among(names, format, self.data() + self.at.block_end, self.data() + end):
+                break
+            size = end - self.at.start
+            passed = p
+            advance(&self.at, end)
+            self.go_over()
+        self.note_passed(passed, size)
+        return 0
+
+    cdef int note_passed(self, const char *frame, Py_ssize_t size) except -1:
+        """Keep of a frame what the error of a stream that ends in the next one looks at."""
+        cdef Py_ssize_t kept = min(size, NOTICE_BYTES)
+        if frame != NULL:
+            self.last = PyBytes_FromStringAndSize(frame + size - kept, kept)
+        return 0
+
+    def _named(self, names):
+        """See eslcodec._codec_py.MessageDecoder._named."""
+        cdef list encoded = []
+        cdef Named messages = Named.__new__(Named)
+        messages.texts = frozenset(names)
+        for name in messages.texts:
+            encoded.append(name_bytes(name) or b"")
+        messages.names = tuple(encoded)
+        messages.decoder = self
+        return messages
+
     def __iter__(self):
         cdef Messages messages = Messages.__new__(Messages)
         messages.decoder = self
@@ -144,3 +190,49 @@ cdef class Messages:
         if message is None:
             raise StopIteration
         return message
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Named:
+    """Iterates over the messages of a decoder whose Event-Name is one of some names."""
+
+    cdef MessageDecoder decoder
+    cdef frozenset texts
+    cdef tuple names  # the same, as bytes
+
+    def __reduce__(self):
+        return refuse_pickle(self)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef Message message
+        while self.decoder is not None:
+            self.decoder.pass_others(self.names)
+            message = self.decoder.take()
+            if message is None:
+                break
+            if message.value_of("Event-Name") in self.texts:
+                return message
+        raise StopIteration
+
+
+cdef bint may_be_among(tuple names, int format, const char *p, const char *end) noexcept:
+    """Whether the name of an event may be one of these. In doubt it may: a look-up then tells."""
+    cdef const char *name
+    cdef size_t size = 0
+    cdef Py_ssize_t i
+    cdef bytes one
+    if format == PLAIN:
+        name = only_plain_name(p, end, &size)
+    else:
+        name = only_json_name(p, end, &size) if format == JSON else only_xml_name(p, end, &size)
+    if name == NULL:
+        return True
+    for i in range(PyTuple_GET_SIZE(names)):
+        one = <bytes>PyTuple_GET_ITEM(names, i)
+        if PyBytes_GET_SIZE(one) == <Py_ssize_t>size and memcmp(PyBytes_AS_STRING(one), name, size) == 0:
+            return True
+    return False

@@ -299,6 +299,11 @@ cdef class Message:
         return default if value is None else value
 
     @cython.critical_section
+    cdef object value_of(self, str name):
+        """`get` for what is asked here."""
+        return self.find(name)
+
+    @cython.critical_section
     def _last(self, name):
         """See eslcodec._codec_py.Message._last."""
         if self.format != XML or self.usual_xml() is not None:

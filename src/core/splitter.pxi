@@ -383,13 +383,16 @@ cdef class FrameSplitter:
         """`measure`, and the splitter is dead if it raises."""
         cdef Py_ssize_t end
         while True:
-            try:
-                end = self.measure(&self.at)
-            except BaseException:
-                self.dead = True
-                raise
+            end = self.measure_or_die()
             if end >= 0 or not self.pull():
                 return end
+
+    cdef Py_ssize_t measure_or_die(self) except -2:
+        try:
+            return self.measure(&self.at)
+        except BaseException:
+            self.dead = True
+            raise
 
     cdef bytes take_frame(self, Py_ssize_t end):
         """The bytes of the next frame, which ends at `end`."""

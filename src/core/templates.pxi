@@ -191,6 +191,15 @@ cdef class Memo:
         """`Message.find_line` by an index, if there can be one."""
         return message.search(self.index(message), name, size, found, last)
 
+    @cython.critical_section
+    cdef bint see(self, Message message, const Sought *all, const uint32_t *slots, Seen *seen) noexcept:
+        """Look for names in a plain event. False if that has to be done one by one."""
+        cdef const Bits *bits = self.index(message)
+        if bits == NULL:
+            return False
+        see_lines(bits, PyBytes_AS_STRING(message.frame_) + message.split - 1, all, slots, seen)
+        return True
+
     # What follows is called in its critical section only.
 
     cdef const Bits *index(self, Message message) noexcept:

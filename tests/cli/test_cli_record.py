@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -409,6 +410,32 @@ def test_quiet_is_quiet(switch: Emulator, tmp_path: Path) -> None:
         assert stopped(process) == (0, "", "")
 
 
+def test_lines_of_json(switch: Emulator, tmp_path: Path) -> None:
+    """What happens, what a client logs and the end: each line is JSON, and there is nothing else."""
+    with recording(tmp_path, switch, options=["--log-json"]) as process:
+        subscribed(switch)
+        switch.drop()
+        subscribed(switch, 2)
+        switch.fire("DTMF")
+        until(lambda: b"DTMF" in kept(tmp_path), 60)
+        status, out, errors = stopped(process)
+    assert (status, out) == (0, "")
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert all(list(line) == ["at", "level", "logger", "message"] for line in lines)
+    told = {(line["logger"], line["level"]) for line in lines}
+    assert told >= {("eslcodec.client", "WARNING"), ("eslcodec.record", "INFO")}
+    assert any("nothing was recorded for" in line["message"] for line in lines)
+
+
+def test_lines_of_json_say_why_it_ended(tmp_path: Path) -> None:
+    with Emulator(password="other") as switch, recording(tmp_path, switch, options=["--log-json"]) as process:
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    [last] = [line for line in map(json.loads, errors.splitlines()) if line["level"] == "ERROR"]
+    assert last["logger"] == "eslcodec.record"
+    assert "does not let us in" in last["message"]
+
+
 def test_what_a_switch_says_does_not_control_the_terminal(tmp_path: Path) -> None:
     """The reason of an end is the switch's own words; what it answers to the login too."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -458,3 +485,31 @@ def test_a_password_file_that_is_not_there_is_told_at_once(tmp_path: Path) -> No
     assert result.exit_code == 1
     assert "Could not open file" in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+# Several, each with its own
+
+
+def test_names_and_passwords_by_host(tmp_path: Path, password_file: Any) -> None:
+    secret = password_file(f"{SECRET}\n".encode())
+    with Emulator(password=SECRET) as locked, Emulator() as other:
+        file = tmp_path / "fleet.toml"
+        file.write_text(
+            f'[switches.locked]\nhost = "127.0.0.1"\nport = {locked.port}\npassword_file = "{secret}"\n',
+            encoding="utf-8",
+        )
+        words = [f"open=127.0.0.1:{other.port}", "--hosts", file, "--dir", tmp_path / "rec", "--events", "ALL", *ROOM]
+        with spawned("record", *words) as process:
+            subscribed(locked)
+            subscribed(other)
+            until(lambda: len(list((tmp_path / "rec").glob("*/*.esl.zst"))) == 2, 30)
+            status, out, _ = stopped(process)
+    assert status == 0
+    assert sorted(text.split(":")[0] for text in out.splitlines()) == ["locked", "open"]
+    assert whole(tmp_path / "rec").connections == 2
+
+
+def test_somebody_must_be_recorded(tmp_path: Path) -> None:
+    result = run("record", None, "--dir", tmp_path, "--events", "ALL")
+    assert result.exit_code == 2
+    assert "HOST" in result.stderr

@@ -188,14 +188,36 @@ def test_sizes_and_times_for_people() -> None:
 
 
 def test_hosts() -> None:
-    texts = ["pbx1", "pbx2:8022", "10.0.0.1:08021", "[::1]", "[fe80::1%eth0]:9"]
-    assert hosts.hosts(texts, 8021) == [
+    texts = ["pbx1", "pbx2:8022", "10.0.0.1:08021", "[::1]", "[fe80::1%eth0]:9", "lab=[::2]", "b=c:7"]
+    found, options = hosts.fleet_hosts(texts, 8021, None)
+    assert [(host.host, host.port) for host in found] == [
         ("pbx1", 8021),
         ("pbx2", 8022),
         ("10.0.0.1", 8021),
         ("::1", 8021),
         ("fe80::1%eth0", 9),
+        ("::2", 8021),
+        ("c", 7),
     ]
+    assert [host.name for host in found if hosts.is_named(host)] == ["lab", "b"]
+    assert options == {}
+
+
+@pytest.mark.parametrize("host", ["_x", "-x", "b\u00fccher.example", "h" * 300, "a/b", "%"])
+def test_any_host_has_a_name(host: str) -> None:
+    [found] = hosts.fleet_hosts(
+        [
+            host,
+        ],
+        8022,
+        None,
+    )[0]
+    assert (found.host, found.port, hosts.is_named(found)) == (host, 8022, False)
+
+
+def test_two_long_hosts_have_two_names() -> None:
+    found, _ = hosts.fleet_hosts(["h" * 300, "h" * 299], 8021, None)
+    assert found[0].name != found[1].name
 
 
 @pytest.mark.parametrize(
@@ -213,16 +235,24 @@ def test_hosts() -> None:
         ("a:65536", "expected a port from 1 to 65535"),
         ("a:" + "1" * 5000, "expected a port from 1 to 65535"),
         ("a:\u0661", "expected host or host:port"),
+        ("=a", "the name of a switch is ''"),
+        ("x y=a", "the name of a switch is 'x y'"),
+        ("a=b=c", "the name of a switch is 'a=b'"),
+        ("a=", "expected host or host:port"),
     ],
 )
 def test_what_is_no_host(text: str, why: str) -> None:
     with pytest.raises(click.UsageError, match=why):
-        hosts.hosts([text], 8021)
+        hosts.fleet_hosts([text], 8021, None)
 
 
 def test_a_host_that_is_there_twice_is_refused() -> None:
     with pytest.raises(click.UsageError, match="a:8021 is there twice"):
-        hosts.hosts(["a", "b", "a:8021"], 8021)
+        hosts.fleet_hosts(["a", "b", "a:8021"], 8021, None)
+    with pytest.raises(click.UsageError, match="a:8021 is there twice"):
+        hosts.fleet_hosts(["a", "x=a"], 8021, None)
+    with pytest.raises(click.UsageError, match="X is there twice"):
+        hosts.fleet_hosts(["x=a", "X=b"], 8021, None)
 
 
 # Lists of events

@@ -97,7 +97,7 @@ def test_handlers(esl: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
         ("all", 3),
     ]
     [record] = caplog.records
-    assert (record.name, record.getMessage()) == ("eslcodec", "a handler of DTMF failed")
+    assert (record.name, record.getMessage()) == ("eslcodec.client", "a handler of DTMF failed")
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "of the handler"
 

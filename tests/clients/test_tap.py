@@ -195,7 +195,7 @@ def test_a_tap_that_raises_is_dropped_with_one_line(
     assert ear.calls == 1
     assert shell.client.stats().tap == {"failed": "OSError: no space left"}
     lines = [record for record in caplog.records if "tap of" in record.message]
-    assert [(line.levelno, line.name) for line in lines] == [(logging.ERROR, "eslcodec")]
+    assert [(line.levelno, line.name) for line in lines] == [(logging.ERROR, "eslcodec.tap")]
     assert f"{HOST}:{switch.port}" in lines[0].message
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -194,3 +195,30 @@ def test_xml_of_an_odd_header_name_is_malformed_as_on_a_real_switch(switch: Emul
         event = client.next_event()
     assert event.malformed is not None
     assert b"    <a name>x</a name>\n" in (event.payload or b"")
+
+
+def test_show_channels(switch: Emulator) -> None:
+    with connected(switch) as client:
+        assert client.text("api show channels") == "\n0 total.\n"
+        assert client.text("api show channels as json") == '{"row_count": 0}\n'
+        switch.add_session("a", name="sofia/internal/1000", answered=False)
+        switch.add_session("b")
+        told = json.loads(client.text("api show channels as json"))
+        assert told["row_count"] == 2
+        first, second = told["rows"]
+        assert (first["uuid"], first["callstate"], first["name"]) == ("a", "RINGING", "sofia/internal/1000")
+        assert (second["uuid"], second["callstate"], second["direction"]) == ("b", "ACTIVE", "inbound")
+        assert int(first["created_epoch"]) > 1_700_000_000
+        assert len(first) == 38
+        assert all(isinstance(value, str) for value in first.values())
+        title, *rows, empty, total = client.text("api show channels").split("\n")[:-1]
+        assert title.startswith("uuid,direction,created,created_epoch,name,state,cid_name,")
+        assert [row.split(",")[0] for row in rows] == ["a", "b"]
+        assert (empty, total) == ("", "2 total.")
+        assert client.text("api show channels count") == "\n2 total.\n"
+        assert json.loads(client.text("api show channels count as json")) == {"row_count": 2, "rows": []}
+        assert client.text("api show channels as yaml") == "-ERR Cannot find format yaml\n"
+        assert client.text("api show nothing").startswith("-USAGE: ")
+        assert client.text("api global_getvar core_uuid") == switch._switch.core.uuid
+        switch.hangup("a")
+        assert [row["uuid"] for row in json.loads(client.text("api show channels as json"))["rows"]] == ["b"]

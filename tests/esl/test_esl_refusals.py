@@ -18,6 +18,8 @@ from esl_support import (
 )
 from support import plain
 
+from eslcodec._ctext import unquoted
+
 # By default no value becomes another header or command
 
 
@@ -55,15 +57,15 @@ NEVER_WHOLE = [  # more than the switch reads as one command: it would take the 
 
 
 def assert_refused(wire: Any, returned: Any, caplog: Any) -> None:
-    """Nothing was sent, the reply says why, the log as well; the connection goes on."""
+    """Nothing was sent, the reply says why, the log as well, without values; the connection goes on."""
     (record,) = caplog.records
-    assert (record.name, record.levelname) == ("eslcodec", "WARNING")
+    assert (record.name, record.levelname) == ("eslcodec.esl", "WARNING")
     assert record.getMessage().startswith("ESL: not sent: ")
     if not isinstance(returned, int):
         assert (returned.getType(), returned.getBody()) == ("SOCKET_DATA", None)
         assert returned.getHeader("Content-Type") == "command/reply"
         text = returned.getHeader("Reply-Text")
-        assert text == "-ERR " + record.getMessage().removeprefix("ESL: ")
+        assert unquoted(text) == "-ERR " + record.getMessage().removeprefix("ESL: ")
         assert "\n" not in text
     else:
         assert returned == 1

@@ -88,7 +88,7 @@ def test_a_preset_has_the_columns_of_its_versions(esl: ModuleType, name: str) ->
 
 
 def schemas(esl: ModuleType) -> Any:
-    return {name: presets(esl).json_schema(name) for name in ("event", "leg", "call")}
+    return {name: presets(esl).json_schema(name) for name in ("event", "leg", "call", "notice")}
 
 
 @pytest.mark.parametrize("name", ["event", "leg", "call"])
@@ -138,7 +138,8 @@ def test_a_schema_has_the_columns_of_its_row(esl: ModuleType, name: str) -> None
         assert (properties[column].get("format") == "date-time") == (datetime in typing.get_args(hint)), column
 
 
-def test_there_are_three_schemas(esl: ModuleType) -> None:
+def test_there_are_four_schemas(esl: ModuleType) -> None:
     with pytest.raises(ValueError, match="'row'"):
         presets(esl).json_schema("row")
-    assert {schema["$id"] for schema in schemas(esl).values()} == {"event.json", "leg.json", "call.json"}
+    names = {"event.json", "leg.json", "call.json", "notice.json"}
+    assert {schema["$id"] for schema in schemas(esl).values()} == names

@@ -18,7 +18,7 @@ import pytest
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 pytestmark = pytest.mark.skipif(not BENCH.exists(), reason="the bench is in the checkout only")
-MODULES = ("clients", "corpora", "loopback", "marks", "peers", "report", "tasks")
+MODULES = ("clients", "corpora", "day_chart", "loopback", "marks", "peers", "report", "tasks", "ways")
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def results(bench: SimpleNamespace) -> dict[str, Any]:
         },
         "equal": {},
         "instructions": {f"{task} {kind}_plain#1": 5e4 for task in bench.peers.COUNTED for kind in ("sip", "churn")},
+        "convert": {"gigabytes": 10, "peak_mb": 250.0},
         "cases": cases,
         "skipped": {},
     }
@@ -211,6 +212,30 @@ def test_the_same_events_in_plain_are_the_same(bench: SimpleNamespace, name: str
         read.append([event.asdict() for event in decoder])
     assert len(read[0]) == len(bench.corpora.load(name, 50).frames)
     assert read[0] == read[1]
+
+
+@pytest.mark.parametrize("task", ["stdlib_duckdb", "json_duckdb", "select_arrow"])
+def test_todays_ways_have_a_row_for_each_event(bench: SimpleNamespace, task: str) -> None:
+    for module in ("duckdb", "pyarrow"):
+        pytest.importorskip(module)
+    stream = bench.corpora.load("sip_plain", 50)
+    assert bench.tasks.TASKS[task].prepare(stream)() == 50
+
+
+def test_the_chart_of_a_day_has_a_bar_for_each_way(
+    bench: SimpleNamespace, results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[Path]] = []
+    monkeypatch.setattr(bench.day_chart, "chart", lambda results, paths: drawn.append(paths))
+    bench.day_chart.write({**results, "cases": {}}, tmp_path)
+    assert not drawn
+    bench.day_chart.write(results, tmp_path)
+    assert drawn == [[tmp_path / "day.svg", tmp_path / "day.png"]]
+    assert json.loads((tmp_path / "day.json").read_text())["cases"].keys() == {
+        " ".join(case) for case in bench.peers.DAY
+    }
+    assert bench.day_chart.of_a_day(results, "columns8") == 30
+    assert [bench.day_chart.said(seconds) for seconds in (1.234, 30, 1234)] == ["1.2 s", "30 s", "21 min"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="its switch is forked")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import doctest
 import gzip
 import importlib.metadata
 import importlib.util
-import inspect
 import json
 import os
 import re
@@ -25,6 +25,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from guide_support import PAGES, README, ROOT, block, blocks, blocks_with, commands
 from support import capture, plugin_option, until
 
 import eslcodec
@@ -32,10 +33,6 @@ from eslcodec import ingest
 from eslcodec.emulator import Emulator
 from eslcodec.ingest import Recorder
 from eslcodec.ingest.presets import json_schema
-
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is in the checkout only")
 
@@ -53,61 +50,37 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
     "greenswitch.install()": "test_the_line_for_an_adapter",
     'profile = "secrets"': "test_the_profile_of_redaction",
+    "async with Fleet([": "test_many_switches",
+    "[switches.west]": "test_the_file_of_a_fleet",
     "class Answers(": "test_the_protocol_over_the_decoder",
     "in calls(fs.events())": "test_the_loop_over_calls",
+    "in fs.resync(known)": "test_what_happened_in_a_gap",
     "FULL JOIN theirs": "test_the_comparison_of_call_records",
     "$ eslcodec record --dir rec --events": "test_the_recording_of_a_day",
     'duckdb.connect("day.duckdb")': "test_a_day_in_duckdb",
     "import polars as pl": "test_a_day_in_polars",
     ".to_pandas()": "test_a_day_in_pandas",
     "fs.batches(presets.EVENTS": "test_parquet_by_the_hour",
-    "$ eslcodec convert --calls": "test_who_hung_up_on_whom",
+    "$ eslcodec convert --calls --since": "test_who_hung_up_on_whom",
     "FROM 'calls.parquet'": "test_who_hung_up_on_whom",
     "$ eslcodec convert --legs": "test_legs_through_a_pipe",
+    "CREATE TABLE calls": "test_call_records_into_postgresql",
+    "FROM pstdin": "test_call_records_into_postgresql",
+    "$ psql -Xqf calls.sql": "test_call_records_into_postgresql",
+    "jsonb_array_elements(legs)": "test_call_records_into_postgresql",
     "$ eslcodec emulate": "test_the_command_lines",
     "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
+    "$ eslcodec top east": "test_the_board_from_the_shell",
+    '"per_second_minute": ': "test_the_board_from_the_shell",
     "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
     "[Service]": "test_the_unit_of_a_service",
+    "async with fleet, Health(": "test_the_program_that_is_watched",
+    "metrics.rules()": "test_the_files_for_prometheus_and_grafana",
+    "rule_files: [alerts.yml]": "test_the_files_for_prometheus_and_grafana",
     '<configuration name="event_socket.conf"': "test_the_configuration_is_xml",
     '<list name="esl_clients"': "test_the_configuration_is_xml",
     '<extension name="mine">': "test_the_configuration_is_xml",
 }
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """(language, code) of each."""
-    text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^```([\w{}]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert 2 * len(found) == len(re.findall("^ *```", text, re.MULTILINE)), page
-    return [(language, code) for language, code in found if language != "{toctree}"]
-
-
-def blocks_with(mark: str) -> list[str]:
-    """The blocks that have this in them, of all pages."""
-    return [
-        code
-        for page in PAGES
-        if page.exists()
-        for language, code in blocks(page)
-        if language != "pycon" and mark in code
-    ]
-
-
-def block(mark: str) -> str:
-    """The block that has this in it."""
-    (found,) = set(blocks_with(mark))
-    return found
-
-
-def commands(code: str) -> list[tuple[str, list[str]]]:
-    """(command, lines of its output) of a block as in a terminal, comments cut off."""
-    commands: list[tuple[str, list[str]]] = []
-    for line in code.splitlines():
-        if line.startswith("$ "):
-            commands.append((line[2:].partition("  #")[0].rstrip(), []))
-        else:
-            commands[-1][1].append(line)
-    return commands
 
 
 def free_port() -> int:
@@ -134,6 +107,17 @@ def subscribed(switch: Emulator) -> bool:
     return any(command.startswith("event") for command in switch.commands)
 
 
+def source_of(test: str) -> str:
+    """Of a test here, or in a file beside this one."""
+    for path in sorted(Path(__file__).parent.glob("test_readme*.py")):
+        code = path.read_text(encoding="utf-8")
+        for node in ast.parse(code).body:
+            if isinstance(node, ast.FunctionDef) and node.name == test:
+                first = min(each.lineno for each in (node, *node.decorator_list))
+                return "\n".join(code.splitlines()[first - 1 : node.end_lineno])
+    raise AssertionError(f"no test {test}")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_is_run_by_a_test(page: Path) -> None:
     for language, code in blocks(page):
@@ -143,7 +127,7 @@ def test_every_block_is_run_by_a_test(page: Path) -> None:
             continue
         marks = [mark for mark in PROGRAMS if mark in code]
         assert len(marks) == 1, f"which test runs this {language} block? {marks}\n{code}"
-        assert repr(marks[0])[1:-1] in inspect.getsource(globals()[PROGRAMS[marks[0]]])
+        assert repr(marks[0])[1:-1] in source_of(PROGRAMS[marks[0]])
 
 
 def test_every_program_is_on_a_page() -> None:
@@ -334,6 +318,71 @@ def test_the_loop_over_calls() -> None:
         assert line(process) == "1000 -> 2000 failed 0.0 ended by callee"
 
 
+def test_the_program_that_is_watched() -> None:
+    pytest.importorskip("prometheus_client")
+    from metrics_support import asked, parsed
+
+    code = block("async with fleet, Health(").replace("port=9821", "port=0")
+    with Emulator() as east, Emulator() as west:
+        for host, switch in (("10.0.0.1:8021", east), ("10.0.0.2:8021", west)):
+            code = code.replace(host, f"127.0.0.1:{switch.port}")
+        with running(code) as process:
+            port = int(line(process).rpartition(":")[2])
+            until(lambda: subscribed(east) and subscribed(west), 30)
+            east.fire("CHANNEL_ANSWER")
+            key = "eslcodec_events_total", "CHANNEL_ANSWER", "east"
+            until(lambda: parsed(asked(port, "/metrics")[2].decode()).get(key) == 1, 30)
+            for path in ("/livez", "/readyz", "/status"):
+                assert asked(port, path)[0] == 200
+
+
+def test_the_files_for_prometheus_and_grafana(tmp_path: Path) -> None:
+    """Both come as printed, and Prometheus takes the configuration, where there is one."""
+    pytest.importorskip("prometheus_client")
+    (tmp_path / "prometheus.yml").write_text(block("rule_files: [alerts.yml]"))
+    for command, _ in commands(block("metrics.rules()")):
+        python, *words = shlex.split(command)
+        assert (python, words[0], words[2][0]) == ("python", "-c", ">")
+        done = subprocess.run([sys.executable, *words[:2]], cwd="/", capture_output=True, text=True, timeout=60)
+        (tmp_path / words[2][1:]).write_text(done.stdout)
+    assert json.loads((tmp_path / "dashboard.json").read_text())["panels"]
+    assert "- alert: EslcodecDisconnected" in (tmp_path / "alerts.yml").read_text()
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("there is no promtool (Debian: prometheus); the rest was looked at")
+    done = subprocess.run(
+        [promtool, "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_metric_alert_and_logger_is_in_the_guide() -> None:
+    from eslcodec.ingest import metrics
+    from eslcodec.logs import LOGGERS
+
+    text = (ROOT / "docs" / "guides" / "monitoring.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(eslcodec_\w+)`", text)) == set(metrics.Metrics.NAMES)
+    assert set(re.findall(r"^\| `(Eslcodec\w+)`", text, re.MULTILINE)) == set(
+        re.findall(r"alert: (\w+)", metrics.rules())
+    )
+    told = dict(re.findall(r"^\| `(eslcodec\.\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert {name: what.replace("`--log-json`", "--log-json") for name, what in told.items()} == {
+        name: what for name, what in LOGGERS.items() if name != "eslcodec"
+    }
+
+
+def test_what_happened_in_a_gap() -> None:
+    port = free_port()
+    code = block("in fs.resync(known)").replace("8021", str(port))
+    with Emulator(port=port) as switch:
+        switch.add_session("old")
+        with running(code) as process:
+            assert line(process) == "was here before us: old"
+            switch.add_session("new")
+            switch._run(lambda: (switch._sockets.drop(), switch._switch.channels.sessions.pop("old")))
+            assert {line(process), line(process)} == {"ended unseen old", "began unseen new"}
+
+
 def test_the_comparison_of_call_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where DuckDB is installed; else only that its columns are ours."""
     query = block("FULL JOIN theirs")
@@ -381,7 +430,8 @@ def test_the_recording_of_a_day() -> None:
     cli = pytest.importorskip("eslcodec.cli", reason="the extra cli is not installed")
     record = cli.command_line().get_command(None, "record")
     record.make_context("record", shlex.split(found[1][0])[2:])
-    assert found[0][0].startswith("pip install ")
+    pip, install, ours, *_ = shlex.split(found[0][0])
+    assert (pip, install, ours) == ("pip", "install", "eslcodec[cli,record,parquet]"), "what this page's blocks need"
 
 
 def test_a_day_in_duckdb(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -431,7 +481,7 @@ def test_parquet_by_the_hour(day: Path) -> None:
 def test_who_hung_up_on_whom(day: Path) -> None:
     pytest.importorskip("pyarrow")
     duckdb = pytest.importorskip("duckdb")
-    converted(block("$ eslcodec convert --calls"))
+    converted(block("$ eslcodec convert --calls --since"))
     found = duckdb.sql(block("FROM 'calls.parquet'")).fetchall()
     calls = [call for call in ingest.calls("rec") if call.outcome == "answered" and call.ended_by]
     assert len(found) == len(calls) > 5
@@ -543,6 +593,27 @@ def test_the_profile_of_redaction(tmp_path: Path) -> None:
     assert redact.pairs([("variable_sip_h_X", "1"), ("DTMF-Digit", "5")]) == [("DTMF-Digit", "***")]
     assert str(redact.value("Caller-ANI", "1000")).startswith("h-")
     assert redact.body(b"hello") == b"***"
+
+
+def test_many_switches() -> None:
+    with Emulator() as east, Emulator() as west:
+        code = block("async with Fleet([")
+        code = code.replace("10.0.0.1:8021", f"127.0.0.1:{east.port}").replace(
+            "10.0.0.2:8021", f"127.0.0.1:{west.port}"
+        )
+        with running(code) as process:
+            started = {line(process).partition("(")[0] for _ in range(2)}
+            assert started == {"east Started", "west Started"}
+            west.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
+            assert line(process) == "west CHANNEL_ANSWER u-1"
+
+
+def test_the_file_of_a_fleet(tmp_path: Path) -> None:
+    pytest.importorskip("tomllib")
+    from eslcodec.ingest import Fleet
+
+    (tmp_path / "fleet.toml").write_text(block("[switches.west]"))
+    assert repr(Fleet.from_toml(tmp_path / "fleet.toml")) == "<Fleet of 2, not entered>"
 
 
 def fired(switch: subprocess.Popen[str]) -> list[str]:
@@ -664,3 +735,46 @@ def test_the_unit_of_a_service(tmp_path: Path) -> None:
     path.write_text(code.replace(program, sys.executable))
     done = subprocess.run([verify, "verify", str(path)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_board_from_the_shell(tmp_path: Path) -> None:
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
+    from eslcodec.cli import top_view
+    from eslcodec.ingest._board import Board
+
+    (live, picture), (once, _), (recorded, _) = commands(block("$ eslcodec top east"))
+    board = Board()
+    for name in ("east", "west"):
+        board.see_all(name, [], 0.0)
+    shown = top_view.picture(board.lines(9.0), board.total(9.0), top_view.Choice(), (80, 24), 9.0)
+    assert [picture[1].split(), picture[6].split()] == [shown[1].plain.split(), shown[6].plain.split()]
+    environment = {**os.environ, "ESLCODEC_PASSWORD": "ClueCon"}
+    with Emulator() as east, Emulator() as west:
+        where = {"10.0.0.1": f"127.0.0.1:{east.port}", "10.0.0.2": f"127.0.0.1:{west.port}", "10s": "2s"}
+
+        def output(command: str, *more: str) -> str:
+            words = shlex.split(re.sub("|".join(where), lambda found: where[found[0]], command.partition(" | ")[0]))
+            run = [sys.executable, *SHELL, *words[1:], *more]
+            done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        lines = output(live, "--once", "--seconds", "2s").splitlines()
+        assert [text.split()[1:3] for text in lines[:2]] == [["east", "connected:"], ["west", "connected:"]]
+        found = json.loads(output(once))
+    documented = json.loads(block('"per_second_minute": '))
+    assert list(found) == list(documented)
+    [one], [described] = found["switches"].values(), documented["switches"].values()
+    assert list(one) == list(described)
+    for name, value in described.items():
+        if isinstance(value, dict) and name not in ("losses", "loss_reports"):
+            assert list(one[name]) == list(value)
+    assert set(documented["total"]) - {"..."} <= set(found["total"]) < set(one)
+    with (
+        Recorder(tmp_path / "rec", min_free=0) as recorder,
+        Emulator() as switch,
+        eslcodec.connect(switch.host, switch.port, tap=recorder) as fs,
+    ):
+        fs.api("status")
+    assert "recorded: " in output(recorded.replace("08:15", "now"))

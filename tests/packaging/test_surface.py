@@ -17,6 +17,7 @@ TESTS = Path(__file__).parents[1]
 
 LOADED = {  # of ours, by `import eslcodec`
     "eslcodec",
+    "eslcodec._cells",
     "eslcodec._codec",
     "eslcodec._codec_py",
     "eslcodec._core",
@@ -28,6 +29,7 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._core.lines",
     "eslcodec._core.lone",
     "eslcodec._core.message",
+    "eslcodec._core.row_reader",
     "eslcodec._core.scanner",
     "eslcodec._core.next_number",
     "eslcodec._core.splitter",

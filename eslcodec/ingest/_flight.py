@@ -1,0 +1,335 @@
+"""What is between a publisher and a stream: messages in flight and their acknowledgements, without I/O.
+
+A stream of its own for each switch is *chained*: a message says which one must be the stream's last, so that one
+refusal refuses all behind it, and a publisher that slept while another took over is refused too. Then the stream's
+last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
+was refused comes late, behind what was not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from .contract import Item, Place
+
+WINDOW: Final = 4096
+"""Messages in flight: more made nothing faster."""
+
+WINDOW_BYTES: Final = 32 << 20
+"""Their bytes: these are held until they are acknowledged."""
+
+LOOK_BACK: Final = 2048
+"""How many of the stream's messages are looked at when it is not known how many are new: within a second."""
+
+_SEEN_MOST: Final = 4 * LOOK_BACK
+
+ACK_TIMEOUT: Final = 5.0
+"""Seconds without an acknowledgement: a cluster elects a leader within about four."""
+
+_REASONS: Final = {  # by the server's err_code
+    10047: "full",
+    10054: "oversize",
+    10060: "stream",
+    10070: "order",
+    10071: "order",
+    10077: "full",
+    10097: "oversize",
+    10109: "sealed",
+    10122: "full",
+    10118: "no_responders",
+    10158: "order",
+}
+_NO_RESPONDERS: Final = "503"
+
+
+class Last(NamedTuple):
+    """The end of a stream.
+
+    Attributes:
+        sequence: that the server gave last; 0 of a stream that never had a message.
+        id: of the message with this sequence; None if it is gone (aged out, purged), or has none.
+    """
+
+    sequence: int
+    id: str | None
+
+
+class Trouble(NamedTuple):
+    """Why nothing is published.
+
+    Attributes:
+        kind: "order" (something else is the stream's last message than was said), "full", "oversize", "stream" (the
+            subject leads to another stream), "sealed", "refused" (anything else that the server says),
+            "no_responders" (there is no such stream, or it has no leader), "timeout", "disorder" (an acknowledgement
+            for another message than the next), "unreadable" (no acknowledgement), "permission", "connection".
+        text: what the server or the system said.
+        since: by the clock that the caller tells.
+
+    Example:
+        >>> Trouble("timeout", "no acknowledgement for 5.0 s", 12.5).needs_connection
+        True
+    """
+
+    kind: str
+    text: str
+    since: float
+
+    @property
+    def needs_connection(self) -> bool:
+        """Whether what is under way on this connection cannot be waited for any more."""
+        return self.kind in ("timeout", "disorder", "unreadable", "connection")
+
+
+class Ticket(NamedTuple):
+    """A message to be published now, with a reply subject that ends in `epoch.number`."""
+
+    epoch: int
+    number: int
+    item: Item
+    headers: dict[str, str]
+
+
+class Flight:
+    """The messages in flight to one stream.
+
+    Args:
+        stream: its name.
+        chained: see above.
+        window, window_bytes: how much may be in flight.
+        timeout: after how many seconds without an acknowledgement it stops.
+        last: the identity of the message that was acknowledged last, if that is known of an earlier run.
+
+    Attributes:
+        epoch: how often it was opened; an acknowledgement of an earlier one counts for nothing.
+        acknowledged: how many messages the stream has.
+        duplicates: how many of them it had before.
+        found: how many of them were seen in the stream, without an acknowledgement or from another publisher.
+        out_of_order: how many stand in the stream before one that was sent earlier (never, if chained).
+        disagreements: how often the stream's last message was none of ours.
+        stale: answers that came too late.
+        stops: how often it stopped, and why.
+        place: behind the last message that the stream has of all that came before it.
+        trouble: why it is not open, or why nothing was acknowledged since.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        *,
+        chained: bool = True,
+        window: int = WINDOW,
+        window_bytes: int = WINDOW_BYTES,
+        timeout: float = ACK_TIMEOUT,
+        last: str | None = None,
+    ) -> None:
+        self.stream = stream
+        self.chained = chained
+        self.epoch = 0
+        self.acknowledged = self.duplicates = self.found = self.out_of_order = self.disagreements = self.stale = 0
+        self.stops: Counter[str] = Counter()
+        self.place: Place | None = None
+        self.trouble: Trouble | None = None
+        self.is_open = False
+        self._window, self._window_bytes, self._timeout = window, window_bytes, timeout
+        self._waiting: deque[Item] = deque()
+        self._bytes = 0
+        self._first = 0  # the number of the first that waits
+        self._next = 0  # of the next to be published
+        self._last_id = last
+        self._sequence = 0  # the highest that was acknowledged, or looked up
+        self._previous = 0  # that of the message before the first that waits, if it is known
+        self._expected = 0  # what that message says of the stream's end
+        self._before = ""  # the identity of the message that was published last in this epoch
+        self._seen: set[str] = set()  # identities that the stream has
+        self._moved = 0.0  # when something was last published into an empty flight, or acknowledged
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "shut"
+        return f"<Flight {self.stream!r} {state}, {len(self._waiting)} waiting>"
+
+    @property
+    def room(self) -> bool:
+        """Whether another message may be added."""
+        return len(self._waiting) < self._window and self._bytes < self._window_bytes
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are not acknowledged yet."""
+        return len(self._waiting)
+
+    @property
+    def in_flight(self) -> int:
+        """How many of them were published since it was opened."""
+        return self._next - self._first
+
+    @property
+    def last_id(self) -> str | None:
+        """The identity of the last message that the stream has of all that came before it."""
+        return self._last_id
+
+    def add(self, item: Item) -> None:
+        """Have a message published, behind all that wait."""
+        self._waiting.append(item)
+        self._bytes += len(item.body)
+
+    def take(self, now: float) -> Ticket | None:
+        """The next message to publish; None if there is none, or it is not open."""
+        if not self.is_open:
+            return None
+        self._pass_over()
+        at = self._next - self._first
+        while at < len(self._waiting) and self._waiting[at].id in self._seen:  # done when what is before it is
+            self._next += 1
+            at += 1
+        if at >= len(self._waiting):
+            return None
+        item = self._waiting[at]
+        headers = dict(item.headers)
+        if not self.chained:
+            headers["Nats-Expected-Stream"] = self.stream
+        elif not self._before:
+            headers["Nats-Expected-Stream"] = self.stream
+            headers["Nats-Expected-Last-Sequence"] = str(self._expected)
+        else:
+            headers["Nats-Expected-Last-Msg-Id"] = self._before
+        if not at:
+            self._moved = now
+        self._before = item.id
+        self._next += 1
+        return Ticket(self.epoch, self._next - 1, item, headers)
+
+    # The stream's end
+
+    def look_back(self, last: Last) -> int:
+        """How many of the stream's last messages `open` must know the identities of: 0 if it ends as we left it.
+
+        That one of ours is the last does not say that those before it are there: another publisher may have left out
+        something, and what was refused may stand before what was not.
+        """
+        if last.sequence == 0 or self._is_ours(last):
+            return 0
+        new = last.sequence - self._sequence if 0 < self._sequence <= last.sequence else LOOK_BACK
+        return min(new, max(LOOK_BACK, len(self._waiting)), last.sequence)
+
+    def open(self, last: Last | None = None, ids: Iterable[str] = ()) -> None:
+        """Publish what waits, from the beginning.
+
+        Args:
+            last: the end of the stream, if it is chained.
+            ids: of that many messages as `look_back` says. What waits, or comes later, and has one of them is not
+                published.
+        """
+        if self.chained:
+            if last is None:
+                raise ValueError("the end of a chained stream must be looked up before it is opened")
+            ours = self._is_ours(last) or any(item.id == last.id for item in self._waiting)
+            self.disagreements += self._last_id is not None and not ours
+            self._expected = self._sequence = last.sequence
+        self._see(ids)
+        self.epoch += 1
+        self._next = self._first
+        self._before = ""
+        self.is_open = True
+        if not self._waiting:
+            self.trouble = None
+
+    def _is_ours(self, last: Last) -> bool:
+        """Whether the stream ends where we left it; a message that is gone is ours if the sequence is."""
+        if last.id is None:
+            return self._last_id is not None and self._sequence in (0, last.sequence)
+        return last.id == self._last_id
+
+    def _see(self, ids: Iterable[str]) -> None:
+        found = set(ids)
+        self._seen = self._seen | found if len(self._seen) < _SEEN_MOST else found
+        self._pass_over()
+
+    def _pass_over(self) -> None:
+        """What the stream has is done."""
+        while self._seen and self._waiting and self._waiting[0].id in self._seen:
+            self._seen.discard(self._waiting[0].id)
+            self._done()
+            self._next = max(self._next, self._first)
+            self.found += 1
+            self.trouble = None
+
+    def _done(self) -> None:
+        item = self._waiting.popleft()
+        self._bytes -= len(item.body)
+        self._first += 1
+        self.acknowledged += 1
+        self._last_id = item.id
+        if item.place is not None:
+            self.place = item.place
+
+    # Answers
+
+    def answered(self, epoch: int, number: int, data: bytes, status: str | None, now: float) -> None:
+        """An answer came.
+
+        Args:
+            epoch, number: of the ticket, as its reply subject says.
+            data: the answer.
+            status: of its headers, if it has one.
+        """
+        if epoch != self.epoch or not self.is_open:
+            self.stale += 1
+            return
+        if status == _NO_RESPONDERS:
+            return self.stop("no_responders", f"nobody took a message for stream {self.stream}", now)
+        answer = _read(data)
+        if answer is None:
+            return self.stop("unreadable", f"read {data[:100]!r}, expected an acknowledgement", now)
+        error = answer.get("error")
+        if isinstance(error, dict):
+            code: Any = error.get("err_code")
+            kind = _REASONS.get(code, "refused") if type(code) is int else "refused"
+            return self.stop(kind, f"{error.get('description')} ({code})", now)
+        sequence = answer.get("seq")
+        if answer.get("stream") != self.stream:
+            return self.stop("stream", f"stream {answer.get('stream')!r:.100} took it, expected {self.stream!r}", now)
+        if type(sequence) is not int or sequence < 1:
+            return self.stop("unreadable", f"read {data[:100]!r}, expected a sequence", now)
+        if number != self._first or number >= self._next:
+            return self.stop("disorder", f"message {number} was acknowledged, expected {self._first}", now)
+        self._acknowledge(sequence, answer.get("duplicate") is True, now)
+
+    def _acknowledge(self, sequence: int, duplicate: bool, now: float) -> None:
+        if self.chained and not duplicate and sequence <= self._sequence:
+            return self.stop("disorder", f"sequence {sequence} was given, expected one above {self._sequence}", now)
+        self.out_of_order += sequence < self._previous
+        self.duplicates += duplicate
+        self._previous = max(self._previous, sequence)
+        self._sequence = max(self._sequence, sequence)
+        self._moved = now
+        self.trouble = None
+        self._done()
+        self._pass_over()
+
+    def tick(self, now: float) -> None:
+        """Look at the time."""
+        if self.is_open and self.in_flight and now - self._moved >= self._timeout:
+            self.stop("timeout", f"no acknowledgement for {now - self._moved:.1f} s", now)
+
+    def stop(self, kind: str, text: str, now: float) -> None:
+        """Publish nothing until it is opened again; what waits keeps waiting."""
+        if not self.is_open and self.trouble is not None and self.trouble.kind == kind:
+            return
+        self.is_open = False
+        self.stops[kind] += 1
+        since = self.trouble.since if self.trouble is not None else now
+        self.trouble = Trouble(kind, text, since)
+
+
+def _read(data: bytes) -> dict[str, Any] | None:
+    """An answer of a stream; None if it is none."""
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    return answer if "error" in answer or "stream" in answer else None

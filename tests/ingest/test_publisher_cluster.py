@@ -1,0 +1,70 @@
+"""The publisher against real servers: a cluster of three whose leader is killed or frozen in mid-window."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from nats_support import BINARIES, BINARY_IDS, Server, cluster, leader_of, make_stream, needs_server, stored, until
+
+from eslcodec.ingest.contract import Item
+from eslcodec.ingest.publisher import Publisher
+
+pytestmark = needs_server
+MESSAGES = 6000
+WINDOW = 512
+
+
+def item(number: int) -> Item:
+    id = f"core:{number}"
+    return Item(f"esl.v1.fs1.{number % 4}.HEARTBEAT", {"Nats-Msg-Id": id}, b'{"_id":"%b"}' % id.encode(), id)
+
+
+async def publish(publisher: Publisher, numbers: range) -> None:
+    for number in numbers:
+        await publisher.publish(item(number))
+
+
+async def acknowledged(publisher: Publisher, count: int) -> None:
+    async def enough() -> bool:
+        return publisher.stats().acknowledged >= count
+
+    await until(enough, f"{count} acknowledged; {publisher.stats()}")
+
+
+async def check(server: Server, stream: str, count: int) -> None:
+    """Each message once, in order."""
+    assert [id for id, _ in await stored(server, stream)] == [f"core:{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+@pytest.mark.parametrize("binary", BINARIES, ids=BINARY_IDS)
+def test_the_leader_goes_in_mid_window_and_nothing_is_lost_or_turned_round(
+    binary: str, how: str, tmp_path: Path
+) -> None:
+    async def run(servers: list[Server]) -> None:
+        await make_stream(servers[0], "FS1", "esl.v1.fs1.>", num_replicas=3, storage="file")
+        leader = await leader_of(servers[0], "FS1")
+        (lead,) = (server for server in servers if server.name == leader)
+        others = [server for server in servers if server is not lead]
+        async with Publisher(others[0].url, "FS1", window=WINDOW, timeout=2.0) as publisher:
+            task = asyncio.create_task(publish(publisher, range(MESSAGES)))
+            await acknowledged(publisher, 1000)
+            assert publisher.stats().waiting > 0
+            lead.kill() if how == "kill" else lead.freeze()
+            await leader_of(others[0], "FS1", not_=leader)
+            await task
+            assert await publisher.flush(60.0), publisher.stats()
+            stats = publisher.stats()
+        assert (stats.acknowledged, stats.out_of_order, stats.disagreements) == (MESSAGES, 0, 0)
+        assert sum(stats.stops.values()) > 0, stats
+        lead.thaw()
+        await check(others[0], "FS1", MESSAGES)
+
+    with cluster(binary, tmp_path, 3) as servers:
+        try:
+            asyncio.run(run(servers))
+        except BaseException:
+            print("\n".join(server.log()[-1500:] for server in servers))
+            raise
