@@ -146,7 +146,8 @@ class Columns:
     Pseudo headers: `@body`, `@json` (`Event.to_json()`), `@id` (`Event.id`); `@received` (microseconds), `@offset`
     (in the bytes that were fed, where the frame begins) and `@switch`, which are null for messages; `@notice`, with
     which notices get rows too, a `Loss` among them, and a `Gap`, which is an event otherwise: their JSON
-    (`notices.to_line`) is here, and everything else is null. It is null for every event, whatever that looks like.
+    (`eslcodec.ingest.notices.to_line`) is here, and everything else is null. It is null for every event, whatever that
+    looks like.
 
     One thread at a time: a second one that comes while the first is at work gets a RuntimeError. The compiled core
     works without the GIL.

@@ -588,7 +588,7 @@ class Member:
 
         Raises:
             ConnectionClosed: there is no connection.
-            ESLError: see `Client.api`.
+            ESLError: see `eslcodec.aio.Client.api`.
         """
         client = self.client
         if client is None:

@@ -44,8 +44,9 @@ def ndjson(
         events: names of events, as for `Columns`; None for all.
         errors: as for `Event.to_json`.
         redact: what is called with each event, such as a `Redact`; the line is that of what it gives.
-        notices: write the notices of a recording in their place too, each what `notices.to_line` gives. Who reads the
-            lines has to tell them from events then, so it is to be asked for. `events` does not concern them.
+        notices: write the notices of a recording in their place too, each what `eslcodec.ingest.notices.to_line` gives.
+            Who reads the lines has to tell them from events then, so it is to be asked for. `events` does not concern
+            them.
 
     Returns:
         How many lines were written, those of notices too.

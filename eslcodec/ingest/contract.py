@@ -150,9 +150,9 @@ def partition(unique_id: str | None, switch: str, partitions: int = PARTITIONS) 
 def identity(event: Event, core: str | None) -> str:
     """What an event is known by, in every recording of it and by every bridge.
 
-    It is `event.id` if that is the switch's own: the Core-UUID of the connection, and a number. Otherwise, since a
-    program can fire an event with any headers, it is `<core>:h:` and 128 bits of the SHA-256 of the payload, which
-    no other event has.
+    It is `eslcodec.Event.id` if that is the switch's own: the Core-UUID of the connection, and a number. Otherwise,
+    since a program can fire an event with any headers, it is `<core>:h:` and 128 bits of the SHA-256 of the payload,
+    which no other event has.
 
     Args:
         event: as received.

@@ -491,12 +491,12 @@ class Fleet:
     # Commands
 
     async def api(self, name: str, command: str, args: str = "", *, timeout: float | None = None) -> Reply:
-        """Run an API command on one switch: see `Client.api` of eslcodec.aio.
+        """Run an API command on one switch: see `eslcodec.aio.Client.api`.
 
         Raises:
             KeyError: there is none of this name.
             ConnectionClosed: it is not connected.
-            ESLError: as `Client.api` does.
+            ESLError: as `eslcodec.aio.Client.api` does.
         """
         return await self._member(name).api(command, args, timeout)
 

@@ -144,7 +144,8 @@ class Metrics:
         self.see_all(switch, (message,))
 
     def see_all(self, switch: str, messages: Sequence[Any]) -> None:
-        """Count messages by the names of the events among them. A run as `Fleet.take` gives it costs least.
+        """Count messages by the names of the events among them. A run as `eslcodec.ingest.Fleet.take` gives it costs
+        least.
 
         Args:
             switch: the configured name.

@@ -7,7 +7,8 @@ written here in the same way:
 * `to_line`: a line of JSON, `{"_notice":"ended","switch":"fs1","at":1796000000.25,...}`. `at` is a number. In the
   line of an event every value is text or a list of texts, whatever its headers are called. So the rule is: a line is a
   notice if its first key is `_notice` and its `at` is a number; `from_line` goes by it.
-* `to_note`: the same for `Recorder.note`, where `note` stands for `_notice`: a chunk of its own kind in the file.
+* `to_note`: the same for `eslcodec.ingest.Recorder.note`, where `note` stands for `_notice`: a chunk of its own kind in
+  the file.
 * The pseudo header `@notice` of `Columns`.
 
 No I/O and no clock.
@@ -234,7 +235,7 @@ def to_line(item: Item, switch: str | None = None, at: float | None = None) -> b
 
 
 def to_note(item: Item, switch: str | None = None, at: float | None = None) -> dict[str, Any]:
-    """A notice for `Recorder.note`: `describe`, with `note` for `_notice`.
+    """A notice for `eslcodec.ingest.Recorder.note`: `describe`, with `note` for `_notice`.
 
     Raises:
         ValueError, TypeError: see `describe`.

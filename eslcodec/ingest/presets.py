@@ -289,7 +289,7 @@ def packed_metadata(spec: Mapping[str, Any]) -> bytes | None:
 
 def json_schema(name: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one line: "event" (`Event.to_json`), "leg" or "call" (their `to_json`), or
-    "notice" (`notices.to_line`).
+    "notice" (`eslcodec.ingest.notices.to_line`).
 
     Raises:
         ValueError: another name.

@@ -362,7 +362,7 @@ class Comparison:
             at: when the answer came, in seconds since 1970.
             exists: what the switch said of those in `asks`; what it did not say of is missing.
             core_uuid: of the switch's run now.
-            clock_offset: how far our clock is before the switch's, in seconds: `LossWatch.lag.offset`.
+            clock_offset: how far our clock is before the switch's, in seconds: as the lag of a LossWatch says.
             last: whether it will not be asked again: then the table is believed where `exists` says nothing, and
                 what is new in it is told.
         """
@@ -527,7 +527,7 @@ async def resync(
 
     Raises:
         CommandError: the switch refuses, or its answer is no whole table. Nothing was found out then.
-        ESLError: as for `client.api`.
+        ESLError: as for `eslcodec.aio.Client.api`.
     """
     queue = waiting or (lambda: client.connection.queue)
     asks = _Asks(known, _named(client, switch), settle, confirm, clock_offset, queue)
