@@ -47,6 +47,9 @@ COMPILE = {  # come behind the interpreter's own flags, so these win; -UNDEBUG b
     "coverage": ["-O0"],
 }
 LINK = {"release": ["-Wl,-s"] if stripped else [], "sanitize": SANITIZERS}
+MACROS = [("ESL_BUILD", mode)]
+MACROS += [("CYTHON_VECTORCALL_TPNEW", "0")]  # that of Cython 3.3 frees what it has not set when memory is short
+MACROS += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else []
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -150,7 +153,7 @@ def extension(name: str, *depends: str) -> Extension:
         sources=[f"src/{name}.pyx"],
         depends=[*glob("src/*.h"), *depends],
         include_dirs=["src"],
-        define_macros=[("ESL_BUILD", mode), *([("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if tracing else [])],
+        define_macros=MACROS,
         extra_compile_args=COMPILE[mode],
         extra_link_args=LINK.get(mode, []),
         optional=wanted == "try",

@@ -187,11 +187,12 @@ if issubclass(Event, _codec_c.Message):
 
 cdef double read_double(const char *p, size_t n, int *is_one) noexcept with gil:
     """A number in decimal form that is more than a division."""
-    cdef object number = None
+    is_one[0] = 0
     try:
         number = _spec.to_float(p[:n])
-    except Exception:
-        pass
+    except MemoryError:
+        is_one[0] = -1
+        return 0.0
     is_one[0] = number is not None
     return 0.0 if number is None else number
 
@@ -199,8 +200,8 @@ cdef double read_double(const char *p, size_t n, int *is_one) noexcept with gil:
 cdef int is_json(const char *p, size_t n) noexcept with gil:
     try:
         return _spec.is_json(p[:n])
-    except Exception:
-        return 0
+    except MemoryError:
+        return -1
 
 
 def fail_after(count):

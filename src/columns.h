@@ -115,8 +115,8 @@ typedef struct {
     size_t block;
     int64_t length;
     int format;
-    double (*read_double)(const char *p, size_t n, int *is_one); /* for what takes more than a multiplication */
-    int (*is_json)(const char *p, size_t n);
+    double (*read_double)(const char *p, size_t n, int *is_one); /* for what takes more than a division; -1: no memory */
+    int (*is_json)(const char *p, size_t n);                     /* -1: no memory */
     int no_memory;
     const char *metadata; /* of the batches' schema; or NULL */
 } Plan;
@@ -270,7 +270,7 @@ static inline int read_int(const char *p, size_t n, int64_t *number) {
     return 1;
 }
 
-/* [+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?, and finite. */
+/* [+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?, and finite: 1, 0, -1 without memory. */
 static int read_float(const Plan *plan, const char *p, size_t n, double *number) {
     static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -463,8 +463,9 @@ static int put_number(Plan *plan, Column *column, Value value) {
     if (!decoded(plan, &value)) return 0;
     switch (column->kind) {
     case K_FLOAT64:
-        if (!read_float(plan, value.p, value.n, &real)) return put_refused(plan, column);
-        return add_eight(&column->values, &real);
+        truth = read_float(plan, value.p, value.n, &real);
+        if (truth < 0) return 0;
+        return truth ? add_eight(&column->values, &real) : put_refused(plan, column);
     case K_BOOL:
         truth = read_bool(value.p, value.n);
         return truth < 0 ? put_refused(plan, column) : add_bit(&column->values, plan->rows, truth);
@@ -479,15 +480,16 @@ static int put_number(Plan *plan, Column *column, Value value) {
 /* Texts and bytes. */
 static inline int put_bytes(Plan *plan, Column *column, Value value) {
     const size_t before = column->values.n;
-    int found, added;
+    int found, added, is_json = 1;
     if (column->source == FROM_JSON) added = buf_add(&column->values, value.p, value.n); /* UTF-8 as it is */
     else if (column->kind == K_BINARY) added = add_decoded(&column->values, value, &found);
     else added = add_text(&column->values, value);
     if (!added) return 0;
-    if (column->kind == K_JSON && column->source != FROM_JSON &&
-        !plan->is_json(column->values.p + before, column->values.n - before)) {
+    if (column->kind == K_JSON && column->source != FROM_JSON)
+        is_json = plan->is_json(column->values.p + before, column->values.n - before);
+    if (is_json != 1) {
         column->values.n = before;
-        return put_refused(plan, column);
+        return is_json < 0 ? 0 : put_refused(plan, column);
     }
     if (column->source == FROM_JSON && plan->ends_lines && !buf_add(&column->values, "\n", 1)) return 0;
     plan->bytes += (int64_t)(column->values.n - before);

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support import OK, frame, plain
 
-NO_MEMORY = Path(__file__).parents[1] / "nomemory.py"
+TESTS = Path(__file__).parents[1]
 EVENT = plain(b"Event-Name: CUSTOM\nA: 1%202\n\nbody")
 
 
@@ -152,14 +152,15 @@ def test_of_a_large_frame_the_end_is_kept(esl: ModuleType, kept: Any, framing: s
 
 
 @pytest.mark.heavy
-def test_an_allocation_that_fails_costs_one_call(esl: ModuleType) -> None:
+@pytest.mark.parametrize("script", ["nomemory.py", "nomemory_columns.py"])
+def test_an_allocation_that_fails_costs_one_call(esl: ModuleType, script: str) -> None:
     """The compiled core only: of the Python core every number and every call is an allocation, and CPython makes other
     errors of one that fails, such as RuntimeError of a lock."""
     if esl.__impl__ != "c":
         pytest.skip("the compiled core's allocations")
     pytest.importorskip("_testcapi", reason="this Python has no way to make an allocation fail")
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", str(NO_MEMORY)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-X", "faulthandler", str(TESTS / script)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout[-100:] + done.stderr
     assert done.stdout.endswith("done\n")
