@@ -22,6 +22,7 @@ from cli_live_support import switch as switch
 from support import until
 
 import eslcodec
+import eslcodec.ingest
 from eslcodec import Recording
 from eslcodec.emulator import Emulator
 
@@ -128,9 +129,12 @@ def test_what_is_asked_for_is_recorded(switch: Emulator, tmp_path: Path) -> None
     assert [(event.name, event["Side"]) for event in events] == [("CHANNEL_ANSWER", "a"), ("CUSTOM", "c")]
     assert switch.commands == [
         "auth ClueCon",
+        *(f"api {command}" for command in ("hostname", "switchname", "version", "global_getvar core_uuid")),
         "filter add Side /./",
+        "filter add Event-Name HEARTBEAT",
         "filter add Side -b",
-        f"event json {' '.join(eslcodec.presets.CALLS)} CHANNEL_STATE CUSTOM a::b",
+        "log crit",
+        f"event json {' '.join(eslcodec.presets.CALLS)} CHANNEL_STATE HEARTBEAT CUSTOM a::b",
     ]
 
 
@@ -337,17 +341,22 @@ def fired(switch: Emulator) -> bool:
     return True
 
 
+def crew(port: int, folder: Path, told: list[str]) -> tuple[Any, Any]:
+    """What records a switch, and how that stands; not begun yet."""
+    recorder = pytest.importorskip("eslcodec.ingest.recorder")
+    host = eslcodec.ingest.Host("lab", "127.0.0.1", port)
+    each = station.Station(host, lambda: recorder.Recorder(folder, min_free=0), told.append)
+    return station.Crew([host], [each], station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")), each
+
+
 def test_a_recorder_that_is_behind_is_followed_by_another(
     switch: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The real text of a recorder that gives up; the station goes on with a new one and tells the gap."""
+    """The real text of a recorder that gives up; a new one goes on and the gap is told."""
     recorder = pytest.importorskip("eslcodec.ingest.recorder")
     told: list[str] = []
-    wanted = station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")
-    each = station.Station(
-        "127.0.0.1", switch.port, wanted, lambda: recorder.Recorder(tmp_path, min_free=0), told.append
-    )
-    each.start()
+    all, each = crew(switch.port, tmp_path, told)
+    all.start()
     try:
         subscribed(switch)
         monkeypatch.setattr(recorder, "_QUEUE_BYTES", 0)
@@ -356,29 +365,22 @@ def test_a_recorder_that_is_behind_is_followed_by_another(
         monkeypatch.undo()
         until(lambda: fired(switch) and b"after" in kept(tmp_path), 30)  # more than one may have been behind
         assert each.failure is None
-        assert any("nothing was recorded for" in line and "behind" in line for line in told)
-        assert each.numbers().events >= 2
+        until(lambda: any("nothing was recorded for" in line and "behind" in line for line in told), 30)
+        until(lambda: each.numbers().events >= 2, 30)
     finally:
-        each.leave()
-        each.close()
+        all.close()
     assert 0 < each.numbers().disk <= sum(path.stat().st_size for path in tmp_path.rglob("*.zst"))
 
 
 def test_a_switch_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    recorder = pytest.importorskip("eslcodec.ingest.recorder")
-    wanted = station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        each = station.Station("127.0.0.1", port, wanted, lambda: recorder.Recorder(tmp_path), lambda text: None)
-        each.start()
+        all, each = crew(server.getsockname()[1], tmp_path, [])
+        all.start()
         peer, _ = server.accept()
         with peer:
-            each.leave()
-            each.close()
-            assert each._thread.is_alive()  # it waits for the login
+            all.close()  # it waits for the login
+            assert not all._thread.is_alive()
             assert each.state == "connecting"
-        each._thread.join(30)
-    assert not each._thread.is_alive()
 
 
 # What it says
