@@ -181,14 +181,18 @@ class _Notes(logging.Handler):
 
 
 @contextmanager
-def notes_told(tell: Callable[[str], None] = note, *, json: Callable[[str, str], None] | None = None) -> Iterator[None]:
+def notes_told(
+    tell: Callable[[str], None] = note, *, json: Callable[[str, str], None] | None = None, but: str | None = None
+) -> Iterator[None]:
     """What the clients have to say about their connections is told meanwhile; by default on standard error.
 
     Args:
         tell: is given each message.
         json: is given each as a line of JSON instead, and the message.
+        but: the name of a logger of which only errors are told.
     """
     log, notes = logging.getLogger("eslcodec"), _Notes(tell, json)
+    notes.addFilter(lambda record: record.name != but or record.levelno >= logging.ERROR)
     before = log.level
     log.addHandler(notes)
     log.setLevel(logging.INFO)

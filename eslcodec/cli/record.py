@@ -11,19 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from types import FrameType
 from typing import Any, Final, Literal
 
 import click
 
-from ..ingest import Host, Recorder
-from .hosts import fleet_hosts, fleet_password, hosts_option, is_named
+from ..errors import InvalidCommand
+from ..ingest import Recorder
+from .hosts import fleet_hosts, fleet_password, hosts_option
 from .live import filter_option
 from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
 from .record_view import Survey, View, view
-from .station import Station, Wanted
+from .station import Crew, Station, Wanted
 from .systemd import Notifier
 from .text import escape, note
 from .units import DURATION, FSYNC, ROTATION, SHARE, SIZE
@@ -125,26 +125,25 @@ def record(
     listed, said = fleet_hosts(hosts, port, hosts_file)
     user = user or said.get("user")
     password = fleet_password(listed, said, password_file, user)
-    wanted = Wanted(names, subclasses, filters, wire_format, user, password or "")
+    wanted = Wanted(names, subclasses, filters, wire_format, user, password)
     settings = recorder_options(**options)
     told = Told()
     tell = _LOG.warning if log_json else told.tell
-    with notes_told(told.tell, json=told.tell if log_json else None), Stop(told.wake) as stop:
-        stations = [_station(host, wanted, lambda: Recorder(folder, **settings), tell) for host in listed]
+    notes = notes_told(told.tell, json=told.tell if log_json else None, but="eslcodec.fleet")  # a station tells that
+    with notes, Stop(told.wake) as stop:
+        stations = [Station(host, lambda: Recorder(folder, **settings), tell) for host in listed]
+        try:
+            crew = Crew(listed, stations, wanted)
+        except (ValueError, TypeError, InvalidCommand) as error:
+            raise click.UsageError(escape(str(error))) from error
         survey = Survey(
             stations, folder, **{name: options[name] for name in ("min_free", "keep_seconds", "keep_bytes")}
         )
-        why = _run(stations, survey, told, stop, quiet, log_json)
+        why = _run(crew, stations, survey, told, stop, quiet, log_json)
     if why is not None and log_json:
         raise click.exceptions.Exit(1)
     if why is not None:
         raise click.ClickException(escape(why))
-
-
-def _station(host: Host, wanted: Wanted, recorder: Callable[[], Recorder], tell: Callable[[str], None]) -> Station:
-    """What records this switch, with its own user and password if it has them."""
-    own = replace(wanted, user=host.user or wanted.user, password=host.secret(wanted.password) or "")
-    return Station(host.host, host.port, own, recorder, tell, host.name if is_named(host) else None)
 
 
 def recorder_options(rotate: Sequence[tuple[Literal["bytes", "seconds"], float]], **options: Any) -> dict[str, Any]:
@@ -231,23 +230,19 @@ class Stop(threading.Event):
 
 
 def _run(
-    stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool, log_json: bool
+    crew: Crew, stations: Sequence[Station], survey: Survey, told: Told, stop: Stop, quiet: bool, log_json: bool
 ) -> str | None:
     """Record until we are told to stop: None, or until it ends by itself: why."""
     notifier = Notifier()
     try:
         with view(quiet, json=log_json) as screen:
-            for station in stations:
-                station.start()
+            crew.start()
             notifier.ready()
-            why = _watch(stations, survey, screen, notifier, told, stop)
+            why = _watch(crew, stations, survey, screen, notifier, told, stop)
             notifier.stopping()
     finally:
         notifier.close()
-        for station in stations:
-            station.leave()
-        for station in stations:
-            station.close()
+        crew.close()
     if log_json:
         for station in stations:
             _LOG.info("%s: %s", station.name, station.numbers())
@@ -262,7 +257,7 @@ def _run(
 
 
 def _watch(
-    stations: Sequence[Station], survey: Survey, screen: View, notifier: Notifier, told: Told, stop: Stop
+    crew: Crew, stations: Sequence[Station], survey: Survey, screen: View, notifier: Notifier, told: Told, stop: Stop
 ) -> str | None:
     look = min(_LOOK_SECONDS, (notifier.interval or math.inf) / 3)
     due = -math.inf
@@ -276,7 +271,7 @@ def _watch(
             return why
         survey.look()
         screen.show(survey)
-        if not any(station.is_stuck() for station in stations):
+        if not crew.is_stuck():
             notifier.alive()
         if time.monotonic() >= due:
             due = time.monotonic() + _STATUS_SECONDS

@@ -1,38 +1,44 @@
-"""One switch that is recorded, in a thread of its own: it connects, reads, throws away, and connects again."""
+"""The switches that are recorded: a `Fleet` with a recorder for each, in a thread of its own, and how each stands."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from .. import limits
 from .._address import address
-from ..errors import AccessDenied, AuthError, CommandError, ESLError, InvalidCommand
-from ..events import Gap
-from ..ingest import Recorder
-from ..reconnect import Backoff, Password
-from ..subscriptions import is_negative
-from ..sync import Client, connect
+from ..errors import AuthError, ConnectionClosed
+from ..events import Event, Gap, LogLine
+from ..ingest import Fleet, Host, Recorder, SwitchStats
+from ..ingest.notices import Started, Stopped
+from ..ingest.watch import Loss
+from ..reconnect import Password
+from .hosts import is_named
 from .login import KEEPALIVE
 from .numbers import RECORDING, Numbers
 from .units import shown_duration
 
-_BATCH: Final = 1000  # events that are read and thrown away at once
-_LOOK_SECONDS: Final = 0.5  # so often the reader looks whether the recorder still works
-_STUCK_SECONDS: Final = 60.0  # no reader that works takes so long, an attempt to connect included
-_JOIN_SECONDS: Final = 5.0  # for a reader to notice that its connection was closed
-_BACKOFF: Final = Backoff(first=1)  # between attempts that the client itself does not make
+_BATCH: Final = 100_000  # events that are read and thrown away at once
+_LOOK_SECONDS: Final = 0.2  # so often it is looked how the switches stand
+_STUCK_SECONDS: Final = 60.0  # nothing that works takes so long
+_JOIN_SECONDS: Final = 5.0  # for the thread to end the connections
 _BUFFERED: Final = limits.RECORDER_BUFFER_BYTES // 2  # what may wait to be written before we read no more
 _DISK_SECONDS: Final = 5.0  # that we read nothing because of that; a switch gets into danger after a minute
 _DISK_LOOK_SECONDS: Final = 0.01
 _BEHIND: Final = "the writer is behind"
-_REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand, click.ClickException)
+_COMES: Final = frozenset((Event, LogLine))
+_ERROR_NUMBER: Final = re.compile(r"\[Errno (-?[0-9]{1,9})\] ([^,()]*)")
+_STATES: Final = {"connecting": "connecting", "connected": RECORDING, "refused": "refused"}
+_OPENS: Final = "CHANNEL_CREATE"
+_CLOSES: Final = frozenset(("CHANNEL_DESTROY", "CHANNEL_HANGUP_COMPLETE"))
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Wanted:
         names, subclasses: the events.
         filters: (header, value) of each.
         format: of the events.
-        user, password: of the login.
+        user, password: of the login, of switches that have none of their own; None if each has.
     """
 
     names: Sequence[str]
@@ -51,84 +57,171 @@ class Wanted:
     filters: Sequence[tuple[str, str]]
     format: str
     user: str | None
-    password: Password
+    password: Password | None
 
-
-class _Behind(Exception):
-    """The disk was too slow for what came, and the recorder has ended; another one may do better."""
+    @property
+    def knows_channels(self) -> bool:
+        """Whether what comes tells which channels there are: else nobody needs to be asked for them after a gap."""
+        if self.filters:
+            return False
+        return "ALL" in self.names or (_OPENS in self.names and not _CLOSES.isdisjoint(self.names))
 
 
 class Station:
-    """Records one switch until it is stopped.
+    """How one switch stands that is recorded.
 
     Args:
-        host, port: of the switch.
-        wanted: what is recorded.
+        host: which.
         recorder: makes what writes it.
-        tell: called, from its thread, with a line about what has gone wrong.
-        name: what it is called; None: its host and port.
+        tell: called, from any thread, with a line about what has gone wrong.
 
     Attributes:
         name: what it is called.
+        key: what the `Fleet` calls it.
         state: what it does, in a word or two.
         refused: whether the switch has never let us in, and said so.
         failure: why nothing more can be recorded; None as long as it can.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        wanted: Wanted,
-        recorder: Callable[[], Recorder],
-        tell: Callable[[str], None],
-        name: str | None = None,
-    ) -> None:
-        self.name = address(host, port) if name is None else name
+    def __init__(self, host: Host, recorder: Callable[[], Recorder], tell: Callable[[str], None]) -> None:
+        self.name = host.name if is_named(host) else address(host.host, host.port)
+        self.key = host.name
         self.state = "connecting"
         self.refused = False
         self.failure: str | None = None
-        self._address = host, port
-        self._wanted = wanted
-        self._make_recorder = recorder
         self._tell = tell
-        self._told = ""
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()  # of the next three, which are one sum
-        self._past = Numbers()  # of clients and recorders that are gone
-        self._client: Client | None = None
-        self._recorder = recorder()
-        self._was_here = False
+        self._told: str | None = None
+        self._make_recorder = recorder
+        self._is_used = False
+        self._was_here = self._is_here = False
         self._missed_told = False
-        self._quiet_since: tuple[float, str] | None = None  # when the last client gave up, and why
-        self._beat = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name=f"record {self.name}", daemon=True)
+        self._lock = threading.Lock()  # of the next four, which are one sum
+        self._sums = Numbers()  # without the disk
+        self._past_disk = 0  # of recorders before the former
+        self._former: Recorder | None = None
+        self._recorder = recorder()
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def leave(self) -> None:
-        """Close the connection, and make no other."""
-        self._stopping.set()
-        with self._lock:
-            client = self._client
-        if client is not None:
-            client.close()
+    def recorder(self) -> Recorder:
+        """What hears its bytes; another one than before, if that could not keep up."""
+        if self._is_used:
+            try:
+                other = self._make_recorder()
+            except OSError as error:
+                self.failure = f"recording has ended: {error}"
+                raise
+            with self._lock:
+                if self._former is not None:
+                    self._past_disk += self._former.stats()["written_bytes"]
+                self._former, self._recorder = self._recorder, other
+            self._missed_told = True  # the gap tells it
+        self._is_used = True
+        return self._recorder
 
     def close(self) -> None:
-        """After `leave`: wait until everything received is in a file that is whole."""
-        with self._lock:
-            connected = self._client is not None
-        if connected:  # one that is still connecting has nothing to lose
-            self._thread.join(_JOIN_SECONDS)
+        """Wait until everything received is in a file that is whole."""
+        if self._former is not None:
+            self._former.close()
         self._recorder.close()
 
     def numbers(self) -> Numbers:
         """What it has brought by now."""
         with self._lock:
-            sums = self._past + Numbers(disk=self._recorder.stats()["written_bytes"])
-            return sums if self._client is None else sums + _of_client(self._client)
+            recorders = [self._recorder] if self._former is None else [self._former, self._recorder]
+            disk = sum(each.stats()["written_bytes"] for each in recorders)
+            return self._sums + Numbers(disk=self._past_disk + disk)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much waits to be written."""
+        return int(self._recorder.stats()["queued_bytes"]) > _BUFFERED
+
+    # In the thread of the fleet
+
+    def see(self, items: Sequence[Any]) -> None:
+        """These came of it."""
+        if set(map(type, items)) <= _COMES:
+            return
+        for item in items:
+            if isinstance(item, Gap):
+                self._note_gap(item.seconds, item.reason)
+            elif isinstance(item, Loss):
+                self._tell(f"{self.name}: {shown_loss(item)}")
+            elif isinstance(item, Started):
+                self._was_here = self._is_here = True
+                self._told = None
+            elif isinstance(item, Stopped):
+                self._is_here = False
+                self._told = None
+
+    def look(self, stats: SwitchStats) -> None:
+        """It stands so."""
+        with self._lock:
+            self._sums = Numbers(stats.received_events, stats.received_bytes, gaps=self._sums.gaps)
+        self.state = _STATES.get(stats.state, "connecting again" if self._was_here else "connecting")
+        self.refused = stats.state == "refused" and not self._was_here
+        why = stats.error
+        if why is not None and not self._is_here and not stats.connected and why != self._told:
+            shown = _shown_error(why)
+            self._tell(shown if self.name in shown else f"{self.name}: {shown}")
+            self._told = why  # else it would be said all night
+        self._heed_recorder()
+
+    def _note_gap(self, seconds: float, why: str) -> None:
+        with self._lock:
+            self._sums += Numbers(gaps=1)
+        self._tell(f"{self.name}: nothing was recorded for {shown_duration(seconds)}: {why}")
+
+    def _heed_recorder(self) -> None:
+        """See whether it still records, and what it found of its last run."""
+        missed = self._recorder.missed
+        if missed is not None and not self._missed_told:
+            self._missed_told = True
+            self._note_gap(
+                missed.seconds, "no recorder was running" if missed.whole else "the last recorder was killed"
+            )
+        stats = self._recorder.stats()
+        if stats["state"] == "stopped" and _BEHIND not in str(stats["why"]):  # else another one follows
+            self.failure = f"recording has ended: {stats['why']}"
+
+
+class Crew:
+    """Records switches until it is told to stop, in a thread of its own.
+
+    Args:
+        hosts: which.
+        stations: how each of them stands, in the same order.
+        wanted: what is recorded.
+    """
+
+    def __init__(self, hosts: Sequence[Host], stations: Sequence[Station], wanted: Wanted) -> None:
+        self._by_key = {station.key: station for station in stations}
+        password = wanted.password
+        self._fleet = Fleet(
+            hosts,
+            events=wanted.names,
+            custom=wanted.subclasses,
+            filters=wanted.filters,
+            format=wanted.format,
+            user=wanted.user,
+            password=_without_click(password) if callable(password) else password,
+            tap=lambda key: self._by_key[key].recorder(),
+            resync=wanted.knows_channels,
+            keepalive=KEEPALIVE,
+        )
+        self._stopping = threading.Event()
+        self._beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the connections, and wait until everything received is in files that are whole."""
+        self._stopping.set()
+        self._thread.join(_JOIN_SECONDS)
+        for station in self._by_key.values():
+            station.close()
 
     def is_stuck(self) -> bool:
         """Whether its thread does not come on any more."""
@@ -137,128 +230,82 @@ class Station:
     # In its thread
 
     def _run(self) -> None:
-        attempt = 0
-        while not self._stopping.is_set() and self.failure is None:
+        try:
+            asyncio.run(self._record())
+        except Exception as error:  # ours: it must not end in silence
+            for station in self._by_key.values():
+                station.failure = station.failure or f"{type(error).__name__}: {error}"
+            raise
+
+    async def _record(self) -> None:
+        due = 0.0
+        async with self._fleet as fleet:
+            while not self._stopping.is_set():
+                self._see(await fleet.take(_BATCH, _LOOK_SECONDS))
+                self._beat = now = time.monotonic()
+                if now >= due:
+                    due = now + _LOOK_SECONDS
+                    self._look(fleet.switches)
+                    await self._wait_for_disk()
+            await fleet.close()
+            self._look(fleet.switches)
             try:
-                with self._connected() as client:
-                    attempt = 0
-                    self._read(client)
-            except _REFUSALS as error:
-                self._lost(getattr(error, "message", None) or str(error), refused=True)
-            except ESLError as error:
-                self._lost(str(error))
-            except OSError as error:
-                self._lost(f"cannot connect: {error.strerror or error}")
-            except _Behind as error:
-                self._renew_recorder(str(error))
-                continue
-            except Exception as error:  # ours: it must not end in silence
-                self.failure = f"{type(error).__name__}: {error}"
-                raise
-            if self.failure is None:
-                self._stopping.wait(_BACKOFF.pause(attempt))
-            self._beat = time.monotonic()
-            attempt += 1
+                while True:
+                    self._see(await fleet.take(_BATCH, 0))  # what is said at the end is kept too
+            except ConnectionClosed:
+                pass
 
-    @contextmanager
-    def _connected(self) -> Iterator[Client]:
-        wanted = self._wanted
-        client = connect(
-            *self._address,
-            password=wanted.password,
-            user=wanted.user,
-            reconnect=True,
-            keepalive=KEEPALIVE,
-            caretaker=False,  # we read all the time, or mean not to
-            tap=self._recorder,
-        )
-        with client:
-            with self._lock:
-                self._client = client
-            try:
-                for header, value in sorted(wanted.filters, key=lambda pair: is_negative(pair[1])):
-                    client.filter(header, value)
-                client.subscribe(*wanted.names, custom=wanted.subclasses, format=wanted.format, unknown=True)
-                self._found()
-                yield client
-            finally:
-                with self._lock:
-                    self._past, self._client = self._past + _of_client(client), None
+    def _see(self, runs: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        for key, items in runs:
+            self._by_key[key].see(items)
 
-    def _read(self, client: Client) -> None:
-        """Read and throw away, until the connection is over for good."""
-        while not self._stopping.is_set() and self.failure is None:
-            events = client.take(_BATCH, _LOOK_SECONDS)
-            self._beat = time.monotonic()
-            if Gap in set(map(type, events)):
-                for gap in (event for event in events if isinstance(event, Gap)):
-                    self._note_gap(gap.seconds, gap.reason)
-            self._heed_recorder()
-            self._wait_for_disk()
-            self.state = "connecting again" if client.connection.end is not None else RECORDING
+    def _look(self, switches: Mapping[str, SwitchStats]) -> None:
+        for key, stats in switches.items():
+            self._by_key[key].look(stats)
 
-    def _found(self) -> None:
-        """Its events come."""
-        self.state, self.refused, self._told = RECORDING, False, ""
-        if self._quiet_since is not None:
-            since, why = self._quiet_since
-            self._quiet_since = None
-            self._note_gap(time.monotonic() - since, why)
-        self._was_here = True
-
-    def _lost(self, why: str, *, refused: bool = False) -> None:
-        """No connection, and the client does not try again."""
-        if self._stopping.is_set():
-            return
-        self.refused = refused and not self._was_here
-        self.state = "refused" if refused else "connecting again" if self._was_here else "connecting"
-        if self._was_here and self._quiet_since is None:
-            self._quiet_since = time.monotonic(), why
-        if why != self._told:  # else it would be said all night
-            self._tell(why if self.name in why else f"{self.name}: {why}")
-            self._told = why
-
-    def _note_gap(self, seconds: float, why: str) -> None:
-        with self._lock:
-            self._past += Numbers(gaps=1)
-        self._tell(f"{self.name}: nothing was recorded for {shown_duration(seconds)}: {why}")
-
-    def _heed_recorder(self) -> None:
-        """See whether it still records, and what it found of its last run.
-
-        Raises:
-            _Behind: not any more, because it could not keep up.
-        """
-        missed = self._recorder.missed
-        if missed is not None and not self._missed_told:
-            self._missed_told = True
-            self._note_gap(
-                missed.seconds, "no recorder was running" if missed.whole else "the last recorder was killed"
-            )
-        stats = self._recorder.stats()
-        if stats["state"] == "stopped":
-            why = str(stats["why"])
-            if _BEHIND in why:
-                raise _Behind(why)
-            self.failure = f"recording has ended: {why}"
-
-    def _wait_for_disk(self) -> None:
-        """Leave events in the switch while much waits to be written, which it can bear for a moment."""
+    async def _wait_for_disk(self) -> None:
+        """Leave events in the switches while much waits to be written, which they can bear for a moment."""
         deadline = time.monotonic() + _DISK_SECONDS
-        while self._recorder.stats()["queued_bytes"] > _BUFFERED and time.monotonic() < deadline:
-            if self._stopping.wait(_DISK_LOOK_SECONDS):
+        while any(station.is_behind for station in self._by_key.values()) and time.monotonic() < deadline:
+            if self._stopping.is_set():
                 return
-
-    def _renew_recorder(self, why: str) -> None:
-        old = self._recorder
-        old.close()
-        with self._lock:
-            self._past += Numbers(disk=old.stats()["written_bytes"])
-            self._recorder = self._make_recorder()
-        self._missed_told = True
-        self._quiet_since = time.monotonic(), why
+            await asyncio.sleep(_DISK_LOOK_SECONDS)
 
 
-def _of_client(client: Client) -> Numbers:
-    stats = client.stats()
-    return Numbers(events=stats.received_events, received=stats.received_bytes)
+def shown_loss(loss: Loss) -> str:
+    """A loss in a few words.
+
+    Example:
+        >>> print(shown_loss(Loss("certain", 501, None, "killed listener because of lost events")))
+        501 events or more were lost (certain): killed listener because of lost events
+    """
+    if loss.grade == "stalled":
+        return f"nothing may come any more: {loss.evidence}"
+    if loss.count is not None:
+        what = f"{loss.count:,} event{'' if loss.count == 1 else 's'} or more were lost"
+    elif loss.at_most is not None:
+        what = f"up to {loss.at_most:,} event{'' if loss.at_most == 1 else 's'} may have been lost"
+    else:
+        what = "events were lost"
+    return f"{what} ({loss.grade}): {loss.evidence.strip()}"
+
+
+def _shown_error(why: str) -> str:
+    """What is wrong; what the system says of a connection is in asyncio's own words, around a number."""
+    match = _ERROR_NUMBER.search(why)
+    if match is None:
+        return why
+    number = int(match[1])
+    return f"cannot connect: {os.strerror(number) if number > 0 else match[2].strip()}"
+
+
+def _without_click(password: Callable[[], str]) -> Callable[[], str]:
+    """The same password; that a file cannot be read is an answer like any other refusal."""
+
+    def read() -> str:
+        try:
+            return password()
+        except click.ClickException as error:
+            raise AuthError(error.message) from error
+
+    return read

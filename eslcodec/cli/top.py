@@ -167,6 +167,7 @@ class _Watch:
         fleet = Fleet(self.options.pop("hosts"), **self.options)
         with _signals(keys, view):
             async with fleet:
+                self._tell(fleet, time.time())  # they are shown in the order in which they were named
                 reading = asyncio.ensure_future(self._read(fleet))
                 try:
                     with view.opened(keys.put_nowait):
@@ -214,10 +215,13 @@ class _Watch:
 
     def _show(self, fleet: Fleet, view: View) -> None:
         now = time.time()
-        for name, stats in fleet.switches.items():
-            self._board.stats(name, stats, now)
+        self._tell(fleet, now)
         lines = self._board.lines(now)
         view.show(lines, self._board.total(now, lines), now)
+
+    def _tell(self, fleet: Fleet, now: float) -> None:
+        for name, stats in fleet.switches.items():
+            self._board.stats(name, stats, now)
 
 
 def _refused(fleet: Fleet) -> str | None:

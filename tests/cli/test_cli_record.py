@@ -19,9 +19,11 @@ from cli_live_support import SECRET, build, run, spawned, subscribed
 from cli_live_support import no_settings as no_settings
 from cli_live_support import password_file as password_file
 from cli_live_support import switch as switch
+from emulated import overrun
 from support import until
 
 import eslcodec
+import eslcodec.ingest
 from eslcodec import Recording
 from eslcodec.emulator import Emulator
 
@@ -128,9 +130,12 @@ def test_what_is_asked_for_is_recorded(switch: Emulator, tmp_path: Path) -> None
     assert [(event.name, event["Side"]) for event in events] == [("CHANNEL_ANSWER", "a"), ("CUSTOM", "c")]
     assert switch.commands == [
         "auth ClueCon",
+        *(f"api {command}" for command in ("hostname", "switchname", "version", "global_getvar core_uuid")),
         "filter add Side /./",
+        "filter add Event-Name HEARTBEAT",
         "filter add Side -b",
-        f"event json {' '.join(eslcodec.presets.CALLS)} CHANNEL_STATE CUSTOM a::b",
+        "log crit",
+        f"event json {' '.join(eslcodec.presets.CALLS)} CHANNEL_STATE HEARTBEAT CUSTOM a::b",
     ]
 
 
@@ -337,17 +342,22 @@ def fired(switch: Emulator) -> bool:
     return True
 
 
+def crew(port: int, folder: Path, told: list[str]) -> tuple[Any, Any]:
+    """What records a switch, and how that stands; not begun yet."""
+    recorder = pytest.importorskip("eslcodec.ingest.recorder")
+    host = eslcodec.ingest.Host("lab", "127.0.0.1", port)
+    each = station.Station(host, lambda: recorder.Recorder(folder, min_free=0), told.append)
+    return station.Crew([host], [each], station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")), each
+
+
 def test_a_recorder_that_is_behind_is_followed_by_another(
     switch: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The real text of a recorder that gives up; the station goes on with a new one and tells the gap."""
+    """The real text of a recorder that gives up; a new one goes on and the gap is told."""
     recorder = pytest.importorskip("eslcodec.ingest.recorder")
     told: list[str] = []
-    wanted = station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")
-    each = station.Station(
-        "127.0.0.1", switch.port, wanted, lambda: recorder.Recorder(tmp_path, min_free=0), told.append
-    )
-    each.start()
+    all, each = crew(switch.port, tmp_path, told)
+    all.start()
     try:
         subscribed(switch)
         monkeypatch.setattr(recorder, "_QUEUE_BYTES", 0)
@@ -356,29 +366,141 @@ def test_a_recorder_that_is_behind_is_followed_by_another(
         monkeypatch.undo()
         until(lambda: fired(switch) and b"after" in kept(tmp_path), 30)  # more than one may have been behind
         assert each.failure is None
-        assert any("nothing was recorded for" in line and "behind" in line for line in told)
-        assert each.numbers().events >= 2
+        until(lambda: any("nothing was recorded for" in line and "behind" in line for line in told), 30)
+        until(lambda: each.numbers().events >= 2, 30)
     finally:
-        each.leave()
-        each.close()
+        all.close()
     assert 0 < each.numbers().disk <= sum(path.stat().st_size for path in tmp_path.rglob("*.zst"))
 
 
 def test_a_switch_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    recorder = pytest.importorskip("eslcodec.ingest.recorder")
-    wanted = station.Wanted(["ALL"], [], [], "plain", None, "ClueCon")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        each = station.Station("127.0.0.1", port, wanted, lambda: recorder.Recorder(tmp_path), lambda text: None)
-        each.start()
+        all, each = crew(server.getsockname()[1], tmp_path, [])
+        all.start()
         peer, _ = server.accept()
         with peer:
-            each.leave()
-            each.close()
-            assert each._thread.is_alive()  # it waits for the login
+            all.close()  # it waits for the login
+            assert not all._thread.is_alive()
             assert each.state == "connecting"
-        each._thread.join(30)
-    assert not each._thread.is_alive()
+
+
+# What is lost, and what is said of it
+
+
+def noted(folder: Path) -> list[str]:
+    """The kinds of notices in a recording, and names of events."""
+    messages = Recording(folder).messages(notices=True) if any(folder.rglob("*.zst")) else []
+    return [getattr(each, "kind", None) or type(each).__name__.lower() for each in messages]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="a process cannot be stopped here")
+def test_a_reader_that_the_switch_killed_is_told_and_kept(tmp_path: Path) -> None:
+    with Emulator(queue_limit=10) as switch, recording(tmp_path, switch) as process:
+        subscribed(switch)
+        process.send_signal(signal.SIGSTOP)
+        overrun(switch)
+        process.send_signal(signal.SIGCONT)
+        subscribed(switch, 2)
+        switch.fire("DTMF")
+        until(lambda: b"DTMF" in kept(tmp_path), 30)
+        status, out, errors = stopped(process)
+    assert status == 0
+    assert re.search(r": [0-9]+ events or more were lost \(certain\): .*killed listener", errors)
+    assert re.search(r": nothing was recorded for .*killed listener", errors)
+    assert ", 1 gap\n" in out
+    kinds = noted(tmp_path)
+    assert {"started", "loss", "gap", "stopped"} <= set(kinds)
+    assert (kinds.count("gap"), kinds.count("stopped")) == (1, 1)
+
+
+def test_what_was_found_out_after_a_gap_is_kept(tmp_path: Path) -> None:
+    with Emulator() as switch, recording(tmp_path, switch, events="CALLS,DTMF") as process:
+        switch.add_session("long")
+        subscribed(switch)
+        switch.fire("CHANNEL_CREATE", {"Unique-ID": "short"})
+        until(lambda: "event" in noted(tmp_path) and "found" in noted(tmp_path), 30)
+        switch.drop()
+        until(lambda: "ended" in noted(tmp_path), 60)
+        assert stopped(process)[0] == 0
+    kinds = [kind for kind in noted(tmp_path) if kind not in ("apiresponse", "commandreply", "authrequest")]
+    assert sorted(kinds[:3]) == ["event", "found", "started"]
+    assert [kind for kind in kinds[3:] if kind in ("gap", "ended", "stopped")] == ["gap", "ended", "stopped"]
+    shown = run("decode", None, "--notices", tmp_path)
+    assert "Ended" in shown.output
+    assert "short" in shown.output
+    assert whole(tmp_path).connections == 2
+
+
+@pytest.mark.parametrize(("events", "asked"), [("DTMF", False), ("CHANNEL_CREATE,CHANNEL_DESTROY", True)])
+def test_channels_are_asked_for_if_their_events_are_wanted(
+    events: str, asked: bool, switch: Emulator, tmp_path: Path
+) -> None:
+    with recording(tmp_path, switch, events=events) as process:
+        subscribed(switch)
+        if asked:
+            until(lambda: "api show channels as json" in switch.commands, 30)
+        switch.fire("DTMF" if not asked else "CHANNEL_CREATE")
+        until(lambda: b"Event-Name" in kept(tmp_path), 30)
+        assert stopped(process)[0] == 0
+    assert ("api show channels as json" in switch.commands) == asked
+
+
+def test_a_password_file_that_is_gone_is_told(password_file: Any, tmp_path: Path) -> None:
+    path = password_file(b"ClueCon")
+    with Emulator() as switch, recording(tmp_path / "rec", switch, options=["--password-file", path]) as process:
+        subscribed(switch)
+        path.unlink()
+        switch.drop()
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, b"")
+        assert any(b"Could not open file" in line and b"127.0.0.1:" in line for line in lines)
+        assert process.poll() is None
+        assert stopped(process)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (("certain", 1, None, "why\n"), "1 event or more were lost (certain): why"),
+        (("bounded", None, 1000, "why"), "up to 1,000 events may have been lost (bounded): why"),
+        (("certain", None, None, "why"), "events were lost (certain): why"),
+        (("stalled", None, None, "no HEARTBEAT"), "nothing may come any more: no HEARTBEAT"),
+    ],
+)
+def test_a_loss_in_words(given: Any, shown: str) -> None:
+    assert station.shown_loss(eslcodec.ingest.Loss(*given)) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("[Errno 111] Connect call failed ('::1', 8021, 0, 0)", f"cannot connect: {os.strerror(111)}"),
+        ("Multiple exceptions: [Errno 13] a ('::1', 1), [Errno 2] b", f"cannot connect: {os.strerror(13)}"),
+        ("[Errno -2] Name or service not known", "cannot connect: Name or service not known"),
+        ("the switch refused the login", "the switch refused the login"),
+    ],
+)
+def test_what_the_system_says_in_words(given: str, shown: str) -> None:
+    assert station._shown_error(given) == shown
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_ours_does_not_end_in_silence(
+    switch: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all, each = crew(switch.port, tmp_path, [])
+    monkeypatch.setattr(each, "see", lambda items: {}[0])
+    all.start()
+    until(lambda: each.failure is not None, 30)
+    all.close()
+    assert each.failure.startswith("KeyError: ")
+
+
+def test_a_thread_that_does_not_come_on_is_stuck(tmp_path: Path) -> None:
+    all, _ = crew(1, tmp_path, [])
+    assert not all.is_stuck()
+    all._beat -= 61
+    assert all.is_stuck()
 
 
 # What it says

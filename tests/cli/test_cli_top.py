@@ -318,6 +318,14 @@ def test_once_fails_if_no_switch_is_connected() -> None:
     assert "gone" in result.stdout
 
 
+def test_switches_are_in_the_order_in_which_they_were_named(switch: Emulator) -> None:
+    with support_port() as port:
+        words = [f"later=127.0.0.1:{port}", f"here=127.0.0.1:{switch.port}", "--once", "--json", "--seconds", "1s"]
+        result = run("top", None, *words)
+    assert result.exit_code == 0
+    assert list(json.loads(result.stdout)["switches"]) == ["later", "here"]
+
+
 @contextmanager
 def support_port() -> Iterator[int]:
     """A port that nobody listens at."""
