@@ -129,7 +129,8 @@ async def client(server: Server) -> Any:
     async def silent(_: Exception) -> None:
         pass
 
-    return await until(lambda: nats.connect(server.url, allow_reconnect=False, connect_timeout=2, error_cb=silent))
+    options = {"allow_reconnect": False, "connect_timeout": 2, "reconnect_time_wait": 0.02, "error_cb": silent}
+    return await until(lambda: nats.connect(server.url, **options))
 
 
 async def make_stream(server: Server, name: str, subject: str, **config: Any) -> Any:

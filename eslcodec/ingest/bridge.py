@@ -13,10 +13,12 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
+from ..events import Gap
+from . import notices
 from ._flight import WINDOW
 from ._spill import Entry, Kept, Spill, keep, kept
 from .contract import Contract, Item, Place, identity, notice_identity
@@ -241,10 +243,12 @@ class Bridge:
         return spill
 
     def _learn(self, note: Mapping[str, Any]) -> None:
-        """Which switch the connection leads to, if a note says it."""
-        core = note.get("core_uuid", note.get("after"))
-        if note.get("note") in ("started", "core_changed") and isinstance(core, str):
-            self.contract.core = core
+        """Which switch the connection leads to, if a note says it, or that it is not known."""
+        notice = notices.from_dict(note)
+        if isinstance(notice, notices.Started):
+            self.contract.core = notice.core_uuid
+        elif isinstance(notice, notices.CoreChanged):
+            self.contract.core = notice.after
 
     def _ids(self, entry: Entry) -> set[str]:
         """What an entry may be known by, whatever is known of the connection's switch."""
@@ -260,9 +264,7 @@ class Bridge:
         return self.contract.notice(self._line(entry), entry.place, entry.received)
 
     def _line(self, entry: Entry) -> bytes:
-        note = dict(entry.note or {})
-        said = {"_notice": str(note.pop("note", "")), "switch": self.contract.switch, "at": entry.received, **note}
-        return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        return notice_line(entry.note or {}, self.contract.switch, entry.received)
 
     async def _keep(self, now: bool = False) -> None:
         publisher = self._publisher
@@ -272,6 +274,36 @@ class Bridge:
         if state != self._kept and (now or time.monotonic() - self._kept_at >= KEEP_SECONDS):
             await asyncio.to_thread(keep, self.folder, publisher.stream, state)
             self._kept, self._kept_at = state, time.monotonic()
+
+
+def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
+    """A recorder's note as the line of a notice.
+
+    What `notices.to_note` wrote is what `notices.to_line` writes. Of the recorder's own words, `gap` (nothing was
+    recorded, between two times) is a `Gap` too, and `stopped` (it gave up) is `recorder_stopped`.
+
+    Args:
+        note: it.
+        switch: its name for consumers, whatever the recorder calls it.
+        at: when it was written, in seconds since 1970.
+
+    Example:
+        >>> notice_line({"note": "closed", "why": "gone"}, "fs1", 1796000000.25)
+        b'{"_notice":"closed","switch":"fs1","at":1796000000.25,"why":"gone"}'
+    """
+    notice = notices.from_dict(note)
+    if isinstance(notice, notices.Notice):
+        return notices.to_line(replace(notice, switch=switch))
+    if notice is not None:
+        return notices.to_line(notice, switch, float(note["at"]))
+    said = dict(note)
+    kind = str(said.pop("note", ""))
+    if "at" not in said and kind == "gap" and all(type(said.get(name)) is int for name in ("since", "until")):
+        return notices.to_line(Gap.of((said["until"] - said["since"]) / 1e9, "nothing was recorded"), switch, at)
+    if "at" not in said and kind == "stopped":
+        kind = "recorder_stopped"
+    said = {"_notice": kind, "switch": switch, "at": at, **said}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _most(end: StreamEnd) -> int:
