@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ def version(binary: str) -> str:
 
 BINARY_IDS = [version(binary) for binary in BINARIES]
 needs_server = pytest.mark.skipif(not BINARIES, reason="there is no nats-server")
+
+_IS_SECOND = os.environ.get("ESLCODEC_IMPL") == "python" and find_spec("eslcodec._codec_c") is not None
+once = pytest.mark.skipif(_IS_SECOND, reason="it takes long, and the run on the compiled core has it")
+"""Of tests in which the servers are what is tried, not the core."""
 
 
 def free_ports(count: int) -> list[int]:

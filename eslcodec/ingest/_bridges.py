@@ -116,6 +116,7 @@ class Bridges:
             bridge.finish()
         tasks = set(self._tasks.values())
         pending = (await asyncio.wait(tasks, timeout=drain))[1] if tasks else set()
+        self._tell()
         await self._cancel()
         return not pending and not self.failures
 

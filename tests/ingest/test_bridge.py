@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, stored, until
+from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, once, stored, until
 from recorder_support import GREETING
 from recordings_support import Tape
 from sizes import HEAVY
@@ -257,6 +257,7 @@ SCRIPT = """
 
 
 @needs_server
+@once
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_kills_and_freezes_of_bridge_and_server(run: Any, tmp_path: Path) -> None:
     """The window for duplicates is a tenth of a second: what is once in the stream is so by the chain."""
