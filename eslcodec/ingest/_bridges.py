@@ -92,6 +92,9 @@ class Bridges:
             while True:
                 for path in await asyncio.to_thread(self._folders):
                     self._begin_with(path)
+                for task in self._tasks.values():
+                    if task.done():
+                        task.result()  # a fault of ours, or a library is missing
                 self._begin = "all"  # of those that come from now on
                 self._tell()
                 await asyncio.to_thread(self._measure)
@@ -117,8 +120,9 @@ class Bridges:
         tasks = set(self._tasks.values())
         pending = (await asyncio.wait(tasks, timeout=drain))[1] if tasks else set()
         self._tell()
+        is_done = not (pending or self.failures or any(task.cancelled() or task.exception() for task in tasks))
         await self._cancel()
-        return not pending and not self.failures
+        return is_done
 
     async def _cancel(self) -> None:
         tasks = set(self._tasks.values())

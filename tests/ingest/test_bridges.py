@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,17 @@ def test_nothing_is_deleted_and_it_ends_when_the_broker_is_away(tmp_path: Path) 
         await asyncio.wait({task})
         assert bridges.delete() == 0
         assert not await bridges.finish(0.1)
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_library_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path / "10.0.0.1_8021", NAMES[0], range(5))
+    monkeypatch.setitem(sys.modules, "nats", None)
+
+    async def test() -> None:
+        with pytest.raises(ImportError, match=r"pip install 'eslcodec\[nats\]'"):
+            await Bridges(tmp_path, ["nats://127.0.0.1:1"]).run()
 
     asyncio.run(asyncio.wait_for(test(), 60))
 
