@@ -133,6 +133,7 @@ ORDER: Final = [
     {"ingest._flight", "ingest._spill"},
     {"ingest.publisher"},
     {"ingest.bridge"},
+    {"ingest._bridges"},
     {"ingest"},
     {"pytest_plugin", "cli"},
 ]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ def version(binary: str) -> str:
 
 BINARY_IDS = [version(binary) for binary in BINARIES]
 needs_server = pytest.mark.skipif(not BINARIES, reason="there is no nats-server")
+
+_IS_SECOND = os.environ.get("ESLCODEC_IMPL") == "python" and find_spec("eslcodec._codec_c") is not None
+once = pytest.mark.skipif(_IS_SECOND, reason="it takes long, and the run on the compiled core has it")
+"""Of tests in which the servers are what is tried, not the core."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -129,7 +134,8 @@ async def client(server: Server) -> Any:
     async def silent(_: Exception) -> None:
         pass
 
-    return await until(lambda: nats.connect(server.url, allow_reconnect=False, connect_timeout=2, error_cb=silent))
+    options = {"allow_reconnect": False, "connect_timeout": 2, "reconnect_time_wait": 0.02, "error_cb": silent}
+    return await until(lambda: nats.connect(server.url, **options))
 
 
 async def make_stream(server: Server, name: str, subject: str, **config: Any) -> Any:

@@ -25,7 +25,14 @@ from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Ru
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest import Fleet, FleetStats, Health, Host, Loss, LossWatch, Metrics, Notice, SwitchStats
-from eslcodec.ingest.bridge import Bridge, BridgeStats, check_stream, stream_config
+from eslcodec.ingest.bridge import (
+    Bridge,
+    BridgeStats,
+    check_partitions,
+    check_stream,
+    notice_line,
+    stream_config,
+)
 from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
 from eslcodec.ingest.metrics import Sample, Times, dashboard, rules
 from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
@@ -521,6 +528,9 @@ async def bridged(path: Path, contract: Contract) -> None:
     assert_type(await bridge.run(drain=1.0), bool)
     bridge.stop()
     assert_type(bridge.stats(), BridgeStats)
+    assert_type(bridge.finish(), None)
+    assert_type(check_partitions(config, contract.subjects.partitions), list[str])
+    assert_type(notice_line({"note": "closed"}, "fs1", 1796003318.25), bytes)
     assert_type(check_stream(config), list[str])
     Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
 

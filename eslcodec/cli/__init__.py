@@ -30,6 +30,7 @@ _MODULES: Final = {
     "emulate": "emulate",
     "demo": "demo",
     "record": "record",
+    "bridge": "bridge",
     "top": "top",
     "info": "info",
     "replay": "replay",

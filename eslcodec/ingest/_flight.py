@@ -9,6 +9,7 @@ was refused comes late, behind what was not.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
@@ -43,6 +44,7 @@ _REASONS: Final = {  # by the server's err_code
     10158: "order",
 }
 _NO_RESPONDERS: Final = "503"
+_PLAIN_ACK: Final = re.compile(rb'\{"stream":"([ !#-\[\]-~]+)", ?"seq":([1-9][0-9]{0,18})\}')  # as nearly all are
 
 
 class Last(NamedTuple):
@@ -326,6 +328,9 @@ class Flight:
 
 def _read(data: bytes) -> dict[str, Any] | None:
     """An answer of a stream; None if it is none."""
+    plain = _PLAIN_ACK.fullmatch(data)
+    if plain is not None:
+        return {"stream": plain[1].decode("ascii"), "seq": int(plain[2])}
     try:
         answer = json.loads(data)
     except (ValueError, RecursionError):

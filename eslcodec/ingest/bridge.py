@@ -11,18 +11,20 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
+from ..events import Gap
+from . import notices
 from ._flight import WINDOW
 from ._spill import Entry, Kept, Spill, keep, kept
 from .contract import Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 
-__all__ = ["Bridge", "BridgeStats", "check_stream", "stream_config"]
+__all__ = ["Bridge", "BridgeStats", "check_partitions", "check_stream", "notice_line", "stream_config"]
 
 KEEP_SECONDS: Final = 0.5
 """How often the place is kept: what was acknowledged since is looked for in the stream after a kill."""
@@ -32,6 +34,8 @@ POLL_SECONDS: Final = 0.05
 
 _ENTRIES: Final = 256  # at a time
 _HEADERS: Final = 2048  # bytes of a message that are not ours to give away: what the server adds
+_CANCEL_SECONDS: Final = 0.25
+_PARTITIONS: Final = "esl-partitions"  # in a stream's metadata
 _DAYS_3: Final = 72 * 3600
 
 
@@ -120,6 +124,31 @@ def check_stream(config: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
+    """Whether a stream was made for so many partitions, which its metadata says (servers from 2.10 on keep that).
+
+    Args:
+        config: as the server says it.
+        partitions: of the contract.
+
+    Raises:
+        ValueError: it was made for another number: the events of a channel would be in two partitions.
+
+    Example:
+        >>> check_partitions({"name": "FS1", "metadata": {"esl-partitions": "16"}}, 16)
+        []
+        >>> check_partitions({"name": "FS1"}, 16)
+        ['stream FS1 does not say how many partitions it has (no esl-partitions in its metadata): never change 16']
+    """
+    name, said = config.get("name"), (config.get("metadata") or {}).get(_PARTITIONS)
+    if said is None:
+        none = f"no {_PARTITIONS} in its metadata"
+        return [f"stream {name} does not say how many partitions it has ({none}): never change {partitions}"]
+    if said != str(partitions):
+        raise ValueError(f"stream {name} has {said:.20} partitions, not {partitions}: a channel would be in two")
+    return []
+
+
 class Bridge:
     """Publishes what is recorded of one switch, while it is recorded.
 
@@ -160,12 +189,14 @@ class Bridge:
         self.contract = contract
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
-        self._create = create
+        said = {_PARTITIONS: str(contract.subjects.partitions)}
+        self._create = None if create is None else {**create, "metadata": {**create.get("metadata", {}), **said}}
         self._kept = kept(self.folder, stream)
         self._new = partial(Publisher, servers, stream, chained=chained, window=window, options=options)
         self._publisher = self._new()
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
+        self._is_finishing = False
         self._kept_at = 0.0
 
     def __repr__(self) -> str:
@@ -186,6 +217,10 @@ class Bridge:
         """Have `run` publish nothing new, wait for what is in flight, and return."""
         self._is_stopping.set()
 
+    def finish(self) -> None:
+        """Have `run` return when all is published that is in the spill."""
+        self._is_finishing = True
+
     async def run(self, drain: float = 20.0) -> bool:
         """Publish until it is stopped.
 
@@ -196,26 +231,57 @@ class Bridge:
             Whether everything that was read is acknowledged.
 
         Raises:
-            ValueError: the stream cannot be used (`check_stream`), or what was kept is no place.
+            ValueError: the stream cannot be used (`check_stream`, `check_partitions`), or what was kept is no place.
             OSError: the spill cannot be read, or the place cannot be kept.
         """
+        if not await self._unless_stopped(self._find_place()):
+            return True
+        async with self._publisher as publisher:
+            await self._unless_stopped(self._publish_all(publisher))
+            is_done = await publisher.flush(drain)
+            await self._keep(now=True)
+            return is_done
+
+    async def _find_place(self) -> None:
+        """Look at the stream, and where to go on."""
         end = await self._publisher.stream_end(self._create)
-        self.warnings = tuple(check_stream(end.config))
+        partitions = self.contract.subjects.partitions
+        self.warnings = (*check_stream(end.config), *check_partitions(end.config, partitions))
         self.contract.max_bytes = _most(end)
         place, last = await asyncio.to_thread(self._start, end)
         self._spill = await asyncio.to_thread(self._open, place)
         self._publisher = self._new(last=last)
-        async with self._publisher as publisher:
-            while not self._is_stopping.is_set():
-                entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
-                for entry in entries:
-                    await publisher.publish(self._item(entry))
-                await self._keep()
-                if not entries:
-                    await self._pause()
-            is_done = await publisher.flush(drain)
-            await self._keep(now=True)
-            return is_done
+
+    async def _publish_all(self, publisher: Publisher) -> None:
+        while not self._is_stopping.is_set():
+            is_last = self._is_finishing  # asked before it is read
+            entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
+            for entry in entries:
+                await publisher.publish(self._item(entry))
+            await self._keep()
+            if not entries and is_last:
+                return
+            if not entries:
+                await self._pause()
+
+    async def _unless_stopped(self, doing: Coroutine[Any, Any, None]) -> bool:
+        """Do it, but no longer than until it is stopped: a broker that is away is waited for without an end.
+
+        Returns:
+            Whether it was done.
+        """
+        task, stopping = asyncio.ensure_future(doing), asyncio.ensure_future(self._is_stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            while not task.done():  # NATS's library swallows some cancellations
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
+        if task.cancelled():
+            return False
+        task.result()
+        return True
 
     async def _pause(self) -> None:
         with suppress(asyncio.TimeoutError):
@@ -241,10 +307,12 @@ class Bridge:
         return spill
 
     def _learn(self, note: Mapping[str, Any]) -> None:
-        """Which switch the connection leads to, if a note says it."""
-        core = note.get("core_uuid", note.get("after"))
-        if note.get("note") in ("started", "core_changed") and isinstance(core, str):
-            self.contract.core = core
+        """Which switch the connection leads to, if a note says it, or that it is not known."""
+        notice = notices.from_dict(note)
+        if isinstance(notice, notices.Started):
+            self.contract.core = notice.core_uuid
+        elif isinstance(notice, notices.CoreChanged):
+            self.contract.core = notice.after
 
     def _ids(self, entry: Entry) -> set[str]:
         """What an entry may be known by, whatever is known of the connection's switch."""
@@ -260,9 +328,7 @@ class Bridge:
         return self.contract.notice(self._line(entry), entry.place, entry.received)
 
     def _line(self, entry: Entry) -> bytes:
-        note = dict(entry.note or {})
-        said = {"_notice": str(note.pop("note", "")), "switch": self.contract.switch, "at": entry.received, **note}
-        return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        return notice_line(entry.note or {}, self.contract.switch, entry.received)
 
     async def _keep(self, now: bool = False) -> None:
         publisher = self._publisher
@@ -272,6 +338,36 @@ class Bridge:
         if state != self._kept and (now or time.monotonic() - self._kept_at >= KEEP_SECONDS):
             await asyncio.to_thread(keep, self.folder, publisher.stream, state)
             self._kept, self._kept_at = state, time.monotonic()
+
+
+def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
+    """A recorder's note as the line of a notice.
+
+    What `notices.to_note` wrote is what `notices.to_line` writes. Of the recorder's own words, `gap` (nothing was
+    recorded, between two times) is a `Gap` too, and `stopped` (it gave up) is `recorder_stopped`.
+
+    Args:
+        note: it.
+        switch: its name for consumers, whatever the recorder calls it.
+        at: when it was written, in seconds since 1970.
+
+    Example:
+        >>> notice_line({"note": "closed", "why": "gone"}, "fs1", 1796000000.25)
+        b'{"_notice":"closed","switch":"fs1","at":1796000000.25,"why":"gone"}'
+    """
+    notice = notices.from_dict(note)
+    if isinstance(notice, notices.Notice):
+        return notices.to_line(replace(notice, switch=switch))
+    if notice is not None:
+        return notices.to_line(notice, switch, float(note["at"]))
+    said = dict(note)
+    kind = str(said.pop("note", ""))
+    if "at" not in said and kind == "gap" and all(type(said.get(name)) is int for name in ("since", "until")):
+        return notices.to_line(Gap.of((said["until"] - said["since"]) / 1e9, "nothing was recorded"), switch, at)
+    if "at" not in said and kind == "stopped":
+        kind = "recorder_stopped"
+    said = {"_notice": kind, "switch": switch, "at": at, **said}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _most(end: StreamEnd) -> int:

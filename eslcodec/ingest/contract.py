@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import datetime, timezone
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from ..events import Event
+from ..events import Event, _number
 
 __all__ = [
     "PARTITIONS",
@@ -68,6 +69,10 @@ _OURS: Final = ("_id", "_oversize")  # members that are never an event's own
 _KEPT: Final = ("Event-Name", "Event-Subclass", "Core-UUID", "Event-Sequence", "Event-Date-Timestamp", "Unique-ID")
 _KEPT_MOST: Final = 1024  # characters of each
 _LEAST: Final = 64 << 10  # what a message without anything but what it is known by never needs
+_HEADERS_MOST: Final = 2048  # bytes that headers of ours never need
+_KEY_MOST: Final = 256  # characters of what a subject is remembered by
+_MADE_MOST: Final = 1024  # subjects, but for their partition
+_EPOCH: Final = datetime(1970, 1, 1)
 _HEAD_BYTES: Final = 12  # "NATS/1.0", and the line ends around the headers
 
 
@@ -86,12 +91,19 @@ def escape(value: str) -> str:
     """
     if _PLAIN.fullmatch(value):
         return value
+    return _escaped(value) if len(value) <= TOKEN_MOST else _escape(value)
+
+
+def _escape(value: str) -> str:
     data = _bytes(value)
     token = _OTHER.sub(lambda match: b"%%%02X" % match[0][0], data[: TOKEN_MOST + 1]).decode("ascii")
     if len(token) <= TOKEN_MOST:
         return token or _EMPTY
     torn = token.find("%", _CUT - 2, _CUT)
     return f"{token[: _CUT if torn < 0 else torn]}~{_digest(data)}"
+
+
+_escaped = lru_cache(maxsize=512)(_escape)  # for short ones: they are few, and come again and again
 
 
 def unescape(token: str) -> str:
@@ -299,6 +311,7 @@ class Subjects:
         self._names = tuple(token.text for token in self._tokens + self._end if token.kind == "header")
         self._check()
         self._partition_at = [token.kind for token in self._tokens].index("@partition")
+        self._made: dict[tuple[str | None, ...], tuple[str, str]] = {}  # what is before and behind the partition
 
     def _check(self) -> None:
         template = f"the template {self.template!r:.200}"
@@ -321,17 +334,33 @@ class Subjects:
     def of_event(self, event: Event, switch: str) -> str:
         """The subject of an event of a switch."""
         unique_id, *found = event.select("Unique-ID", *self._names)
+        return self._of(unique_id, found, switch)
+
+    def _of(self, unique_id: str | None, found: Sequence[str | None], switch: str) -> str:
+        """The same, for what the event has: values of the template's headers, in their order."""
+        key = (switch, *found)
+        before, behind = self._made.get(key) or self._make(key)
+        return f"{before}{partition(unique_id, switch, self.partitions)}{behind}"
+
+    def _make(self, key: tuple[str | None, ...]) -> tuple[str, str]:
+        switch, *found = key
         values = dict(zip(self._names, found, strict=True))
-        number = str(partition(unique_id, switch, self.partitions))
-        tokens = [_text(token, values, switch, number) for token in self._tokens]
+        shape = list(self._tokens)
         if any(token.kind and values[token.text] is not None for token in self._end):
-            tokens += [_text(token, values, switch, number) for token in self._end]
-        return ".".join(tokens)
+            shape += self._end
+        texts = [_text(token, values, switch or "") for token in shape]
+        before, behind = texts[: self._partition_at], texts[self._partition_at + 1 :]
+        made = "".join(text + "." for text in before), "".join("." + text for text in behind)
+        if sum(len(value or "") for value in key) <= _KEY_MOST:
+            if len(self._made) >= _MADE_MOST:
+                self._made.clear()
+            self._made[key] = made
+        return made
 
     def of_notice(self, kind: str, switch: str) -> str:
         """The subject of a notice. Where an event has its partition, a number, it has `notice`."""
         none: dict[str, str | None] = dict.fromkeys(self._names)
-        tokens = [_text(token, none, switch, "") for token in self._tokens[: self._partition_at]]
+        tokens = [_text(token, none, switch) for token in self._tokens[: self._partition_at]]
         return ".".join([*tokens, "notice", escape(kind)])
 
     def pattern(self, switch: str | None = None) -> str:
@@ -376,11 +405,12 @@ class Subjects:
         return is_number and str(int(number)) == number and int(number) < self.partitions
 
 
-def _text(token: _Token, values: dict[str, str | None], switch: str, number: str) -> str:
+def _text(token: _Token, values: dict[str, str | None], switch: str) -> str:
+    """A token with what it stands for; that of the partition is empty."""
     kind, text = token
     if kind == "header":
         return escape(values[text] or "")
-    return text if not kind else number if kind == "@partition" else escape(switch)
+    return text if not kind else "" if kind == "@partition" else escape(switch)
 
 
 def _read(token: _Token, text: str, found: dict[str, str | None]) -> bool:
@@ -471,6 +501,15 @@ class Contract:
         return f"<Contract {self.switch!r} v{VERSION}>"
 
     @property
+    def max_bytes(self) -> int | None:
+        """How large a message may be."""
+        return None if self._room is None else self._room + _HEADERS_MOST
+
+    @max_bytes.setter
+    def max_bytes(self, most: int | None) -> None:
+        self._room = None if most is None else most - _HEADERS_MOST
+
+    @property
     def core(self) -> str | None:
         """The Core-UUID of the switch that the connection leads to. What cannot be one counts as not known."""
         return self._core
@@ -488,18 +527,20 @@ class Contract:
             received: when it was received, in seconds since 1970.
         """
         id = identity(event, self._core)
-        name, subclass = event.select("Event-Name", "Event-Subclass")
+        names = self.subjects._names
+        unique_id, name, subclass, *found = event.select("Unique-ID", "Event-Name", "Event-Subclass", *names)
         end = "" if subclass is None else "." + escape(subclass)
         headers = self._headers(id, f"esl.event.{escape(name or '')}{end}", place, received)
-        at = event.timestamp
+        at = _time_of(event._last("Event-Date-Timestamp"))
         if at is not None:
-            headers["ce-time"] = _time(at)
-        item = Item(self.subjects.of_event(event, self.switch), headers, event_line(event, id), id, place)
-        if self.max_bytes is None or item.size <= self.max_bytes:
+            headers["ce-time"] = at
+        subject = self.subjects._of(unique_id, found, self.switch)
+        item = Item(subject, headers, event_line(event, id), id, place)
+        if self._room is None or len(item.body) <= self._room or item.size <= self._room + _HEADERS_MOST:
             return item
         self.oversize += 1
         headers["Esl-Oversize"] = str(len(item.body))
-        room = self.max_bytes - item._replace(body=b"").size
+        room = self._room + _HEADERS_MOST - item._replace(body=b"").size
         return item._replace(body=_shortened(event, id, len(item.body), room))
 
     def notice(self, line: bytes, place: Place, received: float) -> Item:
@@ -525,7 +566,7 @@ class Contract:
         kind = str(json.loads(match[1]))
         id = notice_identity(line, place.connection, place.offset)
         headers = self._headers(id, f"esl.notice.{escape(kind)}", place, received)
-        headers["ce-time"] = _time(datetime.fromtimestamp(received, timezone.utc))
+        headers["ce-time"] = _time(round(received * 1e6))
         body = match[0] + b',"_id":"%b"' % id.encode() + line[match.end() :].rstrip(b"\n")
         return Item(self.subjects.of_notice(kind, self.switch), headers, body, id, place)
 
@@ -553,7 +594,7 @@ def event_line(event: Event, id: str) -> bytes:
         b'{"_id":"8f08a03a:525","Event-Name":"DTMF"}'
     """
     line = event.to_json()
-    if (b'"_id"' in line or b'"_oversize"' in line) and any(name in _OURS for name in event):
+    if "_id" in event or "_oversize" in event:
         line = _dumped({name: value for name, value in event.to_dict().items() if name not in _OURS})
     return b'{"_id":"%b"%b%b' % (id.encode(), b"" if line == b"{}" else b",", line[1:])
 
@@ -572,10 +613,20 @@ def _dumped(mapping: dict[str, Any]) -> bytes:
     return json.dumps(mapping, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _time(at: datetime) -> str:
-    return f"{_second(int(at.timestamp()))}.{at.microsecond:06}Z"
+def _time_of(text: str | None) -> str | None:
+    """A number of microseconds since 1970 as a time; None if it is none, or not in the calendar."""
+    microseconds = _number(text) if text is not None else None
+    try:
+        return None if microseconds is None else _time(microseconds)
+    except OverflowError:
+        return None
+
+
+def _time(microseconds: int) -> str:
+    second, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(second)}.{rest:06}Z"
 
 
 @lru_cache(maxsize=64)
 def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    return (_EPOCH + timedelta(seconds=second)).isoformat()

@@ -353,6 +353,7 @@ class Publisher:
                 allow_reconnect=False,
                 error_cb=wrong,
                 closed_cb=over,
+                skip_subject_validation=True,  # made of tokens, and of names that were checked
                 **{"connect_timeout": CONNECT_TIMEOUT, **self._options},
             )
             inbox = connection.new_inbox()

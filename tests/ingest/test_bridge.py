@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import json
 import re
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, stored, until
+from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, once, stored, until
 from recorder_support import GREETING
 from recordings_support import Tape
 from sizes import HEAVY
 from support import plain
 
-from eslcodec.ingest.bridge import Bridge, check_stream, stream_config
+from eslcodec import Gap
+from eslcodec.ingest import notices
+from eslcodec.ingest.bridge import Bridge, check_stream, notice_line, stream_config
 from eslcodec.ingest.contract import Contract
 
 NAME = "20261130T014838Z-000001.esl.zst"
@@ -44,7 +47,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.tape = Tape()
-        self.tape.note(note="started", core_uuid=CORE)
+        self.tape.note(**notices.to_note(notices.Started("recorded", 1796000000.0, "127.0.0.1", 8021, core_uuid=CORE)))
         self.tape.chunk(GREETING)
         self._path = folder / NAME
         self._written = 0
@@ -112,7 +115,7 @@ def test_a_recording_is_published_and_gone_on_with(run: Any, tmp_path: Path) -> 
         writer = Writer(tmp_path / "peer")
         writer.events(range(100))
         await run_until(bridge_of(tmp_path / "peer", server), server, 101)
-        writer.tape.note(note="gap", since=1.0, until=2.0)
+        writer.tape.note(note="gap", since=10**9, until=3 * 10**9, whole=True)
         writer.events(range(100, 150))
         bridge = bridge_of(tmp_path / "peer", server)
         await run_until(bridge, server, 152)
@@ -128,7 +131,7 @@ def test_a_recording_is_published_and_gone_on_with(run: Any, tmp_path: Path) -> 
         message = await connection.jetstream().get_msg("FS1", 102)
         await connection.close()
         body = json.loads(message.data)
-        assert (body["_notice"], body["switch"], body["since"]) == ("gap", "fs1", 1.0)
+        assert (body["_notice"], body["switch"], body["seconds"]) == ("gap", "fs1", 2.0)
         assert message.headers["Esl-Place"].startswith(NAME.partition(".")[0] + ":")
 
     run(test)
@@ -254,6 +257,7 @@ SCRIPT = """
 
 
 @needs_server
+@once
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_kills_and_freezes_of_bridge_and_server(run: Any, tmp_path: Path) -> None:
     """The window for duplicates is a tenth of a second: what is once in the stream is so by the chain."""
@@ -300,6 +304,49 @@ def test_kills_and_freezes_of_bridge_and_server(run: Any, tmp_path: Path) -> Non
 
 
 # Without a server
+
+
+AT = 1796000000.5
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        notices.Started("recorded", AT, "127.0.0.1", 8021, core_uuid=CORE),
+        notices.Stopped("recorded", AT, "removed"),
+        notices.CoreChanged("recorded", AT, CORE, "11111111"),
+        Gap.of(2.5, "gone"),
+        notices.Found("recorded", AT, "u1", caller="\udcff1"),
+    ],
+)
+def test_a_notice_in_the_recording_is_published_as_everywhere(notice: notices.Item) -> None:
+    note = json.loads(json.dumps(notices.to_note(notice, "recorded", AT)))
+    expected = dataclasses.replace(notice, switch="fs1") if isinstance(notice, notices.Notice) else notice
+    assert notice_line(note, "fs1", 1.0) == notices.to_line(expected, "fs1", AT)
+
+
+def test_what_a_recorder_notes_itself_is_no_other_notice() -> None:
+    gap = json.loads(notice_line({"note": "gap", "since": 10**9, "until": 35 * 10**8, "whole": True}, "fs1", AT))
+    assert (gap["_notice"], gap["seconds"], gap["reason"], gap["at"]) == ("gap", 2.5, "nothing was recorded", AT)
+    assert isinstance(notices.from_dict(gap), Gap)
+    stopped = notice_line({"note": "stopped", "why": "full"}, "fs1", AT)
+    assert json.loads(stopped) == {"_notice": "recorder_stopped", "switch": "fs1", "at": AT, "why": "full"}
+    assert json.loads(notice_line({}, "fs1", AT)) == {"_notice": "", "switch": "fs1", "at": AT}
+
+
+@pytest.mark.parametrize(
+    ("said", "core"),
+    [
+        (notices.Started("recorded", AT, "h", 1, core_uuid="a1"), "a1"),
+        (notices.Started("recorded", AT, "h", 1), None),
+        (notices.CoreChanged("recorded", AT, "a1", "b2"), "b2"),
+        (notices.Stopped("recorded", AT, "removed"), "before"),
+    ],
+)
+def test_the_core_is_what_the_last_notice_says(tmp_path: Path, said: notices.Item, core: str | None) -> None:
+    bridge = Bridge(tmp_path, "nats://127.0.0.1:1", "FS1", Contract("fs1", "before"))
+    bridge._learn(notices.to_note(said))
+    assert bridge.contract.core == core
 
 
 @pytest.mark.parametrize(

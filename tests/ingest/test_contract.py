@@ -444,3 +444,40 @@ def test_later_places_are_greater(esl: ModuleType) -> None:
 def test_what_is_no_place_is_refused(esl: ModuleType, text: str) -> None:
     with pytest.raises(ValueError, match="read"):
         contract(esl).Place.parse(text)
+
+
+def test_subjects_are_the_same_whatever_is_remembered(esl: ModuleType) -> None:
+    module = contract(esl)
+    warm = module.Subjects()
+    values = [None, "", *(f"a.{number}" for number in range(1500)), "x" * 300, "a.1", None, ""]
+    for value in values:
+        headers = {"Unique-ID": f"u{value}"}
+        for switch in ("fs1", "a.b"):
+            event = esl.Event.build("DTMF", headers if value is None else {**headers, "Event-Subclass": value})
+            subject = warm.of_event(event, switch)
+            assert subject == module.Subjects().of_event(event, switch)
+            assert warm.parse(subject).partition == module.partition(f"u{value}", switch)
+            assert len(warm._made) <= module._MADE_MOST
+    assert not any("x" * 300 in (value or "") for key in warm._made for value in key)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("1796003318250000", "2026-11-30T01:48:38.250000Z"),
+        ("0", "1970-01-01T00:00:00.000000Z"),
+        ("-1", "1969-12-31T23:59:59.999999Z"),
+        ("-62135596800000000", "0001-01-01T00:00:00.000000Z"),
+        ("-62135596800000001", None),
+        ("253402300799999999", "9999-12-31T23:59:59.999999Z"),
+        ("253402300800000000", None),
+        ("9" * 19, None),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_when_it_happened_is_a_time_of_the_calendar_or_not_said(esl: ModuleType, text: str, time: str | None) -> None:
+    event = esl.Event.build("DTMF", {"Event-Date-Timestamp": text})
+    item = contract(esl).Contract("fs1").event(event)
+    assert item.headers.get("ce-time") == time
+    assert (event.timestamp is None) == (time is None)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import examples
 
+from eslcodec.ingest import _flight
 from eslcodec.ingest._flight import Flight, Last, Ticket
 from eslcodec.ingest.contract import Item, Place
 
@@ -468,3 +469,30 @@ def test_the_same_trouble_twice_is_one() -> None:
     for _ in range(3):
         flight.stop("connection", "refused", 1.0)
     assert flight.stops == {"connection": 1}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"stream":"FS1", "seq":12}',
+        b'{"stream":"FS1","seq":9223372036854775807}',
+        b'{"stream":"F%2E S", "seq":1}',
+        b'{"stream":"FS1", "seq":0}',
+        b'{"stream":"FS1", "seq":-1}',
+        b'{"stream":"FS1", "seq":12, "duplicate": true}',
+        b'{"stream":"FS1", "domain":"d", "seq":12}',
+        b'{"stream":"F\\u0053", "seq":12}',
+        '{"stream":"Fä", "seq":12}'.encode(),
+        b'{"stream":"FS1","seq":1.5}',
+        b'{"stream":"FS1", "seq":12} ',
+    ],
+)
+def test_an_answer_is_read_as_json_is(data: bytes) -> None:
+    assert _flight._read(data) == json.loads(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"stream":"FS1", "seq":012}', b'{"stream":"F\xff", "seq":1}', b'{"stream":"FS1", "seq":12}}', b""]
+)
+def test_what_is_no_json_is_no_answer(data: bytes) -> None:
+    assert _flight._read(data) is None

@@ -6,12 +6,23 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from nats_support import BINARIES, BINARY_IDS, Server, cluster, leader_of, make_stream, needs_server, stored, until
+from nats_support import (
+    BINARIES,
+    BINARY_IDS,
+    Server,
+    cluster,
+    leader_of,
+    make_stream,
+    needs_server,
+    once,
+    stored,
+    until,
+)
 
 from eslcodec.ingest.contract import Item
 from eslcodec.ingest.publisher import Publisher
 
-pytestmark = needs_server
+pytestmark = [needs_server, once]
 MESSAGES = 6000
 WINDOW = 512
 
