@@ -31,7 +31,6 @@ _BACKOFF: Final = Backoff(first=1)  # between attempts that the client itself do
 _BUFFERED: Final = limits.RECORDER_BUFFER_BYTES // 2  # what may wait to be written before we read no more
 _DISK_SECONDS: Final = 5.0  # that we read nothing because of that; a switch gets into danger after a minute
 _DISK_LOOK_SECONDS: Final = 0.01
-_BEHIND: Final = "the writer is behind"
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand, click.ClickException)
 
 
@@ -238,7 +237,7 @@ class Station:
         stats = self._recorder.stats()
         if stats["state"] == "stopped":
             why = str(stats["why"])
-            if _BEHIND in why:
+            if stats["behind"]:
                 raise _Behind(why)
             self.failure = f"recording has ended: {why}"
 
