@@ -649,6 +649,7 @@ def test_first_connections_and_later_ones_wait_for_their_turn_to_dial() -> None:
 def test_a_fault_of_ours_in_one_switch_is_seen_and_not_the_end(caplog: pytest.LogCaptureFixture) -> None:
     async def main(one: Emulator, two: Emulator) -> None:
         async with quick([at("one", one), at("two", two)]) as fleet:
+            member = fleet._members["one"]
             ask, failed = member._ask, []
 
             async def fails_once(client: Any) -> None:
