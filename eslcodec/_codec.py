@@ -28,6 +28,7 @@ else:
             raise ImportError(text) from error
         from . import _codec_py as _core
 
+ChannelFilter = _core.ChannelFilter
 FrameSplitter = _core.FrameSplitter
 HeadScanner = _core.HeadScanner
 HeaderReader = _core.HeaderReader

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ._core.channel_filter import ChannelFilter as ChannelFilter
 from ._core.decoder import MessageDecoder as MessageDecoder
 from ._core.formats import FORMAT_NAMES as FORMAT_NAMES
 from ._core.formats import FRAME as FRAME

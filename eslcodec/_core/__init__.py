@@ -13,6 +13,7 @@ A module imports only from those before it in this list:
 * `decoder`: frames as messages; `MessageDecoder`
 * `header_reader`: the look-ups of the official module; `HeaderReader`
 * `next_number`: events that are the next by number; `NextNumber`
+* `channel_filter`: events that say nothing new of a channel; `ChannelFilter`
 * `row_reader`: many headers at once, as what they are; `RowReader`
 
 `src/core/*.pxi` are the parts of the compiled core, under the same names.

@@ -29,7 +29,8 @@ class Link(asyncio.BufferedProtocol):
         ended_at: when the connection had ended.
         gone: since when something may have been missed: when the socket was last read empty.
         peer: host and port of the other side.
-        paused: whether the socket is not read, because the queue is full.
+        paused: whether the socket is not read, because the queue is full, or it is held.
+        held: whether its owner wants the socket to be left alone for a moment; `throttle` heeds it.
         came: called when there are messages in the queue.
         ended: called when the connection has ended.
     """
@@ -47,7 +48,7 @@ class Link(asyncio.BufferedProtocol):
         self.shut = asyncio.Event()
         self.shut.set()
         self.began = self.heard = self.gone = self.ended_at = loop.time()
-        self.paused = False
+        self.paused = self.held = False
         self.came: Callable[[], None] = lambda: None
         self.ended: Callable[[], None] = lambda: None
         self.peer = ("", 0)
@@ -141,7 +142,9 @@ class Link(asyncio.BufferedProtocol):
     def throttle(self) -> None:
         """Read, or pause reading, as the connection says now."""
         transport = self._transport
-        if transport is None or transport.is_closing() or self.connection.wants_data != self.paused:
+        if transport is None or transport.is_closing():
+            return
+        if (self.connection.wants_data and not self.held) != self.paused:
             return
         if self.paused:
             self.paused = False

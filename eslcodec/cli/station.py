@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import click
 
-from .. import limits
 from .._address import address
 from ..errors import AuthError, ConnectionClosed
 from ..events import Event, Gap, LogLine
@@ -30,10 +29,6 @@ _BATCH: Final = 100_000  # events that are read and thrown away at once
 _LOOK_SECONDS: Final = 0.2  # so often it is looked how the switches stand
 _STUCK_SECONDS: Final = 60.0  # nothing that works takes so long
 _JOIN_SECONDS: Final = 5.0  # for the thread to end the connections
-_BUFFERED: Final = limits.RECORDER_BUFFER_BYTES // 2  # what may wait to be written before we read no more
-_DISK_SECONDS: Final = 5.0  # that we read nothing because of that; a switch gets into danger after a minute
-_DISK_LOOK_SECONDS: Final = 0.01
-_BEHIND: Final = "the writer is behind"
 _COMES: Final = frozenset((Event, LogLine))
 _ERROR_NUMBER: Final = re.compile(r"\[Errno (-?[0-9]{1,9})\] ([^,()]*)")
 _STATES: Final = {"connecting": "connecting", "connected": RECORDING, "refused": "refused"}
@@ -94,7 +89,6 @@ class Station:
         self._make_recorder = recorder
         self._is_used = False
         self._was_here = self._is_here = False
-        self._missed_told = False
         self._lock = threading.Lock()  # of the next four, which are one sum
         self._sums = Numbers()  # without the disk
         self._past_disk = 0  # of recorders before the former
@@ -113,7 +107,6 @@ class Station:
                 if self._former is not None:
                     self._past_disk += self._former.stats()["written_bytes"]
                 self._former, self._recorder = self._recorder, other
-            self._missed_told = True  # the gap tells it
         self._is_used = True
         return self._recorder
 
@@ -129,11 +122,6 @@ class Station:
             recorders = [self._recorder] if self._former is None else [self._former, self._recorder]
             disk = sum(each.stats()["written_bytes"] for each in recorders)
             return self._sums + Numbers(disk=self._past_disk + disk)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether much waits to be written."""
-        return int(self._recorder.stats()["queued_bytes"]) > _BUFFERED
 
     # In the thread of the fleet
 
@@ -172,15 +160,9 @@ class Station:
         self._tell(f"{self.name}: nothing was recorded for {shown_duration(seconds)}: {why}")
 
     def _heed_recorder(self) -> None:
-        """See whether it still records, and what it found of its last run."""
-        missed = self._recorder.missed
-        if missed is not None and not self._missed_told:
-            self._missed_told = True
-            self._note_gap(
-                missed.seconds, "no recorder was running" if missed.whole else "the last recorder was killed"
-            )
+        """See whether it still records."""
         stats = self._recorder.stats()
-        if stats["state"] == "stopped" and _BEHIND not in str(stats["why"]):  # else another one follows
+        if stats["state"] == "stopped" and not stats["behind"]:  # else another one follows
             self.failure = f"recording has ended: {stats['why']}"
 
 
@@ -246,7 +228,6 @@ class Crew:
                 if now >= due:
                     due = now + _LOOK_SECONDS
                     self._look(fleet.switches)
-                    await self._wait_for_disk()
             await fleet.close()
             self._look(fleet.switches)
             try:
@@ -262,14 +243,6 @@ class Crew:
     def _look(self, switches: Mapping[str, SwitchStats]) -> None:
         for key, stats in switches.items():
             self._by_key[key].look(stats)
-
-    async def _wait_for_disk(self) -> None:
-        """Leave events in the switches while much waits to be written, which they can bear for a moment."""
-        deadline = time.monotonic() + _DISK_SECONDS
-        while any(station.is_behind for station in self._by_key.values()) and time.monotonic() < deadline:
-            if self._stopping.is_set():
-                return
-            await asyncio.sleep(_DISK_LOOK_SECONDS)
 
 
 def shown_loss(loss: Loss) -> str:

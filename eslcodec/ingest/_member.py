@@ -15,9 +15,11 @@ from dataclasses import replace
 from itertools import repeat
 from typing import Any, Final
 
+from .. import limits
 from .._codec import Message
 from .._tap import Tap, Tapping, check_tap
 from ..aio import Client
+from ..aio._link import Link
 from ..aio._loop import Bell
 from ..connection import Reply
 from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ESLError, InvalidCommand, ReaderTooSlow
@@ -33,7 +35,10 @@ from .watch import HEARTBEAT_SECONDS, Loss, LossWatch
 
 _LOG: Final = logging.getLogger("eslcodec.fleet")
 _POPLEFT: Final[Callable[[MessageQueue], Message]] = MessageQueue.popleft
-_BEHIND: Final = "the writer is behind"
+_BUFFERED: Final = limits.RECORDER_BUFFER_BYTES // 2  # what may wait to be written before we read no more
+_DISK_SECONDS: Final = 5.0  # that we read nothing because of that; a switch gets into danger after a minute
+_DISK_LOOK_SECONDS: Final = 0.01
+_DISK_READS: Final = 8  # so often it is looked: what these bring is little beside the other half
 _HEARTBEAT: Final = "HEARTBEAT"
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand)
 _ASKED: Final = ("hostname", "switchname", "version", "global_getvar core_uuid")
@@ -53,8 +58,13 @@ class _MemberBell(Bell):
         if not member.is_ready:
             member.is_ready = True
             member.ready(member)
-        if member.client is not None and member.client._books.over is not None:
+        client = member.client
+        if client is None:
+            return
+        if client._books.over is not None:
             member.over.set()
+        elif member.has_tap:
+            member.heed_disk(client._link)
 
 
 class Member:
@@ -72,6 +82,7 @@ class Member:
         client: the connection; None while there is none.
         is_ready: whether it may have something.
         is_leaving: whether it was stopped, or is about to be.
+        has_tap: whether something hears its bytes.
         over: set when the client will not connect again by itself.
         before: the one of the same name before it, until everything of that was taken.
     """
@@ -87,6 +98,7 @@ class Member:
     ) -> None:
         self._make_tap = make_tap
         self._tap = make_tap()
+        self.has_tap = self._tap is not None
         opening(host, wanted, self._tap)  # which may object
         self.host = host
         self.name = host.name
@@ -101,12 +113,15 @@ class Member:
         self._resync = resync
         self._task: asyncio.Task[None] | None = None
         self._side: set[asyncio.Task[None]] = set()
+        self._reads = 0  # until its recorder is looked at
         # what waits
         self._queue = MessageQueue()
         self._notes: deque[tuple[int, Item]] = deque()  # each comes before the message that was appended so many before
         self._rest: deque[Item] = deque()  # what was harvested and is more than was wanted
         self._ends: deque[End] = deque()  # of connections whose gap is still to come
         self._own_gaps: deque[Gap] = deque()  # which no client completes, still to be harvested
+        self._unseen: Gap | None = None  # before we began, still to be harvested; no connection of ours was lost
+        self._looks_back = True  # whether that is still to be found
         self._open_gap: Gap | None = None  # one that was, and what came after it was not
         self._begin_books()
 
@@ -260,7 +275,7 @@ class Member:
         self._change("connected", None)
         self._was_here, self._gone = True, None
         self._is_started = True
-        self.say([self._started()], place)
+        self.say([*self._unrecorded(), self._started()], place)
         inbox.bell = _MemberBell(loop, self)
         client._link.came = inbox.bell.ring
         inbox.bell.ring()
@@ -271,6 +286,19 @@ class Member:
         if self._core is None:
             self._core = facts["core_uuid"]
         return Started(self.name, time.time(), self.host.host, self.host.port, **facts)
+
+    def _unrecorded(self) -> list[Gap]:
+        """What no recorder saw before this start, once that is known."""
+        missed = getattr(self._tap, "missed", None) if self._looks_back else None
+        seconds = getattr(missed, "seconds", None)
+        if missed is None or not isinstance(seconds, float):
+            return []
+        self._looks_back = False
+        why = "no recorder was running" if missed.whole else "the last recorder was killed"
+        self._unseen = Gap.of(seconds, why)
+        self._gaps += 1
+        self._gap_seconds += seconds
+        return [self._unseen]
 
     def _take_over(self, queue: MessageQueue) -> int:
         """What still waits of earlier clients, and the gap, stand before what came on this one: its place."""
@@ -395,6 +423,10 @@ class Member:
         return run
 
     def _show(self, resync: Finder, run: list[Item]) -> None:
+        gap = self._unseen
+        if gap is not None and any(item is gap for item in run):  # of before the connection that it asks
+            self._unseen = None
+            run = [item for item in run if item is not gap]
         try:
             resync.see(run)
         except Exception as error:
@@ -433,7 +465,8 @@ class Member:
         for _, item in said:
             if isinstance(item, Loss):
                 self._note_loss(item)
-            self._tell_tap(item, now)
+            if item is not self._unseen:  # which its recorder has found
+                self._tell_tap(item, now)
         return _woven(run, said)
 
     def _note_loss(self, loss: Loss) -> None:
@@ -498,6 +531,8 @@ class Member:
         if client is None:
             return
         self._heed_tap(client)
+        if self._looks_back and self.has_tap:
+            self.say(self._unrecorded())
         if self._queue:
             return
         watch = self._watch
@@ -510,9 +545,9 @@ class Member:
     def _heed_tap(self, client: Client) -> None:
         """If a recorder has stopped because the disk was too slow, another one may do better: it begins anew."""
         stats = None if self._tap is None else client._link.tap_stats()
-        if stats is None or stats.get("state") != "stopped" or _BEHIND not in str(stats.get("why")):
+        if stats is None or stats.get("state") != "stopped" or not stats.get("behind"):
             return
-        old, route = self._tap, client._route
+        old, route, self._looks_back = self._tap, client._route, False
         assert route is not None
         try:
             self._tap = self._make_tap()
@@ -522,11 +557,28 @@ class Member:
             _LOG.error("%s: is not recorded any more: %s: %s", self.name, type(error).__name__, error)
             self._tap = None
             return
+        finally:
+            self.has_tap = self._tap is not None
         client._route = replace(route, tapping=tapping)
         client._link.abort(f"the recorder has stopped: {stats['why']}")
         close = getattr(old, "close", None)
         if close is not None:
             asyncio.get_running_loop().run_in_executor(None, close)
+
+    def heed_disk(self, link: Link) -> None:
+        """A read came. While its recorder lags behind, events are left in the switch, which can bear it for a while."""
+        self._reads += 1
+        if self._reads >= _DISK_READS and not link.held:
+            self._reads = 0
+            self._look_at_disk(link, link._loop.time() + _DISK_SECONDS)
+
+    def _look_at_disk(self, link: Link, deadline: float) -> None:
+        loop = link._loop
+        stats = link.tap_stats() or {}
+        link.held = stats.get("queued_bytes", 0) > _BUFFERED and loop.time() < deadline
+        if link.held:
+            loop.call_later(_DISK_LOOK_SECONDS, self._look_at_disk, link, deadline)
+        link.throttle()
 
     # What is known
 

@@ -165,6 +165,7 @@ class Recorder:
         self._has_thread = False
         self._idle_ns = 0  # since when there has been no connection
         self._closing = False
+        self._behind = False  # it has ended because the writer was
 
     def __repr__(self) -> str:
         return f"<Recorder {os.fspath(self._dir)!r} {self._state}{f': {self._why}' if self._why else ''}>"
@@ -188,8 +189,9 @@ class Recorder:
         """How it fares.
 
         Returns:
-            `state`: "waiting" for a connection, "recording", "stopped" (`why` says why), "closed" or, in a child
-            process, "left". `peer`: of the last connection; `path`: the file that is being written, or was last.
+            `state`: "waiting" for a connection, "recording", "stopped" (`why` says why; `behind`, whether that was
+            because the disk was too slow: another recorder may do better), "closed" or, in a child process, "left".
+            `peer`: of the last connection; `path`: the file that is being written, or was last.
             `received_bytes` and `sent_bytes` were taken in, `written_bytes` are in files, `queued_bytes` wait for the
             thread. `connections`, `chunks`, `files` and `deleted_files` are counts. `syncs` were done, which
             took the disk `sync_seconds` in all; `gap_seconds` the length of `missed`.
@@ -198,6 +200,7 @@ class Recorder:
         return {
             "state": self._state,
             "why": self._why,
+            "behind": self._behind,
             "peer": self._peer,
             "path": None if writer.path is None else os.fspath(writer.path),
             "received_bytes": self._received,
@@ -412,7 +415,7 @@ class Recorder:
         self._queue.append(item)
         self._queued += item.weight
         if self._queued > _QUEUE_BYTES and not self._is_over:
-            self._stop(f"the writer is behind, {self._queued >> 20} MiB wait", item.stream)
+            self._fall_behind(item.stream)
         if not self._has_thread:
             self._has_thread = True  # in one step: a signal's handler may do the same
             try:
@@ -422,8 +425,9 @@ class Recorder:
                 raise
         self._bell.ring()
 
-    def _stop(self, why: str, stream: Stream) -> None:
-        self._state, self._why, self._untold = "stopped", why, True
+    def _fall_behind(self, stream: Stream) -> None:
+        why = f"the writer is behind, {self._queued >> 20} MiB wait"
+        self._state, self._why, self._untold, self._behind = "stopped", why, True, True
         self._chunk = self._stream = None
         note = Note(stream, stream.offset, self._wall(), self._mono(), "stopped", {"why": why})
         self._queue.append(note)

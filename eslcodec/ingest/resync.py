@@ -26,7 +26,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple, Protocol
 
 from .._address import address
-from .._codec import Message
+from .._codec import ChannelFilter, Message
 from ..errors import CommandError
 from ..events import Event, Gap
 from .notices import Ended, Found, Notice
@@ -69,6 +69,8 @@ _MEANS: Final = {
     "CHANNEL_UUID": _RENAMES,
     "CUSTOM": _GAP,
 }
+# a Gap is not of the type itself that is looked into
+_FILTERED: Final = {name: means == _OPENS for name, means in _MEANS.items() if means != _GAP}
 
 
 class Known:
@@ -92,6 +94,7 @@ class Known:
         if max_open < 1:
             raise ValueError(f"max_open is {max_open}, expected 1 or more")
         self._max_open = max_open
+        self._filter = ChannelFilter(Event, _FILTERED)
         self._open: OrderedDict[str, int] = OrderedDict()  # uuid -> how many gaps there had been; longest unheard first
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._gaps = 0
@@ -146,21 +149,17 @@ class Known:
             self._hear(uuid)
 
     def see_all(self, messages: Iterable[Message | Notice | Loss]) -> None:
-        """The next messages came: the same as `see` of each, at half the cost. While there is much room, no account is
-        kept of which of two channels was heard of last."""
-        items = list(messages)
-        see, heard, means_of, gaps = self.see, self._open.get, _MEANS.get, self._gaps
-        # else it matters which of those that were heard of since the last gap was heard of last
+        """The next messages came: the same as `see` of each, at a part of the cost. While there is much room, no
+        account is kept of which of two channels was heard of last."""
+        items = messages if type(messages) is list else list(messages)
+        passes = self._filter.passes
+        # without room it matters which of those that were heard of since the last gap was heard of last
         has_room = 2 * (len(self._open) + len(items)) < self._max_open
-        for item in items:
-            if type(item) is not Event:
-                see(item)
-                gaps = self._gaps
-                continue
-            means = means_of(item.get("Event-Name"))  # type: ignore[arg-type]  # None is not in it
-            if means is None or (means == _OPENS and has_room and heard(item.get("Unique-ID")) == gaps):  # type: ignore[arg-type]
-                continue
-            see(item)
+        heard = self._open if has_room else {}
+        at = passes(items, 0, heard, self._gaps)
+        while at < len(items):
+            self.see(items[at])
+            at = passes(items, at + 1, heard, self._gaps)
 
     def missed(self, since: datetime | None = None) -> None:
         """Events may be missing here, as a `Gap` says by itself; what is open is in doubt.

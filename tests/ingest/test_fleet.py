@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from fleet_support import Stream, at, eventually, fire, quick, run
 from shells import Switch
 
-from eslcodec import ConnectionClosed, Event, LogLine
+from eslcodec import ConnectionClosed, Event, LogLine, limits
 from eslcodec.emulator import Emulator, Fault, User
 from eslcodec.ingest import Fleet, Host, Notice, Recorder
 from eslcodec.ingest.resync import Resync
@@ -381,7 +382,7 @@ def test_recorders_of_each_switch(tmp_path: Path) -> None:
 def test_a_recorder_that_was_behind_is_replaced() -> None:
     class Ear:
         def __init__(self) -> None:
-            self.size, self.why, self.closed = 0, "", False
+            self.size, self.why, self.behind, self.done = 0, "", False, False
 
         def opened(self, peer: tuple[str, int]) -> None: ...
         def received(self, data: memoryview) -> None:
@@ -389,10 +390,11 @@ def test_a_recorder_that_was_behind_is_replaced() -> None:
 
         def sent(self, data: bytes) -> None: ...
         def stats(self) -> dict[str, Any]:
-            return {"state": "stopped" if self.why else "recording", "why": self.why}
+            state = "stopped" if self.why else "recording"
+            return {"state": state, "why": self.why, "behind": self.behind}
 
         def close(self) -> None:
-            self.closed = True
+            self.done = True
 
     ears: list[Ear] = []
 
@@ -407,19 +409,128 @@ def test_a_recorder_that_was_behind_is_replaced() -> None:
             ears[0].why = "the disk is full"
             fleet._members["lab"].tick(0.0, 0.0)
             assert len(ears) == 1
-            ears[0].why = "the writer is behind: 64 MiB wait"
+            ears[0].why, ears[0].behind = "too slow: 64 MiB wait", True
             await stream.until(lambda: "gap" in stream.kinds("lab"))
-            assert "the writer is behind" in stream.of("lab", "gap")[0].reason
+            assert "too slow" in stream.of("lab", "gap")[0].reason
             heard = ears[0].size
             fire(switch, 1)
             await stream.until(lambda: stream.numbers("lab") == [1])
             assert (len(ears), ears[0].size) == (2, heard)
             assert ears[1].size > 0
-            await eventually(lambda: ears[0].closed)
+            await eventually(lambda: ears[0].done)
             assert fleet.switches["lab"].tap["state"] == "recording"
 
     with Emulator() as switch:
         run(main(switch))
+
+
+def test_while_a_recorder_lags_its_events_stay_in_the_switch() -> None:
+    """Those of the other switch come, and its own as soon as the disk is through, or after a moment all the same."""
+
+    class Ear:
+        def __init__(self) -> None:
+            self.reads = self.queued = 0
+
+        def opened(self, peer: tuple[str, int]) -> None: ...
+        def received(self, data: memoryview) -> None:
+            self.reads += 1
+
+        def sent(self, data: bytes) -> None: ...
+        def stats(self) -> dict[str, Any]:
+            return {"queued_bytes": self.queued}
+
+    ears = {"one": Ear(), "two": Ear()}
+
+    async def main(one: Emulator, two: Emulator) -> None:
+        async with quick([at("one", one), at("two", two)], tap=ears.__getitem__, resync=False) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("one", "two")
+            sent = {"one": 0, "two": 0}
+
+            async def is_held(name: str) -> bool:
+                """Whether it is, after one more event; if not, that came."""
+                link = fleet._members[name].client._link
+                sent[name] += 1
+                fire({"one": one, "two": two}[name], sent[name])
+                await stream.until(lambda: stream.numbers(name)[-1:] == [sent[name]] or link.held)
+                return link.held
+
+            link = fleet._members["one"].client._link
+            for _ in range(2):  # it is held again, as often as needed
+                ears["one"].queued = limits.RECORDER_BUFFER_BYTES // 2 + 1
+                while not await is_held("one"):
+                    pass
+                heard = ears["one"].reads
+                sent["one"] += 1
+                fire(one, sent["one"])
+                assert not await is_held("two")
+                assert not link.held or (link.paused and ears["one"].reads == heard)
+                ears["one"].queued = limits.RECORDER_BUFFER_BYTES // 2
+                await stream.until(lambda: stream.numbers("one")[-1:] == [sent["one"]])
+                assert not link.held
+            assert stream.numbers("one") == list(range(1, sent["one"] + 1))
+
+    with Emulator() as one, Emulator() as two:
+        run(main(one, two))
+
+
+def test_a_disk_that_stands_still_is_waited_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ear:
+        def opened(self, peer: tuple[str, int]) -> None: ...
+        def received(self, data: memoryview) -> None: ...
+        def sent(self, data: bytes) -> None: ...
+        def stats(self) -> dict[str, Any]:
+            return {"queued_bytes": limits.RECORDER_BUFFER_BYTES}
+
+    monkeypatch.setattr("eslcodec.ingest._member._DISK_SECONDS", 0.02)
+
+    async def main(switch: Emulator) -> None:
+        async with quick([at("lab", switch)], tap=lambda name: Ear()) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("lab")
+            fire(switch, *range(100))
+            await stream.until(lambda: stream.numbers("lab") == list(range(100)))
+            assert stream.kinds("lab").count("gap") == 0
+
+    with Emulator() as switch:
+        run(main(switch))
+
+
+def test_what_no_recorder_saw_is_told_once_and_is_no_gap_of_a_connection(tmp_path: Path) -> None:
+    def recorder(name: str) -> Recorder:
+        made.append(Recorder(tmp_path, min_free=0))
+        return made[-1]
+
+    made: list[Recorder] = []
+
+    async def main(switch: Emulator) -> tuple[Stream, Any]:
+        async with quick([at("lab", switch)], tap=recorder) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("lab")
+            fire(switch, 1)
+            await stream.until(lambda: stream.numbers("lab"))
+            if len(made) == 2:
+                await stream.until(lambda: stream.of("lab", "gap"))
+                for _ in range(3):
+                    fleet._members["lab"].tick(time.time(), time.monotonic())
+                fire(switch, 2)
+                await stream.until(lambda: 2 in stream.numbers("lab"))
+            return stream, fleet.switches["lab"]
+
+    with Emulator() as switch:
+        assert run(main(switch))[0].of("lab", "gap") == []
+        made[0].close()
+        stream, stats = run(main(switch))
+        made[1].close()
+    kinds = stream.kinds("lab")
+    assert made[0].missed is None
+    assert made[1].missed is not None
+    [gap] = stream.of("lab", "gap")
+    assert kinds.index("gap") <= 2
+    assert kinds.count("gap") == 1
+    assert gap.reason == "no recorder was running"
+    assert gap.seconds == round(made[1].missed.seconds, 3)
+    assert (stats.gaps, stats.reconnects) == (1, 0)
 
 
 def test_what_finds_out_about_gaps_sees_the_stream_and_speaks_in_it() -> None:

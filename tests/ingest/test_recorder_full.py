@@ -218,6 +218,7 @@ def test_a_fault_of_ours_ends_recording_and_nothing_else(
         recorder.close()
         assert fs.api("status").ok
     assert recorder.stats()["why"] == "ZeroDivisionError: never"
+    assert not recorder.stats()["behind"]
     assert len(ended_lines(caplog)) == 1
     assert [note["note"] for note in notes_in(esl, *files_in(tmp_path))] == ["opened", "stopped"]
 
@@ -240,6 +241,7 @@ def test_a_writer_that_is_behind(
     stats = recorder.stats()
     assert most - (2 << 20) < stats["queued_bytes"] <= most
     assert stats["why"].startswith("the writer is behind")
+    assert stats["behind"]
     [line] = ended_lines(caplog)
     assert "10.0.0.1:8021" in line
     held.free.set()

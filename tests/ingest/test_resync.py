@@ -6,15 +6,13 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
 import pytest
 from shells import PATIENCE, Shell, Switch, until
 from support import api_response, captured, part, plain
-
-from eslcodec import Event, Gap
-from eslcodec.ingest import Known
 
 EMPTY = '{"row_count": 0}\n'
 CORE = b"c-1"
@@ -511,16 +509,19 @@ def test_a_switch_that_was_killed_and_recovered(esl: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("max_open", [1, 3, 8, 1_000_000])
-def test_seeing_all_is_seeing_each(max_open: int) -> None:
+def test_seeing_all_is_seeing_each(esl: ModuleType, max_open: int) -> None:
+    make, notices = resync_of(esl).Known, part(esl, "ingest.notices")
     chance = random.Random(18)
     names = ["CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_UUID", "DTMF", "CHANNEL_BRIDGE"]
-    one, other = Known(max_open), Known(max_open)
+    one, other = make(max_open), make(max_open)
     for _ in range(300):
         run: list[Any] = []
         for _ in range(chance.randrange(5)):
             uuid, old = chance.choices("abcdef", k=2)
             headers = {"Unique-ID": uuid, "Old-Unique-ID": old} if chance.random() < 0.9 else {}
-            run.append(Event.build(chance.choice(names), headers) if chance.random() < 0.9 else Gap.of(1.0, "gone"))
+            others = [esl.Gap.of(1.0, "gone"), notices.Ended("x", 1.0, uuid), notices.Found("x", 1.0, uuid)]
+            event = esl.Event.build(chance.choice(names), headers)
+            run.append(event if chance.random() < 0.9 else chance.choice(others))
         for message in run:
             one.see(message)
         other.see_all(run)
@@ -529,3 +530,18 @@ def test_seeing_all_is_seeing_each(max_open: int) -> None:
         assert one.doubtful == other.doubtful
         if max_open < 8:  # full, or nearly
             assert list(one) == list(other)
+
+
+@pytest.mark.parametrize("size", [1, 15, 1000])
+@pytest.mark.parametrize("name", ["calls_sip", "transfer_hold_json", "conference_xml", "churn_plain"])
+def test_seeing_all_of_a_recording(esl: ModuleType, name: str, size: int) -> None:
+    items = list(islice(captured(esl, name), 3000))
+    items.insert(len(items) // 2, esl.Gap.of(1.0, "gone"))
+    one, other = resync_of(esl).Known(), resync_of(esl).Known()
+    for at in range(0, len(items), size):
+        for item in items[at : at + size]:
+            one.see(item)
+        other.see_all(items[at : at + size])
+        assert dict(one._open) == dict(other._open)
+    assert one._finished == other._finished
+    assert len(one._finished) > 0

@@ -32,6 +32,7 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._core.row_reader",
     "eslcodec._core.scanner",
     "eslcodec._core.next_number",
+    "eslcodec._core.channel_filter",
     "eslcodec._core.splitter",
     "eslcodec._core.templates",
     "eslcodec._core.text",
