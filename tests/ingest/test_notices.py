@@ -261,7 +261,7 @@ def test_hostile_notes_are_no_notices(esl: ModuleType, tmp_path: Path) -> None:
     lines = lines_written(esl, tmp_path, notices=True)
     assert [json.loads(line)["Event-Sequence"] for line in lines] == [str(number) for number in range(len(HOSTILE))]
     batches = part(esl, "ingest").scan(tmp_path, {"@notice": "json", "Event-Sequence": "string"})
-    assert sum(len(batch) for batch in batches) == len(HOSTILE)
+    assert sum(batch.num_rows for batch in batches) == len(HOSTILE)
     assert list(part(esl, "ingest").legs(tmp_path)) == []
     assert len(esl.Recording(tmp_path).info().notes) > len(HOSTILE)
 
