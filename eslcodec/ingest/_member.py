@@ -357,8 +357,13 @@ class Member:
     @property
     def waiting(self) -> int:
         """How many messages wait, about: any thread may ask."""
-        before = self.before
-        return len(self._queue) + len(self._rest) + len(self._notes) + (0 if before is None else before.waiting)
+        count, one = 0, self
+        while True:  # of the same name there may have been many
+            count += len(one._queue) + len(one._rest) + len(one._notes)
+            before = one.before
+            if before is None:
+                return count
+            one = before
 
     def harvest(self, most: int, now: float, steady: float) -> list[Item]:
         """What came next, with what is to be said of it.
@@ -412,11 +417,16 @@ class Member:
     def _harvest_earlier(self, most: int, now: float, steady: float) -> list[Item]:
         if self._rest:
             return [self._rest.popleft() for _ in range(min(most, len(self._rest)))]
-        assert self.before is not None
-        run = self.before.harvest(most, now, steady)
-        if not self.before.waiting:
-            self.before = None
-        return run or self.harvest(most, now, steady)
+        while self.before is not None:
+            later, first = self, self.before
+            while first.before is not None:
+                later, first = first, first.before
+            run = first.harvest(most, now, steady)
+            if not first.waiting:
+                later.before = None
+            if run:
+                return run
+        return self.harvest(most, now, steady)
 
     def _annotated(self, run: list[Message], losses: list[Loss], now: float) -> list[Item]:
         """A run with losses, notices and what its gaps mean, each in its place."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from eslcodec.emulator import Emulator
 from eslcodec.ingest import Fleet, Host
 from eslcodec.ingest._dials import Dials
 from eslcodec.ingest._hosts import read_environment, read_toml
+from eslcodec.ingest.notices import Started
 from eslcodec.reconnect import Backoff
 
 
@@ -209,6 +211,60 @@ def test_a_tap_that_cannot_be_made_for_one_switch_is_said() -> None:
     run(main())
 
 
+def test_one_that_cannot_be_taken_in_holds_back_no_other_of_the_list() -> None:
+    def tap(name: str) -> Any:
+        if name == "b":
+            raise OSError("no folder for b")
+
+    async def main(one: Emulator) -> None:
+        async with quick(lambda: [at(name, one) for name in "abc"], tap=tap, refresh=0.01) as fleet:
+            await eventually(lambda: fleet.stats().connected == 2)
+            assert sorted(fleet.switches) == ["a", "c"]
+            assert "no folder for b" in str(fleet.stats().error)
+
+    with Emulator() as one:
+        run(main(one))
+
+
+def test_a_list_that_hangs_keeps_no_program_from_its_end() -> None:
+    goes_on = threading.Event()
+    asked = threading.Event()
+
+    def listed() -> list[Any]:
+        asked.set()
+        goes_on.wait(60)
+        return []
+
+    async def main() -> None:
+        async with quick(listed):
+            await eventually(asked.is_set)
+
+    ended = threading.Thread(target=lambda: run(main()), daemon=True)
+    ended.start()
+    ended.join(10)
+    hung = ended.is_alive()
+    goes_on.set()
+    ended.join(10)
+    assert not hung
+
+
+def test_one_that_comes_and_goes_often_while_nobody_reads() -> None:
+    async def main() -> None:
+        async with quick([]) as fleet:
+            for number in range(3000):
+                await fleet.add("a=127.0.0.1:1")
+                fleet._members["a"].say([Started("a", number, "127.0.0.1", 1)])
+                await fleet.remove("a")
+            assert fleet.switches["a"].waiting == fleet.stats().waiting == 3000
+            taken: list[Any] = []
+            while fleet.switches:
+                for _, run in await fleet.take(max=1000, timeout=5):
+                    taken += run
+            assert [item.at for item in taken] == list(range(3000))
+
+    run(main())
+
+
 # TOML and the environment
 
 TOML = """
@@ -371,14 +427,14 @@ def test_dials_that_are_due_are_not_held_back() -> None:
             Dials(wrong)
 
 
-def test_a_turn_that_is_given_up_holds_back_nobody_for_ever() -> None:
+def test_a_turn_that_is_given_up_holds_back_nobody() -> None:
     async def main() -> None:
         dials = Dials(1000)
-        tasks = [asyncio.ensure_future(dials.turn()) for _ in range(1500)]
+        tasks = [asyncio.ensure_future(dials.turn()) for _ in range(21_000)]
         await asyncio.sleep(0)
         for task in tasks[1000:]:
             task.cancel()
         await asyncio.wait(tasks)
-        await dials.turn()
+        await asyncio.wait_for(dials.turn(), 10)  # it took 20 s
 
     run(main())
