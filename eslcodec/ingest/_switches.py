@@ -11,6 +11,7 @@ from .._tap import Tap
 from ..aio import Client, connect
 from ..aio._opening import Opening
 from ..reconnect import Backoff, Password
+from ..subscriptions import event_name
 from ._hosts import Host
 from .notices import Notice
 from .watch import Loss
@@ -19,6 +20,7 @@ Item = Message | Notice | Loss
 """What is in the stream of a switch."""
 
 _BACKOFF: Final = Backoff(first=1)
+_ENDS: Final = frozenset(("ALL", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ class Wanted:
     def all(self) -> bool:
         """Whether every event comes."""
         return "ALL" in self.names and not self.filters
+
+    @property
+    def ends(self) -> bool:
+        """Whether the end of every channel comes."""
+        return not self.filters and not _ENDS.isdisjoint(map(event_name, self.names))
 
 
 def opening(host: Host, wanted: Wanted, tap: Tap | None = None) -> Opening[Client]:

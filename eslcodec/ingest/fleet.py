@@ -114,8 +114,9 @@ class Fleet:
         tap: a function that gives the `Tap` of the switch of this name, or None: such as a `Recorder` for each. Notices
             and losses are told to its `note(dict)`, if it has that. It is called once more for a recorder that has
             stopped because the disk was too slow.
-        resync: whether `show channels` is compared with the known channels after each gap; or a function that makes
-            what does so for the switch of a name.
+        resync: whether `show channels` is compared with the known channels after each gap, if the end of every channel
+            is asked for (CHANNEL_HANGUP_COMPLETE or CHANNEL_DESTROY, without filters); or a function that makes what
+            does so for the switch of a name.
         dials_per_second: how many attempts to connect there are in any second, over all switches.
         queue: messages of one switch that may wait to be taken. Then `when_full` says what happens: "pause" reading
             from it, or "drop" its oldest. See `eslcodec.aio.connect` for what is said here of one connection.
@@ -177,7 +178,8 @@ class Fleet:
             opening(host, self._wanted)  # which may object
         self._refresh_seconds = refresh
         self._tap = tap
-        self._make_finder: Callable[[str], Finder] | None = resync if callable(resync) else Resync if resync else None
+        follows = bool(resync) and self._wanted.ends  # else a channel would end in a gap that ended long before
+        self._make_finder: Callable[[str], Finder] | None = resync if callable(resync) else Resync if follows else None
         self._dials = Dials(dials_per_second)
         self._begin_empty()
 

@@ -483,6 +483,28 @@ def test_channels_that_began_or_ended_unseen_are_told_where_the_gap_is() -> None
     assert [(one.uuid, one.switch) for one in stream.of("lab", "ended")] == [("short", "lab")]
 
 
+@pytest.mark.parametrize("wanted", [{"events": ["DTMF"]}, {"filters": [("Event-Name", "DTMF")]}])
+def test_where_not_every_end_comes_no_channel_is_said_to_have_ended_in_a_gap(wanted: dict[str, Any]) -> None:
+    """It ended before the gap, which nobody was told."""
+
+    async def main(switch: Emulator) -> Stream:
+        switch.add_session("e10a8e20")
+        async with quick([at("one", switch)], **wanted) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("one")
+            assert fleet._members["one"]._resync is None
+            switch._switch.channels.hangup(switch.sessions["e10a8e20"], "NORMAL_CLEARING")
+            switch.fire("DTMF", {"DTMF-Digit": "1"})
+            await stream.until(lambda: "event" in stream.kinds("one"))
+            switch._sockets.drop()
+            await stream.until(lambda: "gap" in stream.kinds("one"))
+            return stream
+
+    with Emulator() as switch:
+        stream = run(main(switch))
+    assert not {"found", "ended"} & set(stream.kinds("one"))
+
+
 def test_answers_of_everywhere_and_their_errors_by_switch() -> None:
     async def main(one: Emulator, two: Emulator, dead: int) -> None:
         async with quick([at("one", one), at("two", two), f"dead=127.0.0.1:{dead}"]) as fleet:
