@@ -572,6 +572,10 @@ def _wanted(events: Iterable[str] | str, custom: Sequence[str], filters: Iterabl
     attempts = wanted.backoff.attempts
     if attempts is not None:
         raise ValueError(f"backoff has {attempts} attempts, expected None: a switch is tried for ever")
+    for header, value in wanted.filters:
+        commands.filter(header, value)
+    if wanted.log is not None:
+        commands.log(wanted.log)
     commands.event(*names, "HEARTBEAT", custom=wanted.subclasses, format=wanted.format)  # which may object
     return wanted
 

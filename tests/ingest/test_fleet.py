@@ -135,6 +135,34 @@ def test_a_refused_password_is_read_again_from_its_file(tmp_path: Path) -> None:
         run(main(switch))
 
 
+@pytest.mark.parametrize("first", [RuntimeError("the vault is sealed"), 5])
+def test_a_password_that_cannot_be_had_is_asked_for_again(first: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a trouble of somebody else, which passes: no fault of ours that is said for ever."""
+    answers: list[Any] = [first]
+
+    def password() -> Any:
+        answer = answers.pop(0) if answers else "right"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def main(switch: Emulator) -> None:
+        async with quick([at("lab", switch)], password=password) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("lab")
+            assert fleet.switches["lab"].error is None
+            answers.append(first)
+            switch.drop()  # the client asks again by itself
+            await stream.until(lambda: "gap" in stream.kinds("lab"))
+            assert "stopped" not in stream.kinds("lab")
+            await eventually(lambda: fleet.switches["lab"].error is None)
+
+    with Emulator(password="right") as switch:
+        run(main(switch))
+    assert "the password cannot be had" in caplog.text
+    assert "fault" not in caplog.text
+
+
 def test_a_switch_that_lets_us_in_no_more_is_stopped_and_begins_again() -> None:
     async def main() -> Stream:
         with Emulator() as first:

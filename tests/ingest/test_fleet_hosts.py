@@ -35,8 +35,8 @@ def test_names_that_cannot_be(name: Any) -> None:
         Host(name, "10.0.0.1")
 
 
-@pytest.mark.parametrize("host", ["", "a b", "a\n", " a"])
-def test_hosts_that_cannot_be(host: str) -> None:
+@pytest.mark.parametrize("host", ["", "a b", "a\n", " a", "a\0b", "a\x1b[m", "\udcff", 5, None])
+def test_hosts_that_cannot_be(host: Any) -> None:
     with pytest.raises(ValueError, match="expected a name or an address"):
         Host("a", host)
 
@@ -90,6 +90,10 @@ def test_options_are_checked_at_once() -> None:
         ({"password": 5}, TypeError),
         ({"backoff": Backoff(attempts=3)}, ValueError),
         ({"user": "nobody"}, InvalidCommand),
+        ({"filters": [("a\nb", "c")]}, InvalidCommand),
+        ({"filters": [("a", "")]}, InvalidCommand),
+        ({"log": "a\nb"}, InvalidCommand),
+        ({"events": [5]}, TypeError),
     ):
         with pytest.raises(error):
             Fleet(["a=b"], **options)
@@ -324,11 +328,19 @@ def test_toml(tmp_path: Path) -> None:
         ('[switches."a b"]\nhost = "b"', "the name of a switch is 'a b'"),
         ("switches = 5", "expected a table"),
         ('[switches]\na = "x"\nA = "y"', "two switches"),
+        ("[fleet]\nqueue = true", "queue in .* is of type bool"),
+        ("[fleet]\ndials_per_second = true", "dials_per_second in .* is of type bool"),
+        ("[fleet]\nevents = [1]", "events in .* expected a list of texts"),
+        ("[fleet]\ncustom = [{}]", "custom in .* expected a list of texts"),
+        ('[fleet]\nfilters = [["a"]]', "filters in .* expected a list of .header, value."),
+        ('[fleet]\nfilters = ["ab"]', "filters in .* expected a list of .header, value."),
+        ("a = " + "[" * 100_000, "fleet.toml: "),
+        ("a = '\udcff'", "fleet.toml: "),
     ],
 )
 def test_toml_that_is_not_as_expected(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "fleet.toml"
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(ValueError, match=said):
         Fleet.from_toml(path)
 
