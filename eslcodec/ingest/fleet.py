@@ -288,9 +288,7 @@ class Fleet:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait({self._refreshing})
-        await _all(
-            member.stop("the fleet was closed") for member in list(self._members.values()) if not member.is_leaving
-        )
+        await _all(member.stop("the fleet was closed") for member in list(self._members.values()))
         if self._bell is not None:
             self._bell.ring()
 
@@ -326,7 +324,7 @@ class Fleet:
         member = self._member(name)
         self._listed.discard(name)
         await member.stop("removed")
-        self._forget_if_over(member)
+        self._forget_if_over(member)  # else whoever takes its last, or closes the fleet
 
     def _begin(self, host: Host) -> None:
         self._loop()
@@ -351,7 +349,7 @@ class Fleet:
         return member
 
     def _forget_if_over(self, member: Member) -> None:
-        if member.is_leaving and not member.waiting and self._members.get(member.name) is member:
+        if member.is_over and not member.waiting and self._members.get(member.name) is member:
             del self._members[member.name]
 
     async def _refresh(self, source: Callable[[], Any]) -> None:
