@@ -27,23 +27,33 @@ class Dials:
         if not per_second > 0:
             raise ValueError(f"dials_per_second is {per_second!r}, expected more than 0")
         self._seconds = max(1.0, 1 / per_second)
+        self._waits = asyncio.Lock()  # first come, first served
         self._last: deque[float] | None = None
         if per_second < float("inf"):
             self._last = deque(maxlen=max(1, int(per_second)))
 
     def reserve(self, now: float) -> float:
         """Take the next moment: how many seconds it is away."""
+        seconds = self._away(now)
+        if self._last is not None:
+            self._last.append(now + seconds)
+        return seconds
+
+    def _away(self, now: float) -> float:
+        """How many seconds the next moment is away."""
         last = self._last
-        if last is None:
+        if not last:
             return 0.0
-        at = max(now, last[-1]) if last else now
+        at = max(now, last[-1])
         if len(last) == last.maxlen:
             at = max(at, last[0] + self._seconds)
-        last.append(at)
         return at - now
 
     async def turn(self) -> None:
-        """Wait until it is our turn to dial."""
-        seconds = self.reserve(asyncio.get_running_loop().time())
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+        """Wait until it is our turn to dial. Who gives up meanwhile has taken no moment from those behind."""
+        async with self._waits:
+            now = asyncio.get_running_loop().time
+            seconds = self._away(now())
+            if seconds > 0:
+                await asyncio.sleep(seconds)
+            self.reserve(now())

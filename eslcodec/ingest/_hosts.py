@@ -65,7 +65,7 @@ class Host:
     def __post_init__(self) -> None:
         if type(self.name) is not str or _NAME.fullmatch(self.name) is None:
             raise ValueError(f"the name of a switch is {self.name!r:.80}, expected {NAME_RULE}")
-        if not self.host or str(self.host) != "".join(str(self.host).split()):
+        if not _is_host(self.host):
             raise ValueError(f"{self.name}: host is {self.host!r:.80}, expected a name or an address")
         if type(self.port) is not int or not 0 < self.port < 65536:
             raise ValueError(f"{self.name}: port is {self.port!r:.80}, expected 1 to 65535")
@@ -108,6 +108,10 @@ class Host:
         return default if self.password is None else self.password
 
 
+def _is_host(host: object) -> bool:
+    return isinstance(host, str) and host != "" and host.isprintable() and not any(map(str.isspace, host))
+
+
 def to_hosts(listed: Iterable[Host | str]) -> dict[str, Host]:
     """Hosts by their names.
 
@@ -144,6 +148,8 @@ def split_events(events: Iterable[str] | str) -> tuple[list[str], list[str]]:
     names: list[str] = []
     subclasses: list[str] = []
     for text in [events] if isinstance(events, str) else events:
+        if not isinstance(text, str):
+            raise TypeError(f"an event is {text!r:.80}, expected text")
         words = text.split()
         for at, word in enumerate(words):
             upper = word.upper()
@@ -182,6 +188,14 @@ _FLEET_KEYS: Final = {
 }
 
 
+def _are_texts(value: Any) -> bool:
+    return all(isinstance(one, str) for one in value)
+
+
+def _are_pairs(value: Any) -> bool:
+    return all(isinstance(one, list) and len(one) == 2 and _are_texts(one) for one in value)
+
+
 def read_toml(path: str | os.PathLike[str]) -> tuple[dict[str, Host], dict[str, Any]]:
     """Hosts, and options of the fleet, of a file; docs/guides/fleet.md says what it looks like.
 
@@ -213,8 +227,10 @@ def _parse(path: Path) -> dict[str, Any]:
             raise RuntimeError("reading TOML on Python 3.10 needs tomli: pip install tomli") from None
     try:
         content: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8"))
-    except toml.TOMLDecodeError as error:
+    except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: it is too deep") from None
     return content
 
 
@@ -236,9 +252,17 @@ def _checked(said: Any, what: str, kinds: Mapping[str, Any], path: Path) -> dict
     for key, value in said.items():
         if key not in kinds:
             raise ValueError(f"{path}: {what} has {key!r}, expected one of {', '.join(sorted(kinds))}")
-        if not isinstance(value, kinds[key]):
+        if not _is_of(value, kinds[key]):
             raise ValueError(f"{path}: {key} in {what} is of type {type(value).__name__}")
+        if isinstance(value, list) and not (_are_pairs if key == "filters" else _are_texts)(value):
+            expected = "a list of [header, value]" if key == "filters" else "a list of texts"
+            raise ValueError(f"{path}: {key} in {what} is {value!r:.60}, expected {expected}")
     return dict(said)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))  # which are int in Python
 
 
 def _beside(path: Path, name: str) -> Path:

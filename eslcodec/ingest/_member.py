@@ -83,6 +83,7 @@ class Member:
         is_ready: whether it may have something.
         is_leaving: whether it was stopped, or is about to be.
         has_tap: whether something hears its bytes.
+        is_over: whether it was stopped, and says no more.
         over: set when the client will not connect again by itself.
         before: the one of the same name before it, until everything of that was taken.
     """
@@ -105,13 +106,14 @@ class Member:
         self.client: Client | None = None
         self.is_ready = False
         self.ready = ready
-        self.is_leaving = False
+        self.is_leaving = self.is_over = False
         self.over = asyncio.Event()
         self.before: Member | None = None
         self._wanted = wanted
         self._dials = dials
         self._resync = resync
         self._task: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._side: set[asyncio.Task[None]] = set()
         self._reads = 0  # until its recorder is looked at
         # what waits
@@ -156,8 +158,16 @@ class Member:
         self._task = asyncio.ensure_future(self._live())
 
     async def stop(self, reason: str) -> None:
-        """End for good: the connection is closed. What came before can still be harvested, a `Stopped` last."""
+        """End for good: the connection is closed. What came before can still be harvested, a `Stopped` last.
+
+        Whoever waits for it may give up: it is done all the same, once, and can be waited for again.
+        """
         self.is_leaving = True
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop(reason))
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, reason: str) -> None:
         tasks = [*self._side, *([] if self._task is None else [self._task])]
         self._task = None
         for task in tasks:
@@ -170,6 +180,13 @@ class Member:
         if self._is_started:
             self._is_started = False
             self.say([Stopped(self.name, time.time(), reason)])
+        self.is_over = True
+        self._has_something()  # if only that it is over
+
+    def _has_something(self) -> None:
+        if not self.is_ready:
+            self.is_ready = True
+            self.ready(self)
 
     def follow(self, before: Member) -> None:
         """What still waits of one of the same name that was stopped comes first."""
@@ -385,8 +402,13 @@ class Member:
     @property
     def waiting(self) -> int:
         """How many messages wait, about: any thread may ask."""
-        before = self.before
-        return len(self._queue) + len(self._rest) + len(self._notes) + (0 if before is None else before.waiting)
+        count, one = 0, self
+        while True:  # of the same name there may have been many
+            count += len(one._queue) + len(one._rest) + len(one._notes)
+            before = one.before
+            if before is None:
+                return count
+            one = before
 
     def harvest(self, most: int, now: float, steady: float) -> list[Item]:
         """What came next, with what is to be said of it.
@@ -444,11 +466,19 @@ class Member:
     def _harvest_earlier(self, most: int, now: float, steady: float) -> list[Item]:
         if self._rest:
             return [self._rest.popleft() for _ in range(min(most, len(self._rest)))]
-        assert self.before is not None
-        run = self.before.harvest(most, now, steady)
-        if not self.before.waiting:
-            self.before = None
-        return run or self.harvest(most, now, steady)
+        run: list[Item] = []
+        chain: list[Member] = [self]
+        while chain[-1].before is not None:
+            chain.append(chain[-1].before)
+        while len(chain) > 1 and len(run) < most:
+            run += chain[-1].harvest(most - len(run), now, steady)
+            if chain[-1].waiting:
+                break
+            chain.pop()
+            chain[-1].before = None
+        if run:
+            return run
+        return self.harvest(most, now, steady)
 
     def _annotated(self, run: list[Message], losses: list[Loss], now: float) -> list[Item]:
         """A run with losses, notices and what its gaps mean, each in its place."""

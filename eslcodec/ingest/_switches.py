@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -10,7 +11,9 @@ from .._codec import Message
 from .._tap import Tap
 from ..aio import Client, connect
 from ..aio._opening import Opening
-from ..reconnect import Backoff, Password
+from ..errors import ESLError
+from ..reconnect import Backoff, Password, password_now
+from ..subscriptions import event_name
 from ._hosts import Host
 from .notices import Notice
 from .watch import Loss
@@ -19,6 +22,7 @@ Item = Message | Notice | Loss
 """What is in the stream of a switch."""
 
 _BACKOFF: Final = Backoff(first=1)
+_ENDS: Final = frozenset(("ALL", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,11 @@ class Wanted:
         """Whether every event comes."""
         return "ALL" in self.names and not self.filters
 
+    @property
+    def ends(self) -> bool:
+        """Whether the end of every channel comes."""
+        return not self.filters and not _ENDS.isdisjoint(map(event_name, self.names))
+
 
 def opening(host: Host, wanted: Wanted, tap: Tap | None = None) -> Opening[Client]:
     """The way to a switch, to be awaited.
@@ -117,12 +126,31 @@ def opening(host: Host, wanted: Wanted, tap: Tap | None = None) -> Opening[Clien
     return connect(
         host.host,
         host.port,
-        password=host.secret(wanted.password),
+        password=_asked(host.secret(wanted.password)),
         user=host.user or wanted.user,
         reconnect=wanted.backoff,
         tap=tap,
         **wanted.options,
     )
+
+
+def _asked(secret: Password | None) -> Password | None:
+    """A password that is asked for anew; that this fails is as if the switch could not be reached."""
+    if secret is None or isinstance(secret, str) or not (callable(secret) or isinstance(secret, os.PathLike)):
+        return secret
+
+    def ask() -> str:
+        try:
+            found: object = password_now(secret)
+        except (OSError, ESLError):
+            raise
+        except Exception as error:  # of the function of somebody else
+            raise OSError(f"the password cannot be had: {type(error).__name__}: {error}") from error
+        if not isinstance(found, str):
+            raise OSError(f"the password cannot be had: it is {type(found).__name__}, expected str")
+        return found
+
+    return ask
 
 
 class Finder(Protocol):

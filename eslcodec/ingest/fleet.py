@@ -21,10 +21,13 @@ dead one holds back no other. What came waits with its connection until it is ta
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import inspect
 import logging
 import math
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -99,7 +102,7 @@ class Fleet:
     Args:
         hosts: each a `Host`, or text: `name=host:port`. Or a function, or coroutine function, without arguments that
             returns such a list: it is asked every `refresh` seconds, and switches come and go as it says. If it fails,
-            the list stays as it was, and `stats().error` and the log say so.
+            the list stays as it was; a switch that cannot be taken in is left out; `stats().error` and the log say so.
         events: names of events, names of `eslcodec.presets`, or `CUSTOM subclass`. HEARTBEAT is always asked for too.
         custom: subclasses of CUSTOM.
         filters: (header, value) of each. One that lets HEARTBEAT through is added to them.
@@ -111,8 +114,9 @@ class Fleet:
         tap: a function that gives the `Tap` of the switch of this name, or None: such as a `Recorder` for each. Notices
             and losses are told to its `note(dict)`, if it has that. It is called once more for a recorder that has
             stopped because the disk was too slow.
-        resync: whether `show channels` is compared with the known channels after each gap; or a function that makes
-            what does so for the switch of a name.
+        resync: whether `show channels` is compared with the known channels after each gap, if the end of every channel
+            is asked for (CHANNEL_HANGUP_COMPLETE or CHANNEL_DESTROY, without filters); or a function that makes what
+            does so for the switch of a name.
         dials_per_second: how many attempts to connect there are in any second, over all switches.
         queue: messages of one switch that may wait to be taken. Then `when_full` says what happens: "pause" reading
             from it, or "drop" its oldest. See `eslcodec.aio.connect` for what is said here of one connection.
@@ -174,7 +178,8 @@ class Fleet:
             opening(host, self._wanted)  # which may object
         self._refresh_seconds = refresh
         self._tap = tap
-        self._make_finder: Callable[[str], Finder] | None = resync if callable(resync) else Resync if resync else None
+        follows = bool(resync) and self._wanted.ends  # else a channel would end in a gap that ended long before
+        self._make_finder: Callable[[str], Finder] | None = resync if callable(resync) else Resync if follows else None
         self._dials = Dials(dials_per_second)
         self._begin_empty()
 
@@ -283,9 +288,7 @@ class Fleet:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait({self._refreshing})
-        await _all(
-            member.stop("the fleet was closed") for member in list(self._members.values()) if not member.is_leaving
-        )
+        await _all(member.stop("the fleet was closed") for member in list(self._members.values()))
         if self._bell is not None:
             self._bell.ring()
 
@@ -321,7 +324,7 @@ class Fleet:
         member = self._member(name)
         self._listed.discard(name)
         await member.stop("removed")
-        self._forget_if_over(member)
+        self._forget_if_over(member)  # else whoever takes its last, or closes the fleet
 
     def _begin(self, host: Host) -> None:
         self._loop()
@@ -346,32 +349,43 @@ class Fleet:
         return member
 
     def _forget_if_over(self, member: Member) -> None:
-        if member.is_leaving and not member.waiting and self._members.get(member.name) is member:
+        if member.is_over and not member.waiting and self._members.get(member.name) is member:
             del self._members[member.name]
 
     async def _refresh(self, source: Callable[[], Any]) -> None:
         """Ask for the list of hosts, again and again."""
         while True:
             try:
-                await self._follow(to_hosts(await _called(source)))
+                await self._follow(await _called(source))
             except Exception as error:  # whatever a function of others raises, or hosts that cannot be
                 said = f"{type(error).__name__}: {error}"
                 if said != self._error:
-                    _LOG.warning("the list of hosts stays as it is: %s", said)
+                    _LOG.warning("the list of hosts cannot be followed: %s", said)
                 self._error = said
             else:
                 self._error = None
             await asyncio.sleep(self._refresh_seconds)
 
     async def _follow(self, hosts: Mapping[str, Host]) -> None:
-        """Let switches go that are not listed any more, or otherwise; take in those that are new."""
+        """Let switches go that are not listed any more, or otherwise; take in those that are new.
+
+        Raises:
+            Exception: why one cannot be taken in; the others were.
+        """
         gone = [name for name in self._listed if name in self._members and hosts.get(name) != self._members[name].host]
         await _all(self.remove(name) for name in gone if not self._members[name].is_leaving)
+        failed: Exception | None = None
         for name, host in hosts.items():
             member = self._members.get(name)
             if member is None or member.is_leaving:
-                self._begin(host)
+                try:
+                    self._begin(host)
+                except Exception as error:
+                    failed = failed or error
+                    continue
             self._listed.add(name)
+        if failed is not None:
+            raise failed
 
     # Reading
 
@@ -556,6 +570,10 @@ def _wanted(events: Iterable[str] | str, custom: Sequence[str], filters: Iterabl
     attempts = wanted.backoff.attempts
     if attempts is not None:
         raise ValueError(f"backoff has {attempts} attempts, expected None: a switch is tried for ever")
+    for header, value in wanted.filters:
+        commands.filter(header, value)
+    if wanted.log is not None:
+        commands.log(wanted.log)
     commands.event(*names, "HEARTBEAT", custom=wanted.subclasses, format=wanted.format)  # which may object
     return wanted
 
@@ -564,12 +582,41 @@ def _no_tap(name: str) -> None:
     """Nobody hears the bytes of this switch."""
 
 
-async def _called(source: Callable[[], Any]) -> Any:
-    """What a function returns that may block, or be a coroutine function."""
-    if inspect.iscoroutinefunction(source):
-        return await source()
-    found = await asyncio.to_thread(source)
-    return await found if inspect.isawaitable(found) else found
+async def _called(source: Callable[[], Any]) -> dict[str, Host]:
+    """The hosts that a function returns that may block, or be a coroutine function."""
+    found = await (source() if inspect.iscoroutinefunction(source) else _in_thread(partial(_listed, source)))
+    return to_hosts(await found if inspect.isawaitable(found) else found)
+
+
+def _listed(source: Callable[[], Any]) -> Any:
+    found = source()
+    return found if inspect.isawaitable(found) else list(to_hosts(found).values())  # which a generator may find slowly
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """`asyncio.to_thread` in a thread that nobody waits for: the program can end though the function hangs."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result((result, error))
+
+    def work() -> None:
+        result, problem = None, None
+        try:
+            result = function()
+        except BaseException as error:
+            problem = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    call = partial(contextvars.copy_context().run, work)
+    threading.Thread(target=call, name="eslcodec fleet hosts", daemon=True).start()
+    result, error = await done
+    if error is not None:
+        raise error
+    return result
 
 
 async def _all(doing: Iterable[Coroutine[Any, Any, None]]) -> None:

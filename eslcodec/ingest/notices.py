@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
-from typing import Any, ClassVar, Final, get_args
+from typing import Any, ClassVar, Final, TypeVar, get_args
 
 from ..events import Event, Gap
 from .watch import Grade, Loss
@@ -170,12 +170,15 @@ class Found(Notice):
     core_uuid: str | None = None
 
 
+T = TypeVar("T")
+
 Item = Notice | Gap | Loss
 """What can be said."""
 
 _KINDS: Final[Mapping[str, type[Notice]]] = {kind.kind: kind for kind in (Started, Stopped, CoreChanged, Ended, Found)}
 _BEGINNING: Final = b'{"_notice":'
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")  # stand for bytes that are not UTF-8
+_NO_BYTES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # but these, which JSON may have, for none at all
 _OWN: Final = "_notice"
 _NOTE: Final = "note"
 
@@ -280,16 +283,17 @@ def from_dict(said: Mapping[str, Any]) -> Item | None:
         True
     """
     kind = said.get(_OWN, said.get(_NOTE))
-    at = said.get("at")
-    if not isinstance(kind, str) or not isinstance(at, (int, float)) or isinstance(at, bool):
+    if not isinstance(kind, str):
         return None
     try:
+        _number(said["at"])
+        _maybe(_text, said.get("switch"))
         if kind == "gap":
             return _to_gap(said)
         if kind == "loss":
             return _to_loss(said)
         return None if kind not in _KINDS else _to_notice(_KINDS[kind], said)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 
@@ -308,7 +312,7 @@ def redacted(item: Item, redact: Callable[[Event], Event]) -> Item:
     """
     if not isinstance(item, (Ended, Found)):
         return item
-    said = {name: getattr(item, name) for name in FOUND_HEADERS if getattr(item, name, None) is not None}
+    said = {name: _text(getattr(item, name)) for name in FOUND_HEADERS if getattr(item, name, None) is not None}
     event = redact(Event.build("CHANNEL_DATA", {FOUND_HEADERS[name]: value for name, value in said.items()}))
     left: dict[str, Any] = {name: event.get(FOUND_HEADERS[name]) for name in said}
     return replace(item, **{**left, "uuid": left["uuid"] or ""})
@@ -337,17 +341,17 @@ def _written(time: datetime) -> str:
     return time.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _to_time(text: str) -> datetime:
-    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+def _to_time(value: Any) -> datetime:
+    time = datetime.fromisoformat(_text(value).replace("Z", "+00:00"))
     if time.tzinfo is None:
-        raise ValueError(text)
-    return time
+        raise ValueError(value)
+    return time.astimezone(timezone.utc)  # which not every year 1 or 9999 can be
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return value
+    return _NO_BYTES.sub("\ufffd", value)
 
 
 def _flag(value: Any) -> bool:
@@ -362,8 +366,20 @@ def _count(value: Any) -> int:
     return value
 
 
+def _number(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)
+
+
+def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "at": float,
+    "at": _number,
     "port": _count,
     "answered": _flag,
     "created": _to_time,
@@ -390,7 +406,7 @@ def _to_notice(kind: type[Notice], said: Mapping[str, Any]) -> Notice:
 def _to_loss(said: Mapping[str, Any]) -> Loss:
     if said["grade"] not in get_args(Grade):
         raise ValueError(said["grade"])
-    count, at_most = (None if said.get(name) is None else _count(said[name]) for name in ("count", "at_most"))
+    count, at_most = (_maybe(_count, said.get(name)) for name in ("count", "at_most"))
     return Loss(said["grade"], count, at_most, _text(said["evidence"]))
 
 
@@ -413,12 +429,10 @@ def _of_gap(gap: Gap) -> dict[str, Any]:
 
 
 def _to_gap(said: Mapping[str, Any]) -> Gap:
-    last = said.get("last_timestamp")
-    at = None if last is None else round(_to_time(_text(last)).timestamp() * 1_000_000)
-    seconds = said["seconds"]
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
-        raise TypeError
-    gap = Gap.of(seconds, _text(said["reason"]), _side(said.get("core_uuid"), said.get("last_sequence"), at))
+    last = _maybe(_to_time, said.get("last_timestamp"))
+    at = None if last is None else round(last.timestamp() * 1_000_000)
+    before = _side(said.get("core_uuid"), said.get("last_sequence"), at)
+    gap = Gap.of(_number(said["seconds"]), _text(said["reason"]), before)
     after = _side(said.get("next_core_uuid"), said.get("next_sequence"), None)
     if after is not None:
         gap.resume(after)
@@ -427,6 +441,10 @@ def _to_gap(said: Mapping[str, Any]) -> Gap:
 
 def _side(core: Any, sequence: Any, at: int | None) -> Event | None:
     """The event beside a gap, as far as the notice has it."""
-    headers = {"Core-UUID": core, "Event-Sequence": sequence, "Event-Date-Timestamp": at}
+    headers = {
+        "Core-UUID": _maybe(_text, core),
+        "Event-Sequence": _maybe(_count, sequence),
+        "Event-Date-Timestamp": at,
+    }
     known = {name: str(value) for name, value in headers.items() if value is not None}
     return Event.build("CUSTOM", known) if known else None

@@ -325,8 +325,9 @@ class Recorder:
                 notice. It is copied.
 
         Raises:
-            ValueError: "note" is missing, or one of the recorder's own words; or it has more than 64 KiB as JSON.
-            TypeError: JSON cannot have it.
+            ValueError: "note" is missing, or one of the recorder's own words; or it has more than 64 KiB as JSON; or
+                JSON cannot have a value of it, such as NaN.
+            TypeError: JSON cannot have something of its type.
         """
         kind, more = _checked_note(said)
         with self._lock:
@@ -616,8 +617,11 @@ def _check_rest(chunk_seconds: float, fsync: object, min_free: object, on_full: 
 
 def _checked_note(said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """What a note is about, and what else it says: a copy."""
-    text = json.dumps(dict(said))
-    more = json.loads(text)
+    try:
+        text = json.dumps(dict(said), allow_nan=False)
+        more = json.loads(text)
+    except RecursionError:
+        raise ValueError("the note is too deep, expected an object of JSON") from None
     kind = more.pop("note", None)
     own = kind in _OWN_NOTES or (kind in _ALSO_NOTICES and "at" not in more) if isinstance(kind, str) else True
     if own or not kind:

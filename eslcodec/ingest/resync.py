@@ -382,10 +382,13 @@ class Comparison:
                 known._hear(uuid)
         return told
 
-    def _bounds(self, uuid: str, now: float) -> tuple[datetime | None, datetime]:
+    def _bounds(self, uuid: str, now: float) -> tuple[datetime | None, datetime | None]:
         """The end of a channel: after the last event before the gap, and before the answer."""
         since = self._known._since.get(self._known._open.get(uuid, 0))
-        until = _EPOCH + timedelta(seconds=now)
+        try:
+            until = _EPOCH + timedelta(seconds=now)
+        except (OverflowError, ValueError):  # the switch's clock is in the year 10000
+            return since, None
         return since, until if since is None or until > since else since
 
 

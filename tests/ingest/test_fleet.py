@@ -136,6 +136,34 @@ def test_a_refused_password_is_read_again_from_its_file(tmp_path: Path) -> None:
         run(main(switch))
 
 
+@pytest.mark.parametrize("first", [RuntimeError("the vault is sealed"), 5])
+def test_a_password_that_cannot_be_had_is_asked_for_again(first: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a trouble of somebody else, which passes: no fault of ours that is said for ever."""
+    answers: list[Any] = [first]
+
+    def password() -> Any:
+        answer = answers.pop(0) if answers else "right"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def main(switch: Emulator) -> None:
+        async with quick([at("lab", switch)], password=password) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("lab")
+            assert fleet.switches["lab"].error is None
+            answers.append(first)
+            switch.drop()  # the client asks again by itself
+            await stream.until(lambda: "gap" in stream.kinds("lab"))
+            assert "stopped" not in stream.kinds("lab")
+            await eventually(lambda: fleet.switches["lab"].error is None)
+
+    with Emulator(password="right") as switch:
+        run(main(switch))
+    assert "the password cannot be had" in caplog.text
+    assert "fault" not in caplog.text
+
+
 def test_a_switch_that_lets_us_in_no_more_is_stopped_and_begins_again() -> None:
     async def main() -> Stream:
         with Emulator() as first:
@@ -592,6 +620,28 @@ def test_channels_that_began_or_ended_unseen_are_told_where_the_gap_is() -> None
     assert stream.kinds("lab") == ["started", "found", "event", "gap", "ended", "event"]
     assert [(one.uuid, one.switch) for one in stream.of("lab", "found")] == [("long", "lab")]
     assert [(one.uuid, one.switch) for one in stream.of("lab", "ended")] == [("short", "lab")]
+
+
+@pytest.mark.parametrize("wanted", [{"events": ["DTMF"]}, {"filters": [("Event-Name", "DTMF")]}])
+def test_where_not_every_end_comes_no_channel_is_said_to_have_ended_in_a_gap(wanted: dict[str, Any]) -> None:
+    """It ended before the gap, which nobody was told."""
+
+    async def main(switch: Emulator) -> Stream:
+        switch.add_session("e10a8e20")
+        async with quick([at("one", switch)], **wanted) as fleet:
+            stream = Stream(fleet)
+            await stream.connected("one")
+            assert fleet._members["one"]._resync is None
+            switch._switch.channels.hangup(switch.sessions["e10a8e20"], "NORMAL_CLEARING")
+            switch.fire("DTMF", {"DTMF-Digit": "1"})
+            await stream.until(lambda: "event" in stream.kinds("one"))
+            switch._sockets.drop()
+            await stream.until(lambda: "gap" in stream.kinds("one"))
+            return stream
+
+    with Emulator() as switch:
+        stream = run(main(switch))
+    assert not {"found", "ended"} & set(stream.kinds("one"))
 
 
 def test_answers_of_everywhere_and_their_errors_by_switch() -> None:

@@ -224,6 +224,60 @@ def lines(headers: list[tuple[str, str]]) -> bytes:
     return b"".join(b"%b: %b\n" % (name.encode(), value.encode()) for name, value in headers)
 
 
+HOSTILE: list[dict[str, Any]] = [
+    {"note": "ended", "at": 1, "uuid": "a", "not_before": 5},
+    {"note": "ended", "at": 1, "uuid": "a", "not_after": ["2026-01-01T00:00:00Z"]},
+    {"note": "ended", "at": 1, "uuid": "a", "not_after": "0001-01-01T00:00:00+14:00"},
+    {"note": "found", "at": 1, "uuid": "a", "created": "9999-12-31T23:59:59-14:00"},
+    {"note": "found", "at": 1, "uuid": {"a": 1}},
+    {"note": "stopped", "at": 10**400, "reason": "x"},
+    {"note": "stopped", "at": -(10**400), "reason": "x"},
+    {"note": "stopped", "at": 1, "switch": {"a": 1}, "reason": "x"},
+    {"note": "gap", "at": 10**400, "seconds": 1, "reason": "x"},
+    {"note": "gap", "at": 1, "switch": ["a"], "seconds": 1, "reason": "x"},
+    {"note": "gap", "at": 1, "seconds": 10**400, "reason": "x"},
+    {"note": "gap", "at": 1, "seconds": 1, "reason": "x", "core_uuid": {"a": 1}},
+    {"note": "gap", "at": 1, "seconds": 1, "reason": "x", "next_sequence": [7]},
+    {"note": "loss", "at": 10**400, "grade": "certain", "evidence": ""},
+    {"note": "loss", "at": 1, "switch": 5, "grade": "certain", "evidence": ""},
+]
+
+
+def test_hostile_notes_are_no_notices(esl: ModuleType, tmp_path: Path) -> None:
+    """Whoever wrote the file: what reads it goes on."""
+    n = notices_of(esl)
+    assert [said for said in HOSTILE if n.from_dict(said) is not None] == []
+    for at in float("nan"), float("inf"), float("-inf"):
+        assert n.from_dict({"note": "stopped", "at": at, "reason": "x"}) is None
+        assert n.from_dict({"note": "gap", "at": 1, "seconds": at, "reason": "x"}) is None
+        assert n.from_line(b'{"_notice":"stopped","at":%a,"reason":"x"}' % at) is None
+    with recorder_of(esl, tmp_path) as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING)
+        for number, said in enumerate(HOSTILE):
+            recorder.note(said)
+            recorder.received(event(number))
+    assert told(esl, tmp_path) == list(range(len(HOSTILE)))
+    lines = lines_written(esl, tmp_path, notices=True)
+    assert [json.loads(line)["Event-Sequence"] for line in lines] == [str(number) for number in range(len(HOSTILE))]
+    batches = part(esl, "ingest").scan(tmp_path, {"@notice": "json", "Event-Sequence": "string"})
+    assert sum(batch.num_rows for batch in batches) == len(HOSTILE)
+    assert list(part(esl, "ingest").legs(tmp_path)) == []
+    assert len(esl.Recording(tmp_path).info().notes) > len(HOSTILE)
+
+
+def test_text_of_json_that_stands_for_no_byte(esl: ModuleType) -> None:
+    n = notices_of(esl)
+    redact = part(esl, "ingest").Redact(mask=["Caller-Caller-ID-Number"])
+    for line in (
+        b'{"_notice":"found","switch":"a","at":1,"uuid":"u","caller":"\\ud800","name":"\\udfff"}',
+        b'{"_notice":"gap","switch":"a","at":1,"seconds":1,"reason":"\\ud800","core_uuid":"\\ud800"}',
+    ):
+        said = n.redacted(n.from_line(line), redact)
+        assert "\ufffd" in n.to_line(said, "a", 1).decode()
+    assert n.redacted(n.Found("a", 1, "\ud800"), redact).uuid == "\ufffd"
+
+
 # Recordings
 
 
@@ -373,6 +427,12 @@ def test_what_a_recorder_does_not_note(esl: ModuleType, tmp_path: Path) -> None:
         for said in wrong:
             with pytest.raises(ValueError, match="note"):
                 recorder.note(said)
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        for value in float("nan"), float("-inf"), deep:
+            with pytest.raises(ValueError, match=r"JSON|too deep"):
+                recorder.note({"note": "x", "what": value})
         with pytest.raises(TypeError):
             recorder.note({"note": "x", "what": object()})
     recorder.note({"note": "x"})  # closed: nothing happens

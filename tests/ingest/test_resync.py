@@ -157,6 +157,16 @@ def test_one_that_had_ended_is_found_only_if_it_exists(esl: ModuleType) -> None:
     assert compared(esl, known, table("a"), [], {"a": True}, True) == [("found", "a")]
 
 
+@pytest.mark.parametrize("offset", [1e18, -1e18, float("inf"), float("nan"), -253_402_300_800.0])
+def test_a_clock_beyond_all_times_bounds_nothing(esl: ModuleType, offset: float) -> None:
+    module = resync_of(esl)
+    known = module.Known()
+    known.see(channel(esl, "CHANNEL_CREATE", "a"))
+    known.missed()
+    [ended] = module.Comparison(known, []).notices("fs1", 1.0, {}, clock_offset=offset)
+    assert (ended.uuid, ended.not_after) == ("a", None)
+
+
 def test_the_bounds_of_an_end(esl: ModuleType) -> None:
     module = resync_of(esl)
     known = module.Known()
