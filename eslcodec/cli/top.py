@@ -94,12 +94,16 @@ def top(
     names, subclasses = split_events(events or ["ALL"])
     check_names(names, unknown, "it does not mind being asked for it")
     listed, options = fleet_hosts(hosts, port, hosts_file)
+    changes = "refresh" in options
+    if not (listed or changes):
+        raise click.ClickException(f"{escape(str(hosts_file))}: there are no [switches] in it")
     options["password"] = fleet_password(listed, options, password_file, user)
     options.pop("password_file", None)
     if user is not None:
         options["user"] = user
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
-    said = {"hosts": listed, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
+    found = (lambda: fleet_hosts(hosts, port, hosts_file)[0]) if changes else listed
+    said = {"hosts": found, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
     watch = _Watch({**options, **wanted, **said})
     alone = once or as_json or not is_terminal(sys.stdout)
     view = plain_view(as_json) if alone else terminal_view()
@@ -216,6 +220,7 @@ class _Watch:
         now = time.time()
         for name, stats in fleet.switches.items():
             self._board.stats(name, stats, now)
+        self._board.keep(fleet.switches)
         lines = self._board.lines(now)
         view.show(lines, self._board.total(now, lines), now)
 

@@ -361,6 +361,34 @@ def test_hosts_of_a_file_with_their_passwords(tmp_path: Path, password_file: Any
     assert {name: one["state"] for name, one in found.items()} == {"locked": "connected", "open": "connected"}
 
 
+def test_switches_of_a_file_that_is_read_again_come_and_go(switch: Emulator, tmp_path: Path) -> None:
+    file, new = tmp_path / "fleet.toml", tmp_path / "new.toml"
+
+    def says(*names: str) -> None:
+        hosts = "".join(f'{name} = "127.0.0.{number}:{switch.port}"\n' for number, name in enumerate(names, 1))
+        new.write_text(f'[fleet]\nrefresh = 0.1\npassword = "ClueCon"\n[switches]\n{hosts}')
+        new.replace(file)
+
+    says("one")
+    with spawned("top", "--hosts", str(file), "--json", "--every", "100ms") as process:
+        until(lambda: set(json.loads(line(process))["switches"]) == {"one"}, 30)
+        says("one", "two")
+        until(lambda: set(json.loads(line(process))["switches"]) == {"one", "two"}, 30)
+        says("two")
+        until(lambda: len(json.loads(line(process))["switches"]) == 1, 30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_file_without_switches_is_not_watched(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text('[fleet]\npassword = "ClueCon"\n')
+    result = run("top", None, "--hosts", str(file))
+    assert result.exit_code == 1
+    assert "fleet.toml: there are no [switches] in it" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
