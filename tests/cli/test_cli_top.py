@@ -665,6 +665,13 @@ def test_a_stream_without_times_goes_by_those_of_its_events(name: str, tmp_path:
     assert "it has no times" in at.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that cannot be read")
+def test_a_recording_that_cannot_be_read_is_not_told_to_be_unwritable() -> None:
+    result = run("top", None, "/proc/self/mem")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: /proc/self/mem: Input/output error\n"
+
+
 def test_a_reconnection_in_a_recording_is_a_gap(tmp_path: Path) -> None:
     clock = Clock()
     with recorder_of(eslcodec, tmp_path, clock) as recorder:
