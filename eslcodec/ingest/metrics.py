@@ -368,7 +368,8 @@ def _checked(samples: Iterable[Sample]) -> list[Sample]:
             raise ValueError(f"no metric is named {sample.name!r:.80}")
         if (len(declared.labels) == 2) != (sample.label is not None):
             raise ValueError(f"{sample.name} has the labels {declared.labels}")
-        if not isinstance(sample.switch, str) or not isinstance(sample.label or "", str):
+        labels: tuple[object, ...] = (sample.switch, sample.label or "")
+        if not all(isinstance(label, str) for label in labels):
             raise ValueError(f"{sample.name} has a label that is no text")
         if (declared.kind == "histogram") != isinstance(sample.value, Times) or declared.kind == "summary":
             raise ValueError(f"{sample.name} is a {declared.kind}, not a {type(sample.value).__name__}")
