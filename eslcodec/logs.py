@@ -83,4 +83,9 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         elif record.exc_text:
             line["exception"] = record.exc_text
-        return json.dumps(line, separators=(",", ":"))
+        return json.dumps({name: _text(value) for name, value in line.items()}, separators=(",", ":"))
+
+
+def _text(value: str) -> str:
+    """Without lone surrogates, which a path that is no UTF-8 has: strict readers of JSON refuse the whole line."""
+    return value.encode("utf-8", "backslashreplace").decode()

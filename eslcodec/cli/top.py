@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,7 @@ from .top_screen import View, plain_view, terminal_view
 from .units import DURATION, MOMENT
 
 if TYPE_CHECKING:
-    from ..ingest import Fleet
+    from ..ingest import Fleet, Host
 
 _EVERY_SECONDS: Final = 1.0  # between two pictures on a terminal
 _LINES_SECONDS: Final = 10.0  # between lines without one
@@ -94,12 +94,13 @@ def top(
     names, subclasses = split_events(events or ["ALL"])
     check_names(names, unknown, "it does not mind being asked for it")
     listed, options = fleet_hosts(hosts, port, hosts_file)
+    found = _found(listed, options, hosts, port, hosts_file)
     options["password"] = fleet_password(listed, options, password_file, user)
     options.pop("password_file", None)
     if user is not None:
         options["user"] = user
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
-    said = {"hosts": listed, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
+    said = {"hosts": found, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
     watch = _Watch({**options, **wanted, **said})
     alone = once or as_json or not is_terminal(sys.stdout)
     view = plain_view(as_json) if alone else terminal_view()
@@ -107,6 +108,17 @@ def top(
     why = watch.run(view, pause, once)
     if why is not None:
         raise click.ClickException(escape(why))
+
+
+def _found(
+    listed: list[Host], options: Mapping[str, Any], hosts: tuple[str, ...], port: int, hosts_file: str | None
+) -> list[Host] | Callable[[], list[Host]]:
+    """The switches, as the file says at the time if it is to be read again."""
+    if "refresh" in options:
+        return lambda: fleet_hosts(hosts, port, hosts_file)[0]
+    if not listed:
+        raise click.ClickException(f"{escape(str(hosts_file))}: there are no [switches] in it")
+    return listed
 
 
 def is_recording(name: str) -> bool:
@@ -216,6 +228,7 @@ class _Watch:
     def _show(self, fleet: Fleet, view: View) -> None:
         now = time.time()
         self._tell(fleet, now)
+        self._board.keep(fleet.switches)
         lines = self._board.lines(now)
         view.show(lines, self._board.total(now, lines), now)
 

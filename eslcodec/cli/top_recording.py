@@ -151,11 +151,10 @@ def _batches(messages: Messages) -> Iterator[tuple[str, list[Message], float]]:
 def _ends(source: str) -> Iterator[datetime | None]:
     """When each folder of a source ends; None if it has no times."""
     for files in found(source):
-        if STANDARD_INPUT in files or not begin_ns(files[-1]):
-            yield None
-            continue
+        last = None
         with readable(source):
-            last = Recording(files[-1], damaged="skip").info().last
+            if STANDARD_INPUT not in files and begin_ns(files[-1]):
+                last = Recording(files[-1], damaged="skip").info().last
         yield None if last is None else last.astimezone(timezone.utc)
 
 

@@ -19,7 +19,7 @@ What the numbers mean:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -463,9 +463,10 @@ class Board:
         """What happened at a switch meanwhile is not known; a `Gap` among its messages says so too."""
         self._switch(name, now).sessions.gap()
 
-    def forget(self, name: str) -> None:
-        """A switch is watched no more."""
-        self._switches.pop(name, None)
+    def keep(self, names: Container[str]) -> None:
+        """Others are watched no more."""
+        for gone in [name for name in self._switches if name not in names]:
+            del self._switches[gone]
 
     def lines(self, now: float) -> list[Line]:
         """A line for each switch, in the order in which they were first seen."""

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Times:
     def __init__(
         self, bounds: tuple[float, ...] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
     ) -> None:
-        if list(bounds) != sorted(set(bounds)):
+        if list(bounds) != sorted(set(bounds)) or not all(map(isfinite, bounds)):
             raise ValueError(f"bounds are {bounds!r:.100}, expected ascending numbers")
         self.bounds = bounds
         self.sum = 0.0
@@ -149,7 +150,9 @@ def families_of(values: Iterable[Value]) -> Iterator[Metric]:
         yield family
 
 
-def _add(family: Any, kind: str, labels: tuple[str, ...], value: Any) -> None:
+def _add(family: Any, kind: str, given: tuple[str, ...], value: Any) -> None:
+    # The path of a folder may be bytes that are no UTF-8: one such label would be the end of the whole scrape.
+    labels = [label.encode("utf-8", "backslashreplace").decode() for label in given]
     if kind == "summary":
         family.add_metric(labels, count_value=value[0], sum_value=value[1])
     elif kind == "histogram":

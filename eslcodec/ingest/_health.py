@@ -110,6 +110,8 @@ class Health:
             raise TypeError(f"metrics is {metrics!r:.80}, expected Metrics")
         if not BEAT_SECONDS * 2 <= stuck_seconds < math.inf:
             raise ValueError(f"stuck_seconds is {stuck_seconds!r}, expected {BEAT_SECONDS * 2:g} or more")
+        if not 0 <= port <= 0xFFFF:
+            raise ValueError(f"port is {port!r}, expected 0 to 65535")
         self._metrics = metrics
         self._host, self._port = host, port
         self._ready = tuple(ready)
@@ -317,8 +319,11 @@ def _in_thread(function: Callable[[], T]) -> Callable[[], Future[T]]:
 def _settle(future: Future[T], function: Callable[[], T]) -> None:
     try:
         result = function()
-    except BaseException as error:
+    except Exception as error:
         future.set_exception(error)
+    except BaseException:  # Ctrl-C, which is for the program
+        future.set_exception(NoAnswer("the program ends"))
+        raise
     else:
         future.set_result(result)
 

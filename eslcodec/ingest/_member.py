@@ -482,16 +482,17 @@ class Member:
 
     def _annotated(self, run: list[Message], losses: list[Loss], now: float) -> list[Item]:
         """A run with losses, notices and what its gaps mean, each in its place."""
-        said: list[tuple[int, Item]] = list(zip(self._watch.places, losses, strict=True)) if losses else []
+        said: list[tuple[int, Item]] = []
+        first = self._queue._appended - len(self._queue) - len(run)
+        while self._notes and self._notes[0][0] <= first + len(run):  # these were said before that message came
+            at, item = self._notes.popleft()
+            said.append((max(at - first, 0), item))
+        said += zip(self._watch.places, losses, strict=True) if losses else []
         looks = self._awaits_core or self._open_gap is not None or self._watch.gaps != self._gaps_seen
         if looks:
             for at, message in enumerate(run):
                 said += [(at, item) for item in self._looked_at(message, now)]
             self._gaps_seen = self._watch.gaps
-        first = self._queue._appended - len(self._queue) - len(run)
-        while self._notes and self._notes[0][0] <= first + len(run):
-            at, item = self._notes.popleft()
-            said.append((max(at - first, 0), item))
         for _, item in said:
             if isinstance(item, Loss):
                 self._note_loss(item)

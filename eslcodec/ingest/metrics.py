@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from numbers import Real
 from operator import methodcaller
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -106,7 +107,7 @@ class Metrics:
     def __init__(self, source: Any, *, folders: Iterable[str | os.PathLike[str]] = ()) -> None:
         self._source = source
         self._read: Callable[[], Mapping[str, SwitchStats]] = _reader_of(source)
-        self._folders = tuple(os.fspath(folder) for folder in folders)
+        self._folders = tuple(dict.fromkeys(os.fspath(folder) for folder in folders))  # no series twice
         self._counts: dict[str, Counter[str | None]] = {}
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -368,8 +369,13 @@ def _checked(samples: Iterable[Sample]) -> list[Sample]:
             raise ValueError(f"no metric is named {sample.name!r:.80}")
         if (len(declared.labels) == 2) != (sample.label is not None):
             raise ValueError(f"{sample.name} has the labels {declared.labels}")
+        labels: tuple[object, ...] = (sample.switch, sample.label or "")
+        if not all(isinstance(label, str) for label in labels):
+            raise ValueError(f"{sample.name} has a label that is no text")
         if (declared.kind == "histogram") != isinstance(sample.value, Times) or declared.kind == "summary":
             raise ValueError(f"{sample.name} is a {declared.kind}, not a {type(sample.value).__name__}")
+        if not isinstance(sample.value, (Real, Times)):
+            raise ValueError(f"{sample.name} is {sample.value!r:.80}, expected a number")
     return found
 
 

@@ -369,6 +369,34 @@ def test_hosts_of_a_file_with_their_passwords(tmp_path: Path, password_file: Any
     assert {name: one["state"] for name, one in found.items()} == {"locked": "connected", "open": "connected"}
 
 
+def test_switches_of_a_file_that_is_read_again_come_and_go(switch: Emulator, tmp_path: Path) -> None:
+    file, new = tmp_path / "fleet.toml", tmp_path / "new.toml"
+
+    def says(*names: str) -> None:
+        hosts = "".join(f'{name} = "127.0.0.{number}:{switch.port}"\n' for number, name in enumerate(names, 1))
+        new.write_text(f'[fleet]\nrefresh = 0.1\npassword = "ClueCon"\n[switches]\n{hosts}')
+        new.replace(file)
+
+    says("one")
+    with spawned("top", "--hosts", str(file), "--json", "--every", "100ms") as process:
+        until(lambda: set(json.loads(line(process))["switches"]) == {"one"}, 30)
+        says("one", "two")
+        until(lambda: set(json.loads(line(process))["switches"]) == {"one", "two"}, 30)
+        says("two")
+        until(lambda: len(json.loads(line(process))["switches"]) == 1, 30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_file_without_switches_is_not_watched(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text('[fleet]\npassword = "ClueCon"\n')
+    result = run("top", None, "--hosts", str(file))
+    assert result.exit_code == 1
+    assert "fleet.toml: there are no [switches] in it" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -643,6 +671,13 @@ def test_a_stream_without_times_goes_by_those_of_its_events(name: str, tmp_path:
     at = run("top", None, stream, "--at", "now")
     assert at.exit_code == 1
     assert "it has no times" in at.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that cannot be read")
+def test_a_recording_that_cannot_be_read_is_not_told_to_be_unwritable() -> None:
+    result = run("top", None, "/proc/self/mem")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: /proc/self/mem: Input/output error\n"
 
 
 def test_a_reconnection_in_a_recording_is_a_gap(tmp_path: Path) -> None:

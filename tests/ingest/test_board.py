@@ -271,8 +271,7 @@ def test_a_switch_that_was_removed_is_forgotten(esl: ModuleType, board: Any) -> 
     board.stats("b", health("away"), 1000.0)
     assert [line.name for line in board.lines(1000)] == ["a", "b"]
     board.stats("a", health("removed"), 1000.0)
-    board.forget("b")
-    board.forget("never there")
+    board.keep({"a", "c"})
     assert board.lines(1000) == []
     assert board.total(1000).up is None
 

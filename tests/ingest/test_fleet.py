@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fleet_support import Stream, at, eventually, fire, quick, run
 from shells import Switch
+from support import plain
 
 from eslcodec import ConnectionClosed, Event, LogLine, limits
 from eslcodec.emulator import Emulator, Fault, User
@@ -41,6 +42,20 @@ def test_events_of_each_switch_come_in_order_behind_its_started() -> None:
         assert (started.hostname, started.switchname, started.host) == ("emulator", "emulator", "127.0.0.1")
         assert started.version.startswith("FreeSWITCH")
         assert stream.numbers(name) == list(range(300))
+
+
+def test_started_comes_before_all_that_is_said_of_its_first_event() -> None:
+    """The events are there as soon as they are subscribed to, and tell of another run than the switch did."""
+
+    async def main(switch: Emulator) -> Stream:
+        async with quick([at("lab", switch)]) as fleet:
+            stream = Stream(fleet)
+            await stream.until(lambda: len(stream.came["lab"]) > 3)
+            return stream
+
+    with Emulator(replay=plain(b"Event-Name: DTMF\nCore-UUID: another\n\n") * 9) as switch:
+        stream = run(main(switch))
+    assert stream.kinds("lab")[:3] == ["started", "core_changed", "event"]
 
 
 def test_iterating_gives_pairs_and_ends_when_the_fleet_is_closed() -> None:

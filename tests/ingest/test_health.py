@@ -404,6 +404,28 @@ def test_a_child_process_leaves_the_port_to_its_parent(world: World) -> None:
         assert run(main) == 0
 
 
+def test_ctrl_c_during_a_question_is_not_for_the_client(world: World) -> None:
+    def interrupted() -> Any:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with world.health_of(world.metrics_of(interrupted), port=0) as health:
+            asked_for = asyncio.ensure_future(ask(health, "/status"))
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), SECONDS)
+            finally:
+                asked_for.cancel()
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_ports_that_are_none(world: World, port: int) -> None:
+    with pytest.raises(ValueError, match="port is "):
+        world.health_of(world.metrics_of({}), port=port)
+
+
 @pytest.mark.parametrize("seconds", [0, 0.5, -1, math.inf, math.nan])
 def test_options_that_make_no_sense(world: World, seconds: float) -> None:
     with pytest.raises(ValueError, match="stuck_seconds is "):

@@ -164,6 +164,10 @@ def test_what_others_add(esl: ModuleType, metrics_of: Any) -> None:
         ("eslcodec_publish_errors_total", "west", 1),
         ("eslcodec_publish_seconds", "west", 1),
         ("eslcodec_fsync_seconds", "west", 1),
+        ("eslcodec_spill_bytes", "west", None),
+        ("eslcodec_spill_bytes", "west", "many"),
+        ("eslcodec_spill_bytes", None, 1),
+        ("eslcodec_publish_errors_total", "west", 1, 503),
     ],
 )
 def test_one_that_fails_hurts_no_other(esl: ModuleType, metrics_of: Any, arguments: Any) -> None:
@@ -177,7 +181,7 @@ def test_one_that_fails_hurts_no_other(esl: ModuleType, metrics_of: Any, argumen
 
 
 def test_bounds_that_do_not_ascend(esl: ModuleType) -> None:
-    for bounds in ((1.0, 0.5), (1.0, 1.0)):
+    for bounds in ((1.0, 0.5), (1.0, 1.0), (1.0, float("inf")), (float("nan"),)):
         with pytest.raises(ValueError, match="ascending"):
             part(esl, "ingest.metrics").Times(bounds)
 
@@ -229,6 +233,23 @@ def test_hostile_labels_stay_within_their_quotes(metrics_of: Any) -> None:
         families = (open_families if accept else text_families)(body.decode())
         [found] = [family for family in families if family.name == "eslcodec_connected"]
         assert [(sample.labels, sample.value) for sample in found.samples] == [({"switch": name}, 1)]
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
+def test_labels_that_are_no_utf8_do_not_end_the_scrape(metrics_of: Any, accept: str, monkeypatch: Any) -> None:
+    module = sys.modules[metrics_of.__module__]
+    monkeypatch.setattr(module, "_disk_of", lambda folder: module.Disk(folder, 1, 2))
+    metrics = metrics_of({}, folders=["/rec/\udcff", "/rec/\udcfe"])
+    metrics.add(lambda: [module.Sample("eslcodec_publish_errors_total", "west", 1, "\udcff")])
+    body, _ = metrics.expose(accept)
+    families = (open_families if accept else text_families)(body.decode())
+    [found] = [family for family in families if family.name == "eslcodec_disk_free_bytes"]
+    assert [sample.labels["folder"] for sample in found.samples] == ["/rec/\\udcff", "/rec/\\udcfe"]
+
+
+def test_a_folder_that_is_named_twice_is_one(metrics_of: Any, tmp_path: Path) -> None:
+    body = metrics_of({}, folders=[tmp_path, str(tmp_path)]).expose()[0].decode()
+    assert body.count("eslcodec_disk_free_bytes{") == 1
 
 
 def test_threads_that_count_and_one_that_scrapes(esl: ModuleType, metrics_of: Any) -> None:
