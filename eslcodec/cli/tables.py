@@ -93,8 +93,9 @@ class Records:
 
     def _rows(self) -> Iterator[Any]:
         from .. import ingest
+        from ..ingest._legs import SENT
 
-        found = map(self._told, Messages(self.chunks, notices=True))
+        found = map(self._told, Messages(self.chunks, notices=True, names=SENT))
         return ingest.legs(found) if self._kind == "leg" else ingest.calls(found)
 
     def _told(self, message: Any) -> Any:
