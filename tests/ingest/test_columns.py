@@ -443,8 +443,8 @@ def test_a_row_is_made_whole_or_not_at_all(esl: ModuleType, given: str) -> None:
     def redact(event: Any) -> Any:
         return Odd.from_payload(event.payload, "plain") if event["A"] == "2" else event
 
-    spec = {"A": "string", "L": "list", "N": "int64", "B": "bool", "D": "dictionary", "j": "@json", "b": "@body"}
-    spec = {name: (name, kind) if kind[0] != "@" else (kind, "string") for name, kind in spec.items()}
+    spec: dict[str, Any] = {"A": "string", "L": "list", "N": "int64", "B": "bool", "D": "dictionary"}
+    spec |= {"j": ("@json", "string"), "b": ("@body", "string")}
     columns = columns_of(esl).Columns(spec, redact=redact)
     made_of = "A: %d\nL: ARRAY::%d|:x\nN: %d\nB: %s\nD: d%d\nContent-Length: 1\n\n%d"
     events = [
