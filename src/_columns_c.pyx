@@ -831,14 +831,23 @@ cdef class Columns:
         return self.put_values(_spec.values_of(event, self.columns, _spec.Context(received, offset, switch)))
 
     cdef int put_values(self, values) except -1:
-        """Make a row."""
+        """Make a row, or none of it: what a class of the user's own gives may be no bytes."""
+        cdef int64_t before = self.plan.bytes
+        try:
+            self.put_each(values)
+        except BaseException:
+            drop_row(self.plan)
+            self.plan.bytes = before
+            raise
+        end_row(self.plan)
+        return 0
+
+    cdef int put_each(self, values) except -1:
         cdef Plan *plan = self.plan
         cdef Column *column
         cdef bytes text
         cdef int number
-        cdef int64_t before = plan.bytes
-        cdef bint whole
-        whole = begin_row(plan)
+        cdef bint whole = begin_row(plan)
         for number, value in enumerate(values):
             column = &plan.columns[number]
             if whole and type(value) is list:
@@ -851,10 +860,7 @@ cdef class Columns:
                 text = value
                 whole = put_given(plan, column, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
             if not whole:
-                drop_row(plan)
-                plan.bytes = before
                 raise MemoryError
-        end_row(plan)
         return 0
 
     def extend(self, messages):

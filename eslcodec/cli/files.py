@@ -11,8 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from itertools import accumulate
-from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import click
 
@@ -22,6 +23,9 @@ from ..recordings import Follower, Recording
 from ..zst import NOTE, Chunk
 from .text import escape, is_terminal, note
 from .units import MOMENT
+
+if TYPE_CHECKING:
+    from .. import Decoder, Message
 
 STANDARD_INPUT: Final = "-"
 CHUNK: Final = 256 << 10
@@ -188,13 +192,21 @@ class Messages:
         chunks: of some sources.
         pause: called after each chunk: the next one may take its time.
         notices: whether notices of recordings come too, in their place.
+        names: only messages of these Event-Names. The others are not made.
 
     Attributes:
-        number: how many messages came so far.
+        number: how many messages came so far; with `names`, how many of these.
     """
 
-    def __init__(self, chunks: Chunks, pause: Callable[[], None] = lambda: None, notices: bool = False) -> None:
+    def __init__(
+        self,
+        chunks: Chunks,
+        pause: Callable[[], None] = lambda: None,
+        notices: bool = False,
+        names: frozenset[str] | None = None,
+    ) -> None:
         self.number = 0
+        self._names = names
         self._chunks = chunks
         self._pause = pause
         self._notices = notices
@@ -211,7 +223,8 @@ class Messages:
                 self._end_file()
             self._chunk, self._times = chunk, None
             decoder = self._guarded(self._follower.take, chunk)
-            while decoder is not None and (message := self._guarded(decoder.next_message)) is not None:
+            step = None if decoder is None else self._step(decoder)
+            while step is not None and (message := self._guarded(step)) is not None:
                 self.number += 1
                 if self._is_in_time():
                     yield message
@@ -228,6 +241,10 @@ class Messages:
         """When the last message came, in ns since 1970; 0 if the recording has no times."""
         self._times = self._times or Times(self._chunk)
         return self._times.of(self._follower.consumed)
+
+    def _step(self, decoder: Decoder) -> Callable[[], Message | None]:
+        """What gives the next message; None for no more."""
+        return decoder.next_message if self._names is None else partial(next, decoder._named(self._names), None)
 
     def _is_in_time(self) -> bool:
         """Whether the last message came when it was asked for."""
@@ -249,7 +266,8 @@ class Messages:
             problem = escape(str(error))
         except ProtocolError as error:
             # The error's text quotes what the peer sent as Python literals, so it is printable.
-            where = f"after message {self.number}, at byte {self._follower.consumed}"
+            counted = "" if self._names is not None else f"after message {self.number}, "
+            where = f"{counted}at byte {self._follower.consumed}"
             problem = f"{escape(self._chunk.path)}: {where}: {error}"
         except RecordingError as error:  # a library is missing
             raise click.ClickException(escape(str(error))) from error

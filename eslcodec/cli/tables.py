@@ -26,6 +26,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ROWS: Final = 65_536
 _GROUP_ROWS: Final = 131_072  # of a row group in Parquet
 _GROUP_BYTES: Final = 32 << 20
+_TEXT: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Table(Protocol):
@@ -72,15 +73,15 @@ class Events:
             self.chunks.problems.append(f"event payloads that cannot be read: {malformed}")
 
     def lines(self) -> Iterator[bytes]:
-        names, readers = list(self._found.schema), [_AS_JSON.get(kind) for kind in self._found.schema.values()]
+        begins = [f"{_TEXT(name)}:" for name in self._found.schema]
+        writers = [_AS_JSON[kind] for kind in self._found.schema.values()]
         for batch in self._batches():
             columns = [
-                values if read is None else [None if value is None else read(value) for value in values]
-                for read, values in zip(readers, batch._lists(), strict=True)
+                [f"{begin}null" if value is None else begin + write(value) for value in values]
+                for begin, write, values in zip(begins, writers, batch._lists(), strict=True)
             ]
             for row in zip(*columns, strict=True):
-                named = dict(zip(names, row, strict=True))
-                yield json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+                yield f"{{{','.join(row)}}}".encode("utf-8", "replace")
 
 
 class Records:
@@ -93,8 +94,9 @@ class Records:
 
     def _rows(self) -> Iterator[Any]:
         from .. import ingest
+        from ..ingest._legs import SENT
 
-        found = map(self._told, Messages(self.chunks, notices=True))
+        found = map(self._told, Messages(self.chunks, notices=True, names=SENT))
         return ingest.legs(found) if self._kind == "leg" else ingest.calls(found)
 
     def _told(self, message: Any) -> Any:
@@ -232,10 +234,16 @@ def _time(us: int) -> str | int:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-_AS_JSON: Final[dict[str, Callable[[Any], Any]]] = {
-    "timestamp": _time,
-    "binary": lambda value: value.decode("utf-8", "replace"),
-    "json": json.loads,
+_AS_JSON: Final[dict[str, Callable[[Any], str]]] = {
+    "string": _TEXT,
+    "dictionary": _TEXT,
+    "int64": str,
+    "float64": repr,
+    "timestamp": lambda us: json.dumps(_time(us)),
+    "bool": lambda value: "true" if value else "false",
+    "list": lambda items: f"[{','.join(map(_TEXT, items))}]",
+    "binary": lambda value: _TEXT(value.decode("utf-8", "replace")),
+    "json": lambda text: text.replace("\n", " ").replace("\r", " "),  # as it is, but on one line
 }
 """What becomes of the values of a kind."""
 

@@ -352,8 +352,9 @@ class Columns:
 
     def _put(self, values: Sequence[bytes | list[bytes] | None]) -> None:
         self._bytes += self._row_bytes
-        for number, raw in enumerate(values):
-            self._data[number].append(None if raw is None else self._read(number, raw))
+        row = [None if raw is None else self._read(number, raw) for number, raw in enumerate(values)]
+        for column, value in zip(self._data, row, strict=True):
+            column.append(value)
         self._rows += 1
         self._total += 1
         if self._rows >= self._batch_rows or self._bytes >= self._batch_bytes:

@@ -184,7 +184,7 @@ def _drained(group: deque[Part]) -> Iterator[Part]:
 
 def _batches(parts: Iterable[Part], plan: _Plan, switches: Switches, stats: dict[str, Any]) -> Iterator[Batch]:
     """The batches of chunks. What was made before an error comes first."""
-    rows = _Rows(plan, switches)
+    rows = _Rows(plan, switches, stats)
     try:
         for part in parts:
             yield from rows.of(part)
@@ -199,8 +199,9 @@ def _batches(parts: Iterable[Part], plan: _Plan, switches: Switches, stats: dict
 class _Rows:
     """Columns that are fed with chunks."""
 
-    def __init__(self, plan: _Plan, switches: Switches) -> None:
+    def __init__(self, plan: _Plan, switches: Switches, stats: dict[str, Any]) -> None:
         self.columns = plan.columns()
+        self._stats = stats  # of the columns before these
         self._plan = plan
         self._names = switches if _spec.SOURCES.index("@switch") in plan.sources else Switches()
         self._pieces = Pieces(plan.span, plan.times, plan.skip)
@@ -228,6 +229,7 @@ class _Rows:
                     raise
                 self._plan.skip(error)
                 self._pieces.lose()
+                _add_stats(self._stats, self.columns.stats())
                 self.columns = self._plan.columns()
                 return
 

@@ -197,3 +197,26 @@ def test_wrong_use(day: Path, options: list[str], told: str, tmp_path: Path) -> 
     assert result.exit_code == 2
     assert told in result.output
     assert not (tmp_path / out).exists()
+
+
+def test_json_in_lines_is_what_it_was(tmp_path: Path) -> None:
+    texts = [
+        b"1e400",
+        b"[1,%0A%0D 2]",
+        b"0.10000000000000000001",
+        b"1" * 5000,
+        b'{"a":1,"a":"%C3%A9"}',
+        b"{",
+        b"[" * 300 + b"]" * 300,
+    ]
+    path = tmp_path / "a.esl"
+    path.write_bytes(b"".join(plain(b"A: x%%22\nL: ARRAY::a|:%%C3%%A9\nX: %b\n\n" % text) for text in texts))
+    columns = "X:json,A,b=A:binary,L:list,f=F:float64,d=A:dictionary,t=X:bool,n=X:int64,g=X:float64"
+    lines = spawn("convert", "--columns", columns, path, "-").stdout.decode().splitlines()
+    written = [text.decode().replace("%0A%0D", "  ").replace("%C3%A9", "é") for text in texts]
+    written[5] = "null"
+    assert [line[: line.index(',"A":')] for line in lines] == [f'{{"X":{text}' for text in written]
+    rest = json.loads(lines[2])
+    assert rest.pop("X") == 0.1
+    wanted = {"A": 'x"', "b": 'x"', "L": ["a", "é"], "f": None, "d": 'x"', "t": None, "n": None, "g": 0.1}
+    assert rest == wanted

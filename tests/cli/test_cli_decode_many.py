@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import support
 from cli_support import files, run, spawn
 from recordings_support import BEGIN, CONNECTION, LEVELS, Tape, event, small_tape
+
+from eslcodec.ingest import notices
 
 
 def numbers(*words: Any) -> list[int]:
@@ -284,3 +287,55 @@ def test_times_of_messages(day: Path) -> None:
     begin = BEGIN * 1_000_000_000
     assert times[:5] == [(number, begin + number * 500_000_000) for number in range(5)]
     assert times[-1] == (100, begin + 8_000_000_000)
+
+
+NAMES = frozenset({"HEARTBEAT", "CHANNEL_HANGUP_COMPLETE"})
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Events of several names, a reply, a notice, cut anywhere; then a damaged chunk, and a stream that breaks off."""
+    tape = Tape()
+    stream = support.capture("sip_plain")
+    for at in range(0, len(stream), 30_000):
+        tape.chunk(*(stream[cut : cut + 1000] for cut in range(at, min(at + 30_000, len(stream)), 1000)), us=7_000)
+        if at == 60_000:
+            tape.note(**notices.to_note(notices.Ended("fs1", BEGIN, "a")))
+    path = tape.write(tmp_path / "mixed" / "fs_8021" / "20260921T141320Z-000000.esl.zst")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return tmp_path / "mixed"
+
+
+def told(day: Path, since: float | None, until: float | None, names: frozenset[str] | None) -> tuple[list[Any], int]:
+    """What comes of the names, each with its time, and how many faults were told."""
+    limits = (None if at is None else datetime.fromtimestamp(BEGIN + at, timezone.utc) for at in (since, until))
+    chunks = files.Chunks([str(day)], *limits, check=False)
+    messages = files.Messages(chunks, notices=True, names=names)
+    found = [
+        (item.line if isinstance(item, files.Noticed) else item.frame, messages.received_ns)
+        for item in messages
+        if isinstance(item, files.Noticed) or item.get("Event-Name") in NAMES
+    ]
+    return found, len(chunks.problems)
+
+
+@pytest.mark.parametrize("since", [None, 0.1, 1.05, 1.1])
+@pytest.mark.parametrize("until", [None, 4.1, 9])
+def test_messages_of_names_are_chosen_from_all(mixed: Path, since: float | None, until: float | None) -> None:
+    chosen, problems = told(mixed, since, until, NAMES)
+    assert (chosen, problems) == told(mixed, since, until, None)
+    assert chosen
+
+
+def test_messages_of_names_stop_where_the_stream_does(tmp_path: Path) -> None:
+    path = tmp_path / "broken.esl"
+    good = b"".join(support.plain(b"Event-Name: %b\n\n" % name) for name in (b"DTMF", b"HEARTBEAT", b"DTMF"))
+    path.write_bytes(good + b"Content-Length: x\n\n" + good)
+    chunks = files.Chunks([str(path)])
+    messages = files.Messages(chunks, names=NAMES)
+    assert [message.get("Event-Name") for message in messages] == ["HEARTBEAT"]
+    assert messages.number == 1
+    (problem,) = chunks.problems
+    assert problem.startswith(f"{path}: at byte {len(good)}: read Content-Length 'x'")

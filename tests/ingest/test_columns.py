@@ -430,6 +430,38 @@ def test_what_redact_raises_costs_one_row(esl: ModuleType) -> None:
     assert rows_of(columns.flush()) == [{"A": "1"}] * 3
 
 
+@pytest.mark.parametrize("given", ["to_json", "body"])
+def test_a_row_is_made_whole_or_not_at_all(esl: ModuleType, given: str) -> None:
+    class Odd(esl.Event):  # type: ignore[name-defined, misc]  # chosen at run time
+        def to_json(self, *args: Any, **named: Any) -> Any:
+            return 5 if given == "to_json" else super().to_json(*args, **named)
+
+        @property
+        def body(self) -> Any:
+            return 5 if given == "body" else super().body
+
+    def redact(event: Any) -> Any:
+        return Odd.from_payload(event.payload, "plain") if event["A"] == "2" else event
+
+    spec: dict[str, Any] = {"A": "string", "L": "list", "N": "int64", "B": "bool", "D": "dictionary"}
+    spec |= {"j": ("@json", "string"), "b": ("@body", "string")}
+    columns = columns_of(esl).Columns(spec, redact=redact)
+    made_of = "A: %d\nL: ARRAY::%d|:x\nN: %d\nB: %s\nD: d%d\nContent-Length: 1\n\n%d"
+    events = [
+        esl.Event.from_payload((made_of % (n, n, n, "true" if n == 2 else "no", n, n)).encode(), "plain")
+        for n in (1, 2, 3)
+    ]
+    for one in events:
+        try:
+            columns.extend([one])
+        except (TypeError, AttributeError):
+            assert one is events[1]
+    rows = rows_of(columns.flush())
+    assert [row.pop("j") for row in rows] == [events[0].to_json().decode(), events[2].to_json().decode()]
+    assert rows == [{"A": n, "L": [n, "x"], "N": int(n), "B": False, "D": f"d{n}", "b": n} for n in ("1", "3")]
+    assert columns.stats()["rows"] == 2
+
+
 def test_columns_may_be_many(esl: ModuleType) -> None:
     names = [f"variable_{number}" for number in range(4096)]
     data = plain(b"\n".join(b"%s: %d" % (name.encode(), at) for at, name in enumerate(names)) + b"\n\n")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from columns_support import SPEC, rows_of, wanted_rows
 from recordings_support import BEGIN, CONNECTION, Tape, event
-from support import capture, part, plain
+from support import capture, frame, part, plain
 
 SEQUENCE = {"Event-Sequence": "int64"}
 PLACES = {**SEQUENCE, "at": ("@received", "timestamp"), "@offset": "int64", "@switch": "dictionary"}
@@ -75,9 +75,9 @@ def test_times_places_and_switch_are_those_of_the_recording(
         for us, size in chunk.reads:
             at += size
             ends[at] = chunk.wall_ns // 1000 + us
-    for row, frame in zip(rows, frames, strict=True):
+    for row, each in zip(rows, frames, strict=True):
         assert row["@offset"] == place
-        place += len(frame)
+        place += len(each)
         assert row["at"].timestamp() * 1e6 == pytest.approx(ends[min(end for end in ends if end >= place)], abs=0.5)
 
 
@@ -202,6 +202,15 @@ def test_what_cannot_be_framed_is_raised_after_the_rows_before_it(
     with pytest.raises(esl.InvalidContentLength):
         made.extend(scan_of(esl).scan(data, SEQUENCE, threads))
     assert numbers(made) == list(range(50))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_was_counted_before_the_stream_broke_is_in_stats(esl: ModuleType, threads: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.esl"
+    path.write_bytes(event(1) + frame(b"Content-Type: text/event-json", b"{") + event(2) + b"Content-Length: x\n\n")
+    found = scan_of(esl).scan(part(esl, "recordings").Recording(path, damaged="skip"), {"Fill": "int64"}, threads)
+    assert [batch.num_rows for batch in found] == [2]
+    assert found.stats() == {"rows": 2, "filtered": 0, "malformed": 1, "refused": {"Fill": 2}}
 
 
 def test_a_stream_that_cannot_be_framed_is_not_kept(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
