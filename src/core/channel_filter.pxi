@@ -17,6 +17,9 @@ cdef class ChannelFilter:
         self.names = {name: bool(opens) for name, opens in names.items()}
         self.kind = kind
 
+    def __reduce__(self):
+        return refuse_pickle(self)
+
     @cython.boundscheck(True)  # anybody may shorten the list
     def passes(self, list items not None, Py_ssize_t start, heard, gaps):
         """See eslcodec._codec_py.ChannelFilter.passes."""
