@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
 import signal
 import ssl
 import stat
@@ -21,6 +20,7 @@ import click
 
 from ..errors import ESLError
 from .hosts import fleet_hosts, fleet_password, hosts_option
+from .listen import Where, answering, metrics_option
 from .live import filter_option
 from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _TAKEN: Final = 2000  # messages at once
 _LOOK_SECONDS: Final = 1.0
 _STATUS_SECONDS: Final = 10.0  # between two lines for systemd
-_LISTEN: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]*)):([0-9]{1,5})", re.ASCII)
 _PATH: Final = click.Path(exists=True, dir_okay=False)
 
 
@@ -99,7 +98,7 @@ _PATH: Final = click.Path(exists=True, dir_okay=False)
     metavar="TIME",
     help="How long acknowledgements are waited for at the end. The rest stays in DIR.",
 )
-@click.option("--metrics", "listen", metavar="[ADDRESS]:PORT", help="Answer /metrics, /livez, /readyz and /status.")
+@metrics_option
 @click.option("--nats-creds", type=_PATH, metavar="FILE", help="Credentials for NATS.")
 @click.option("--nats-nkey", type=_PATH, metavar="FILE", help="The seed of an nkey for NATS.")
 @click.option("--tls-ca", type=_PATH, metavar="FILE", help="Who signs for the servers' certificates.")
@@ -181,19 +180,6 @@ def _check_private(path: str | None) -> None:
         raise click.ClickException(f"{escape(path or '')} has mode {text}")
 
 
-def listening(text: str) -> tuple[str, int]:
-    """Where to listen: `ADDRESS:PORT`, or `:PORT` for this machine alone.
-
-    Example:
-        >>> listening(":9108"), listening("[::1]:9108")
-        (('127.0.0.1', 9108), ('::1', 9108))
-    """
-    match = _LISTEN.fullmatch(text)
-    if match is None or int(match[3]) > 65535:
-        raise click.UsageError(f"--metrics is {escape(text)!r}, expected :9108 or ADDRESS:9108")
-    return match[1] or match[2] or "127.0.0.1", int(match[3])
-
-
 def _fleet(listed: list[Any], file: dict[str, Any], said: _Said, options: dict[str, Any]) -> Callable[[], Fleet]:
     """What makes the fleet, when there is a loop."""
     names, subclasses = split_events(options["events"])
@@ -233,7 +219,7 @@ class _Said:
     source: str | None
     folder: str | None
     drain: float
-    listen: str | None
+    listen: Where | None
     since: Literal["now", "all"]
     keep: float
     fleet: Callable[[], Fleet] | None = None
@@ -255,8 +241,6 @@ class _Said:
             raise click.UsageError("--events names no event")
         if self.source is not None and events:
             raise click.UsageError("--events goes with --dir: --from publishes what is there")
-        if self.listen is not None:
-            listening(self.listen)
 
     async def run(self) -> bool:
         """Until it is told to end; whether all is acknowledged then."""
@@ -285,12 +269,11 @@ class _Said:
             fleet = await stack.enter_async_context(self.fleet()) if self.fleet is not None else None
             metrics = None
             if self.listen is not None:
-                from ..ingest import Health, Metrics
+                from ..ingest import Metrics
 
                 metrics = Metrics(fleet if fleet is not None else {}, folders=[self.where])
                 metrics.add(bridges.samples)
-                host, port = listening(self.listen)
-                await stack.enter_async_context(Health(metrics, host=host, port=port))
+                await stack.enter_async_context(answering(metrics, self.listen))
             if fleet is not None:
                 tasks.add(asyncio.ensure_future(_read(fleet, metrics)))
             try:

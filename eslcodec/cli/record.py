@@ -19,6 +19,7 @@ import click
 from ..errors import InvalidCommand
 from ..ingest import Recorder
 from .hosts import fleet_hosts, fleet_password, hosts_option
+from .listen import Where, metrics_option
 from .live import filter_option
 from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
@@ -94,6 +95,7 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
 )
 @click.option("--quiet", is_flag=True, help="Say only what goes wrong.")
 @click.option("--log-json", is_flag=True, help="Write what happens as lines of JSON on standard error, and no table.")
+@metrics_option
 @unknown_option
 def record(
     hosts: tuple[str, ...],
@@ -107,6 +109,7 @@ def record(
     filters: list[tuple[str, str]],
     quiet: bool,
     log_json: bool,
+    listen: Where | None,
     unknown: bool,
     **options: Any,
 ) -> None:
@@ -133,7 +136,7 @@ def record(
     with notes, Stop(told.wake) as stop:
         stations = [Station(host, lambda: Recorder(folder, **settings), tell) for host in listed]
         try:
-            crew = Crew(listed, stations, wanted)
+            crew = Crew(listed, stations, wanted, folder, listen)
         except (ValueError, TypeError, InvalidCommand) as error:
             raise click.UsageError(escape(str(error))) from error
         survey = Survey(

@@ -7,7 +7,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,11 +17,12 @@ import click
 from .._address import address
 from ..errors import AuthError, ConnectionClosed
 from ..events import Event, Gap, LogLine
-from ..ingest import Fleet, Host, Recorder, SwitchStats
+from ..ingest import Fleet, Host, Metrics, Recorder, SwitchStats
 from ..ingest.notices import Started, Stopped
 from ..ingest.watch import Loss
 from ..reconnect import Password
 from .hosts import is_named
+from .listen import Where, answering
 from .login import KEEPALIVE
 from .numbers import RECORDING, Numbers
 from .units import shown_duration
@@ -173,9 +175,18 @@ class Crew:
         hosts: which.
         stations: how each of them stands, in the same order.
         wanted: what is recorded.
+        folder: where.
+        listen: where to tell of them over HTTP; None: nowhere.
     """
 
-    def __init__(self, hosts: Sequence[Host], stations: Sequence[Station], wanted: Wanted) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        stations: Sequence[Station],
+        wanted: Wanted,
+        folder: str = "",
+        listen: Where | None = None,
+    ) -> None:
         self._by_key = {station.key: station for station in stations}
         password = wanted.password
         self._fleet = Fleet(
@@ -190,6 +201,8 @@ class Crew:
             resync=wanted.knows_channels,
             keepalive=KEEPALIVE,
         )
+        self._folder = folder
+        self._where = listen
         self._stopping = threading.Event()
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
@@ -214,16 +227,21 @@ class Crew:
     def _run(self) -> None:
         try:
             asyncio.run(self._record())
+        except click.ClickException as error:
+            self._fail(error.message)
         except Exception as error:  # ours: it must not end in silence
-            for station in self._by_key.values():
-                station.failure = station.failure or f"{type(error).__name__}: {error}"
+            self._fail(f"{type(error).__name__}: {error}")
             raise
+
+    def _fail(self, why: str) -> None:
+        for station in self._by_key.values():
+            station.failure = station.failure or why
 
     async def _record(self) -> None:
         due = 0.0
-        async with self._fleet as fleet:
+        async with self._fleet as fleet, self._observed(fleet) as metrics:
             while not self._stopping.is_set():
-                self._see(await fleet.take(_BATCH, _LOOK_SECONDS))
+                self._see(await fleet.take(_BATCH, _LOOK_SECONDS), metrics)
                 self._beat = now = time.monotonic()
                 if now >= due:
                     due = now + _LOOK_SECONDS
@@ -232,12 +250,24 @@ class Crew:
             self._look(fleet.switches)
             try:
                 while True:
-                    self._see(await fleet.take(_BATCH, 0))  # what is said at the end is kept too
+                    self._see(await fleet.take(_BATCH, 0), metrics)  # what is said at the end is kept too
             except ConnectionClosed:
                 pass
 
-    def _see(self, runs: Sequence[tuple[str, Sequence[Any]]]) -> None:
+    @asynccontextmanager
+    async def _observed(self, fleet: Fleet) -> AsyncIterator[Metrics | None]:
+        """The numbers that are told over HTTP, if they are."""
+        if self._where is None:
+            yield None
+            return
+        metrics = Metrics(fleet, folders=[self._folder])
+        async with answering(metrics, self._where):
+            yield metrics
+
+    def _see(self, runs: Sequence[tuple[str, Sequence[Any]]], metrics: Metrics | None) -> None:
         for key, items in runs:
+            if metrics is not None:
+                metrics.see_all(key, items)
             self._by_key[key].see(items)
 
     def _look(self, switches: Mapping[str, SwitchStats]) -> None:

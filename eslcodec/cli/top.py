@@ -136,15 +136,22 @@ def is_recording(name: str) -> bool:
 def _show_recording(sources: tuple[str, ...], at: datetime | None, as_json: bool) -> None:
     from .top_recording import board_of
 
-    board, end = board_of(sources, at)
-    lines = board.lines(end)
+    board, end, is_whole = board_of(sources, at)
     if as_json or not is_terminal(sys.stdout):
+        lines = board.lines(end)
         plain_view(as_json).show(lines, board.total(end, lines), end)
-        return
+    else:
+        _show_picture(board, end)
+    if not is_whole:
+        raise click.exceptions.Exit(1)
+
+
+def _show_picture(board: Board, end: float) -> None:
     from rich.console import Console
 
     from .top_view import LEAST, Choice, picture
 
+    lines = board.lines(end)
     console = Console(markup=False, highlight=False, emoji=False)
     choice = Choice(note="recorded")
     size = console.width, max(console.height - 1, LEAST[1])  # a line for the prompt

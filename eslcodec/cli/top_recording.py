@@ -92,7 +92,7 @@ class _Folder:
         self._board.stats(self.name, stats, at)
 
 
-def board_of(sources: tuple[str, ...], at: datetime | None) -> tuple[Board, float]:
+def board_of(sources: tuple[str, ...], at: datetime | None) -> tuple[Board, float, bool]:
     """The board of recordings.
 
     Args:
@@ -100,7 +100,7 @@ def board_of(sources: tuple[str, ...], at: datetime | None) -> tuple[Board, floa
         at: at what time; None at their end.
 
     Returns:
-        It, and the time in seconds since 1970.
+        It, the time in seconds since 1970, and whether everything could be read. What could not is told.
 
     Raises:
         click.ClickException: it cannot be read, or there is nothing in it then.
@@ -125,7 +125,7 @@ def board_of(sources: tuple[str, ...], at: datetime | None) -> tuple[Board, floa
         folder.end(end)
     for problem in chunks.problems:
         click.echo(f"eslcodec: {problem}", err=True)
-    return board, end
+    return board, end, not chunks.problems
 
 
 def _batches(messages: Messages) -> Iterator[tuple[str, list[Message], float]]:

@@ -19,6 +19,10 @@ NEVER_SHARE: Final = 0.01
 """And so many of all more: legs that never start were 1 of 306."""
 
 
+KEPT: Final = 1000
+"""Numbers above that of a HEARTBEAT which came before it. A switch sends a few; who sends events of his own, any."""
+
+
 class Missing(NamedTuple):
     """What is missing between two HEARTBEATs, by their numbers."""
 
@@ -65,7 +69,7 @@ class Sessions:
         last = self._last
         self._last = (number, sessions)
         began = sum(create < number for create in self._began)
-        self._began = [create for create in self._began if create > number]
+        self._began = [create for create in self._began[-KEPT:] if create > number]
         if last is None or not self._seen or sessions < last[1] or number < last[0]:
             self._clear(number)
             return None

@@ -526,6 +526,33 @@ def test_systemd_is_told(switch: Emulator, tmp_path: Path) -> None:
     assert status.startswith(b"STATUS=127.0.0.1:%d " % switch.port)
 
 
+def test_numbers_over_http(switch: Emulator, tmp_path: Path) -> None:
+    """A scrape has its events by name, and the disk; the probes answer."""
+    pytest.importorskip("prometheus_client")
+    from metrics_support import asked, parsed
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with recording(tmp_path, switch, options=["--metrics", f":{port}"]) as process:
+        subscribed(switch)
+        switch.fire("DTMF")
+        key = "eslcodec_events_total", "DTMF", f"127.0.0.1_{switch.port}"
+        until(lambda: parsed(asked(port, "/metrics")[2].decode()).get(key) == 1, 60)
+        assert ("eslcodec_disk_free_bytes", str(tmp_path)) in parsed(asked(port, "/metrics")[2].decode())
+        assert [asked(port, path)[0] for path in ("/livez", "/readyz", "/status")] == [200, 200, 200]
+        assert stopped(process)[0] == 0
+
+
+def test_numbers_where_somebody_else_listens(switch: Emulator, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"127.0.0.1:{server.getsockname()[1]}"
+        with recording(tmp_path, switch, options=["--metrics", where]) as process:
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"--metrics: cannot listen on {where}: Address already in use" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
 def test_quiet_is_quiet(switch: Emulator, tmp_path: Path) -> None:
     with recording(tmp_path, switch, options=["--quiet"]) as process:
         subscribed(switch)
@@ -590,6 +617,7 @@ def test_what_a_switch_says_does_not_control_the_terminal(tmp_path: Path) -> Non
         (["--dir", "x", "--events", "ALL", "--fsync", "often"], "expected a time such as 1s, always, or never"),
         (["--dir", "x", "--events", "ALL", "--filter", "a"], "expected HEADER=VALUE"),
         (["--dir", "x", "--events", "ALL", "--port", "0"], "0 is not in the range"),
+        (["--dir", "x", "--events", "ALL", "--metrics", "9108"], "expected :9108 or ADDRESS:9108"),
         (["--dir", "x", "--events", "ALL", "::1"], "an IPv6 address in brackets"),
     ],
 )

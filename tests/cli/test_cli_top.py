@@ -628,6 +628,17 @@ def test_a_recording_is_shown_as_it_was_at_its_end(recorded: Path) -> None:
     assert (one["gaps"], one["losses"]) == (0, {})
 
 
+def test_of_a_damaged_recording_what_can_be_read_is_shown_and_the_status_says_so(recorded: Path) -> None:
+    (path,) = recorded.glob("10.0.0.1_8021/*")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    result = run("top", None, f"{recorded}/", "--json")
+    assert result.exit_code == 1
+    assert set(json.loads(result.stdout)["switches"]) == {"10.0.0.1_8021", "10.0.0.2_8021"}
+    assert str(path) in result.stderr
+
+
 def test_a_recording_is_shown_as_it_was_at_a_time(recorded: Path) -> None:
     at = Clock().wall_ns / 1e9 + 100
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
