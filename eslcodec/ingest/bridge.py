@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -198,6 +199,9 @@ class Bridge:
         self._is_stopping = asyncio.Event()
         self._is_finishing = False
         self._kept_at = 0.0
+        self._writing = threading.Lock()  # of the next
+        self._written = 0  # the turn of the place that was
+        self._turn = 0
 
     def __repr__(self) -> str:
         return f"<Bridge {self.folder!r} to {self._publisher.stream!r}>"
@@ -336,8 +340,17 @@ class Bridge:
             return
         state = Kept(publisher.place, publisher.last_id)
         if state != self._kept and (now or time.monotonic() - self._kept_at >= KEEP_SECONDS):
-            await asyncio.to_thread(keep, self.folder, publisher.stream, state)
+            self._turn += 1
+            await asyncio.to_thread(self._write, self._turn, publisher.stream, state)
             self._kept, self._kept_at = state, time.monotonic()
+
+    def _write(self, turn: int, stream: str, state: Kept) -> None:
+        """Keep a place. It is in a thread that goes on when who waits for it is cancelled: an older place may not come
+        between a newer one, or after it."""
+        with self._writing:
+            if turn > self._written:
+                keep(self.folder, stream, state)
+                self._written = turn
 
 
 def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:

@@ -53,6 +53,7 @@ def ended(process: Any) -> tuple[int, str]:
     return process.returncode, errors.decode()
 
 
+@pytest.mark.heavy
 @needs_server
 @POSIX
 def test_what_a_switch_sends_is_in_the_stream_after_sigterm(switch: Emulator, tmp_path: Path) -> None:
@@ -82,6 +83,7 @@ async def _has(server: Server, count: int) -> bool:
         await connection.close()
 
 
+@pytest.mark.heavy
 @needs_server
 @POSIX
 def test_what_the_broker_did_not_take_stays_and_comes_later(switch: Emulator, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,31 @@ async def events_in(server: Server) -> list[str]:
     return [id for id, _ in await stored(server, "FS1") if not id.startswith("n:")]
 
 
+def test_an_older_place_never_comes_between_a_newer_one_or_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a bridge is stopped while a thread of its own still keeps a place."""
+    bridge = Bridge(tmp_path, "nats://127.0.0.1:1", "FS1", Contract("fs1"))
+    begun, go_on, turns = threading.Event(), threading.Event(), []
+
+    def keep(folder: str, stream: str, state: int) -> None:
+        turns.append(state)
+        begun.set()
+        assert go_on.wait(30)
+        turns.append(state)
+
+    monkeypatch.setattr("eslcodec.ingest.bridge.keep", keep)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(bridge._write, 1, "FS1", 1)
+        assert begun.wait(30)
+        third = threads.submit(bridge._write, 3, "FS1", 3)
+        go_on.set()
+        first.result(30)
+        third.result(30)
+    bridge._write(2, "FS1", 2)
+    assert turns == [1, 1, 3, 3]
+
+
 @pytest.fixture(params=BINARIES, ids=BINARY_IDS)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[Server], Awaitable[None]]], None]:
     """Runs a test with a server of its own."""
@@ -109,6 +136,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[S
     return start
 
 
+@pytest.mark.heavy
 @needs_server
 def test_a_recording_is_published_and_gone_on_with(run: Any, tmp_path: Path) -> None:
     async def test(server: Server) -> None:
@@ -137,6 +165,7 @@ def test_a_recording_is_published_and_gone_on_with(run: Any, tmp_path: Path) -> 
     run(test)
 
 
+@pytest.mark.heavy
 @needs_server
 @pytest.mark.parametrize("what", ["deleted", "old"])
 def test_the_stream_s_end_says_where_to_go_on_if_that_is_later(run: Any, tmp_path: Path, what: str) -> None:
@@ -161,6 +190,7 @@ def test_the_stream_s_end_says_where_to_go_on_if_that_is_later(run: Any, tmp_pat
     run(test)
 
 
+@pytest.mark.heavy
 @needs_server
 def test_without_a_place_it_begins_now(run: Any, tmp_path: Path) -> None:
     async def test(server: Server) -> None:
@@ -182,6 +212,7 @@ def test_without_a_place_it_begins_now(run: Any, tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.heavy
 @needs_server
 def test_what_is_too_large_for_the_stream_comes_without_its_body(run: Any, tmp_path: Path) -> None:
     async def test(server: Server) -> None:
@@ -197,6 +228,7 @@ def test_what_is_too_large_for_the_stream_comes_without_its_body(run: Any, tmp_p
     run(test)
 
 
+@pytest.mark.heavy
 @needs_server
 def test_a_stream_that_cannot_work_is_refused(run: Any, tmp_path: Path) -> None:
     async def test(server: Server) -> None:
@@ -208,6 +240,7 @@ def test_a_stream_that_cannot_work_is_refused(run: Any, tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.heavy
 @needs_server
 def test_the_program_on_the_page_does_what_it_says(run: Any, tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "contract.md"
@@ -256,6 +289,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.heavy
 @needs_server
 @once
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -38,6 +38,7 @@ async def events_in(server: Any, stream: str) -> list[str]:
     return [id for id, _ in await stored(server, stream) if not id.startswith("n:")]
 
 
+@pytest.mark.heavy
 @needs_server
 def test_each_switch_has_a_stream_and_files_go_when_acknowledged_and_old(tmp_path: Path) -> None:
     spill = tmp_path / "spill"
@@ -76,6 +77,7 @@ def test_each_switch_has_a_stream_and_files_go_when_acknowledged_and_old(tmp_pat
         asyncio.run(asyncio.wait_for(test(server), 90))
 
 
+@pytest.mark.heavy
 @needs_server
 def test_a_stream_that_cannot_work_stops_one_switch_alone(tmp_path: Path) -> None:
     spill = tmp_path / "spill"

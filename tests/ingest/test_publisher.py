@@ -17,7 +17,7 @@ from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_str
 from eslcodec.ingest.contract import Item, Place
 from eslcodec.ingest.publisher import Publisher
 
-pytestmark = needs_server
+pytestmark = [needs_server, pytest.mark.heavy]
 SUBJECT = "esl.v1.fs1.0.HEARTBEAT"
 
 

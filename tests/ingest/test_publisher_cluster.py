@@ -22,7 +22,7 @@ from nats_support import (
 from eslcodec.ingest.contract import Item
 from eslcodec.ingest.publisher import Publisher
 
-pytestmark = [needs_server, once]
+pytestmark = [needs_server, once, pytest.mark.heavy]
 MESSAGES = 6000
 WINDOW = 512
 
