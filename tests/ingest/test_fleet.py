@@ -467,6 +467,59 @@ def test_a_recorder_that_was_behind_is_replaced() -> None:
         run(main(switch))
 
 
+class Recording:
+    """A tap that can be said to be behind, also as soon as it is connected, and says whether it was closed."""
+
+    def __init__(self, number: int, *, falls_behind: bool) -> None:
+        self.number, self.falls_behind = number, falls_behind
+        self.behind = self.done = False
+        self.heard = b""
+
+    def opened(self, peer: tuple[str, int]) -> None:
+        self.behind = self.falls_behind
+
+    def received(self, data: memoryview) -> None:
+        self.heard += bytes(data)
+
+    def sent(self, data: bytes) -> None: ...
+    def stats(self) -> dict[str, Any]:
+        state = "stopped" if self.behind else "recording"
+        return {"number": self.number, "state": state, "why": "64 MiB wait", "behind": self.behind}
+
+    def close(self) -> None:
+        self.done = True
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_a_recorder_that_is_needed_is_never_closed(more: int) -> None:
+    """Time passes while the switch is away and while it is logged in to; more recorders fall behind meanwhile."""
+    recorders: list[Recording] = []
+
+    def make(name: str) -> Recording:
+        recorders.append(Recording(len(recorders), falls_behind=0 < len(recorders) <= more))
+        return recorders[-1]
+
+    async def main(switch: Emulator) -> None:
+        async with quick([at("lab", switch)], tap=make, resync=False) as fleet:
+            stream, member = Stream(fleet), fleet._members["lab"]
+
+            def is_heard_again() -> bool:
+                member.tick(0.0, 0.0)
+                stats = fleet.switches["lab"]
+                return stats.connected and stats.tap["number"] == more + 1
+
+            await stream.connected("lab")
+            recorders[0].behind = True
+            await stream.until(is_heard_again)
+            fire(switch, 1)
+            await stream.until(lambda: stream.numbers("lab") == [1])
+            await eventually(lambda: [each.done for each in recorders] == [True] * (more + 1) + [False])
+            assert b"Event-Name: DTMF" in recorders[-1].heard
+
+    with Emulator() as switch:
+        run(main(switch))
+
+
 def test_while_a_recorder_lags_its_events_stay_in_the_switch() -> None:
     """Those of the other switch come, and its own as soon as the disk is through, or after a moment all the same."""
 
@@ -525,7 +578,7 @@ def test_a_disk_that_stands_still_is_waited_for_a_moment_only(monkeypatch: pytes
         def stats(self) -> dict[str, Any]:
             return {"queued_bytes": limits.RECORDER_BUFFER_BYTES}
 
-    monkeypatch.setattr("eslcodec.ingest._member._DISK_SECONDS", 0.02)
+    monkeypatch.setattr("eslcodec.ingest._member_tap._DISK_SECONDS", 0.02)
 
     async def main(switch: Emulator) -> None:
         async with quick([at("lab", switch)], tap=lambda name: Ear()) as fleet:
