@@ -23,7 +23,7 @@ from ..connection import Reply
 from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ESLError, InvalidCommand, ReaderTooSlow
 from ..events import ApiResponse, Event, Gap
 from ..message_queue import MessageQueue
-from ..reconnect import End
+from ..reconnect import Backoff, End
 from ..subscriptions import event_name, is_negative
 from ._dials import Dials
 from ._hosts import Host
@@ -36,6 +36,7 @@ _LOG: Final = logging.getLogger("eslcodec.fleet")
 _POPLEFT: Final[Callable[[MessageQueue], Message]] = MessageQueue.popleft
 _HEARTBEAT: Final = "HEARTBEAT"
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand)
+_ASK_AGAIN: Final = Backoff(first=2.0, longest=300.0)
 _ASKED: Final = ("hostname", "switchname", "version", "global_getvar core_uuid")
 
 
@@ -364,19 +365,29 @@ class Member:
         task.add_done_callback(self._side.discard)
 
     async def _find_out(self, client: Client, ask: bool) -> None:
-        try:
-            if ask:
-                await self._ask(client)
-                core = self._facts["core_uuid"]
-                if self._awaits_core and core is not None and not self._queue:
-                    self.say(self._changed(core))
-            if self._resync is not None:
-                self._resync.clock_offset = self._watch.lag.offset or 0.0
-                self.say(await self._resync.after(client))
-        except ESLError as error:  # the next connection will tell
-            _LOG.info("%s: cannot be asked: %s", self.name, error)
-        except Exception as error:
-            self._failed(error)
+        """Ask until there is an answer, or another connection, which is asked anew."""
+        for pause in _ASK_AGAIN.delays():
+            try:
+                await self._asked_for(client, ask)
+                return
+            except ConnectionClosed:
+                return
+            except ESLError as error:
+                _LOG.info("%s: cannot be asked: %s", self.name, error)
+            except Exception as error:
+                self._failed(error)
+                return
+            await asyncio.sleep(pause)
+
+    async def _asked_for(self, client: Client, ask: bool) -> None:
+        if ask:
+            await self._ask(client)
+            core = self._facts["core_uuid"]
+            if self._awaits_core and core is not None and not self._queue:
+                self.say(self._changed(core))
+        if self._resync is not None:
+            self._resync.clock_offset = self._watch.lag.offset or 0.0
+            self.say(await self._resync.after(client))
 
     # What waits
 

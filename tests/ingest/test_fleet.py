@@ -19,6 +19,7 @@ from eslcodec import ConnectionClosed, Event, LogLine, limits
 from eslcodec.emulator import Emulator, Fault, User
 from eslcodec.ingest import Fleet, Host, Notice, Recorder
 from eslcodec.ingest.resync import Resync
+from eslcodec.reconnect import Backoff
 
 
 def test_events_of_each_switch_come_in_order_behind_its_started() -> None:
@@ -688,6 +689,28 @@ def test_channels_that_began_or_ended_unseen_are_told_where_the_gap_is() -> None
     assert stream.kinds("lab") == ["started", "found", "event", "gap", "ended", "event"]
     assert [(one.uuid, one.switch) for one in stream.of("lab", "found")] == [("long", "lab")]
     assert [(one.uuid, one.switch) for one in stream.of("lab", "ended")] == [("short", "lab")]
+
+
+def test_a_switch_that_cannot_say_which_channels_it_has_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eslcodec.ingest._member._ASK_AGAIN", Backoff(first=0.01, longest=0.01))
+    answers = ["-ERR database is locked", '{"row_count": 1}', '{"row_count": 1, "rows": [{"uuid": "long"}]}']
+    asked = []
+
+    def show(args: str) -> str:
+        asked.append(args)
+        return answers[min(len(asked), 3) - 1]
+
+    async def main(switch: Emulator) -> Stream:
+        async with quick([at("lab", switch)], resync=partial(Resync, settle=0)) as fleet:
+            stream = Stream(fleet)
+            await stream.until(lambda: stream.of("lab", "found"))
+            return stream
+
+    with Emulator() as switch:
+        switch.api["show"] = show
+        stream = run(main(switch))
+    assert asked == ["channels as json"] * 3
+    assert [one.uuid for one in stream.of("lab", "found")] == ["long"]
 
 
 @pytest.mark.parametrize("wanted", [{"events": ["DTMF"]}, {"filters": [("Event-Name", "DTMF")]}])
