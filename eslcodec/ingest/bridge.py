@@ -13,7 +13,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +23,10 @@ from ..events import Gap
 from . import notices
 from ._flight import LOOK_BACK, WINDOW
 from ._spill import Entry, Kept, Spill, keep, kept, place_name
-from .contract import PREFIX, Contract, Item, Place, identity, notice_identity
+from ._streams import PARTITIONS_KEY, check_partitions, check_replay, check_stream, stream_config
+from .contract import Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
+from .sinks import End, Sink
 
 __all__ = [
     "Bridge",
@@ -47,10 +49,7 @@ MEET_SECONDS: Final = 5.0
 
 _MEET_AGAIN_SECONDS: Final = 0.1
 _ENTRIES: Final = 256  # at a time
-_HEADERS: Final = 2048  # bytes of a message that are not ours to give away: what the server adds
 _CANCEL_SECONDS: Final = 0.25
-_PARTITIONS: Final = "esl-partitions"  # in a stream's metadata
-_DAYS_3: Final = 72 * 3600
 _CLOCKS_SECONDS: Final = 60.0  # between those of two recorders, at most
 
 
@@ -83,116 +82,6 @@ class BridgeStats:
     oldest: float | None
 
 
-def stream_config(name: str, subjects: Sequence[str], replicas: int = 1) -> dict[str, Any]:
-    """The configuration of a stream for one switch: in files, 72 hours, window for duplicates of two minutes.
-
-    Example:
-        >>> stream_config("FS1", ["esl.v1.fs1.>"])["retention"]
-        'limits'
-    """
-    return {
-        "name": name,
-        "subjects": list(subjects),
-        "retention": "limits",
-        "storage": "file",
-        "discard": "old",
-        "max_age": _DAYS_3 * 10**9,
-        "duplicate_window": 120 * 10**9,
-        "num_replicas": replicas,
-    }
-
-
-def check_stream(config: Mapping[str, Any]) -> list[str]:
-    """What a stream's configuration means for a bridge, a sentence each.
-
-    Args:
-        config: as the server says it.
-
-    Raises:
-        ValueError: it cannot work, and why.
-
-    Example:
-        >>> check_stream({"name": "FS1", "retention": "limits", "duplicate_window": 1, "discard": "new"})
-        ['stream FS1 takes nothing when it is full (discard is new): publishing waits then']
-        >>> check_stream({"name": "FS1", "retention": "workqueue"})
-        Traceback (most recent call last):
-            ...
-        ValueError: stream FS1 deletes what was consumed (retention is workqueue), so its end says nothing: use limits
-    """
-    name, retention = config.get("name"), config.get("retention")
-    if retention in ("workqueue", "interest"):
-        raise ValueError(
-            f"stream {name} deletes what was consumed (retention is {retention}), so its end says nothing: use limits"
-        )
-    if config.get("no_ack"):
-        raise ValueError(f"stream {name} acknowledges nothing (no_ack)")
-    if config.get("sealed"):
-        raise ValueError(f"stream {name} is sealed: it takes nothing any more")
-    if config.get("mirror"):
-        raise ValueError(f"stream {name} is a mirror: publish to the one that it copies")
-    said = []
-    if config.get("discard") == "new":
-        said.append(f"stream {name} takes nothing when it is full (discard is new): publishing waits then")
-    if config.get("storage") == "memory":
-        said.append(f"stream {name} is in memory: it is empty after a restart of the server")
-    if config.get("max_msgs_per_subject", -1) > 0:
-        said.append(f"stream {name} keeps only {config['max_msgs_per_subject']} messages of each subject")
-    if not config.get("duplicate_window"):
-        said.append(f"stream {name} has no window for duplicates: two bridges put everything in twice")
-    return said
-
-
-def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
-    """Whether a stream was made for so many partitions, which its metadata says (servers from 2.10 on keep that).
-
-    Args:
-        config: as the server says it.
-        partitions: of the contract.
-
-    Raises:
-        ValueError: it was made for another number: the events of a channel would be in two partitions.
-
-    Example:
-        >>> check_partitions({"name": "FS1", "metadata": {"esl-partitions": "16"}}, 16)
-        []
-        >>> check_partitions({"name": "FS1"}, 16)
-        ['stream FS1 does not say how many partitions it has (no esl-partitions in its metadata): never change 16']
-    """
-    name, said = config.get("name"), (config.get("metadata") or {}).get(_PARTITIONS)
-    if said is None:
-        none = f"no {_PARTITIONS} in its metadata"
-        return [f"stream {name} does not say how many partitions it has ({none}): never change {partitions}"]
-    if said != str(partitions):
-        raise ValueError(f"stream {name} has {said:.20} partitions, not {partitions}: a channel would be in two")
-    return []
-
-
-def check_replay(config: Mapping[str, Any], prefix: str) -> None:
-    """Whether a stream may have what is published again under another prefix.
-
-    Args:
-        config: as the server says it.
-        prefix: what its subjects begin with.
-
-    Raises:
-        ValueError: what is live is in that stream too. It has the same identities.
-
-    Example:
-        >>> check_replay({"name": "AGAIN", "subjects": ["replay.may.fs1.>"]}, "replay.may")
-        >>> check_replay({"name": "FS1", "subjects": ["*.*.fs1.>"]}, "replay.may")
-        Traceback (most recent call last):
-            ...
-        ValueError: stream FS1 takes *.*.fs1.>, where live events are: what is replay.may needs a stream of its own
-    """
-    for subject in config.get("subjects") or ():
-        pairs = zip(subject.split("."), PREFIX.split("."), strict=False)
-        if all(token in ("*", ">", word) for token, word in pairs):
-            raise ValueError(
-                f"stream {config.get('name')} takes {subject}, where live events are: what is {prefix} needs a stream "
-                "of its own"
-            )
-
-
 class Bridge:
     """Publishes what is recorded of one switch, while it is recorded.
 
@@ -208,6 +97,7 @@ class Bridge:
         overlap: whether other bridges publish the same switch to this stream, each from a recording of its own
             (docs/contract.md, Two bridges).
         window: how many messages may be in flight.
+        sink: where to, if that is no stream of JetStream: it is called as `Publisher` is (see `Sink`).
 
     Example:
         >>> async def run():
@@ -230,23 +120,25 @@ class Bridge:
         overlap: bool = False,
         window: int = WINDOW,
         options: Mapping[str, Any] | None = None,
+        sink: Callable[..., Sink] = Publisher,
     ) -> None:
         if begin not in ("now", "all") and not (isinstance(begin, (int, float)) and math.isfinite(begin)):
             raise ValueError(f"begin is {begin!r}, expected 'now', 'all', or seconds since 1970")
+        if overlap and not (isinstance(sink, type) and issubclass(sink, Publisher)):
+            raise ValueError(f"overlap is True and sink {sink!r:.80}, expected a Publisher: only JetStream can have it")
         self.folder = os.fspath(folder)
         self.contract = contract
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
         self._overlap = overlap
         self._chained = chained and not overlap
-        said = {_PARTITIONS: str(contract.subjects.partitions)}
+        said = {PARTITIONS_KEY: str(contract.subjects.partitions)}
         self._create = None if create is None else {**create, "metadata": {**create.get("metadata", {}), **said}}
         self._place_name = place_name(stream, contract.subjects.prefix)
         self._kept = kept(self.folder, self._place_name)
-        self._new = partial(
-            Publisher, servers, stream, chained=chained, overlap=overlap, window=window, options=options
-        )
-        self._publisher = self._new()
+        beside = {"overlap": True} if overlap else {}
+        self._new = partial(sink, servers, stream, chained=chained, window=window, options=options, **beside)
+        self._publisher = self._new(last=None)
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
         self._is_finishing = False
@@ -263,14 +155,15 @@ class Bridge:
 
     def stats(self) -> BridgeStats:
         """How it fares."""
+        stats = self._publisher.stats()
         return BridgeStats(
-            self._publisher.stats(),
+            stats,
             self._spill.missed,
             self._spill.damage,
             self.contract.oversize,
             self._publisher.place or (self._kept.place if self._kept is not None else None),
             self.warnings,
-            self._publisher.oldest if self._is_found else self._unread,
+            stats.oldest if self._is_found else self._unread,
         )
 
     def look(self) -> None:
@@ -324,27 +217,24 @@ class Bridge:
         self._publisher = self._new(last=last)
         self._is_found = True
 
-    def _check(self, end: StreamEnd) -> None:
+    def _check(self, end: End) -> None:
         """See that the stream can be used.
 
         Raises:
             ValueError: it cannot, and why.
         """
-        config, subjects = end.config, self.contract.subjects
-        said = [*check_stream(config), *check_partitions(config, subjects.partitions)]
-        if self._overlap and not config.get("duplicate_window"):
-            raise ValueError(f"stream {config.get('name')} has no window for duplicates: bridges cannot overlap")
-        if subjects.prefix != PREFIX:
-            check_replay(config, subjects.prefix)
+        said = end.check(self.contract.subjects.partitions, self.contract.subjects.prefix)
+        if self._overlap and isinstance(end, StreamEnd) and not end.config.get("duplicate_window"):
+            raise ValueError(f"stream {end.config.get('name')} has no window for duplicates: bridges cannot overlap")
         if self._kept is not None and isinstance(self._begin, (int, float)):
             said.append(
                 f"a place is kept in {self.folder}, and it goes on from there: what is older is published again only "
                 "under another prefix"
             )
         self.warnings = tuple(said)
-        self.contract.max_bytes = _most(end)
+        self.contract.max_bytes = end.max_bytes
 
-    async def _publish_all(self, publisher: Publisher) -> None:
+    async def _publish_all(self, publisher: Sink) -> None:
         while not self._is_stopping.is_set():
             is_last = self._is_finishing  # asked before it is read
             entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
@@ -379,7 +269,7 @@ class Bridge:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._is_stopping.wait(), POLL_SECONDS)
 
-    def _start(self, end: StreamEnd) -> tuple[Place | None, str | None]:
+    def _start(self, end: End) -> tuple[Place | None, str | None]:
         """Behind what the stream has: what was kept, or the stream's last message, if that is ours and later."""
         place, last = self._kept if self._kept is not None else (None, None)
         if place is not None and not self._chained:  # that a later one is there does not say that all before it are
@@ -394,8 +284,10 @@ class Bridge:
         """Where to go on beside another bridge. If that is behind what is recorded here, it is waited for a while, or
         what only it has would come late."""
         until = time.monotonic() + MEET_SECONDS
+        publisher = self._publisher
+        assert isinstance(publisher, Publisher)
         while True:
-            end = await self._publisher.stream_end(self._create, LOOK_BACK)
+            end = await publisher.stream_end(self._create, LOOK_BACK)
             self._check(end)
             has_met, place = await asyncio.to_thread(self._meeting, end)
             latest = max((at for at in end.recent.values() if at is not None), default=0.0)
@@ -514,9 +406,3 @@ def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
 def _before(place: Place) -> Place:
     """A place before what ends at one, and behind everything else."""
     return place._replace(offset=place.offset - 1)
-
-
-def _most(end: StreamEnd) -> int:
-    """How large a message may be."""
-    limits = [end.max_payload, end.config.get("max_msg_size", -1)]
-    return min(int(limit) for limit in limits if limit and limit > 0) - _HEADERS

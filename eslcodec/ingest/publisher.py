@@ -15,14 +15,14 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import _flight
+from . import _flight, _streams
 from ._families import Times
 from ._flight import Flight, Last, Trouble
-from .contract import Item, Place
+from .contract import PREFIX, Item, Place
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -67,6 +67,25 @@ class StreamEnd(NamedTuple):
     place: Place | None
     recent: Mapping[str, float | None] = MappingProxyType({})
 
+    @property
+    def max_bytes(self) -> int:
+        """How large a message may be, headers and body."""
+        return _streams.max_bytes(self.max_payload, self.config)
+
+    def check(self, partitions: int, prefix: str = PREFIX) -> list[str]:
+        """What of the stream may surprise, a sentence each.
+
+        Raises:
+            ValueError: it cannot work, and why.
+
+        Example:
+            >>> StreamEnd({"name": "FS1", "duplicate_window": 0}, 1 << 20, 0, None, None).check(16)[0]
+            'stream FS1 has no window for duplicates: two bridges put everything in twice'
+        """
+        if prefix != PREFIX:
+            _streams.check_replay(self.config, prefix)
+        return [*_streams.check_stream(self.config), *_streams.check_partitions(self.config, partitions)]
+
 
 @dataclass(frozen=True)
 class PublisherStats:
@@ -92,18 +111,18 @@ class PublisherStats:
         (0, None)
     """
 
-    acknowledged: int
-    duplicates: int
-    found: int
-    out_of_order: int
-    disagreements: int
-    stale: int
-    waiting: int
-    connects: int
-    stops: Mapping[str, int]
-    trouble: Trouble | None
-    oldest: float | None
-    publish_seconds: Times
+    acknowledged: int = 0
+    duplicates: int = 0
+    found: int = 0
+    out_of_order: int = 0
+    disagreements: int = 0
+    stale: int = 0
+    waiting: int = 0
+    connects: int = 0
+    stops: Mapping[str, int] = field(default_factory=dict)
+    trouble: Trouble | None = None
+    oldest: float | None = None
+    publish_seconds: Times = field(default_factory=Times, compare=False)
 
 
 class Publisher:
@@ -212,9 +231,7 @@ class Publisher:
             tries += 1
             await asyncio.sleep(_delay(tries // len(self.servers)))
 
-    async def _stream_end(
-        self, connection: Client, create: Mapping[str, Any] | None, recent: int
-    ) -> StreamEnd | None:
+    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None, recent: int) -> StreamEnd | None:
         info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
         if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
             info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
