@@ -7,11 +7,12 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from ..events import Event
 from . import _files
 from ._hosts import Host
 from .bridge import Bridge, stream_config
@@ -37,6 +38,7 @@ class Bridges:
         subjects: how subjects are made.
         create: whether streams are made that are not there, and with how many replicas; 0: they are not made.
         keep: for how many seconds a file stays that is acknowledged; None: nothing is deleted.
+        redact: what takes out of events what may not be published; None: everything may. The spill has all of it.
 
     Attributes:
         failures: why nothing is published of a switch any more, by its name.
@@ -53,6 +55,7 @@ class Bridges:
         create: int = 0,
         begin: Literal["now", "all"] = "all",
         keep: float | None = None,
+        redact: Callable[[Event], Event] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -61,6 +64,7 @@ class Bridges:
         self._begin: Literal["now", "all"] = begin
         self._names = {_files.folder_name(host.host, host.port): host.name for host in hosts}
         self._stream, self._subjects, self._replicas = stream, subjects or Subjects(), create
+        self._redact = redact
         self._keep = math.inf if keep is None else keep
         self._bridges: dict[str, Bridge] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -171,7 +175,7 @@ class Bridges:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     def _new(self, name: str, path: Path, begin: Literal["now", "all"]) -> Bridge:
-        contract = Contract(name, subjects=self._subjects)
+        contract = Contract(name, subjects=self._subjects, redact=self._redact)
         is_own = _SWITCH in self._stream
         stream = self._stream.replace(_SWITCH, escape(name))
         pattern = self._subjects.pattern(name if is_own else None)
