@@ -90,8 +90,8 @@ def running(*args: Any, **env: str) -> Iterator[Running]:
         run.ended()
 
 
-def published(folder: Path, url: str, *more: Any) -> tuple[int, str]:
+def published(folder: Path, url: str, *more: Any, stream: str = STREAM) -> tuple[int, str]:
     """Publish a folder until it is in the stream, and end it with SIGTERM: the exit status, and what it said."""
     with running(*from_folder(folder, url, *more)) as run:
-        run.wait_for(lambda: list(folder.glob("*/*.place")), "a place")
+        run.wait_for(lambda: list(folder.glob(f"*/{stream}*.place")), "a place")
         return run.ended(signal.SIGTERM), run.said

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..ingest._bridges import Bridges
     from ..ingest.contract import Subjects
 
-_PREFIX: Final = "esl.v1"
 _NO_REDACTION: Final = "none"
 _NO_STREAM: Final = "stream not found"  # as servers say it
 
@@ -82,7 +81,8 @@ class _Begin(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
     "--as",
     "prefix",
     metavar="PREFIX",
-    help=f"What subjects begin with in place of {_PREFIX}: for another stream, such as one with what is older.",
+    help="Publish again what is older: what subjects begin with in place of esl.v1. It goes to a stream of its own, "
+    "from a place of its own.",
 )
 @click.option(
     "--subject", metavar="TEMPLATE", help="How subjects are made: docs/contract.md, Templates. In place of --as."
@@ -196,7 +196,7 @@ def _check(options: dict[str, Any], has_hosts: bool) -> None:
     if source is not None and events:
         raise click.UsageError("--events goes with --dir: --from publishes what is there")
     if options["prefix"] is not None and options["subject"] is not None:
-        raise click.UsageError("--as and --subject exclude each other: a template begins with its prefix")
+        raise click.UsageError("--as and --subject exclude each other")
     if find_spec("nats") is None:
         raise click.ClickException("publishing to NATS needs nats-py: pip install 'eslcodec[nats]'")
     if source is not None and not os.path.isdir(source):
@@ -236,14 +236,17 @@ def _fleet(listed: list[Any], file: dict[str, Any], run: BridgeRun, options: dic
 def _bridges(listed: list[Any], options: dict[str, Any]) -> Callable[[], Bridges]:
     """What makes the bridges, when there is a loop."""
     from ..ingest._bridges import Bridges
+    from ..ingest.contract import PREFIX
 
     profile = options["redact"]
     settings: dict[str, Any] = {
         "hosts": listed,
         "stream": options["stream"],
         "subjects": _subjects(options),
+        "prefix": options["prefix"] or PREFIX,
         "create": options["replicas"] if options["create_stream"] else 0,
         "begin": options["begin"] or ("all" if options["source"] is None else "now"),
+        "overlap": options["overlap"],
         "keep": options["keep"] if options["source"] is None else None,
         "redact": redaction(None if profile == _NO_REDACTION else profile),
         "options": nats_options(options["servers"], *(options[name] for name in SECRETS)),
@@ -257,11 +260,14 @@ def _subjects(options: dict[str, Any]) -> Subjects:
     Raises:
         click.UsageError: the template is none, or there are too many partitions.
     """
-    from ..ingest.contract import PARTITIONS, SUBJECT, Subjects
+    from ..ingest.contract import PARTITIONS, PREFIX, Subjects
 
-    template = options["subject"] or SUBJECT.replace(_PREFIX, options["prefix"] or _PREFIX, 1)
+    count = options["partitions"] or PARTITIONS
     try:
-        return Subjects(template, options["partitions"] or PARTITIONS)
+        if options["subject"] is None:
+            return Subjects.under(options["prefix"] or PREFIX, count)
+        return Subjects(options["subject"], count)
     except ValueError as error:
-        option = "--partitions" if "partitions is" in str(error) else "--as" if options["prefix"] else "--subject"
-        raise click.UsageError(f"{option}: {escape(str(error))}") from error
+        text = str(error)
+        option = "--partitions" if "partitions is" in text else "--as" if options["subject"] is None else "--subject"
+        raise click.UsageError(f"{option}: {escape(text)}") from error

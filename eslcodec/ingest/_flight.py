@@ -100,6 +100,7 @@ class Flight:
     Args:
         stream: its name.
         chained: see above.
+        overlap: see above; excludes `chained`.
         window, window_bytes: how much may be in flight.
         timeout: after how many seconds without an acknowledgement it stops.
         last: the identity of the message that was acknowledged last, if that is known of an earlier run.
@@ -122,6 +123,7 @@ class Flight:
         stream: str,
         *,
         chained: bool = True,
+        overlap: bool = False,
         window: int = WINDOW,
         window_bytes: int = WINDOW_BYTES,
         timeout: float = ACK_TIMEOUT,
@@ -129,6 +131,7 @@ class Flight:
     ) -> None:
         self.stream = stream
         self.chained = chained
+        self.overlap = overlap
         self.epoch = 0
         self.acknowledged = self.duplicates = self.found = self.out_of_order = self.disagreements = self.stale = 0
         self.stops: Counter[str] = Counter()

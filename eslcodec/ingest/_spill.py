@@ -20,7 +20,7 @@ from .. import zst
 from ..events import Event
 from ..recordings import Follower
 from . import _files
-from .contract import Place
+from .contract import PREFIX, Place
 
 
 class Entry(NamedTuple):
@@ -209,13 +209,23 @@ class Kept(NamedTuple):
     id: str
 
 
-def keep(folder: str | os.PathLike[str], stream: str, kept: Kept) -> None:
+def place_name(stream: str, prefix: str) -> str:
+    """What a place is kept under: what is published again, with other subjects, has another place than what is live.
+
+    Example:
+        >>> place_name("FS1", "esl.v1"), place_name("FS1", "replay.may")
+        ('FS1', 'FS1.replay.may')
+    """
+    return stream if prefix == PREFIX else f"{stream}.{prefix.replace(':', '%3A')}"  # a stream's name has no dot
+
+
+def keep(folder: str | os.PathLike[str], name: str, kept: Kept) -> None:
     """Keep a place in the folder, whole or not at all, for our eyes only.
 
     Raises:
         OSError: it cannot be written; what was kept before still is.
     """
-    path = Path(folder) / (stream + _PLACE_SUFFIX)
+    path = Path(folder) / (name + _PLACE_SUFFIX)
     data = json.dumps({"version": 1, "place": str(kept.place), "id": kept.id}).encode()
     beside = path.with_suffix(".new")
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -228,14 +238,14 @@ def keep(folder: str | os.PathLike[str], stream: str, kept: Kept) -> None:
     _files.sync_folder(path.parent)
 
 
-def kept(folder: str | os.PathLike[str], stream: str) -> Kept | None:
+def kept(folder: str | os.PathLike[str], name: str) -> Kept | None:
     """What was kept; None if nothing was.
 
     Raises:
         ValueError: it is something else.
         OSError: it cannot be read.
     """
-    path = Path(folder) / (stream + _PLACE_SUFFIX)
+    path = Path(folder) / (name + _PLACE_SUFFIX)
     try:
         data = json.loads(path.read_bytes())
         return Kept(Place.parse(data["place"]), str(data["id"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal
 from ..events import Event, Gap
 from . import notices
 from ._flight import WINDOW
-from ._spill import Entry, Kept, Spill, keep, kept
+from ._spill import Entry, Kept, Spill, keep, kept, place_name
 from .contract import Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 
@@ -160,7 +161,10 @@ class Bridge:
         chained: whether nobody else publishes to the stream; a shared one keeps each message once only within its
             window for duplicates.
         create: a configuration (see `stream_config`) with which the stream is made if it is not there.
-        begin: where to begin if no place is kept: with what comes "now", or with "all" that was recorded.
+        begin: where to begin if no place is kept: with what comes "now", with "all" that was recorded, or with what was
+            received from a time on (seconds since 1970). A place is kept for each stream and first words of subjects.
+        overlap: whether other bridges publish the same switch to this stream, each from a recording of its own
+            (docs/contract.md, Two bridges).
         window: how many messages may be in flight.
 
     Example:
@@ -180,20 +184,25 @@ class Bridge:
         *,
         chained: bool = True,
         create: Mapping[str, Any] | None = None,
-        begin: Literal["now", "all"] = "now",
+        begin: Literal["now", "all"] | float = "now",
+        overlap: bool = False,
         window: int = WINDOW,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if begin not in ("now", "all"):
-            raise ValueError(f"begin is {begin!r}, expected 'now' or 'all'")
+        if begin not in ("now", "all") and not (isinstance(begin, (int, float)) and math.isfinite(begin)):
+            raise ValueError(f"begin is {begin!r}, expected 'now', 'all', or seconds since 1970")
         self.folder = os.fspath(folder)
         self.contract = contract
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
+        self._overlap = overlap
         said = {_PARTITIONS: str(contract.subjects.partitions)}
         self._create = None if create is None else {**create, "metadata": {**create.get("metadata", {}), **said}}
-        self._kept = kept(self.folder, stream)
-        self._new = partial(Publisher, servers, stream, chained=chained, window=window, options=options)
+        self._place_name = place_name(stream, contract.subjects.prefix)
+        self._kept = kept(self.folder, self._place_name)
+        self._new = partial(
+            Publisher, servers, stream, chained=chained, overlap=overlap, window=window, options=options
+        )
         self._publisher = self._new()
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
@@ -343,15 +352,15 @@ class Bridge:
         state = Kept(publisher.place, publisher.last_id)
         if state != self._kept and (now or time.monotonic() - self._kept_at >= KEEP_SECONDS):
             self._turn += 1
-            await asyncio.to_thread(self._write, self._turn, publisher.stream, state)
+            await asyncio.to_thread(self._write, self._turn, self._place_name, state)
             self._kept, self._kept_at = state, time.monotonic()
 
-    def _write(self, turn: int, stream: str, state: Kept) -> None:
+    def _write(self, turn: int, name: str, state: Kept) -> None:
         """Keep a place. It is in a thread that goes on when who waits for it is cancelled: an older place may not come
         between a newer one, or after it."""
         with self._writing:
             if turn > self._written:
-                keep(self.folder, stream, state)
+                keep(self.folder, name, state)
                 self._written = turn
 
 

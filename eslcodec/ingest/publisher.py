@@ -113,6 +113,8 @@ class Publisher:
         servers: of the cluster, such as `nats://127.0.0.1:4222`; one, or several that are tried in turn.
         stream: its name. It must be there.
         chained: whether the stream is ours alone.
+        overlap: whether others publish the same messages to it, under the same identities: there is no chain then, and
+            what the stream's end has is not published again.
         window, window_bytes: how much may be in flight.
         timeout: after how many seconds without an acknowledgement a new connection is made.
         last: the identity of the message that an earlier run saw acknowledged last.
@@ -135,6 +137,7 @@ class Publisher:
         stream: str,
         *,
         chained: bool = True,
+        overlap: bool = False,
         window: int = _flight.WINDOW,
         window_bytes: int = _flight.WINDOW_BYTES,
         timeout: float = _flight.ACK_TIMEOUT,
@@ -148,9 +151,8 @@ class Publisher:
             raise ValueError(f"{stream!r:.200} is no name of a stream")
         self.stream = stream
         self._options = dict(options or {})
-        self._flight = Flight(
-            stream, chained=chained, window=window, window_bytes=window_bytes, timeout=timeout, last=last
-        )
+        limits: dict[str, Any] = {"window": window, "window_bytes": window_bytes, "timeout": timeout}
+        self._flight = Flight(stream, chained=chained and not overlap, overlap=overlap, last=last, **limits)
         self._low = max(window * 3 // 4, 1) - 1
         self._connects = 0
         self._connection: Client | None = None

@@ -58,11 +58,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def events_of(server: Server, folder: Path, *more: Any) -> list[Message]:
+def events_of(server: Server, folder: Path, *more: Any, stream: str = STREAM) -> list[Message]:
     """What is published of a folder, without its notices."""
-    code, said = published(folder, server.url, "--create-stream", *more)
+    code, said = published(folder, server.url, "--create-stream", *more, stream=stream)
     assert code == 0, said
-    return [each for each in messages(server) if ".notice." not in each.subject]
+    return [each for each in messages(server, stream) if ".notice." not in each.subject]
 
 
 # Redaction
@@ -87,11 +87,7 @@ def test_everything_is_published_with_redact_none_under_the_same_identities(serv
     folder = recorded(tmp_path / "rec", *SECRETS)
     plain = events_of(server, folder, "--redact", "none")
     assert b"hunter2" in plain[0].body
-    again = ["--as", "again", "--stream", "AGAIN-{switch}", "--create-stream"]
-    with running(*from_folder(folder, server.url, *again)) as command:
-        command.wait_for(lambda: list(folder.glob("*/AGAIN-fs1.place")), "a place")
-        assert command.ended(signal.SIGTERM) == 0, command.said
-    redacted = [each for each in messages(server, "AGAIN-fs1") if ".notice." not in each.subject]
+    redacted = events_of(server, folder, "--as", "again", stream="ESL-fs1-again")
     assert [each.headers["Nats-Msg-Id"] for each in redacted] == [each.headers["Nats-Msg-Id"] for each in plain]
     assert redacted[1].headers["Nats-Msg-Id"].startswith(f"{CORE}:h:")
 
@@ -132,8 +128,9 @@ def test_subjects_are_those_of_the_template_and_the_number_of_partitions(server:
 @pytest.mark.heavy
 @needs_server
 @POSIX
-def test_a_prefix_stands_in_place_of_that_of_the_contract(server: Server, tmp_path: Path) -> None:
-    found = events_of(server, recorded(tmp_path / "rec", *SECRETS[:1]), "--as", "old.esl")
+def test_what_is_published_again_has_a_prefix_and_a_stream_of_its_own(server: Server, tmp_path: Path) -> None:
+    folder = recorded(tmp_path / "rec", *SECRETS[:1])
+    found = events_of(server, folder, "--as", "old.esl", stream="ESL-fs1-old-esl")
     assert [each.subject for each in found] == ["old.esl.fs1.3.CHANNEL_EXECUTE"]
 
 
