@@ -164,6 +164,7 @@ def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> No
     run = BridgeRun(
         options["source"] or options["folder"], options["drain"], options["listen"], _bridges(listed, options)
     )
+    _check_there(options["source"])
     if options["source"] is None:
         run.fleet = _fleet(listed, file, run, options)
     with notes_told(note if options["create_stream"] else _tell):
@@ -184,7 +185,6 @@ def _check(options: dict[str, Any], has_hosts: bool) -> None:
 
     Raises:
         click.UsageError: what was said does not go together.
-        click.ClickException: something is missing.
     """
     source, folder, events = options["source"], options["folder"], options["events"]
     if (source is None) == (folder is None):
@@ -197,11 +197,20 @@ def _check(options: dict[str, Any], has_hosts: bool) -> None:
         raise click.UsageError("--events goes with --dir: --from publishes what is there")
     if options["prefix"] is not None and options["subject"] is not None:
         raise click.UsageError("--as and --subject exclude each other")
+
+
+def _check_there(source: str | None) -> None:
+    """See that all is there.
+
+    Raises:
+        click.ClickException: something is missing.
+    """
     if find_spec("nats") is None:
         raise click.ClickException("publishing to NATS needs nats-py: pip install 'eslcodec[nats]'")
     if source is not None and not os.path.isdir(source):
-        raise click.ClickException(f"--from {escape(source)}: there is no such folder, expected one that "
-                                   "`eslcodec record` writes")
+        raise click.ClickException(
+            f"--from {escape(source)}: there is no such folder, expected one that `eslcodec record` writes"
+        )
 
 
 def _tell(text: str) -> None:

@@ -11,6 +11,7 @@ import re
 import ssl
 import stat
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -55,21 +56,22 @@ def nats_options(
     """
     for server in servers:
         _check_server(server)
+    try:
+        secrets = {path: _private(path) for path in (creds, nkey, key) if path is not None}
+    except OSError as error:
+        raise click.ClickException(escape(str(error))) from error
     if creds is not None and nkey is not None:
         raise click.UsageError("--nats-creds and --nats-nkey exclude each other")
     if (cert is None) != (key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
-    path = creds or nkey
-    if path is not None and find_spec("nkeys") is None:
+    if (creds or nkey) is not None and find_spec("nkeys") is None:
         raise click.ClickException("credentials of NATS need nkeys: pip install nkeys")
     options: dict[str, Any] = {}
     try:
-        if key is not None:
-            _private(key)
         if creds is not None:
             options = Credentials(creds).options()
         elif nkey is not None:
-            _key_pair(_private(nkey).strip(), nkey)
+            _key_pair(secrets[nkey].strip(), nkey)
             options = {"nkeys_seed": nkey}
     except (OSError, ValueError) as error:
         raise click.ClickException(escape(str(error))) from error
@@ -115,7 +117,7 @@ class Credentials:
 
 
 def _key_pair(seed: bytes, path: str) -> Any:
-    import nkeys
+    nkeys = import_module("nkeys")  # an extra of an extra, without types
 
     try:
         return nkeys.from_seed(bytearray(seed))

@@ -368,8 +368,8 @@ class Publisher:
             inbox = connection.new_inbox()
             await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
         except BaseException as error:
-            with suppress(_errors(), OSError, asyncio.TimeoutError):
-                await connection.close()
+            with suppress(_errors(), OSError, asyncio.TimeoutError):  # after TLS that failed it would wait for ever
+                await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
             if isinstance(error, (_errors(), OSError, asyncio.TimeoutError)) or not isinstance(error, Exception):
                 raise
             raise ConnectionError(_said(error)) from error  # of a file with a key, or of what is no server of NATS

@@ -71,8 +71,9 @@ class Operator:
     """Who says which accounts there are, for a server in operator mode, and an account."""
 
     def __init__(self) -> None:
-        self._seed, self._account, system = seed(nkeys.PREFIX_BYTE_OPERATOR), *(
-            seed(nkeys.PREFIX_BYTE_ACCOUNT) for _ in range(2)
+        self._seed, self._account, system = (
+            seed(nkeys.PREFIX_BYTE_OPERATOR),
+            *(seed(nkeys.PREFIX_BYTE_ACCOUNT) for _ in range(2)),
         )
         most = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1)
         stored = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)
@@ -141,10 +142,12 @@ def test_credentials_that_the_server_does_not_know_are_told_and_better_ones_are_
 def test_without_credentials_the_refusal_is_told_and_the_exit_status_is_1(tmp_path: Path) -> None:
     folder = recorded(tmp_path / "rec", *numbered(20))
     nobody = public(seed(nkeys.PREFIX_BYTE_USER))
-    with served(tmp_path, f"authorization {{ users = [ {{ nkey: {nobody} }} ] }}") as server:
-        with running(*from_folder(folder, server.url, "--drain", "100ms")) as run:
-            run.says("fs1: permission: " + server.url)
-            assert run.ended(signal.SIGTERM) == 1
+    with (
+        served(tmp_path, f"authorization {{ users = [ {{ nkey: {nobody} }} ] }}") as server,
+        running(*from_folder(folder, server.url, "--drain", "100ms")) as run,
+    ):
+        run.says("fs1: permission: " + server.url)
+        assert run.ended(signal.SIGTERM) == 1
     assert "0 acknowledged" in run.said
     assert "Traceback" not in run.said
 
@@ -157,14 +160,16 @@ def test_a_right_that_is_taken_away_is_told_and_it_goes_on_when_it_is_back(tmp_p
     def rights(subjects: str) -> str:
         return f"authorization {{ users = [ {{ nkey: {public(user)}, permissions: {{ publish: [{subjects}] }} }} ] }}"
 
-    with served(tmp_path, rights('"$JS.API.>"')) as server:
-        with running(*from_folder(folder, server.url, "--nats-nkey", key, "--create-stream")) as run:
-            run.says("fs1: permission: ")
-            assert 'Permissions Violation for Publish to "esl.v1.fs1' in run.said
-            server.configure(rights('"$JS.API.>", "esl.v1.fs1.>"'))
-            server.kill(signal.SIGHUP)
-            run.says("fs1: is published again")
-            assert run.ended(signal.SIGTERM) == 0, run.said
+    with (
+        served(tmp_path, rights('"$JS.API.>"')) as server,
+        running(*from_folder(folder, server.url, "--nats-nkey", key, "--create-stream")) as run,
+    ):
+        run.says("fs1: permission: ")
+        assert 'permissions violation for publish to "esl.v1.fs1' in run.said.lower()
+        server.configure(rights('"$JS.API.>", "esl.v1.fs1.>"'))
+        server.kill(signal.SIGHUP)
+        run.says("fs1: is published again")
+        assert run.ended(signal.SIGTERM) == 0, run.said
 
 
 def test_an_api_that_it_may_not_ask_is_told_as_what_it_is(tmp_path: Path) -> None:
@@ -172,11 +177,13 @@ def test_an_api_that_it_may_not_ask_is_told_as_what_it_is(tmp_path: Path) -> Non
     folder = recorded(tmp_path / "rec", *numbered(20))
     key = private(tmp_path / "user.nk", user)
     rights = f'{{ nkey: {public(user)}, permissions: {{ publish: ["esl.v1.>"] }} }}'
-    with served(tmp_path, f"authorization {{ users = [ {rights} ] }}") as server:
-        with running(*from_folder(folder, server.url, "--nats-nkey", key, "--drain", "100ms")) as run:
-            run.says("fs1: permission: ")
-            assert 'Permissions Violation for Publish to "$JS.API.STREAM.INFO.ESL-fs1"' in run.said
-            assert run.ended(signal.SIGTERM) == 1
+    with (
+        served(tmp_path, f"authorization {{ users = [ {rights} ] }}") as server,
+        running(*from_folder(folder, server.url, "--nats-nkey", key, "--drain", "100ms")) as run,
+    ):
+        run.says("fs1: permission: ")
+        assert 'permissions violation for publish to "$js.api.stream.info.esl-fs1"' in run.said.lower()
+        assert run.ended(signal.SIGTERM) == 1
 
 
 # Certificates
@@ -220,21 +227,25 @@ def test_a_certificate_lets_it_in(tmp_path: Path) -> None:
 def test_a_server_that_another_authority_signed_is_not_trusted(tmp_path: Path) -> None:
     folder = recorded(tmp_path / "rec", *numbered(20))
     ours, other = certificates(tmp_path / "tls"), certificates(tmp_path / "other")
-    with served(tmp_path, tls(ours)) as server:
-        with running(*from_folder(folder, server.url, "--tls-ca", other / "ca.pem", "--drain", "100ms")) as run:
-            run.says("fs1: connection: " + server.url)
-            assert "certificate verify failed" in run.said
-            assert run.ended(signal.SIGTERM) == 1
+    with (
+        served(tmp_path, tls(ours)) as server,
+        running(*from_folder(folder, server.url, "--tls-ca", other / "ca.pem", "--drain", "100ms")) as run,
+    ):
+        run.says("fs1: connection: " + server.url)
+        assert "certificate verify failed" in run.said
+        assert run.ended(signal.SIGTERM) == 1
 
 
 @needs_openssl
 def test_without_a_certificate_the_refusal_is_told(tmp_path: Path) -> None:
     folder = recorded(tmp_path / "rec", *numbered(20))
     ours = certificates(tmp_path / "tls")
-    with served(tmp_path, tls(ours)) as server:
-        with running(*from_folder(folder, server.url, "--tls-ca", ours / "ca.pem", "--drain", "100ms")) as run:
-            run.says("fs1: connection: " + server.url)
-            assert run.ended(signal.SIGTERM) == 1
+    with (
+        served(tmp_path, tls(ours)) as server,
+        running(*from_folder(folder, server.url, "--tls-ca", ours / "ca.pem", "--drain", "100ms")) as run,
+    ):
+        run.says("fs1: connection: " + server.url)
+        assert run.ended(signal.SIGTERM) == 1
     assert "Traceback" not in run.said
 
 

@@ -418,7 +418,9 @@ def test_a_large_event_is_cut_after_what_is_taken_out(esl: ModuleType) -> None:
 
 def test_a_notice_that_is_redacted_is_known_by_what_it_was(esl: ModuleType) -> None:
     maker, place = contract(esl).Contract("fs1", CORE), contract(esl).Place("f", 0, 1, 7)
-    line, shown = (b'{"_notice":"found","switch":"fs1","at":1.0,"caller":"%b"}' % caller for caller in (b"1000", b"***"))
+    line, shown = (
+        b'{"_notice":"found","switch":"fs1","at":1.0,"caller":"%b"}' % caller for caller in (b"1000", b"***")
+    )
     item = maker.notice(line, place, 1.0, shown)
     assert item.id == maker.notice(line, place, 1.0).id
     assert json.loads(item.body)["caller"] == "***"
