@@ -238,9 +238,14 @@ class Bridges:
     def samples(self) -> Iterator[Sample]:
         """Numbers for `Metrics.add`."""
         for name, bridge in self._bridges.items():
-            stats = bridge.stats().publisher
+            bridged = bridge.stats()
+            stats, oldest = bridged.publisher, bridged.oldest
             yield Sample("eslcodec_published_total", name, stats.acknowledged)
+            yield Sample("eslcodec_duplicates_total", name, stats.duplicates + stats.found)
+            yield Sample("eslcodec_oversize_total", name, bridged.oversize)
             yield Sample("eslcodec_in_flight", name, stats.waiting)
+            yield Sample("eslcodec_publish_seconds", name, stats.publish_seconds)
+            yield Sample("eslcodec_spill_oldest_seconds", name, max(time.time() - oldest, 0.0) if oldest else 0.0)
             yield Sample("eslcodec_spill_bytes", name, self._spilled.get(name, 0))
             for reason, count in stats.stops.items():
                 yield Sample("eslcodec_publish_errors_total", name, count, reason)
@@ -248,6 +253,8 @@ class Bridges:
     def _measure(self) -> None:
         """How much is not published yet."""
         for name, bridge in list(self._bridges.items()):
+            with suppress(OSError):
+                bridge.look()
             place, folder = bridge.stats().place, Path(bridge.folder)
             total = 0
             for one in _files.names_in(folder):

@@ -3,17 +3,20 @@
 A stream of its own for each switch is *chained*: a message says which one must be the stream's last, so that one
 refusal refuses all behind it, and a publisher that slept while another took over is refused too. Then the stream's
 last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
-was refused comes late, behind what was not.
+was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is none either,
+or each would refuse the other's: what the end of the stream has is left out, and the server drops what it gets twice.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
+from ._families import Times
 from .contract import Item, Place
 
 WINDOW: Final = 4096
@@ -30,6 +33,9 @@ _SEEN_MOST: Final = 4 * LOOK_BACK
 ACK_TIMEOUT: Final = 5.0
 """Seconds without an acknowledgement: a cluster elects a leader within about four."""
 
+TIMES: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds, bounds of classes: a recorder writes once a second, a cluster elects a leader within about four."""
+
 _REASONS: Final = {  # by the server's err_code
     10047: "full",
     10054: "oversize",
@@ -41,7 +47,7 @@ _REASONS: Final = {  # by the server's err_code
     10109: "sealed",
     10122: "full",
     10118: "no_responders",
-    10158: "order",
+    10158: "order",  # another with the same identity is under way
 }
 _NO_RESPONDERS: Final = "503"
 _PLAIN_ACK: Final = re.compile(rb'\{"stream":"([ !#-\[\]-~]+)", ?"seq":([1-9][0-9]{0,18})\}')  # as nearly all are
@@ -104,6 +110,7 @@ class Flight:
         window, window_bytes: how much may be in flight.
         timeout: after how many seconds without an acknowledgement it stops.
         last: the identity of the message that was acknowledged last, if that is known of an earlier run.
+        clock: seconds since 1970.
 
     Attributes:
         epoch: how often it was opened; an acknowledgement of an earlier one counts for nothing.
@@ -116,6 +123,7 @@ class Flight:
         stops: how often it stopped, and why.
         place: behind the last message that the stream has of all that came before it.
         trouble: why it is not open, or why nothing was acknowledged since.
+        times: seconds from the receipt of an event to the acknowledgement of its message.
     """
 
     def __init__(
@@ -128,6 +136,7 @@ class Flight:
         window_bytes: int = WINDOW_BYTES,
         timeout: float = ACK_TIMEOUT,
         last: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.stream = stream
         self.chained = chained
@@ -137,7 +146,9 @@ class Flight:
         self.stops: Counter[str] = Counter()
         self.place: Place | None = None
         self.trouble: Trouble | None = None
+        self.times = Times(TIMES)
         self.is_open = False
+        self._clock = clock
         self._window, self._window_bytes, self._timeout = window, window_bytes, timeout
         self._waiting: deque[Item] = deque()
         self._bytes = 0
@@ -169,6 +180,11 @@ class Flight:
     def in_flight(self) -> int:
         """How many of them were published since it was opened."""
         return self._next - self._first
+
+    @property
+    def oldest(self) -> float | None:
+        """When that was received which waits longest, in seconds since 1970; None if nothing waits, or it is not known."""
+        return _received(self._waiting[0]) if self._waiting else None
 
     @property
     def last_id(self) -> str | None:
@@ -214,6 +230,8 @@ class Flight:
         That one of ours is the last does not say that those before it are there: another publisher may have left out
         something, and what was refused may stand before what was not.
         """
+        if self.overlap:  # what others put there can be before what we did
+            return min(max(LOOK_BACK, len(self._waiting)), last.sequence)
         if last.sequence == 0 or self._is_ours(last):
             return 0
         new = last.sequence - self._sequence if 0 < self._sequence <= last.sequence else LOOK_BACK
@@ -223,7 +241,7 @@ class Flight:
         """Publish what waits, from the beginning.
 
         Args:
-            last: the end of the stream, if it is chained.
+            last: the end of the stream, if it is chained, or bridges overlap.
             ids: of that many messages as `look_back` says. What waits, or comes later, and has one of them is not
                 published.
         """
@@ -311,6 +329,9 @@ class Flight:
         self._sequence = max(self._sequence, sequence)
         self._moved = now
         self.trouble = None
+        received = _received(self._waiting[0])
+        if received is not None:
+            self.times.observe(self._clock() - received)
         self._done()
         self._pass_over()
 
@@ -327,6 +348,12 @@ class Flight:
         self.stops[kind] += 1
         since = self.trouble.since if self.trouble is not None else now
         self.trouble = Trouble(kind, text, since)
+
+
+def _received(item: Item) -> float | None:
+    """When it was received: what the contract writes in a header."""
+    text = item.headers.get("Esl-Received")
+    return float(text) if text is not None else None
 
 
 def _read(data: bytes) -> dict[str, Any] | None:

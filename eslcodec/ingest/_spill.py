@@ -61,6 +61,7 @@ class Spill:
         self._position = 0  # of the next chunk in it
         self._follower = Follower()
         self._ready: deque[Entry] = deque()
+        self._since: float | None = None  # what was received before is left out, until the first that was not
         if after is not None:
             self._name, self._position = self._seek(after)
 
@@ -108,6 +109,28 @@ class Spill:
             for chunk in zst.read_chunks(file, str(self._path(names[-1])), damaged="skip", data=False):
                 self._position = chunk.position + chunk.stored
 
+    def since(self, at: float) -> None:
+        """Go on with what was received from a time on, in seconds since 1970."""
+        self._since = at
+        begins: list[tuple[str, int]] = []
+        for name in reversed(self._names()):
+            found = []
+            with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
+                for chunk in zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False):
+                    if chunk.wall_ns > at * 1e9:
+                        break
+                    if chunk.first is not None or (chunk.note or {}).get("note") == "opened":
+                        found.append((name, chunk.position))
+            begins = found + begins
+            if len(begins) >= 2:  # a frame that ends in the last one may begin in the one before
+                self._name, self._position = begins[-2]
+                return
+
+    @property
+    def next_place(self) -> Place | None:
+        """Where it goes on, by files and chunks; None if that is the beginning of what is there."""
+        return None if self._name is None else Place(self._name, self._position, 0, 0)
+
     def _advance(self, most: int) -> bool:
         """Read chunks, or go to the next file; whether there was one."""
         if self._name is None:
@@ -132,10 +155,16 @@ class Spill:
         while len(self._ready) < most and (chunk := next(reader, None)) is not None:
             taken = True
             self._position = chunk.position + chunk.stored
-            found = self._entries(chunk)
-            self._ready += [entry for entry in found if self._after is None or entry.place > self._after]
+            self._ready += filter(self._is_wanted, self._entries(chunk))
         self.damage += len(reader.damage)
         return taken
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        if self._since is not None:
+            if entry.received < self._since:
+                return False
+            self._since = None
+        return self._after is None or entry.place > self._after
 
     def _entries(self, chunk: zst.Chunk) -> Iterator[Entry]:
         assert self._name is not None

@@ -21,12 +21,20 @@ from typing import Any, Final, Literal
 
 from ..events import Event, Gap
 from . import notices
-from ._flight import WINDOW
+from ._flight import LOOK_BACK, WINDOW
 from ._spill import Entry, Kept, Spill, keep, kept, place_name
-from .contract import Contract, Item, Place, identity, notice_identity
+from .contract import PREFIX, Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 
-__all__ = ["Bridge", "BridgeStats", "check_partitions", "check_stream", "notice_line", "stream_config"]
+__all__ = [
+    "Bridge",
+    "BridgeStats",
+    "check_partitions",
+    "check_replay",
+    "check_stream",
+    "notice_line",
+    "stream_config",
+]
 
 KEEP_SECONDS: Final = 0.5
 """How often the place is kept: what was acknowledged since is looked for in the stream after a kill."""
@@ -39,6 +47,7 @@ _HEADERS: Final = 2048  # bytes of a message that are not ours to give away: wha
 _CANCEL_SECONDS: Final = 0.25
 _PARTITIONS: Final = "esl-partitions"  # in a stream's metadata
 _DAYS_3: Final = 72 * 3600
+_CLOCKS_SECONDS: Final = 60.0  # between those of two recorders, at most
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class BridgeStats:
         oversize: how many events were told without their body.
         place: behind the last event that the stream has of all that came before it.
         warnings: what `check_stream` says of the stream.
+        oldest: when that was received which is not acknowledged and waits longest, in seconds since 1970; None if
+            nothing waits, or it is not known.
 
     Example:
         >>> from eslcodec.ingest.contract import Contract
@@ -65,6 +76,7 @@ class BridgeStats:
     oversize: int
     place: Place | None
     warnings: tuple[str, ...]
+    oldest: float | None
 
 
 def stream_config(name: str, subjects: Sequence[str], replicas: int = 1) -> dict[str, Any]:
@@ -151,6 +163,32 @@ def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
     return []
 
 
+def check_replay(config: Mapping[str, Any], prefix: str) -> None:
+    """Whether a stream may have what is published again under another prefix.
+
+    Args:
+        config: as the server says it.
+        prefix: what its subjects begin with.
+
+    Raises:
+        ValueError: what is live is in that stream too. It has the same identities.
+
+    Example:
+        >>> check_replay({"name": "AGAIN", "subjects": ["replay.may.fs1.>"]}, "replay.may")
+        >>> check_replay({"name": "FS1", "subjects": ["*.*.fs1.>"]}, "replay.may")
+        Traceback (most recent call last):
+            ...
+        ValueError: stream FS1 takes *.*.fs1.>, where live events are: what is replay.may needs a stream of its own
+    """
+    for subject in config.get("subjects") or ():
+        pairs = zip(subject.split("."), PREFIX.split("."), strict=False)
+        if all(token in ("*", ">", word) for token, word in pairs):
+            raise ValueError(
+                f"stream {config.get('name')} takes {subject}, where live events are: what is {prefix} needs a stream "
+                "of its own"
+            )
+
+
 class Bridge:
     """Publishes what is recorded of one switch, while it is recorded.
 
@@ -196,6 +234,7 @@ class Bridge:
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
         self._overlap = overlap
+        self._chained = chained and not overlap
         said = {_PARTITIONS: str(contract.subjects.partitions)}
         self._create = None if create is None else {**create, "metadata": {**create.get("metadata", {}), **said}}
         self._place_name = place_name(stream, contract.subjects.prefix)
@@ -207,6 +246,9 @@ class Bridge:
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
         self._is_finishing = False
+        self._is_found = False  # whether the stream is, and the place to go on from
+        self._ahead: Spill | None = None  # see `look`
+        self._unread: float | None = None
         self._kept_at = 0.0
         self._writing = threading.Lock()  # of the next
         self._written = 0  # the turn of the place that was
@@ -224,7 +266,17 @@ class Bridge:
             self.contract.oversize,
             self._publisher.place or (self._kept.place if self._kept is not None else None),
             self.warnings,
+            self._publisher.oldest if self._is_found else self._unread,
         )
+
+    def look(self) -> None:
+        """See what waits in the spill while the stream is not there, for `stats`. It reads the disk."""
+        if self._is_found or self._unread is not None:
+            return
+        if self._ahead is None:
+            self._ahead = self._spill_at(self._kept.place if self._kept is not None else None)
+        entries = self._ahead.read(1)
+        self._unread = entries[0].received if entries else None
 
     def stop(self) -> None:
         """Have `run` publish nothing new, wait for what is in flight, and return."""
@@ -257,13 +309,28 @@ class Bridge:
 
     async def _find_place(self) -> None:
         """Look at the stream, and where to go on."""
-        end = await self._publisher.stream_end(self._create)
-        partitions = self.contract.subjects.partitions
-        self.warnings = (*check_stream(end.config), *check_partitions(end.config, partitions))
+        is_new = self._overlap and self._kept is None
+        end = await self._publisher.stream_end(self._create, LOOK_BACK if is_new else 0)
+        self._check(end.config)
         self.contract.max_bytes = _most(end)
-        place, last = await asyncio.to_thread(self._start, end)
+        place, last = await asyncio.to_thread(self._start_with_others if is_new else self._start, end)
         self._spill = await asyncio.to_thread(self._open, place)
         self._publisher = self._new(last=last)
+        self._is_found = True
+
+    def _check(self, config: Mapping[str, Any]) -> None:
+        subjects = self.contract.subjects
+        said = [*check_stream(config), *check_partitions(config, subjects.partitions)]
+        if self._overlap and not config.get("duplicate_window"):
+            raise ValueError(f"stream {config.get('name')} has no window for duplicates: bridges cannot overlap")
+        if subjects.prefix != PREFIX:
+            check_replay(config, subjects.prefix)
+        if self._kept is not None and isinstance(self._begin, (int, float)):
+            said.append(
+                f"a place is kept in {self.folder}, and it goes on from there: what is older is published again only "
+                "under another prefix"
+            )
+        self.warnings = tuple(said)
 
     async def _publish_all(self, publisher: Publisher) -> None:
         while not self._is_stopping.is_set():
@@ -303,20 +370,44 @@ class Bridge:
     def _start(self, end: StreamEnd) -> tuple[Place | None, str | None]:
         """Behind what the stream has: what was kept, or the stream's last message, if that is ours and later."""
         place, last = self._kept if self._kept is not None else (None, None)
+        if place is not None and not self._chained:  # that a later one is there does not say that all before it are
+            return place, last
         if end.place is not None and (place is None or end.place > place):
             entry = self._spill.has(end.place)
             if entry is not None and end.id in self._ids(entry):
                 return end.place, end.id
         return place, last
 
+    def _start_with_others(self, end: StreamEnd) -> tuple[Place | None, str | None]:
+        """Before the first event of ours that the end of the stream has, from another bridge, or, if that is earlier,
+        the first that the window for duplicates has for sure. What it has is not published again."""
+        sure = time.time() - end.config.get("duplicate_window", 0) / 2e9
+        received = [at for at in end.recent.values() if at is not None]
+        reader, first = Spill(self.folder), None
+        reader.since(min([sure, *received]) - _CLOCKS_SECONDS)
+        while entries := reader.read(_ENTRIES):
+            for entry in entries:
+                if first is None and entry.received >= sure:
+                    first = entry.place
+                if not end.recent.keys().isdisjoint(self._ids(entry)):
+                    return _before(first or entry.place), None
+        return _before(first) if first is not None and self._begin == "now" else None, None
+
     def _open(self, place: Place | None) -> Spill:
+        spill = self._spill_at(place)
+        until = place if place is not None else spill.next_place
+        if until is not None:
+            for note in spill.notes(until):
+                self._learn(note)
+        return spill
+
+    def _spill_at(self, place: Place | None) -> Spill:
+        """What is to be published: from a place on, or as was asked for."""
         spill = Spill(self.folder, place)
-        if place is None and self._begin == "all":
-            return spill
-        if place is None:
+        if place is None and self._begin == "now":
             spill.skip()
-        for note in spill.notes(place):
-            self._learn(note)
+        elif place is None and self._begin != "all":
+            spill.since(float(self._begin))
         return spill
 
     def _learn(self, note: Mapping[str, Any]) -> None:
@@ -397,6 +488,11 @@ def notice_line(
         kind = "recorder_stopped"
     said = {"_notice": kind, "switch": switch, "at": at, **said}
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _before(place: Place) -> Place:
+    """A place before what ends at one, and behind everything else."""
+    return place._replace(offset=place.offset - 1)
 
 
 def _most(end: StreamEnd) -> int:
