@@ -21,13 +21,18 @@ SECONDS = 60.0
 STREAM = "ESL-fs1"
 
 
-def recorded(folder: Path, *payloads: bytes) -> Path:
-    """A folder as `eslcodec record` makes it, of one switch: a note of its start, and these events."""
+def recorded(folder: Path, *payloads: bytes, hour: int = 1) -> Path:
+    """A folder as `eslcodec record` makes it, of one switch: a note of its start, and these events.
+
+    Args:
+        folder: which; it may have the files of earlier hours.
+        hour: in which the file was begun.
+    """
     tape = Tape()
     tape.note(**notices.to_note(notices.Started("x", 1796000000.0, "10.0.0.1", 8021, core_uuid=CORE)))
     for payload in payloads:
         tape.chunk(plain(payload))
-    tape.write(folder / "10.0.0.1_8021" / "20261130T014838Z-000001.esl.zst")
+    tape.write(folder / "10.0.0.1_8021" / f"20261130T{hour:02}4838Z-000001.esl.zst")
     return folder
 
 
@@ -92,6 +97,11 @@ def running(*args: Any, **env: str) -> Iterator[Running]:
 
 def published(folder: Path, url: str, *more: Any, stream: str = STREAM) -> tuple[int, str]:
     """Publish a folder until it is in the stream, and end it with SIGTERM: the exit status, and what it said."""
+
+    def places() -> list[bytes]:
+        return [path.read_bytes() for path in folder.glob(f"*/{stream}*.place")]
+
+    before = places()
     with running(*from_folder(folder, url, *more)) as run:
-        run.wait_for(lambda: list(folder.glob(f"*/{stream}*.place")), "a place")
+        run.wait_for(lambda: places() != before, "a place")
         return run.ended(signal.SIGTERM), run.said

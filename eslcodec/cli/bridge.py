@@ -19,7 +19,7 @@ from .listen import metrics_option
 from .live import filter_option
 from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
-from .nats_login import SECRETS, nats_login_options, nats_options
+from .nats_login import LOGIN, nats_login_options, nats_options
 from .profiles import redaction
 from .text import escape, note
 from .units import DURATION, SHARE, moment
@@ -258,7 +258,7 @@ def _bridges(listed: list[Any], options: dict[str, Any]) -> Callable[[], Bridges
         "overlap": options["overlap"],
         "keep": options["keep"] if options["source"] is None else None,
         "redact": redaction(None if profile == _NO_REDACTION else profile),
-        "options": nats_options(options["servers"], *(options[name] for name in SECRETS)),
+        "options": nats_options(options["servers"], *(options[name] for name in LOGIN)),
     }
     return partial(Bridges, options["source"] or options["folder"], list(options["servers"]), **settings)
 

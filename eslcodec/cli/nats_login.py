@@ -22,19 +22,25 @@ from .text import escape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SECRETS: Final = ("nats_creds", "nats_nkey", "tls_ca", "tls_cert", "tls_key")
+LOGIN: Final = ("nats_creds", "nats_nkey", "tls_ca", "tls_cert", "tls_key", "nats_inbox")
 """The options, as `nats_options` takes them."""
 
 _PATH: Final = click.Path(exists=True, dir_okay=False)
 _MOST: Final = 64 << 10  # bytes of a file with credentials
+_WORDS: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
 _SCHEMES: Final = ("nats", "tls")
 _JWT: Final = re.compile(rb"-----BEGIN NATS USER JWT-----\s+([\w.=-]+)\s+-{3,}END NATS USER JWT-{3,}", re.ASCII)
 _SEED: Final = re.compile(rb"-----BEGIN USER NKEY SEED-----\s+(\w+)\s+-{3,}END USER NKEY SEED-{3,}", re.ASCII)
 
 
 def nats_login_options(function: F) -> F:
-    """Adds --nats-creds, --nats-nkey, --tls-ca, --tls-cert and --tls-key to a command."""
+    """Adds --nats-creds, --nats-nkey, --tls-ca, --tls-cert, --tls-key and --nats-inbox to a command."""
     for option in (
+        click.option(
+            "--nats-inbox",
+            metavar="PREFIX",
+            help="What subjects of answers begin with, in place of _INBOX: one that nobody else may read.",
+        ),
         click.option("--tls-key", type=_PATH, metavar="FILE", help="Its key, without a passphrase."),
         click.option("--tls-cert", type=_PATH, metavar="FILE", help="Our certificate."),
         click.option("--tls-ca", type=_PATH, metavar="FILE", help="Who signs for the servers' certificates."),
@@ -46,7 +52,13 @@ def nats_login_options(function: F) -> F:
 
 
 def nats_options(
-    servers: tuple[str, ...], creds: str | None, nkey: str | None, ca: str | None, cert: str | None, key: str | None
+    servers: tuple[str, ...],
+    creds: str | None,
+    nkey: str | None,
+    ca: str | None,
+    cert: str | None,
+    key: str | None,
+    inbox: str | None = None,
 ) -> dict[str, Any]:
     """What the options say, as `nats.connect` takes it.
 
@@ -75,8 +87,10 @@ def nats_options(
             options = {"nkeys_seed": nkey}
     except (OSError, ValueError) as error:
         raise click.ClickException(escape(str(error))) from error
-    if ca is not None or cert is not None:
-        options["tls"] = _context(ca, cert, key)
+    if inbox is not None and not _WORDS.fullmatch(inbox):
+        raise click.UsageError(f"--nats-inbox: read {escape(inbox)!r}, expected words with dots between them")
+    options |= {"inbox_prefix": inbox} if inbox is not None else {}
+    options |= {"tls": _context(ca, cert, key)} if ca is not None or cert is not None else {}
     return options
 
 
