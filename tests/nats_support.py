@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,13 +104,16 @@ class Server:
 
 
 @contextmanager
-def cluster(binary: str, folder: Path, count: int = 1, config: str = "") -> Iterator[list[Server]]:
+def cluster(
+    binary: str, folder: Path, count: int = 1, config: str = "", ports: Sequence[int] = ()
+) -> Iterator[list[Server]]:
     """Servers that run; they are told to elect leaders quickly by being few.
 
     Args:
         config: what else is in the configuration of each.
+        ports: where they listen, if somebody must know before.
     """
-    ports = free_ports(2 * count)
+    ports = [*ports, *free_ports(2 * count - len(ports))]
     routes = ports[count:] if count > 1 else []
     servers = [
         Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes, config)

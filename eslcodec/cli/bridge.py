@@ -164,7 +164,7 @@ def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> No
     run = BridgeRun(
         options["source"] or options["folder"], options["drain"], options["listen"], _bridges(listed, options)
     )
-    _check_there(options["source"])
+    _check_there(options["source"], listed)
     if options["source"] is None:
         run.fleet = _fleet(listed, file, run, options)
     with notes_told(note if options["create_stream"] else _tell):
@@ -199,18 +199,24 @@ def _check(options: dict[str, Any], has_hosts: bool) -> None:
         raise click.UsageError("--as and --subject exclude each other")
 
 
-def _check_there(source: str | None) -> None:
-    """See that all is there.
+def _check_there(source: str | None, listed: list[Any]) -> None:
+    """See that all is there; a switch of which nothing is recorded may come later.
 
     Raises:
         click.ClickException: something is missing.
     """
+    from ..ingest._files import folder_name
+
     if find_spec("nats") is None:
         raise click.ClickException("publishing to NATS needs nats-py: pip install 'eslcodec[nats]'")
     if source is not None and not os.path.isdir(source):
         raise click.ClickException(
             f"--from {escape(source)}: there is no such folder, expected one that `eslcodec record` writes"
         )
+    for host in listed:
+        path = os.path.join(source or "", folder_name(host.host, host.port))
+        if source is not None and not os.path.isdir(path):
+            note(f"{host.name}: there is no {path} yet")
 
 
 def _tell(text: str) -> None:

@@ -61,6 +61,8 @@ class BridgeRun:
             await asyncio.wait({publishing})
             is_done = await self._finish(bridges, hurry)
         note(bridges.summary())
+        if not is_done:
+            note(f"not everything is acknowledged: the rest stays in {self.where}")
         return is_done
 
     async def _finish(self, bridges: Bridges, hurry: asyncio.Event) -> bool:
