@@ -129,8 +129,8 @@ def test_a_switch_of_which_nothing_is_recorded_is_told(tmp_path: Path) -> None:
 
 def test_a_switch_that_does_not_let_us_in_is_told(tmp_path: Path, switch: Emulator, password_file: Any) -> None:
     words = [f"fs1=127.0.0.1:{switch.port}", "--to", URL, "--dir", tmp_path / "spill", "--events", "DTMF"]
-    with running("bridge", *words, "--password-file", password_file(b"wrong\n"), "--drain", "100ms") as command:
+    with running("bridge", *words, "--password-file", password_file(b"no-password\n"), "--drain", "100ms") as command:
         command.says("fs1: ")
         command.says("-ERR invalid")
         assert command.ended(signal.SIGTERM) == 1  # what is noted of it is not acknowledged
-    assert "wrong" not in command.said
+    assert "no-password" not in command.said

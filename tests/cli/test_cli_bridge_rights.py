@@ -180,7 +180,7 @@ def directory_user() -> dict[str, str]:
 
 
 def test_the_directory_user_of_the_example_may_have_what_calls_names() -> None:
-    assert directory_user()["esl-allowed-events"].split() == list(presets.CALLS)
+    assert directory_user()["esl-allowed-events"].split() == [*presets.CALLS, "HEARTBEAT"]
     assert directory_user()["esl-allowed-log"] == "false"
 
 
@@ -200,4 +200,17 @@ def test_the_directory_user_of_the_example_is_enough(tmp_path: Path, password_fi
     asked = {command.split()[1] for command in commands if command.startswith(("api ", "bgapi "))}
     assert asked <= set(said["esl-allowed-api"].split())
     assert "global_getvar" in asked
+    assert [command.split()[2:] for command in commands if command.startswith("event ")] == [
+        said["esl-allowed-events"].split()
+    ]
     assert "denied" not in run.said
+
+
+def test_an_event_that_the_user_may_not_have_is_told(tmp_path: Path, password_file: Any) -> None:
+    user = User("secret", directory_user()["esl-allowed-events"])
+    words = ["--user", "bridge@example.org", "--password-file", password_file(b"secret\n"), "--events", "DTMF"]
+    with Emulator(users={"bridge@example.org": user}) as switch:
+        where = [f"fs1=127.0.0.1:{switch.port}", "--dir", tmp_path / "spill", "--to", "nats://127.0.0.1:1"]
+        with running("bridge", *where, *words, "--drain", "100ms") as run:
+            run.says("fs1: -ERR permission denied")
+            assert run.ended(signal.SIGTERM) == 1
