@@ -142,15 +142,12 @@ async def numbers_in(server: Server, stream: str = STREAM) -> list[tuple[int, st
     context = connection.jetstream(timeout=10)
     found: list[tuple[int, str]] = []
     state = (await context.stream_info(stream)).state
-    reader = await context.pull_subscribe("", stream=stream)
-    count = 0
-    while count < state.messages:
-        for message in await reader.fetch(500, timeout=10):
-            count += 1
-            number = json.loads(message.data).get("X-Number")
-            if number is not None:
-                found.append((int(number), message.headers["Nats-Msg-Id"]))
-            await message.ack()
+    reader = await context.subscribe("", stream=stream, ordered_consumer=True)
+    for _ in range(state.messages):
+        message = await reader.next_msg(timeout=30)
+        number = json.loads(message.data).get("X-Number")
+        if number is not None:
+            found.append((int(number), message.headers["Nats-Msg-Id"]))
     await connection.close()
     return found
 
@@ -168,12 +165,17 @@ def judge(fired: int, found: list[tuple[int, str]]) -> Result:
 
 
 async def has_number(server: Server, number: int, stream: str = STREAM) -> None:
-    """Wait until an event is in a stream."""
+    """Wait until an event is among the last of a stream."""
+    connection = await client(server)
+    context = connection.jetstream(timeout=5)
 
     async def is_there() -> bool:
-        return any(one == number for one, _ in await numbers_in(server, stream))
+        last = (await context.stream_info(stream)).state.last_seq
+        messages = [await context.get_msg(stream, each) for each in range(max(last - 20, 0) + 1, last + 1)]
+        return any(json.loads(message.data).get("X-Number") == str(number) for message in messages)
 
     await until(is_there, f"event {number}")
+    await connection.close()
 
 
 @asynccontextmanager

@@ -47,8 +47,9 @@ _REASONS: Final = {  # by the server's err_code
     10109: "sealed",
     10122: "full",
     10118: "no_responders",
-    10158: "order",  # another with the same identity is under way
+    10158: "order",
 }
+_UNDER_WAY: Final = 10158  # another message with the same identity, in a cluster
 _NO_RESPONDERS: Final = "503"
 _PLAIN_ACK: Final = re.compile(rb'\{"stream":"([ !#-\[\]-~]+)", ?"seq":([1-9][0-9]{0,18})\}')  # as nearly all are
 
@@ -160,6 +161,8 @@ class Flight:
         self._expected = 0  # what that message says of the stream's end
         self._before = ""  # the identity of the message that was published last in this epoch
         self._seen: set[str] = set()  # identities that the stream has
+        self._done_early: dict[int, int] = {}  # sequences of what was acknowledged before the first that waits
+        self._again: deque[int] = deque()  # numbers of what is under way from another bridge, perhaps in vain
         self._moved = 0.0  # when something was last published into an empty flight, or acknowledged
 
     def __repr__(self) -> str:
@@ -201,13 +204,25 @@ class Flight:
         if not self.is_open:
             return None
         self._pass_over()
+        while self._again:
+            number = self._again.popleft()
+            if number >= self._first:
+                return self._ticket(number)
         at = self._next - self._first
-        while at < len(self._waiting) and self._waiting[at].id in self._seen:  # done when what is before it is
-            self._next += 1
+        while at < len(self._waiting) and (self._waiting[at].id in self._seen or self._next in self._done_early):
+            self._next += 1  # done when what is before it is
             at += 1
         if at >= len(self._waiting):
             return None
-        item = self._waiting[at]
+        if not at:
+            self._moved = now
+        self._next += 1
+        ticket = self._ticket(self._next - 1)
+        self._before = ticket.item.id
+        return ticket
+
+    def _ticket(self, number: int) -> Ticket:
+        item = self._waiting[number - self._first]
         headers = dict(item.headers)
         if not self.chained:
             headers["Nats-Expected-Stream"] = self.stream
@@ -216,11 +231,7 @@ class Flight:
             headers["Nats-Expected-Last-Sequence"] = str(self._expected)
         else:
             headers["Nats-Expected-Last-Msg-Id"] = self._before
-        if not at:
-            self._moved = now
-        self._before = item.id
-        self._next += 1
-        return Ticket(self.epoch, self._next - 1, item, headers)
+        return Ticket(self.epoch, number, item, headers)
 
     # The stream's end
 
@@ -252,6 +263,7 @@ class Flight:
             self.disagreements += self._last_id is not None and not ours
             self._expected = self._sequence = last.sequence
         self._see(ids)
+        self._again.clear()
         self.epoch += 1
         self._next = self._first
         self._before = ""
@@ -272,12 +284,19 @@ class Flight:
 
     def _pass_over(self) -> None:
         """What the stream has is done."""
-        while self._seen and self._waiting and self._waiting[0].id in self._seen:
-            self._seen.discard(self._waiting[0].id)
+        while self._waiting:
+            sequence = self._done_early.pop(self._first, None)
+            if sequence is not None:
+                self.out_of_order += sequence < self._previous
+                self._previous = max(self._previous, sequence)
+            elif self._waiting[0].id in self._seen:
+                self._seen.discard(self._waiting[0].id)
+                self.found += 1
+                self.trouble = None
+            else:
+                return
             self._done()
             self._next = max(self._next, self._first)
-            self.found += 1
-            self.trouble = None
 
     def _done(self) -> None:
         item = self._waiting.popleft()
@@ -309,6 +328,8 @@ class Flight:
         error = answer.get("error")
         if isinstance(error, dict):
             code: Any = error.get("err_code")
+            if self.overlap and code == _UNDER_WAY and self._first <= number < self._next:
+                return self._again.append(number)
             kind = _REASONS.get(code, "refused") if type(code) is int else "refused"
             return self.stop(kind, f"{error.get('description')} ({code})", now)
         sequence = answer.get("seq")
@@ -316,23 +337,23 @@ class Flight:
             return self.stop("stream", f"stream {answer.get('stream')!r:.100} took it, expected {self.stream!r}", now)
         if type(sequence) is not int or sequence < 1:
             return self.stop("unreadable", f"read {data[:100]!r}, expected a sequence", now)
-        if number != self._first or number >= self._next:
-            return self.stop("disorder", f"message {number} was acknowledged, expected {self._first}", now)
-        self._acknowledge(sequence, answer.get("duplicate") is True, now)
+        first = self._first
+        if not first <= number < self._next or (number != first and not self.overlap):
+            return self.stop("disorder", f"message {number} was acknowledged, expected {first}", now)
+        self._acknowledge(number, sequence, answer.get("duplicate") is True, now)
 
-    def _acknowledge(self, sequence: int, duplicate: bool, now: float) -> None:
+    def _acknowledge(self, number: int, sequence: int, duplicate: bool, now: float) -> None:
         if self.chained and not duplicate and sequence <= self._sequence:
             return self.stop("disorder", f"sequence {sequence} was given, expected one above {self._sequence}", now)
-        self.out_of_order += sequence < self._previous
         self.duplicates += duplicate
-        self._previous = max(self._previous, sequence)
         self._sequence = max(self._sequence, sequence)
-        self._moved = now
         self.trouble = None
-        received = _received(self._waiting[0])
+        received = _received(self._waiting[number - self._first])
         if received is not None:
             self.times.observe(self._clock() - received)
-        self._done()
+        if number == self._first:
+            self._moved = now
+        self._done_early[number] = sequence  # where bridges overlap, what is there already is answered at once
         self._pass_over()
 
     def tick(self, now: float) -> None:

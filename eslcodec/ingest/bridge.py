@@ -42,6 +42,10 @@ KEEP_SECONDS: Final = 0.5
 POLL_SECONDS: Final = 0.05
 """How long it waits when nothing is new; a recorder writes a chunk a second."""
 
+MEET_SECONDS: Final = 5.0
+"""How long another bridge is waited for that is behind: the other recorder writes a chunk a second."""
+
+_MEET_AGAIN_SECONDS: Final = 0.1
 _ENTRIES: Final = 256  # at a time
 _HEADERS: Final = 2048  # bytes of a message that are not ours to give away: what the server adds
 _CANCEL_SECONDS: Final = 0.25
@@ -309,17 +313,24 @@ class Bridge:
 
     async def _find_place(self) -> None:
         """Look at the stream, and where to go on."""
-        is_new = self._overlap and self._kept is None
-        end = await self._publisher.stream_end(self._create, LOOK_BACK if is_new else 0)
-        self._check(end.config)
-        self.contract.max_bytes = _most(end)
-        place, last = await asyncio.to_thread(self._start_with_others if is_new else self._start, end)
+        if self._overlap:
+            start = await self._meet()
+        else:
+            end = await self._publisher.stream_end(self._create)
+            self._check(end)
+            start = await asyncio.to_thread(self._start, end)
+        place, last = start
         self._spill = await asyncio.to_thread(self._open, place)
         self._publisher = self._new(last=last)
         self._is_found = True
 
-    def _check(self, config: Mapping[str, Any]) -> None:
-        subjects = self.contract.subjects
+    def _check(self, end: StreamEnd) -> None:
+        """See that the stream can be used.
+
+        Raises:
+            ValueError: it cannot, and why.
+        """
+        config, subjects = end.config, self.contract.subjects
         said = [*check_stream(config), *check_partitions(config, subjects.partitions)]
         if self._overlap and not config.get("duplicate_window"):
             raise ValueError(f"stream {config.get('name')} has no window for duplicates: bridges cannot overlap")
@@ -331,6 +342,7 @@ class Bridge:
                 "under another prefix"
             )
         self.warnings = tuple(said)
+        self.contract.max_bytes = _most(end)
 
     async def _publish_all(self, publisher: Publisher) -> None:
         while not self._is_stopping.is_set():
@@ -378,20 +390,36 @@ class Bridge:
                 return end.place, end.id
         return place, last
 
-    def _start_with_others(self, end: StreamEnd) -> tuple[Place | None, str | None]:
-        """Before the first event of ours that the end of the stream has, from another bridge, or, if that is earlier,
-        the first that the window for duplicates has for sure. What it has is not published again."""
-        sure = time.time() - end.config.get("duplicate_window", 0) / 2e9
+    async def _meet(self) -> tuple[Place | None, str | None]:
+        """Where to go on beside another bridge. If that is behind what is recorded here, it is waited for a while, or
+        what only it has would come late."""
+        until = time.monotonic() + MEET_SECONDS
+        while True:
+            end = await self._publisher.stream_end(self._create, LOOK_BACK)
+            self._check(end)
+            has_met, place = await asyncio.to_thread(self._meeting, end)
+            latest = max((at for at in end.recent.values() if at is not None), default=0.0)
+            if has_met or time.time() - latest > _CLOCKS_SECONDS or time.monotonic() > until:
+                return (place, None) if self._kept is None else self._kept
+            await asyncio.sleep(_MEET_AGAIN_SECONDS)
+
+    def _meeting(self, end: StreamEnd) -> tuple[bool, Place | None]:
+        """Whether the stream's end has something that is recorded here, and where to begin if no place is kept: before
+        the first of that, or, if that is earlier, before the first that the window for duplicates has for sure. What
+        the stream has is not published again."""
+        sure = time.time() - end.config["duplicate_window"] / 2e9
         received = [at for at in end.recent.values() if at is not None]
+        has_hashes = any(":h:" in id for id in end.recent)
         reader, first = Spill(self.folder), None
         reader.since(min([sure, *received]) - _CLOCKS_SECONDS)
         while entries := reader.read(_ENTRIES):
             for entry in entries:
                 if first is None and entry.received >= sure:
-                    first = entry.place
-                if not end.recent.keys().isdisjoint(self._ids(entry)):
-                    return _before(first or entry.place), None
-        return _before(first) if first is not None and self._begin == "now" else None, None
+                    first = _before(entry.place)
+                ids = self._ids(entry) if has_hashes or entry.event is None else {entry.event.id}
+                if not end.recent.keys().isdisjoint(ids):
+                    return True, first or _before(entry.place)
+        return False, first if self._begin == "now" else None
 
     def _open(self, place: Place | None) -> Spill:
         spill = self._spill_at(place)

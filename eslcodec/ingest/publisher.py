@@ -441,14 +441,14 @@ class Publisher:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._until(lambda: not self._flight.is_open), _LOOKS)
             self._flight.tick(time.monotonic())
+            await self._pump()
             if not connection.is_connected:
                 self._stop("connection", ConnectionError("the connection ended"), connection)
 
     async def _open(self, connection: Client) -> bool:
         """Whether the stream's end is known and publishing may begin."""
         flight = self._flight
-        is_refused = flight.trouble is not None and flight.trouble.kind == "order"  # nothing is in doubt then
-        if not flight.chained and (is_refused or not flight.overlap):
+        if not flight.chained and not flight.overlap:
             flight.open()
             return True
         try:
