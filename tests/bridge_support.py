@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cli_live_support import spawned
-from recordings_support import Tape
+from recordings_support import BEGIN, Tape
 from support import plain
 
 from eslcodec.ingest import notices
@@ -21,14 +21,15 @@ SECONDS = 60.0
 STREAM = "ESL-fs1"
 
 
-def recorded(folder: Path, *payloads: bytes, hour: int = 1) -> Path:
+def recorded(folder: Path, *payloads: bytes, hour: int = 1, begin: float = BEGIN) -> Path:
     """A folder as `eslcodec record` makes it, of one switch: a note of its start, and these events.
 
     Args:
         folder: which; it may have the files of earlier hours.
         hour: in which the file was begun.
+        begin: when the first one came.
     """
-    tape = Tape()
+    tape = Tape(begin=begin)
     tape.note(**notices.to_note(notices.Started("x", 1796000000.0, "10.0.0.1", 8021, core_uuid=CORE)))
     for payload in payloads:
         tape.chunk(plain(payload))

@@ -171,6 +171,17 @@ def test_it_begins_with_what_was_recorded_since_a_time(server: Server, tmp_path:
     assert [each.headers["Nats-Msg-Id"] for each in found] == [f"{CORE}:{number}" for number in range(10, 20)]
 
 
+@pytest.mark.heavy
+@needs_server
+@POSIX
+def test_what_another_bridge_has_published_is_passed_over_with_overlap(server: Server, tmp_path: Path) -> None:
+    since = datetime.now(timezone.utc).timestamp()
+    for name, count in (("one", 10), ("two", 20)):
+        folder = recorded(tmp_path / name, *numbered(count), begin=since)
+        found = events_of(server, folder, "--overlap")
+        assert [each.headers["Nats-Msg-Id"] for each in found] == [f"{CORE}:{number}" for number in range(count)]
+
+
 # What cannot be
 
 

@@ -184,7 +184,9 @@ def test_what_the_other_one_lacks_comes_late_rather_than_never(run: Any, tmp_pat
 @needs_server
 @once
 @pytest.mark.parametrize(("begin", "first"), [("all", 0), ("now", 1000)])
-def test_where_it_begins_if_the_stream_s_end_has_nothing_of_it(run: Any, tmp_path: Path, begin: Any, first: int) -> None:
+def test_where_it_begins_if_the_stream_s_end_has_nothing_of_it(
+    run: Any, tmp_path: Path, begin: Any, first: int
+) -> None:
     """ "now" is what the window for duplicates has for sure: the other one may be ahead by what is being recorded."""
 
     async def test(server: Server) -> None:
