@@ -7,11 +7,12 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from ..events import Event
 from . import _files
 from ._hosts import Host
 from .bridge import Bridge, stream_config
@@ -42,6 +43,7 @@ class Bridges:
             deletes nothing.
         create: whether streams are made that are not there, and with how many replicas; 0: they are not made.
         keep: for how many seconds a file stays that is acknowledged; None: nothing is deleted.
+        redact: what takes out of events what may not be published; None: everything may. The spill has all of it.
 
     Attributes:
         failures: why nothing is published of a switch any more, by its name.
@@ -60,6 +62,7 @@ class Bridges:
         begin: Literal["now", "all"] | float = "all",
         overlap: bool = False,
         keep: float | None = None,
+        redact: Callable[[Event], Event] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -67,7 +70,7 @@ class Bridges:
         self._servers, self._options = servers, options
         self._begin: Literal["now", "all"] | float = begin
         self._names = {_files.folder_name(host.host, host.port): host.name for host in hosts}
-        self._overlap, self._replicas = overlap, create
+        self._overlap, self._replicas, self._redact = overlap, create, redact
         self._stream, self._subjects = stream, subjects or Subjects.under(prefix)
         is_replay = prefix != PREFIX
         if is_replay and stream == STREAM:
@@ -183,7 +186,7 @@ class Bridges:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     def _new(self, name: str, path: Path, begin: Literal["now", "all"] | float) -> Bridge:
-        contract = Contract(name, subjects=self._subjects)
+        contract = Contract(name, subjects=self._subjects, redact=self._redact)
         is_own = _SWITCH in self._stream
         stream = self._stream.replace(_SWITCH, escape(name))
         pattern = self._subjects.pattern(name if is_own else None)

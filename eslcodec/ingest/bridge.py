@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
-from ..events import Gap
+from ..events import Event, Gap
 from . import notices
 from ._flight import LOOK_BACK, WINDOW
 from ._spill import Entry, Kept, Spill, keep, kept, place_name
@@ -349,10 +349,12 @@ class Bridge:
         if entry.event is not None:
             return self.contract.event(entry.event, entry.place, entry.received)
         self._learn(entry.note or {})
-        return self.contract.notice(self._line(entry), entry.place, entry.received)
+        redact = self.contract.redact
+        redacted = None if redact is None else self._line(entry, redact)
+        return self.contract.notice(self._line(entry), entry.place, entry.received, redacted)
 
-    def _line(self, entry: Entry) -> bytes:
-        return notice_line(entry.note or {}, self.contract.switch, entry.received)
+    def _line(self, entry: Entry, redact: Callable[[Event], Event] | None = None) -> bytes:
+        return notice_line(entry.note or {}, self.contract.switch, entry.received, redact)
 
     async def _keep(self, now: bool = False) -> None:
         publisher = self._publisher
@@ -373,7 +375,9 @@ class Bridge:
                 self._written = turn
 
 
-def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
+def notice_line(
+    note: Mapping[str, Any], switch: str, at: float, redact: Callable[[Event], Event] | None = None
+) -> bytes:
     """A recorder's note as the line of a notice.
 
     What `notices.to_note` wrote is what `notices.to_line` writes. Of the recorder's own words, `gap` (nothing was
@@ -383,12 +387,15 @@ def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
         note: it.
         switch: its name for consumers, whatever the recorder calls it.
         at: when it was written, in seconds since 1970.
+        redact: what takes out of it what may not be published (see `notices.redacted`).
 
     Example:
         >>> notice_line({"note": "closed", "why": "gone"}, "fs1", 1796000000.25)
         b'{"_notice":"closed","switch":"fs1","at":1796000000.25,"why":"gone"}'
     """
     notice = notices.from_dict(note)
+    if notice is not None and redact is not None:
+        notice = notices.redacted(notice, redact)
     if isinstance(notice, notices.Notice):
         return notices.to_line(replace(notice, switch=switch))
     if notice is not None:

@@ -42,6 +42,9 @@ _API: Final = "$JS.API"
 _NO_STREAM: Final = 404
 _NOT_FOUND: Final = 10037  # no message found
 _PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
+_DENIED: Final = re.compile(  # as servers say that we may not
+    "permissions violation|authorization violation|authentication (?:expired|revoked|timeout)", re.IGNORECASE
+)
 
 
 class StreamEnd(NamedTuple):
@@ -180,6 +183,7 @@ class Publisher:
         self._low = max(window * 3 // 4, 1) - 1
         self._connects = 0
         self._connection: Client | None = None
+        self._denied: str | None = None  # what the server last said that we may not
         self._inbox = ""
         self._is_pumping = False
         self._is_closed = False
@@ -224,7 +228,7 @@ class Publisher:
                     self._connection = None
                     await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
             except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
                 end = None
             if end is not None:
                 return end
@@ -364,7 +368,7 @@ class Publisher:
             try:
                 connection = await self._connect(server)
             except (_errors(), OSError, asyncio.TimeoutError) as error:
-                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
             else:
                 try:
                     await self._serve(connection)
@@ -378,13 +382,16 @@ class Publisher:
     async def _connect(self, server: str) -> Client:
         """A connection to one server: which is tried next, and when, is decided by us."""
         connection: Client = _nats().NATS()
+        self._denied = None
 
         async def wrong(error: Exception) -> None:
             if not connection.is_connected and connection is not self._connection:
                 raise error  # else the library would try again and again
-            kind = "permission" if "permissions violation" in str(error).lower() else "connection"
+            is_denied = _DENIED.search(str(error)) is not None
             if self._flight.is_open:
-                self._stop(kind, error, connection)
+                self._stop("permission" if is_denied else "connection", error, connection)
+            elif is_denied:  # of a question, which gets no answer then
+                self._denied = _said(error)
 
         async def over() -> None:
             self._stop("connection", ConnectionError("the connection ended"), connection)
@@ -400,10 +407,12 @@ class Publisher:
             )
             inbox = connection.new_inbox()
             await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
-        except BaseException:
-            with suppress(_errors(), OSError, asyncio.TimeoutError):
-                await connection.close()
-            raise
+        except BaseException as error:
+            with suppress(_errors(), OSError, asyncio.TimeoutError):  # after TLS that failed it would wait for ever
+                await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+            if isinstance(error, (_errors(), OSError, asyncio.TimeoutError)) or not isinstance(error, Exception):
+                raise
+            raise ConnectionError(_said(error)) from error  # of a file with a key, or of what is no server of NATS
         self._connects += 1
         self._connection, self._inbox = connection, inbox
         return connection
@@ -412,6 +421,16 @@ class Publisher:
         if connection is self._connection:
             self._flight.stop(kind, _said(error), time.monotonic())
             self._wake()
+
+    def _reason(self, error: BaseException, where: str) -> tuple[str, str]:
+        """The kind of trouble, and its text. What we may not ask is not answered: the server says so beside it."""
+        denied, self._denied = self._denied, None
+        text = denied or _said(error)
+        if _DENIED.search(text):
+            return "permission", where + text
+        if isinstance(error, _nats().errors.NoRespondersError):
+            return "no_responders", f"{where}{text}: JetStream is off there, or has no leader"
+        return "connection", where + text
 
     async def _answered(self, message: Msg) -> None:
         epoch, _, number = message.subject[len(self._inbox) + 1 :].partition(".")
@@ -456,8 +475,9 @@ class Publisher:
             count = flight.look_back(last) if last is not None else 0
             found = await self._last_messages(connection, last.sequence, count) if last is not None else []
         except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-            kind = "no_responders" if connection.is_connected else "connection"
-            flight.stop(kind, f"stream {self.stream}: {_said(error)}", time.monotonic())
+            kind, text = self._reason(error, f"stream {self.stream}: ")
+            kind = "no_responders" if kind == "connection" and connection.is_connected else kind
+            flight.stop(kind, text, time.monotonic())
             return False
         if last is None:
             return False
