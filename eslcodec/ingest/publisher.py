@@ -212,9 +212,7 @@ class Publisher:
             tries += 1
             await asyncio.sleep(_delay(tries // len(self.servers)))
 
-    async def _stream_end(
-        self, connection: Client, create: Mapping[str, Any] | None, recent: int
-    ) -> StreamEnd | None:
+    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None, recent: int) -> StreamEnd | None:
         info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
         if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
             info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
