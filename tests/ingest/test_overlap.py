@@ -51,6 +51,12 @@ class Writer:
         self._path = folder / NAME
         self._written = 0
 
+    def connect(self, connection: int) -> None:
+        """The recorder begins anew."""
+        self.tape.open(connection)
+        self.tape.note(note="opened", peer=["fs1", 8021])
+        self.tape.chunk(GREETING)
+
     def events(self, numbers: Iterable[int], cut: int = 100) -> None:
         """Events in chunks that end anywhere."""
         data = b"".join(map(event, numbers))
@@ -205,17 +211,24 @@ def test_where_it_begins_if_the_stream_has_nothing_of_it(run: Any, tmp_path: Pat
 @pytest.mark.heavy
 @needs_server
 @once
-def test_a_new_bridge_waits_until_they_meet(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_new_bridge_waits_until_they_meet(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
     """What the other one has recorded and not yet published is older."""
     monkeypatch.setattr("eslcodec.ingest.bridge.MEET_SECONDS", 60.0)
 
     async def test(server: Server) -> None:
         writer = Writer(tmp_path / "0", 1, time.time())
         writer.events(range(10))
-        Writer(tmp_path / "1", 2, time.time()).events(range(100, 110))
+        other = Writer(tmp_path / "1", 2, time.time())
+        if is_back:
+            other.events(range(10))
+            other.connect(3)
+        other.events(range(100, 110))
         await publish(bridge_of(tmp_path / "0", server))
         bridge = bridge_of(tmp_path / "1", server)
-        task = asyncio.create_task(publish(bridge))
+        task = asyncio.create_task(bridge.run())
 
         async def has_looked() -> bool:
             return bridge.stats().publisher.connects > 2
@@ -223,7 +236,8 @@ def test_a_new_bridge_waits_until_they_meet(run: Any, tmp_path: Path, monkeypatc
         await until(has_looked)
         writer.events(range(10, 105))
         await publish(bridge_of(tmp_path / "0", server))
-        await task
+        bridge.finish()
+        assert await task
         assert await events_in(server) == ids(range(110))
 
     run(test)
@@ -232,14 +246,27 @@ def test_a_new_bridge_waits_until_they_meet(run: Any, tmp_path: Path, monkeypatc
 @pytest.mark.heavy
 @needs_server
 @once
-def test_it_does_not_wait_for_ever_to_meet(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eslcodec.ingest.bridge.MEET_SECONDS", 0.2)
+@pytest.mark.parametrize(("seconds", "is_finishing"), [(0.2, False), (600.0, True)])
+def test_it_does_not_wait_for_ever_to_meet(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, is_finishing: bool
+) -> None:
+    monkeypatch.setattr("eslcodec.ingest.bridge.MEET_SECONDS", seconds)
 
     async def test(server: Server) -> None:
         Writer(tmp_path / "0", 1, time.time()).events(range(10))
         Writer(tmp_path / "1", 2, time.time()).events(range(100, 110))
         await publish(bridge_of(tmp_path / "0", server))
-        await publish(bridge_of(tmp_path / "1", server))
+        bridge = bridge_of(tmp_path / "1", server)
+        if is_finishing:
+            bridge.finish()
+        task = asyncio.create_task(bridge.run())
+
+        async def is_done() -> bool:
+            return bridge.stats().publisher.acknowledged == 11
+
+        await until(is_done)
+        bridge.stop()
+        assert await task
         assert await events_in(server) == ids([*range(10), *range(100, 110)])
 
     run(test)
