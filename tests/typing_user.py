@@ -37,6 +37,7 @@ from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, e
 from eslcodec.ingest.metrics import Sample, Times, dashboard, rules
 from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
 from eslcodec.ingest.recorder import Missed
+from eslcodec.ingest.sinks import End, Sink
 from eslcodec.recordings import Follower, RecordingGap, RecordingInfo, Repair
 from eslcodec.subscriptions import Subscriptions
 
@@ -533,6 +534,11 @@ async def bridged(path: Path, contract: Contract) -> None:
     assert_type(notice_line({"note": "closed"}, "fs1", 1796003318.25), bytes)
     assert_type(check_stream(config), list[str])
     Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
+    sink: Sink = Publisher("nats://127.0.0.1:4222", "FS1")
+    end: End = await sink.stream_end()
+    assert_type((end.max_bytes, end.check(16)), tuple[int, list[str]])
+    Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, sink=Publisher)
+    Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, sink=dict)  # type: ignore[arg-type]
 
 
 async def published(item: Item) -> None:

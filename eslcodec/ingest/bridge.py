@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,8 +22,10 @@ from ..events import Gap
 from . import notices
 from ._flight import WINDOW
 from ._spill import Entry, Kept, Spill, keep, kept
+from ._streams import PARTITIONS_KEY, check_partitions, check_stream, stream_config
 from .contract import Contract, Item, Place, identity, notice_identity
-from .publisher import Publisher, PublisherStats, StreamEnd
+from .publisher import Publisher, PublisherStats
+from .sinks import End, Sink
 
 __all__ = ["Bridge", "BridgeStats", "check_partitions", "check_stream", "notice_line", "stream_config"]
 
@@ -34,10 +36,7 @@ POLL_SECONDS: Final = 0.05
 """How long it waits when nothing is new; a recorder writes a chunk a second."""
 
 _ENTRIES: Final = 256  # at a time
-_HEADERS: Final = 2048  # bytes of a message that are not ours to give away: what the server adds
 _CANCEL_SECONDS: Final = 0.25
-_PARTITIONS: Final = "esl-partitions"  # in a stream's metadata
-_DAYS_3: Final = 72 * 3600
 
 
 @dataclass(frozen=True)
@@ -66,90 +65,6 @@ class BridgeStats:
     warnings: tuple[str, ...]
 
 
-def stream_config(name: str, subjects: Sequence[str], replicas: int = 1) -> dict[str, Any]:
-    """The configuration of a stream for one switch: in files, 72 hours, window for duplicates of two minutes.
-
-    Example:
-        >>> stream_config("FS1", ["esl.v1.fs1.>"])["retention"]
-        'limits'
-    """
-    return {
-        "name": name,
-        "subjects": list(subjects),
-        "retention": "limits",
-        "storage": "file",
-        "discard": "old",
-        "max_age": _DAYS_3 * 10**9,
-        "duplicate_window": 120 * 10**9,
-        "num_replicas": replicas,
-    }
-
-
-def check_stream(config: Mapping[str, Any]) -> list[str]:
-    """What a stream's configuration means for a bridge, a sentence each.
-
-    Args:
-        config: as the server says it.
-
-    Raises:
-        ValueError: it cannot work, and why.
-
-    Example:
-        >>> check_stream({"name": "FS1", "retention": "limits", "duplicate_window": 1, "discard": "new"})
-        ['stream FS1 takes nothing when it is full (discard is new): publishing waits then']
-        >>> check_stream({"name": "FS1", "retention": "workqueue"})
-        Traceback (most recent call last):
-            ...
-        ValueError: stream FS1 deletes what was consumed (retention is workqueue), so its end says nothing: use limits
-    """
-    name, retention = config.get("name"), config.get("retention")
-    if retention in ("workqueue", "interest"):
-        raise ValueError(
-            f"stream {name} deletes what was consumed (retention is {retention}), so its end says nothing: use limits"
-        )
-    if config.get("no_ack"):
-        raise ValueError(f"stream {name} acknowledges nothing (no_ack)")
-    if config.get("sealed"):
-        raise ValueError(f"stream {name} is sealed: it takes nothing any more")
-    if config.get("mirror"):
-        raise ValueError(f"stream {name} is a mirror: publish to the one that it copies")
-    said = []
-    if config.get("discard") == "new":
-        said.append(f"stream {name} takes nothing when it is full (discard is new): publishing waits then")
-    if config.get("storage") == "memory":
-        said.append(f"stream {name} is in memory: it is empty after a restart of the server")
-    if config.get("max_msgs_per_subject", -1) > 0:
-        said.append(f"stream {name} keeps only {config['max_msgs_per_subject']} messages of each subject")
-    if not config.get("duplicate_window"):
-        said.append(f"stream {name} has no window for duplicates: two bridges put everything in twice")
-    return said
-
-
-def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
-    """Whether a stream was made for so many partitions, which its metadata says (servers from 2.10 on keep that).
-
-    Args:
-        config: as the server says it.
-        partitions: of the contract.
-
-    Raises:
-        ValueError: it was made for another number: the events of a channel would be in two partitions.
-
-    Example:
-        >>> check_partitions({"name": "FS1", "metadata": {"esl-partitions": "16"}}, 16)
-        []
-        >>> check_partitions({"name": "FS1"}, 16)
-        ['stream FS1 does not say how many partitions it has (no esl-partitions in its metadata): never change 16']
-    """
-    name, said = config.get("name"), (config.get("metadata") or {}).get(_PARTITIONS)
-    if said is None:
-        none = f"no {_PARTITIONS} in its metadata"
-        return [f"stream {name} does not say how many partitions it has ({none}): never change {partitions}"]
-    if said != str(partitions):
-        raise ValueError(f"stream {name} has {said:.20} partitions, not {partitions}: a channel would be in two")
-    return []
-
-
 class Bridge:
     """Publishes what is recorded of one switch, while it is recorded.
 
@@ -162,6 +77,7 @@ class Bridge:
         create: a configuration (see `stream_config`) with which the stream is made if it is not there.
         begin: where to begin if no place is kept: with what comes "now", or with "all" that was recorded.
         window: how many messages may be in flight.
+        sink: where to, if that is no stream of JetStream: it is called as `Publisher` is (see `Sink`).
 
     Example:
         >>> async def run():
@@ -183,6 +99,7 @@ class Bridge:
         begin: Literal["now", "all"] = "now",
         window: int = WINDOW,
         options: Mapping[str, Any] | None = None,
+        sink: Callable[..., Sink] = Publisher,
     ) -> None:
         if begin not in ("now", "all"):
             raise ValueError(f"begin is {begin!r}, expected 'now' or 'all'")
@@ -190,11 +107,11 @@ class Bridge:
         self.contract = contract
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
-        said = {_PARTITIONS: str(contract.subjects.partitions)}
+        said = {PARTITIONS_KEY: str(contract.subjects.partitions)}
         self._create = None if create is None else {**create, "metadata": {**create.get("metadata", {}), **said}}
         self._kept = kept(self.folder, stream)
-        self._new = partial(Publisher, servers, stream, chained=chained, window=window, options=options)
-        self._publisher = self._new()
+        self._new = partial(sink, servers, stream, chained=chained, window=window, options=options)
+        self._publisher = self._new(last=None)
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
         self._is_finishing = False
@@ -249,14 +166,13 @@ class Bridge:
     async def _find_place(self) -> None:
         """Look at the stream, and where to go on."""
         end = await self._publisher.stream_end(self._create)
-        partitions = self.contract.subjects.partitions
-        self.warnings = (*check_stream(end.config), *check_partitions(end.config, partitions))
-        self.contract.max_bytes = _most(end)
+        self.warnings = tuple(end.check(self.contract.subjects.partitions))
+        self.contract.max_bytes = end.max_bytes
         place, last = await asyncio.to_thread(self._start, end)
         self._spill = await asyncio.to_thread(self._open, place)
         self._publisher = self._new(last=last)
 
-    async def _publish_all(self, publisher: Publisher) -> None:
+    async def _publish_all(self, publisher: Sink) -> None:
         while not self._is_stopping.is_set():
             is_last = self._is_finishing  # asked before it is read
             entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
@@ -291,7 +207,7 @@ class Bridge:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._is_stopping.wait(), POLL_SECONDS)
 
-    def _start(self, end: StreamEnd) -> tuple[Place | None, str | None]:
+    def _start(self, end: End) -> tuple[Place | None, str | None]:
         """Behind what the stream has: what was kept, or the stream's last message, if that is ours and later."""
         place, last = self._kept if self._kept is not None else (None, None)
         if end.place is not None and (place is None or end.place > place):
@@ -381,9 +297,3 @@ def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
         kind = "recorder_stopped"
     said = {"_notice": kind, "switch": switch, "at": at, **said}
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _most(end: StreamEnd) -> int:
-    """How large a message may be."""
-    limits = [end.max_payload, end.config.get("max_msg_size", -1)]
-    return min(int(limit) for limit in limits if limit and limit > 0) - _HEADERS

@@ -15,10 +15,10 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import _flight
+from . import _flight, _streams
 from ._flight import Flight, Last, Trouble
 from .contract import Item, Place
 
@@ -63,6 +63,23 @@ class StreamEnd(NamedTuple):
     id: str | None
     place: Place | None
 
+    @property
+    def max_bytes(self) -> int:
+        """How large a message may be, headers and body."""
+        return _streams.max_bytes(self.max_payload, self.config)
+
+    def check(self, partitions: int) -> list[str]:
+        """What of the stream may surprise, a sentence each.
+
+        Raises:
+            ValueError: it cannot work, and why.
+
+        Example:
+            >>> StreamEnd({"name": "FS1", "duplicate_window": 0}, 1 << 20, 0, None, None).check(16)[0]
+            'stream FS1 has no window for duplicates: two bridges put everything in twice'
+        """
+        return [*_streams.check_stream(self.config), *_streams.check_partitions(self.config, partitions)]
+
 
 @dataclass(frozen=True)
 class PublisherStats:
@@ -86,16 +103,16 @@ class PublisherStats:
         (0, None)
     """
 
-    acknowledged: int
-    duplicates: int
-    found: int
-    out_of_order: int
-    disagreements: int
-    stale: int
-    waiting: int
-    connects: int
-    stops: Mapping[str, int]
-    trouble: Trouble | None
+    acknowledged: int = 0
+    duplicates: int = 0
+    found: int = 0
+    out_of_order: int = 0
+    disagreements: int = 0
+    stale: int = 0
+    waiting: int = 0
+    connects: int = 0
+    stops: Mapping[str, int] = field(default_factory=dict)
+    trouble: Trouble | None = None
 
 
 class Publisher:
