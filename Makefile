@@ -18,10 +18,13 @@ PIP := $(BIN)/python -I tools/install.py --disable-pip-version-check --quiet
 # Folders are listed too: their time changes when a file in them is deleted.
 SOURCES := pyproject.toml setup.py $(shell find eslcodec src -not -name '*.py[co]' -not -name '*.so' -not -name __pycache__)
 
-.PHONY: demo test test-all lint style types docs coverage measure bench bench-peers dist clean help preflight
+.PHONY: demo demo-bridge test test-all lint style types docs coverage measure bench bench-peers dist clean help preflight
 
 demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, and decode it
 	$(BIN)/eslcodec demo $(ARGS)
+
+demo-bridge: $(VENV)/.test  ## events through a recording into NATS JetStream; bridge and server are killed; nothing is lost
+	$(BIN)/python -I tools/demo_bridge.py $(ARGS)
 
 test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on the Python core; heavy tests at a fifth
 	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
