@@ -57,7 +57,7 @@ class KafkaEnd(NamedTuple):
     id: str | None = None
     place: Place | None = None
 
-    def check(self, partitions: int) -> list[str]:
+    def check(self, partitions: int, prefix: str) -> list[str]:
         """What may surprise; the partitions of the subjects are not those of Kafka, which makes its own of the keys."""
         if self.replicas > 1:
             return []

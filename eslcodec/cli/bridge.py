@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import signal
-import ssl
-import stat
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,23 +13,46 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from ..errors import ESLError
+from .bridge_run import BridgeRun
 from .hosts import fleet_hosts, fleet_password, hosts_option
-from .listen import Where, answering, metrics_option
+from .listen import metrics_option
 from .live import filter_option
 from .login import login_options, notes_told
 from .names import PRESETS, check_names, split_events, unknown_option
-from .systemd import Notifier
+from .nats_login import LOGIN, nats_login_options, nats_options
+from .profiles import redaction
 from .text import escape, note
-from .units import DURATION, SHARE
+from .units import DURATION, SHARE, moment
 
 if TYPE_CHECKING:
-    from ..ingest import Fleet, Metrics, Recorder
+    from ..ingest import Fleet, Recorder
     from ..ingest._bridges import Bridges
+    from ..ingest.contract import Subjects
 
-_TAKEN: Final = 2000  # messages at once
-_LOOK_SECONDS: Final = 1.0
-_STATUS_SECONDS: Final = 10.0  # between two lines for systemd
-_PATH: Final = click.Path(exists=True, dir_okay=False)
+_NO_REDACTION: Final = "none"
+_NO_STREAM: Final = "stream not found"  # as servers say it
+
+
+class _Begin(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in new ones
+    """Where to begin: `now`, `all`, or a time.
+
+    Example:
+        >>> _Begin().convert("all", None, None), _Begin().convert("2026-11-29T08:00Z", None, None)
+        ('all', 1795939200.0)
+    """
+
+    name = "time|now|all"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Literal["now", "all"] | float:
+        if value == "now" or value == "all":
+            return "now" if value == "now" else "all"
+        try:
+            when: datetime = moment(str(value))
+        except ValueError as error:
+            self.fail(f"{error}, now or all", param, ctx)
+        return when.timestamp()
 
 
 @click.command(short_help="Publish what switches send to NATS JetStream.")
@@ -61,11 +78,42 @@ _PATH: Final = click.Path(exists=True, dir_okay=False)
 @click.option("--create-stream", is_flag=True, help="Make streams that are not there: in files, for 72 hours.")
 @click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Of those that are made.")
 @click.option(
-    "--since",
-    type=click.Choice(["all", "now"]),
-    default="now",
+    "--as",
+    "prefix",
+    metavar="PREFIX",
+    help="Publish again what is older: what subjects begin with in place of esl.v1. It goes to a stream of its own, "
+    "from a place of its own.",
+)
+@click.option(
+    "--subject", metavar="TEMPLATE", help="How subjects are made: docs/contract.md, Templates. In place of --as."
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(1),
+    metavar="P",
+    help="How many partitions, 16 unless you say so. Never change it for a stream that has messages.",
+)
+@click.option(
+    "--redact",
+    default="secrets",
     show_default=True,
-    help="With --from, and no place kept: begin with all that was recorded, or with what comes.",
+    metavar="PROFILE",
+    help="Take out of what is published what may not leave the site: secrets, a file FILE.toml (see the guide), or "
+    "none. DIR has all of it.",
+)
+@click.option(
+    "--since",
+    "begin",
+    type=_Begin(),
+    metavar="TIME|now|all",
+    help="If no place is kept: begin with what was recorded since then, with what comes, or with all. By default all "
+    "of --dir, and what comes with --from.",
+)
+@click.option(
+    "--overlap",
+    is_flag=True,
+    help="Another bridge publishes to the same streams, or did until now: go on where they end, and pass over what "
+    "they have.",
 )
 @click.option(
     "--keep",
@@ -99,88 +147,83 @@ _PATH: Final = click.Path(exists=True, dir_okay=False)
     help="How long acknowledgements are waited for at the end. The rest stays in DIR.",
 )
 @metrics_option
-@click.option("--nats-creds", type=_PATH, metavar="FILE", help="Credentials for NATS.")
-@click.option("--nats-nkey", type=_PATH, metavar="FILE", help="The seed of an nkey for NATS.")
-@click.option("--tls-ca", type=_PATH, metavar="FILE", help="Who signs for the servers' certificates.")
-@click.option("--tls-cert", type=_PATH, metavar="FILE", help="Our certificate.")
-@click.option("--tls-key", type=_PATH, metavar="FILE", help="Its key.")
+@nats_login_options
 @login_options
 @filter_option
 @unknown_option
 def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> None:
     """Record what switches send in DIR, and publish it from there, each event at least once and in order, until Ctrl-C
-    or SIGTERM.
+    or SIGTERM; a second one ends the waiting for acknowledgements too.
 
     HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. The contract for consumers is
     docs/contract.md. Files with secrets that others can read are refused. The exit status is 1 if something was not
     acknowledged at the end, which stays in DIR, or if nothing can be published.
     """
-    said = _Said(**{name: options[name] for name in ("source", "folder", "drain", "listen", "since", "keep")})
-    said.check(bool(hosts or hosts_file), options["events"])
+    _check(options, bool(hosts or hosts_file))
     listed, file = fleet_hosts(hosts, options["port"], hosts_file)
-    settings = nats_options(options["servers"], *(options[name] for name in _SECRETS))
-    said.bridges = partial(
-        _bridges(said),
-        servers=list(options["servers"]),
-        hosts=listed,
-        stream=options["stream"],
-        create=options["replicas"] if options["create_stream"] else 0,
-        options=settings,
+    run = BridgeRun(
+        options["source"] or options["folder"], options["drain"], options["listen"], _bridges(listed, options)
     )
-    if said.source is None:
-        said.fleet = _fleet(listed, file, said, options)
-    with notes_told(note):
+    _check_there(options["source"], listed)
+    if options["source"] is None:
+        run.fleet = _fleet(listed, file, run, options)
+    with notes_told(note if options["create_stream"] else _tell):
         try:
-            is_done = asyncio.run(said.run())
+            is_done = asyncio.run(run.run())
         except (ESLError, ValueError, TypeError, ImportError) as error:
-            raise click.UsageError(escape(str(error))) from error
+            raise click.ClickException(escape(str(error))) from error
+        except OSError as error:
+            where = f"{escape(str(error.filename))}: " if error.filename is not None else ""
+            raise click.ClickException(where + escape(error.strerror or str(error))) from error
         except KeyboardInterrupt:
             is_done = False
     raise click.exceptions.Exit(0 if is_done else 1)
 
 
-_SECRETS: Final = ("nats_creds", "nats_nkey", "tls_ca", "tls_cert", "tls_key")
-
-
-def nats_options(
-    servers: tuple[str, ...], creds: str | None, nkey: str | None, ca: str | None, cert: str | None, key: str | None
-) -> dict[str, Any]:
-    """Credentials as `nats.connect` takes them.
+def _check(options: dict[str, Any], has_hosts: bool) -> None:
+    """See that it can be done.
 
     Raises:
-        click.ClickException: others can read a secret, or it cannot be used.
+        click.UsageError: what was said does not go together.
     """
-    for server in servers:
-        if "@" in server:
-            raise click.UsageError("--to has a password in it, which all on this machine can read: use --nats-creds")
-    for path in (creds, nkey, key):
-        _check_private(path)
-    if creds is not None and nkey is not None:
-        raise click.UsageError("--nats-creds and --nats-nkey exclude each other")
-    if (cert is None) != (key is None):
-        raise click.UsageError("--tls-cert and --tls-key go together")
-    options: dict[str, Any] = {"user_credentials": creds, "nkeys_seed": nkey}
-    options = {name: value for name, value in options.items() if value is not None}
-    if options and find_spec("nkeys") is None:
-        raise click.ClickException("credentials of NATS need nkeys: pip install nkeys")
-    if ca is not None or cert is not None:
-        try:
-            options["tls"] = context = ssl.create_default_context(cafile=ca)
-            if cert is not None:
-                context.load_cert_chain(cert, key)
-        except (OSError, ssl.SSLError) as error:
-            raise click.ClickException(f"{escape(ca or '')} {escape(cert or '')}: {escape(str(error))}") from error
-    return options
+    source, folder, events = options["source"], options["folder"], options["events"]
+    if (source is None) == (folder is None):
+        raise click.UsageError("expected --dir DIR, or --from DIR")
+    if source is None and not has_hosts:
+        raise click.UsageError("expected a HOST, --hosts FILE.toml, or --from DIR")
+    if source is None and not events:
+        raise click.UsageError("--events names no event")
+    if source is not None and events:
+        raise click.UsageError("--events goes with --dir: --from publishes what is there")
+    if options["prefix"] is not None and options["subject"] is not None:
+        raise click.UsageError("--as and --subject exclude each other")
 
 
-def _check_private(path: str | None) -> None:
-    mode = os.stat(path).st_mode if path is not None else 0
-    if os.name == "posix" and mode & 0o077:
-        text = f"{stat.S_IMODE(mode):04o}: what is in it is not for others, chmod 600 it"
-        raise click.ClickException(f"{escape(path or '')} has mode {text}")
+def _check_there(source: str | None, listed: list[Any]) -> None:
+    """See that all is there; a switch of which nothing is recorded may come later.
+
+    Raises:
+        click.ClickException: something is missing.
+    """
+    from ..ingest._files import folder_name
+
+    if find_spec("nats") is None:
+        raise click.ClickException("publishing to NATS needs nats-py: pip install 'eslcodec[nats]'")
+    if source is not None and not os.path.isdir(source):
+        raise click.ClickException(
+            f"--from {escape(source)}: there is no such folder, expected one that `eslcodec record` writes"
+        )
+    for host in listed:
+        path = os.path.join(source or "", folder_name(host.host, host.port))
+        if source is not None and not os.path.isdir(path):
+            note(f"{host.name}: there is no {path} yet")
 
 
-def _fleet(listed: list[Any], file: dict[str, Any], said: _Said, options: dict[str, Any]) -> Callable[[], Fleet]:
+def _tell(text: str) -> None:
+    note(f"{text} (--create-stream makes it)" if _NO_STREAM in text else text)
+
+
+def _fleet(listed: list[Any], file: dict[str, Any], run: BridgeRun, options: dict[str, Any]) -> Callable[[], Fleet]:
     """What makes the fleet, when there is a loop."""
     names, subclasses = split_events(options["events"])
     check_names(names, options["unknown"], "it does not mind being asked for it")
@@ -194,8 +237,8 @@ def _fleet(listed: list[Any], file: dict[str, Any], said: _Said, options: dict[s
     def tap(name: str) -> Recorder:
         from ..ingest import Recorder
 
-        said.recorders.append(Recorder(said.where, **limits))
-        return said.recorders[-1]
+        run.recorders.append(Recorder(run.where, **limits))
+        return run.recorders[-1]
 
     def make() -> Fleet:
         from ..ingest import Fleet
@@ -205,127 +248,41 @@ def _fleet(listed: list[Any], file: dict[str, Any], said: _Said, options: dict[s
     return make
 
 
-def _bridges(said: _Said) -> Callable[..., Bridges]:
+def _bridges(listed: list[Any], options: dict[str, Any]) -> Callable[[], Bridges]:
+    """What makes the bridges, when there is a loop."""
     from ..ingest._bridges import Bridges
+    from ..ingest.contract import PREFIX
 
-    keep = said.keep if said.source is None else None
-    return partial(Bridges, said.where, begin=said.since if said.source else "all", keep=keep)
-
-
-@dataclass
-class _Said:
-    """What is to be done, and what is under way."""
-
-    source: str | None
-    folder: str | None
-    drain: float
-    listen: Where | None
-    since: Literal["now", "all"]
-    keep: float
-    fleet: Callable[[], Fleet] | None = None
-    bridges: Callable[[], Bridges] = field(init=False)
-    recorders: list[Recorder] = field(default_factory=list)
-
-    @property
-    def where(self) -> str:
-        """The folder of the recordings."""
-        return self.source or self.folder or ""
-
-    def check(self, has_hosts: bool, events: tuple[str, ...]) -> None:
-        """See that it can be done."""
-        if (self.source is None) == (self.folder is None):
-            raise click.UsageError("expected --dir DIR, or --from DIR")
-        if self.source is None and not has_hosts:
-            raise click.UsageError("expected a HOST, --hosts FILE.toml, or --from DIR")
-        if self.source is None and not events:
-            raise click.UsageError("--events names no event")
-        if self.source is not None and events:
-            raise click.UsageError("--events goes with --dir: --from publishes what is there")
-
-    async def run(self) -> bool:
-        """Until it is told to end; whether all is acknowledged then."""
-        bridges = self.bridges()
-        stop = asyncio.Event()
-        with _told(stop):
-            publishing = asyncio.ensure_future(bridges.run())
-            try:
-                async with self._reading(bridges) as reading:
-                    await self._watch(bridges, stop, {publishing, *reading})
-            finally:
-                for recorder in self.recorders:
-                    await asyncio.to_thread(recorder.close)
-                bridges.keep_running()
-                publishing.cancel()
-            await asyncio.wait({publishing})
-            is_done = await bridges.finish(self.drain)
-        note(bridges.summary())
-        return is_done
-
-    @asynccontextmanager
-    async def _reading(self, bridges: Bridges) -> AsyncIterator[set[asyncio.Future[None]]]:
-        """The fleet, if there is one, and what tells of all over HTTP."""
-        tasks: set[asyncio.Future[None]] = set()
-        async with AsyncExitStack() as stack:
-            fleet = await stack.enter_async_context(self.fleet()) if self.fleet is not None else None
-            metrics = None
-            if self.listen is not None:
-                from ..ingest import Metrics
-
-                metrics = Metrics(fleet if fleet is not None else {}, folders=[self.where])
-                metrics.add(bridges.samples)
-                await stack.enter_async_context(answering(metrics, self.listen))
-            if fleet is not None:
-                tasks.add(asyncio.ensure_future(_read(fleet, metrics)))
-            try:
-                yield tasks
-            finally:
-                for task in tasks:
-                    task.cancel()
-                    await asyncio.wait({task})
-
-    async def _watch(self, bridges: Bridges, stop: asyncio.Event, tasks: set[asyncio.Future[None]]) -> None:
-        notifier = Notifier()
-        notifier.ready()
-        due = -math.inf
-        look = min(_LOOK_SECONDS, (notifier.interval or math.inf) / 3)
-        try:
-            while not stop.is_set():
-                for task in tasks:
-                    if task.done():
-                        task.result()
-                if bridges.is_over:
-                    return
-                notifier.alive()
-                if time.monotonic() >= due:
-                    due = time.monotonic() + _STATUS_SECONDS
-                    notifier.status(bridges.summary())
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(stop.wait(), look)
-            notifier.stopping()
-        finally:
-            notifier.close()
+    profile = options["redact"]
+    settings: dict[str, Any] = {
+        "hosts": listed,
+        "stream": options["stream"],
+        "subjects": _subjects(options),
+        "prefix": options["prefix"] or PREFIX,
+        "create": options["replicas"] if options["create_stream"] else 0,
+        "begin": options["begin"] or ("all" if options["source"] is None else "now"),
+        "overlap": options["overlap"],
+        "keep": options["keep"] if options["source"] is None else None,
+        "redact": redaction(None if profile == _NO_REDACTION else profile),
+        "options": nats_options(options["servers"], *(options[name] for name in LOGIN)),
+    }
+    return partial(Bridges, options["source"] or options["folder"], list(options["servers"]), **settings)
 
 
-async def _read(fleet: Fleet, metrics: Metrics | None) -> None:
-    """Take what comes, at once: it is recorded already."""
-    while True:
-        for name, messages in await fleet.take(_TAKEN, 1.0):
-            if metrics is not None:
-                metrics.see_all(name, messages)
+def _subjects(options: dict[str, Any]) -> Subjects:
+    """How subjects are made.
 
+    Raises:
+        click.UsageError: the template is none, or there are too many partitions.
+    """
+    from ..ingest.contract import PARTITIONS, PREFIX, Subjects
 
-@contextmanager
-def _told(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end it; a second Ctrl-C at once."""
-    loop = asyncio.get_running_loop()
-
-    def told(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        loop.call_soon_threadsafe(stop.set)
-
-    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    count = options["partitions"] or PARTITIONS
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if options["subject"] is None:
+            return Subjects.under(options["prefix"] or PREFIX, count)
+        return Subjects(options["subject"], count)
+    except ValueError as error:
+        text = str(error)
+        option = "--partitions" if "partitions is" in text else "--as" if options["subject"] is None else "--subject"
+        raise click.UsageError(f"{option}: {escape(text)}") from error

@@ -66,7 +66,7 @@ DECLARED: Final = {
     "eslcodec_duplicates_total": Declared("counter", _OF_SWITCH, "Events that it already had."),
     "eslcodec_oversize_total": Declared("counter", _OF_SWITCH, "Events that are too large for it."),
     "eslcodec_in_flight": Declared("gauge", _OF_SWITCH, "Events sent to it and not acknowledged."),
-    "eslcodec_publish_seconds": Declared("histogram", _OF_SWITCH, "Seconds from sending to acknowledgement."),
+    "eslcodec_publish_seconds": Declared("histogram", _OF_SWITCH, "Seconds from receipt to acknowledgement."),
     "eslcodec_scrape_errors_total": Declared("counter", (), "How often something that adds metrics failed."),
 }
 """Name, as it is scraped -> what it is. Those from `eslcodec_spill_bytes` on are of a bridge."""

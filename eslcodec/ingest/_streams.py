@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from .contract import PREFIX
+
 PARTITIONS_KEY: Final = "esl-partitions"
 """In a stream's metadata: how many partitions it was made for."""
 
@@ -94,6 +96,32 @@ def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
     if said != str(partitions):
         raise ValueError(f"stream {name} has {said:.20} partitions, not {partitions}: a channel would be in two")
     return []
+
+
+def check_replay(config: Mapping[str, Any], prefix: str) -> None:
+    """Whether a stream may have what is published again under another prefix.
+
+    Args:
+        config: as the server says it.
+        prefix: what its subjects begin with.
+
+    Raises:
+        ValueError: what is live is in that stream too. It has the same identities.
+
+    Example:
+        >>> check_replay({"name": "AGAIN", "subjects": ["replay.may.fs1.>"]}, "replay.may")
+        >>> check_replay({"name": "FS1", "subjects": ["*.*.fs1.>"]}, "replay.may")
+        Traceback (most recent call last):
+            ...
+        ValueError: stream FS1 takes *.*.fs1.>, where live events are: what is replay.may needs a stream of its own
+    """
+    for subject in config.get("subjects") or ():
+        pairs = zip(subject.split("."), PREFIX.split("."), strict=False)
+        if all(token in ("*", ">", word) for token, word in pairs):
+            raise ValueError(
+                f"stream {config.get('name')} takes {subject}, where live events are: what is {prefix} needs a stream "
+                "of its own"
+            )
 
 
 def max_bytes(max_payload: int, config: Mapping[str, Any]) -> int:

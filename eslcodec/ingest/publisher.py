@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import _flight, _streams
+from ._families import Times
 from ._flight import Flight, Last, Trouble
-from .contract import Item, Place
+from .contract import PREFIX, Item, Place
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -40,6 +42,9 @@ _API: Final = "$JS.API"
 _NO_STREAM: Final = 404
 _NOT_FOUND: Final = 10037  # no message found
 _PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
+_DENIED: Final = re.compile(  # as servers say that we may not
+    "permissions violation|authorization violation|authentication (?:expired|revoked|timeout)", re.IGNORECASE
+)
 
 
 class StreamEnd(NamedTuple):
@@ -51,6 +56,7 @@ class StreamEnd(NamedTuple):
         sequence: that was given last.
         id: of the last message; None if there is none, or it has none.
         place: in the recording of whoever sent that message.
+        recent: the identities of the last messages, if they were asked for, and when each was received.
 
     Example:
         >>> StreamEnd({"name": "FS1"}, 1 << 20, 0, None, None).id is None
@@ -62,13 +68,14 @@ class StreamEnd(NamedTuple):
     sequence: int
     id: str | None
     place: Place | None
+    recent: Mapping[str, float | None] = MappingProxyType({})
 
     @property
     def max_bytes(self) -> int:
         """How large a message may be, headers and body."""
         return _streams.max_bytes(self.max_payload, self.config)
 
-    def check(self, partitions: int) -> list[str]:
+    def check(self, partitions: int, prefix: str = PREFIX) -> list[str]:
         """What of the stream may surprise, a sentence each.
 
         Raises:
@@ -78,6 +85,8 @@ class StreamEnd(NamedTuple):
             >>> StreamEnd({"name": "FS1", "duplicate_window": 0}, 1 << 20, 0, None, None).check(16)[0]
             'stream FS1 has no window for duplicates: two bridges put everything in twice'
         """
+        if prefix != PREFIX:
+            _streams.check_replay(self.config, prefix)
         return [*_streams.check_stream(self.config), *_streams.check_partitions(self.config, partitions)]
 
 
@@ -96,6 +105,8 @@ class PublisherStats:
         connects: how often a connection was made.
         stops: how often publishing stopped, and why (see `Trouble.kind`).
         trouble: why nothing is published; None if it is.
+        oldest: when that was received which waits longest, in seconds since 1970; None if nothing waits.
+        publish_seconds: from the receipt of an event, by the recorder, to the acknowledgement of its message.
 
     Example:
         >>> stats = Publisher("nats://127.0.0.1:4222", "FS1").stats()
@@ -113,6 +124,8 @@ class PublisherStats:
     connects: int = 0
     stops: Mapping[str, int] = field(default_factory=dict)
     trouble: Trouble | None = None
+    oldest: float | None = None
+    publish_seconds: Times = field(default_factory=Times, compare=False)
 
 
 class Publisher:
@@ -127,6 +140,8 @@ class Publisher:
         servers: of the cluster, such as `nats://127.0.0.1:4222`; one, or several that are tried in turn.
         stream: its name. It must be there.
         chained: whether the stream is ours alone.
+        overlap: whether others publish the same messages to it, under the same identities: there is no chain then, and
+            what the stream's end has is not published again.
         window, window_bytes: how much may be in flight.
         timeout: after how many seconds without an acknowledgement a new connection is made.
         last: the identity of the message that an earlier run saw acknowledged last.
@@ -149,6 +164,7 @@ class Publisher:
         stream: str,
         *,
         chained: bool = True,
+        overlap: bool = False,
         window: int = _flight.WINDOW,
         window_bytes: int = _flight.WINDOW_BYTES,
         timeout: float = _flight.ACK_TIMEOUT,
@@ -162,12 +178,12 @@ class Publisher:
             raise ValueError(f"{stream!r:.200} is no name of a stream")
         self.stream = stream
         self._options = dict(options or {})
-        self._flight = Flight(
-            stream, chained=chained, window=window, window_bytes=window_bytes, timeout=timeout, last=last
-        )
+        limits: dict[str, Any] = {"window": window, "window_bytes": window_bytes, "timeout": timeout}
+        self._flight = Flight(stream, chained=chained and not overlap, overlap=overlap, last=last, **limits)
         self._low = max(window * 3 // 4, 1) - 1
         self._connects = 0
         self._connection: Client | None = None
+        self._denied: str | None = None  # what the server last said that we may not
         self._inbox = ""
         self._is_pumping = False
         self._is_closed = False
@@ -194,11 +210,12 @@ class Publisher:
             await asyncio.wait({self._task}, timeout=_LOOKS)
         self._wake()
 
-    async def stream_end(self, create: Mapping[str, Any] | None = None) -> StreamEnd:
+    async def stream_end(self, create: Mapping[str, Any] | None = None, recent: int = 0) -> StreamEnd:
         """Look at the stream, before anything is published; wait until a server says something of it.
 
         Args:
             create: a configuration with which it is made if it is not there.
+            recent: the identities of how many of the last messages are asked for.
         """
         tries = 0
         while True:
@@ -206,19 +223,19 @@ class Publisher:
             try:
                 connection = await self._connect(server)
                 try:
-                    end = await self._stream_end(connection, create)
+                    end = await self._stream_end(connection, create, recent)
                 finally:
                     self._connection = None
                     await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
             except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
                 end = None
             if end is not None:
                 return end
             tries += 1
             await asyncio.sleep(_delay(tries // len(self.servers)))
 
-    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None) -> StreamEnd | None:
+    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None, recent: int) -> StreamEnd | None:
         info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
         if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
             info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
@@ -232,7 +249,12 @@ class Publisher:
         parsed = None
         with suppress(ValueError):
             parsed = Place.parse(place) if place is not None else None
-        return StreamEnd(info["config"], connection.max_payload, sequence, _header(message, "Nats-Msg-Id"), parsed)
+        id, config = _header(message, "Nats-Msg-Id"), info["config"]
+        known = {}
+        for one in await self._last_messages(connection, sequence, min(recent, sequence)):
+            received = re.fullmatch(r"\d{1,12}(\.\d+)?", _header(one, "Esl-Received") or "")
+            known[_header(one, "Nats-Msg-Id") or ""] = float(received[0]) if received is not None else None
+        return StreamEnd(config, connection.max_payload, sequence, id, parsed, known)
 
     # What is published
 
@@ -245,6 +267,11 @@ class Publisher:
     def last_id(self) -> str | None:
         """What that message is known by."""
         return self._flight.last_id
+
+    @property
+    def oldest(self) -> float | None:
+        """When that was received which waits longest, in seconds since 1970; None if nothing waits."""
+        return self._flight.oldest
 
     def stats(self) -> PublisherStats:
         """How it fares."""
@@ -260,6 +287,8 @@ class Publisher:
             self._connects,
             dict(flight.stops),
             flight.trouble,
+            self.oldest,
+            flight.times,
         )
 
     async def publish(self, item: Item) -> None:
@@ -339,7 +368,7 @@ class Publisher:
             try:
                 connection = await self._connect(server)
             except (_errors(), OSError, asyncio.TimeoutError) as error:
-                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
             else:
                 try:
                     await self._serve(connection)
@@ -353,13 +382,16 @@ class Publisher:
     async def _connect(self, server: str) -> Client:
         """A connection to one server: which is tried next, and when, is decided by us."""
         connection: Client = _nats().NATS()
+        self._denied = None
 
         async def wrong(error: Exception) -> None:
             if not connection.is_connected and connection is not self._connection:
                 raise error  # else the library would try again and again
-            kind = "permission" if "permissions violation" in str(error).lower() else "connection"
+            is_denied = _DENIED.search(str(error)) is not None
             if self._flight.is_open:
-                self._stop(kind, error, connection)
+                self._stop("permission" if is_denied else "connection", error, connection)
+            elif is_denied:  # of a question, which gets no answer then
+                self._denied = _said(error)
 
         async def over() -> None:
             self._stop("connection", ConnectionError("the connection ended"), connection)
@@ -375,10 +407,12 @@ class Publisher:
             )
             inbox = connection.new_inbox()
             await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
-        except BaseException:
-            with suppress(_errors(), OSError, asyncio.TimeoutError):
-                await connection.close()
-            raise
+        except BaseException as error:
+            with suppress(_errors(), OSError, asyncio.TimeoutError):  # after TLS that failed it would wait for ever
+                await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+            if isinstance(error, (_errors(), OSError, asyncio.TimeoutError)) or not isinstance(error, Exception):
+                raise
+            raise ConnectionError(_said(error)) from error  # of a file with a key, or of what is no server of NATS
         self._connects += 1
         self._connection, self._inbox = connection, inbox
         return connection
@@ -387,6 +421,16 @@ class Publisher:
         if connection is self._connection:
             self._flight.stop(kind, _said(error), time.monotonic())
             self._wake()
+
+    def _reason(self, error: BaseException, where: str) -> tuple[str, str]:
+        """The kind of trouble, and its text. What we may not ask is not answered: the server says so beside it."""
+        denied, self._denied = self._denied, None
+        text = denied or _said(error)
+        if _DENIED.search(text):
+            return "permission", where + text
+        if isinstance(error, _nats().errors.NoRespondersError):
+            return "no_responders", f"{where}{text}: JetStream is off there, or has no leader"
+        return "connection", where + text
 
     async def _answered(self, message: Msg) -> None:
         epoch, _, number = message.subject[len(self._inbox) + 1 :].partition(".")
@@ -416,42 +460,42 @@ class Publisher:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._until(lambda: not self._flight.is_open), _LOOKS)
             self._flight.tick(time.monotonic())
+            await self._pump()
             if not connection.is_connected:
                 self._stop("connection", ConnectionError("the connection ended"), connection)
 
     async def _open(self, connection: Client) -> bool:
         """Whether the stream's end is known and publishing may begin."""
-        if not self._flight.chained:
-            self._flight.open()
+        flight = self._flight
+        if not flight.chained and not flight.overlap:
+            flight.open()
             return True
         try:
             last = await self._look_up(connection)
-            ids = await self._ids(connection, last) if last is not None else []
+            count = flight.look_back(last) if last is not None else 0
+            found = await self._last_messages(connection, last.sequence, count) if last is not None else []
         except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-            kind = "no_responders" if connection.is_connected else "connection"
-            self._flight.stop(kind, f"stream {self.stream}: {_said(error)}", time.monotonic())
+            kind, text = self._reason(error, f"stream {self.stream}: ")
+            kind = "no_responders" if kind == "connection" and connection.is_connected else kind
+            flight.stop(kind, text, time.monotonic())
             return False
         if last is None:
             return False
-        self._flight.open(last, ids)
+        flight.open(last, filter(None, (_header(message, "Nats-Msg-Id") for message in found)))
         self._wake()
         return True
 
-    async def _ids(self, connection: Client, last: Last) -> list[str]:
-        """What the stream's last messages are known by, as many as the flight must know."""
-        found: list[str] = []
-        least = last.sequence - self._flight.look_back(last)
-        for end in range(last.sequence, least, -_AT_ONCE):
-            numbers = range(max(end - _AT_ONCE, least) + 1, end + 1)
-            some = await asyncio.gather(*(self._id(connection, number) for number in numbers))
-            found += [id for id in some if id is not None]
-            if not any(some):  # older ones are gone
+    async def _last_messages(self, connection: Client, last: int, count: int) -> list[Mapping[str, Any]]:
+        """So many of the stream's last messages, the latest first in runs; those that are gone are left out."""
+        found: list[Mapping[str, Any]] = []
+        for end in range(last, last - count, -_AT_ONCE):
+            numbers = range(max(end - _AT_ONCE, last - count) + 1, end + 1)
+            asked = (self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": number}) for number in numbers)
+            some = [answer["message"] for answer in await asyncio.gather(*asked) if "message" in answer]
+            found += some
+            if not some:  # older ones are gone
                 break
         return found
-
-    async def _id(self, connection: Client, sequence: int) -> str | None:
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
-        return _header(found["message"], "Nats-Msg-Id") if "message" in found else None
 
     async def _look_up(self, connection: Client) -> Last | None:
         """The stream's end; None if the server does not say, which is trouble then."""

@@ -39,8 +39,12 @@ class End(Protocol):
     def place(self) -> Place | None:
         """Where the last message is in the recording of whoever sent it."""
 
-    def check(self, partitions: int) -> list[str]:
+    def check(self, partitions: int, prefix: str) -> list[str]:
         """What of the log may surprise, a sentence each.
+
+        Args:
+            partitions: how many the subjects have.
+            prefix: what they begin with.
 
         Raises:
             ValueError: it cannot work, and why.

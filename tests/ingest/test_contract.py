@@ -387,6 +387,45 @@ def test_a_notice_is_told_where_no_event_is(esl: ModuleType) -> None:
     check(item.headers, schema("headers"), {})
 
 
+def test_what_is_taken_out_is_nowhere_but_the_identity_is_that_of_what_came(esl: ModuleType) -> None:
+    module = contract(esl)
+    redact = esl.ingest.Redact(mask=["Unique-ID", "variable_tenant"], drop=["Event-Date-Timestamp"], bodies="drop")
+    subjects = module.Subjects("a.{variable_tenant}.{@switch}.{@partition}.{Event-Name}")
+    headers = {"Event-Date-Timestamp": "1796003318250000", "Unique-ID": "u1", "variable_tenant": "acme"}
+    for pair in ({"Core-UUID": CORE, "Event-Sequence": "5"}, {"Core-UUID": "other", "Event-Sequence": "5"}):
+        event = esl.Event.build("DTMF", {**headers, **pair}, "hi")
+        plain = module.Contract("fs1", CORE, subjects).event(event)
+        item = module.Contract("fs1", CORE, subjects, redact=redact).event(event)
+        assert item.id == item.headers["ce-id"] == plain.id
+        assert item.subject == f"a.{module.escape('***')}.fs1.{module.partition('***', 'fs1')}.DTMF"
+        assert "ce-time" not in item.headers
+        assert json.loads(item.body) == {
+            "_id": plain.id,
+            "Event-Name": "DTMF",
+            **pair,
+            "Unique-ID": "***",
+            "variable_tenant": "***",
+        }
+
+
+def test_a_large_event_is_cut_after_what_is_taken_out(esl: ModuleType) -> None:
+    redact = esl.ingest.Redact(drop=["variable_large"], mask=["variable_x"])
+    event = esl.Event.build("DTMF", {"variable_large": "l" * 200_000, "variable_x": "x" * 200_000})
+    maker = contract(esl).Contract("fs1", CORE, max_bytes=64 << 10, redact=redact)
+    assert json.loads(maker.event(event).body)["variable_x"] == "***"
+    assert maker.oversize == 0
+
+
+def test_a_notice_that_is_redacted_is_known_by_what_it_was(esl: ModuleType) -> None:
+    maker, place = contract(esl).Contract("fs1", CORE), contract(esl).Place("f", 0, 1, 7)
+    line, shown = (
+        b'{"_notice":"found","switch":"fs1","at":1.0,"caller":"%b"}' % caller for caller in (b"1000", b"***")
+    )
+    item = maker.notice(line, place, 1.0, shown)
+    assert item.id == maker.notice(line, place, 1.0).id
+    assert json.loads(item.body)["caller"] == "***"
+
+
 @pytest.mark.parametrize(
     "line", [b"", b"{}", b'{"_notice":1}', b'{"Event-Name":"A"}', b'{"_notice":"a"', b'["_notice"]']
 )
@@ -420,7 +459,7 @@ def test_the_page_says_what_is_done() -> None:
     if not page.exists():
         pytest.skip("docs/ is not beside the tests")
     result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
-    assert (result.failed, result.attempted) == (0, 8)
+    assert (result.failed, result.attempted) == (0, 12)
 
 
 # Places

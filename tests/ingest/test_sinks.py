@@ -24,7 +24,7 @@ class ListEnd(NamedTuple):
     place: Place | None = None
     max_bytes: int = 1 << 20
 
-    def check(self, partitions: int) -> list[str]:
+    def check(self, partitions: int, prefix: str) -> list[str]:
         if partitions != 16:
             raise ValueError("a list has 16 partitions")
         return ["a list is in memory"]

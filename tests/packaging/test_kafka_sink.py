@@ -183,7 +183,7 @@ def test_what_a_broker_refuses_is_sent_again_with_all_behind_it(
 
 @pytest.mark.parametrize(("replicas", "said"), [(1, 1), (3, 0)])
 def test_a_topic_without_replicas_is_warned_of(example: ModuleType, replicas: int, said: int) -> None:
-    assert len(example.KafkaEnd("esl", replicas, 1 << 20).check(16)) == said
+    assert len(example.KafkaEnd("esl", replicas, 1 << 20).check(16, "esl.v1")) == said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

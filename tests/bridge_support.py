@@ -1,0 +1,108 @@
+"""What the tests of `eslcodec bridge` share: a recording to publish, and runs of the command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cli_live_support import spawned
+from recordings_support import BEGIN, Tape
+from support import plain
+
+from eslcodec.ingest import notices
+
+CORE = "8f08a03a"
+SECONDS = 60.0
+STREAM = "ESL-fs1"
+
+
+def recorded(folder: Path, *payloads: bytes, hour: int = 1, begin: float = BEGIN) -> Path:
+    """A folder as `eslcodec record` makes it, of one switch: a note of its start, and these events.
+
+    Args:
+        folder: which; it may have the files of earlier hours.
+        hour: in which the file was begun.
+        begin: when the first one came.
+    """
+    tape = Tape(begin=begin)
+    tape.note(**notices.to_note(notices.Started("x", 1796000000.0, "10.0.0.1", 8021, core_uuid=CORE)))
+    for payload in payloads:
+        tape.chunk(plain(payload))
+    tape.write(folder / "10.0.0.1_8021" / f"20261130T{hour:02}4838Z-000001.esl.zst")
+    return folder
+
+
+def numbered(count: int) -> list[bytes]:
+    """Events."""
+    return [b"Event-Name: DTMF\nCore-UUID: 8f08a03a\nEvent-Sequence: %d\n\n" % number for number in range(count)]
+
+
+def from_folder(folder: Path, url: str, *more: Any) -> list[str]:
+    """The command that publishes it."""
+    return ["bridge", "--from", str(folder), "fs1=10.0.0.1", "--since", "all", "--to", url, *map(str, more)]
+
+
+class Running:
+    """A command that runs, and what it says."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.said = ""
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                self.said += line.decode()
+                self._news.notify_all()
+
+    def wait_for(self, is_so: Callable[[], object], what: object = "") -> None:
+        """Until something is so, which is looked at whenever it says something, and now and then."""
+        with self._news:
+            for _ in range(int(SECONDS / 0.05)):
+                if is_so():
+                    return
+                assert self.process.poll() is None, self.said
+                self._news.wait(0.05)
+        raise AssertionError(f"it did not come about: {what}; it said {self.said}")
+
+    def says(self, text: str) -> None:
+        """Wait until it has said so."""
+        self.wait_for(lambda: text in self.said, text)
+
+    def ended(self, *signals: int) -> int:
+        """Its exit status."""
+        for number in signals:
+            self.process.send_signal(number)
+        code = self.process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        return code
+
+
+@contextmanager
+def running(*args: Any, **env: str) -> Iterator[Running]:
+    with spawned(*args, **env) as process:
+        run = Running(process)
+        yield run
+        process.kill()
+        run.ended()
+
+
+def published(folder: Path, url: str, *more: Any, stream: str = STREAM) -> tuple[int, str]:
+    """Publish a folder until it is in the stream, and end it with SIGTERM: the exit status, and what it said."""
+
+    def places() -> list[bytes]:
+        return [path.read_bytes() for path in folder.glob(f"*/{stream}*.place")]
+
+    before = places()
+    with running(*from_folder(folder, url, *more)) as run:
+        run.wait_for(lambda: places() != before, "a place")
+        return run.ended(signal.SIGTERM), run.said
