@@ -9,16 +9,13 @@ client's: what a lost connection had taken is never sent behind our back.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import _flight
+from . import _flight, _nats
 from ._flight import Flight, Last, Trouble
 from .contract import Item, Place
 
@@ -29,14 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Publisher", "PublisherStats", "StreamEnd", "Trouble"]
 
-CONNECT_TIMEOUT: Final = 2.0
-"""Seconds for a connection, and for an answer of the API: the next server of the cluster is tried then."""
-
 _AT_ONCE: Final = 64  # questions
-_DELAY: Final = 0.05  # seconds, before the second try
-_DELAY_MOST: Final = 2.0
 _LOOKS: Final = 0.25  # seconds between looks at the time
-_API: Final = "$JS.API"
 _NO_STREAM: Final = 404
 _NOT_FOUND: Final = 10037  # no message found
 _PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
@@ -138,11 +129,7 @@ class Publisher:
         last: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.servers = [servers] if isinstance(servers, str) else list(servers)
-        if not self.servers:
-            raise ValueError("there are no servers")
-        if not re.fullmatch(r"[^\s.*>/\\]+", stream):
-            raise ValueError(f"{stream!r:.200} is no name of a stream")
+        self.servers = _nats.check_servers(servers, stream)
         self.stream = stream
         self._options = dict(options or {})
         self._flight = Flight(
@@ -161,7 +148,7 @@ class Publisher:
         return f"<Publisher {self.stream!r}, {self._flight.waiting} waiting>"
 
     async def __aenter__(self) -> Self:
-        _nats()
+        _nats.library("publishing to NATS")
         self._task = asyncio.create_task(self._run(), name=f"publisher of {self.stream}")
         self._task.add_done_callback(lambda _: self._wake())
         return self
@@ -192,30 +179,30 @@ class Publisher:
                     end = await self._stream_end(connection, create)
                 finally:
                     self._connection = None
-                    await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
-            except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+                    await asyncio.wait_for(connection.close(), _nats.CONNECT_TIMEOUT)
+            except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+                self._flight.stop("connection", f"{server}: {_nats.said(error)}", time.monotonic())
                 end = None
             if end is not None:
                 return end
             tries += 1
-            await asyncio.sleep(_delay(tries // len(self.servers)))
+            await asyncio.sleep(_nats.delay(tries // len(self.servers)))
 
     async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None) -> StreamEnd | None:
-        info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
+        info = await _nats.ask(connection, f"STREAM.INFO.{self.stream}", {})
         if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
-            info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
+            info = await _nats.ask(connection, f"STREAM.CREATE.{self.stream}", create)
         if "error" in info:
             self._refused(info["error"])
             return None
         sequence = int(info["state"]["last_seq"])
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence}) if sequence else {}
+        found = await _nats.ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence}) if sequence else {}
         message = found.get("message", {})
-        place = _header(message, "Esl-Place")
+        place = _nats.header(message, "Esl-Place")
         parsed = None
         with suppress(ValueError):
             parsed = Place.parse(place) if place is not None else None
-        return StreamEnd(info["config"], connection.max_payload, sequence, _header(message, "Nats-Msg-Id"), parsed)
+        return StreamEnd(info["config"], connection.max_payload, sequence, _nats.header(message, "Nats-Msg-Id"), parsed)
 
     # What is published
 
@@ -306,8 +293,8 @@ class Publisher:
                 reply = f"{self._inbox}.{ticket.epoch}.{ticket.number}"
                 try:
                     await connection.publish(item.subject, item.body, reply, ticket.headers)
-                except (_errors(), OSError) as error:
-                    kind = "oversize" if isinstance(error, _nats().errors.MaxPayloadError) else "connection"
+                except (_nats.errors(), OSError) as error:
+                    kind = "oversize" if isinstance(error, _nats.library().errors.MaxPayloadError) else "connection"
                     self._stop(kind, error, connection)
         finally:
             self._is_pumping = False
@@ -321,54 +308,43 @@ class Publisher:
             server = self.servers[tries % len(self.servers)]
             try:
                 connection = await self._connect(server)
-            except (_errors(), OSError, asyncio.TimeoutError) as error:
-                self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
+            except (_nats.errors(), OSError, asyncio.TimeoutError) as error:
+                self._flight.stop("connection", f"{server}: {_nats.said(error)}", time.monotonic())
             else:
                 try:
                     await self._serve(connection)
                 finally:
                     self._connection = None
-                    with suppress(_errors(), OSError, asyncio.TimeoutError):
-                        await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+                    await _nats.close(connection)
             tries = 1 if self._flight.acknowledged > before else tries + 1
-            await asyncio.sleep(_delay(tries // len(self.servers)))
+            await asyncio.sleep(_nats.delay(tries // len(self.servers)))
 
     async def _connect(self, server: str) -> Client:
-        """A connection to one server: which is tried next, and when, is decided by us."""
-        connection: Client = _nats().NATS()
+        """A connection to one server, with the subscription for answers."""
+        connection: Client | None = None
 
-        async def wrong(error: Exception) -> None:
-            if not connection.is_connected and connection is not self._connection:
-                raise error  # else the library would try again and again
+        def wrong(error: Exception) -> None:
             kind = "permission" if "permissions violation" in str(error).lower() else "connection"
             if self._flight.is_open:
                 self._stop(kind, error, connection)
 
-        async def over() -> None:
+        def over() -> None:
             self._stop("connection", ConnectionError("the connection ended"), connection)
 
+        connection = await _nats.connect(server, self._options, wrong, over)
         try:
-            await connection.connect(
-                servers=[server],
-                allow_reconnect=False,
-                error_cb=wrong,
-                closed_cb=over,
-                skip_subject_validation=True,  # made of tokens, and of names that were checked
-                **{"connect_timeout": CONNECT_TIMEOUT, **self._options},
-            )
             inbox = connection.new_inbox()
             await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
         except BaseException:
-            with suppress(_errors(), OSError, asyncio.TimeoutError):
-                await connection.close()
+            await _nats.close(connection)
             raise
         self._connects += 1
         self._connection, self._inbox = connection, inbox
         return connection
 
     def _stop(self, kind: str, error: Exception, connection: Client | None) -> None:
-        if connection is self._connection:
-            self._flight.stop(kind, _said(error), time.monotonic())
+        if connection is not None and connection is self._connection:
+            self._flight.stop(kind, _nats.said(error), time.monotonic())
             self._wake()
 
     async def _answered(self, message: Msg) -> None:
@@ -392,7 +368,7 @@ class Publisher:
             if trouble is not None and trouble.needs_connection:
                 return
             tries = 0 if self._flight.acknowledged > before else tries + 1
-            await asyncio.sleep(_delay(tries))
+            await asyncio.sleep(_nats.delay(tries))
 
     async def _watch(self, connection: Client) -> None:
         while self._flight.is_open:
@@ -410,9 +386,9 @@ class Publisher:
         try:
             last = await self._look_up(connection)
             ids = await self._ids(connection, last) if last is not None else []
-        except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+        except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
             kind = "no_responders" if connection.is_connected else "connection"
-            self._flight.stop(kind, f"stream {self.stream}: {_said(error)}", time.monotonic())
+            self._flight.stop(kind, f"stream {self.stream}: {_nats.said(error)}", time.monotonic())
             return False
         if last is None:
             return False
@@ -433,65 +409,27 @@ class Publisher:
         return found
 
     async def _id(self, connection: Client, sequence: int) -> str | None:
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
-        return _header(found["message"], "Nats-Msg-Id") if "message" in found else None
+        found = await _nats.ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
+        return _nats.header(found["message"], "Nats-Msg-Id") if "message" in found else None
 
     async def _look_up(self, connection: Client) -> Last | None:
         """The stream's end; None if the server does not say, which is trouble then."""
-        info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
+        info = await _nats.ask(connection, f"STREAM.INFO.{self.stream}", {})
         if "error" in info:
             self._refused(info["error"])
             return None
         sequence = int(info["state"]["last_seq"])
         if not info["state"]["messages"]:
             return Last(sequence, None)
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
+        found = await _nats.ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
         if "error" in found:
             if found["error"].get("err_code") == _NOT_FOUND:
                 return Last(sequence, None)
             self._refused(found["error"])
             return None
-        return Last(sequence, _header(found["message"], "Nats-Msg-Id"))
+        return Last(sequence, _nats.header(found["message"], "Nats-Msg-Id"))
 
     def _refused(self, error: Mapping[str, Any]) -> None:
         text = f"stream {self.stream}: {error.get('description')} ({error.get('err_code')})"
         kind = "no_responders" if error.get("code") in (404, 503) else "refused"
         self._flight.stop(kind, text, time.monotonic())
-
-    async def _ask(self, connection: Client, subject: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        data = json.dumps(request).encode() if request else b""
-        answer = await connection.request(f"{_API}.{subject}", data, timeout=CONNECT_TIMEOUT)
-        read: dict[str, Any] = json.loads(answer.data)
-        return read
-
-
-def _header(message: Mapping[str, Any], name: str) -> str | None:
-    head = base64.b64decode(message.get("hdrs") or "").decode("utf-8", "replace")
-    match = re.search(rf"\r\n{name}: *([^\r\n]+)", head, re.IGNORECASE)
-    return match[1] if match else None
-
-
-def _delay(tries: int) -> float:
-    return 0.0 if tries < 1 else min(_DELAY * 2.0 ** min(tries - 1, 16), _DELAY_MOST)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _nats() -> Any:
-    """The library, loaded when it is needed.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import nats
-        import nats.errors
-    except ImportError as error:
-        raise ImportError("publishing to NATS needs nats-py: pip install 'eslcodec[nats]'") from error
-    return nats
-
-
-def _errors() -> Any:
-    return _nats().errors.Error
