@@ -73,6 +73,7 @@ class Intake:
         self.repeats = 0
         self.out_of_order = 0
         self.is_settled = not ordered
+        self._ack_of = 0  # the sequence that `ack` acknowledges
         self._given = 0  # the greatest sequence that was handed out
         self._next = 0  # of the deliveries of the consumer; 0 if it is not known
         self._order: deque[Held] = deque()  # all that are held, by sequence
@@ -90,8 +91,8 @@ class Intake:
             known.reply = reply
         elif not self.ordered or sequence > self.floor:
             return True
-        elif self.ack is None:
-            self.ack = reply  # the server has forgotten: it is said again
+        elif self.ack is None or sequence >= self._ack_of:
+            self.ack, self._ack_of = reply, sequence  # the server has forgotten: it is said again
         self.repeats += 1
         return False
 
@@ -165,7 +166,8 @@ class Intake:
         order = self._order
         while order and order[0].is_done:
             first = order.popleft()
-            self.ack, self.floor = first.reply, first.sequence
+            self.ack, self._ack_of = first.reply, first.sequence
+            self.floor = first.sequence
             self.drop(first)
 
     def drop(self, held: Held) -> None:

@@ -182,7 +182,9 @@ class Puller:
         self._number = 0
         self._heard = 0.0
         self._now = 0.0
+        self._subscription: Any = None
         self._is_broken = False
+        self._is_closing = False
         self._is_too_large = False  # the next message is larger than all that may be held
         self._last_ack: str | None = None
         self._acks: deque[tuple[str, bytes]] = deque()
@@ -271,7 +273,7 @@ class Puller:
         self._is_broken = False
         self.intake.unsettle()
         limits = {"pending_msgs_limit": 4 * self.intake.window + 1024, "pending_bytes_limit": 0}
-        await connection.subscribe(f"{self._inbox}.*", cb=partial(self._came, connection), **limits)
+        self._subscription = await connection.subscribe(f"{self._inbox}.*", cb=partial(self._came, connection), **limits)
         self._connection = connection
         info = await self._look(connection)
         if self.wanted.ordered and self.wanted.durable is not None:
@@ -318,9 +320,7 @@ class Puller:
             self._last_ack = reply
             await connection.publish(reply, _ACK)
         while self._acks:
-            reply, word = self._acks[0]
-            await connection.publish(reply, word)
-            self._acks.popleft()
+            await connection.publish(*self._acks.popleft())
         if intake.held and now - next(iter(intake.held.values())).at > self.wanted.ack_wait / 3:
             for held in list(intake.held.values()):
                 if now - held.at > self.wanted.ack_wait / 3:
@@ -333,11 +333,13 @@ class Puller:
         Args:
             again: by sequence, after how many seconds it is to come again; at once if it is not there.
         """
-        connection, self._connection = self._connection, None
+        connection, intake = self._connection, self.intake
+        self._is_closing = True
         if connection is None or not connection.is_connected:
             return
-        intake = self.intake
         if self.wanted.durable is not None:
+            # Else what is given back would come to us.
+            await asyncio.wait_for(self._subscription.drain(), _nats.CONNECT_TIMEOUT)
             intake.since = self.ack_every
             for held in intake.held.values():
                 if not held.is_done:
@@ -445,13 +447,13 @@ class Puller:
         room = intake.window - len(intake.held)
         size = intake.window_bytes - intake.size
         is_idle = not intake.held
-        if self._asked:
+        if self._asked or self.is_over or self._is_closing:
             return
         if not intake.is_settled or is_idle:
             size = intake.window_bytes
         elif 2 * room < intake.window or 2 * size < intake.window_bytes:
             return
-        if room < 1 or self.is_over:
+        if room < 1:
             return
         request = {"batch": room, "max_bytes": size, "expires": round(EXPIRES * _SECOND)}
         request["idle_heartbeat"] = round(HEARTBEAT * _SECOND)
