@@ -249,7 +249,7 @@ class Puller:
         return not (self.intake.held or self.intake.ack or self._acks)
 
     def _in_trouble(self, text: str) -> None:
-        if text != self.trouble:
+        if text != self.trouble and not self._is_closing:
             _LOG.warning("stream %s: %s", self.wanted.stream, text)
         self.trouble = text
 
@@ -273,7 +273,9 @@ class Puller:
         self._is_broken = False
         self.intake.unsettle()
         limits = {"pending_msgs_limit": 4 * self.intake.window + 1024, "pending_bytes_limit": 0}
-        self._subscription = await connection.subscribe(f"{self._inbox}.*", cb=partial(self._came, connection), **limits)
+        self._subscription = await connection.subscribe(
+            f"{self._inbox}.*", cb=partial(self._came, connection), **limits
+        )
         self._connection = connection
         info = await self._look(connection)
         if self.wanted.ordered and self.wanted.durable is not None:
@@ -372,7 +374,9 @@ class Puller:
         self._check_error(info)
         wanted.compare(info["config"])
         if self._created not in (None, info["created"]):
-            raise ConsumerGone(f"consumer {wanted.durable} of stream {wanted.stream} was made anew at {info['created']}")
+            raise ConsumerGone(
+                f"consumer {wanted.durable} of stream {wanted.stream} was made anew at {info['created']}"
+            )
         self._created = info["created"]
         return info
 

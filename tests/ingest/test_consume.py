@@ -118,9 +118,7 @@ def test_what_a_dead_program_took_comes_before_what_is_new(run: Any) -> None:
     run(test)
 
 
-def test_a_handler_that_fails_gets_it_again_before_what_is_behind(
-    run: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_handler_that_fails_gets_it_again_before_what_is_behind(run: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def test(server: Server) -> None:
         await fill(server, items(range(50)))
         seen: list[tuple[int, bool]] = []
@@ -180,9 +178,7 @@ def test_what_fails_too_often_is_given_up(run: Any) -> None:
 
         for ordered, durable in ((True, "a"), (False, "b")):
             seen.clear()
-            consumer = consume(
-                server.url, "FS1", durable, ordered=ordered, retry=0.001, attempts=3, until_end=ordered
-            )
+            consumer = consume(server.url, "FS1", durable, ordered=ordered, retry=0.001, attempts=3, until_end=ordered)
             task = asyncio.ensure_future(consumer.run(handle))
             await acknowledged(server, durable)
             task.cancel()
@@ -284,14 +280,16 @@ def test_what_is_none_of_the_contract_is_passed_over_and_said(run: Any, caplog: 
         run(test)
     said = [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()]
     assert said[1] == (
-        "stream FS1, message 2: read b'hello', expected what begins with {\"_id\": or {\"_notice\":: passed over"
+        'stream FS1, message 2: read b\'hello\', expected what begins with {"_id": or {"_notice":: passed over'
     )
     assert len(said) == 6
 
 
 def test_little_is_held_and_what_is_larger_comes_alone(run: Any) -> None:
     async def test(server: Server) -> None:
-        await fill(server, [*items(range(40), size=10_000), *items([40], size=200_000), *items(range(41, 60), size=9000)])
+        await fill(
+            server, [*items(range(40), size=10_000), *items([40], size=200_000), *items(range(41, 60), size=9000)]
+        )
         most = 0
         async with consume(server.url, "FS1", "billing", window_bytes=100_000, until_end=True) as consumer:
             found = []
