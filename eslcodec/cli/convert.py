@@ -88,8 +88,8 @@ def convert(
     a table: OUT.parquet, OUT.arrow (Arrow's stream format).
 
     SOURCE is a recording of `eslcodec record`, one file or a folder, a stream as a server sent it, or what a stream of
-    `eslcodec bridge` has now, as nats://HOST:PORT/STREAM; - is standard input. OUT must not be there yet; nobody but you may read it. What is damaged is passed over, and the exit status is
-    1 then.
+    `eslcodec bridge` has now, as nats://HOST:PORT/STREAM; - is standard input. OUT must not be there yet; nobody but
+    you may read it. What is damaged is passed over, and the exit status is 1 then.
     """
     *sources, out = words
     if not sources:

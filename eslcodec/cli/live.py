@@ -162,8 +162,8 @@ def tail(
     When the connection is lost, it is set up again, and a line on standard error (with --ndjson an event,
     eslcodec::gap) says how long nothing was heard.
 
-    With a stream that `eslcodec bridge` fills in front of the names, what comes into it is shown, from now on or --since
-    a time, notices too; the options that say something to a switch have no place then.
+    With a stream that `eslcodec bridge` fills in front of the names, what comes into it is shown, from now on or
+    --since a time, notices too; the options that say something to a switch have no place then.
     """
     if ndjson and full:
         raise click.UsageError("--ndjson has all headers already; leave out --full")

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 _WHERE: Final = re.compile(r"(?:nats|tls)://[^/@\s]+/[^\s.*>/\\]+")
 _KEY: Final = "eslcodec.stream"
-_SECRETS: Final = ("nats_creds", "nats_nkey", "tls_ca", "tls_cert", "tls_key")
+_HELP: Final = {
+    "nats_creds": "Credentials for NATS.",
+    "nats_nkey": "The seed of an nkey for NATS.",
+    "tls_ca": "Who signs for the servers' certificates.",
+    "tls_cert": "Our certificate.",
+    "tls_key": "Its key.",
+}
+_SECRETS: Final = tuple(_HELP)
 _PATH: Final = click.Path(exists=True, dir_okay=False)
 _BATCH: Final = 512  # messages of a chunk
 _BATCH_BYTES: Final = 1 << 20
@@ -56,9 +63,7 @@ def stream_options(function: Callable[..., None]) -> Callable[..., None]:
         click.get_current_context().meta[_KEY] = Options(subjects, secrets)
         function(**others)
 
-    texts = ("Credentials for NATS.", "The seed of an nkey for NATS.", "Who signs for the servers' certificates.")
-    texts += ("Our certificate.", "Its key.")
-    for name, text in reversed(tuple(zip(_SECRETS, texts, strict=True))):
+    for name, text in reversed(_HELP.items()):
         command = click.option(f"--{name.replace('_', '-')}", type=_PATH, metavar="FILE", help=text)(command)
     text = "Of a stream: only these subjects, such as 'esl.v1.fs1.>'. Repeatable."
     return click.option("--subject", "subjects", multiple=True, metavar="SUBJECT", help=text)(command)
@@ -233,8 +238,8 @@ def tail_stream(
         at = datetime.fromtimestamp(item.received or 0.0, timezone.utc).astimezone()
         label = f"{at:%H:%M:%S.%f}"[:-3] + f" {escape(item.switch or '-')}"
         if isinstance(item, Event):
-            for line in listing(label, item, full):
-                show(item, line)
+            for shown in listing(label, item, full):
+                show(item, shown)
         else:
             said = {name: value for name, value in item.said.items() if name not in ("_notice", "_id", "switch")}
             sys.stdout.write(f"{label}  Notice  {escape(item.kind)}  {escape(json.dumps(said))}\n")

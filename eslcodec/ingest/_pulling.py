@@ -272,9 +272,10 @@ class Puller:
         self._asked = 0
         self._is_broken = False
         self.intake.unsettle()
-        limits = {"pending_msgs_limit": 4 * self.intake.window + 1024, "pending_bytes_limit": 0}
+        came = partial(self._came, connection)
+        most = 4 * self.intake.window + 1024  # which is more than was asked for
         self._subscription = await connection.subscribe(
-            f"{self._inbox}.*", cb=partial(self._came, connection), **limits
+            f"{self._inbox}.*", cb=came, pending_msgs_limit=most, pending_bytes_limit=0
         )
         self._connection = connection
         info = await self._look(connection)
@@ -349,7 +350,7 @@ class Puller:
             await self.tell(connection, self._now)
         else:
             await connection.publish(f"$JS.API.CONSUMER.DELETE.{self.wanted.stream}.{self._name}")
-        await connection.flush(_nats.CONNECT_TIMEOUT)
+        await connection.flush(round(_nats.CONNECT_TIMEOUT))
 
     # The consumer
 
@@ -501,9 +502,10 @@ class Puller:
     def _read(self, headers: Mapping[str, str] | None, body: bytes, sequence: int, again: bool) -> Delivered | None:
         try:
             return read(headers, body, sequence, again)
-        except ValueError as error:
+        except ValueError:  # whose text has bytes of the body, which no log is to have
             self.unreadable += 1
-            _LOG.warning("stream %s, message %d: %s: passed over", self.wanted.stream, sequence, error)
+            text = "stream %s: message %d is none of the contract: its %d bytes are passed over"
+            _LOG.warning(text, self.wanted.stream, sequence, len(body))
             return None
 
     def _status(self, number: str, headers: Mapping[str, str]) -> None:

@@ -173,7 +173,7 @@ def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | A
 
 def _brows(maker: _Maker[_T], messages: Iterable[_Seen]) -> Iterator[_T]:
     for item in messages:
-        message = item.notice if type(item) is StreamNotice else item
+        message = item.notice if isinstance(item, StreamNotice) else item
         if message is not None and (rows := maker.see(message)):
             yield from rows
     yield from maker.finish()
@@ -181,7 +181,7 @@ def _brows(maker: _Maker[_T], messages: Iterable[_Seen]) -> Iterator[_T]:
 
 async def _arows(maker: _Maker[_T], messages: AsyncIterable[_Seen]) -> AsyncIterator[_T]:
     async for item in messages:
-        message = item.notice if type(item) is StreamNotice else item
+        message = item.notice if isinstance(item, StreamNotice) else item
         for row in maker.see(message) if message is not None else ():
             yield row
     for row in maker.finish():

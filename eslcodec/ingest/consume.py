@@ -1,8 +1,9 @@
 """Events from a stream of NATS JetStream that a bridge filled, with the extra `nats` (experimental: see STABILITY.md).
 
-`consume` gives each event as an `Event`, and acknowledges it when it was handled: when the next one is asked for, or when
-the handler has returned. What raises is not acknowledged. So an event may come twice, and is never lost between the
-stream and the handler.
+`consume` gives each event as an `Event`, and acknowledges it when it was handled: when the next one is asked for, or
+when the handler has returned. What raises is not acknowledged. So an event may come twice, and is never lost between
+the stream and the handler. A loop is what users of `fs.events()` know; a handler is what can be tried again, and given
+to workers.
 
 An ordered consumer hands out by the order of the stream, also what comes again: what failed is tried again before
 anything behind it in its channel, and what a dead program had taken comes before anything new.
@@ -372,14 +373,14 @@ def consume(
             the order of all channels. It gets no notices.
         ordered: one program takes from the consumer; a second one waits until it is gone. False: any number of programs
             share the messages, in no order.
-        begin: where, if the consumer is new: with "all" that the stream has, with what comes from "now" on, or with what
-            the stream got since a time.
+        begin: where, if the consumer is new: with "all" that the stream has, with what comes from "now" on, or with
+            what the stream got since a time.
         until_end: end when everything has come that the stream had at the start.
         template: of the subjects, for `partition`; else that of the contract, with 16 partitions.
         window, window_bytes: how many messages, and about how many bytes of them, are held at most. One that is larger
             comes alone.
-        ack_wait: seconds after which the server gives to others what a dead program took. A handler may take longer: the
-            server is told that it is still at work.
+        ack_wait: seconds after which the server gives to others what a dead program took. A handler may take longer:
+            the server is told that it is still at work.
         retry: seconds after which what failed is tried again; twice as many each time, a minute at most.
         attempts: after so many failures a message is passed over, with a line in the log. None: never.
         options: for `nats.connect`: credentials, TLS.
