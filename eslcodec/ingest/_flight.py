@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from operator import lt
 from typing import Any, Final, NamedTuple
 
-from .contract import Item, Place
+from ._packed import Packed
+from .contract import Place
 
 WINDOW: Final = 4096
 """Messages in flight: more made nothing faster."""
@@ -85,13 +88,35 @@ class Trouble(NamedTuple):
         return self.kind in ("timeout", "disorder", "unreadable", "connection")
 
 
-class Ticket(NamedTuple):
-    """A message to be published now, with a reply subject that ends in `epoch.number`."""
+class Batch(NamedTuple):
+    """Messages to be published now, one behind the other.
+
+    Attributes:
+        epoch, number: with which the reply subject of the first ends; the number of the next is one more.
+        items: them.
+        before: the identity of the message that was published before them in this epoch; None if none was.
+        stream: which one they are for.
+        expected: the sequence that must be the stream's last; None if it is not chained.
+    """
 
     epoch: int
     number: int
-    item: Item
-    headers: dict[str, str]
+    items: Sequence[Packed]
+    before: str | None
+    stream: str
+    expected: int | None
+
+    def guards(self) -> list[bytes]:
+        """For each of them the headers by which the server sees whether it is the next, as they are sent."""
+        first = f"Nats-Expected-Stream: {self.stream}\r\n".encode()
+        if self.expected is None:
+            return [first] * len(self.items)
+        guards = [f"Nats-Expected-Last-Msg-Id: {item.id}\r\n".encode() for item in self.items[:-1]]
+        if self.before is not None:
+            first = f"Nats-Expected-Last-Msg-Id: {self.before}\r\n".encode()
+        else:
+            first += f"Nats-Expected-Last-Sequence: {self.expected}\r\n".encode()
+        return [first, *guards]
 
 
 class Flight:
@@ -136,7 +161,7 @@ class Flight:
         self.trouble: Trouble | None = None
         self.is_open = False
         self._window, self._window_bytes, self._timeout = window, window_bytes, timeout
-        self._waiting: deque[Item] = deque()
+        self._waiting: deque[Packed] = deque()
         self._bytes = 0
         self._first = 0  # the number of the first that waits
         self._next = 0  # of the next to be published
@@ -144,7 +169,7 @@ class Flight:
         self._sequence = 0  # the highest that was acknowledged, or looked up
         self._previous = 0  # that of the message before the first that waits, if it is known
         self._expected = 0  # what that message says of the stream's end
-        self._before = ""  # the identity of the message that was published last in this epoch
+        self._before: str | None = None  # the identity of the message that was published last in this epoch
         self._seen: set[str] = set()  # identities that the stream has
         self._moved = 0.0  # when something was last published into an empty flight, or acknowledged
 
@@ -172,36 +197,33 @@ class Flight:
         """The identity of the last message that the stream has of all that came before it."""
         return self._last_id
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Packed) -> None:
         """Have a message published, behind all that wait."""
         self._waiting.append(item)
         self._bytes += len(item.body)
 
-    def take(self, now: float) -> Ticket | None:
-        """The next message to publish; None if there is none, or it is not open."""
+    def take(self, now: float, most: int = 1) -> Batch | None:
+        """The next messages to publish; None if there is none, or it is not open."""
         if not self.is_open:
             return None
         self._pass_over()
+        waiting, seen = self._waiting, self._seen
         at = self._next - self._first
-        while at < len(self._waiting) and self._waiting[at].id in self._seen:  # done when what is before it is
+        while at < len(waiting) and waiting[at].id in seen:  # done when what is before it is
             self._next += 1
             at += 1
-        if at >= len(self._waiting):
+        items = [waiting[index] for index in range(at, min(at + most, len(waiting)))]
+        if seen:
+            items = list(takewhile(lambda item: item.id not in seen, items))
+        if not items:
             return None
-        item = self._waiting[at]
-        headers = dict(item.headers)
-        if not self.chained:
-            headers["Nats-Expected-Stream"] = self.stream
-        elif not self._before:
-            headers["Nats-Expected-Stream"] = self.stream
-            headers["Nats-Expected-Last-Sequence"] = str(self._expected)
-        else:
-            headers["Nats-Expected-Last-Msg-Id"] = self._before
         if not at:
             self._moved = now
-        self._before = item.id
-        self._next += 1
-        return Ticket(self.epoch, self._next - 1, item, headers)
+        expected = self._expected if self.chained else None
+        batch = Batch(self.epoch, self._next, items, self._before, self.stream, expected)
+        self._before = items[-1].id
+        self._next += len(items)
+        return batch
 
     # The stream's end
 
@@ -233,7 +255,7 @@ class Flight:
         self._see(ids)
         self.epoch += 1
         self._next = self._first
-        self._before = ""
+        self._before = None
         self.is_open = True
         if not self._waiting:
             self.trouble = None
@@ -295,11 +317,37 @@ class Flight:
             return self.stop("stream", f"stream {answer.get('stream')!r:.100} took it, expected {self.stream!r}", now)
         if type(sequence) is not int or sequence < 1:
             return self.stop("unreadable", f"read {data[:100]!r}, expected a sequence", now)
+        self._acknowledge(number, sequence, answer.get("duplicate") is True, now)
+
+    def acknowledged_all(self, epoch: int, numbers: Sequence[int], sequences: Sequence[int], now: float) -> None:
+        """Acknowledgements came one behind the other, of this stream, and of nothing that it had before.
+
+        Args:
+            epoch, numbers: of the tickets, as their reply subjects say.
+            sequences: of the messages in the stream.
+        """
+        count, first = len(numbers), self._first
+        is_next = epoch == self.epoch and self.is_open and first + count <= self._next
+        is_new = sequences[0] > self._sequence and all(map(lt, sequences, sequences[1:]))
+        if is_next and is_new and list(numbers) == list(range(first, first + count)):
+            return self._acknowledge_all(sequences[-1], count, now)
+        for number, sequence in zip(numbers, sequences, strict=True):
+            if epoch != self.epoch or not self.is_open:
+                self.stale += 1
+            else:
+                self._acknowledge(number, sequence, False, now)
+
+    def _acknowledge_all(self, sequence: int, count: int, now: float) -> None:
+        self._previous = self._sequence = sequence
+        self._moved = now
+        self.trouble = None
+        for _ in range(count):
+            self._done()
+        self._pass_over()
+
+    def _acknowledge(self, number: int, sequence: int, duplicate: bool, now: float) -> None:
         if number != self._first or number >= self._next:
             return self.stop("disorder", f"message {number} was acknowledged, expected {self._first}", now)
-        self._acknowledge(sequence, answer.get("duplicate") is True, now)
-
-    def _acknowledge(self, sequence: int, duplicate: bool, now: float) -> None:
         if self.chained and not duplicate and sequence <= self._sequence:
             return self.stop("disorder", f"sequence {sequence} was given, expected one above {self._sequence}", now)
         self.out_of_order += sequence < self._previous

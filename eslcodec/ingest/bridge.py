@@ -21,8 +21,10 @@ from typing import Any, Final, Literal
 from ..events import Gap
 from . import notices
 from ._flight import WINDOW
+from ._packed import Packed, Packer, pack
 from ._spill import Entry, Kept, Spill, keep, kept
-from .contract import Contract, Item, Place, identity, notice_identity
+from ._wire import AT_ONCE
+from .contract import Contract, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 
 __all__ = ["Bridge", "BridgeStats", "check_partitions", "check_stream", "notice_line", "stream_config"]
@@ -188,6 +190,7 @@ class Bridge:
             raise ValueError(f"begin is {begin!r}, expected 'now' or 'all'")
         self.folder = os.fspath(folder)
         self.contract = contract
+        self._packer = Packer(contract)
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
         said = {_PARTITIONS: str(contract.subjects.partitions)}
@@ -260,8 +263,8 @@ class Bridge:
         while not self._is_stopping.is_set():
             is_last = self._is_finishing  # asked before it is read
             entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
-            for entry in entries:
-                await publisher.publish(self._item(entry))
+            for begin in range(0, len(entries), AT_ONCE):
+                await publisher._publish_all([self._item(entry) for entry in entries[begin : begin + AT_ONCE]])
             await self._keep()
             if not entries and is_last:
                 return
@@ -325,11 +328,11 @@ class Bridge:
         cores = self.contract.core, entry.event.get("Core-UUID"), None
         return {identity(entry.event, core) for core in cores}
 
-    def _item(self, entry: Entry) -> Item:
+    def _item(self, entry: Entry) -> Packed:
         if entry.event is not None:
-            return self.contract.event(entry.event, entry.place, entry.received)
+            return self._packer.event(entry.event, entry.place, entry.received)
         self._learn(entry.note or {})
-        return self.contract.notice(self._line(entry), entry.place, entry.received)
+        return pack(self.contract.notice(self._line(entry), entry.place, entry.received))
 
     def _line(self, entry: Entry) -> bytes:
         return notice_line(entry.note or {}, self.contract.switch, entry.received)
