@@ -67,7 +67,8 @@ def pack(item: Item) -> Packed:
     if not _SUBJECT.fullmatch(subject):
         raise ValueError(f"read the subject {item.subject!r:.200}, expected one without blanks")
     head = "".join([f"{name}: {value}\r\n" for name, value in item.headers.items()]).encode("utf-8", "replace")
-    if not (_HEAD.fullmatch(head) and item.id.isascii() and item.id.isprintable()):
+    is_one_a_line = head.count(b"\r\n") == len(item.headers)
+    if not (_HEAD.fullmatch(head) and is_one_a_line and item.id.isascii() and item.id.isprintable()):
         raise ValueError(f"read the headers {item.headers!r:.400}, of {item.id!r:.100}, expected printable ASCII")
     return Packed(subject, _FIRST + head, item.body, item.id, item.place)
 
