@@ -26,9 +26,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import corpora
+
+if TYPE_CHECKING:
+    from eslcodec.ingest.contract import Item
 
 STREAM = "FS1"
 CORE = re.compile(rb"\nCore-UUID: ([^\n]+)")
@@ -78,17 +81,18 @@ def record(folder: Path, name: str, count: int) -> None:
                 time.sleep(0.001)
 
 
-def items(folder: Path) -> list[Any]:
-    """The messages that the bridge makes of the recording."""
+def items(folder: Path) -> list[Item]:
+    """The messages that the contract makes of the events in the recording."""
     from eslcodec.ingest._spill import Spill
-    from eslcodec.ingest.bridge import Bridge
     from eslcodec.ingest.contract import Contract
 
-    bridge = Bridge(folder, "nats://127.0.0.1:1", STREAM, Contract("fs1"))
-    spill = Spill(folder)
-    found: list[Any] = []
+    spill, contract = Spill(folder), Contract("fs1")
+    found: list[Item] = []
     while entries := spill.read():
-        found += [bridge._item(entry) for entry in entries]
+        for entry in entries:
+            if entry.event is not None:
+                contract.core = contract.core or entry.event.get("Core-UUID")
+                found.append(contract.event(entry.event, entry.place, entry.received))
     return found
 
 
@@ -98,6 +102,8 @@ def items(folder: Path) -> list[Any]:
 async def publish_by_bridge(folder: Path, url: str) -> tuple[int, float, float]:
     from eslcodec.ingest.bridge import Bridge
     from eslcodec.ingest.contract import Contract
+
+    import nats  # noqa: F401: so that loading it is not in the figure
 
     bridge = Bridge(folder, url, STREAM, Contract("fs1"), begin="all")
     bridge.finish()
