@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from . import _files
 from ._hosts import Host
 from .bridge import Bridge, stream_config
-from .contract import Contract, Subjects, escape
+from .contract import PREFIX, Contract, Subjects, escape
 from .metrics import Sample
 
 _LOG: Final = logging.getLogger("eslcodec.bridge")
@@ -24,6 +24,8 @@ _DELETE_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 1.0
 _DRAIN_SECONDS: Final = 86400.0  # `finish` says when it is enough
 _SWITCH: Final = "{switch}"
+STREAM: Final = "ESL-{switch}"
+"""The name of the streams, unless another is given."""
 
 
 class Bridges:
@@ -31,10 +33,13 @@ class Bridges:
 
     Args:
         folder: that recorders have, with a folder for each peer. Those that appear later are taken too.
-        servers, options, begin: as for `Bridge`.
+        servers, options, begin, overlap: as for `Bridge`.
         hosts: which switches are published, under these names; none: all, under the names of their hosts.
         stream: the name of the streams: with `{switch}` in it each switch has its own, else they share it.
-        subjects: how subjects are made.
+        subjects: how subjects are made, in place of `prefix`.
+        prefix: what subjects begin with. With another one than `esl.v1` it is a replay: it keeps its places apart from
+            those of what is live, goes to streams of its own (`ESL-{switch}-<prefix>` unless others are named), and
+            deletes nothing.
         create: whether streams are made that are not there, and with how many replicas; 0: they are not made.
         keep: for how many seconds a file stays that is acknowledged; None: nothing is deleted.
 
@@ -48,20 +53,26 @@ class Bridges:
         servers: Sequence[str],
         *,
         hosts: Sequence[Host] = (),
-        stream: str = "ESL-{switch}",
+        stream: str = STREAM,
         subjects: Subjects | None = None,
+        prefix: str = PREFIX,
         create: int = 0,
-        begin: Literal["now", "all"] = "all",
+        begin: Literal["now", "all"] | float = "all",
+        overlap: bool = False,
         keep: float | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.failures: dict[str, str] = {}
         self._servers, self._options = servers, options
-        self._begin: Literal["now", "all"] = begin
+        self._begin: Literal["now", "all"] | float = begin
         self._names = {_files.folder_name(host.host, host.port): host.name for host in hosts}
-        self._stream, self._subjects, self._replicas = stream, subjects or Subjects(), create
-        self._keep = math.inf if keep is None else keep
+        self._overlap, self._replicas = overlap, create
+        self._stream, self._subjects = stream, subjects or Subjects.under(prefix)
+        is_replay = prefix != PREFIX
+        if is_replay and stream == STREAM:
+            self._stream = f"{STREAM}-{prefix.replace('.', '-')}"
+        self._keep = math.inf if keep is None or is_replay else keep
         self._bridges: dict[str, Bridge] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_finishing = False
@@ -95,7 +106,8 @@ class Bridges:
                 for task in self._tasks.values():
                     if task.done():
                         task.result()  # a fault of ours, or a library is missing
-                self._begin = "all"  # of those that come from now on
+                if self._begin == "now":
+                    self._begin = "all"  # of those that come from now on
                 self._tell()
                 await asyncio.to_thread(self._measure)
                 if time.monotonic() - deleted >= min(_DELETE_SECONDS, max(self._keep / 2, _LOOK_SECONDS)):
@@ -154,7 +166,7 @@ class Bridges:
             doing = self._bridge(name, path, self._begin)
             self._tasks[name] = asyncio.create_task(doing, name=f"bridge of {name}")
 
-    async def _bridge(self, name: str, path: Path, begin: Literal["now", "all"]) -> None:
+    async def _bridge(self, name: str, path: Path, begin: Literal["now", "all"] | float) -> None:
         while True:
             try:
                 self._bridges[name] = bridge = self._new(name, path, begin)
@@ -170,13 +182,13 @@ class Bridges:
                 _LOG.error("%s: %s; trying again", name, error)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    def _new(self, name: str, path: Path, begin: Literal["now", "all"]) -> Bridge:
+    def _new(self, name: str, path: Path, begin: Literal["now", "all"] | float) -> Bridge:
         contract = Contract(name, subjects=self._subjects)
         is_own = _SWITCH in self._stream
         stream = self._stream.replace(_SWITCH, escape(name))
         pattern = self._subjects.pattern(name if is_own else None)
         create = stream_config(stream, [pattern], self._replicas) if self._replicas else None
-        settings: dict[str, Any] = {"chained": is_own, "create": create, "begin": begin}
+        settings: dict[str, Any] = {"chained": is_own, "create": create, "begin": begin, "overlap": self._overlap}
         return Bridge(path, self._servers, stream, contract, options=self._options, **settings)
 
     def _tell(self) -> None:
@@ -223,9 +235,14 @@ class Bridges:
     def samples(self) -> Iterator[Sample]:
         """Numbers for `Metrics.add`."""
         for name, bridge in self._bridges.items():
-            stats = bridge.stats().publisher
+            bridged = bridge.stats()
+            stats, oldest = bridged.publisher, bridged.oldest
             yield Sample("eslcodec_published_total", name, stats.acknowledged)
+            yield Sample("eslcodec_duplicates_total", name, stats.duplicates + stats.found)
+            yield Sample("eslcodec_oversize_total", name, bridged.oversize)
             yield Sample("eslcodec_in_flight", name, stats.waiting)
+            yield Sample("eslcodec_publish_seconds", name, stats.publish_seconds)
+            yield Sample("eslcodec_spill_oldest_seconds", name, max(time.time() - oldest, 0.0) if oldest else 0.0)
             yield Sample("eslcodec_spill_bytes", name, self._spilled.get(name, 0))
             for reason, count in stats.stops.items():
                 yield Sample("eslcodec_publish_errors_total", name, count, reason)
@@ -233,6 +250,8 @@ class Bridges:
     def _measure(self) -> None:
         """How much is not published yet."""
         for name, bridge in list(self._bridges.items()):
+            with suppress(OSError):
+                bridge.look()
             place, folder = bridge.stats().place, Path(bridge.folder)
             total = 0
             for one in _files.names_in(folder):

@@ -66,7 +66,7 @@ DECLARED: Final = {
     "eslcodec_duplicates_total": Declared("counter", _OF_SWITCH, "Events that it already had."),
     "eslcodec_oversize_total": Declared("counter", _OF_SWITCH, "Events that are too large for it."),
     "eslcodec_in_flight": Declared("gauge", _OF_SWITCH, "Events sent to it and not acknowledged."),
-    "eslcodec_publish_seconds": Declared("histogram", _OF_SWITCH, "Seconds from sending to acknowledgement."),
+    "eslcodec_publish_seconds": Declared("histogram", _OF_SWITCH, "Seconds from receipt to acknowledgement."),
     "eslcodec_scrape_errors_total": Declared("counter", (), "How often something that adds metrics failed."),
 }
 """Name, as it is scraped -> what it is. Those from `eslcodec_spill_bytes` on are of a bridge."""
@@ -107,9 +107,24 @@ class Times:
         Args:
             seconds: how long.
         """
+        self.observe_all((seconds,))
+
+    def observe_all(self, times: Iterable[float]) -> None:
+        """Some things took so long.
+
+        Args:
+            times: seconds of each.
+
+        Example:
+            >>> times = Times((0.01, 0.1))
+            >>> times.observe_all([0.05, 0.02, 3])
+            >>> times.cumulated()
+            [('0.01', 0), ('0.1', 2), ('+Inf', 3)]
+        """
         with self._lock:
-            self._counts[bisect_left(self.bounds, seconds)] += 1
-            self.sum += seconds
+            for seconds in times:
+                self._counts[bisect_left(self.bounds, seconds)] += 1
+                self.sum += seconds
 
     def cumulated(self) -> list[tuple[str, int]]:
         """(upper bound, how often it took no longer) of each class; the last is of all."""

@@ -3,19 +3,22 @@
 A stream of its own for each switch is *chained*: a message says which one must be the stream's last, so that one
 refusal refuses all behind it, and a publisher that slept while another took over is refused too. Then the stream's
 last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
-was refused comes late, behind what was not.
+was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is none either,
+or each would refuse the other's: what the end of the stream has is left out, and the server drops what it gets twice.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from operator import lt
 from typing import Any, Final, NamedTuple
 
+from ._families import Times
 from ._packed import Packed
 from .contract import Place
 
@@ -33,6 +36,9 @@ _SEEN_MOST: Final = 4 * LOOK_BACK
 ACK_TIMEOUT: Final = 5.0
 """Seconds without an acknowledgement: a cluster elects a leader within about four."""
 
+TIMES: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds, bounds of classes: a recorder writes once a second, a cluster elects a leader within about four."""
+
 _REASONS: Final = {  # by the server's err_code
     10047: "full",
     10054: "oversize",
@@ -46,6 +52,7 @@ _REASONS: Final = {  # by the server's err_code
     10118: "no_responders",
     10158: "order",
 }
+_UNDER_WAY: Final = 10158  # another message with the same identity, in a cluster
 _NO_RESPONDERS: Final = "503"
 _PLAIN_ACK: Final = re.compile(rb'\{"stream":"([ !#-\[\]-~]+)", ?"seq":([1-9][0-9]{0,18})\}')  # as nearly all are
 
@@ -125,9 +132,11 @@ class Flight:
     Args:
         stream: its name.
         chained: see above.
+        overlap: see above; excludes `chained`.
         window, window_bytes: how much may be in flight.
         timeout: after how many seconds without an acknowledgement it stops.
         last: the identity of the message that was acknowledged last, if that is known of an earlier run.
+        clock: seconds since 1970.
 
     Attributes:
         epoch: how often it was opened; an acknowledgement of an earlier one counts for nothing.
@@ -140,6 +149,7 @@ class Flight:
         stops: how often it stopped, and why.
         place: behind the last message that the stream has of all that came before it.
         trouble: why it is not open, or why nothing was acknowledged since.
+        times: seconds from the receipt of an event to the acknowledgement of its message.
     """
 
     def __init__(
@@ -147,19 +157,24 @@ class Flight:
         stream: str,
         *,
         chained: bool = True,
+        overlap: bool = False,
         window: int = WINDOW,
         window_bytes: int = WINDOW_BYTES,
         timeout: float = ACK_TIMEOUT,
         last: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.stream = stream
         self.chained = chained
+        self.overlap = overlap
         self.epoch = 0
         self.acknowledged = self.duplicates = self.found = self.out_of_order = self.disagreements = self.stale = 0
         self.stops: Counter[str] = Counter()
         self.place: Place | None = None
         self.trouble: Trouble | None = None
+        self.times = Times(TIMES)
         self.is_open = False
+        self._clock = clock
         self._window, self._window_bytes, self._timeout = window, window_bytes, timeout
         self._waiting: deque[Packed] = deque()
         self._bytes = 0
@@ -171,6 +186,8 @@ class Flight:
         self._expected = 0  # what that message says of the stream's end
         self._before: str | None = None  # the identity of the message that was published last in this epoch
         self._seen: set[str] = set()  # identities that the stream has
+        self._done_early: dict[int, int] = {}  # sequences of what was acknowledged before the first that waits
+        self._again: deque[int] = deque()  # numbers of what is under way from another bridge, perhaps in vain
         self._moved = 0.0  # when something was last published into an empty flight, or acknowledged
 
     def __repr__(self) -> str:
@@ -193,6 +210,11 @@ class Flight:
         return self._next - self._first
 
     @property
+    def oldest(self) -> float | None:
+        """When that was received which waits longest, in seconds since 1970; None if that is not known."""
+        return self._waiting[0].received if self._waiting else None
+
+    @property
     def last_id(self) -> str | None:
         """The identity of the last message that the stream has of all that came before it."""
         return self._last_id
@@ -207,23 +229,30 @@ class Flight:
         if not self.is_open:
             return None
         self._pass_over()
-        waiting, seen = self._waiting, self._seen
-        at = self._next - self._first
-        while at < len(waiting) and waiting[at].id in seen:  # done when what is before it is
+        while self._again:
+            number = self._again.popleft()
+            if number >= self._first:
+                return Batch(self.epoch, number, [self._waiting[number - self._first]], None, self.stream, None)
+        end = self._first + len(self._waiting)
+        while self._next < end and self._is_there(self._next):  # done when what is before it is
             self._next += 1
-            at += 1
-        items = [waiting[index] for index in range(at, min(at + most, len(waiting)))]
-        if seen:
-            items = list(takewhile(lambda item: item.id not in seen, items))
+        numbers: Iterable[int] = range(self._next, min(self._next + most, end))
+        if self._seen or self._done_early:
+            numbers = takewhile(lambda number: not self._is_there(number), numbers)
+        items = [self._waiting[number - self._first] for number in numbers]
         if not items:
             return None
-        if not at:
+        if self._next == self._first:
             self._moved = now
         expected = self._expected if self.chained else None
         batch = Batch(self.epoch, self._next, items, self._before, self.stream, expected)
         self._before = items[-1].id
         self._next += len(items)
         return batch
+
+    def _is_there(self, number: int) -> bool:
+        """Whether the stream has a message, though not all before it."""
+        return number in self._done_early or self._waiting[number - self._first].id in self._seen
 
     # The stream's end
 
@@ -233,6 +262,8 @@ class Flight:
         That one of ours is the last does not say that those before it are there: another publisher may have left out
         something, and what was refused may stand before what was not.
         """
+        if self.overlap:  # what others put there can be before what we did
+            return min(max(LOOK_BACK, len(self._waiting)), last.sequence)
         if last.sequence == 0 or self._is_ours(last):
             return 0
         new = last.sequence - self._sequence if 0 < self._sequence <= last.sequence else LOOK_BACK
@@ -242,7 +273,7 @@ class Flight:
         """Publish what waits, from the beginning.
 
         Args:
-            last: the end of the stream, if it is chained.
+            last: the end of the stream, if it is chained, or bridges overlap.
             ids: of that many messages as `look_back` says. What waits, or comes later, and has one of them is not
                 published.
         """
@@ -253,6 +284,7 @@ class Flight:
             self.disagreements += self._last_id is not None and not ours
             self._expected = self._sequence = last.sequence
         self._see(ids)
+        self._again.clear()
         self.epoch += 1
         self._next = self._first
         self._before = None
@@ -273,14 +305,21 @@ class Flight:
 
     def _pass_over(self) -> None:
         """What the stream has is done."""
-        while self._seen and self._waiting and self._waiting[0].id in self._seen:
-            self._seen.discard(self._waiting[0].id)
+        while self._waiting:
+            sequence = self._done_early.pop(self._first, None)
+            if sequence is not None:
+                self.out_of_order += sequence < self._previous
+                self._previous = max(self._previous, sequence)
+            elif self._waiting[0].id in self._seen:
+                self._seen.discard(self._waiting[0].id)
+                self.found += 1
+                self.trouble = None
+            else:
+                return
             self._done()
             self._next = max(self._next, self._first)
-            self.found += 1
-            self.trouble = None
 
-    def _done(self) -> None:
+    def _done(self) -> Packed:
         item = self._waiting.popleft()
         self._bytes -= len(item.body)
         self._first += 1
@@ -288,6 +327,7 @@ class Flight:
         self._last_id = item.id
         if item.place is not None:
             self.place = item.place
+        return item
 
     # Answers
 
@@ -310,6 +350,8 @@ class Flight:
         error = answer.get("error")
         if isinstance(error, dict):
             code: Any = error.get("err_code")
+            if self.overlap and code == _UNDER_WAY and self._first <= number < self._next:
+                return self._again.append(number)
             kind = _REASONS.get(code, "refused") if type(code) is int else "refused"
             return self.stop(kind, f"{error.get('description')} ({code})", now)
         sequence = answer.get("seq")
@@ -323,11 +365,11 @@ class Flight:
         """Acknowledgements came one behind the other, of this stream, and of nothing that it had before.
 
         Args:
-            epoch, numbers: of the tickets, as their reply subjects say.
+            epoch, numbers: as their reply subjects say.
             sequences: of the messages in the stream.
         """
         count, first = len(numbers), self._first
-        is_next = epoch == self.epoch and self.is_open and first + count <= self._next
+        is_next = epoch == self.epoch and self.is_open and first + count <= self._next and not self._done_early
         is_new = sequences[0] > self._sequence and all(map(lt, sequences, sequences[1:]))
         if is_next and is_new and list(numbers) == list(range(first, first + count)):
             return self._acknowledge_all(sequences[-1], count, now)
@@ -341,22 +383,26 @@ class Flight:
         self._previous = self._sequence = sequence
         self._moved = now
         self.trouble = None
-        for _ in range(count):
-            self._done()
+        clock = self._clock()
+        received = [self._done().received for _ in range(count)]
+        self.times.observe_all([clock - at for at in received if at is not None])
         self._pass_over()
 
     def _acknowledge(self, number: int, sequence: int, duplicate: bool, now: float) -> None:
-        if number != self._first or number >= self._next:
-            return self.stop("disorder", f"message {number} was acknowledged, expected {self._first}", now)
+        first = self._first
+        if not first <= number < self._next or (number != first and not self.overlap):
+            return self.stop("disorder", f"message {number} was acknowledged, expected {first}", now)
         if self.chained and not duplicate and sequence <= self._sequence:
             return self.stop("disorder", f"sequence {sequence} was given, expected one above {self._sequence}", now)
-        self.out_of_order += sequence < self._previous
         self.duplicates += duplicate
-        self._previous = max(self._previous, sequence)
         self._sequence = max(self._sequence, sequence)
-        self._moved = now
         self.trouble = None
-        self._done()
+        received = self._waiting[number - self._first].received
+        if received is not None:
+            self.times.observe(self._clock() - received)
+        if number == self._first:
+            self._moved = now
+        self._done_early[number] = sequence  # where bridges overlap, what is there already is answered at once
         self._pass_over()
 
     def tick(self, now: float) -> None:

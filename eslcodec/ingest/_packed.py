@@ -29,6 +29,7 @@ class Packed(NamedTuple):
         body: the line of JSON.
         id: what it is known by.
         place: behind it, in the recording; None if it is not from one.
+        received: when it was, in seconds since 1970; None if that is not known.
     """
 
     subject: bytes
@@ -36,6 +37,7 @@ class Packed(NamedTuple):
     body: bytes
     id: str
     place: Place | None
+    received: float | None
 
 
 def headers_of(head: bytes) -> dict[str, str]:
@@ -70,7 +72,10 @@ def pack(item: Item) -> Packed:
     is_one_a_line = head.count(b"\r\n") == len(item.headers)
     if not (_HEAD.fullmatch(head) and is_one_a_line and item.id.isascii() and item.id.isprintable()):
         raise ValueError(f"read the headers {item.headers!r:.400}, of {item.id!r:.100}, expected printable ASCII")
-    return Packed(subject, _FIRST + head, item.body, item.id, item.place)
+    received = item.headers.get("Esl-Received")
+    return Packed(
+        subject, _FIRST + head, item.body, item.id, item.place, float(received) if received is not None else None
+    )
 
 
 class Packer:
@@ -120,7 +125,7 @@ class Packer:
         if contract._room is not None and len(body) > contract._room:
             return pack(contract.event(event, place, received))
         subject = subjects[crc32(_bytes(unique_id or contract.switch)) % len(subjects)]
-        return Packed(subject, head, body, id, place)
+        return Packed(subject, head, body, id, place, received)
 
     def _place(self, place: Place) -> bytes:
         file, position, offset, connection = place

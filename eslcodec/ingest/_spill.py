@@ -18,7 +18,7 @@ from .. import zst
 from ..events import Event
 from ..recordings import Follower
 from . import _files
-from .contract import Place
+from .contract import PREFIX, Place
 
 
 class Entry(NamedTuple):
@@ -59,6 +59,7 @@ class Spill:
         self._position = 0  # of the next chunk in it
         self._follower = Follower()
         self._ready: deque[Entry] = deque()
+        self._since: float | None = None  # what was received before is left out, until the first that was not
         if after is not None:
             self._name, self._position = self._seek(after)
 
@@ -106,6 +107,28 @@ class Spill:
             for chunk in zst.read_chunks(file, str(self._path(names[-1])), damaged="skip", data=False):
                 self._position = chunk.position + chunk.stored
 
+    def since(self, at: float) -> None:
+        """Go on with what was received from a time on, in seconds since 1970."""
+        self._since = at
+        begins: list[tuple[str, int]] = []
+        for name in reversed(self._names()):
+            found = []
+            with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
+                for chunk in zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False):
+                    if chunk.wall_ns > at * 1e9:
+                        break
+                    if chunk.first is not None or (chunk.note or {}).get("note") == "opened":
+                        found.append((name, chunk.position))
+            begins = found + begins
+            if len(begins) >= 2:  # a frame that ends in the last one may begin in the one before
+                self._name, self._position = begins[-2]
+                return
+
+    @property
+    def next_place(self) -> Place | None:
+        """Where it goes on, by files and chunks; None if that is the beginning of what is there."""
+        return None if self._name is None else Place(self._name, self._position, 0, 0)
+
     def _advance(self, most: int) -> bool:
         """Read chunks, or go to the next file; whether there was one."""
         if self._name is None:
@@ -131,10 +154,17 @@ class Spill:
             taken = True
             self._position = chunk.position + chunk.stored
             found = self._entries(chunk)
-            after = self._after
-            self._ready += found if after is None else [entry for entry in found if entry.place > after]
+            is_all = self._after is None and self._since is None
+            self._ready += found if is_all else filter(self._is_wanted, found)
         self.damage += len(reader.damage)
         return taken
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        if self._since is not None:
+            if entry.received < self._since:
+                return False
+            self._since = None
+        return self._after is None or entry.place > self._after
 
     def _entries(self, chunk: zst.Chunk) -> list[Entry]:
         assert self._name is not None
@@ -229,13 +259,23 @@ class Kept(NamedTuple):
     id: str
 
 
-def keep(folder: str | os.PathLike[str], stream: str, kept: Kept) -> None:
+def place_name(stream: str, prefix: str) -> str:
+    """What a place is kept under: what is published again, with other subjects, has another place than what is live.
+
+    Example:
+        >>> place_name("FS1", "esl.v1"), place_name("FS1", "replay.may")
+        ('FS1', 'FS1.replay.may')
+    """
+    return stream if prefix == PREFIX else f"{stream}.{prefix.replace(':', '%3A')}"  # a stream's name has no dot
+
+
+def keep(folder: str | os.PathLike[str], name: str, kept: Kept) -> None:
     """Keep a place in the folder, whole or not at all, for our eyes only.
 
     Raises:
         OSError: it cannot be written; what was kept before still is.
     """
-    path = Path(folder) / (stream + _PLACE_SUFFIX)
+    path = Path(folder) / (name + _PLACE_SUFFIX)
     data = json.dumps({"version": 1, "place": str(kept.place), "id": kept.id}).encode()
     beside = path.with_suffix(".new")
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -248,14 +288,14 @@ def keep(folder: str | os.PathLike[str], stream: str, kept: Kept) -> None:
     _files.sync_folder(path.parent)
 
 
-def kept(folder: str | os.PathLike[str], stream: str) -> Kept | None:
+def kept(folder: str | os.PathLike[str], name: str) -> Kept | None:
     """What was kept; None if nothing was.
 
     Raises:
         ValueError: it is something else.
         OSError: it cannot be read.
     """
-    path = Path(folder) / (stream + _PLACE_SUFFIX)
+    path = Path(folder) / (name + _PLACE_SUFFIX)
     try:
         data = json.loads(path.read_bytes())
         return Kept(Place.parse(data["place"]), str(data["id"]))

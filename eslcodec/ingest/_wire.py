@@ -128,7 +128,7 @@ class Fast(Slow):
         parts = []
         end = b""  # of the one before
         for number, (item, guard) in enumerate(zip(batch.items, batch.guards(), strict=True), batch.number):
-            subject, head, body, _, _ = item
+            subject, head, body, _, _, _ = item
             size = len(head) + len(guard) + 2
             line = b"%bHPUB %b %b%d %d %d\r\n%b%b\r\n"
             parts += line % (end, subject, reply, number, size, size + len(body), head, guard), body

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import threading
 import time
@@ -20,14 +21,22 @@ from typing import Any, Final, Literal
 
 from ..events import Gap
 from . import notices
-from ._flight import WINDOW
+from ._flight import LOOK_BACK, WINDOW
 from ._packed import Packed, Packer, pack
-from ._spill import Entry, Kept, Spill, keep, kept
+from ._spill import Entry, Kept, Spill, keep, kept, place_name
 from ._wire import AT_ONCE
-from .contract import Contract, Place, identity, notice_identity
+from .contract import PREFIX, Contract, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 
-__all__ = ["Bridge", "BridgeStats", "check_partitions", "check_stream", "notice_line", "stream_config"]
+__all__ = [
+    "Bridge",
+    "BridgeStats",
+    "check_partitions",
+    "check_replay",
+    "check_stream",
+    "notice_line",
+    "stream_config",
+]
 
 KEEP_SECONDS: Final = 0.5
 """How often the place is kept: what was acknowledged since is looked for in the stream after a kill."""
@@ -35,11 +44,16 @@ KEEP_SECONDS: Final = 0.5
 POLL_SECONDS: Final = 0.05
 """How long it waits when nothing is new; a recorder writes a chunk a second."""
 
+MEET_SECONDS: Final = 5.0
+"""How long another bridge is waited for that is behind: the other recorder writes a chunk a second."""
+
+_MEET_AGAIN_SECONDS: Final = 0.1
 _ENTRIES: Final = 256  # at a time
 _HEADERS: Final = 2048  # bytes of a message that are not ours to give away: what the server adds
 _CANCEL_SECONDS: Final = 0.25
 _PARTITIONS: Final = "esl-partitions"  # in a stream's metadata
 _DAYS_3: Final = 72 * 3600
+_CLOCKS_SECONDS: Final = 60.0  # between those of two recorders, at most
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class BridgeStats:
         oversize: how many events were told without their body.
         place: behind the last event that the stream has of all that came before it.
         warnings: what `check_stream` says of the stream.
+        oldest: when that was received which is not acknowledged and waits longest, in seconds since 1970; None if
+            nothing waits, or it is not known.
 
     Example:
         >>> from eslcodec.ingest.contract import Contract
@@ -66,6 +82,7 @@ class BridgeStats:
     oversize: int
     place: Place | None
     warnings: tuple[str, ...]
+    oldest: float | None
 
 
 def stream_config(name: str, subjects: Sequence[str], replicas: int = 1) -> dict[str, Any]:
@@ -152,6 +169,32 @@ def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
     return []
 
 
+def check_replay(config: Mapping[str, Any], prefix: str) -> None:
+    """Whether a stream may have what is published again under another prefix.
+
+    Args:
+        config: as the server says it.
+        prefix: what its subjects begin with.
+
+    Raises:
+        ValueError: what is live is in that stream too. It has the same identities.
+
+    Example:
+        >>> check_replay({"name": "AGAIN", "subjects": ["replay.may.fs1.>"]}, "replay.may")
+        >>> check_replay({"name": "FS1", "subjects": ["*.*.fs1.>"]}, "replay.may")
+        Traceback (most recent call last):
+            ...
+        ValueError: stream FS1 takes *.*.fs1.>, where live events are: what is replay.may needs a stream of its own
+    """
+    for subject in config.get("subjects") or ():
+        pairs = zip(subject.split("."), PREFIX.split("."), strict=False)
+        if all(token in ("*", ">", word) for token, word in pairs):
+            raise ValueError(
+                f"stream {config.get('name')} takes {subject}, where live events are: what is {prefix} needs a stream "
+                "of its own"
+            )
+
+
 class Bridge:
     """Publishes what is recorded of one switch, while it is recorded.
 
@@ -162,7 +205,10 @@ class Bridge:
         chained: whether nobody else publishes to the stream; a shared one keeps each message once only within its
             window for duplicates.
         create: a configuration (see `stream_config`) with which the stream is made if it is not there.
-        begin: where to begin if no place is kept: with what comes "now", or with "all" that was recorded.
+        begin: where to begin if no place is kept: with what comes "now", with "all" that was recorded, or with what was
+            received from a time on (seconds since 1970). A place is kept for each stream and first words of subjects.
+        overlap: whether other bridges publish the same switch to this stream, each from a recording of its own
+            (docs/contract.md, Two bridges).
         window: how many messages may be in flight.
 
     Example:
@@ -182,25 +228,34 @@ class Bridge:
         *,
         chained: bool = True,
         create: Mapping[str, Any] | None = None,
-        begin: Literal["now", "all"] = "now",
+        begin: Literal["now", "all"] | float = "now",
+        overlap: bool = False,
         window: int = WINDOW,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if begin not in ("now", "all"):
-            raise ValueError(f"begin is {begin!r}, expected 'now' or 'all'")
+        if begin not in ("now", "all") and not (isinstance(begin, (int, float)) and math.isfinite(begin)):
+            raise ValueError(f"begin is {begin!r}, expected 'now', 'all', or seconds since 1970")
         self.folder = os.fspath(folder)
         self.contract = contract
         self._packer = Packer(contract)
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
+        self._overlap = overlap
+        self._chained = chained and not overlap
         said = {_PARTITIONS: str(contract.subjects.partitions)}
         self._create = None if create is None else {**create, "metadata": {**create.get("metadata", {}), **said}}
-        self._kept = kept(self.folder, stream)
-        self._new = partial(Publisher, servers, stream, chained=chained, window=window, options=options)
+        self._place_name = place_name(stream, contract.subjects.prefix)
+        self._kept = kept(self.folder, self._place_name)
+        self._new = partial(
+            Publisher, servers, stream, chained=chained, overlap=overlap, window=window, options=options
+        )
         self._publisher = self._new()
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
         self._is_finishing = False
+        self._is_found = False  # whether the stream is, and the place to go on from
+        self._ahead: Spill | None = None  # see `look`
+        self._unread: float | None = None
         self._kept_at = 0.0
         self._writing = threading.Lock()  # of the next
         self._written = 0  # the turn of the place that was
@@ -218,7 +273,17 @@ class Bridge:
             self.contract.oversize,
             self._publisher.place or (self._kept.place if self._kept is not None else None),
             self.warnings,
+            self._publisher.oldest if self._is_found else self._unread,
         )
+
+    def look(self) -> None:
+        """See what waits in the spill while the stream is not there, for `stats`. It reads the disk."""
+        if self._is_found or self._unread is not None:
+            return
+        if self._ahead is None:
+            self._ahead = self._spill_at(self._kept.place if self._kept is not None else None)
+        entries = self._ahead.read(1)
+        self._unread = entries[0].received if entries else None
 
     def stop(self) -> None:
         """Have `run` publish nothing new, wait for what is in flight, and return."""
@@ -251,13 +316,36 @@ class Bridge:
 
     async def _find_place(self) -> None:
         """Look at the stream, and where to go on."""
-        end = await self._publisher.stream_end(self._create)
-        partitions = self.contract.subjects.partitions
-        self.warnings = (*check_stream(end.config), *check_partitions(end.config, partitions))
-        self.contract.max_bytes = _most(end)
-        place, last = await asyncio.to_thread(self._start, end)
+        if self._overlap:
+            start = await self._meet()
+        else:
+            end = await self._publisher.stream_end(self._create)
+            self._check(end)
+            start = await asyncio.to_thread(self._start, end)
+        place, last = start
         self._spill = await asyncio.to_thread(self._open, place)
         self._publisher = self._new(last=last)
+        self._is_found = True
+
+    def _check(self, end: StreamEnd) -> None:
+        """See that the stream can be used.
+
+        Raises:
+            ValueError: it cannot, and why.
+        """
+        config, subjects = end.config, self.contract.subjects
+        said = [*check_stream(config), *check_partitions(config, subjects.partitions)]
+        if self._overlap and not config.get("duplicate_window"):
+            raise ValueError(f"stream {config.get('name')} has no window for duplicates: bridges cannot overlap")
+        if subjects.prefix != PREFIX:
+            check_replay(config, subjects.prefix)
+        if self._kept is not None and isinstance(self._begin, (int, float)):
+            said.append(
+                f"a place is kept in {self.folder}, and it goes on from there: what is older is published again only "
+                "under another prefix"
+            )
+        self.warnings = tuple(said)
+        self.contract.max_bytes = _most(end)
 
     async def _publish_all(self, publisher: Publisher) -> None:
         while not self._is_stopping.is_set():
@@ -297,20 +385,60 @@ class Bridge:
     def _start(self, end: StreamEnd) -> tuple[Place | None, str | None]:
         """Behind what the stream has: what was kept, or the stream's last message, if that is ours and later."""
         place, last = self._kept if self._kept is not None else (None, None)
+        if place is not None and not self._chained:  # that a later one is there does not say that all before it are
+            return place, last
         if end.place is not None and (place is None or end.place > place):
             entry = self._spill.has(end.place)
             if entry is not None and end.id in self._ids(entry):
                 return end.place, end.id
         return place, last
 
+    async def _meet(self) -> tuple[Place | None, str | None]:
+        """Where to go on beside another bridge. If that is behind what is recorded here, it is waited for a while, or
+        what only it has would come late."""
+        until = time.monotonic() + MEET_SECONDS
+        while True:
+            end = await self._publisher.stream_end(self._create, LOOK_BACK)
+            self._check(end)
+            has_met, place = await asyncio.to_thread(self._meeting, end)
+            latest = max((at for at in end.recent.values() if at is not None), default=0.0)
+            if has_met or time.time() - latest > _CLOCKS_SECONDS or time.monotonic() > until:
+                return (place, None) if self._kept is None else self._kept
+            await asyncio.sleep(_MEET_AGAIN_SECONDS)
+
+    def _meeting(self, end: StreamEnd) -> tuple[bool, Place | None]:
+        """Whether the stream's end has something that is recorded here, and where to begin if no place is kept: before
+        the first of that, or, if that is earlier, before the first that the window for duplicates has for sure. What
+        the stream has is not published again."""
+        sure = time.time() - end.config["duplicate_window"] / 2e9
+        received = [at for at in end.recent.values() if at is not None]
+        has_hashes = any(":h:" in id for id in end.recent)
+        reader, first = Spill(self.folder), None
+        reader.since(min([sure, *received]) - _CLOCKS_SECONDS)
+        while entries := reader.read(_ENTRIES):
+            for entry in entries:
+                if first is None and entry.received >= sure:
+                    first = _before(entry.place)
+                ids = self._ids(entry) if has_hashes or entry.event is None else {entry.event.id}
+                if not end.recent.keys().isdisjoint(ids):
+                    return True, first or _before(entry.place)
+        return False, first if self._begin == "now" else None
+
     def _open(self, place: Place | None) -> Spill:
+        spill = self._spill_at(place)
+        until = place if place is not None else spill.next_place
+        if until is not None:
+            for note in spill.notes(until):
+                self._learn(note)
+        return spill
+
+    def _spill_at(self, place: Place | None) -> Spill:
+        """What is to be published: from a place on, or as was asked for."""
         spill = Spill(self.folder, place)
-        if place is None and self._begin == "all":
-            return spill
-        if place is None:
+        if place is None and self._begin == "now":
             spill.skip()
-        for note in spill.notes(place):
-            self._learn(note)
+        elif place is None and self._begin != "all":
+            spill.since(float(self._begin))
         return spill
 
     def _learn(self, note: Mapping[str, Any]) -> None:
@@ -344,15 +472,15 @@ class Bridge:
         state = Kept(publisher.place, publisher.last_id)
         if state != self._kept and (now or time.monotonic() - self._kept_at >= KEEP_SECONDS):
             self._turn += 1
-            await asyncio.to_thread(self._write, self._turn, publisher.stream, state)
+            await asyncio.to_thread(self._write, self._turn, self._place_name, state)
             self._kept, self._kept_at = state, time.monotonic()
 
-    def _write(self, turn: int, stream: str, state: Kept) -> None:
+    def _write(self, turn: int, name: str, state: Kept) -> None:
         """Keep a place. It is in a thread that goes on when who waits for it is cancelled: an older place may not come
         between a newer one, or after it."""
         with self._writing:
             if turn > self._written:
-                keep(self.folder, stream, state)
+                keep(self.folder, name, state)
                 self._written = turn
 
 
@@ -384,6 +512,11 @@ def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
         kind = "recorder_stopped"
     said = {"_notice": kind, "switch": switch, "at": at, **said}
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _before(place: Place) -> Place:
+    """A place before what ends at one, and behind everything else."""
+    return place._replace(offset=place.offset - 1)
 
 
 def _most(end: StreamEnd) -> int:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -20,6 +21,7 @@ from ..events import Event, _number
 __all__ = [
     "PARTITIONS",
     "PARTITIONS_MOST",
+    "PREFIX",
     "SUBJECT",
     "TEMPLATE_TOKENS_MOST",
     "TOKEN_MOST",
@@ -52,7 +54,10 @@ TOKEN_MOST: Final = 96
 TEMPLATE_TOKENS_MOST: Final = 16
 """Tokens of a template: 16 of 96 bytes leave room for a reply subject in the line."""
 
-SUBJECT: Final = "esl.v1.{@switch}.{@partition}.{Event-Name}[.{Event-Subclass}]"
+PREFIX: Final = "esl.v1"
+"""What subjects begin with, unless another is given: of what is live."""
+
+SUBJECT: Final = PREFIX + ".{@switch}.{@partition}.{Event-Name}[.{Event-Subclass}]"
 """The template of subjects, unless another is given."""
 
 _CORE: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
@@ -312,6 +317,36 @@ class Subjects:
         self._check()
         self._partition_at = [token.kind for token in self._tokens].index("@partition")
         self._made: dict[tuple[str | None, ...], tuple[str, str]] = {}  # what is before and behind the partition
+
+    @classmethod
+    def under(cls, prefix: str, partitions: int = PARTITIONS) -> Subjects:
+        """Subjects as `SUBJECT` makes them, with another beginning: for what is published again.
+
+        Args:
+            prefix: words with dots between them.
+            partitions: how many.
+
+        Raises:
+            ValueError: it is something else.
+
+        Example:
+            >>> Subjects.under("replay.may").pattern("fs1")
+            'replay.may.fs1.>'
+        """
+        if not prefix or any(_PLAIN.fullmatch(word) is None for word in prefix.split(".")):
+            raise ValueError(f"read the prefix {prefix!r:.200}, expected words with dots between them")
+        return cls(prefix + SUBJECT[len(PREFIX) :], partitions)
+
+    @property
+    def prefix(self) -> str:
+        """The words that all subjects begin with.
+
+        Example:
+            >>> Subjects().prefix
+            'esl.v1'
+        """
+        words = takewhile(lambda token: not token.kind, self._tokens)
+        return ".".join(token.text for token in words)
 
     def _check(self) -> None:
         template = f"the template {self.template!r:.200}"

@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import _flight, _wire
+from ._families import Times
 from ._flight import Flight, Last, Trouble
 from ._packed import Packed, pack
 from .contract import Item, Place
@@ -50,6 +52,7 @@ class StreamEnd(NamedTuple):
         sequence: that was given last.
         id: of the last message; None if there is none, or it has none.
         place: in the recording of whoever sent that message.
+        recent: the identities of the last messages, if they were asked for, and when each was received.
 
     Example:
         >>> StreamEnd({"name": "FS1"}, 1 << 20, 0, None, None).id is None
@@ -61,6 +64,7 @@ class StreamEnd(NamedTuple):
     sequence: int
     id: str | None
     place: Place | None
+    recent: Mapping[str, float | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class PublisherStats:
         connects: how often a connection was made.
         stops: how often publishing stopped, and why (see `Trouble.kind`).
         trouble: why nothing is published; None if it is.
+        oldest: when that was received which waits longest, in seconds since 1970; None if nothing waits.
+        publish_seconds: from the receipt of an event, by the recorder, to the acknowledgement of its message.
 
     Example:
         >>> stats = Publisher("nats://127.0.0.1:4222", "FS1").stats()
@@ -95,6 +101,8 @@ class PublisherStats:
     connects: int
     stops: Mapping[str, int]
     trouble: Trouble | None
+    oldest: float | None
+    publish_seconds: Times
 
 
 class Publisher:
@@ -109,6 +117,8 @@ class Publisher:
         servers: of the cluster, such as `nats://127.0.0.1:4222`; one, or several that are tried in turn.
         stream: its name. It must be there.
         chained: whether the stream is ours alone.
+        overlap: whether others publish the same messages to it, under the same identities: there is no chain then, and
+            what the stream's end has is not published again.
         window, window_bytes: how much may be in flight.
         timeout: after how many seconds without an acknowledgement a new connection is made.
         last: the identity of the message that an earlier run saw acknowledged last.
@@ -131,6 +141,7 @@ class Publisher:
         stream: str,
         *,
         chained: bool = True,
+        overlap: bool = False,
         window: int = _flight.WINDOW,
         window_bytes: int = _flight.WINDOW_BYTES,
         timeout: float = _flight.ACK_TIMEOUT,
@@ -144,9 +155,8 @@ class Publisher:
             raise ValueError(f"{stream!r:.200} is no name of a stream")
         self.stream = stream
         self._options = dict(options or {})
-        self._flight = Flight(
-            stream, chained=chained, window=window, window_bytes=window_bytes, timeout=timeout, last=last
-        )
+        limits: dict[str, Any] = {"window": window, "window_bytes": window_bytes, "timeout": timeout}
+        self._flight = Flight(stream, chained=chained and not overlap, overlap=overlap, last=last, **limits)
         self._low = max(window * 3 // 4, 1) - 1
         self._connects = 0
         self._connection: Client | None = None
@@ -176,11 +186,12 @@ class Publisher:
             await asyncio.wait({self._task}, timeout=_LOOKS)
         self._wake()
 
-    async def stream_end(self, create: Mapping[str, Any] | None = None) -> StreamEnd:
+    async def stream_end(self, create: Mapping[str, Any] | None = None, recent: int = 0) -> StreamEnd:
         """Look at the stream, before anything is published; wait until a server says something of it.
 
         Args:
             create: a configuration with which it is made if it is not there.
+            recent: the identities of how many of the last messages are asked for.
         """
         tries = 0
         while True:
@@ -188,7 +199,7 @@ class Publisher:
             try:
                 connection = await self._connect(server)
                 try:
-                    end = await self._stream_end(connection, create)
+                    end = await self._stream_end(connection, create, recent)
                 finally:
                     self._connection = None
                     await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
@@ -200,7 +211,7 @@ class Publisher:
             tries += 1
             await asyncio.sleep(_delay(tries // len(self.servers)))
 
-    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None) -> StreamEnd | None:
+    async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None, recent: int) -> StreamEnd | None:
         info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
         if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
             info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
@@ -214,7 +225,12 @@ class Publisher:
         parsed = None
         with suppress(ValueError):
             parsed = Place.parse(place) if place is not None else None
-        return StreamEnd(info["config"], connection.max_payload, sequence, _header(message, "Nats-Msg-Id"), parsed)
+        id, config = _header(message, "Nats-Msg-Id"), info["config"]
+        known = {}
+        for one in await self._last_messages(connection, sequence, min(recent, sequence)):
+            received = re.fullmatch(r"\d{1,12}(\.\d+)?", _header(one, "Esl-Received") or "")
+            known[_header(one, "Nats-Msg-Id") or ""] = float(received[0]) if received is not None else None
+        return StreamEnd(config, connection.max_payload, sequence, id, parsed, known)
 
     # What is published
 
@@ -227,6 +243,11 @@ class Publisher:
     def last_id(self) -> str | None:
         """What that message is known by."""
         return self._flight.last_id
+
+    @property
+    def oldest(self) -> float | None:
+        """When that was received which waits longest, in seconds since 1970; None if nothing waits."""
+        return self._flight.oldest
 
     def stats(self) -> PublisherStats:
         """How it fares."""
@@ -242,6 +263,8 @@ class Publisher:
             self._connects,
             dict(flight.stops),
             flight.trouble,
+            self.oldest,
+            flight.times,
         )
 
     async def publish(self, item: Item) -> None:
@@ -405,42 +428,41 @@ class Publisher:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._until(lambda: not self._flight.is_open), _LOOKS)
             self._flight.tick(time.monotonic())
+            await self._pump()
             if not connection.is_connected:
                 self._stop("connection", ConnectionError("the connection ended"), connection)
 
     async def _open(self, connection: Client) -> bool:
         """Whether the stream's end is known and publishing may begin."""
-        if not self._flight.chained:
-            self._flight.open()
+        flight = self._flight
+        if not flight.chained and not flight.overlap:
+            flight.open()
             return True
         try:
             last = await self._look_up(connection)
-            ids = await self._ids(connection, last) if last is not None else []
+            count = flight.look_back(last) if last is not None else 0
+            found = await self._last_messages(connection, last.sequence, count) if last is not None else []
         except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
             kind = "no_responders" if connection.is_connected else "connection"
-            self._flight.stop(kind, f"stream {self.stream}: {_said(error)}", time.monotonic())
+            flight.stop(kind, f"stream {self.stream}: {_said(error)}", time.monotonic())
             return False
         if last is None:
             return False
-        self._flight.open(last, ids)
+        flight.open(last, filter(None, (_header(message, "Nats-Msg-Id") for message in found)))
         self._wake()
         return True
 
-    async def _ids(self, connection: Client, last: Last) -> list[str]:
-        """What the stream's last messages are known by, as many as the flight must know."""
-        found: list[str] = []
-        least = last.sequence - self._flight.look_back(last)
-        for end in range(last.sequence, least, -_AT_ONCE):
-            numbers = range(max(end - _AT_ONCE, least) + 1, end + 1)
-            some = await asyncio.gather(*(self._id(connection, number) for number in numbers))
-            found += [id for id in some if id is not None]
-            if not any(some):  # older ones are gone
+    async def _last_messages(self, connection: Client, last: int, count: int) -> list[Mapping[str, Any]]:
+        """So many of the stream's last messages, the latest first in runs; those that are gone are left out."""
+        found: list[Mapping[str, Any]] = []
+        for end in range(last, last - count, -_AT_ONCE):
+            numbers = range(max(end - _AT_ONCE, last - count) + 1, end + 1)
+            asked = (self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": number}) for number in numbers)
+            some = [answer["message"] for answer in await asyncio.gather(*asked) if "message" in answer]
+            found += some
+            if not some:  # older ones are gone
                 break
         return found
-
-    async def _id(self, connection: Client, sequence: int) -> str | None:
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
-        return _header(found["message"], "Nats-Msg-Id") if "message" in found else None
 
     async def _look_up(self, connection: Client) -> Last | None:
         """The stream's end; None if the server does not say, which is trouble then."""

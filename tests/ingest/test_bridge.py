@@ -413,8 +413,8 @@ def test_what_surprises_is_said_in_a_sentence(config: dict[str, Any], why: str) 
     assert check_stream(stream_config("FS1", ["esl.v1.fs1.>"], replicas=3)) == []
 
 
-def test_where_to_begin_is_one_of_two(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected 'now' or 'all'"):
+def test_where_to_begin_is_a_word_or_a_time(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected 'now', 'all', or seconds since 1970"):
         Bridge(tmp_path, "nats://127.0.0.1:1", "FS1", Contract("fs1"), begin="then")  # type: ignore[arg-type]
     assert (
         repr(Bridge(tmp_path, "nats://127.0.0.1:1", "FS1", Contract("fs1"))) == f"<Bridge {str(tmp_path)!r} to 'FS1'>"

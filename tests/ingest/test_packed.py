@@ -35,7 +35,7 @@ def test_captured_events_are_as_by_the_contract(capture: str) -> None:
     packer = Packer(contract)
     for offset, event in enumerate(found):
         place = Place(f"20261130T014838Z-{offset // 50:06}", offset // 9, offset, 7)
-        assert packer.event(event, place, offset / 7) == pack(contract.event(event, place, offset / 7))
+        assert packer.event(event, place, offset / 8) == pack(contract.event(event, place, offset / 8))
 
 
 TEXT = st.one_of(st.sampled_from(["", CORE, "1", "525", "\xb2", "a b", "%", "x" * 400, "1796003318250000"]), st.text())
