@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +59,9 @@ def free_ports(count: int) -> list[int]:
 class Server:
     """One server, which can be killed, frozen and started again on its folder."""
 
-    def __init__(self, binary: str, folder: Path, name: str, port: int, route: int, routes: list[int]) -> None:
+    def __init__(
+        self, binary: str, folder: Path, name: str, port: int, route: int, routes: list[int], more: Sequence[str] = ()
+    ) -> None:
         self.name, self.port = name, port
         self.url = f"nats://127.0.0.1:{port}"
         self._folder = folder
@@ -74,9 +76,28 @@ class Server:
         if routes:
             others = ", ".join(f'"nats-route://127.0.0.1:{one}"' for one in routes)
             lines.append(f"cluster {{ name: test, listen: 127.0.0.1:{route}, routes: [{others}] }}")
-        (folder / "server.conf").write_text("\n".join(lines) + "\n")
+        self._lines = lines
+        self.configure(*more)
+
+    def configure(self, *more: str) -> None:
+        """Write its configuration, with more lines, and have it read that if it runs. It must be up then."""
+        (self._folder / "server.conf").write_text("\n".join([*self._lines, *more]) + "\n")
+        self.kill(signal.SIGHUP)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it listens."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def start(self) -> None:
+        if self.is_running:
+            return
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd="/")
 
@@ -97,12 +118,12 @@ class Server:
 
 
 @contextmanager
-def cluster(binary: str, folder: Path, count: int = 1) -> Iterator[list[Server]]:
-    """Servers that run; they are told to elect leaders quickly by being few."""
+def cluster(binary: str, folder: Path, count: int = 1, more: Sequence[str] = ()) -> Iterator[list[Server]]:
+    """Servers that run, with more lines of configuration; they are told to elect leaders quickly by being few."""
     ports = free_ports(2 * count)
     routes = ports[count:] if count > 1 else []
     servers = [
-        Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes)
+        Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes, more)
         for number in range(count)
     ]
     try:
