@@ -1,8 +1,8 @@
 """What is between a publisher and a stream: messages in flight and their acknowledgements, without I/O.
 
-A stream of its own for each switch is *chained*: a message says which one must be the stream's last, so that one
-refusal refuses all behind it, and a publisher that slept while another took over is refused too. Then the stream's
-last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
+A stream of its own for each switch is *chained*: a message says which one must be the stream's last, and with which
+sequence, so that one refusal refuses all behind it, and a publisher that slept while another took over is refused too.
+Then the stream's last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
 was refused comes late, behind what was not.
 """
 
@@ -143,7 +143,7 @@ class Flight:
         self._last_id = last
         self._sequence = 0  # the highest that was acknowledged, or looked up
         self._previous = 0  # that of the message before the first that waits, if it is known
-        self._expected = 0  # what that message says of the stream's end
+        self._expected = 0  # what the next message says of the stream's end
         self._before = ""  # the identity of the message that was published last in this epoch
         self._seen: set[str] = set()  # identities that the stream has
         self._moved = 0.0  # when something was last published into an empty flight, or acknowledged
@@ -192,11 +192,14 @@ class Flight:
         headers = dict(item.headers)
         if not self.chained:
             headers["Nats-Expected-Stream"] = self.stream
-        elif not self._before:
-            headers["Nats-Expected-Stream"] = self.stream
-            headers["Nats-Expected-Last-Sequence"] = str(self._expected)
         else:
-            headers["Nats-Expected-Last-Msg-Id"] = self._before
+            # Servers look at the sequence first. 2.15.1 in a cluster refuses an identity and then never answers again.
+            headers["Nats-Expected-Last-Sequence"] = str(self._expected)
+            if self._before:
+                headers["Nats-Expected-Last-Msg-Id"] = self._before
+            else:
+                headers["Nats-Expected-Stream"] = self.stream
+            self._expected += 1
         if not at:
             self._moved = now
         self._before = item.id

@@ -258,8 +258,8 @@ def test_each_message_says_what_must_be_before_it() -> None:
     said = [{name: value for name, value in one.headers.items() if "Expected" in name} for one in tickets]
     assert said == [
         {"Nats-Expected-Stream": "S", "Nats-Expected-Last-Sequence": "10"},
-        {"Nats-Expected-Last-Msg-Id": "c:0"},
-        {"Nats-Expected-Last-Msg-Id": "c:1"},
+        {"Nats-Expected-Last-Sequence": "11", "Nats-Expected-Last-Msg-Id": "c:0"},
+        {"Nats-Expected-Last-Sequence": "12", "Nats-Expected-Last-Msg-Id": "c:1"},
     ]
     assert [(one.epoch, one.number) for one in tickets] == [(1, 0), (1, 1), (1, 2)]
     assert (flight.waiting, flight.in_flight, flight.place) == (3, 3, None)
