@@ -60,7 +60,7 @@ class Server:
     """One server, which can be killed, frozen and started again on its folder."""
 
     def __init__(
-        self, binary: str, folder: Path, name: str, port: int, route: int, routes: list[int], more: Sequence[str] = ()
+        self, binary: str, folder: Path, name: str, port: int, route: int, routes: list[int], config: str = ""
     ) -> None:
         self.name, self.port = name, port
         self.url = f"nats://127.0.0.1:{port}"
@@ -76,13 +76,12 @@ class Server:
         if routes:
             others = ", ".join(f'"nats-route://127.0.0.1:{one}"' for one in routes)
             lines.append(f"cluster {{ name: test, listen: 127.0.0.1:{route}, routes: [{others}] }}")
-        self._lines = lines
-        self.configure(*more)
+        self._lines = "\n".join(lines) + "\n"
+        self.configure(config)
 
-    def configure(self, *more: str) -> None:
-        """Write its configuration, with more lines, and have it read that if it runs. It must be up then."""
-        (self._folder / "server.conf").write_text("\n".join([*self._lines, *more]) + "\n")
-        self.kill(signal.SIGHUP)
+    def configure(self, config: str) -> None:
+        """What else is in its configuration; one that runs reads it at SIGHUP."""
+        (self._folder / "server.conf").write_text(self._lines + config + "\n")
 
     @property
     def is_running(self) -> bool:
@@ -118,12 +117,19 @@ class Server:
 
 
 @contextmanager
-def cluster(binary: str, folder: Path, count: int = 1, more: Sequence[str] = ()) -> Iterator[list[Server]]:
-    """Servers that run, with more lines of configuration; they are told to elect leaders quickly by being few."""
-    ports = free_ports(2 * count)
+def cluster(
+    binary: str, folder: Path, count: int = 1, config: str = "", ports: Sequence[int] = ()
+) -> Iterator[list[Server]]:
+    """Servers that run; they are told to elect leaders quickly by being few.
+
+    Args:
+        config: what else is in the configuration of each.
+        ports: where they listen, if somebody must know before.
+    """
+    ports = [*ports, *free_ports(2 * count - len(ports))]
     routes = ports[count:] if count > 1 else []
     servers = [
-        Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes, more)
+        Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes, config)
         for number in range(count)
     ]
     try:
