@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +59,9 @@ def free_ports(count: int) -> list[int]:
 class Server:
     """One server, which can be killed, frozen and started again on its folder."""
 
-    def __init__(self, binary: str, folder: Path, name: str, port: int, route: int, routes: list[int]) -> None:
+    def __init__(
+        self, binary: str, folder: Path, name: str, port: int, route: int, routes: list[int], config: str = ""
+    ) -> None:
         self.name, self.port = name, port
         self.url = f"nats://127.0.0.1:{port}"
         self._folder = folder
@@ -74,9 +76,27 @@ class Server:
         if routes:
             others = ", ".join(f'"nats-route://127.0.0.1:{one}"' for one in routes)
             lines.append(f"cluster {{ name: test, listen: 127.0.0.1:{route}, routes: [{others}] }}")
-        (folder / "server.conf").write_text("\n".join(lines) + "\n")
+        self._lines = "\n".join(lines) + "\n"
+        self.configure(config)
+
+    def configure(self, config: str) -> None:
+        """What else is in its configuration; one that runs reads it at SIGHUP."""
+        (self._folder / "server.conf").write_text(self._lines + config + "\n")
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it listens."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def start(self) -> None:
+        if self.is_running:
+            return
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd="/")
 
@@ -97,12 +117,19 @@ class Server:
 
 
 @contextmanager
-def cluster(binary: str, folder: Path, count: int = 1) -> Iterator[list[Server]]:
-    """Servers that run; they are told to elect leaders quickly by being few."""
-    ports = free_ports(2 * count)
+def cluster(
+    binary: str, folder: Path, count: int = 1, config: str = "", ports: Sequence[int] = ()
+) -> Iterator[list[Server]]:
+    """Servers that run; they are told to elect leaders quickly by being few.
+
+    Args:
+        config: what else is in the configuration of each.
+        ports: where they listen, if somebody must know before.
+    """
+    ports = [*ports, *free_ports(2 * count - len(ports))]
     routes = ports[count:] if count > 1 else []
     servers = [
-        Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes)
+        Server(binary, folder / f"n{number}", f"n{number}", ports[number], ports[count + number], routes, config)
         for number in range(count)
     ]
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
+from .._address import address
 from ..errors import ESLError
 from .hosts import fleet_hosts, fleet_password, hosts_option
 from .listen import Where, answering, metrics_option
@@ -88,7 +89,7 @@ _PATH: Final = click.Path(exists=True, dir_okay=False)
     type=click.Choice(["stop", "oldest"]),
     default="stop",
     show_default=True,
-    help="Of --dir: when the disk is full, record no more, or remove the oldest files, published or not.",
+    help="Of --dir: when the disk is full, end with status 1, or remove the oldest files, published or not.",
 )
 @click.option(
     "--drain",
@@ -113,7 +114,7 @@ def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> No
 
     HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. The contract for consumers is
     docs/contract.md. Files with secrets that others can read are refused. The exit status is 1 if something was not
-    acknowledged at the end, which stays in DIR, or if nothing can be published.
+    acknowledged at the end, which stays in DIR, if nothing can be published, or if recording ended by itself.
     """
     said = _Said(**{name: options[name] for name in ("source", "folder", "drain", "listen", "since", "keep")})
     said.check(bool(hosts or hosts_file), options["events"])
@@ -225,6 +226,7 @@ class _Said:
     fleet: Callable[[], Fleet] | None = None
     bridges: Callable[[], Bridges] = field(init=False)
     recorders: list[Recorder] = field(default_factory=list)
+    failure: str | None = None
 
     @property
     def where(self) -> str:
@@ -259,7 +261,9 @@ class _Said:
             await asyncio.wait({publishing})
             is_done = await bridges.finish(self.drain)
         note(bridges.summary())
-        return is_done
+        if self.failure is not None:
+            note(self.failure)
+        return is_done and self.failure is None
 
     @asynccontextmanager
     async def _reading(self, bridges: Bridges) -> AsyncIterator[set[asyncio.Future[None]]]:
@@ -293,7 +297,8 @@ class _Said:
                 for task in tasks:
                     if task.done():
                         task.result()
-                if bridges.is_over:
+                self.failure = self._recording_ended()
+                if bridges.is_over or self.failure is not None:
                     return
                 notifier.alive()
                 if time.monotonic() >= due:
@@ -304,6 +309,14 @@ class _Said:
             notifier.stopping()
         finally:
             notifier.close()
+
+    def _recording_ended(self) -> str | None:
+        """Why a switch is not recorded any more, so that nothing of it would be published, ever; None if all are."""
+        for stats in [recorder.stats() for recorder in self.recorders]:
+            if stats["state"] == "stopped" and not stats["behind"]:  # else another one follows
+                where = "" if stats["peer"] is None else f" of {address(*stats['peer'])}"
+                return f"recording{where} has ended: {stats['why']}"
+        return None
 
 
 async def _read(fleet: Fleet, metrics: Metrics | None) -> None:

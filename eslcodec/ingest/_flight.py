@@ -1,10 +1,11 @@
 """What is between a publisher and a stream: messages in flight and their acknowledgements, without I/O.
 
-A stream of its own for each switch is *chained*: a message says which one must be the stream's last, so that one
-refusal refuses all behind it, and a publisher that slept while another took over is refused too. Then the stream's
-last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
-was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is none either,
-or each would refuse the other's: what the end of the stream has is left out, and the server drops what it gets twice.
+A stream of its own for each switch is *chained*: a message says which one must be the stream's last, and with which
+sequence, so that one refusal refuses all behind it, and a publisher that slept while another took over is refused too.
+Then the stream's last message is looked up, and publishing goes on behind it. In a stream that switches share there is
+no chain: what was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is
+none either, or each would refuse the other's: what the end of the stream has is left out, and the server drops what it
+gets twice.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Batch(NamedTuple):
         items: them.
         before: the identity of the message that was published before them in this epoch; None if none was.
         stream: which one they are for.
-        expected: the sequence that must be the stream's last; None if it is not chained.
+        expected: the sequence that must be the stream's last before the first of them; None if it is not chained.
     """
 
     epoch: int
@@ -115,15 +116,18 @@ class Batch(NamedTuple):
 
     def guards(self) -> list[bytes]:
         """For each of them the headers by which the server sees whether it is the next, as they are sent."""
-        first = f"Nats-Expected-Stream: {self.stream}\r\n".encode()
+        stream = f"Nats-Expected-Stream: {self.stream}\r\n".encode()
         if self.expected is None:
-            return [first] * len(self.items)
-        guards = [f"Nats-Expected-Last-Msg-Id: {item.id}\r\n".encode() for item in self.items[:-1]]
-        if self.before is not None:
-            first = f"Nats-Expected-Last-Msg-Id: {self.before}\r\n".encode()
-        else:
-            first += f"Nats-Expected-Last-Sequence: {self.expected}\r\n".encode()
-        return [first, *guards]
+            return [stream] * len(self.items)
+        before = [self.before, *(item.id for item in self.items[:-1])]
+        # Servers look at the sequence first. 2.15.1 in a cluster refuses an identity and then never answers again.
+        guards = [
+            f"Nats-Expected-Last-Sequence: {expected}\r\nNats-Expected-Last-Msg-Id: {id}\r\n".encode()
+            for expected, id in enumerate(before, self.expected)
+        ]
+        if self.before is None:
+            guards[0] = stream + f"Nats-Expected-Last-Sequence: {self.expected}\r\n".encode()
+        return guards
 
 
 class Flight:
@@ -183,7 +187,7 @@ class Flight:
         self._last_id = last
         self._sequence = 0  # the highest that was acknowledged, or looked up
         self._previous = 0  # that of the message before the first that waits, if it is known
-        self._expected = 0  # what that message says of the stream's end
+        self._expected = 0  # what the next message says of the stream's end
         self._before: str | None = None  # the identity of the message that was published last in this epoch
         self._seen: set[str] = set()  # identities that the stream has
         self._done_early: dict[int, int] = {}  # sequences of what was acknowledged before the first that waits
@@ -248,6 +252,7 @@ class Flight:
         batch = Batch(self.epoch, self._next, items, self._before, self.stream, expected)
         self._before = items[-1].id
         self._next += len(items)
+        self._expected += len(items)
         return batch
 
     def _is_there(self, number: int) -> bool:

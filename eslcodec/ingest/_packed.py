@@ -94,7 +94,9 @@ class Packer:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._kinds: dict[tuple[str | None, ...], tuple[list[bytes], bytes]] = {}  # subjects by partitions, and the head
+        self._kinds: dict[
+            tuple[str | None, ...], tuple[list[bytes], bytes]
+        ] = {}  # subjects by partitions, and the head
         more = [name for name in contract.subjects._names if name not in ("Event-Name", "Event-Subclass")]
         self._names = ("Unique-ID", "_id", "_oversize", "Event-Name", "Event-Subclass", *more)
         self._file = ""

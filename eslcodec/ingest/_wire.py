@@ -1,7 +1,7 @@
 """A connection of nats-py, where it would cost most: messages go out many at once, and so come acknowledgements.
 
-Connecting, TLS, logging in and pings are nats-py's, and so is what is no answer to a message. What is used of it that is
-not documented stands here and nowhere else. Where a version lacks that, all goes the documented way (`Slow`).
+Connecting, TLS, logging in and pings are nats-py's, and so is what is no answer to a message. What is used of it that
+is not documented stands here and nowhere else. Where a version lacks that, all goes the documented way (`Slow`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
 _ACK: Final = rb'MSG %b\.(\d{1,19})\.(\d{1,19}) %d \d+\r\n\{"stream":"%b", ?"seq":([1-9]\d{0,18})\}\r\n'
 
 Acknowledged = Callable[[int, Sequence[int], Sequence[int]], None]
-"""Is told plain acknowledgements of the stream: the epoch, and numbers and sequences in the order in which they came."""
+"""Is told plain acknowledgements of the stream: the epoch, numbers and sequences, in the order in which they came."""
 
 Answered = Callable[[int, int, bytes, str | None], None]
 """Is told any other answer: epoch, number, data, and the status in its headers."""
@@ -125,7 +125,7 @@ class Fast(Slow):
 
     def _commands(self, batch: Batch) -> bytes:
         reply = f"{self._inbox}.{batch.epoch}.".encode()
-        parts = []
+        parts: list[bytes] = []
         end = b""  # of the one before
         for number, (item, guard) in enumerate(zip(batch.items, batch.guards(), strict=True), batch.number):
             subject, head, body, _, _, _ = item

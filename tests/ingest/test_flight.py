@@ -348,8 +348,8 @@ def test_each_message_says_what_must_be_before_it() -> None:
     said = [{name: value for name, value in one.headers.items() if "Expected" in name} for one in tickets]
     assert said == [
         {"Nats-Expected-Stream": "S", "Nats-Expected-Last-Sequence": "10"},
-        {"Nats-Expected-Last-Msg-Id": "c:0"},
-        {"Nats-Expected-Last-Msg-Id": "c:1"},
+        {"Nats-Expected-Last-Sequence": "11", "Nats-Expected-Last-Msg-Id": "c:0"},
+        {"Nats-Expected-Last-Sequence": "12", "Nats-Expected-Last-Msg-Id": "c:1"},
     ]
     assert [(one.epoch, one.number) for one in tickets] == [(1, 0), (1, 1), (1, 2)]
     assert (flight.waiting, flight.in_flight, flight.place) == (3, 3, None)
@@ -432,7 +432,7 @@ def test_acknowledgements_at_once_count_as_one_by_one(
 
 
 def test_messages_that_are_taken_at_once_say_the_same() -> None:
-    flight, tickets = opened(5)
+    _, tickets = opened(5)
     other = Flight("S")
     for number in range(5):
         other.add(item(number))

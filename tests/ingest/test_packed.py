@@ -39,15 +39,15 @@ def test_captured_events_are_as_by_the_contract(capture: str) -> None:
 
 
 TEXT = st.one_of(st.sampled_from(["", CORE, "1", "525", "\xb2", "a b", "%", "x" * 400, "1796003318250000"]), st.text())
-NAMES = (
-    "Event-Name Event-Subclass Core-UUID Event-Sequence Event-Date-Timestamp Unique-ID _id _oversize _ID variable_a _body"
-)
+NAMES = "Event-Name Event-Subclass Core-UUID Event-Sequence Event-Date-Timestamp Unique-ID _id _oversize _ID variable_a"
 
 
 @given(
     headers=st.lists(st.tuples(st.sampled_from(NAMES.split()), TEXT), max_size=9),
     body=st.one_of(st.none(), TEXT),
-    template=st.sampled_from([None, "t.{variable_a}.{@switch}.{@partition}.{Event-Name}", "t.{@partition}.{Event-Subclass}"]),
+    template=st.sampled_from(
+        [None, "t.{variable_a}.{@switch}.{@partition}.{Event-Name}", "t.{@partition}.{Event-Subclass}"]
+    ),
     core=st.sampled_from([CORE, None]),
 )
 def test_any_event_is_as_by_the_contract(

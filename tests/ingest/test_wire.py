@@ -91,7 +91,9 @@ def comes(kind: str, number: int) -> tuple[bytes, Any]:
 
 
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=30), cuts=st.lists(st.integers(1, 90), max_size=60))
-def test_answers_are_told_in_the_order_in_which_they_come_however_they_are_cut(kinds: list[str], cuts: list[int]) -> None:
+def test_answers_are_told_in_the_order_in_which_they_come_however_they_are_cut(
+    kinds: list[str], cuts: list[int]
+) -> None:
     both = [comes(kind, number) for number, kind in enumerate(kinds)]
     data = b"".join(bytes for bytes, _ in both)
     told: list[Any] = []
@@ -144,7 +146,7 @@ def test_what_is_sent() -> None:
     connection: Any = Connection()
     send(connection, Item("a", {"A": "1"}, b"{}", "x"), Item("b", {}, b"", "y"))
     first = b"NATS/1.0\r\nA: 1\r\nNats-Expected-Stream: S\r\nNats-Expected-Last-Sequence: 10\r\n\r\n"
-    second = b"NATS/1.0\r\nNats-Expected-Last-Msg-Id: x\r\n\r\n"
+    second = b"NATS/1.0\r\nNats-Expected-Last-Sequence: 11\r\nNats-Expected-Last-Msg-Id: x\r\n\r\n"
     assert connection.sent == b"HPUB a %b.3.8 %d %d\r\n%b{}\r\nHPUB b %b.3.9 %d %d\r\n%b\r\n" % (
         *(INBOX.encode(), len(first), len(first) + 2, first),
         *(INBOX.encode(), len(second), len(second), second),
