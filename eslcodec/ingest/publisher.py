@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import _flight, _nats, _streams
+from . import _flight, _nats, _streams, _wire
 from ._families import Times
 from ._flight import Flight, Last, Trouble
+from ._packed import Packed, pack
 from .contract import PREFIX, Item, Place
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from nats.aio.msg import Msg
     from typing_extensions import Self
 
 __all__ = ["Publisher", "PublisherStats", "StreamEnd", "Trouble"]
@@ -33,7 +33,6 @@ _AT_ONCE: Final = 64  # questions
 _LOOKS: Final = 0.25  # seconds between looks at the time
 _NO_STREAM: Final = 404
 _NOT_FOUND: Final = 10037  # no message found
-_PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
 _DENIED: Final = re.compile(  # as servers say that we may not
     "permissions violation|authorization violation|authentication (?:expired|revoked|timeout)", re.IGNORECASE
 )
@@ -172,7 +171,7 @@ class Publisher:
         self._connects = 0
         self._connection: Client | None = None
         self._denied: str | None = None  # what the server last said that we may not
-        self._inbox = ""
+        self._wire: _wire.Slow | None = None
         self._is_pumping = False
         self._is_closed = False
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -284,11 +283,20 @@ class Publisher:
 
         Raises:
             RuntimeError: it was closed, or not entered.
+            ValueError: the subject or a header cannot be sent.
         """
         self._check()
-        if not self._flight.room:
-            await self._until(lambda: self._flight.room and self._flight.waiting <= self._low)
-        self._flight.add(item)
+        await self._publish_all([pack(item)])
+
+    async def _publish_all(self, items: Sequence[Packed]) -> None:
+        """Have messages published, in their order."""
+        flight = self._flight
+        for item in items:
+            if not flight.room:
+                await self._pump()
+                await self._until(lambda: flight.room and flight.waiting <= self._low)
+            flight.add(item)
+        self._check()
         await self._pump()
 
     async def flush(self, timeout: float | None = None) -> bool:
@@ -334,12 +342,11 @@ class Publisher:
             return
         self._is_pumping = True
         try:
-            while (ticket := self._flight.take(time.monotonic())) is not None:
-                connection, item = self._connection, ticket.item
-                assert connection is not None
-                reply = f"{self._inbox}.{ticket.epoch}.{ticket.number}"
+            while (batch := self._flight.take(time.monotonic(), _wire.AT_ONCE)) is not None:
+                connection, wire = self._connection, self._wire
+                assert wire is not None
                 try:
-                    await connection.publish(item.subject, item.body, reply, ticket.headers)
+                    await wire.send(batch)
                 except (_nats.errors(), OSError) as error:
                     kind = "oversize" if isinstance(error, _nats.library().errors.MaxPayloadError) else "connection"
                     self._stop(kind, error, connection)
@@ -383,13 +390,13 @@ class Publisher:
 
         connection = await _nats.connect(server, self._options, wrong, over)
         try:
-            inbox = connection.new_inbox()
-            await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
+            wire = _wire.wire(connection, self.stream, self._acknowledged, self._answered)
+            await wire.subscribe()
         except BaseException:
             await _nats.close(connection)
             raise
         self._connects += 1
-        self._connection, self._inbox = connection, inbox
+        self._connection, self._wire = connection, wire
         return connection
 
     def _stop(self, kind: str, error: Exception, connection: Client | None) -> None:
@@ -407,14 +414,13 @@ class Publisher:
             return "no_responders", f"{where}{text}: JetStream is off there, or has no leader"
         return "connection", where + text
 
-    async def _answered(self, message: Msg) -> None:
-        epoch, _, number = message.subject[len(self._inbox) + 1 :].partition(".")
-        if not (epoch.isdigit() and number.isdigit()):
-            return
-        status = message.headers.get("Status") if message.headers else None
-        self._flight.answered(int(epoch), int(number), message.data, status, time.monotonic())
-        if self._waiters:
-            self._wake()
+    def _acknowledged(self, epoch: int, numbers: Sequence[int], sequences: Sequence[int]) -> None:
+        self._flight.acknowledged_all(epoch, numbers, sequences, time.monotonic())
+        self._wake()
+
+    def _answered(self, epoch: int, number: int, data: bytes, status: str | None) -> None:
+        self._flight.answered(epoch, number, data, status, time.monotonic())
+        self._wake()
 
     async def _serve(self, connection: Client) -> None:
         """Publish over one connection, until another is needed."""
