@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from guide_support import ROOT, block, commands
@@ -15,13 +16,16 @@ PAGE = ROOT / "docs" / "guides" / "bridge.md"
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="docs/ is in the checkout only")
 
 
-def test_the_bridge_from_the_shell() -> None:
+def test_the_bridge_from_the_shell(tmp_path: Path) -> None:
     """The command line takes it."""
     click = pytest.importorskip("click")
     pytest.importorskip("rich")
     from eslcodec.cli import command_line
 
-    ((command, _),) = commands(block("$ eslcodec bridge fs1"))
+    secret = tmp_path / "bridge.creds"
+    secret.touch(mode=0o600)
+    code = block("$ eslcodec bridge fs1").replace("\\\n", "").replace("bridge.creds", shlex.quote(str(secret)))
+    ((command, _),) = commands(code)
     program, name, *words = shlex.split(command)
     group = command_line()
     found = group.get_command(click.Context(group), name)
@@ -29,6 +33,7 @@ def test_the_bridge_from_the_shell() -> None:
     options = found.make_context(name, words).params
     assert (program, options["folder"], options["hosts"]) == ("eslcodec", "spill", ("fs1=10.0.0.1", "fs2=10.0.0.2"))
     assert (options["events"], options["create_stream"]) == (("CALLS",), True)
+    assert (options["servers"], options["listen"][1]) == (("nats://10.0.1.1:4222", "nats://10.0.1.2:4222"), 9108)
 
 
 def test_each_alert_is_on_the_page() -> None:
