@@ -72,6 +72,7 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "$ eslcodec record 127.0.0.1": "test_a_recording_from_the_shell",
     "$ eslcodec top east": "test_the_board_from_the_shell",
     '"per_second_minute": ': "test_the_board_from_the_shell",
+    "$ eslcodec bridge fs1": "test_the_bridge_from_the_shell",
     "$ eslcodec replay /var/lib": "test_yesterday_in_staging",
     "[Service]": "test_the_unit_of_a_service",
     "async with fleet, Health(": "test_the_program_that_is_watched",
