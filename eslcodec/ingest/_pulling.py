@@ -49,10 +49,8 @@ class ConsumerGone(ESLError):
     """The durable consumer was deleted, or made anew, while it was read: with it went the place to go on from.
 
     Example:
-        >>> raise ConsumerGone("stream FS1 has no consumer billing any more")
-        Traceback (most recent call last):
-            ...
-        eslcodec.ingest._pulling.ConsumerGone: stream FS1 has no consumer billing any more
+        >>> issubclass(ConsumerGone, ESLError)
+        True
     """
 
 
@@ -174,7 +172,8 @@ class Puller:
         self._options = options
         self._until_end = until_end
         self._end = 0  # the stream's last sequence at the start
-        self._created: str | None = None
+        self._created: str | None = None  # the stream
+        self._gone = 0  # how often it was not there, one time after the other
         self._name = wanted.durable or ""
         self._connection: Client | None = None
         self._inbox = ""
@@ -359,26 +358,21 @@ class Puller:
         wanted = self.wanted
         stream = await self._info(connection, f"STREAM.INFO.{wanted.stream}")
         wanted.check(stream["config"])
+        if self._created not in (None, stream["created"]):
+            raise ConsumerGone(f"stream {wanted.stream} was made anew at {stream['created']}: no place in it is known")
         if self._until_end and not self._end:
             self._end = int(stream["state"]["last_seq"])
             self.is_over = not self._end
         if wanted.durable is None:
-            return await self._make(connection)
-        for _ in range(_GONE_LOOKS):
+            info = await self._make(connection)
+        else:
             info = await _nats.ask(connection, f"CONSUMER.INFO.{wanted.stream}.{wanted.durable}")
-            if info.get("error", {}).get("err_code") != _nats.NO_CONSUMER:
-                break
-            if self._created is None:
+            if self._created is None and info.get("error", {}).get("err_code") == _nats.NO_CONSUMER:
                 info = await self._make(connection)
-                break
-            await asyncio.sleep(_LOOKS)
-        self._check_error(info)
-        wanted.compare(info["config"])
-        if self._created not in (None, info["created"]):
-            raise ConsumerGone(
-                f"consumer {wanted.durable} of stream {wanted.stream} was made anew at {info['created']}"
-            )
-        self._created = info["created"]
+            self._check_error(info)
+            wanted.compare(info["config"])
+        self._created = stream["created"]
+        self._gone = 0
         return info
 
     async def _make(self, connection: Client) -> dict[str, Any]:
@@ -407,7 +401,9 @@ class Puller:
             return
         text = f"stream {self.wanted.stream}: {error.get('description')} ({error.get('err_code')})"
         if self._created is not None and error.get("err_code") in (_nats.NO_CONSUMER, _nats.NO_STREAM):
-            raise ConsumerGone(f"{text}: consumer {self._name} was deleted, and with it the place to go on from")
+            self._gone += 1
+            if self._gone == _GONE_LOOKS:
+                raise ConsumerGone(f"{text}: consumer {self._name} was deleted, and with it the place to go on from")
         raise _NotYet(text)
 
     async def _alone(self, connection: Client, info: dict[str, Any]) -> None:
