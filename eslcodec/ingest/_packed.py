@@ -17,7 +17,6 @@ _FIRST: Final = b"NATS/1.0\r\n"
 _HEAD: Final = re.compile(rb"(?:[!#-'*+.^_`|~0-9A-Za-z-]+: [ -~]*\r\n)*")
 _SUBJECT: Final = re.compile(rb"[^\0-\x20\x7f]+")
 _SUBJECTS_MOST: Final = 1 << 14  # that are remembered
-_NAMES: Final = "Core-UUID", "Event-Sequence", "Event-Date-Timestamp"
 
 
 class Packed(NamedTuple):
@@ -108,18 +107,19 @@ class Packer:
     def event(self, event: Event, place: Place, received: float) -> Packed:
         """An event as a message; see `Contract.event`."""
         contract = self._contract
-        unique_id, ours, oversize, *kind = event.select(*self._names)
-        line = event.to_json()
+        shown = event if contract.redact is None else contract.redact(event)
+        unique_id, ours, oversize, *kind = shown.select(*self._names)
+        line = shown.to_json()
         if ours is not None or oversize is not None or len(line) == 2:
             return pack(contract.event(event, place, received))
-        core, sequence, at = map(event._last, _NAMES)
+        core, sequence = event._last("Core-UUID"), event._last("Event-Sequence")
         if core is None or core != contract._core or not _is_number(sequence):
             id = identity(event, contract._core)
         else:
             id = f"{core}:{sequence}"
+        time = _time_of(shown._last("Event-Date-Timestamp"))
         subjects, head = self._kinds.get(tuple(kind)) or self._make(tuple(kind))
         name = id.encode()
-        time = _time_of(at)
         head = head % (name, name, self._place(place), received)
         if time is not None:
             head += b"ce-time: %b\r\n" % time.encode()

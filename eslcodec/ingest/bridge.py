@@ -13,19 +13,19 @@ import math
 import os
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
-from ..events import Gap
+from ..events import Event, Gap
 from . import notices
 from ._flight import LOOK_BACK, WINDOW
 from ._packed import Packed, Packer, pack
 from ._spill import Entry, Kept, Spill, keep, kept, place_name
 from ._wire import AT_ONCE
-from .contract import PREFIX, Contract, Place, identity, notice_identity
+from .contract import PREFIX, Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 
 __all__ = [
@@ -352,7 +352,7 @@ class Bridge:
             is_last = self._is_finishing  # asked before it is read
             entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
             for begin in range(0, len(entries), AT_ONCE):
-                await publisher._publish_all([self._item(entry) for entry in entries[begin : begin + AT_ONCE]])
+                await publisher._publish_all([self._packed(entry) for entry in entries[begin : begin + AT_ONCE]])
             await self._keep()
             if not entries and is_last:
                 return
@@ -456,14 +456,19 @@ class Bridge:
         cores = self.contract.core, entry.event.get("Core-UUID"), None
         return {identity(entry.event, core) for core in cores}
 
-    def _item(self, entry: Entry) -> Packed:
+    def _packed(self, entry: Entry) -> Packed:
         if entry.event is not None:
             return self._packer.event(entry.event, entry.place, entry.received)
-        self._learn(entry.note or {})
-        return pack(self.contract.notice(self._line(entry), entry.place, entry.received))
+        return pack(self._notice(entry))
 
-    def _line(self, entry: Entry) -> bytes:
-        return notice_line(entry.note or {}, self.contract.switch, entry.received)
+    def _notice(self, entry: Entry) -> Item:
+        self._learn(entry.note or {})
+        redact = self.contract.redact
+        redacted = None if redact is None else self._line(entry, redact)
+        return self.contract.notice(self._line(entry), entry.place, entry.received, redacted)
+
+    def _line(self, entry: Entry, redact: Callable[[Event], Event] | None = None) -> bytes:
+        return notice_line(entry.note or {}, self.contract.switch, entry.received, redact)
 
     async def _keep(self, now: bool = False) -> None:
         publisher = self._publisher
@@ -484,7 +489,9 @@ class Bridge:
                 self._written = turn
 
 
-def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
+def notice_line(
+    note: Mapping[str, Any], switch: str, at: float, redact: Callable[[Event], Event] | None = None
+) -> bytes:
     """A recorder's note as the line of a notice.
 
     What `notices.to_note` wrote is what `notices.to_line` writes. Of the recorder's own words, `gap` (nothing was
@@ -494,12 +501,15 @@ def notice_line(note: Mapping[str, Any], switch: str, at: float) -> bytes:
         note: it.
         switch: its name for consumers, whatever the recorder calls it.
         at: when it was written, in seconds since 1970.
+        redact: what takes out of it what may not be published (see `notices.redacted`).
 
     Example:
         >>> notice_line({"note": "closed", "why": "gone"}, "fs1", 1796000000.25)
         b'{"_notice":"closed","switch":"fs1","at":1796000000.25,"why":"gone"}'
     """
     notice = notices.from_dict(note)
+    if notice is not None and redact is not None:
+        notice = notices.redacted(notice, redact)
     if isinstance(notice, notices.Notice):
         return notices.to_line(replace(notice, switch=switch))
     if notice is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import takewhile
@@ -334,7 +334,9 @@ class Subjects:
             'replay.may.fs1.>'
         """
         if not prefix or any(_PLAIN.fullmatch(word) is None for word in prefix.split(".")):
-            raise ValueError(f"read the prefix {prefix!r:.200}, expected words with dots between them")
+            raise ValueError(
+                f"read the prefix {prefix!r:.200}, expected words with dots between them, such as replay.may"
+            )
         return cls(prefix + SUBJECT[len(PREFIX) :], partitions)
 
     @property
@@ -499,9 +501,11 @@ class Contract:
         subjects: how subjects are made.
         max_bytes: of a message, headers and body, at least 64 KiB: what is larger is told without its body
             (docs/contract.md, Bodies).
+        redact: what takes out of an event what may not be published, such as an `eslcodec.ingest.Redact`. What the
+            event is known by is that of the event as it was received (docs/contract.md, Redaction).
 
     Attributes:
-        switch, subjects, max_bytes: see above.
+        switch, subjects, max_bytes, redact: see above.
         oversize: how many were told without their body.
 
     Raises:
@@ -519,7 +523,12 @@ class Contract:
     """
 
     def __init__(
-        self, switch: str, core: str | None = None, subjects: Subjects | None = None, max_bytes: int | None = None
+        self,
+        switch: str,
+        core: str | None = None,
+        subjects: Subjects | None = None,
+        max_bytes: int | None = None,
+        redact: Callable[[Event], Event] | None = None,
     ) -> None:
         if not switch or "~" in escape(switch):
             raise ValueError(f"the name {switch!r:.200} of a switch is no token of at most {TOKEN_MOST} bytes")
@@ -529,6 +538,7 @@ class Contract:
         self.core = core
         self.subjects = subjects if subjects is not None else Subjects()
         self.max_bytes = max_bytes
+        self.redact = redact
         self.oversize = 0
         self._source = f"/esl/{escape(switch)}"
 
@@ -562,6 +572,8 @@ class Contract:
             received: when it was received, in seconds since 1970.
         """
         id = identity(event, self._core)
+        if self.redact is not None:
+            event = self.redact(event)
         names = self.subjects._names
         unique_id, name, subclass, *found = event.select("Unique-ID", "Event-Name", "Event-Subclass", *names)
         end = "" if subclass is None else "." + escape(subclass)
@@ -578,13 +590,14 @@ class Contract:
         room = self._room + _HEADERS_MOST - item._replace(body=b"").size
         return item._replace(body=_shortened(event, id, len(item.body), room))
 
-    def notice(self, line: bytes, place: Place, received: float) -> Item:
+    def notice(self, line: bytes, place: Place, received: float, redacted: bytes | None = None) -> Item:
         """A notice as a message.
 
         Args:
             line: it as a line of JSON, which begins with `{"_notice":`.
             place: behind it, in the recording.
             received: when it was written, in seconds since 1970.
+            redacted: the line that is published, if that is another one: `line` is only what it is known by then.
 
         Raises:
             ValueError: it is no such line.
@@ -595,11 +608,12 @@ class Contract:
             >>> item.subject, item.body[:23], item.headers["ce-time"]
             ('esl.v1.fs1.notice.gap', b'{"_notice":"gap","_id":', '2026-11-30T01:48:38.250000Z')
         """
+        id = notice_identity(line, place.connection, place.offset)
+        line = line if redacted is None else redacted
         match = _NOTICE.match(line)
         if match is None:
             raise ValueError(f"read the line {line[:200]!r}, expected a notice")
         kind = str(json.loads(match[1]))
-        id = notice_identity(line, place.connection, place.offset)
         headers = self._headers(id, f"esl.notice.{escape(kind)}", place, received)
         headers["ce-time"] = _time(round(received * 1e6))
         body = match[0] + b',"_id":"%b"' % id.encode() + line[match.end() :].rstrip(b"\n")
