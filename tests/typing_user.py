@@ -29,6 +29,7 @@ from eslcodec.ingest.bridge import (
     Bridge,
     BridgeStats,
     check_partitions,
+    check_replay,
     check_stream,
     notice_line,
     stream_config,
@@ -519,6 +520,7 @@ def told(event: eslcodec.Event) -> None:
     assert_type(subjects.parse(item.subject), Subject)
     assert_type(subjects.parse(item.subject).headers, dict[str, str | None])
     assert_type((escape("a.b"), identity(event, None)), tuple[str, str])
+    assert_type(Subjects.under("replay.may", 4), Subjects)
     Subjects(partitions="4")  # type: ignore[arg-type]
 
 
@@ -532,6 +534,10 @@ async def bridged(path: Path, contract: Contract) -> None:
     assert_type(check_partitions(config, contract.subjects.partitions), list[str])
     assert_type(notice_line({"note": "closed"}, "fs1", 1796003318.25), bytes)
     assert_type(check_stream(config), list[str])
+    assert_type(check_replay(config, contract.subjects.prefix), None)
+    assert_type(bridge.look(), None)
+    assert_type(bridge.stats().oldest, float | None)
+    Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin=1796003318.25, overlap=True)
     Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
 
 
@@ -542,6 +548,9 @@ async def published(item: Item) -> None:
         assert_type(publisher.stats(), PublisherStats)
         assert_type(publisher.stats().trouble, Trouble | None)
         assert_type((publisher.place, publisher.last_id), tuple[Place | None, str | None])
+        assert_type(publisher.oldest, float | None)
+        assert_type(publisher.stats().publish_seconds, Times)
+        assert_type((await publisher.stream_end(recent=10)).recent, Mapping[str, float | None])
     Publisher("nats://127.0.0.1:4222", b"FS1")  # type: ignore[arg-type]
 
 

@@ -186,7 +186,7 @@ class Flight:
 
     @property
     def oldest(self) -> float | None:
-        """When that was received which waits longest, in seconds since 1970; None if nothing waits, or it is not known."""
+        """When that was received which waits longest, in seconds since 1970; None if that is not known."""
         return _received(self._waiting[0]) if self._waiting else None
 
     @property

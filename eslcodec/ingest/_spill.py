@@ -92,12 +92,11 @@ class Spill:
     def notes(self, until: Place | None) -> Iterator[dict[str, Any]]:
         """The notes before a place; all that there are, if it is None. Only heads of chunks are read."""
         for name in self._names():
-            with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
-                for chunk in zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False):
-                    if until is not None and (name, chunk.position) > (until.file, until.position):
-                        return
-                    if chunk.note is not None:
-                        yield chunk.note
+            for chunk in self._heads(name):
+                if until is not None and (name, chunk.position) > (until.file, until.position):
+                    return
+                if chunk.note is not None:
+                    yield chunk.note
 
     def skip(self) -> None:
         """Go on behind all that is there now."""
@@ -105,9 +104,21 @@ class Spill:
         if not names:
             return
         self._name, self._position = names[-1], 0
-        with suppress(FileNotFoundError), open(self._path(names[-1]), "rb") as file:
-            for chunk in zst.read_chunks(file, str(self._path(names[-1])), damaged="skip", data=False):
-                self._position = chunk.position + chunk.stored
+        for chunk in self._heads(names[-1]):
+            self._position = chunk.position + chunk.stored
+
+    def last_connection(self) -> int | None:
+        """The connection that was recorded last; None if nothing is there."""
+        connection = None
+        for name in self._names()[-1:]:
+            for chunk in self._heads(name):
+                connection = chunk.connection
+        return connection
+
+    def _heads(self, name: str) -> Iterator[zst.Chunk]:
+        """The chunks of a file without what is in them; none if it is gone."""
+        with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
+            yield from zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False)
 
     def since(self, at: float) -> None:
         """Go on with what was received from a time on, in seconds since 1970."""
@@ -115,12 +126,11 @@ class Spill:
         begins: list[tuple[str, int]] = []
         for name in reversed(self._names()):
             found = []
-            with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
-                for chunk in zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False):
-                    if chunk.wall_ns > at * 1e9:
-                        break
-                    if chunk.first is not None or (chunk.note or {}).get("note") == "opened":
-                        found.append((name, chunk.position))
+            for chunk in self._heads(name):
+                if chunk.wall_ns > at * 1e9:
+                    break
+                if chunk.first is not None or (chunk.note or {}).get("note") == "opened":
+                    found.append((name, chunk.position))
             begins = found + begins
             if len(begins) >= 2:  # a frame that ends in the last one may begin in the one before
                 self._name, self._position = begins[-2]
@@ -201,13 +211,12 @@ class Spill:
         """Where to begin, so that what comes behind a place is read whole: where a frame begins at or before it."""
         for name in reversed([one for one in self._names() if one <= after.file]):
             found = None
-            with suppress(FileNotFoundError), open(self._path(name), "rb") as file:
-                for chunk in zst.read_chunks(file, str(self._path(name)), damaged="skip", data=False):
-                    if (name, chunk.position) > (after.file, after.position):
-                        break
-                    begins = chunk.first is not None and chunk.offset + chunk.first <= after.offset
-                    if chunk.connection == after.connection and (begins or (chunk.note or {}).get("note") == "opened"):
-                        found = chunk.position
+            for chunk in self._heads(name):
+                if (name, chunk.position) > (after.file, after.position):
+                    break
+                begins = chunk.first is not None and chunk.offset + chunk.first <= after.offset
+                if chunk.connection == after.connection and (begins or (chunk.note or {}).get("note") == "opened"):
+                    found = chunk.position
             if found is not None:
                 return name, found
         return after.file, 0

@@ -399,27 +399,32 @@ class Bridge:
             self._check(end)
             has_met, place = await asyncio.to_thread(self._meeting, end)
             latest = max((at for at in end.recent.values() if at is not None), default=0.0)
-            if has_met or time.time() - latest > _CLOCKS_SECONDS or time.monotonic() > until:
+            is_alone = time.time() - latest > _CLOCKS_SECONDS
+            if has_met or is_alone or self._is_finishing or time.monotonic() > until:
                 return (place, None) if self._kept is None else self._kept
             await asyncio.sleep(_MEET_AGAIN_SECONDS)
 
     def _meeting(self, end: StreamEnd) -> tuple[bool, Place | None]:
-        """Whether the stream's end has something that is recorded here, and where to begin if no place is kept: before
-        the first of that, or, if that is earlier, before the first that the window for duplicates has for sure. What
-        the stream has is not published again."""
+        """Whether the stream's end has something that was received over the last connection to the switch; and where to
+        begin if no place is kept: before the first of ours that the stream's end has, or, if that is earlier, before
+        the first that the window for duplicates has for sure. What is there is not published again."""
         sure = time.time() - end.config["duplicate_window"] / 2e9
         received = [at for at in end.recent.values() if at is not None]
         has_hashes = any(":h:" in id for id in end.recent)
-        reader, first = Spill(self.folder), None
+        reader, first, begin = Spill(self.folder), None, None
+        connection = reader.last_connection()
         reader.since(min([sure, *received]) - _CLOCKS_SECONDS)
         while entries := reader.read(_ENTRIES):
             for entry in entries:
                 if first is None and entry.received >= sure:
                     first = _before(entry.place)
                 ids = self._ids(entry) if has_hashes or entry.event is None else {entry.event.id}
-                if not end.recent.keys().isdisjoint(ids):
-                    return True, first or _before(entry.place)
-        return False, first if self._begin == "now" else None
+                if end.recent.keys().isdisjoint(ids):
+                    continue
+                begin = begin or first or _before(entry.place)
+                if entry.place.connection == connection:
+                    return True, begin
+        return False, begin or (first if self._begin == "now" else None)
 
     def _open(self, place: Place | None) -> Spill:
         spill = self._spill_at(place)

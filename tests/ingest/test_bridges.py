@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nats_support import BINARIES, cluster, make_stream, needs_server, stored, until
-from recordings_support import Tape
+from recordings_support import BEGIN, Tape
 from support import plain
 
 from eslcodec.ingest import Host, notices
@@ -62,6 +63,9 @@ def test_each_switch_has_a_stream_and_files_go_when_acknowledged_and_old(tmp_pat
         await until(is_there)
         samples = {(one.name, one.switch): one.value for one in bridges.samples()}
         assert samples["eslcodec_published_total", "fs2"] == 6
+        assert samples["eslcodec_spill_oldest_seconds", "fs2"] == 0.0
+        assert samples["eslcodec_duplicates_total", "fs2"] == samples["eslcodec_oversize_total", "fs2"] == 0
+        assert samples["eslcodec_publish_seconds", "fs2"].cumulated()[-1] == ("+Inf", 6)
         bridges.keep_running()
         task.cancel()
         await asyncio.wait({task})
@@ -116,6 +120,13 @@ def test_nothing_is_deleted_and_it_ends_when_the_broker_is_away(tmp_path: Path) 
             return "connection" in bridges.summary()
 
         await until(is_troubled)
+
+        async def is_measured() -> bool:
+            samples = {one.name: one.value for one in bridges.samples()}
+            age: float = samples["eslcodec_spill_oldest_seconds"]
+            return age == pytest.approx(time.time() - BEGIN, abs=60)
+
+        await until(is_measured)
         bridges.keep_running()
         task.cancel()
         await asyncio.wait({task})

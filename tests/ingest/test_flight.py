@@ -85,6 +85,8 @@ class Broker:
     def apply(self, ticket: Ticket, fault: str) -> tuple[bytes, str | None]:
         if fault == "no responders":
             return b"", "503"
+        if fault == "twin":
+            return error(10158, "duplicate message id is in process"), None
         if fault == "full":
             return error(10077, "maximum messages exceeded"), None
         headers, id = ticket.headers, ticket.item.id
@@ -236,6 +238,48 @@ def test_two_publishers_of_one_switch_lose_nothing_that_one_of_them_has(
     assert [flight.waiting for flight in flights] == [0, 0]
     assert set(broker.ids) == {f"c:{number}" for numbers in wanted for number in numbers}
     if dedupes and "forget" not in faults:
+        assert len(set(broker.ids)) == len(broker.ids)
+
+
+@examples(200)
+@given(
+    faults=st.lists(st.sampled_from([*FAULTS, "twin"]), max_size=80),
+    turns=st.lists(st.booleans(), max_size=200),
+    gaps=st.tuples(st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29))),
+)
+def test_two_that_overlap_lose_nothing_and_what_is_late_is_counted(
+    faults: list[str], turns: list[bool], gaps: tuple[set[int], set[int]]
+) -> None:
+    """No chain, and a server that may refuse an identity while the same one is under way."""
+    broker = Broker(True)
+    flights = [Flight("S", chained=False, overlap=True, window=40, timeout=1.0) for _ in gaps]
+    flights[1].epoch = 1000
+    wanted = [[number for number in range(30) if number not in gap] for gap in gaps]
+    for flight, numbers in zip(flights, wanted, strict=True):
+        for number in numbers:
+            flight.add(item(number))
+    trouble, now = iter(faults), 0.0
+    for which in [*turns, *[False] * 2000, *[True] * 2000]:
+        flight = flights[which]
+        if not flight.waiting:
+            continue
+        if not flight.is_open:
+            last = broker.last()
+            flight.open(last, broker.ids[last.sequence - flight.look_back(last) : last.sequence])
+        if (ticket := flight.take(now)) is not None:
+            assert not any("Last" in name for name in ticket.headers)
+            broker.queue.append(ticket)
+        broker.step(next(trouble, "ok"))
+        if broker.answers:
+            ticket, data, status = broker.answers.popleft()
+            flights[ticket.epoch > 1000].answered(ticket.epoch, ticket.number, data, status, now)
+        now += 0.1
+        for each in flights:
+            each.tick(now)
+    assert [flight.waiting for flight in flights] == [0, 0]
+    assert [flight.acknowledged for flight in flights] == [len(numbers) for numbers in wanted]
+    assert set(broker.ids) == {f"c:{number}" for numbers in wanted for number in numbers}
+    if "forget" not in faults:
         assert len(set(broker.ids)) == len(broker.ids)
 
 
@@ -496,3 +540,73 @@ def test_an_answer_is_read_as_json_is(data: bytes) -> None:
 )
 def test_what_is_no_json_is_no_answer(data: bytes) -> None:
     assert _flight._read(data) is None
+
+
+def overlapping(ids: tuple[str, ...] = ()) -> Flight:
+    flight = Flight("S", chained=False, overlap=True, clock=lambda: 1796000010.0)
+    for number in range(3):
+        flight.add(
+            item(number)._replace(headers={"Nats-Msg-Id": f"c:{number}", "Esl-Received": f"{1796000000 + number}"})
+        )
+    flight.open(Last(10, "x"), ids)
+    while flight.take(0.0) is not None:
+        pass
+    return flight
+
+
+def test_where_bridges_overlap_answers_may_come_in_any_order() -> None:
+    """What the other one has put there is answered at once, what is new when a cluster has agreed on it."""
+    flight = overlapping()
+    flight.answered(1, 2, ack(9, duplicate=True), None, 1.0)
+    assert (flight.is_open, flight.acknowledged, flight.duplicates, flight.last_id) == (True, 0, 1, None)
+    flight.answered(1, 0, ack(11), None, 1.0)
+    assert (flight.acknowledged, flight.last_id, flight.out_of_order) == (1, "c:0", 0)
+    flight.answered(1, 1, ack(12), None, 1.0)
+    assert (flight.acknowledged, flight.last_id, flight.out_of_order, flight.waiting) == (3, "c:2", 1, 0)
+
+
+def test_what_was_answered_early_is_not_published_again() -> None:
+    flight = overlapping()
+    flight.answered(1, 1, ack(9, duplicate=True), None, 1.0)
+    flight.stop("connection", "gone", 2.0)
+    flight.open(Last(10, "x"))
+    tickets = [flight.take(3.0), flight.take(3.0), flight.take(3.0)]
+    assert [ticket.item.id if ticket else None for ticket in tickets] == ["c:0", "c:2", None]
+
+
+def test_what_is_under_way_from_another_bridge_is_published_again() -> None:
+    flight = overlapping()
+    flight.answered(1, 1, error(10158), None, 1.0)
+    assert (flight.is_open, flight.stops) == (True, {})
+    ticket = flight.take(1.0)
+    assert ticket is not None
+    assert (ticket.epoch, ticket.number, ticket.item.id) == (1, 1, "c:1")
+    assert flight.take(1.0) is None
+
+
+def test_an_answer_that_never_comes_is_missed_though_others_come() -> None:
+    flight = overlapping()
+    flight.answered(1, 1, ack(11), None, 4.0)
+    flight.tick(4.9)
+    assert flight.is_open
+    flight.tick(5.0)
+    assert flight.trouble is not None
+    assert flight.trouble.kind == "timeout"
+
+
+def test_where_bridges_overlap_the_stream_s_end_is_always_looked_at() -> None:
+    flight = overlapping(ids=("c:0", "c:2"))
+    assert (flight.acknowledged, flight.found, flight.waiting) == (1, 1, 2)
+    flight.answered(1, 1, ack(11), None, 1.0)
+    assert (flight.acknowledged, flight.found, flight.disagreements) == (3, 2, 0)
+    assert [flight.look_back(Last(count, "c:2")) for count in (0, 5, 9000)] == [0, 5, 2048]
+
+
+def test_it_says_how_old_the_oldest_is_and_how_long_it_took() -> None:
+    flight = overlapping()
+    assert flight.oldest == 1796000000.0
+    flight.answered(1, 0, ack(11), None, 1.0)
+    flight.answered(1, 1, ack(12), None, 1.0)
+    assert flight.oldest == 1796000002.0
+    assert (flight.times.sum, flight.times.cumulated()[-1]) == (19.0, ("+Inf", 2))
+    assert Flight("S").oldest is None

@@ -51,6 +51,12 @@ class Writer:
         self._path = folder / NAME
         self._written = 0
 
+    def connect(self, connection: int) -> None:
+        """The recorder begins anew."""
+        self.tape.open(connection)
+        self.tape.note(note="opened", peer=["fs1", 8021])
+        self.tape.chunk(GREETING)
+
     def events(self, numbers: Iterable[int], cut: int = 100) -> None:
         """Events in chunks that end anywhere."""
         data = b"".join(map(event, numbers))
@@ -140,7 +146,9 @@ def test_two_bridges_and_a_cluster(tmp_path: Path, binary: str) -> None:
     async def test(server: Server) -> None:
         bridges = await both(server, tmp_path / "peers", BOTH, replicas=3)
         assert sorted(await events_in(server)) == sorted(ids(range(BOTH)))
-        print([bridge.stats() for bridge in bridges])
+        stats = [bridge.stats().publisher for bridge in bridges]
+        assert sum(one.duplicates + one.found for one in stats) == BOTH - 100
+        assert {kind for one in stats for kind in one.stops} <= {"timeout", "connection", "no_responders"}
 
     with cluster(binary, tmp_path, 3) as servers:
         asyncio.run(asyncio.wait_for(test(servers[1]), 90))
@@ -184,9 +192,7 @@ def test_what_the_other_one_lacks_comes_late_rather_than_never(run: Any, tmp_pat
 @needs_server
 @once
 @pytest.mark.parametrize(("begin", "first"), [("all", 0), ("now", 1000)])
-def test_where_it_begins_if_the_stream_s_end_has_nothing_of_it(
-    run: Any, tmp_path: Path, begin: Any, first: int
-) -> None:
+def test_where_it_begins_if_the_stream_has_nothing_of_it(run: Any, tmp_path: Path, begin: Any, first: int) -> None:
     """ "now" is what the window for duplicates has for sure: the other one may be ahead by what is being recorded."""
 
     async def test(server: Server) -> None:
@@ -198,6 +204,70 @@ def test_where_it_begins_if_the_stream_s_end_has_nothing_of_it(
         await publish(bridge_of(tmp_path / "0", server))
         await publish(bridge_of(tmp_path / "1", server, begin=begin))
         assert await events_in(server) == ids([*range(5000, 5010), *range(first, 1010)])
+
+    run(test)
+
+
+@pytest.mark.heavy
+@needs_server
+@once
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_new_bridge_waits_until_they_meet(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
+    """What the other one has recorded and not yet published is older."""
+    monkeypatch.setattr("eslcodec.ingest.bridge.MEET_SECONDS", 60.0)
+
+    async def test(server: Server) -> None:
+        writer = Writer(tmp_path / "0", 1, time.time())
+        writer.events(range(10))
+        other = Writer(tmp_path / "1", 2, time.time())
+        if is_back:
+            other.events(range(10))
+            other.connect(3)
+        other.events(range(100, 110))
+        await publish(bridge_of(tmp_path / "0", server))
+        bridge = bridge_of(tmp_path / "1", server)
+        task = asyncio.create_task(bridge.run())
+
+        async def has_looked() -> bool:
+            return bridge.stats().publisher.connects > 2
+
+        await until(has_looked)
+        writer.events(range(10, 105))
+        await publish(bridge_of(tmp_path / "0", server))
+        bridge.finish()
+        assert await task
+        assert await events_in(server) == ids(range(110))
+
+    run(test)
+
+
+@pytest.mark.heavy
+@needs_server
+@once
+@pytest.mark.parametrize(("seconds", "is_finishing"), [(0.2, False), (600.0, True)])
+def test_it_does_not_wait_for_ever_to_meet(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, is_finishing: bool
+) -> None:
+    monkeypatch.setattr("eslcodec.ingest.bridge.MEET_SECONDS", seconds)
+
+    async def test(server: Server) -> None:
+        Writer(tmp_path / "0", 1, time.time()).events(range(10))
+        Writer(tmp_path / "1", 2, time.time()).events(range(100, 110))
+        await publish(bridge_of(tmp_path / "0", server))
+        bridge = bridge_of(tmp_path / "1", server)
+        if is_finishing:
+            bridge.finish()
+        task = asyncio.create_task(bridge.run())
+
+        async def is_done() -> bool:
+            return bridge.stats().publisher.acknowledged == 11
+
+        await until(is_done)
+        bridge.stop()
+        assert await task
+        assert await events_in(server) == ids([*range(10), *range(100, 110)])
 
     run(test)
 
@@ -359,5 +429,5 @@ def test_while_the_broker_is_away_it_says_how_old_the_spill_is(tmp_path: Path) -
 
 @pytest.mark.parametrize("prefix", ["", ".", "a.", "a b", "a.*", "_x", "{Unique-ID}", "a/b"])
 def test_a_prefix_is_words(prefix: str) -> None:
-    with pytest.raises(ValueError, match="expected words with dots between them|begins with no word"):
+    with pytest.raises(ValueError, match=r"expected words with dots between them|begins with no word"):
         Bridges("rec", ["nats://127.0.0.1:1"], prefix=prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import sys
@@ -203,6 +204,31 @@ def test_what_a_recorder_wrote_is_read(esl: ModuleType, tmp_path: Path) -> None:
     assert [one for one in told(entries) if isinstance(one, int)] == list(range(COUNT))
     assert told(entries)[0] == "opened"
     assert told(entries)[-1] in ("closed", "stopped")
+
+
+@pytest.mark.parametrize(
+    ("at", "first"), [(0, 0), (0.5, 2), (1, 2), (1.0015, 4), (3.5, 11), (103, 11), (103.0005, 12), (104, None)]
+)
+def test_what_was_received_from_a_time_on(esl: ModuleType, tmp_path: Path, at: float, first: int | None) -> None:
+    """Chunks of three reads, a millisecond apart; each event ends in the read after that in which it began."""
+    events = [event(number) for number in range(15)]
+    data = GREETING + b"".join(events)
+    cuts = [0, *(len(GREETING) + end - 10 for end in itertools.accumulate(map(len, events))), len(data)]
+    reads = [data[begin:end] for begin, end in itertools.pairwise(cuts)]
+    tape = Tape(begin=BEGIN)
+    for begin in range(0, 12, 3):
+        tape.chunk(*reads[begin : begin + 3])
+    tape.write(path_of(tmp_path, 0))
+    other = Tape(begin=BEGIN + 103)
+    other.connection, other.offset, other.scanner = tape.connection, tape.offset, tape.scanner
+    other.chunk(*reads[12:])
+    other.write(path_of(tmp_path, 1))
+    reader = spill(esl, tmp_path)
+    reader.since(BEGIN + at)
+    entries = all_of(reader)
+    assert (told(entries)[0] if entries else None) == first
+    everything = all_of(spill(esl, tmp_path))
+    assert entries == [entry for entry in everything if entry.received >= BEGIN + at]
 
 
 # Where the place is kept
