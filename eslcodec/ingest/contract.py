@@ -334,9 +334,7 @@ class Subjects:
             'replay.may.fs1.>'
         """
         if not prefix or any(_PLAIN.fullmatch(word) is None for word in prefix.split(".")):
-            raise ValueError(
-                f"read the prefix {prefix!r:.200}, expected words with dots between them, such as replay.may"
-            )
+            raise ValueError(f"read the prefix {prefix!r:.200}, expected words with dots between them")
         return cls(prefix + SUBJECT[len(PREFIX) :], partitions)
 
     @property
