@@ -66,9 +66,7 @@ class Program:
         if self._process is not None and self.status is None:
             return
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
-            )
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
 
     @property
     def pid(self) -> int:
@@ -261,14 +259,15 @@ class Broker:
                 return not server.is_running or server.is_up
 
             await until(is_ready, f"{server.url} up")
-            server.configure(*users(allowed))
+            server.configure(users(allowed))
+            server.kill(signal.SIGHUP)
 
 
-def users(allowed: bool) -> list[str]:
-    """Lines of configuration: who is not said to be anybody is the bridge, which may publish or not."""
+def users(allowed: bool) -> str:
+    """Configuration: who is not said to be anybody is the bridge, which may publish or not."""
     denied = "" if allowed else ', permissions: {publish: {deny: ["esl.v1.>"]}}'
     both = f"{{user: admin, password: admin}}, {{user: bridge, password: bridge{denied}}}"
-    return ["no_auth_user: bridge", f"authorization {{ users: [{both}] }}"]
+    return f"no_auth_user: bridge\nauthorization {{ users: [{both}] }}"
 
 
 async def _on(server: Server, call: Callable[[Any], Awaitable[T]]) -> T:
@@ -295,7 +294,7 @@ class Mark(NamedTuple):
 
 
 def _mark(message: Any) -> Mark:
-    before, notice, kind = message.subject.partition(".notice.")
+    _, notice, kind = message.subject.partition(".notice.")
     return Mark("notice", kind) if notice else Mark("event", message.headers["Nats-Msg-Id"])
 
 

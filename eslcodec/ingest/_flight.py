@@ -2,8 +2,8 @@
 
 A stream of its own for each switch is *chained*: a message says which one must be the stream's last, and with which
 sequence, so that one refusal refuses all behind it, and a publisher that slept while another took over is refused too.
-Then the stream's last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
-was refused comes late, behind what was not.
+Then the stream's last message is looked up, and publishing goes on behind it. In a stream that switches share there is
+no chain: what was refused comes late, behind what was not.
 """
 
 from __future__ import annotations
