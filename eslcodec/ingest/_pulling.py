@@ -200,7 +200,7 @@ class Puller:
 
     def say(self, held: Held, what: Literal["ack", "term"] | float) -> None:
         """Say of one message that it was handled, is given up, or is to come again after so many seconds."""
-        if self.wanted.durable is None:
+        if self.wanted.durable is None or not held.reply:
             return
         words = {"ack": _ACK, "term": _TERM}
         word = words[what] if isinstance(what, str) else _NAK
@@ -282,8 +282,11 @@ class Puller:
             await self._alone(connection, info)
         if self.wanted.durable is None:
             self.intake.settle_now()
-        elif self.intake.ordered and self.intake.floor and self.intake.ack is None:
-            self.intake.ack = self._last_ack
+        elif self.intake.ordered:
+            delivered = int(info["delivered"]["stream_seq"])
+            self.intake.forgotten(delivered)
+            if self.intake.ack is None and self.intake.floor <= delivered:
+                self.intake.ack = self._last_ack
         self._heard = time.monotonic()
         looked, self._now = 0.0, self._heard
         while not self._is_broken and not self._is_finished and connection.is_connected:
@@ -325,7 +328,7 @@ class Puller:
             await connection.publish(*self._acks.popleft())
         if intake.held and now - next(iter(intake.held.values())).at > self.wanted.ack_wait / 3:
             for held in list(intake.held.values()):
-                if now - held.at > self.wanted.ack_wait / 3:
+                if now - held.at > self.wanted.ack_wait / 3 and held.reply:
                     held.at = now
                     await connection.publish(held.reply, _PROGRESS)
 
