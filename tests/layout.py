@@ -124,6 +124,7 @@ ORDER: Final = [
     {"ingest._ndjson"},
     {"ingest._dials", "ingest._hosts", "ingest._board"},
     {"ingest._switches"},
+    {"ingest._member_tap"},
     {"ingest._member"},
     {"ingest.fleet"},
     {"ingest._families", "ingest._http"},

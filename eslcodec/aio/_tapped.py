@@ -28,29 +28,29 @@ class TappedLink(Link):
         **options: Any,
     ) -> None:
         super().__init__(loop, connection, **options)
-        self._tapping = tapping
+        self.tapping = tapping
         self._told = peer
         self._room: memoryview | None = None
         self.get_buffer = self._lend  # type: ignore[method-assign]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._tapping.opened(self._told or of_socket(transport.get_extra_info("peername")))
+        self.tapping.opened(self._told or of_socket(transport.get_extra_info("peername")))
         super().connection_made(transport)
 
     def buffer_updated(self, nbytes: int) -> None:
         room, self._room = self._room, None
         if room is not None:
-            self._tapping.received(room[:nbytes])
+            self.tapping.received(room[:nbytes])
             room = None
         super().buffer_updated(nbytes)
 
     def choose_tap(self, call: Any) -> None:
         """Ask which tap hears this call; from now on that one does."""
-        assert isinstance(self._tapping, CallTapping)
-        self._tapping.use(self._tapping.choose(call))
+        assert isinstance(self.tapping, CallTapping)
+        self.tapping.use(self.tapping.choose(call))
 
     def tap_stats(self) -> dict[str, Any] | None:
-        return self._tapping.stats()
+        return self.tapping.stats()
 
     def _lend(self, sizehint: int) -> memoryview:
         self._room = None  # as long as somebody holds it the decoder leaves its bytes where they are
@@ -61,14 +61,14 @@ class TappedLink(Link):
     def _take_out(self) -> bytes:
         data = super()._take_out()
         if data:
-            self._tapping.sent(data)
+            self.tapping.sent(data)
         return data
 
     def _shut(self, transport: asyncio.Transport) -> None:
         super()._shut(transport)
         end = self.connection.end
-        self._tapping.closed("" if end is None else end.reason)
+        self.tapping.closed("" if end is None else end.reason)
 
     def _leave(self) -> None:
-        self._tapping.leave()
+        self.tapping.leave()
         super()._leave()

@@ -15,32 +15,28 @@ from dataclasses import replace
 from itertools import repeat
 from typing import Any, Final
 
-from .. import limits
 from .._codec import Message
-from .._tap import Tap, Tapping, check_tap
+from .._tap import Tap
 from ..aio import Client
-from ..aio._link import Link
 from ..aio._loop import Bell
 from ..connection import Reply
 from ..errors import AccessDenied, AuthError, CommandError, ConnectionClosed, ESLError, InvalidCommand, ReaderTooSlow
 from ..events import ApiResponse, Event, Gap
 from ..message_queue import MessageQueue
-from ..reconnect import End
+from ..reconnect import Backoff, End
 from ..subscriptions import event_name, is_negative
 from ._dials import Dials
 from ._hosts import Host
+from ._member_tap import MemberTap
 from ._switches import Finder, Item, SwitchStats, Wanted, opening
-from .notices import CoreChanged, Started, Stopped, to_note
+from .notices import CoreChanged, Started, Stopped
 from .watch import HEARTBEAT_SECONDS, Loss, LossWatch
 
 _LOG: Final = logging.getLogger("eslcodec.fleet")
 _POPLEFT: Final[Callable[[MessageQueue], Message]] = MessageQueue.popleft
-_BUFFERED: Final = limits.RECORDER_BUFFER_BYTES // 2  # what may wait to be written before we read no more
-_DISK_SECONDS: Final = 5.0  # that we read nothing because of that; a switch gets into danger after a minute
-_DISK_LOOK_SECONDS: Final = 0.01
-_DISK_READS: Final = 8  # so often it is looked: what these bring is little beside the other half
 _HEARTBEAT: Final = "HEARTBEAT"
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand)
+_ASK_AGAIN: Final = Backoff(first=2.0, longest=300.0)
 _ASKED: Final = ("hostname", "switchname", "version", "global_getvar core_uuid")
 
 
@@ -63,8 +59,8 @@ class _MemberBell(Bell):
             return
         if client._books.over is not None:
             member.over.set()
-        elif member.has_tap:
-            member.heed_disk(client._link)
+        elif member.ear.tap is not None:
+            member.ear.heed_disk(client._link)
 
 
 class Member:
@@ -82,7 +78,7 @@ class Member:
         client: the connection; None while there is none.
         is_ready: whether it may have something.
         is_leaving: whether it was stopped, or is about to be.
-        has_tap: whether something hears its bytes.
+        ear: what hears its bytes.
         is_over: whether it was stopped, and says no more.
         over: set when the client will not connect again by itself.
         before: the one of the same name before it, until everything of that was taken.
@@ -97,10 +93,8 @@ class Member:
         make_tap: Callable[[], Tap | None] = lambda: None,
         resync: Finder | None = None,
     ) -> None:
-        self._make_tap = make_tap
-        self._tap = make_tap()
-        self.has_tap = self._tap is not None
-        opening(host, wanted, self._tap)  # which may object
+        self.ear = MemberTap(host.name, make_tap)
+        opening(host, wanted, self.ear.tap)  # which may object
         self.host = host
         self.name = host.name
         self.client: Client | None = None
@@ -115,7 +109,6 @@ class Member:
         self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._side: set[asyncio.Task[None]] = set()
-        self._reads = 0  # until its recorder is looked at
         # what waits
         self._queue = MessageQueue()
         self._notes: deque[tuple[int, Item]] = deque()  # each comes before the message that was appended so many before
@@ -123,7 +116,6 @@ class Member:
         self._ends: deque[End] = deque()  # of connections whose gap is still to come
         self._own_gaps: deque[Gap] = deque()  # which no client completes, still to be harvested
         self._unseen: Gap | None = None  # before we began, still to be harvested; no connection of ours was lost
-        self._looks_back = True  # whether that is still to be found
         self._open_gap: Gap | None = None  # one that was, and what came after it was not
         self._begin_books()
 
@@ -235,7 +227,7 @@ class Member:
     async def _connected(self) -> Client:
         """A client that has subscribed, and whose messages wait here from now on."""
         await self._dials.turn()
-        client = await opening(self.host, self._wanted, self._tap)
+        client = await opening(self.host, self._wanted, self.ear.tap)
         try:
             assert client._route is not None
             client._route = replace(client._route, turn=self._dials.turn)
@@ -306,16 +298,13 @@ class Member:
 
     def _unrecorded(self) -> list[Gap]:
         """What no recorder saw before this start, once that is known."""
-        missed = getattr(self._tap, "missed", None) if self._looks_back else None
-        seconds = getattr(missed, "seconds", None)
-        if missed is None or not isinstance(seconds, float):
+        gap = self.ear.unrecorded()
+        if gap is None:
             return []
-        self._looks_back = False
-        why = "no recorder was running" if missed.whole else "the last recorder was killed"
-        self._unseen = Gap.of(seconds, why)
+        self._unseen = gap
         self._gaps += 1
-        self._gap_seconds += seconds
-        return [self._unseen]
+        self._gap_seconds += gap.seconds
+        return [gap]
 
     def _take_over(self, queue: MessageQueue) -> int:
         """What still waits of earlier clients, and the gap, stand before what came on this one: its place."""
@@ -376,19 +365,29 @@ class Member:
         task.add_done_callback(self._side.discard)
 
     async def _find_out(self, client: Client, ask: bool) -> None:
-        try:
-            if ask:
-                await self._ask(client)
-                core = self._facts["core_uuid"]
-                if self._awaits_core and core is not None and not self._queue:
-                    self.say(self._changed(core))
-            if self._resync is not None:
-                self._resync.clock_offset = self._watch.lag.offset or 0.0
-                self.say(await self._resync.after(client))
-        except ESLError as error:  # the next connection will tell
-            _LOG.info("%s: cannot be asked: %s", self.name, error)
-        except Exception as error:
-            self._failed(error)
+        """Ask until there is an answer, or another connection, which is asked anew."""
+        for pause in _ASK_AGAIN.delays():
+            try:
+                await self._asked_for(client, ask)
+                return
+            except ConnectionClosed:
+                return
+            except ESLError as error:
+                _LOG.info("%s: cannot be asked: %s", self.name, error)
+            except Exception as error:
+                self._failed(error)
+                return
+            await asyncio.sleep(pause)
+
+    async def _asked_for(self, client: Client, ask: bool) -> None:
+        if ask:
+            await self._ask(client)
+            core = self._facts["core_uuid"]
+            if self._awaits_core and core is not None and not self._queue:
+                self.say(self._changed(core))
+        if self._resync is not None:
+            self._resync.clock_offset = self._watch.lag.offset or 0.0
+            self.say(await self._resync.after(client))
 
     # What waits
 
@@ -497,7 +496,7 @@ class Member:
             if isinstance(item, Loss):
                 self._note_loss(item)
             if item is not self._unseen:  # which its recorder has found
-                self._tell_tap(item, now)
+                self.ear.note(item, now)
         return _woven(run, said)
 
     def _note_loss(self, loss: Loss) -> None:
@@ -541,28 +540,19 @@ class Member:
         self._awaits_core = True
         if self._own_gaps and gap is self._own_gaps[0]:
             self._open_gap = self._own_gaps.popleft()
-        self._tell_tap(gap, now)
+        self.ear.note(gap, now)
         if self.client is not None:
             self._return(self.client, ask=True)
         error = self._ends.popleft().error() if self._ends else None
         return list(self._watch.ended(error, now)) if isinstance(error, ReaderTooSlow) else []
-
-    def _tell_tap(self, item: Item, now: float) -> None:
-        note = getattr(self._tap, "note", None)
-        if note is None:
-            return
-        try:
-            note(to_note(item, self.name, now))  # type: ignore[arg-type]  # a notice, a gap or a loss
-        except Exception as error:
-            _LOG.warning("%s: the tap takes no note: %s: %s", self.name, type(error).__name__, error)
 
     def tick(self, now: float, steady: float) -> None:
         """Time passed."""
         client = self.client
         if client is None:
             return
-        self._heed_tap(client)
-        if self._looks_back and self.has_tap:
+        self.ear.heed(client)
+        if self.ear.tap is not None:
             self.say(self._unrecorded())
         if self._queue:
             return
@@ -572,44 +562,6 @@ class Member:
             losses += watch.tick(now, steady)
         if losses:
             self.say(losses)
-
-    def _heed_tap(self, client: Client) -> None:
-        """If a recorder has stopped because the disk was too slow, another one may do better: it begins anew."""
-        stats = None if self._tap is None else client._link.tap_stats()
-        if stats is None or stats.get("state") != "stopped" or not stats.get("behind"):
-            return
-        old, route, self._looks_back = self._tap, client._route, False
-        assert route is not None
-        try:
-            self._tap = self._make_tap()
-            check_tap(self._tap)
-            tapping = None if self._tap is None else Tapping(self._tap)
-        except Exception as error:
-            _LOG.error("%s: is not recorded any more: %s: %s", self.name, type(error).__name__, error)
-            self._tap = None
-            return
-        finally:
-            self.has_tap = self._tap is not None
-        client._route = replace(route, tapping=tapping)
-        client._link.abort(f"the recorder has stopped: {stats['why']}")
-        close = getattr(old, "close", None)
-        if close is not None:
-            asyncio.get_running_loop().run_in_executor(None, close)
-
-    def heed_disk(self, link: Link) -> None:
-        """A read came. While its recorder lags behind, events are left in the switch, which can bear it for a while."""
-        self._reads += 1
-        if self._reads >= _DISK_READS and not link.held:
-            self._reads = 0
-            self._look_at_disk(link, link._loop.time() + _DISK_SECONDS)
-
-    def _look_at_disk(self, link: Link, deadline: float) -> None:
-        loop = link._loop
-        stats = link.tap_stats() or {}
-        link.held = stats.get("queued_bytes", 0) > _BUFFERED and loop.time() < deadline
-        if link.held:
-            loop.call_later(_DISK_LOOK_SECONDS, self._look_at_disk, link, deadline)
-        link.throttle()
 
     # What is known
 

@@ -19,6 +19,7 @@ from eslcodec import ConnectionClosed, Event, LogLine, limits
 from eslcodec.emulator import Emulator, Fault, User
 from eslcodec.ingest import Fleet, Host, Notice, Recorder
 from eslcodec.ingest.resync import Resync
+from eslcodec.reconnect import Backoff
 
 
 def test_events_of_each_switch_come_in_order_behind_its_started() -> None:
@@ -467,6 +468,59 @@ def test_a_recorder_that_was_behind_is_replaced() -> None:
         run(main(switch))
 
 
+class Recording:
+    """A tap that can be said to be behind, also as soon as it is connected, and says whether it was closed."""
+
+    def __init__(self, number: int, *, falls_behind: bool) -> None:
+        self.number, self.falls_behind = number, falls_behind
+        self.behind = self.done = False
+        self.heard = b""
+
+    def opened(self, peer: tuple[str, int]) -> None:
+        self.behind = self.falls_behind
+
+    def received(self, data: memoryview) -> None:
+        self.heard += bytes(data)
+
+    def sent(self, data: bytes) -> None: ...
+    def stats(self) -> dict[str, Any]:
+        state = "stopped" if self.behind else "recording"
+        return {"number": self.number, "state": state, "why": "64 MiB wait", "behind": self.behind}
+
+    def close(self) -> None:
+        self.done = True
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_a_recorder_that_is_needed_is_never_closed(more: int) -> None:
+    """Time passes while the switch is away and while it is logged in to; more recorders fall behind meanwhile."""
+    recorders: list[Recording] = []
+
+    def make(name: str) -> Recording:
+        recorders.append(Recording(len(recorders), falls_behind=0 < len(recorders) <= more))
+        return recorders[-1]
+
+    async def main(switch: Emulator) -> None:
+        async with quick([at("lab", switch)], tap=make, resync=False) as fleet:
+            stream, member = Stream(fleet), fleet._members["lab"]
+
+            def is_heard_again() -> bool:
+                member.tick(0.0, 0.0)
+                stats = fleet.switches["lab"]
+                return stats.connected and stats.tap["number"] == more + 1
+
+            await stream.connected("lab")
+            recorders[0].behind = True
+            await stream.until(is_heard_again)
+            fire(switch, 1)
+            await stream.until(lambda: stream.numbers("lab") == [1])
+            await eventually(lambda: [each.done for each in recorders] == [True] * (more + 1) + [False])
+            assert b"Event-Name: DTMF" in recorders[-1].heard
+
+    with Emulator() as switch:
+        run(main(switch))
+
+
 def test_while_a_recorder_lags_its_events_stay_in_the_switch() -> None:
     """Those of the other switch come, and its own as soon as the disk is through, or after a moment all the same."""
 
@@ -525,7 +579,7 @@ def test_a_disk_that_stands_still_is_waited_for_a_moment_only(monkeypatch: pytes
         def stats(self) -> dict[str, Any]:
             return {"queued_bytes": limits.RECORDER_BUFFER_BYTES}
 
-    monkeypatch.setattr("eslcodec.ingest._member._DISK_SECONDS", 0.02)
+    monkeypatch.setattr("eslcodec.ingest._member_tap._DISK_SECONDS", 0.02)
 
     async def main(switch: Emulator) -> None:
         async with quick([at("lab", switch)], tap=lambda name: Ear()) as fleet:
@@ -635,6 +689,28 @@ def test_channels_that_began_or_ended_unseen_are_told_where_the_gap_is() -> None
     assert stream.kinds("lab") == ["started", "found", "event", "gap", "ended", "event"]
     assert [(one.uuid, one.switch) for one in stream.of("lab", "found")] == [("long", "lab")]
     assert [(one.uuid, one.switch) for one in stream.of("lab", "ended")] == [("short", "lab")]
+
+
+def test_a_switch_that_cannot_say_which_channels_it_has_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eslcodec.ingest._member._ASK_AGAIN", Backoff(first=0.01, longest=0.01))
+    answers = ["-ERR database is locked", '{"row_count": 1}', '{"row_count": 1, "rows": [{"uuid": "long"}]}']
+    asked = []
+
+    def show(args: str) -> str:
+        asked.append(args)
+        return answers[min(len(asked), 3) - 1]
+
+    async def main(switch: Emulator) -> Stream:
+        async with quick([at("lab", switch)], resync=partial(Resync, settle=0)) as fleet:
+            stream = Stream(fleet)
+            await stream.until(lambda: stream.of("lab", "found"))
+            return stream
+
+    with Emulator() as switch:
+        switch.api["show"] = show
+        stream = run(main(switch))
+    assert asked == ["channels as json"] * 3
+    assert [one.uuid for one in stream.of("lab", "found")] == ["long"]
 
 
 @pytest.mark.parametrize("wanted", [{"events": ["DTMF"]}, {"filters": [("Event-Name", "DTMF")]}])
