@@ -42,6 +42,7 @@ LOGGERS: Final[Mapping[str, str]] = MappingProxyType(
         "eslcodec.recorder": "recordings that end, or lose their file",
         "eslcodec.fleet": "switches of a fleet: state, losses, the list of hosts",
         "eslcodec.bridge": "the bridge to NATS: streams, what it refuses, trouble",
+        "eslcodec.consume": "consumers of a stream: trouble, handlers that fail, what is passed over",
         "eslcodec.health": "the HTTP endpoints",
         "eslcodec.record": "the command `eslcodec record`, with --log-json",
     }

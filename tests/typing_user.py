@@ -34,6 +34,7 @@ from eslcodec.ingest.bridge import (
     notice_line,
     stream_config,
 )
+from eslcodec.ingest.consume import Consumer, ConsumeStats, StreamEvent, StreamNotice, consume
 from eslcodec.ingest.contract import Contract, Item, Place, Subject, Subjects, escape, identity
 from eslcodec.ingest.metrics import Sample, Times, dashboard, rules
 from eslcodec.ingest.publisher import Publisher, PublisherStats, Trouble
@@ -741,3 +742,17 @@ def ingested(fs: sync.Client, path: Path) -> None:
     ingest.scan(b"", {"Event-Sequence": "int64"}, redact=ingest.Redact())
     ingest.scan(eslcodec.Recording(path), ["name"])  # type: ignore[arg-type]
     assert_type(ingest.legs(path), Iterator[ingest.Leg])
+
+
+async def consumed(until: datetime) -> None:
+    async with consume("nats://127.0.0.1:4222", "FS1", "billing", partition=3, begin=until) as consumer:
+        assert_type(consumer, Consumer)
+        async for item in consumer:
+            assert_type(item, StreamEvent | StreamNotice)
+            assert_type((item.event_id, item.switch, item.received), tuple[str, str | None, float | None])
+            assert_type((item.redelivered, item.number), tuple[bool, int])
+        assert_type(consumer.stats(), ConsumeStats)
+        async for leg in ingest.legs(consumer):
+            assert_type(leg, ingest.Leg)
+    await consume(["nats://127.0.0.1:4222"], "FS1", "all", ordered=False, attempts=5).run(print, workers=4)
+    consume("nats://127.0.0.1:4222", "FS1", begin="then")  # type: ignore[arg-type]

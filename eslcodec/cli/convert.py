@@ -19,6 +19,7 @@ from ..subscriptions import event_name
 from .files import Chunks, Messages, Noticed, label, readable, since_option, until_option
 from .names import check_names, split_events, unknown_option
 from .profiles import redact_option, redaction
+from .stream import stream_options
 from .tables import FORMS, PRESETS, Records, Table, events_table, write_lines
 from .text import is_terminal, json_line
 
@@ -69,6 +70,7 @@ class Job:
 @until_option
 @redact_option
 @unknown_option
+@stream_options
 def convert(
     words: tuple[str, ...],
     events: tuple[str, ...],
@@ -85,9 +87,9 @@ def convert(
     """Write recordings in another form: OUT.esl.zst (a recording again), OUT.ndjson, - (NDJSON on standard output), or
     a table: OUT.parquet, OUT.arrow (Arrow's stream format).
 
-    SOURCE is a recording of `eslcodec record`, one file or a folder, or a stream as a server sent it; - is standard
-    input. OUT must not be there yet; nobody but you may read it. What is damaged is passed over, and the exit status is
-    1 then.
+    SOURCE is a recording of `eslcodec record`, one file or a folder, a stream as a server sent it, or what a stream of
+    `eslcodec bridge` has now, as nats://HOST:PORT/STREAM; - is standard input. OUT must not be there yet; nobody but
+    you may read it. What is damaged is passed over, and the exit status is 1 then.
     """
     *sources, out = words
     if not sources:

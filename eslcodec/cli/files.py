@@ -47,6 +47,16 @@ until_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = clic
 )
 
 
+def is_stream(word: str) -> bool:
+    """Whether a source is a stream, and no file.
+
+    Example:
+        >>> is_stream("nats://127.0.0.1:4222/FS1"), is_stream("rec")
+        (True, False)
+    """
+    return word.startswith(("nats://", "tls://"))
+
+
 def label(file: str) -> str:
     """A file's name, for messages."""
     return "standard input" if file in (STANDARD_INPUT, "") else escape(file)
@@ -82,7 +92,7 @@ def found(source: str) -> list[list[str]]:
     Raises:
         click.ClickException: it cannot be read, or no recording is in it.
     """
-    if source == STANDARD_INPUT:
+    if source == STANDARD_INPUT or is_stream(source):
         return [[source]]
     with readable(source):
         folders = find_files(source)
@@ -119,6 +129,7 @@ class Chunks:
         self.problems: list[str] = []
         self.since_ns = -math.inf if since is None else since.timestamp() * 1e9
         self.until_ns = math.inf if until is None else until.timestamp() * 1e9
+        self._since = since
         self._limited = since is not None or until is not None
         self._sources = [(source, found(source)) for source in sources]  # before anything is shown
         self._bar = bar
@@ -156,6 +167,12 @@ class Chunks:
         return files[first:]
 
     def _of_file(self, file: str) -> Iterator[Chunk]:
+        if is_stream(file):
+            from .stream import chunks as stream_chunks
+
+            chunks = stream_chunks(file, self._since)
+            yield from self._in_time(chunks) if self._limited else chunks
+            return
         name = "standard input" if file == STANDARD_INPUT else file
         with open(0 if file == STANDARD_INPUT else file, "rb", closefd=file != STANDARD_INPUT) as raw:
             reader = open_reader(raw, name, "skip", check=self._check)

@@ -15,8 +15,10 @@ from .. import ConnectionClosed, Event, Gap, LogLevel, LogLine, Message
 from ..subscriptions import is_negative
 from ..sync import Client
 from .decode import has_headers
+from .files import is_stream, since_option
 from .login import Target, target_options
 from .names import check_names, unknown_option
+from .stream import stream_options, tail_stream
 from .text import escape, is_terminal, json_line, listing, note, write_bytes
 
 if TYPE_CHECKING:
@@ -105,7 +107,9 @@ filter_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = cli
 
 
 @click.command(short_help="Show events as they come.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[nats://HOST:PORT/STREAM] [NAME]...")
+@stream_options
+@since_option
 @target_options
 @click.option("--custom", multiple=True, metavar="SUBCLASS", help="Custom events of this subclass too. Repeatable.")
 @filter_option
@@ -151,14 +155,33 @@ def tail(
     unknown: bool,
     no_reconnect: bool,
     folder: str | None,
+    since: datetime | None,
 ) -> None:
     """Show events as they come, until Ctrl-C: all, or those of the NAMEs.
 
     When the connection is lost, it is set up again, and a line on standard error (with --ndjson an event,
     eslcodec::gap) says how long nothing was heard.
+
+    With a stream that `eslcodec bridge` fills in front of the names, what comes into it is shown, from now on or
+    --since a time, notices too; the options that say something to a switch have no place then.
     """
     if ndjson and full:
         raise click.UsageError("--ndjson has all headers already; leave out --full")
+    if names and is_stream(names[0]):
+        if filters or custom or log_level or wire_format or folder or no_reconnect:
+            raise click.UsageError("--filter, --custom, --log, --format, --record and --no-reconnect are for switches")
+        show = _in_colours() if is_terminal(sys.stdout) else _without_colours
+        tail_stream(
+            *(names[0], names[1:], since),
+            headers=headers,
+            show=lambda message, line: show(line, message),
+            ndjson=ndjson,
+            full=full,
+            count=count,
+        )
+        return
+    if since is not None:
+        raise click.UsageError("--since is for streams: a switch tells what happens from now on")
     if not (names or custom):
         names = ("ALL",)
     check_names(names, unknown, "it does not mind being asked for it")

@@ -107,9 +107,24 @@ class Times:
         Args:
             seconds: how long.
         """
+        self.observe_all((seconds,))
+
+    def observe_all(self, times: Iterable[float]) -> None:
+        """Some things took so long.
+
+        Args:
+            times: seconds of each.
+
+        Example:
+            >>> times = Times((0.01, 0.1))
+            >>> times.observe_all([0.05, 0.02, 3])
+            >>> times.cumulated()
+            [('0.01', 0), ('0.1', 2), ('+Inf', 3)]
+        """
         with self._lock:
-            self._counts[bisect_left(self.bounds, seconds)] += 1
-            self.sum += seconds
+            for seconds in times:
+                self._counts[bisect_left(self.bounds, seconds)] += 1
+                self.sum += seconds
 
     def cumulated(self) -> list[tuple[str, int]]:
         """(upper bound, how often it took no longer) of each class; the last is of all."""

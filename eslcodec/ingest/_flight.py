@@ -1,10 +1,11 @@
 """What is between a publisher and a stream: messages in flight and their acknowledgements, without I/O.
 
-A stream of its own for each switch is *chained*: a message says which one must be the stream's last, so that one
-refusal refuses all behind it, and a publisher that slept while another took over is refused too. Then the stream's
-last message is looked up, and publishing goes on behind it. In a stream that switches share there is no chain: what
-was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is none either,
-or each would refuse the other's: what the end of the stream has is left out, and the server drops what it gets twice.
+A stream of its own for each switch is *chained*: a message says which one must be the stream's last, and with which
+sequence, so that one refusal refuses all behind it, and a publisher that slept while another took over is refused too.
+Then the stream's last message is looked up, and publishing goes on behind it. In a stream that switches share there is
+no chain: what was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is
+none either, or each would refuse the other's: what the end of the stream has is left out, and the server drops what it
+gets twice.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import json
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from operator import lt
 from typing import Any, Final, NamedTuple
 
 from ._families import Times
-from .contract import Item, Place
+from ._packed import Packed
+from .contract import Place
 
 WINDOW: Final = 4096
 """Messages in flight: more made nothing faster."""
@@ -92,13 +96,38 @@ class Trouble(NamedTuple):
         return self.kind in ("timeout", "disorder", "unreadable", "connection")
 
 
-class Ticket(NamedTuple):
-    """A message to be published now, with a reply subject that ends in `epoch.number`."""
+class Batch(NamedTuple):
+    """Messages to be published now, one behind the other.
+
+    Attributes:
+        epoch, number: with which the reply subject of the first ends; the number of the next is one more.
+        items: them.
+        before: the identity of the message that was published before them in this epoch; None if none was.
+        stream: which one they are for.
+        expected: the sequence that must be the stream's last before the first of them; None if it is not chained.
+    """
 
     epoch: int
     number: int
-    item: Item
-    headers: dict[str, str]
+    items: Sequence[Packed]
+    before: str | None
+    stream: str
+    expected: int | None
+
+    def guards(self) -> list[bytes]:
+        """For each of them the headers by which the server sees whether it is the next, as they are sent."""
+        stream = f"Nats-Expected-Stream: {self.stream}\r\n".encode()
+        if self.expected is None:
+            return [stream] * len(self.items)
+        before = [self.before, *(item.id for item in self.items[:-1])]
+        # Servers look at the sequence first. 2.15.1 in a cluster refuses an identity and then never answers again.
+        guards = [
+            f"Nats-Expected-Last-Sequence: {expected}\r\nNats-Expected-Last-Msg-Id: {id}\r\n".encode()
+            for expected, id in enumerate(before, self.expected)
+        ]
+        if self.before is None:
+            guards[0] = stream + f"Nats-Expected-Last-Sequence: {self.expected}\r\n".encode()
+        return guards
 
 
 class Flight:
@@ -151,15 +180,15 @@ class Flight:
         self.is_open = False
         self._clock = clock
         self._window, self._window_bytes, self._timeout = window, window_bytes, timeout
-        self._waiting: deque[Item] = deque()
+        self._waiting: deque[Packed] = deque()
         self._bytes = 0
         self._first = 0  # the number of the first that waits
         self._next = 0  # of the next to be published
         self._last_id = last
         self._sequence = 0  # the highest that was acknowledged, or looked up
         self._previous = 0  # that of the message before the first that waits, if it is known
-        self._expected = 0  # what that message says of the stream's end
-        self._before = ""  # the identity of the message that was published last in this epoch
+        self._expected = 0  # what the next message says of the stream's end
+        self._before: str | None = None  # the identity of the message that was published last in this epoch
         self._seen: set[str] = set()  # identities that the stream has
         self._done_early: dict[int, int] = {}  # sequences of what was acknowledged before the first that waits
         self._again: deque[int] = deque()  # numbers of what is under way from another bridge, perhaps in vain
@@ -187,51 +216,48 @@ class Flight:
     @property
     def oldest(self) -> float | None:
         """When that was received which waits longest, in seconds since 1970; None if that is not known."""
-        return _received(self._waiting[0]) if self._waiting else None
+        return self._waiting[0].received if self._waiting else None
 
     @property
     def last_id(self) -> str | None:
         """The identity of the last message that the stream has of all that came before it."""
         return self._last_id
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Packed) -> None:
         """Have a message published, behind all that wait."""
         self._waiting.append(item)
         self._bytes += len(item.body)
 
-    def take(self, now: float) -> Ticket | None:
-        """The next message to publish; None if there is none, or it is not open."""
+    def take(self, now: float, most: int = 1) -> Batch | None:
+        """The next messages to publish; None if there is none, or it is not open."""
         if not self.is_open:
             return None
         self._pass_over()
         while self._again:
             number = self._again.popleft()
             if number >= self._first:
-                return self._ticket(number)
-        at = self._next - self._first
-        while at < len(self._waiting) and (self._waiting[at].id in self._seen or self._next in self._done_early):
-            self._next += 1  # done when what is before it is
-            at += 1
-        if at >= len(self._waiting):
+                return Batch(self.epoch, number, [self._waiting[number - self._first]], None, self.stream, None)
+        end = self._first + len(self._waiting)
+        while self._next < end and self._is_there(self._next):  # done when what is before it is
+            self._next += 1
+        numbers: Iterable[int] = range(self._next, min(self._next + most, end))
+        if self._seen or self._done_early:
+            numbers = takewhile(lambda number: not self._is_there(number), numbers)
+        items = [self._waiting[number - self._first] for number in numbers]
+        if not items:
             return None
-        if not at:
+        if self._next == self._first:
             self._moved = now
-        self._next += 1
-        ticket = self._ticket(self._next - 1)
-        self._before = ticket.item.id
-        return ticket
+        expected = self._expected if self.chained else None
+        batch = Batch(self.epoch, self._next, items, self._before, self.stream, expected)
+        self._before = items[-1].id
+        self._next += len(items)
+        self._expected += len(items)
+        return batch
 
-    def _ticket(self, number: int) -> Ticket:
-        item = self._waiting[number - self._first]
-        headers = dict(item.headers)
-        if not self.chained:
-            headers["Nats-Expected-Stream"] = self.stream
-        elif not self._before:
-            headers["Nats-Expected-Stream"] = self.stream
-            headers["Nats-Expected-Last-Sequence"] = str(self._expected)
-        else:
-            headers["Nats-Expected-Last-Msg-Id"] = self._before
-        return Ticket(self.epoch, number, item, headers)
+    def _is_there(self, number: int) -> bool:
+        """Whether the stream has a message, though not all before it."""
+        return number in self._done_early or self._waiting[number - self._first].id in self._seen
 
     # The stream's end
 
@@ -266,7 +292,7 @@ class Flight:
         self._again.clear()
         self.epoch += 1
         self._next = self._first
-        self._before = ""
+        self._before = None
         self.is_open = True
         if not self._waiting:
             self.trouble = None
@@ -298,7 +324,7 @@ class Flight:
             self._done()
             self._next = max(self._next, self._first)
 
-    def _done(self) -> None:
+    def _done(self) -> Packed:
         item = self._waiting.popleft()
         self._bytes -= len(item.body)
         self._first += 1
@@ -306,6 +332,7 @@ class Flight:
         self._last_id = item.id
         if item.place is not None:
             self.place = item.place
+        return item
 
     # Answers
 
@@ -337,18 +364,45 @@ class Flight:
             return self.stop("stream", f"stream {answer.get('stream')!r:.100} took it, expected {self.stream!r}", now)
         if type(sequence) is not int or sequence < 1:
             return self.stop("unreadable", f"read {data[:100]!r}, expected a sequence", now)
+        self._acknowledge(number, sequence, answer.get("duplicate") is True, now)
+
+    def acknowledged_all(self, epoch: int, numbers: Sequence[int], sequences: Sequence[int], now: float) -> None:
+        """Acknowledgements came one behind the other, of this stream, and of nothing that it had before.
+
+        Args:
+            epoch, numbers: as their reply subjects say.
+            sequences: of the messages in the stream.
+        """
+        count, first = len(numbers), self._first
+        is_next = epoch == self.epoch and self.is_open and first + count <= self._next and not self._done_early
+        is_new = sequences[0] > self._sequence and all(map(lt, sequences, sequences[1:]))
+        if is_next and is_new and list(numbers) == list(range(first, first + count)):
+            return self._acknowledge_all(sequences[-1], count, now)
+        for number, sequence in zip(numbers, sequences, strict=True):
+            if epoch != self.epoch or not self.is_open:
+                self.stale += 1
+            else:
+                self._acknowledge(number, sequence, False, now)
+
+    def _acknowledge_all(self, sequence: int, count: int, now: float) -> None:
+        self._previous = self._sequence = sequence
+        self._moved = now
+        self.trouble = None
+        clock = self._clock()
+        received = [self._done().received for _ in range(count)]
+        self.times.observe_all([clock - at for at in received if at is not None])
+        self._pass_over()
+
+    def _acknowledge(self, number: int, sequence: int, duplicate: bool, now: float) -> None:
         first = self._first
         if not first <= number < self._next or (number != first and not self.overlap):
             return self.stop("disorder", f"message {number} was acknowledged, expected {first}", now)
-        self._acknowledge(number, sequence, answer.get("duplicate") is True, now)
-
-    def _acknowledge(self, number: int, sequence: int, duplicate: bool, now: float) -> None:
         if self.chained and not duplicate and sequence <= self._sequence:
             return self.stop("disorder", f"sequence {sequence} was given, expected one above {self._sequence}", now)
         self.duplicates += duplicate
         self._sequence = max(self._sequence, sequence)
         self.trouble = None
-        received = _received(self._waiting[number - self._first])
+        received = self._waiting[number - self._first].received
         if received is not None:
             self.times.observe(self._clock() - received)
         if number == self._first:
@@ -369,12 +423,6 @@ class Flight:
         self.stops[kind] += 1
         since = self.trouble.since if self.trouble is not None else now
         self.trouble = Trouble(kind, text, since)
-
-
-def _received(item: Item) -> float | None:
-    """When it was received: what the contract writes in a header."""
-    text = item.headers.get("Esl-Received")
-    return float(text) if text is not None else None
 
 
 def _read(data: bytes) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from .._codec import Message
 from ..events import Decoder
 from ..recordings import Recording
 from ._calls import Call, Calls
+from ._delivered import StreamNotice
 from ._legs import SENT, Legs
 from ._rows import Leg
 from .notices import Notice
@@ -39,8 +40,9 @@ class AsyncReadable(Protocol):
     def messages(self) -> Callable[[], AsyncIterable[Message]]: ...
 
 
-_Source = Union[Iterable[Message | Notice | Loss], Readable, "str | os.PathLike[str]"]
-_AsyncSource = AsyncIterable[Message | Notice | Loss] | AsyncReadable
+_Seen = Message | Notice | Loss | StreamNotice
+_Source = Union[Iterable[_Seen], Readable, "str | os.PathLike[str]"]
+_AsyncSource = AsyncIterable[_Seen] | AsyncReadable
 
 
 @overload
@@ -77,7 +79,7 @@ def legs(
 
     Args:
         source: any messages: a `Decoder`, `fs.events()`, a client, a `Recording` or the path
-            of one; or those of asyncio, for `async for`.
+            of one; or those of asyncio, for `async for`: a client, a consumer of a stream.
         columns: as the others, see `Legs`.
         give_up: see `Legs`.
         max_open: see `Legs`.
@@ -169,16 +171,18 @@ def _rows(maker: _Maker[_T], source: _Source | _AsyncSource) -> Iterator[_T] | A
     return _arows(maker, messages) if isinstance(messages, AsyncIterable) else _brows(maker, messages)
 
 
-def _brows(maker: _Maker[_T], messages: Iterable[Message | Notice | Loss]) -> Iterator[_T]:
-    for message in messages:
-        if rows := maker.see(message):
+def _brows(maker: _Maker[_T], messages: Iterable[_Seen]) -> Iterator[_T]:
+    for item in messages:
+        message = item.notice if isinstance(item, StreamNotice) else item
+        if message is not None and (rows := maker.see(message)):
             yield from rows
     yield from maker.finish()
 
 
-async def _arows(maker: _Maker[_T], messages: AsyncIterable[Message | Notice | Loss]) -> AsyncIterator[_T]:
-    async for message in messages:
-        for row in maker.see(message):
+async def _arows(maker: _Maker[_T], messages: AsyncIterable[_Seen]) -> AsyncIterator[_T]:
+    async for item in messages:
+        message = item.notice if isinstance(item, StreamNotice) else item
+        for row in maker.see(message) if message is not None else ():
             yield row
     for row in maker.finish():
         yield row

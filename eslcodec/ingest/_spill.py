@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -165,7 +163,9 @@ class Spill:
         while len(self._ready) < most and (chunk := next(reader, None)) is not None:
             taken = True
             self._position = chunk.position + chunk.stored
-            self._ready += filter(self._is_wanted, self._entries(chunk))
+            found = self._entries(chunk)
+            is_all = self._after is None and self._since is None
+            self._ready += found if is_all else filter(self._is_wanted, found)
         self.damage += len(reader.damage)
         return taken
 
@@ -176,19 +176,24 @@ class Spill:
             self._since = None
         return self._after is None or entry.place > self._after
 
-    def _entries(self, chunk: zst.Chunk) -> Iterator[Entry]:
+    def _entries(self, chunk: zst.Chunk) -> list[Entry]:
         assert self._name is not None
+        name, position, connection = self._name, chunk.position, chunk.connection
         if chunk.kind == zst.NOTE:
-            place = Place(self._name, chunk.position, chunk.offset, chunk.connection)
-            yield Entry(None, chunk.note or {}, place, chunk.wall_ns / 1e9)
-            return
+            place = Place(name, position, chunk.offset, connection)
+            return [Entry(None, chunk.note or {}, place, chunk.wall_ns / 1e9)]
         decoder = self._follower.take(chunk)
-        ends = list(accumulate(size for _, size in chunk.reads))
-        for message in decoder or ():
+        if decoder is None:
+            return []
+        base = self._follower.consumed - decoder.consumed
+        times = _Times(chunk)
+        found = []
+        for message in decoder:
             if isinstance(message, Event):
-                end = self._follower.consumed
-                place = Place(self._name, chunk.position, end, chunk.connection)
-                yield Entry(message, None, place, _received(chunk, ends, end - chunk.offset))
+                end = base + decoder.consumed
+                received = times.of(end) if end > times.end else times.seconds
+                found.append(Entry(message, None, Place(name, position, end, connection), received))
+        return found
 
     # Files
 
@@ -222,12 +227,28 @@ class Spill:
         return after.file, 0
 
 
-def _received(chunk: zst.Chunk, ends: list[int], end: int) -> float:
-    """When the read came that brought the byte before `end`."""
-    at = bisect_left(ends, end)
-    reads = chunk.reads
-    us = reads[min(at, len(reads) - 1)][0] if reads else 0
-    return (chunk.wall_ns // 1000 + us) / 1e6
+class _Times:
+    """When the bytes of a chunk came, asked from the first to the last.
+
+    Attributes:
+        end: of the read that is at hand, as an offset in the stream of the connection.
+        seconds: when it came, since 1970.
+    """
+
+    def __init__(self, chunk: zst.Chunk) -> None:
+        self._wall = chunk.wall_ns // 1000
+        self._reads = iter(chunk.reads)
+        self.end = chunk.offset
+        self.seconds = self._wall / 1e6
+
+    def of(self, end: int) -> float:
+        """When the read came that brought the byte before `end`."""
+        for us, size in self._reads:
+            self.end += size
+            if self.end >= end:
+                self.seconds = (self._wall + us) / 1e6
+                break
+        return self.seconds
 
 
 # Where the place is kept

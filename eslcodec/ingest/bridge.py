@@ -22,8 +22,10 @@ from typing import Any, Final, Literal
 from ..events import Event, Gap
 from . import notices
 from ._flight import LOOK_BACK, WINDOW
+from ._packed import Packed, Packer, pack
 from ._spill import Entry, Kept, Spill, keep, kept, place_name
 from ._streams import PARTITIONS_KEY, check_partitions, check_replay, check_stream, stream_config
+from ._wire import AT_ONCE
 from .contract import Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 from .sinks import End, Sink
@@ -128,6 +130,7 @@ class Bridge:
             raise ValueError(f"overlap is True and sink {sink!r:.80}, expected a Publisher: only JetStream can have it")
         self.folder = os.fspath(folder)
         self.contract = contract
+        self._packer = Packer(contract)
         self.warnings: tuple[str, ...] = ()
         self._begin = begin
         self._overlap = overlap
@@ -238,13 +241,20 @@ class Bridge:
         while not self._is_stopping.is_set():
             is_last = self._is_finishing  # asked before it is read
             entries = await asyncio.to_thread(self._spill.read, _ENTRIES)
-            for entry in entries:
-                await publisher.publish(self._item(entry))
+            for begin in range(0, len(entries), AT_ONCE):
+                await self._publish(publisher, entries[begin : begin + AT_ONCE])
             await self._keep()
             if not entries and is_last:
                 return
             if not entries:
                 await self._pause()
+
+    async def _publish(self, publisher: Sink, entries: Sequence[Entry]) -> None:
+        if isinstance(publisher, Publisher):
+            await publisher._publish_all([self._packed(entry) for entry in entries])
+            return
+        for entry in entries:
+            await publisher.publish(self._item(entry))
 
     async def _unless_stopped(self, doing: Coroutine[Any, Any, None]) -> bool:
         """Do it, but no longer than until it is stopped: a broker that is away is waited for without an end.
@@ -357,6 +367,12 @@ class Bridge:
         redact = self.contract.redact
         redacted = None if redact is None else self._line(entry, redact)
         return self.contract.notice(self._line(entry), entry.place, entry.received, redacted)
+
+    def _packed(self, entry: Entry) -> Packed:
+        """The same as bytes."""
+        if entry.event is not None:
+            return self._packer.event(entry.event, entry.place, entry.received)
+        return pack(self._item(entry))
 
     def _line(self, entry: Entry, redact: Callable[[Event], Event] | None = None) -> bytes:
         return notice_line(entry.note or {}, self.contract.switch, entry.received, redact)

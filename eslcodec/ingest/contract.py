@@ -406,6 +406,25 @@ class Subjects:
             tokens.append(name if kind else text)
         return ".".join([*tokens, ">"])
 
+    def of_partition(self, number: int) -> str:
+        """What a consumer asks for that wants the events of one partition, of all switches, and no notices.
+
+        Raises:
+            ValueError: there is no such partition, or the template has nothing but brackets behind it.
+
+        Example:
+            >>> Subjects().of_partition(3)
+            'esl.v1.*.3.>'
+        """
+        if not 0 <= number < self.partitions:
+            raise ValueError(f"partition is {number}, expected one below {self.partitions}")
+        before = self.pattern().removesuffix(">") + str(number)
+        if self._partition_at < len(self._tokens) - 1:
+            return f"{before}.>"
+        if self._end:
+            raise ValueError(f"no one pattern has all of a partition by {self.template!r:.200}: name subjects")
+        return before
+
     def parse(self, subject: str) -> Subject:
         """What a subject says.
 

@@ -9,8 +9,6 @@ client's: what a lost connection had taken is never sent behind our back.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,29 +17,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import _flight, _streams
+from . import _flight, _nats, _streams, _wire
 from ._families import Times
 from ._flight import Flight, Last, Trouble
+from ._packed import Packed, pack
 from .contract import PREFIX, Item, Place
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from nats.aio.msg import Msg
     from typing_extensions import Self
 
 __all__ = ["Publisher", "PublisherStats", "StreamEnd", "Trouble"]
 
-CONNECT_TIMEOUT: Final = 2.0
-"""Seconds for a connection, and for an answer of the API: the next server of the cluster is tried then."""
-
 _AT_ONCE: Final = 64  # questions
-_DELAY: Final = 0.05  # seconds, before the second try
-_DELAY_MOST: Final = 2.0
 _LOOKS: Final = 0.25  # seconds between looks at the time
-_API: Final = "$JS.API"
 _NO_STREAM: Final = 404
 _NOT_FOUND: Final = 10037  # no message found
-_PENDING_MSGS: Final = 1 << 20  # answers, each to a message in flight
 _DENIED: Final = re.compile(  # as servers say that we may not
     "permissions violation|authorization violation|authentication (?:expired|revoked|timeout)", re.IGNORECASE
 )
@@ -171,11 +162,7 @@ class Publisher:
         last: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.servers = [servers] if isinstance(servers, str) else list(servers)
-        if not self.servers:
-            raise ValueError("there are no servers")
-        if not re.fullmatch(r"[^\s.*>/\\]+", stream):
-            raise ValueError(f"{stream!r:.200} is no name of a stream")
+        self.servers = _nats.check_servers(servers, stream)
         self.stream = stream
         self._options = dict(options or {})
         limits: dict[str, Any] = {"window": window, "window_bytes": window_bytes, "timeout": timeout}
@@ -184,7 +171,7 @@ class Publisher:
         self._connects = 0
         self._connection: Client | None = None
         self._denied: str | None = None  # what the server last said that we may not
-        self._inbox = ""
+        self._wire: _wire.Slow | None = None
         self._is_pumping = False
         self._is_closed = False
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -194,7 +181,7 @@ class Publisher:
         return f"<Publisher {self.stream!r}, {self._flight.waiting} waiting>"
 
     async def __aenter__(self) -> Self:
-        _nats()
+        _nats.library("publishing to NATS")
         self._task = asyncio.create_task(self._run(), name=f"publisher of {self.stream}")
         self._task.add_done_callback(lambda _: self._wake())
         return self
@@ -226,34 +213,34 @@ class Publisher:
                     end = await self._stream_end(connection, create, recent)
                 finally:
                     self._connection = None
-                    await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
-            except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+                    await asyncio.wait_for(connection.close(), _nats.CONNECT_TIMEOUT)
+            except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
                 self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
                 end = None
             if end is not None:
                 return end
             tries += 1
-            await asyncio.sleep(_delay(tries // len(self.servers)))
+            await asyncio.sleep(_nats.delay(tries // len(self.servers)))
 
     async def _stream_end(self, connection: Client, create: Mapping[str, Any] | None, recent: int) -> StreamEnd | None:
-        info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
+        info = await _nats.ask(connection, f"STREAM.INFO.{self.stream}", {})
         if create is not None and info.get("error", {}).get("code") == _NO_STREAM:
-            info = await self._ask(connection, f"STREAM.CREATE.{self.stream}", create)
+            info = await _nats.ask(connection, f"STREAM.CREATE.{self.stream}", create)
         if "error" in info:
             self._refused(info["error"])
             return None
         sequence = int(info["state"]["last_seq"])
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence}) if sequence else {}
+        found = await _nats.ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence}) if sequence else {}
         message = found.get("message", {})
-        place = _header(message, "Esl-Place")
+        place = _nats.header(message, "Esl-Place")
         parsed = None
         with suppress(ValueError):
             parsed = Place.parse(place) if place is not None else None
-        id, config = _header(message, "Nats-Msg-Id"), info["config"]
+        id, config = _nats.header(message, "Nats-Msg-Id"), info["config"]
         known = {}
         for one in await self._last_messages(connection, sequence, min(recent, sequence)):
-            received = re.fullmatch(r"\d{1,12}(\.\d+)?", _header(one, "Esl-Received") or "")
-            known[_header(one, "Nats-Msg-Id") or ""] = float(received[0]) if received is not None else None
+            received = re.fullmatch(r"\d{1,12}(\.\d+)?", _nats.header(one, "Esl-Received") or "")
+            known[_nats.header(one, "Nats-Msg-Id") or ""] = float(received[0]) if received is not None else None
         return StreamEnd(config, connection.max_payload, sequence, id, parsed, known)
 
     # What is published
@@ -296,11 +283,20 @@ class Publisher:
 
         Raises:
             RuntimeError: it was closed, or not entered.
+            ValueError: the subject or a header cannot be sent.
         """
         self._check()
-        if not self._flight.room:
-            await self._until(lambda: self._flight.room and self._flight.waiting <= self._low)
-        self._flight.add(item)
+        await self._publish_all([pack(item)])
+
+    async def _publish_all(self, items: Sequence[Packed]) -> None:
+        """Have messages published, in their order."""
+        flight = self._flight
+        for item in items:
+            if not flight.room:
+                await self._pump()
+                await self._until(lambda: flight.room and flight.waiting <= self._low)
+            flight.add(item)
+        self._check()
         await self._pump()
 
     async def flush(self, timeout: float | None = None) -> bool:
@@ -346,14 +342,13 @@ class Publisher:
             return
         self._is_pumping = True
         try:
-            while (ticket := self._flight.take(time.monotonic())) is not None:
-                connection, item = self._connection, ticket.item
-                assert connection is not None
-                reply = f"{self._inbox}.{ticket.epoch}.{ticket.number}"
+            while (batch := self._flight.take(time.monotonic(), _wire.AT_ONCE)) is not None:
+                connection, wire = self._connection, self._wire
+                assert wire is not None
                 try:
-                    await connection.publish(item.subject, item.body, reply, ticket.headers)
-                except (_errors(), OSError) as error:
-                    kind = "oversize" if isinstance(error, _nats().errors.MaxPayloadError) else "connection"
+                    await wire.send(batch)
+                except (_nats.errors(), OSError) as error:
+                    kind = "oversize" if isinstance(error, _nats.library().errors.MaxPayloadError) else "connection"
                     self._stop(kind, error, connection)
         finally:
             self._is_pumping = False
@@ -367,79 +362,65 @@ class Publisher:
             server = self.servers[tries % len(self.servers)]
             try:
                 connection = await self._connect(server)
-            except (_errors(), OSError, asyncio.TimeoutError) as error:
+            except (_nats.errors(), OSError, asyncio.TimeoutError) as error:
                 self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
             else:
                 try:
                     await self._serve(connection)
                 finally:
                     self._connection = None
-                    with suppress(_errors(), OSError, asyncio.TimeoutError):
-                        await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+                    await _nats.close(connection)
             tries = 1 if self._flight.acknowledged > before else tries + 1
-            await asyncio.sleep(_delay(tries // len(self.servers)))
+            await asyncio.sleep(_nats.delay(tries // len(self.servers)))
 
     async def _connect(self, server: str) -> Client:
-        """A connection to one server: which is tried next, and when, is decided by us."""
-        connection: Client = _nats().NATS()
+        """A connection to one server, with the subscription for answers."""
+        connection: Client | None = None
         self._denied = None
 
-        async def wrong(error: Exception) -> None:
-            if not connection.is_connected and connection is not self._connection:
-                raise error  # else the library would try again and again
+        def wrong(error: Exception) -> None:
             is_denied = _DENIED.search(str(error)) is not None
             if self._flight.is_open:
                 self._stop("permission" if is_denied else "connection", error, connection)
             elif is_denied:  # of a question, which gets no answer then
-                self._denied = _said(error)
+                self._denied = _nats.said(error)
 
-        async def over() -> None:
+        def over() -> None:
             self._stop("connection", ConnectionError("the connection ended"), connection)
 
+        connection = await _nats.connect(server, self._options, wrong, over)
         try:
-            await connection.connect(
-                servers=[server],
-                allow_reconnect=False,
-                error_cb=wrong,
-                closed_cb=over,
-                skip_subject_validation=True,  # made of tokens, and of names that were checked
-                **{"connect_timeout": CONNECT_TIMEOUT, **self._options},
-            )
-            inbox = connection.new_inbox()
-            await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
-        except BaseException as error:
-            with suppress(_errors(), OSError, asyncio.TimeoutError):  # after TLS that failed it would wait for ever
-                await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
-            if isinstance(error, (_errors(), OSError, asyncio.TimeoutError)) or not isinstance(error, Exception):
-                raise
-            raise ConnectionError(_said(error)) from error  # of a file with a key, or of what is no server of NATS
+            wire = _wire.wire(connection, self.stream, self._acknowledged, self._answered)
+            await wire.subscribe()
+        except BaseException:
+            await _nats.close(connection)
+            raise
         self._connects += 1
-        self._connection, self._inbox = connection, inbox
+        self._connection, self._wire = connection, wire
         return connection
 
     def _stop(self, kind: str, error: Exception, connection: Client | None) -> None:
-        if connection is self._connection:
-            self._flight.stop(kind, _said(error), time.monotonic())
+        if connection is not None and connection is self._connection:
+            self._flight.stop(kind, _nats.said(error), time.monotonic())
             self._wake()
 
     def _reason(self, error: BaseException, where: str) -> tuple[str, str]:
         """The kind of trouble, and its text. What we may not ask is not answered: the server says so beside it."""
         denied, self._denied = self._denied, None
-        text = denied or _said(error)
+        text = denied or _nats.said(error)
         if _DENIED.search(text):
             return "permission", where + text
-        if isinstance(error, _nats().errors.NoRespondersError):
+        if isinstance(error, _nats.library().errors.NoRespondersError):
             return "no_responders", f"{where}{text}: JetStream is off there, or has no leader"
         return "connection", where + text
 
-    async def _answered(self, message: Msg) -> None:
-        epoch, _, number = message.subject[len(self._inbox) + 1 :].partition(".")
-        if not (epoch.isdigit() and number.isdigit()):
-            return
-        status = message.headers.get("Status") if message.headers else None
-        self._flight.answered(int(epoch), int(number), message.data, status, time.monotonic())
-        if self._waiters:
-            self._wake()
+    def _acknowledged(self, epoch: int, numbers: Sequence[int], sequences: Sequence[int]) -> None:
+        self._flight.acknowledged_all(epoch, numbers, sequences, time.monotonic())
+        self._wake()
+
+    def _answered(self, epoch: int, number: int, data: bytes, status: str | None) -> None:
+        self._flight.answered(epoch, number, data, status, time.monotonic())
+        self._wake()
 
     async def _serve(self, connection: Client) -> None:
         """Publish over one connection, until another is needed."""
@@ -453,7 +434,7 @@ class Publisher:
             if trouble is not None and trouble.needs_connection:
                 return
             tries = 0 if self._flight.acknowledged > before else tries + 1
-            await asyncio.sleep(_delay(tries))
+            await asyncio.sleep(_nats.delay(tries))
 
     async def _watch(self, connection: Client) -> None:
         while self._flight.is_open:
@@ -474,14 +455,14 @@ class Publisher:
             last = await self._look_up(connection)
             count = flight.look_back(last) if last is not None else 0
             found = await self._last_messages(connection, last.sequence, count) if last is not None else []
-        except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+        except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
             kind, text = self._reason(error, f"stream {self.stream}: ")
             kind = "no_responders" if kind == "connection" and connection.is_connected else kind
             flight.stop(kind, text, time.monotonic())
             return False
         if last is None:
             return False
-        flight.open(last, filter(None, (_header(message, "Nats-Msg-Id") for message in found)))
+        flight.open(last, filter(None, (_nats.header(message, "Nats-Msg-Id") for message in found)))
         self._wake()
         return True
 
@@ -490,7 +471,7 @@ class Publisher:
         found: list[Mapping[str, Any]] = []
         for end in range(last, last - count, -_AT_ONCE):
             numbers = range(max(end - _AT_ONCE, last - count) + 1, end + 1)
-            asked = (self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": number}) for number in numbers)
+            asked = (_nats.ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": number}) for number in numbers)
             some = [answer["message"] for answer in await asyncio.gather(*asked) if "message" in answer]
             found += some
             if not some:  # older ones are gone
@@ -499,60 +480,22 @@ class Publisher:
 
     async def _look_up(self, connection: Client) -> Last | None:
         """The stream's end; None if the server does not say, which is trouble then."""
-        info = await self._ask(connection, f"STREAM.INFO.{self.stream}", {})
+        info = await _nats.ask(connection, f"STREAM.INFO.{self.stream}", {})
         if "error" in info:
             self._refused(info["error"])
             return None
         sequence = int(info["state"]["last_seq"])
         if not info["state"]["messages"]:
             return Last(sequence, None)
-        found = await self._ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
+        found = await _nats.ask(connection, f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
         if "error" in found:
             if found["error"].get("err_code") == _NOT_FOUND:
                 return Last(sequence, None)
             self._refused(found["error"])
             return None
-        return Last(sequence, _header(found["message"], "Nats-Msg-Id"))
+        return Last(sequence, _nats.header(found["message"], "Nats-Msg-Id"))
 
     def _refused(self, error: Mapping[str, Any]) -> None:
         text = f"stream {self.stream}: {error.get('description')} ({error.get('err_code')})"
         kind = "no_responders" if error.get("code") in (404, 503) else "refused"
         self._flight.stop(kind, text, time.monotonic())
-
-    async def _ask(self, connection: Client, subject: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        data = json.dumps(request).encode() if request else b""
-        answer = await connection.request(f"{_API}.{subject}", data, timeout=CONNECT_TIMEOUT)
-        read: dict[str, Any] = json.loads(answer.data)
-        return read
-
-
-def _header(message: Mapping[str, Any], name: str) -> str | None:
-    head = base64.b64decode(message.get("hdrs") or "").decode("utf-8", "replace")
-    match = re.search(rf"\r\n{name}: *([^\r\n]+)", head, re.IGNORECASE)
-    return match[1] if match else None
-
-
-def _delay(tries: int) -> float:
-    return 0.0 if tries < 1 else min(_DELAY * 2.0 ** min(tries - 1, 16), _DELAY_MOST)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _nats() -> Any:
-    """The library, loaded when it is needed.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import nats
-        import nats.errors
-    except ImportError as error:
-        raise ImportError("publishing to NATS needs nats-py: pip install 'eslcodec[nats]'") from error
-    return nats
-
-
-def _errors() -> Any:
-    return _nats().errors.Error

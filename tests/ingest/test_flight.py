@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from itertools import accumulate, takewhile
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from support import examples
 
 from eslcodec.ingest import _flight
-from eslcodec.ingest._flight import Flight, Last, Ticket
+from eslcodec.ingest._flight import Flight, Last
+from eslcodec.ingest._packed import Packed, headers_of, pack
 from eslcodec.ingest.contract import Item, Place
 
 FAULTS = [
@@ -33,8 +36,30 @@ FAULTS = [
 ]
 
 
-def item(number: int, size: int = 2) -> Item:
-    return Item("e.x", {"Nats-Msg-Id": f"c:{number}"}, b"x" * size, f"c:{number}", Place("f", 0, number, 7))
+class Ticket(NamedTuple):
+    """A message that is published."""
+
+    epoch: int
+    number: int
+    item: Packed
+    headers: dict[str, str]
+
+
+def item(number: int, size: int = 2) -> Packed:
+    return pack(Item("e.x", {"Nats-Msg-Id": f"c:{number}"}, b"x" * size, f"c:{number}", Place("f", 0, number, 7)))
+
+
+def take_all(flight: Flight, now: float, most: int) -> list[Ticket]:
+    """So many messages at most, taken at once."""
+    batch = flight.take(now, most)
+    if batch is None:
+        return []
+    both = enumerate(zip(batch.items, batch.guards(), strict=True), batch.number)
+    return [Ticket(batch.epoch, number, one, headers_of(one.head + guard)) for number, (one, guard) in both]
+
+
+def take(flight: Flight, now: float) -> Ticket | None:
+    return next(iter(take_all(flight, now, 1)), None)
 
 
 def ack(sequence: int, stream: str = "S", **more: Any) -> bytes:
@@ -113,8 +138,24 @@ def reopen(flight: Flight, broker: Broker) -> None:
     flight.open(last, broker.ids[last.sequence - flight.look_back(last) : last.sequence])
 
 
-def play(flight: Flight, broker: Broker, count: int, faults: Iterator[str]) -> None:
-    """Publish so many messages through whatever goes wrong."""
+PLAIN = re.compile(rb'\{"stream": "S", "seq": ([0-9]+)\}')
+
+
+def tell(flight: Flight, answers: deque[tuple[Ticket, bytes, str | None]], now: float) -> None:
+    """Answers that came at once: plain ones that follow each other together, as a connection reads them."""
+    while answers:
+        run = list(takewhile(lambda one: PLAIN.fullmatch(one[1]) and one[0].epoch == answers[0][0].epoch, answers))
+        for _ in run or [None]:
+            ticket, data, status = answers.popleft()
+        if not run:
+            flight.answered(ticket.epoch, ticket.number, data, status, now)
+            continue
+        sequences = [int(PLAIN.sub(rb"\1", data)) for _, data, _ in run]
+        flight.acknowledged_all(ticket.epoch, [one.number for one, _, _ in run], sequences, now)
+
+
+def play(flight: Flight, broker: Broker, count: int, faults: Iterator[str], many: int = 0) -> None:
+    """Publish so many messages through whatever goes wrong, one at a time, or so many at once."""
     added, now = 0, 0.0
     for _ in range(200 * count + 2000):
         if flight.acknowledged == count:
@@ -124,10 +165,13 @@ def play(flight: Flight, broker: Broker, count: int, faults: Iterator[str]) -> N
             added += 1
         if not flight.is_open:
             reopen(flight, broker)
-        while (ticket := flight.take(now)) is not None:
-            broker.queue.append(ticket)
-        broker.step(next(faults, "ok"))
-        if broker.answers:
+        while tickets := take_all(flight, now, many or 1):
+            broker.queue += tickets
+        for _ in range(many or 1):
+            broker.step(next(faults, "ok"))
+        if many:
+            tell(flight, broker.answers, now)
+        elif broker.answers:
             ticket, data, status = broker.answers.popleft()
             flight.answered(ticket.epoch, ticket.number, data, status, now)
         now += 0.1
@@ -146,14 +190,15 @@ def play(flight: Flight, broker: Broker, count: int, faults: Iterator[str]) -> N
     window=st.integers(1, 9),
     count=st.integers(1, 40),
     dedupes=st.booleans(),
+    many=st.integers(0, 6),
 )
 def test_a_chained_stream_has_each_message_once_and_in_order(
-    faults: list[str], window: int, count: int, dedupes: bool
+    faults: list[str], window: int, count: int, dedupes: bool, many: int
 ) -> None:
     """Whether or not the server remembers what it had."""
     flight = Flight("S", window=window, timeout=1.0)
     broker = Broker(dedupes)
-    play(flight, broker, count, iter(faults))
+    play(flight, broker, count, iter(faults), many)
     assert broker.ids == [f"c:{number}" for number in range(count)]
     assert flight.out_of_order == 0
     assert flight.disagreements == 0 or "stale" in faults
@@ -164,13 +209,14 @@ def test_a_chained_stream_has_each_message_once_and_in_order(
     faults=st.lists(st.sampled_from([fault for fault in FAULTS if fault != "forget"]), max_size=120),
     window=st.integers(1, 9),
     count=st.integers(1, 40),
+    many=st.integers(0, 6),
 )
 def test_a_shared_stream_has_each_message_once_and_what_is_late_is_counted(
-    faults: list[str], window: int, count: int
+    faults: list[str], window: int, count: int, many: int
 ) -> None:
     flight = Flight("S", chained=False, window=window, timeout=1.0)
     broker = Broker(True)
-    play(flight, broker, count, iter(faults))
+    play(flight, broker, count, iter(faults), many)
     want = [f"c:{number}" for number in range(count)]
     assert sorted(broker.ids) == sorted(want)
     assert (flight.out_of_order > 0) == (broker.ids != want)
@@ -186,7 +232,7 @@ def test_a_publisher_that_wakes_up_late_changes_nothing(faults: list[str], count
     late = []
     for number in range(min(at, count)):
         frozen.add(item(number))
-    while (ticket := frozen.take(0.0)) is not None:
+    while (ticket := take(frozen, 0.0)) is not None:
         late.append(ticket)
     for ticket in late[: len(late) // 2]:
         broker.queue.append(ticket)
@@ -225,7 +271,7 @@ def test_two_publishers_of_one_switch_lose_nothing_that_one_of_them_has(
             continue
         if not flight.is_open:
             reopen(flight, broker)
-        if (ticket := flight.take(now)) is not None:
+        if (ticket := take(flight, now)) is not None:
             broker.queue.append(ticket)
         broker.step(next(trouble, "ok"))
         if broker.answers:
@@ -266,7 +312,7 @@ def test_two_that_overlap_lose_nothing_and_what_is_late_is_counted(
         if not flight.is_open:
             last = broker.last()
             flight.open(last, broker.ids[last.sequence - flight.look_back(last) : last.sequence])
-        if (ticket := flight.take(now)) is not None:
+        if (ticket := take(flight, now)) is not None:
             assert not any("Last" in name for name in ticket.headers)
             broker.queue.append(ticket)
         broker.step(next(trouble, "ok"))
@@ -292,7 +338,7 @@ def opened(count: int = 3, **options: Any) -> tuple[Flight, list[Ticket]]:
         flight.add(item(number))
     flight.open(Last(10, None))
     tickets = []
-    while (ticket := flight.take(0.0)) is not None:
+    while (ticket := take(flight, 0.0)) is not None:
         tickets.append(ticket)
     return flight, tickets
 
@@ -302,19 +348,19 @@ def test_each_message_says_what_must_be_before_it() -> None:
     said = [{name: value for name, value in one.headers.items() if "Expected" in name} for one in tickets]
     assert said == [
         {"Nats-Expected-Stream": "S", "Nats-Expected-Last-Sequence": "10"},
-        {"Nats-Expected-Last-Msg-Id": "c:0"},
-        {"Nats-Expected-Last-Msg-Id": "c:1"},
+        {"Nats-Expected-Last-Sequence": "11", "Nats-Expected-Last-Msg-Id": "c:0"},
+        {"Nats-Expected-Last-Sequence": "12", "Nats-Expected-Last-Msg-Id": "c:1"},
     ]
     assert [(one.epoch, one.number) for one in tickets] == [(1, 0), (1, 1), (1, 2)]
     assert (flight.waiting, flight.in_flight, flight.place) == (3, 3, None)
-    assert "Nats-Expected-Stream" not in tickets[0].item.headers
+    assert "Nats-Expected-Stream" not in headers_of(tickets[0].item.head)
 
 
 def test_in_a_shared_stream_each_says_only_which_stream_it_is() -> None:
     flight = Flight("S", chained=False)
     flight.add(item(0))
     flight.open()
-    ticket = flight.take(0.0)
+    ticket = take(flight, 0.0)
     assert ticket is not None
     assert ticket.headers == {"Nats-Msg-Id": "c:0", "Nats-Expected-Stream": "S"}
 
@@ -351,10 +397,56 @@ def test_in_a_shared_stream_each_says_only_which_stream_it_is() -> None:
 def test_only_a_whole_acknowledgement_counts(data: bytes, status: str | None, kind: str) -> None:
     flight, _ = opened()
     flight.answered(1, 0, data, status, 1.0)
-    assert (flight.is_open, flight.acknowledged, flight.waiting, flight.take(1.0)) == (False, 0, 3, None)
+    assert (flight.is_open, flight.acknowledged, flight.waiting, take(flight, 1.0)) == (False, 0, 3, None)
     assert flight.trouble is not None
     assert (flight.trouble.kind, flight.trouble.since) == (kind, 1.0)
     assert flight.stops == {kind: 1}
+
+
+@given(
+    answers=st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, -1]), st.sampled_from([1, 1, 1, 2, 0, -1])), min_size=1),
+    epoch=st.sampled_from([1, 1, 1, 0]),
+    chained=st.booleans(),
+    seen=st.sets(st.integers(0, 9), max_size=2),
+)
+def test_acknowledgements_at_once_count_as_one_by_one(
+    answers: list[tuple[int, int]], epoch: int, chained: bool, seen: set[int]
+) -> None:
+    states = []
+    numbers = [at + step for at, (step, _) in enumerate(answers)]
+    sequences = list(accumulate((step for _, step in answers), initial=10))[1:]
+    for at_once in (True, False):
+        flight = Flight("S", chained=chained)
+        for number in range(10):
+            flight.add(item(number))
+        flight.open(Last(10, None), [f"c:{number}" for number in seen])
+        flight.take(0.0, 8)
+        if at_once:
+            flight.acknowledged_all(epoch, numbers, sequences, 1.0)
+        else:
+            for number, sequence in zip(numbers, sequences, strict=True):
+                flight.acknowledged_all(epoch, [number], [sequence], 1.0)
+        state = {name: value for name, value in vars(flight).items() if name not in ("_waiting", "times", "_clock")}
+        states.append((state, [one.id for one in flight._waiting]))
+    assert states[0] == states[1]
+
+
+def test_messages_that_are_taken_at_once_say_the_same() -> None:
+    _, tickets = opened(5)
+    other = Flight("S")
+    for number in range(5):
+        other.add(item(number))
+    other.open(Last(10, None))
+    assert take_all(other, 0.0, 2) + take_all(other, 0.0, 7) == tickets
+
+
+def test_what_the_stream_has_is_left_out_of_what_is_taken_at_once() -> None:
+    flight = Flight("S")
+    for number in range(6):
+        flight.add(item(number))
+    flight.open(Last(10, "c:0"), ["c:0", "c:3"])
+    taken = [[one.number for one in take_all(flight, 0.0, 9)] for _ in range(3)]
+    assert taken == [[1, 2], [4, 5], []]
 
 
 def test_an_acknowledgement_of_another_message_stops_it() -> None:
@@ -383,7 +475,7 @@ def test_silence_stops_it_and_an_empty_flight_is_not_silent() -> None:
     flight.tick(1000.0)
     assert flight.is_open
     flight.add(item(2))
-    assert flight.take(1000.0) is not None
+    assert take(flight, 1000.0) is not None
     flight.tick(1004.9)
     assert flight.is_open
     flight.tick(1005.0)
@@ -395,13 +487,13 @@ def test_trouble_lasts_until_something_is_acknowledged() -> None:
     flight, _ = opened()
     flight.answered(1, 0, error(10077), None, 1.0)
     flight.open(Last(10, None))
-    ticket = flight.take(2.0)
+    ticket = take(flight, 2.0)
     assert ticket is not None
     flight.answered(2, 0, error(10070), None, 3.0)
     assert flight.trouble is not None
     assert (flight.trouble.kind, flight.trouble.since) == ("order", 1.0)
     flight.open(Last(10, None))
-    assert flight.take(4.0) is not None
+    assert take(flight, 4.0) is not None
     flight.answered(3, 0, ack(11), None, 5.0)
     assert flight.trouble is None
 
@@ -418,7 +510,7 @@ def test_what_the_stream_has_is_not_published_again() -> None:
     flight.stop("connection", "gone", 1.0)
     assert flight.look_back(Last(13, "c:2")) == 3
     flight.open(Last(13, "c:2"), ["c:0", "c:1", "c:2"])
-    ticket = flight.take(2.0)
+    ticket = take(flight, 2.0)
     assert ticket is not None
     assert (ticket.item.id, ticket.headers["Nats-Expected-Last-Sequence"]) == ("c:3", "13")
     assert (flight.acknowledged, flight.found, flight.last_id, flight.trouble) == (3, 3, "c:2", None)
@@ -441,7 +533,7 @@ def test_an_end_that_is_none_of_ours_is_counted(last: Last, disagreements: int) 
     flight.stop("connection", "gone", 2.0)
     flight.open(last)
     assert flight.disagreements == disagreements
-    ticket = flight.take(3.0)
+    ticket = take(flight, 3.0)
     assert ticket is not None
     assert (ticket.item.id, ticket.headers["Nats-Expected-Last-Sequence"]) == ("c:1", str(last.sequence))
 
@@ -451,14 +543,14 @@ def test_what_the_stream_lacks_is_published_though_something_later_is_there() ->
     flight.stop("connection", "gone", 1.0)
     flight.open(Last(13, "c:3"), ["c:0", "c:2", "c:3", "c:7"])
     assert (flight.acknowledged, flight.found, flight.waiting) == (1, 1, 4)
-    tickets = [flight.take(2.0), flight.take(2.0), flight.take(2.0)]
+    tickets = [take(flight, 2.0), take(flight, 2.0), take(flight, 2.0)]
     assert [ticket.item.id if ticket else None for ticket in tickets] == ["c:1", "c:4", None]
     flight.answered(2, 1, ack(14), None, 3.0)
     assert (flight.acknowledged, flight.found, flight.last_id) == (4, 3, "c:3")
     flight.answered(2, 4, ack(15), None, 3.0)
     for number in (5, 6, 7, 8):
         flight.add(item(number))
-    tickets = [flight.take(2.0), flight.take(2.0), flight.take(2.0)]
+    tickets = [take(flight, 2.0), take(flight, 2.0), take(flight, 2.0)]
     assert [ticket.item.id if ticket else None for ticket in tickets] == ["c:5", "c:6", "c:8"]
 
 
@@ -491,7 +583,7 @@ def test_there_is_room_for_a_window_of_messages_and_of_bytes() -> None:
     flight.add(item(1, 1))
     assert not flight.room
     flight.open(Last(0, None))
-    flight.take(0.0)
+    take(flight, 0.0)
     flight.answered(1, 0, ack(1), None, 0.0)
     assert flight.room
 
@@ -545,11 +637,9 @@ def test_what_is_no_json_is_no_answer(data: bytes) -> None:
 def overlapping(ids: tuple[str, ...] = ()) -> Flight:
     flight = Flight("S", chained=False, overlap=True, clock=lambda: 1796000010.0)
     for number in range(3):
-        flight.add(
-            item(number)._replace(headers={"Nats-Msg-Id": f"c:{number}", "Esl-Received": f"{1796000000 + number}"})
-        )
+        flight.add(item(number)._replace(received=1796000000.0 + number))
     flight.open(Last(10, "x"), ids)
-    while flight.take(0.0) is not None:
+    while take(flight, 0.0) is not None:
         pass
     return flight
 
@@ -570,7 +660,7 @@ def test_what_was_answered_early_is_not_published_again() -> None:
     flight.answered(1, 1, ack(9, duplicate=True), None, 1.0)
     flight.stop("connection", "gone", 2.0)
     flight.open(Last(10, "x"))
-    tickets = [flight.take(3.0), flight.take(3.0), flight.take(3.0)]
+    tickets = [take(flight, 3.0), take(flight, 3.0), take(flight, 3.0)]
     assert [ticket.item.id if ticket else None for ticket in tickets] == ["c:0", "c:2", None]
 
 
@@ -578,10 +668,10 @@ def test_what_is_under_way_from_another_bridge_is_published_again() -> None:
     flight = overlapping()
     flight.answered(1, 1, error(10158), None, 1.0)
     assert (flight.is_open, flight.stops) == (True, {})
-    ticket = flight.take(1.0)
+    ticket = take(flight, 1.0)
     assert ticket is not None
     assert (ticket.epoch, ticket.number, ticket.item.id) == (1, 1, "c:1")
-    assert flight.take(1.0) is None
+    assert take(flight, 1.0) is None
 
 
 def test_an_answer_that_never_comes_is_missed_though_others_come() -> None:

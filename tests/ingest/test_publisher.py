@@ -73,7 +73,8 @@ def test_messages_come_as_they_are(run: Any) -> None:
         connection = await client(server)
         message = await connection.jetstream().get_msg("FS1", 5)
         await connection.close()
-        assert message.headers == {"Nats-Msg-Id": "core:4", "Nats-Expected-Last-Msg-Id": "core:3"}
+        expected = {"Nats-Expected-Last-Msg-Id": "core:3", "Nats-Expected-Last-Sequence": "4"}
+        assert message.headers == {"Nats-Msg-Id": "core:4", **expected}
         assert (message.subject, message.data) == (SUBJECT, b"xx")
 
     run(test)
