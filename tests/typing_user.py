@@ -543,7 +543,7 @@ async def bridged(path: Path, contract: Contract) -> None:
     Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, begin="then")  # type: ignore[arg-type]
     sink: Sink = Publisher("nats://127.0.0.1:4222", "FS1")
     end: End = await sink.stream_end()
-    assert_type((end.max_bytes, end.check(16)), tuple[int, list[str]])
+    assert_type((end.max_bytes, end.check(16, "esl.v1")), tuple[int, list[str]])
     Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, sink=Publisher)
     Bridge(path, "nats://127.0.0.1:4222", "FS1", contract, sink=dict)  # type: ignore[arg-type]
 
