@@ -83,7 +83,20 @@ class Server:
         """What else is in its configuration; one that runs reads it at SIGHUP."""
         (self._folder / "server.conf").write_text(self._lines + config + "\n")
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it listens."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
     def start(self) -> None:
+        if self.is_running:
+            return
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd="/")
 

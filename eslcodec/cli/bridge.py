@@ -136,7 +136,7 @@ class _Begin(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
     type=click.Choice(["stop", "oldest"]),
     default="stop",
     show_default=True,
-    help="Of --dir: when the disk is full, record no more, or remove the oldest files, published or not.",
+    help="Of --dir: when the disk is full, end with status 1, or remove the oldest files, published or not.",
 )
 @click.option(
     "--drain",
@@ -157,7 +157,7 @@ def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> No
 
     HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. The contract for consumers is
     docs/contract.md. Files with secrets that others can read are refused. The exit status is 1 if something was not
-    acknowledged at the end, which stays in DIR, or if nothing can be published.
+    acknowledged at the end, which stays in DIR, if nothing can be published, or if recording ended by itself.
     """
     _check(options, bool(hosts or hosts_file))
     listed, file = fleet_hosts(hosts, options["port"], hosts_file)
