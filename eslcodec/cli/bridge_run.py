@@ -36,7 +36,6 @@ class BridgeRun:
         bridges: makes what publishes.
         fleet: makes what reads; None if another process does.
         recorders: of the fleet: closed when the reading has ended.
-        failure: why recording has ended by itself.
     """
 
     where: str
@@ -45,7 +44,7 @@ class BridgeRun:
     bridges: Callable[[], Bridges]
     fleet: Callable[[], Fleet] | None = None
     recorders: list[Recorder] = field(default_factory=list)
-    failure: str | None = None
+    failure: str | None = field(default=None, init=False)  # why recording ended by itself
 
     async def run(self) -> bool:
         """Until it is told to end; whether all is acknowledged then."""
