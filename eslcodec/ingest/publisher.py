@@ -192,7 +192,7 @@ class Publisher:
                     end = await self._stream_end(connection, create)
                 finally:
                     self._connection = None
-                    await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+                    await _close(connection)
             except (_errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
                 self._flight.stop("connection", f"{server}: {_said(error)}", time.monotonic())
                 end = None
@@ -328,8 +328,7 @@ class Publisher:
                     await self._serve(connection)
                 finally:
                     self._connection = None
-                    with suppress(_errors(), OSError, asyncio.TimeoutError):
-                        await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+                    await _close(connection)
             tries = 1 if self._flight.acknowledged > before else tries + 1
             await asyncio.sleep(_delay(tries // len(self.servers)))
 
@@ -359,8 +358,7 @@ class Publisher:
             inbox = connection.new_inbox()
             await connection.subscribe(f"{inbox}.*.*", cb=self._answered, pending_msgs_limit=_PENDING_MSGS)
         except BaseException:
-            with suppress(_errors(), OSError, asyncio.TimeoutError):
-                await connection.close()
+            await _close(connection)
             raise
         self._connects += 1
         self._connection, self._inbox = connection, inbox
@@ -463,6 +461,14 @@ class Publisher:
         answer = await connection.request(f"{_API}.{subject}", data, timeout=CONNECT_TIMEOUT)
         read: dict[str, Any] = json.loads(answer.data)
         return read
+
+
+async def _close(connection: Client) -> None:
+    """End it, and go on after a while even if it does not end: the library swallows some cancellations."""
+    closing = asyncio.ensure_future(connection.close())
+    closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await asyncio.wait({closing}, timeout=CONNECT_TIMEOUT)
+    closing.cancel()
 
 
 def _header(message: Mapping[str, Any], name: str) -> str | None:
