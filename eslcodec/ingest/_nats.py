@@ -7,7 +7,6 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -118,9 +117,12 @@ async def connect(
 
 
 async def close(connection: Client) -> None:
-    """Close a connection, whatever state it is in."""
-    with suppress(errors(), OSError, asyncio.TimeoutError):
-        await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+    """Close a connection, whatever state it is in, and go on after a while even if it does not end: the library
+    swallows some cancellations."""
+    closing = asyncio.ensure_future(connection.close())
+    closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await asyncio.wait({closing}, timeout=CONNECT_TIMEOUT)
+    closing.cancel()
 
 
 async def ask(connection: Client, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:

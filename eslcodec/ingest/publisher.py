@@ -214,7 +214,7 @@ class Publisher:
                     end = await self._stream_end(connection, create, recent)
                 finally:
                     self._connection = None
-                    await asyncio.wait_for(connection.close(), _nats.CONNECT_TIMEOUT)
+                    await _nats.close(connection)
             except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
                 self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
                 end = None
