@@ -18,13 +18,15 @@ from .decode import has_headers
 from .files import is_stream, since_option
 from .login import Target, target_options
 from .names import check_names, unknown_option
-from .stream import stream_options, tail_stream
+from .stream import Shown, stream_options, tail_stream
 from .text import escape, is_terminal, json_line, listing, note, write_bytes
 
 if TYPE_CHECKING:
     from ..ingest import Recorder
 
 _API_SECONDS: Final = 30.0
+_FOR_SWITCHES: Final = "--filter, --custom, --log, --format, --record and --no-reconnect are for switches"
+_FOR_STREAMS: Final = "--since is for streams: a switch tells what happens from now on"
 _LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
 
 # Of an event: the first that its name begins with.
@@ -169,19 +171,11 @@ def tail(
         raise click.UsageError("--ndjson has all headers already; leave out --full")
     if names and is_stream(names[0]):
         if filters or custom or log_level or wire_format or folder or no_reconnect:
-            raise click.UsageError("--filter, --custom, --log, --format, --record and --no-reconnect are for switches")
+            raise click.UsageError(_FOR_SWITCHES)
         show = _in_colours() if is_terminal(sys.stdout) else _without_colours
-        tail_stream(
-            *(names[0], names[1:], since),
-            headers=headers,
-            show=lambda message, line: show(line, message),
-            ndjson=ndjson,
-            full=full,
-            count=count,
-        )
-        return
+        return tail_stream(names[0], since, Shown(names[1:], headers, ndjson, full, count, show))
     if since is not None:
-        raise click.UsageError("--since is for streams: a switch tells what happens from now on")
+        raise click.UsageError(_FOR_STREAMS)
     if not (names or custom):
         names = ("ALL",)
     check_names(names, unknown, "it does not mind being asked for it")
@@ -191,9 +185,7 @@ def tail(
         if log_level is not None:
             switch.log(log_level)
         switch.subscribe(*names, custom=custom, format=wire_format, unknown=True)  # they were looked at
-        printer = _show_json if ndjson else _text_printer(full)
-        if tap is not None:
-            printer = _noting(printer, tap)
+        printer = _noting(_show_json if ndjson else _text_printer(full), tap)
         if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
             end = switch.connection.end
             raise ConnectionClosed(end.reason if end else "the connection has ended")
@@ -208,8 +200,10 @@ def _recorder(folder: str | None) -> AbstractContextManager[Recorder | None]:
     return Recorder(folder)
 
 
-def _noting(show: Callable[[Message], None], recorder: Recorder) -> Callable[[Message], None]:
-    """Has the recording say where something was missed."""
+def _noting(show: Callable[[Message], None], recorder: Recorder | None) -> Callable[[Message], None]:
+    """Has the recording, if there is one, say where something was missed."""
+    if recorder is None:
+        return show
     from ..ingest.notices import to_note
 
     def note_and_show(message: Message) -> None:

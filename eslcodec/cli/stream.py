@@ -195,53 +195,60 @@ def _note_chunk(notice: StreamNotice, offsets: dict[int, int]) -> bytes:
 # As they come
 
 
-def tail_stream(
-    word: str,
-    names: tuple[str, ...],
-    since: datetime | None,
-    *,
-    headers: tuple[str, ...],
-    show: Callable[[Any, str], None],
-    ndjson: bool,
-    full: bool,
-    count: int | None,
-) -> None:
-    """Show what comes into a stream, until Ctrl-C: all, or the events of these names.
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a stream, and how.
 
-    Args:
+    Attributes:
+        names: of events; none for all.
+        headers: as `--header` has them.
+        ndjson, full, count: as the options of these names.
         show: prints a line about an event.
     """
-    consumer = opened(word, since or "now", False)
-    wanted = {event_name(name) for name in names}
 
-    def is_wanted(item: Any) -> bool:
+    names: tuple[str, ...]
+    headers: tuple[str, ...]
+    ndjson: bool
+    full: bool
+    count: int | None
+    show: Callable[[str, Any], None]
+
+    def wants(self, item: StreamEvent | StreamNotice) -> bool:
+        """Whether it is shown."""
+        wanted = {event_name(name) for name in self.names}
         if not isinstance(item, Event):
-            return not (wanted or headers)
+            return not (wanted or self.headers)
         named = not wanted or "ALL" in wanted or (item.name or "").upper() in wanted
-        return named and has_headers(item, headers)
+        return named and has_headers(item, self.headers)
 
-    def tell(item: Any) -> None:
-        if ndjson:
+    def tell(self, item: StreamEvent | StreamNotice) -> None:
+        """Show it."""
+        if self.ndjson:
             line = json_line(item) if isinstance(item, Event) else json.dumps(item.said).encode()
             sys.stdout.buffer.write(line + b"\n")
             return
         at = datetime.fromtimestamp(item.received or 0.0, timezone.utc).astimezone()
         label = f"{at:%H:%M:%S.%f}"[:-3] + f" {escape(item.switch or '-')}"
         if isinstance(item, Event):
-            for shown in listing(label, item, full):
-                show(item, shown)
+            for text in listing(label, item, self.full):
+                self.show(text, item)
         else:
             said = {name: value for name, value in item.said.items() if name not in ("_notice", "_id", "switch")}
             sys.stdout.write(f"{label}  Notice  {escape(item.kind)}  {escape(json.dumps(said))}\n")
+
+
+def tail_stream(word: str, since: datetime | None, shown: Shown) -> None:
+    """Show what comes into a stream, until Ctrl-C."""
+    consumer = opened(word, since or "now", False)
 
     async def follow() -> None:
         number = 0
         async with consumer:
             async for item in consumer:
-                if is_wanted(item):
-                    tell(item)
+                if shown.wants(item):
+                    shown.tell(item)
                     number += 1
-                if number == count:
+                if number == shown.count:
                     return
                 if not consumer._intake.has_ready:
                     sys.stdout.flush()
