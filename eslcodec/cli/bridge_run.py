@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from .._address import address
 from .listen import Where, answering
 from .systemd import Notifier
 from .text import note
@@ -35,6 +36,7 @@ class BridgeRun:
         bridges: makes what publishes.
         fleet: makes what reads; None if another process does.
         recorders: of the fleet: closed when the reading has ended.
+        failure: why recording has ended by itself.
     """
 
     where: str
@@ -43,6 +45,7 @@ class BridgeRun:
     bridges: Callable[[], Bridges]
     fleet: Callable[[], Fleet] | None = None
     recorders: list[Recorder] = field(default_factory=list)
+    failure: str | None = None
 
     async def run(self) -> bool:
         """Until it is told to end; whether all is acknowledged then."""
@@ -63,7 +66,9 @@ class BridgeRun:
         note(bridges.summary())
         if not is_done:
             note(f"not everything is acknowledged: the rest stays in {self.where}")
-        return is_done
+        if self.failure is not None:
+            note(self.failure)
+        return is_done and self.failure is None
 
     async def _finish(self, bridges: Bridges, hurry: asyncio.Event) -> bool:
         """Wait for acknowledgements, but no longer than until it is told to end once more."""
@@ -109,7 +114,8 @@ class BridgeRun:
                 for task in tasks:
                     if task.done():
                         task.result()
-                if bridges.is_over:
+                self.failure = self._recording_ended()
+                if bridges.is_over or self.failure is not None:
                     return
                 notifier.alive()
                 if time.monotonic() >= due:
@@ -120,6 +126,14 @@ class BridgeRun:
             notifier.stopping()
         finally:
             notifier.close()
+
+    def _recording_ended(self) -> str | None:
+        """Why a switch is not recorded any more, so that nothing of it would be published, ever; None if all are."""
+        for stats in [recorder.stats() for recorder in self.recorders]:
+            if stats["state"] == "stopped" and not stats["behind"]:  # else another one follows
+                where = "" if stats["peer"] is None else f" of {address(*stats['peer'])}"
+                return f"recording{where} has ended: {stats['why']}"
+        return None
 
 
 async def _read(fleet: Fleet, metrics: Metrics | None) -> None:

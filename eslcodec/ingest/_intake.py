@@ -19,7 +19,7 @@ class Held:
 
     Attributes:
         sequence: in the stream.
-        reply: where it is acknowledged.
+        reply: where it is acknowledged; "" if the server has forgotten that it delivered it.
         item: what it is; None if it cannot be read.
         size: in bytes.
         delivery: how often the server delivered it, this time included.
@@ -115,6 +115,17 @@ class Intake:
         self._next = 0
         self.is_settled = not self.ordered
 
+    def forgotten(self, delivered: int) -> None:
+        """A server that crashed has forgotten what it delivered behind this: it delivers that again, and until then no
+        acknowledgement may name it."""
+        if self._ack_of > delivered:
+            self.ack = None
+        for held in [held for held in self.held.values() if held.sequence > delivered]:
+            held.reply = ""
+            if not held.is_given:
+                self.drop(held)
+        self.last = max(self.held, default=self.floor)
+
     def settle(self, info: Mapping[str, Any]) -> bool:
         """See by what the server says of the consumer whether all that it waits for is here.
 
@@ -166,8 +177,9 @@ class Intake:
         order = self._order
         while order and order[0].is_done:
             first = order.popleft()
-            self.ack, self._ack_of = first.reply, first.sequence
             self.floor = first.sequence
+            if first.reply:
+                self.ack, self._ack_of = first.reply, first.sequence
             self.drop(first)
 
     def drop(self, held: Held) -> None:

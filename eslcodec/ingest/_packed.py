@@ -17,7 +17,6 @@ _FIRST: Final = b"NATS/1.0\r\n"
 _HEAD: Final = re.compile(rb"(?:[!#-'*+.^_`|~0-9A-Za-z-]+: [ -~]*\r\n)*")
 _SUBJECT: Final = re.compile(rb"[^\0-\x20\x7f]+")
 _SUBJECTS_MOST: Final = 1 << 14  # that are remembered
-_PAIR: Final = "Core-UUID", "Event-Sequence"
 
 
 class Packed(NamedTuple):
@@ -113,15 +112,14 @@ class Packer:
         line = shown.to_json()
         if ours is not None or oversize is not None or len(line) == 2:
             return pack(contract.event(event, place, received))
-        core, sequence = map(event._last, _PAIR)
-        at = shown._last("Event-Date-Timestamp")
+        core, sequence = event._last("Core-UUID"), event._last("Event-Sequence")
         if core is None or core != contract._core or not _is_number(sequence):
             id = identity(event, contract._core)
         else:
             id = f"{core}:{sequence}"
+        time = _time_of(shown._last("Event-Date-Timestamp"))
         subjects, head = self._kinds.get(tuple(kind)) or self._make(tuple(kind))
         name = id.encode()
-        time = _time_of(at)
         head = head % (name, name, self._place(place), received)
         if time is not None:
             head += b"ce-time: %b\r\n" % time.encode()

@@ -49,10 +49,8 @@ class ConsumerGone(ESLError):
     """The durable consumer was deleted, or made anew, while it was read: with it went the place to go on from.
 
     Example:
-        >>> raise ConsumerGone("stream FS1 has no consumer billing any more")
-        Traceback (most recent call last):
-            ...
-        eslcodec.ingest._pulling.ConsumerGone: stream FS1 has no consumer billing any more
+        >>> issubclass(ConsumerGone, ESLError)
+        True
     """
 
 
@@ -174,7 +172,8 @@ class Puller:
         self._options = options
         self._until_end = until_end
         self._end = 0  # the stream's last sequence at the start
-        self._created: str | None = None
+        self._created: str | None = None  # the stream
+        self._gone = 0  # how often it was not there, one time after the other
         self._name = wanted.durable or ""
         self._connection: Client | None = None
         self._inbox = ""
@@ -201,7 +200,7 @@ class Puller:
 
     def say(self, held: Held, what: Literal["ack", "term"] | float) -> None:
         """Say of one message that it was handled, is given up, or is to come again after so many seconds."""
-        if self.wanted.durable is None:
+        if self.wanted.durable is None or not held.reply:
             return
         words = {"ack": _ACK, "term": _TERM}
         word = words[what] if isinstance(what, str) else _NAK
@@ -283,8 +282,11 @@ class Puller:
             await self._alone(connection, info)
         if self.wanted.durable is None:
             self.intake.settle_now()
-        elif self.intake.ordered and self.intake.floor and self.intake.ack is None:
-            self.intake.ack = self._last_ack
+        elif self.intake.ordered:
+            delivered = int(info["delivered"]["stream_seq"])
+            self.intake.forgotten(delivered)
+            if self.intake.ack is None and self.intake.floor <= delivered:
+                self.intake.ack = self._last_ack
         self._heard = time.monotonic()
         looked, self._now = 0.0, self._heard
         while not self._is_broken and not self._is_finished and connection.is_connected:
@@ -326,7 +328,7 @@ class Puller:
             await connection.publish(*self._acks.popleft())
         if intake.held and now - next(iter(intake.held.values())).at > self.wanted.ack_wait / 3:
             for held in list(intake.held.values()):
-                if now - held.at > self.wanted.ack_wait / 3:
+                if now - held.at > self.wanted.ack_wait / 3 and held.reply:
                     held.at = now
                     await connection.publish(held.reply, _PROGRESS)
 
@@ -359,26 +361,21 @@ class Puller:
         wanted = self.wanted
         stream = await self._info(connection, f"STREAM.INFO.{wanted.stream}")
         wanted.check(stream["config"])
+        if self._created not in (None, stream["created"]):
+            raise ConsumerGone(f"stream {wanted.stream} was made anew at {stream['created']}: no place in it is known")
         if self._until_end and not self._end:
             self._end = int(stream["state"]["last_seq"])
             self.is_over = not self._end
         if wanted.durable is None:
-            return await self._make(connection)
-        for _ in range(_GONE_LOOKS):
+            info = await self._make(connection)
+        else:
             info = await _nats.ask(connection, f"CONSUMER.INFO.{wanted.stream}.{wanted.durable}")
-            if info.get("error", {}).get("err_code") != _nats.NO_CONSUMER:
-                break
-            if self._created is None:
+            if self._created is None and info.get("error", {}).get("err_code") == _nats.NO_CONSUMER:
                 info = await self._make(connection)
-                break
-            await asyncio.sleep(_LOOKS)
-        self._check_error(info)
-        wanted.compare(info["config"])
-        if self._created not in (None, info["created"]):
-            raise ConsumerGone(
-                f"consumer {wanted.durable} of stream {wanted.stream} was made anew at {info['created']}"
-            )
-        self._created = info["created"]
+            self._check_error(info)
+            wanted.compare(info["config"])
+        self._created = stream["created"]
+        self._gone = 0
         return info
 
     async def _make(self, connection: Client) -> dict[str, Any]:
@@ -407,7 +404,9 @@ class Puller:
             return
         text = f"stream {self.wanted.stream}: {error.get('description')} ({error.get('err_code')})"
         if self._created is not None and error.get("err_code") in (_nats.NO_CONSUMER, _nats.NO_STREAM):
-            raise ConsumerGone(f"{text}: consumer {self._name} was deleted, and with it the place to go on from")
+            self._gone += 1
+            if self._gone == _GONE_LOOKS:
+                raise ConsumerGone(f"{text}: consumer {self._name} was deleted, and with it the place to go on from")
         raise _NotYet(text)
 
     async def _alone(self, connection: Client, info: dict[str, Any]) -> None:

@@ -134,3 +134,12 @@ def test_a_switch_that_does_not_let_us_in_is_told(tmp_path: Path, switch: Emulat
         command.says("-ERR invalid")
         assert command.ended(signal.SIGTERM) == 1  # what is noted of it is not acknowledged
     assert "no-password" not in command.said
+
+
+def test_what_is_no_server_of_nats_is_told(tmp_path: Path, switch: Emulator) -> None:
+    folder = recorded(tmp_path / "rec", *numbered(5))
+    url = f"nats://127.0.0.1:{switch.port}"
+    with running(*from_folder(folder, url, "--drain", "100ms")) as command:
+        command.says(f"fs1: connection: {url}: nats: empty response from server when expecting INFO message")
+        assert command.ended(signal.SIGTERM) == 1
+    assert "Traceback" not in command.said

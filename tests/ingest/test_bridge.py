@@ -25,7 +25,7 @@ from sizes import HEAVY
 from support import plain
 
 from eslcodec import Gap
-from eslcodec.ingest import notices
+from eslcodec.ingest import Redact, notices
 from eslcodec.ingest.bridge import Bridge, check_stream, notice_line, stream_config
 from eslcodec.ingest.contract import Contract
 
@@ -366,6 +366,15 @@ def test_what_a_recorder_notes_itself_is_no_other_notice() -> None:
     stopped = notice_line({"note": "stopped", "why": "full"}, "fs1", AT)
     assert json.loads(stopped) == {"_notice": "recorder_stopped", "switch": "fs1", "at": AT, "why": "full"}
     assert json.loads(notice_line({}, "fs1", AT)) == {"_notice": "", "switch": "fs1", "at": AT}
+
+
+def test_a_notice_loses_what_an_event_of_its_channel_would_lose() -> None:
+    note = notices.to_note(notices.Found("x", AT, "u1", caller="1000", callee="2000"))
+    redact = Redact(mask=["Caller-Caller-ID-Number"], drop=["unique-id"])
+    found = json.loads(notice_line(note, "fs1", AT, redact))
+    assert (found["uuid"], found["caller"], found["callee"]) == ("", "***", "2000")
+    opened = {"note": "opened", "peer": ["fs1", 8021]}
+    assert notice_line(opened, "fs1", AT, redact) == notice_line(opened, "fs1", AT)
 
 
 @pytest.mark.parametrize(

@@ -145,13 +145,14 @@ def tell(flight: Flight, answers: deque[tuple[Ticket, bytes, str | None]], now: 
     """Answers that came at once: plain ones that follow each other together, as a connection reads them."""
     while answers:
         run = list(takewhile(lambda one: PLAIN.fullmatch(one[1]) and one[0].epoch == answers[0][0].epoch, answers))
-        for _ in run or [None]:
-            ticket, data, status = answers.popleft()
         if not run:
+            ticket, data, status = answers.popleft()
             flight.answered(ticket.epoch, ticket.number, data, status, now)
             continue
         sequences = [int(PLAIN.sub(rb"\1", data)) for _, data, _ in run]
-        flight.acknowledged_all(ticket.epoch, [one.number for one, _, _ in run], sequences, now)
+        flight.acknowledged_all(run[0][0].epoch, [one.number for one, _, _ in run], sequences, now)
+        for _ in run:
+            answers.popleft()
 
 
 def play(flight: Flight, broker: Broker, count: int, faults: Iterator[str], many: int = 0) -> None:
@@ -583,7 +584,7 @@ def test_there_is_room_for_a_window_of_messages_and_of_bytes() -> None:
     flight.add(item(1, 1))
     assert not flight.room
     flight.open(Last(0, None))
-    take(flight, 0.0)
+    flight.take(0.0)
     flight.answered(1, 0, ack(1), None, 0.0)
     assert flight.room
 

@@ -104,3 +104,21 @@ def test_without_order_each_is_let_go_by_itself() -> None:
     assert one.is_settled
     one.done(held[1])
     assert (sorted(one.held), one.ack, one.size) == ([1, 3, 9], None, 30)
+
+
+def test_what_a_server_forgot_to_have_delivered_is_not_acknowledged_before_it_comes_again() -> None:
+    one = intake()
+    come(one, 1, 2, 3, 4)
+    first, second = one.take(), one.take()
+    assert first is not None
+    assert second is not None
+    one.unsettle()
+    one.forgotten(1)
+    assert sorted(one.held) == [1, 2]  # the others come again
+    one.done(first)
+    one.done(second)
+    assert (one.ack, one.floor) == ("1/1", 2)
+    assert come(one, 2, 3, 4, first=2) == [False, True, True]
+    assert one.ack == "2/2"
+    assert one.settle(info(4, 2))
+    assert sequences(taken(one)) == [3, 4]

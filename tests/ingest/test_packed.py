@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eslcodec import Decoder, Event
+from eslcodec.ingest import Redact
 from eslcodec.ingest._packed import Packed, Packer, headers_of, pack
 from eslcodec.ingest.contract import Contract, Item, Place, Subjects
 
@@ -77,6 +78,18 @@ def test_what_is_set_at_the_contract_counts_at_once() -> None:
     before = packer.event(event, PLACE, 1.0).id
     contract.core = CORE
     assert (before[:4], packer.event(event, PLACE, 1.0).id) == ("-:h:", f"{CORE}:525")
+
+
+def test_what_is_redacted_is_known_by_what_was_received() -> None:
+    """The identity is that of the event as it came; all else is of what is shown."""
+    redact = Redact.profile("secrets")
+    for core in (CORE, None):
+        contract = Contract("fs1", core, redact=redact)
+        event = Event.build("DTMF", {"Core-UUID": CORE, "Event-Sequence": 525, "variable_sip_auth_password": "s3cret"})
+        packed, expected = both(event, contract)
+        assert packed == expected
+        assert b"s3cret" not in packed.body
+        assert packed.id == Packer(Contract("fs1", core)).event(event, PLACE, 1.0).id
 
 
 def test_more_kinds_than_are_remembered() -> None:

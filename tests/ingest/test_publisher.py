@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, stored, until
 
+from eslcodec.ingest import _wire
 from eslcodec.ingest.contract import Item, Place
 from eslcodec.ingest.publisher import Publisher
 
@@ -59,7 +60,10 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[S
     return start
 
 
-def test_messages_come_as_they_are(run: Any) -> None:
+@pytest.mark.parametrize("is_fast", [True, False], ids=["fast", "documented"])
+def test_messages_come_as_they_are(run: Any, monkeypatch: pytest.MonkeyPatch, is_fast: bool) -> None:
+    monkeypatch.setattr(_wire.Fast, "fits", lambda _: is_fast)
+
     async def test(server: Server) -> None:
         await make_stream(server, "FS1", "esl.v1.fs1.>")
         async with Publisher(server.url, "FS1", window=7) as publisher:

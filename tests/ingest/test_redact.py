@@ -536,3 +536,48 @@ def test_work_grows_with_the_text_and_no_faster(piece: str) -> None:
         sys.settrace(before)
     hide(piece * 100_000)
     hide_lines(piece * 100_000)
+
+
+NAMES = st.sampled_from(
+    [
+        "Event-Name",
+        "pin",
+        "My-Pin",
+        "pin2",
+        "DTMF-Digit",
+        "digits",
+        "sip_auth_x",
+        "variable_a",
+        "VARIABLE_A",
+        "%41",
+        "x%ac",
+    ]
+)
+TEXTS = st.sampled_from(["", "1", "%31", "pin 1", "{password=1}", "%2570assword=1", "send_dtmf", "key", "\n", ": "])
+
+
+@pytest.mark.parametrize("options", [{"secrets": True}, {"drop": ["variable_a"]}, {"secrets": True, "mask": ["*"]}])
+@examples(100)
+@given(st.lists(st.tuples(NAMES, TEXTS), max_size=6), st.sampled_from([None, "pin 1", "a=1\n"]))
+def test_what_is_known_at_once_is_what_a_look_at_each_line_finds(
+    esl: ModuleType, options: dict[str, Any], pairs: list[tuple[str, str]], body: str | None
+) -> None:
+    rewrite = part(esl, "_rewrite").rewrite
+    redact = part(esl, "ingest.redact").Redact(**options)
+    lines = "".join(f"{name}: {value}\n" for name, value in pairs)
+    for text in (lines, lines + "no colon\n", lines + "\r\nodd :x\n"):
+        payload = text.encode() + (b"\n" if body is None else b"Content-Length: %d\n\n%b" % (len(body), body.encode()))
+        event = esl.Event.from_payload(payload, "plain")
+        expected = rewrite(event, redact._rules(event), redact._body_rule(event))
+        for _ in range(2):
+            assert redact(event).frame == expected.frame
+
+
+def test_names_that_a_program_makes_up_are_not_all_remembered(esl: ModuleType, Redact: Any) -> None:
+    redact = Redact.profile("secrets")
+    for number in range(50):
+        headers = {f"variable_{number}_{each}": "x" for each in range(200)} | {"v" * 1000: "x"}
+        event = esl.Event.build("DTMF", headers)
+        assert redact(event) is event
+        assert len(redact._fine) <= 4096
+        assert "v" * 1000 not in redact._fine
