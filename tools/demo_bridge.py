@@ -26,7 +26,7 @@ from typing import Any
 from eslcodec import Event, Recording, __version__
 from eslcodec.emulator import Emulator
 
-EVENTS = 12_000
+EVENTS = 8_000
 RATE = 2_000  # a second
 STREAM = "ESL-fs1"
 SECONDS = 120.0  # for what should take one
