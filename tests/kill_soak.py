@@ -63,6 +63,7 @@ class Soak:
         self._broker = Broker([server], 120.0)
         self._switches = [Switch() for _ in range(SWITCHES)]
         hosts = [f"fs{number}=127.0.0.1:{switch.port}" for number, switch in enumerate(self._switches)]
+        (folder / "spill").mkdir()
         limits = ["--events", "DTMF", "--min-free", "1%", "--quiet", "--keep-bytes", "256M", "--rotate", "8M"]
         recorder = [*COMMAND, "record", *hosts, "--dir", str(folder / "spill"), *limits]
         bridge = [*COMMAND, "bridge", *hosts, "--from", str(folder / "spill"), "--since", "all", "--to", server.url]

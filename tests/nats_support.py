@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import FULL
 
 nats = pytest.importorskip("nats", reason="nats-py is not installed")
 
@@ -37,11 +38,17 @@ def version(binary: str) -> str:
 
 
 BINARY_IDS = [version(binary) for binary in BINARIES]
-needs_server = pytest.mark.skipif(not BINARIES, reason="there is no nats-server")
 
 _IS_SECOND = os.environ.get("ESLCODEC_IMPL") == "python" and find_spec("eslcodec._codec_c") is not None
 once = pytest.mark.skipif(_IS_SECOND, reason="it takes long, and the run on the compiled core has it")
 """Of tests in which the servers are what is tried, not the core."""
+
+at_full_size = pytest.mark.skipif(not FULL, reason="it takes long: make test-all has it")
+"""Of the longest tests, which cannot be made small."""
+
+_WHY_NOT = "there is no nats-server" if not BINARIES else "it takes long, and the run on the compiled core has it"
+needs_server = pytest.mark.skipif(not BINARIES or _IS_SECOND, reason=_WHY_NOT)
+"""Of tests with a server: which core reads the events makes no difference to it."""
 
 
 def free_ports(count: int) -> list[int]:

@@ -37,9 +37,6 @@ _SEEN_MOST: Final = 4 * LOOK_BACK
 ACK_TIMEOUT: Final = 5.0
 """Seconds without an acknowledgement: a cluster elects a leader within about four."""
 
-TIMED: Final = 16
-"""Of so many messages one is timed: timing all would cost as much as the rest of what is here."""
-
 TIMES: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds, bounds of classes: a recorder writes once a second, a cluster elects a leader within about four."""
 
@@ -156,7 +153,7 @@ class Flight:
         stops: how often it stopped, and why.
         place: behind the last message that the stream has of all that came before it.
         trouble: why it is not open, or why nothing was acknowledged since.
-        times: seconds from the receipt of an event to the acknowledgement of its message, of one in `TIMED`.
+        times: seconds from the receipt of an event to the acknowledgement of its message.
     """
 
     def __init__(
@@ -405,10 +402,9 @@ class Flight:
         self.duplicates += duplicate
         self._sequence = max(self._sequence, sequence)
         self.trouble = None
-        if number % TIMED == 0:
-            received = self._waiting[number - self._first].received
-            if received is not None:
-                self.times.observe(self._clock() - received)
+        received = self._waiting[number - self._first].received
+        if received is not None:
+            self.times.observe(self._clock() - received)
         if number == self._first:
             self._moved = now
             self.out_of_order += sequence < self._previous

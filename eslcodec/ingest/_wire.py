@@ -157,7 +157,7 @@ class Fast(Slow):
         if not end:
             return 0
         epochs, numbers, sequences = zip(*self._one.findall(data, 0, end), strict=True)
-        if epochs[0] == epochs[-1]:  # they never go back
+        if len(set(epochs)) == 1:
             self._acknowledged(int(epochs[0]), list(map(int, numbers)), list(map(int, sequences)))
         else:
             for epoch, number, sequence in zip(epochs, numbers, sequences, strict=True):

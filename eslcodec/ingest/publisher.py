@@ -97,8 +97,7 @@ class PublisherStats:
         stops: how often publishing stopped, and why (see `Trouble.kind`).
         trouble: why nothing is published; None if it is.
         oldest: when that was received which waits longest, in seconds since 1970; None if nothing waits.
-        publish_seconds: from the receipt of an event, by the recorder, to the acknowledgement of its message;
-            of every sixteenth.
+        publish_seconds: from the receipt of an event, by the recorder, to the acknowledgement of its message.
 
     Example:
         >>> stats = Publisher("nats://127.0.0.1:4222", "FS1").stats()

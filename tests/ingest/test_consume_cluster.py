@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from consume_support import acknowledged, fill, items, number
-from nats_support import BINARIES, Server, cluster, leader_of, make_stream, needs_server, once
+from nats_support import BINARIES, Server, at_full_size, cluster, leader_of, make_stream, needs_server, once
 
 from eslcodec.ingest.consume import consume
 
@@ -16,7 +16,7 @@ pytestmark = [needs_server, pytest.mark.heavy, once]
 COUNT = 2000
 
 
-@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("ordered", [True, pytest.param(False, marks=at_full_size)])
 def test_all_comes_though_leaders_are_killed(tmp_path: Path, ordered: bool) -> None:
     async def test(servers: list[Server]) -> None:
         await make_stream(servers[0], "FS1", "esl.v1.>", num_replicas=3)

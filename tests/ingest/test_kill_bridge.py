@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_support import BINARIES, needs_server, once
+from nats_support import BINARIES, at_full_size, needs_server, once
 from sizes import HEAVY
 
 kill_support = pytest.importorskip("kill_support")
@@ -22,7 +22,10 @@ ABC = [Mark("event", "a"), Mark("notice", "gap"), Mark("event", "b"), Mark("even
 @needs_server
 @once
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("servers", "is_one"), [(1, False), (1, True), (3, False)])
+@pytest.mark.parametrize(
+    ("servers", "is_one"),
+    [(1, False), pytest.param(1, True, marks=at_full_size), pytest.param(3, False, marks=at_full_size)],
+)
 def test_the_stream_is_the_recording_whatever_goes_wrong(tmp_path: Path, servers: int, is_one: bool) -> None:
     options: dict[str, Any] = {"events": EVENTS, "seconds": 20.0, "seed": 19, "is_one": is_one, "rounds": 1}
     report = kill_bridge.run(BINARIES[-1], tmp_path, servers, **options)
@@ -35,6 +38,7 @@ def test_the_stream_is_the_recording_whatever_goes_wrong(tmp_path: Path, servers
 @pytest.mark.heavy
 @needs_server
 @once
+@at_full_size
 @pytest.mark.timeout(300)
 def test_memory_and_descriptors_are_flat(tmp_path: Path) -> None:
     """Of some seconds, so nothing but the script is proved."""
