@@ -41,10 +41,12 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(trylast=True)  # hypothesis marks its tests in this hook too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Property tests have no time limit: on a slow machine they take long, and are right all the same."""
+    """Property tests have no time limit: on a slow machine they take long, and are right all the same. Heavy tests come
+    first: at the end nobody waits for one of them."""
     for item in items:
         if item.get_closest_marker("hypothesis"):
             item.add_marker(pytest.mark.timeout(0))
+    items.sort(key=lambda item: item.get_closest_marker("heavy") is None)
 
 
 def core_or_skip(core: str) -> ModuleType:
