@@ -36,9 +36,9 @@ from ._model import SHUTDOWN as SHUTDOWN
 from ._model import Api as Api
 from ._model import Application as Application
 from ._model import Job as Job
-from ._model import Later, Run, Session, User
+from ._model import Later, NotEmulated, Run, Session, User
 from ._server import EmulatedCall, Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 
-__all__ = ["EmulatedCall", "Emulator", "Fault", "Later", "Listener", "Run", "Session", "User"]
+__all__ = ["EmulatedCall", "Emulator", "Fault", "Later", "Listener", "NotEmulated", "Run", "Session", "User"]

@@ -53,6 +53,22 @@ class Connected(Protocol):
         """End with a notice."""
 
 
+class NotEmulated(AssertionError):
+    """A program asked a strict emulator for an API command or an application that it does not have.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, NotEmulated
+        >>> try:
+        ...     with Emulator(strict=True) as switch, connect(switch.host, switch.port) as fs:
+        ...         print(fs.api("lua", "greet.lua").text, end="")
+        ... except NotEmulated as error:
+        ...     print(error)
+        -ERR lua Command not found!
+        no API command 'lua' is emulated: say switch.api['lua'] = ..., with None if it is meant to be missing
+    """
+
+
 @dataclass(frozen=True)
 class User:
     """A directory user for `userauth`: the password, and what the user may do.
@@ -119,7 +135,7 @@ class Run:
 
 ApiOutput = str | bytes | Later | None
 """What an API command puts out; None is the command's failure, which reads `-ERR <command> Command not found!`."""
-Api = str | bytes | Later | Callable[[str], ApiOutput]
+Api = str | bytes | Later | Callable[[str], ApiOutput] | None
 Application = float | Run | Callable[["Session", str], "float | Run | None"]
 
 PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")

@@ -83,7 +83,11 @@ class Switch:
 
     def execute(self, command: str, args: str) -> ApiOutput:
         """What an API command puts out, blanks around it and its arguments stripped; None if there is none."""
-        answer = self.api.get(command.strip(" "))
+        name = command.strip(" ")
+        if name not in self.api:
+            self.core.unknown("api", name)
+            return None
+        answer = self.api[name]
         try:
             output: object = answer(args.strip(" ")) if callable(answer) else answer
             if output is None or isinstance(output, (str, bytes, Later)):
