@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from .._json import Field
 from ..headers import HeaderList
 from ._core import Core
-from ._model import PLAYED, Application, Connected, Run, Running, Session, cause_named, nothing
+from ._model import PLAYED, Application, Connected, Effect, Run, Running, Session, Until, cause_named, nothing
 
 _SILENT_APPLICATIONS: Final = """
     park sleep echo bridge record info log export unset read wait_for_silence ring_ready pre_answer start_dtmf
@@ -125,16 +126,23 @@ class Channels:
         self._fire_execute("CHANNEL_EXECUTE", session, running)
         session.running.append(running)
         running.begin(self._effect(session, running))
-        if running.run.seconds > 0:
+        if running.until is not None:
+            running.until.begin(lambda response: self._end_with(session, running, response))
+        elif running.run.seconds > 0:
             self._core.later(running.run.seconds, lambda: self._end(session, running))
         else:
             self._end(session, running)
 
-    def _effect(self, session: Session, running: Running) -> float | Run | None:
+    def _end_with(self, session: Session, running: Running, response: str) -> None:
+        """What an application waited for has happened."""
+        running.run = replace(running.run, response=response)
+        self._end(session, running)
+
+    def _effect(self, session: Session, running: Running) -> Effect:
         effect = self.applications[running.application]
         try:
             result: object = effect(session, running.data) if callable(effect) else effect
-            if result is None or isinstance(result, (int, float, Run)):
+            if result is None or isinstance(result, (int, float, Run, Until)):
                 return result
             raise TypeError(f"application {running.application!r} gave {result!r}, expected seconds, Run or None")
         except Exception as error:  # another's function: its bug must not end the connection

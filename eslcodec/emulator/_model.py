@@ -133,10 +133,90 @@ class Run:
     interrupted: str = "_none_"
 
 
-ApiOutput = str | bytes | Later | None
+class Promise:
+    """An API output that comes when something has happened, such as an answer. Whoever made it calls `keep`.
+
+    Example:
+        >>> promise = Promise()
+        >>> promise.then(print)
+        >>> promise.keep("+OK")
+        +OK
+    """
+
+    def __init__(self) -> None:
+        self._output: str | bytes | None = None
+        self._then: Callable[[str | bytes], None] | None = None
+
+    def then(self, call: Callable[[str | bytes], None]) -> None:
+        """Have a function called with the output, at once if it is there."""
+        if self._output is None:
+            self._then = call
+        else:
+            call(self._output)
+
+    def keep(self, output: str | bytes) -> None:
+        """Here is the output. Only the first one counts."""
+        if self._output is not None:
+            return
+        self._output = output
+        if self._then is not None:
+            self._then(output)
+
+
+class Until:
+    """How a dialplan application runs that ends when something has happened. Whoever made it calls `end`.
+
+    Args:
+        interrupted: its `Application-Response` if the channel is hung up before.
+        abandoned: called then.
+
+    Attributes:
+        over: whether it has ended.
+
+    Example:
+        >>> until = Until()
+        >>> until.begin(print)
+        >>> until.end("digits")
+        digits
+    """
+
+    def __init__(self, *, interrupted: str = "_none_", abandoned: Callable[[], None] | None = None) -> None:
+        self.over = False
+        self.interrupted = interrupted
+        self._abandoned = abandoned
+        self._response = "_none_"
+        self._then: Callable[[str], None] | None = None
+
+    def begin(self, then: Callable[[str], None]) -> None:
+        """It runs; `then` is called with its response, at once if it is over already."""
+        if self.over:
+            then(self._response)
+        else:
+            self._then = then
+
+    def end(self, response: str = "_none_") -> None:
+        """It has ended. Only the first end counts."""
+        if self.over:
+            return
+        self.over, self._response = True, response
+        if self._then is not None:
+            self._then(response)
+
+    def abandon(self) -> None:
+        """The channel has been hung up, or what runs on it has been broken off."""
+        if self.over:
+            return
+        self.over = True
+        if self._abandoned is not None:
+            self._abandoned()
+
+
+ApiOutput = str | bytes | Later | Promise | None
 """What an API command puts out; None is the command's failure, which reads `-ERR <command> Command not found!`."""
-Api = str | bytes | Later | Callable[[str], ApiOutput] | None
-Application = float | Run | Callable[["Session", str], "float | Run | None"]
+Api = str | bytes | Later | Promise | Callable[[str], ApiOutput] | None
+Effect = float | Run | Until | None
+"""How an application runs: for some seconds, as `Run` says, or until something has happened."""
+Application = float | Run | Callable[["Session", str], Effect]
 
 PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")
 """How `playback` runs unless told otherwise."""
@@ -169,6 +249,7 @@ class Running:
     loops: int = 1
     extra: Sequence[Field] = ()
     run: Run = Run()
+    until: Until | None = None
     over: bool = False
 
     @classmethod
@@ -188,9 +269,12 @@ class Running:
             extra=[("Application-UUID-Name", name)] if name else [],
         )
 
-    def begin(self, effect: float | Run | None) -> None:
+    def begin(self, effect: Effect) -> None:
         """It runs for as long as its effect says."""
-        if isinstance(effect, Run):
+        if isinstance(effect, Until):
+            self.until = effect
+            self.run = Run(interrupted=effect.interrupted)
+        elif isinstance(effect, Run):
             self.run = effect
         elif effect is not None:
             self.run = replace(PLAYED if self.application == "playback" else Run(), seconds=effect)
@@ -211,6 +295,8 @@ class Running:
 
     def abandon(self) -> Callable[[], None]:
         """What is to be called at the end; the caller does that, not `end`."""
+        if self.until is not None:
+            self.until.abandon()
         done, self.done = self.done, nothing
         return done
 

@@ -13,7 +13,7 @@ from .._ctext import to_bytes
 from .._json import Field
 from ._channels import Channels
 from ._core import QUEUE_LIMIT, Core, new_uuid
-from ._model import Api, ApiOutput, Connected, Job, Later, User
+from ._model import Api, ApiOutput, Connected, Job, Later, Promise, User
 
 COMMANDS_KEPT: Final = 10_000
 """Commands that are remembered, of one connection and of all: more than a test looks through, and a switch that serves
@@ -90,34 +90,52 @@ class Switch:
         answer = self.api[name]
         try:
             output: object = answer(args.strip(" ")) if callable(answer) else answer
-            if output is None or isinstance(output, (str, bytes, Later)):
+            if output is None or isinstance(output, (str, bytes, Later, Promise)):
                 return output
             raise TypeError(f"API command {command!r} gave {output!r}, expected text, bytes, Later or None")
         except Exception as error:  # another's function: its bug must not end the connection
             self.core.errors.append(error)
             return f"-ERR {error!r}\n"
 
-    def console(self, text: str) -> ApiOutput:
-        """What the console interpreter puts out: commands separated by `;;`, their outputs joined."""
-        outputs: list[bytes] = []
-        for part in text.split(";;"):
-            command, _, args = part.strip().partition(" ")
-            output = self.execute(command, args)
-            if output is None:
-                return None
-            outputs.append(to_bytes(output.output if isinstance(output, Later) else output))
-        return b"".join(outputs)
-
     def run_api(self, command: str, args: str | None, console: bool, then: Callable[[bytes], None]) -> None:
-        """Call `then` with the output of an API command, at once or, for `Later`, when it is due."""
-        output = self.console(command) if console else self.execute(command, args or "")
+        """Call `then` with the output of an API command, at once or, if that takes time, when it is there."""
+        if console:
+            self._run_console(command, then)
+            return
+        self._put_out(command, self.execute(command, args or ""), then)
+
+    def _put_out(self, command: str, output: ApiOutput, then: Callable[[bytes], None]) -> None:
         if output is None:
             then(b"-ERR %b Command not found!\n" % to_bytes(command))
         elif isinstance(output, Later):
             due = to_bytes(output.output)
             self.core.later(output.seconds, lambda: then(due))
+        elif isinstance(output, Promise):
+            output.then(lambda text: then(to_bytes(text)))
         else:
             then(to_bytes(output))
+
+    def _run_console(self, text: str, then: Callable[[bytes], None]) -> None:
+        """What the console interpreter puts out: commands separated by `;;`, their outputs joined.
+
+        A command that is not there ends it, and is all that is put out.
+        """
+        parts = [part.strip() for part in text.split(";;")]
+        outputs: list[bytes] = []
+
+        def go_on(output: bytes) -> None:
+            outputs.append(output)
+            run_next()
+
+        def run_next() -> None:
+            if not parts:
+                then(b"".join(outputs))
+                return
+            command, _, args = parts.pop(0).partition(" ")
+            output = self.execute(command, args)
+            self._put_out(text, output, then if output is None else go_on)
+
+        run_next()
 
     # Background jobs
 
