@@ -12,6 +12,7 @@ from .._json import Field, joined
 from ..enums import ChannelState, HangupCause
 from ..headers import HeaderList
 from ._events import SwitchEvent
+from ._legs import Leg
 
 SHUTDOWN: Final = b"The system is being shut down.\n"
 """What a connection is told when the switch, or its module, ends."""
@@ -239,7 +240,7 @@ def nothing() -> None:
 
 @dataclass(eq=False)
 class Running:
-    """An application that runs on a channel."""
+    """An application that runs on a channel; how it runs if that is not for `applications` to say."""
 
     application: str
     data: str
@@ -249,6 +250,7 @@ class Running:
     loops: int = 1
     extra: Sequence[Field] = ()
     run: Run = Run()
+    effect: Callable[[], Effect] | None = None
     until: Until | None = None
     over: bool = False
 
@@ -314,6 +316,8 @@ class Session:
         parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
         hangup_cause: None while it lives.
         executed: (application, data) of everything executed on it, in order.
+        leg: who calls whom, and when what happened; None if no call was ever made with it.
+        at_end: functions that are called once it has been hung up.
         events: what `sendevent` sent to it by its `Unique-ID`.
 
     Example:
@@ -346,6 +350,8 @@ class Session:
         self.created = 0.0
         self.hangup_cause: str | None = None
         self.executed: list[tuple[str, str]] = []
+        self.leg: Leg | None = None
+        self.at_end: list[Callable[[], None]] = []
         self.events: list[SwitchEvent] = []
         self.listeners: list[Connected] = []
         self.state = "CS_EXECUTE"
@@ -360,7 +366,10 @@ class Session:
 
     def fields(self, *, variables: bool = True) -> list[Field]:
         """The channel's headers in an event: its state, its caller profile and, unless told not to, its variables."""
-        fields: list[Field] = [
+        if self.leg is not None:
+            fields = [*self._leg_state_fields(self.leg), *self.leg.codec_fields(), *self.leg.caller_fields()]
+            return fields + self._variable_fields() if variables else fields
+        fields = [
             *self._state_fields(),
             ("Channel-Read-Codec-Name", "L16"),
             ("Channel-Read-Codec-Rate", "8000"),
@@ -378,9 +387,30 @@ class Session:
             ("Caller-Channel-Name", self.name),
             ("Caller-Profile-Index", "1"),
         ]
-        if variables:
-            fields += [(f"variable_{name}", value) for name, value in self.variables.items()]
-        return fields
+        return fields + self._variable_fields() if variables else fields
+
+    def _variable_fields(self) -> list[Field]:
+        return [(f"variable_{name}", value) for name, value in self.variables.items()]
+
+    def _leg_state_fields(self, leg: Leg) -> list[Field]:
+        answer = "answered" if self.answered else "early" if leg.early else "ringing"
+        number = ChannelState[self.state] if self.hangup_cause is None else max(10, min(12, ChannelState[self.state]))
+        outbound = leg.profile.direction == "outbound"
+        presence = self.variables.get("presence_id")
+        return [
+            ("Channel-State", self.state),
+            ("Channel-Call-State", leg.call_state),
+            ("Channel-State-Number", str(int(number))),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.uuid),
+            ("Call-Direction", leg.profile.direction),
+            ("Presence-Call-Direction", leg.profile.direction),
+            ("Channel-HIT-Dialplan", "false" if outbound and not leg.hit_dialplan else "true"),
+            *([("Channel-Presence-ID", presence)] if presence else []),
+            ("Channel-Call-UUID", leg.call_uuid or self.uuid),
+            ("Answer-State", "hangup" if self.hangup_cause else answer),
+            *([("Hangup-Cause", self.hangup_cause)] if self.hangup_cause else []),
+        ]
 
     def _state_fields(self) -> list[Field]:
         answer = "hangup" if self.hangup_cause else "answered" if self.answered else "ringing"
@@ -475,7 +505,8 @@ class Session:
     def hang_up(self, cause: str) -> None:
         """It has ended; what waits for its turn never gets it."""
         self.hangup_cause = cause
-        self.variables["hangup_cause"] = cause
+        if self.leg is None:
+            self.variables["hangup_cause"] = cause
         self._pending.clear()
 
 

@@ -11,10 +11,16 @@ from typing import Final
 
 from .._ctext import to_bytes
 from .._json import Field
+from ._calls import Calls
 from ._channels import Channels
 from ._core import QUEUE_LIMIT, Core, new_uuid
 from ._model import Api, ApiOutput, Connected, Job, Later, Promise, User
 
+MODULES: Final = """
+    mod_callcenter mod_commands mod_conference mod_console mod_db mod_dialplan_xml mod_dptools mod_event_socket
+    mod_expr mod_hash mod_logfile mod_loopback mod_sndfile mod_sofia mod_tone_stream mod_valet_parking
+"""
+"""The modules that are loaded from the beginning."""
 COMMANDS_KEPT: Final = 10_000
 """Commands that are remembered, of one connection and of all: more than a test looks through, and a switch that serves
 a demo or a soak for weeks does not fill the memory with them."""
@@ -37,8 +43,14 @@ class Switch:
     Attributes:
         core: time, ids, events and who gets them.
         channels: what runs on them.
+        calls: what makes and connects them.
         api: API commands by name.
         variables: global variables by name.
+        tables: rows of `show`, by table: "registrations", "tasks", "interfaces" and so on.
+        modules: those that are loaded.
+        known_modules: those that can be loaded.
+        limits: what `fsctl` sets.
+        hostname: of the machine, and of the switch.
         jobs: background jobs that are held.
         commands: the newest 10,000 commands of all connections.
     """
@@ -61,7 +73,19 @@ class Switch:
             queue_limit=queue_limit, later=later, clock=clock, make_uuid=make_uuid, core_headers=core_headers
         )
         self.channels = Channels(self.core)
+        self.calls = Calls(self.core, self.channels)
         self.variables: dict[str, str] = {}
+        self.tables: dict[str, list[dict[str, str]]] = {}
+        self.modules = set(MODULES.split())
+        self.known_modules = set(self.modules)
+        self.limits = {
+            "sps": 30,
+            "max_sessions": 1000,
+            "min_dtmf_duration": 400,
+            "max_dtmf_duration": 192000,
+            "default_dtmf_duration": 2000,
+        }
+        self.hostname = "emulator"
         self.jobs: list[Job] = []
         self.commands: list[str] = []
         self.holds_jobs = False
@@ -100,7 +124,7 @@ class Switch:
     def run_api(self, command: str, args: str | None, console: bool, then: Callable[[bytes], None]) -> None:
         """Call `then` with the output of an API command, at once or, if that takes time, when it is there."""
         if console:
-            self._run_console(command, then)
+            self.run_console(command, then)
             return
         self._put_out(command, self.execute(command, args or ""), then)
 
@@ -115,7 +139,7 @@ class Switch:
         else:
             then(to_bytes(output))
 
-    def _run_console(self, text: str, then: Callable[[bytes], None]) -> None:
+    def run_console(self, text: str, then: Callable[[bytes], None]) -> None:
         """What the console interpreter puts out: commands separated by `;;`, their outputs joined.
 
         A command that is not there ends it, and is all that is put out.
