@@ -11,7 +11,9 @@ from .._ctext import atoi, is_true, to_text
 from .._json import Field, joined
 from ..enums import ChannelState, HangupCause
 from ..headers import HeaderList
+from ._digits import KEYS_KEPT, Caller, Key, Prompt, Steps, Wait
 from ._events import SwitchEvent
+from ._legs import Leg
 
 SHUTDOWN: Final = b"The system is being shut down.\n"
 """What a connection is told when the switch, or its module, ends."""
@@ -26,6 +28,7 @@ class Connected(Protocol):
         inbound: the client connected; otherwise the switch dialled out for a channel.
         static: the dialplan waits for each command, as with `socket` without `async`.
         lingers: it stays after its channel has hung up.
+        hears_keys: it asked for DTMF by name.
     """
 
     @property
@@ -40,6 +43,9 @@ class Connected(Protocol):
     @property
     def lingers(self) -> bool: ...
 
+    @property
+    def hears_keys(self) -> bool: ...
+
     def offer(self, event: SwitchEvent) -> None:
         """An event has been fired."""
 
@@ -51,6 +57,22 @@ class Connected(Protocol):
 
     def dismiss(self, text: bytes = SHUTDOWN) -> None:
         """End with a notice."""
+
+
+class NotEmulated(AssertionError):
+    """A program asked a strict emulator for an API command or an application that it does not have.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, NotEmulated
+        >>> try:
+        ...     with Emulator(strict=True) as switch, connect(switch.host, switch.port) as fs:
+        ...         print(fs.api("lua", "greet.lua").text, end="")
+        ... except NotEmulated as error:
+        ...     print(error)
+        -ERR lua Command not found!
+        no API command 'lua' is emulated: say switch.api['lua'] = ..., with None if it is meant to be missing
+    """
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,9 @@ class Later:
     output: str | bytes
 
 
+_FILES_PLAYED: Final = ("playback", "endless_playback", "loop_playback")
+
+
 @dataclass(frozen=True)
 class Run:
     """How a dialplan application runs: for how long, and its `Application-Response`, also when hung up midway.
@@ -117,13 +142,106 @@ class Run:
     interrupted: str = "_none_"
 
 
-ApiOutput = str | bytes | Later | None
+class Promise:
+    """An API output that comes when something has happened, such as an answer. Whoever made it calls `keep`.
+
+    Example:
+        >>> promise = Promise()
+        >>> promise.then(print)
+        >>> promise.keep("+OK")
+        +OK
+    """
+
+    def __init__(self) -> None:
+        self._output: str | bytes | None = None
+        self._then: Callable[[str | bytes], None] | None = None
+
+    def then(self, call: Callable[[str | bytes], None]) -> None:
+        """Have a function called with the output, at once if it is there."""
+        if self._output is None:
+            self._then = call
+        else:
+            call(self._output)
+
+    def keep(self, output: str | bytes) -> None:
+        """Here is the output. Only the first one counts."""
+        if self._output is not None:
+            return
+        self._output = output
+        if self._then is not None:
+            self._then(output)
+
+
+class Until:
+    """How a dialplan application runs that ends when something has happened. Whoever made it calls `end`.
+
+    Args:
+        interrupted: its `Application-Response` if the channel is hung up before.
+        abandoned: called then.
+
+    Attributes:
+        over: whether it has ended.
+
+    Example:
+        >>> until = Until()
+        >>> until.begin(print)
+        >>> until.end("digits")
+        digits
+    """
+
+    def __init__(self, *, interrupted: str = "_none_", abandoned: Callable[[], None] | None = None) -> None:
+        self.over = False
+        self.interrupted = interrupted
+        self._abandoned = abandoned
+        self._response = "_none_"
+        self._then: Callable[[str], None] | None = None
+
+    def begin(self, then: Callable[[str], None]) -> None:
+        """It runs; `then` is called with its response, at once if it is over already."""
+        if self.over:
+            then(self._response)
+        else:
+            self._then = then
+
+    def end(self, response: str = "_none_") -> None:
+        """It has ended. Only the first end counts."""
+        if self.over:
+            return
+        self.over, self._response = True, response
+        if self._then is not None:
+            self._then(response)
+
+    def abandon(self) -> None:
+        """The channel has been hung up, or what runs on it has been broken off."""
+        if self.over:
+            return
+        self.over = True
+        if self._abandoned is not None:
+            self._abandoned()
+
+
+ApiOutput = str | bytes | Later | Promise | None
 """What an API command puts out; None is the command's failure, which reads `-ERR <command> Command not found!`."""
-Api = str | bytes | Later | Callable[[str], ApiOutput]
-Application = float | Run | Callable[["Session", str], "float | Run | None"]
+Api = str | bytes | Later | Promise | Callable[[str], ApiOutput] | None
+Effect = float | Run | Until | Steps | None
+"""How an application runs: for some seconds, as `Run` says, until something has happened, or step by step."""
+Application = float | Run | Callable[["Session", str], Effect] | None
 
 PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")
 """How `playback` runs unless told otherwise."""
+
+
+def run_of(application: str, effect: float | Run | None) -> Run:
+    """How an application runs, from what was said of it.
+
+    Example:
+        >>> run_of("playback", 2).response, run_of("sleep", 2).seconds, run_of("sleep", None)
+        ('FILE PLAYED', 2, Run(seconds=0.0, response='_none_', interrupted='_none_'))
+    """
+    if isinstance(effect, Run):
+        return effect
+    plain = PLAYED if application in _FILES_PLAYED else Run()
+    return plain if effect is None else replace(plain, seconds=effect)
 
 
 @dataclass(frozen=True)
@@ -153,7 +271,14 @@ class Running:
     loops: int = 1
     extra: Sequence[Field] = ()
     run: Run = Run()
+    until: Until | None = None
     over: bool = False
+    steps: Steps | None = None
+    wait: Wait | None = None
+    turn: int = 0
+    due: bool = False
+    busy: bool = False
+    answered: Prompt | None = None
 
     @classmethod
     def asked(cls, message: HeaderList, make_uuid: Callable[[str], str], done: Callable[[], None]) -> Running:
@@ -172,12 +297,25 @@ class Running:
             extra=[("Application-UUID-Name", name)] if name else [],
         )
 
-    def begin(self, effect: float | Run | None) -> None:
+    def begin(self, effect: float | Run | Until | None) -> None:
         """It runs for as long as its effect says."""
-        if isinstance(effect, Run):
-            self.run = effect
-        elif effect is not None:
-            self.run = replace(PLAYED if self.application == "playback" else Run(), seconds=effect)
+        if isinstance(effect, Until):
+            self.until = effect
+            self.run = Run(interrupted=effect.interrupted)
+        else:
+            self.run = run_of(self.application, effect)
+
+    def awaits(self, wait: Wait) -> int:
+        """It waits for something; give the number of this wait."""
+        self.wait = wait
+        if not wait.same:
+            self.due = wait.seconds is not None and wait.seconds <= 0
+            self.turn += 1
+        return self.turn
+
+    def passes(self, turn: int) -> None:
+        """The time of a wait has passed; of another one than the present, that is nothing."""
+        self.due = self.due or turn == self.turn
 
     def end(self) -> None:
         """Its time has passed."""
@@ -195,6 +333,8 @@ class Running:
 
     def abandon(self) -> Callable[[], None]:
         """What is to be called at the end; the caller does that, not `end`."""
+        if self.until is not None:
+            self.until.abandon()
         done, self.done = self.done, nothing
         return done
 
@@ -212,6 +352,9 @@ class Session:
         parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
         hangup_cause: None while it lives.
         executed: (application, data) of everything executed on it, in order.
+        prompts: what its caller was played, told or asked, in order.
+        leg: who calls whom, and when what happened; None if no call was ever made with it.
+        at_end: functions that are called once it has been hung up.
         events: what `sendevent` sent to it by its `Unique-ID`.
 
     Example:
@@ -244,11 +387,21 @@ class Session:
         self.created = 0.0
         self.hangup_cause: str | None = None
         self.executed: list[tuple[str, str]] = []
+        self.prompts: list[str] = []
+        self.leg: Leg | None = None
+        self.at_end: list[Callable[[], None]] = []
         self.events: list[SwitchEvent] = []
         self.listeners: list[Connected] = []
         self.state = "CS_EXECUTE"
         self.parked = False
         self.running: list[Running] = []
+        self.profile: dict[str, str] = {}
+        self.held = False
+        self.transferred = False
+        self.keys: deque[Key] = deque()
+        self.caller = Caller()
+        self.ended = ""
+        self.broken = False
         self._socket: Running | None = None
         self._leaving = False
         self._pending: deque[HeaderList] = deque()
@@ -258,27 +411,54 @@ class Session:
 
     def fields(self, *, variables: bool = True) -> list[Field]:
         """The channel's headers in an event: its state, its caller profile and, unless told not to, its variables."""
-        fields: list[Field] = [
+        if self.leg is not None:
+            fields = [*self._leg_state_fields(self.leg), *self.leg.codec_fields(), *self.leg.caller_fields()]
+            return fields + self._variable_fields() if variables else fields
+        profile = {
+            "Caller-Direction": "inbound",
+            "Caller-Logical-Direction": "inbound",
+            "Caller-Dialplan": "xml",
+            "Caller-Caller-ID-Number": "0000000000",
+            "Caller-ANI": "0000000000",
+            "Caller-Destination-Number": "default",
+            "Caller-Unique-ID": self.uuid,
+            "Caller-Source": "mod_loopback",
+            "Caller-Context": "default",
+            "Caller-Channel-Name": self.name,
+            "Caller-Profile-Index": "1",
+        }
+        fields = [
             *self._state_fields(),
             ("Channel-Read-Codec-Name", "L16"),
             ("Channel-Read-Codec-Rate", "8000"),
             ("Channel-Write-Codec-Name", "L16"),
             ("Channel-Write-Codec-Rate", "8000"),
-            ("Caller-Direction", "inbound"),
-            ("Caller-Logical-Direction", "inbound"),
-            ("Caller-Dialplan", "xml"),
-            ("Caller-Caller-ID-Number", "0000000000"),
-            ("Caller-ANI", "0000000000"),
-            ("Caller-Destination-Number", "default"),
-            ("Caller-Unique-ID", self.uuid),
-            ("Caller-Source", "mod_loopback"),
-            ("Caller-Context", "default"),
-            ("Caller-Channel-Name", self.name),
-            ("Caller-Profile-Index", "1"),
+            *{**profile, **self.profile}.items(),
         ]
-        if variables:
-            fields += [(f"variable_{name}", value) for name, value in self.variables.items()]
-        return fields
+        return fields + self._variable_fields() if variables else fields
+
+    def _variable_fields(self) -> list[Field]:
+        return [(f"variable_{name}", value) for name, value in self.variables.items()]
+
+    def _leg_state_fields(self, leg: Leg) -> list[Field]:
+        answer = "answered" if self.answered else "early" if leg.early else "ringing"
+        number = ChannelState[self.state] if self.hangup_cause is None else max(10, min(12, ChannelState[self.state]))
+        outbound = leg.profile.direction == "outbound"
+        presence = self.variables.get("presence_id")
+        return [
+            ("Channel-State", self.state),
+            ("Channel-Call-State", leg.call_state),
+            ("Channel-State-Number", str(int(number))),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.uuid),
+            ("Call-Direction", leg.profile.direction),
+            ("Presence-Call-Direction", leg.profile.direction),
+            ("Channel-HIT-Dialplan", "false" if outbound and not leg.hit_dialplan else "true"),
+            *([("Channel-Presence-ID", presence)] if presence else []),
+            ("Channel-Call-UUID", leg.call_uuid or self.uuid),
+            ("Answer-State", "hangup" if self.hangup_cause else answer),
+            *([("Hangup-Cause", self.hangup_cause)] if self.hangup_cause else []),
+        ]
 
     def _state_fields(self) -> list[Field]:
         answer = "hangup" if self.hangup_cause else "answered" if self.answered else "ringing"
@@ -336,6 +516,23 @@ class Session:
         if running.data:
             self.variables["current_application_data"] = running.data
 
+    def text_of(self, name: str, default: str = "") -> str:
+        """A variable as text."""
+        return joined(self.variables.get(name, default))
+
+    def set(self, name: str, value: str = "") -> None:
+        """Set a variable; an empty value removes it, as in the switch."""
+        if value:
+            self.variables[name] = value
+        else:
+            self.variables.pop(name, None)
+
+    def press(self, key: Key) -> None:
+        """A key is pressed: it waits until something takes it."""
+        self.keys.append(key)
+        if len(self.keys) > KEYS_KEPT:
+            self.keys.popleft()
+
     # Its life
 
     def answer(self) -> bool:
@@ -346,6 +543,11 @@ class Session:
     def enter_socket(self, running: Running, parked: bool) -> None:
         """The dialplan application `socket` runs on it."""
         self._socket, self.parked = running, parked
+
+    @property
+    def in_socket(self) -> bool:
+        """Whether the dialplan application `socket` runs on it."""
+        return self._socket is not None
 
     def leave_socket(self) -> Running | None:
         """The application `socket` has ended; None if it does not run."""
@@ -373,7 +575,8 @@ class Session:
     def hang_up(self, cause: str) -> None:
         """It has ended; what waits for its turn never gets it."""
         self.hangup_cause = cause
-        self.variables["hangup_cause"] = cause
+        if self.leg is None:
+            self.variables["hangup_cause"] = cause
         self._pending.clear()
 
 
