@@ -84,7 +84,7 @@ Targets = str | Leg | Sequence[str | Leg]
 
 @dataclass(frozen=True, slots=True)
 class Originated:
-    """What an originate came to. It is true if the call was answered.
+    """What an originate came to. It is true if the call was answered, or is connected.
 
     Attributes:
         answered: whether it was.
@@ -106,7 +106,7 @@ class Originated:
     text: str
 
     def __bool__(self) -> bool:
-        return self.answered
+        return self.reason in ("answered", "connected")
 
     @classmethod
     def of(cls, text: str) -> Originated:
@@ -256,7 +256,7 @@ def originate_arguments(
     for name, text in (("name", caller_id_name), ("number", caller_id_number)):
         if text is not None:
             given[f"origination_caller_id_{name}"] = text
-    dialled = _word_of_api("the dial string", dial_string(targets, given, together=together))
+    dialled = _unmistaken("the dial string", dial_string(targets, given, together=together))
     if (application is None) == (extension is None):
         raise InvalidCommand("expected an application or an extension, one of the two")
     words = [_application(application, argument)] if application is not None else _extension(extension, argument)
@@ -275,7 +275,7 @@ def _application(application: str, argument: str) -> str:
             f"the argument {_shown(text)} has ')' in it, where the switch cuts it: "
             "put it into a variable and give '${name}' as the argument"
         )
-    return _word_of_api("the argument", f"&{name}({text})" if text else f"&{name}")
+    return _unmistaken("the argument", f"&{name}({text})" if text else f"&{name}")
 
 
 def _extension(extension: str | None, argument: str) -> list[str]:
@@ -286,15 +286,32 @@ def _extension(extension: str | None, argument: str) -> list[str]:
         raise InvalidCommand(f"the extension is {_shown(extension or '')}, expected 'EXTENSION [DIALPLAN [CONTEXT]]'")
     if words[0].startswith("&"):
         raise InvalidCommand(f"the extension is {_shown(words[0])}, which is an application: give application=")
-    return [_word_of_api("the extension", word) for word in words]
+    return [_unmistaken("the extension", word) for word in words]
 
 
-def _word_of_api(what: str, text: str) -> str:
-    """A text as one argument of an API command that splits at blanks."""
-    if "\0" in text or "\v" in text:  # where a line ends, and what the switch strips at its end
-        raise InvalidCommand(f"{what} is {_shown(text)}, expected no control characters in it")
+def _unmistaken(what: str, text: str) -> str:
+    """An argument of `originate`, some of which mean something else there."""
     if text.lower() == "undef" or text.startswith("^^"):
         raise InvalidCommand(f"{what} is {_shown(text)}, which the switch reads as something else")
+    return api_word(what, text)
+
+
+def api_word(what: str, text: str) -> str:
+    """A text as one argument of an API command that splits at blanks, where it comes out as it is.
+
+    Args:
+        what: for the error.
+        text: the argument.
+
+    Raises:
+        InvalidCommand: it has a NUL or a vertical tab in it.
+
+    Example:
+        >>> api_word("the path", "/tmp/it's mine.wav")
+        "/tmp/it\\\\'s\\\\smine.wav"
+    """
+    if "\0" in text or "\v" in text:  # where a line ends, and what the switch strips at its end
+        raise InvalidCommand(f"{what} is {_shown(text)}, expected no control characters in it")
     return _escaped(text).replace(" ", "\\s")
 
 
@@ -307,11 +324,20 @@ def _escaped(text: str, delimiter: str = "") -> str:
     return found.replace(delimiter, f"\\{delimiter}") if delimiter else found
 
 
+def escaped(text: str, delimiter: str) -> str:
+    """A text that comes out as it is, blanks at its ends too, where it is split once.
+
+    Example:
+        >>> escaped(" a;b", ";")
+        '\\\\sa\\\\;b'
+    """
+    return _ENDS.sub(lambda match: "\\s" * len(match[0]), _escaped(text, delimiter))
+
+
 def _protected(text: str, *delimiters: str) -> str:
     """The same where it is split again and again, innermost first. Blanks at its ends stay, and nothing in it is taken
     for what separates dial strings."""
-    found = _escaped(text, delimiters[0])
-    found = _ENDS.sub(lambda match: "\\s" * len(match[0]), found)
+    found = escaped(text, delimiters[0])
     while APART in found:
         found = found.replace(APART, ":''_:")  # the quotes go when it is split
     for delimiter in delimiters[1:]:
@@ -380,22 +406,37 @@ def _checked(variables: Mapping[str, Variable], nested: bool) -> Iterator[tuple[
     """Names and values that can be expressed."""
     seen: set[str] = set()
     for name, value in variables.items():
-        _check_name(name, seen)
-        text = _value(name, value)
-        if not nested and _VARIABLE.search(text):
-            raise InvalidCommand(
-                f"the variable {name} is {_shown(text)}: the switch refuses '${{' in a value, "
-                f"unless the variable {_NESTED} is 'true'"
-            )
-        yield name, text
+        yield check_variable(name, value, nested=nested)
+        if name.lower() in seen:
+            raise InvalidCommand(f"the variable {name!r:.80} is given twice: the switch ignores case in names")
+        seen.add(name.lower())
 
 
-def _check_name(name: str, seen: set[str]) -> None:
+def check_variable(name: str, value: Variable, *, nested: bool = True) -> tuple[str, str]:
+    """The name and the text of a variable that can be expressed.
+
+    Args:
+        name, value: as they are given.
+        nested: whether `${` may stand in the value.
+
+    Raises:
+        InvalidCommand: it cannot.
+
+    Example:
+        >>> check_variable("hangup_after_bridge", True)
+        ('hangup_after_bridge', 'true')
+    """
     if not _NAME.fullmatch(_text("the name of a variable", name)) or name == "_body" or APART in name:
-        raise InvalidCommand(f"the name of a variable is {_shown(name)}, expected one without blanks, quotes and brackets")
-    if name.lower() in seen:
-        raise InvalidCommand(f"the variable {name!r:.80} is given twice: the switch ignores case in names")
-    seen.add(name.lower())
+        raise InvalidCommand(
+            f"the name of a variable is {_shown(name)}, expected one without blanks, quotes and brackets"
+        )
+    text = _value(name, value)
+    if not nested and _VARIABLE.search(text):
+        raise InvalidCommand(
+            f"the variable {name} is {_shown(text)}: the switch refuses '${{' in a value, "
+            f"unless the variable {_NESTED} is 'true'"
+        )
+    return name, text
 
 
 def _value(name: str, value: Variable) -> str:

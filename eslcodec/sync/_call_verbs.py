@@ -24,7 +24,7 @@ class CallVerbs(Client):
     if TYPE_CHECKING:  # what `Call` has
         data: Event
 
-    @property
+    @property  # type: ignore[override]  # of a call it is its own, of a client a channel by its uuid
     def uuid(self) -> str | None:
         """The channel's `Unique-ID`."""
         return self.connection.channel

@@ -11,6 +11,7 @@ import pytest
 from dialing_model import Call, ParseError, originate_function
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support import examples
 
 from eslcodec.dialing import (
     DialString,
@@ -23,7 +24,9 @@ from eslcodec.dialing import (
 )
 from eslcodec.errors import CommandError, InvalidCommand
 
-HARD = st.sampled_from(list("',\\{}[]<>|=:_^$&() \t\n\rsnt\"") + [":_:", "${", "\\'", "^^:", "undef", "\1", "\2", "é", "\U0001f600"])
+HARD = st.sampled_from(
+    list("',\\{}[]<>|=:_^$&() \t\n\rsnt\"") + [":_:", "${", "\\'", "^^:", "undef", "\1", "\2", "é", "\U0001f600"]
+)
 TEXTS = st.lists(HARD | st.characters(codec="utf-8"), max_size=12).map("".join)
 NAMES = st.text("abcdefXYZ_-.0123456789", min_size=1, max_size=8)
 VARIABLES = st.dictionaries(NAMES, TEXTS, max_size=4)
@@ -36,13 +39,16 @@ def refused(build: Any, *arguments: Any, **options: Any) -> str:
     return str(caught.value)
 
 
+@examples(40)
 @given(
     legs=st.lists(LEGS, min_size=1, max_size=3),
     variables=VARIABLES,
     together=st.booleans(),
     argument=TEXTS,
 )
-@example(legs=[Leg("user/1")], variables={"a": "}{", "b": ":_:_:", "c": " \\' ", "d": "^^:a:b"}, together=True, argument="")
+@example(
+    legs=[Leg("user/1")], variables={"a": "}{", "b": ":_:_:", "c": " \\' ", "d": "^^:a:b"}, together=True, argument=""
+)
 @example(legs=[Leg("user/1", {"a": "it's, [so]", "b": "'"}), Leg("user/2")], variables={}, together=True, argument="(")
 def test_all_of_it_arrives_or_is_refused(
     legs: list[Leg], variables: dict[str, str], together: bool, argument: str
@@ -59,6 +65,7 @@ def test_all_of_it_arrives_or_is_refused(
     assert (made.application, made.argument, made.timeout) == ("playback", argument or None, 7)
 
 
+@examples(40)
 @given(value=TEXTS)
 def test_what_is_refused_of_a_value_cannot_be_expressed(value: str) -> None:
     try:
@@ -69,6 +76,7 @@ def test_what_is_refused_of_a_value_cannot_be_expressed(value: str) -> None:
         assert originate_function(line).attempts == [[[Call("user/1", {"name": value})]]]
 
 
+@examples(40)
 @given(
     first=st.builds(Leg, st.builds("user/{}".format, TEXTS)), own=VARIABLES, shared=VARIABLES, more=st.integers(1, 9)
 )
@@ -127,7 +135,9 @@ def test_variables_of_variables_arrive_where_the_switch_is_told_to_take_them() -
 
 
 def test_quotes_go_one_level_at_a_time_in_the_model() -> None:
-    made = originate_function("{a=\\'x,y\\'}[c=\\'1,2\\',d=3]user/1,user/2 '&log(INFO it\\'s)' XML default undef undef 9")
+    made = originate_function(
+        "{a=\\'x,y\\'}[c=\\'1,2\\',d=3]user/1,user/2 '&log(INFO it\\'s)' XML default undef undef 9"
+    )
     first = Call("user/1", {"c": "1", "d": "3", "a": "x,y"})  # a leg's quotes go where the legs are split at |
     assert made.attempts == [[[first, Call("user/2", {"a": "x,y"})]]]
     assert (made.application, made.argument, made.timeout) == ("log", "INFO it's", 9)
@@ -137,7 +147,7 @@ def test_quotes_go_one_level_at_a_time_in_the_model() -> None:
 
 def test_what_the_switch_puts_out_of_an_originate() -> None:
     made = Originated.of("+OK 7f4de4bc-17d7-11dd-b7a0-db4edd065621\n")
-    assert (bool(made), made.reason, made.cause) == (False, "connected", "SUCCESS")
+    assert (bool(made), made.answered, made.reason, made.cause) == (True, False, "connected", "SUCCESS")
     assert made.uuid == "7f4de4bc-17d7-11dd-b7a0-db4edd065621"
     answered = made.as_answered()
     assert (bool(answered), answered.reason, answered.uuid) == (True, "answered", made.uuid)
