@@ -1,4 +1,4 @@
-"""The arguments of `uuid_...` commands, each as the switch reads it: nothing that is given can become another argument."""
+"""The arguments of `uuid_...` commands, each as the switch reads it: nothing that is given becomes another argument."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Dial strings: what `originate` and the application `bridge` call, with its variables, quoted as the switch reads it.
 
     >>> dial_string(["user/1000", "user/1001"], {"greeting": "Hello, world", "ring": "yes"})
-    DialString('{greeting=Hello\\\\\\\\, world,ring=yes}user/1000,user/1001')
-    >>> originate_arguments("user/1000", application="playback", argument="/tmp/two words.wav", timeout=20)
-    'user/1000 &playback(/tmp/two\\\\swords.wav) undef undef undef undef 20'
+    DialString('{greeting=Hello\\\\, world,ring=yes}user/1000,user/1001')
+    >>> originate_arguments("user/1000", application="playback", argument="two words.wav", timeout=20)
+    'user/1000 &playback(two\\\\swords.wav) undef undef undef undef 20'
 
-A dial string is taken apart several times, and each time a level of quotes and backslashes goes (docs/guides/operator.md
-has the table): an argument of `originate` at its blanks, a `{...}` block at its commas, each of its parts at `=`; legs
-at `|`, then at `,`. So a text is escaped once for each time that it is read. Nothing here is put into single quotes:
-a backslash is enough, and it does not depend on what else stands in the string.
+A dial string is taken apart several times, and each time a level of quotes and backslashes goes: an argument of
+`originate` at its blanks, a `{...}` block at its commas, each of its parts at `=`; legs at `|`, then at `,`
+(docs/guides/operator.md has the table). So a text is escaped once for each time that it is read. Nothing here is put
+into single quotes: a backslash is enough, and it does not depend on what else stands in the string.
 
 What no escape can express raises `InvalidCommand`: an empty value (the switch deletes the variable), `${` in a value
 (the switch refuses it, unless `origination_nested_vars` is `true`), `)` in an application's argument (it is cut there).
@@ -241,7 +241,7 @@ def originate_arguments(
         targets, variables, together: as of `dial_string`.
         application: what the answered channel runs, such as "park".
         argument: of the application. The switch expands `${...}` in it when it runs, as in the dialplan.
-        extension: instead of an application: an extension, with its dialplan and context if need be ("1000 XML default").
+        extension: instead of an application: an extension, its dialplan and context too if need be ("1000 XML public").
         timeout: seconds that it may ring.
         caller_id_name, caller_id_number: that are shown to who is called.
 
@@ -304,14 +304,14 @@ def api_word(what: str, text: str) -> str:
         text: the argument.
 
     Raises:
-        InvalidCommand: it has a NUL or a vertical tab in it.
+        InvalidCommand: it has a NUL in it, or a vertical tab at its end.
 
     Example:
         >>> api_word("the path", "/tmp/it's mine.wav")
         "/tmp/it\\\\'s\\\\smine.wav"
     """
-    if "\0" in text or "\v" in text:  # where a line ends, and what the switch strips at its end
-        raise InvalidCommand(f"{what} is {_shown(text)}, expected no control characters in it")
+    if "\0" in text or text.endswith("\v"):  # where the line ends, and what the switch strips from its end
+        raise InvalidCommand(f"{what} is {_shown(text)}, expected no NUL in it and no vertical tab last")
     return _escaped(text).replace(" ", "\\s")
 
 

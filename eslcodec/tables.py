@@ -130,13 +130,13 @@ def total(text: str) -> int:
 
 
 def sofia(text: str) -> list[Row]:
-    """`sofia status`, and `sofia status gateway`: a row for each profile, alias and gateway. `sofia status profile NAME`
-    and `... gateway NAME`: one row, in which the values of a repeated name are joined by commas.
+    """`sofia status`, `sofia status gateway`: a row for each profile, alias and gateway. `sofia status profile NAME`, and
+    of a gateway: one row, in which the values of a repeated name are joined by commas.
 
     Example:
         >>> line = "=" * 97
-        >>> text = f" Name\\t   Type\\t Data\\tState\\n{line}\\n internal\\tprofile\\t sip:x\\tRUNNING (0)\\n{line}\\n1 profile\\n"
-        >>> sofia(text)
+        >>> row = " internal\\tprofile\\t sip:x\\tRUNNING (0)"
+        >>> sofia(f" Name\\t   Type\\t Data\\tState\\n{line}\\n{row}\\n{line}\\n1 profile\\n")
         [{'Name': 'internal', 'Type': 'profile', 'Data': 'sip:x', 'State': 'RUNNING (0)'}]
     """
     lines = [line for line in _lines(text) if line.strip()]
@@ -147,7 +147,7 @@ def sofia(text: str) -> list[Row]:
     if first:
         header = [name.strip() for name in lines[first - 1].split("\t")]
         return _rows(lines[first + 1 : last], "\t", header, strip=True)
-    return [_named(lines[first + 1 : last], text)]
+    return [_named(lines[first + 1 : last])]
 
 
 def registrations(text: str) -> list[Row]:
@@ -163,13 +163,12 @@ def registrations(text: str) -> list[Row]:
     if total is None or "Registrations:" not in text:
         raise MalformedTable(text, "'Registrations:' and 'Total items returned: ...'")
     inside = text[text.index("Registrations:") + len("Registrations:") : total.start()]
-    blocks = [
-        [line for line in block.split("\n") if line and not _RULE.fullmatch(line)] for block in inside.split("\n\n")
-    ]
-    rows = [_named(block, text) for block in blocks if block]
-    return _counted(
-        [{name.removesuffix(":"): value for name, value in row.items()} for row in rows], int(total[1]), text
-    )
+    rows: list[Row] = []
+    for block in inside.split("\n\n"):
+        row = _named(line for line in block.split("\n") if line and not _RULE.fullmatch(line))
+        if row:
+            rows.append({name.removesuffix(":"): value for name, value in row.items()})
+    return _counted(rows, int(total[1]), text)
 
 
 def sofia_xml(text: str) -> list[Row]:
@@ -241,7 +240,7 @@ def _rows(lines: Iterable[str], delimiter: str, columns: Sequence[str] | None, *
     return rows
 
 
-def _named(lines: Iterable[str], text: str) -> Row:
+def _named(lines: Iterable[str]) -> Row:
     """Lines of a name, a tab and a value."""
     row: Row = {}
     for line in lines:

@@ -22,8 +22,8 @@ class CallVerbs(Client):
     if TYPE_CHECKING:  # what `Call` has
         data: Event
 
-    @property  # type: ignore[override]  # of a call it is its own, of a client a channel by its uuid
-    def uuid(self) -> str | None:
+    @property
+    def uuid(self) -> str | None:  # type: ignore[override]  # of a client it makes channels by their uuid
         """The channel's `Unique-ID`."""
         return self.connection.channel
 

@@ -102,7 +102,8 @@ class OperatorVerbs(Verbs):
             InvalidCommand: something cannot be expressed.
             CommandError: the switch refused the command: this is no call that failed.
             CommandTimeout: nothing is known within `patience`.
-            ConnectionClosed: the connection ended meanwhile. The call may go on (`maybe_done`), after a reconnection too.
+            ConnectionClosed: the connection ended meanwhile; a reconnection does not go on waiting. The call may go on
+                (`maybe_done`).
 
         Example:
             >>> import asyncio
