@@ -130,8 +130,8 @@ def total(text: str) -> int:
 
 
 def sofia(text: str) -> list[Row]:
-    """`sofia status`, `sofia status gateway`: a row for each profile, alias and gateway. `sofia status profile NAME`, and
-    of a gateway: one row, in which the values of a repeated name are joined by commas.
+    """`sofia status`, `sofia status gateway`: a row for each profile, alias and gateway. `sofia status profile NAME`
+    and that of a gateway: one row, in which the values of a repeated name are joined by commas.
 
     Example:
         >>> line = "=" * 97
