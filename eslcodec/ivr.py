@@ -68,6 +68,9 @@ _MODULE: Final = re.compile(r"[A-Za-z0-9_.-]+(?::[A-Za-z0-9_.-]+)?")
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_./:@=+~#*,!&()?<>;^$|\[\]{}\\-]+")
 _SPECIAL_BACKSLASH: Final = re.compile(r"\\(?=[\\'\"nrst$]|\Z)")  # one that the switch would take for an escape
 _EXPANDED_BACKSLASH: Final = re.compile(r"\\(?=[\\'$])")  # one that goes away when `${...}` is expanded
+_EXPANDS: Final = re.compile(
+    r"\$\\*\{|\\[\\'nst]"
+)  # what makes the switch expand a text, in which it then removes them
 _VARIABLE: Final = re.compile(r"\$\\*\{")
 
 
@@ -80,7 +83,7 @@ def _line(what: str, value: object) -> str:
     for breaker in "\n\r\0":
         if breaker in value:
             raise InvalidCommand(f"{what} {value!r:.80} has {breaker!r} in it, expected a single line")
-    return value
+    return str.__str__(value)  # of a subclass what it holds
 
 
 def _integer(what: str, value: object, low: int, high: int) -> int:
@@ -151,9 +154,13 @@ def text(argument: str, *, expand: bool = False) -> str:
         ('Your name is ${caller_id_name}', '5 $ a piece')
     """
     line = _line("an argument", argument)
-    if expand or not (_EXPANDED_BACKSLASH.search(line) or _VARIABLE.search(line)):
+    if expand or not _EXPANDS.search(line):
         return line
     return _EXPANDED_BACKSLASH.sub(lambda _: "\\" * 2, line).replace("$", "\\$")
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence)
 
 
 def prompt(what: str, played: str | Sequence[str]) -> str:
@@ -168,13 +175,14 @@ def prompt(what: str, played: str | Sequence[str]) -> str:
     """
     if isinstance(played, str):
         return _line(what, played)
-    if not isinstance(played, Sequence) or isinstance(played, (bytes, bytearray, memoryview)):
+    if isinstance(played, (bytes, bytearray, memoryview)) or not _is_list(played):
         raise TypeError(f"{what} is {type(played).__name__}, expected str or several of them")
     items = [_line(f"an item of {what}", item) for item in played]
     for item in items:
         if not item or item != item.strip(" ") or item.startswith("^^") or set(item) & set("!'\\"):
             raise InvalidCommand(
-                f"an item of {what} is {item!r:.80}, expected text without '!', quotes, backslashes and blanks around it"
+                f"an item of {what} is {item!r:.80}, expected text without '!', quotes and backslashes, "
+                "and no blanks around it"
             )
     return f"file_string://{'!'.join(items)}" if items else ""
 
@@ -286,6 +294,25 @@ class DigitsAsked:
         return Collected("", "timeout")
 
 
+def tries(retries: int) -> int:
+    """How often the prompt is played, with so many retries."""
+    return _integer("retries", retries, 0, 2**31 - 2) + 1
+
+
+def free_variable(taken: Sequence[str]) -> str:
+    """A channel variable for digits that no other collection of this call uses now.
+
+    Example:
+        >>> free_variable([]), free_variable(["collected_digits"])
+        ('collected_digits', 'collected_digits_2')
+    """
+    name, number = "collected_digits", 1
+    while name in taken:
+        number += 1
+        name = f"collected_digits_{number}"
+    return name
+
+
 # What came of it
 
 
@@ -313,6 +340,10 @@ class Collected:
 
     def __bool__(self) -> bool:
         return bool(self.digits)
+
+
+_AFTER_ANSWER: Final = frozenset(["", "NORMAL_CLEARING", "ATTENDED_TRANSFER", "BLIND_TRANSFER", "MEDIA_TIMEOUT"])
+"""Causes with which a call ends that was answered; one that was not has another."""
 
 
 @dataclass(frozen=True)
@@ -344,7 +375,10 @@ class Bridged:
             return cls(False, reason_of(cause), cause, None)
         cause = event.get("variable_bridge_hangup_cause") or ""
         peer = event.get("variable_last_bridge_to") or event.get("variable_bridge_uuid") or None
-        if event.get("Other-Leg-Channel-Answered-Time") == "0":  # connected for its ringing only
+        early = (
+            event.get("Other-Leg-Channel-Answered-Time") == "0"
+        )  # connected for its ringing, and answered later or not
+        if early and cause not in _AFTER_ANSWER:
             return cls(False, reason_of(cause), cause, None)
         return cls(True, "answered", cause, peer)
 
@@ -505,7 +539,7 @@ def dial(targets: Targets, variables: Mapping[str, Variable] | None, timeout: fl
 
     Example:
         >>> dial(["user/1000", "user/1001"], {"note": "it's"}, 20, False)
-        "{note=it\\\\\\\\'s,originate_timeout=20,originate_continue_on_timeout=true}user/1000|user/1001"
+        "{note=it\\\\\\\\\\\\\\\\\\\\\\\\'s,originate_timeout=20,originate_continue_on_timeout=true}user/1000|user/1001"
     """
     given = dict(variables or {})
     if timeout is not None:
