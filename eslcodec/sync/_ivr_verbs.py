@@ -13,7 +13,7 @@ from typing import Literal, overload
 
 from .. import ivr
 from ..dialing import Targets, Variable
-from ..errors import ChannelEnded
+from ..errors import ChannelEnded, ConnectionClosed
 from ..events import CommandReply, Event
 from ..ivr import Bridged, Collected, DigitsAsked, PlaybackAction, SayGender, SayMethod, SayType
 from ..waits import Reply
@@ -202,7 +202,11 @@ class IvrVerbs(CallVerbs):
 
     def _check_alive(self, ended: Event) -> None:
         """An application that waits for the caller may end just before the switch notices that the caller hung up."""
-        self.connect()
+        try:
+            self.connect()
+        except ConnectionClosed:
+            if self.connection.hung_up is None:
+                raise
         if self.connection.hung_up is not None:
             raise ChannelEnded(self.connection.hung_up, ended)
 

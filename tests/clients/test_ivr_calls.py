@@ -6,7 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hangup_support import ANSWERED, COMPLETE, ENABLED, PLAYED, Line, changed, dials, ended, frames, rings
+from hangup_support import (
+    ANSWERED,
+    COMPLETE,
+    ENABLED,
+    GOODBYE,
+    HANGUP,
+    PLAYED,
+    Line,
+    changed,
+    dials,
+    ended,
+    frames,
+    rings,
+)
 from hangup_support import switch as switch
 from shells import PATIENCE, Callee
 from support import OK, reply
@@ -156,6 +169,19 @@ def test_no_digits_from_a_caller_who_is_about_to_be_gone_are_no_answer(callee: C
         assert (error.cause, error.complete["variable_read_result"]) == ("USER_BUSY", "failure")
     else:
         assert begun.result(PATIENCE) == Collected("", "timeout")
+
+
+@pytest.mark.parametrize("farewell", [GOODBYE, b""])
+def test_a_connection_that_ends_before_it_is_known_whether_the_caller_is_there(callee: Callee, farewell: bytes) -> None:
+    line = rings(callee, "async full")
+    begun, key = collecting(callee, line, "collect", "a.wav", max_digits=4)
+    line.sends(event(key, b"variable_read_result: failure"), HANGUP if farewell else b"", farewell)
+    line.close()
+    if farewell:
+        assert ended(callee, begun).cause == "NORMAL_CLEARING"
+    else:
+        with pytest.raises(eslcodec.ConnectionClosed):
+            begun.result(PATIENCE)
 
 
 # Somebody else
