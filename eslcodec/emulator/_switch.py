@@ -11,6 +11,7 @@ from typing import Final
 
 from .._ctext import to_bytes
 from .._json import Field
+from ._applications import install
 from ._channels import Channels
 from ._core import QUEUE_LIMIT, Core, new_uuid
 from ._model import Api, ApiOutput, Connected, Job, Later, User
@@ -67,6 +68,7 @@ class Switch:
         self.holds_jobs = False
         self.api: dict[str, Api] = dict(answers(self)) if answers is not None else {}
         self._witness: Callable[[Connected, str], None] | None = None
+        install(self)
 
     # What happens on connections
 
@@ -83,7 +85,11 @@ class Switch:
 
     def execute(self, command: str, args: str) -> ApiOutput:
         """What an API command puts out, blanks around it and its arguments stripped; None if there is none."""
-        answer = self.api.get(command.strip(" "))
+        name = command.strip(" ")
+        if name not in self.api:
+            self.core.unknown("api", name)
+            return None
+        answer = self.api[name]
         try:
             output: object = answer(args.strip(" ")) if callable(answer) else answer
             if output is None or isinstance(output, (str, bytes, Later)):
