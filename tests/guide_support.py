@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+COOKBOOK = sorted((ROOT / "docs" / "cookbook").glob("*.md"))
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

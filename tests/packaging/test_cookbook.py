@@ -1,0 +1,182 @@
+"""The cookbook: each page answers its question with code that runs.
+
+On a page, `python` blocks are what a reader copies, and `pycon` blocks use them: their functions are there. A `python`
+block that connects to port 8021 or listens on 8084 is a program of its own, which PROGRAMS runs against an emulator.
+`text` blocks are the code of other clients.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guide_support import COOKBOOK, blocks
+
+import eslcodec
+import eslcodec.ingest
+from eslcodec import ESL
+from eslcodec.emulator import Emulator
+
+pytestmark = pytest.mark.skipif(not COOKBOOK, reason="the cookbook is in the checkout only")
+
+LANGUAGES = {"python", "pycon", "text", "console", "ini"}
+
+
+def is_program(code: str) -> bool:
+    return "8021" in code or "8084" in code
+
+
+def page(name: str) -> Path:
+    (found,) = [each for each in COOKBOOK if each.name == name]
+    return found
+
+
+def program(name: str) -> str:
+    """The only program of a page."""
+    (found,) = [code for language, code in blocks(page(name)) if language == "python" and is_program(code)]
+    return found
+
+
+def names_of(path: Path) -> dict[str, Any]:
+    """What the blocks of a page define that connect nowhere."""
+    names: dict[str, Any] = {}
+    for language, code in blocks(path):
+        if language == "python" and not is_program(code):
+            exec(code, names)
+    return names
+
+
+@contextmanager
+def running(code: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-u", "-c", code], cwd="/", stdout=subprocess.PIPE, text=True)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def subscribed(switch: Emulator) -> bool:
+    return any(command.startswith("event") for command in switch.commands)
+
+
+@pytest.mark.parametrize("path", COOKBOOK, ids=lambda path: path.name)
+def test_a_page_goes_as_printed(path: Path) -> None:
+    found = blocks(path)
+    assert {language for language, _ in found} <= LANGUAGES
+    for language, code in found:
+        if language == "pycon":
+            assert code.startswith(">>> "), code
+            assert code.endswith("\n\n"), f"a blank line ends the last output for doctest: {code}"
+        if language == "python" and is_program(code):
+            assert path.name in PROGRAMS, f"which test runs this program?\n{code}"
+            ast.parse(code)
+    test = doctest.DocTestParser().get_doctest(path.read_text(encoding="utf-8"), {}, path.name, str(path), 0)
+    test.globs = names_of(path)  # itself, not a copy: functions of the page and the dialogue share it
+    before = sys.modules.get("ESL")
+    try:
+        result = doctest.DocTestRunner().run(test)
+    finally:
+        if before is None:
+            sys.modules.pop("ESL", None)
+    assert result.failed == 0
+    assert result.attempted == sum(code.count(">>> ") for language, code in found if language == "pycon")
+
+
+@pytest.mark.parametrize("path", COOKBOOK, ids=lambda path: path.name)
+def test_a_page_is_two_screens(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 130
+
+
+@pytest.mark.parametrize("path", COOKBOOK, ids=lambda path: path.name)
+def test_a_page_begins_with_its_question_and_is_in_the_index(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    if path.name != "index.md":
+        assert f"]({path.name}" in page("index.md").read_text(encoding="utf-8")
+        assert "```" in text
+
+
+def reconnects(code: str) -> None:
+    with Emulator() as switch, running(code.replace("8021", str(switch.port))) as process:
+        switch.wait_for(lambda: subscribed(switch), 30)
+        switch.fire("CHANNEL_HANGUP_COMPLETE", {"Unique-ID": "u-1"})
+        assert line(process) == "CHANNEL_HANGUP_COMPLETE u-1"
+        switch.drop()
+        assert line(process).startswith("nothing was received for ")
+
+
+def beats(code: str) -> None:
+    with Emulator() as switch, running(code.replace("8021", str(switch.port))) as process:
+        switch.wait_for(lambda: subscribed(switch), 30)
+        switch.fire("HEARTBEAT", {"Session-Count": "31"})
+        assert line(process) == "31"
+
+
+def reads_two_switches(code: str) -> None:
+    with Emulator() as east, Emulator() as west:
+        for host, switch in (("10.0.0.1:8021", east), ("10.0.0.2:8021", west)):
+            code = code.replace(host, f"127.0.0.1:{switch.port}")
+        with running(code) as process:
+            assert {line(process).split()[0], line(process).split()[0]} == {"east", "west"}  # they have started
+            east.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
+            assert line(process) == "east CHANNEL_ANSWER u-1"
+
+
+PROGRAMS: dict[str, Callable[[str], None]] = {  # page -> what runs its program
+    "from-genesis.md": beats,
+    "many-switches.md": reads_two_switches,
+    "reconnect.md": reconnects,
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_runs(name: str) -> None:
+    PROGRAMS[name](program(name))
+
+
+THINGS = {  # what a name in the right column of a comparison is
+    "fs": (eslcodec.sync.Client, eslcodec.aio.Client),
+    "call": (eslcodec.sync.Call, eslcodec.aio.Call),
+    "event": (eslcodec.Event,),
+    "job": (eslcodec.sync.Job, eslcodec.aio.Job),
+    "eslcodec": (eslcodec,),
+    "con": (ESL.ESLconnection,),
+}
+
+
+def ours(path: Path) -> Iterator[tuple[str, str]]:
+    """(thing, attribute) of each piece of code in the last cell of a row."""
+    for row in re.findall(r"^\|.*\|$", path.read_text(encoding="utf-8"), re.MULTILINE):
+        cell = re.split(r"(?<!\\)\|", row)[-2]
+        for code in re.findall(r"`([^`]+)`", cell):
+            yield from re.findall(rf"\b({'|'.join(THINGS)})\.(\w+)", code)
+
+
+def has(thing: Any, name: str) -> bool:
+    """Whether it has such a name, if only its objects have it: then its docstring says what it is."""
+    return (
+        hasattr(thing, name) or re.search(rf"^ +(?:\w+, )*{name}\b.*: ", thing.__doc__ or "", re.MULTILINE) is not None
+    )
+
+
+@pytest.mark.parametrize(
+    "path", [each for each in COOKBOOK if each.name.startswith("from-")], ids=lambda each: each.name
+)
+def test_a_comparison_names_what_we_have(path: Path) -> None:
+    found = set(ours(path))
+    assert found
+    assert [f"{thing}.{name}" for thing, name in found for each in THINGS[thing] if not has(each, name)] == []
