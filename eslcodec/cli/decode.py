@@ -12,8 +12,9 @@ import click
 from .. import Event, InvalidCommand, MalformedPayload, Message, render
 from ..subscriptions import event_name
 from .files import Chunks, Messages, Noticed, label, since_option, until_option
-from .names import check_names, unknown_option
-from .text import escape, is_terminal, json_line, listing, write_bytes
+from .lines import listing, terminal_width
+from .names import check_names, complete_events, unknown_option
+from .text import escape, is_terminal, json_line, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
 
@@ -28,7 +29,14 @@ _FORMATS: Final = ("plain", "json", "xml")
     "on a terminal escaped, as everything is.",
 )
 @click.option("--full", is_flag=True, help="All headers and the body of each message.")
-@click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_events,
+    help="Only events of this name. Repeatable.",
+)
 @click.option(
     "--header",
     "headers",
@@ -86,7 +94,7 @@ def decode(
             elif to:
                 out.buffer.write(json_line(message) + b"\n")
             else:
-                out.writelines(f"{line}\n" for line in listing(f"{messages.number:>7}", message, full))
+                out.writelines(f"{line}\n" for line in listing(f"{messages.number:>7}", message, full, terminal_width() if watched else None))
     finally:
         out.flush()
     problems = []
