@@ -107,7 +107,7 @@ def _chained(first: str, others: Iterable[str]) -> Iterator[str]:
 
 def _typed_lines() -> Iterator[str]:
     """The commands on standard input, as they come."""
-    for data in click.get_binary_stream("stdin"):
+    for data in sys.stdin.buffer if sys.stdin is not None else ():
         line = data.decode("utf-8", "surrogateescape").strip(" \t\r\n")
         if line and not line.startswith("#"):
             yield line

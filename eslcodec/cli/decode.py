@@ -14,7 +14,7 @@ from ..subscriptions import event_name
 from .files import Chunks, Messages, Noticed, label, since_option, until_option
 from .lines import listing, terminal_width
 from .names import check_names, complete_events, unknown_option
-from .text import escape, is_terminal, json_line, write_bytes
+from .text import escape, is_terminal, json_line, note, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
 
@@ -44,6 +44,11 @@ _FORMATS: Final = ("plain", "json", "xml")
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
 )
+@click.option(
+    "--unframed",
+    is_flag=True,
+    help="FILE has events without frames: their text as scripts print it, one JSON or XML each, or what fs_cli showed.",
+)
 @click.option("--notices", is_flag=True, help="Also what was noted in a recording: gaps, losses, legs that had ended.")
 @since_option
 @until_option
@@ -55,6 +60,7 @@ def decode(
     full: bool,
     events: tuple[str, ...],
     headers: tuple[str, ...],
+    unframed: bool,
     notices: bool,
     since: datetime | None,
     until: datetime | None,
@@ -64,6 +70,13 @@ def decode(
 
     FILE is a recording of `eslcodec record`, one file or a folder of them, or a stream as the server sent it, also in
     .gz, .xz or .zst; - is standard input. What is damaged is passed over, and the exit status is 1 then.
+
+    \b
+    eslcodec decode stream.esl --event CHANNEL_HANGUP --header Hangup-Cause=USER_BUSY
+    eslcodec decode --ndjson rec/ | jq -r '.["Event-Name"]'
+    eslcodec decode --unframed printed.txt --to plain > stream.esl
+
+    A file that is no stream, such as a dump without frames or packets of tcpdump, is recognised, and told.
     """
     if ndjson and to not in (None, "ndjson"):
         raise click.UsageError(f"--ndjson and --to {to} are two formats; choose one")
@@ -77,7 +90,7 @@ def decode(
     out = sys.stdout
     watched = is_terminal(out)
     malformed = kept = 0
-    chunks = Chunks(files, since, until, bar=not watched)
+    chunks = Chunks(files, since, until, bar=not watched, unframed=unframed)
     messages = Messages(chunks, pause=out.flush, notices=notices)  # standard input may be a live stream
     try:
         for message in messages:
@@ -102,6 +115,8 @@ def decode(
         problems.append(f"event payloads that cannot be read: {malformed}")
     if kept:
         problems.append(f"events that cannot be written as {to} and were left as they are: {kept}")
+    if not (messages.number or chunks.problems):
+        note(f"{', '.join(map(label, files))}: there is no message in it")
     if problems:
         chunks.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")
     chunks.tell()

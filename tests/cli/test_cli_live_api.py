@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from cli_live_support import BODY, SECRET, live, run
+from cli_live_support import BODY, SECRET, api, run
 from cli_live_support import no_settings as no_settings
 from cli_live_support import switch as switch
 
@@ -19,7 +19,7 @@ def test_api_prints_what_the_command_wrote(switch: Emulator) -> None:
 
 
 def test_api_on_a_terminal_shows_nothing_that_it_obeys(switch: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(api, "is_terminal", lambda stream: True)
     switch.api["dump"] = b"Name\tType\n" + BODY + b"end"
     assert run("api", switch, "dump").stdout == "Name\tType\n\\x1b[2J\\udcff\n\\x9b\nend\n"
     switch.api["nothing"] = b""
