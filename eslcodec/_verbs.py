@@ -15,10 +15,12 @@ from . import commands
 from ._block import one_command
 from ._channel import Channel
 from ._ctext import described
+from ._dials import Dials
 from ._jobs import Jobs
 from ._needs import Needs
 from ._options import ExecuteOptions
 from ._pipeline import Pipeline
+from .dialing import Originated
 from .enums import HangupCause, LogLevel
 from .errors import InvalidCommand
 from .events import CommandReply, DisconnectNotice, Event, JobResult
@@ -43,6 +45,7 @@ class Verbs:
         self._pipeline = Pipeline()
         self._needs = Needs(self._pipeline, subscriptions)
         self._jobs = Jobs(self._pipeline, self._needs)
+        self._dials = Dials(self._pipeline, self._needs, self._jobs)
         self._channel = Channel(self._pipeline, self._needs)
         self._leaving = False  # whether we asked for the end
 
@@ -147,6 +150,14 @@ class Verbs:
     ) -> tuple[Wait[CommandReply], Wait[JobResult]]:
         """`bgapi`: the reply, and the result when the job is done."""
         return self._jobs.begin(command, args, job_uuid)
+
+    def originate(self, arguments: str) -> tuple[Wait[CommandReply], Wait[Originated]]:
+        """`bgapi originate`: the reply, and what the call comes to: answered, or why not.
+
+        The events that tell it are subscribed to with the first one; they reach `queue` only if the user asked for them
+        too.
+        """
+        return self._dials.begin(arguments)
 
     def subscribe(self, *names: str, custom: Sequence[str] = (), format: str | None = None) -> Wait[CommandReply]:
         """`event`, in addition to what is subscribed to."""

@@ -466,7 +466,8 @@ class Connection(Verbs):
     def _tell_full(self) -> None:
         """Make whoever waits look again, if the queue is full by now."""
         if self.queue_is_full:
-            for wait in (self.ready, *self._pipeline.waits(), *self._jobs.waits(), *self._channel.waits()):
+            parts = (self._pipeline, self._jobs, self._dials, self._channel)
+            for wait in (self.ready, *(wait for part in parts for wait in part.waits())):
                 wait.wake()
 
     def _take(self, message: Message) -> None:
@@ -509,6 +510,8 @@ class Connection(Verbs):
             self._channel.take(name, event)
         elif name == "DTMF":
             self._channel.take_digit(event)
+        if self._dials.is_waited_for:
+            self._dials.take(name, event)
         if self._needs.shows(name, event):
             self.queue.append(event)
 
@@ -546,4 +549,5 @@ class Connection(Verbs):
         self._channel.end(self.end)
         self._pipeline.end(error, self.unsent)
         self._jobs.end(error)
+        self._dials.end(error)
         self.ready.fail(error)

@@ -8,7 +8,8 @@
     │   │   ├── BodyTooLarge
     │   │   └── LoginTooLarge             before the login was answered
     │   ├── IncompleteFrame           the stream ended inside a frame
-    │   └── MalformedPayload          an event's payload cannot be read in its format
+    │   ├── MalformedPayload          an event's payload cannot be read in its format
+    │   └── MalformedTable            a command's output is not the table that was expected
     ├── InvalidCommand            ours: would inject a second command, or cannot be expressed
     ├── CommandError              the switch answered -ERR
     ├── AuthError                 the switch refused the login
@@ -245,6 +246,27 @@ class MalformedPayload(ProtocolError):
         self.offset = offset
         self.why = why
         super().__init__(f"event payload is not {format.upper()} as expected: {why} (byte {offset})")
+
+
+class MalformedTable(ProtocolError):
+    """The output of an API command is not the table that was expected, or not whole.
+
+    Attributes:
+        read: what was read: the output, or the line of it.
+        expected: what was expected.
+
+    Example:
+        >>> from eslcodec import tables
+        >>> tables.parse("name|contact\\nsupport|user/1|user/2\\n")
+        Traceback (most recent call last):
+            ...
+        eslcodec.errors.MalformedTable: read 'support|user/1|user/2', expected 2 columns, read 3 in line 2
+    """
+
+    def __init__(self, read: str, expected: str) -> None:
+        self.read = read
+        self.expected = expected
+        super().__init__(f"read {read[:_SHOWN_BYTES]!r}, expected {expected}")
 
 
 class InvalidCommand(ESLError):

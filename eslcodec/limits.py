@@ -166,6 +166,16 @@ RECORDER_EXIT_SECONDS: Final = 10.0
 NEXT_NUMBER_BYTES: Final = 2048
 """Where an event's number is looked for when nothing else of it is read: a switch writes it within the first 700."""
 
+FATES: Final = 10_000
+"""Of how many channels is kept whether they were answered or hung up, while the outcome of an originate is waited for:
+the events of a second or more of the busiest switch, where milliseconds lie between a call's answer and its job's
+result."""
+
+MAX_LEGS: Final = 128
+MAX_VARIABLES: Final = 1000
+"""What a dial string may hold: the switch has room for 128 legs and for 1024 parts of a block, and reads what is left
+over as a part of the last one."""
+
 BOUND_CEILING: Final = 10**18
 """Every bound is below this, so that sums of them fit in 64 bits. Longer Content-Lengths are not worth converting."""
 

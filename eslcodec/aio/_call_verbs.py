@@ -23,7 +23,7 @@ class CallVerbs(Client):
         data: Event
 
     @property
-    def uuid(self) -> str | None:
+    def uuid(self) -> str | None:  # type: ignore[override]  # of a client it makes channels by their uuid
         """The channel's `Unique-ID`."""
         return self.connection.channel
 

@@ -19,9 +19,9 @@ from ..subscriptions import Subscriptions
 from ._lanes import Handler, Lanes
 from ._link import Link
 from ._loop import Bell
+from ._operator_verbs import OperatorVerbs
 from ._readers import Inbox, Reader
 from ._route import Route
-from ._verbs import Verbs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +30,7 @@ H = TypeVar("H", bound=Handler)
 _LOG: Final = logging.getLogger("eslcodec.client")
 
 
-class Client(Verbs):
+class Client(OperatorVerbs):
     """A connection to a switch. Make one with `connect`.
 
     Every command takes a `timeout` in seconds, counted from the call: None is the client's `command_timeout` (no limit

@@ -23,8 +23,8 @@ from ..flow import Stats, Totals
 from ..reconnect import Reconnection
 from ..subscriptions import Subscriptions
 from ._link import RETRY, Gone, Link, seconds_left
+from ._operator_verbs import OperatorVerbs
 from ._readers import read
-from ._verbs import Verbs
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +39,7 @@ H = TypeVar("H", bound=Handler)
 _LOG: Final = logging.getLogger("eslcodec.client")
 
 
-class Client(Verbs):
+class Client(OperatorVerbs):
     """A connection to a switch, logged in; `connect` makes it. A context manager that closes it.
 
     Every command takes `timeout`, in seconds; None is the client's `command_timeout` (no limit where the reply waits
