@@ -127,6 +127,13 @@ def build(name: str, headers: Any = (), body: Any = None, subclass: str | None =
     return eslcodec.Event.build(name, headers, body, subclass)
 
 
+def events_in(stream: bytes) -> list[Any]:
+    """The events of a stream."""
+    decoder = eslcodec.Decoder()
+    decoder.feed(stream)
+    return [message for message in decoder if isinstance(message, eslcodec.Event)]
+
+
 @pytest.fixture
 def password_file(tmp_path: Path) -> Any:
     """Writes a file, and gives its path."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from ..sync import Client
+from ..tables import Row
 from .lines import cells_of, fitted, terminal_width
 from .login import Target, target_options
 from .text import escape, is_terminal, write_bytes
@@ -168,6 +169,7 @@ def show(
     \b
     eslcodec show channels
     eslcodec show channels --columns uuid,created,cid_num,dest
+    eslcodec show channels like 1000
     eslcodec show calls --json | jq '.[].uuid'
 
     A terminal gets the columns that say most, cut to its width; a file or a pipe all of them, whole, with tabs between
@@ -176,7 +178,10 @@ def show(
     if as_json and ndjson:
         raise click.UsageError("--json and --ndjson are two formats; choose one")
     with target.connected(command_timeout=timeout) as switch:
-        rows = _rows(switch, " ".join(words))
+        if len(words) == 3 and words[1].lower() == "like":
+            rows = switch.show(words[0], like=words[2])
+        else:
+            rows = switch.show(" ".join(words))
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     if wanted is not None and rows:
         missing = [name for name in wanted if name not in rows[0]]
@@ -195,11 +200,7 @@ def show(
         sys.stdout.writelines(f"{line}\n" for line in _table(rows, width))
 
 
-def _rows(switch: Client, words: str) -> list[dict[str, str]]:
-    return switch.show(words)
-
-
-def _short(table: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+def _short(table: str, rows: list[Row]) -> list[Row]:
     """The rows with those columns that say most."""
     names = _COLUMNS.get(_SAME.get(table, table))
     if names is None:
@@ -207,7 +208,7 @@ def _short(table: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{name: row[name] for name in names if name in row} for row in rows]
 
 
-def _table(rows: Sequence[dict[str, str]], width: int | None) -> Iterator[str]:
+def _table(rows: Sequence[Row], width: int | None) -> Iterator[str]:
     """The lines of a table; without a width with tabs, and nothing cut.
 
     Example:

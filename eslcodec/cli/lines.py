@@ -30,7 +30,7 @@ _DETAILS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_STATE": ("Channel-State",),
     "CODEC": ("Channel-Read-Codec-Name",),
     "DTMF": ("DTMF-Digit",),
-    "HEARTBEAT": ("Session-Count", "Up-Time"),
+    "HEARTBEAT": ("Session-Count",),
     "MESSAGE": ("from", "to"),
     "PRESENCE_IN": ("from", "status"),
     "RE_SCHEDULE": ("Task-Desc",),
@@ -156,7 +156,9 @@ def _summary_of_event(event: Event) -> tuple[str, str | None, list[str]]:
     details = [part for part in event.select(*_details_of(key)) if part]
     if key.startswith("CHANNEL_") and not details and all(parties):
         details = [f"{parties[0]} -> {parties[1]}"]
-    shown = key if key == name or "::" in key else f"CUSTOM {key}"
+    if key == "HEARTBEAT" and details:
+        details = [f"{details[0]} sessions"]
+    shown = f"CUSTOM {key}" if key != (name or "") and "::" not in key else key
     ids = [part for part in (uuid, job) if part]
     more = [*ids[1:], *details, channel, None if sequence is None else f"#{sequence}"]
     parts = [shortened(part) for part in more if part]
