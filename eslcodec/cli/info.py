@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from ..recordings import Recording, RecordingGap, RecordingInfo
-from .files import STANDARD_INPUT, found, label, readable
+from .files import STANDARD_INPUT, check_stream, found, label, readable
 from .text import escape
 from .units import shown_duration, shown_size
 
@@ -32,6 +32,8 @@ def info(sources: tuple[str, ...], each: bool, quick: bool, as_json: bool) -> No
     damaged = False
     for source in sources:
         folders = found(source)
+        if folders == [[source]] and source != STANDARD_INPUT:
+            check_stream(source)
         files = [file for folder in folders for file in folder] if each else []
         with readable(source):
             if files != [STANDARD_INPUT]:
