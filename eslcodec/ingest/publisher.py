@@ -94,7 +94,7 @@ class PublisherStats:
         stale: answers to what had been given up already.
         waiting: messages that are not acknowledged.
         connects: how often a connection was made.
-        stops: how often publishing stopped, and why (see `Trouble.kind`).
+        stops: how often publishing stopped, or a new try came to nothing, and why (see `Trouble.kind`).
         trouble: why nothing is published; None if it is.
         oldest: when that was received which waits longest, in seconds since 1970; None if nothing waits.
         publish_seconds: from the receipt of an event, by the recorder, to the acknowledgement of its message.
@@ -215,7 +215,7 @@ class Publisher:
                     self._connection = None
                     await _nats.close(connection)
             except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
+                self._flight.failed(*self._reason(error, f"{server}: "), time.monotonic())
                 end = None
             if end is not None:
                 return end
@@ -363,7 +363,7 @@ class Publisher:
             try:
                 connection = await self._connect(server)
             except (_nats.errors(), OSError, asyncio.TimeoutError) as error:
-                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
+                self._flight.failed(*self._reason(error, f"{server}: "), time.monotonic())
             else:
                 try:
                     await self._serve(connection)
@@ -458,7 +458,7 @@ class Publisher:
         except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
             kind, text = self._reason(error, f"stream {self.stream}: ")
             kind = "no_responders" if kind == "connection" and connection.is_connected else kind
-            flight.stop(kind, text, time.monotonic())
+            flight.failed(kind, text, time.monotonic())
             return False
         if last is None:
             return False
@@ -498,4 +498,4 @@ class Publisher:
     def _refused(self, error: Mapping[str, Any]) -> None:
         text = f"stream {self.stream}: {error.get('description')} ({error.get('err_code')})"
         kind = "no_responders" if error.get("code") in (404, 503) else "refused"
-        self._flight.stop(kind, text, time.monotonic())
+        self._flight.failed(kind, text, time.monotonic())

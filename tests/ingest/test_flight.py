@@ -601,11 +601,15 @@ def test_it_says_how_it_is() -> None:
     assert repr(flight) == "<Flight 'S' shut, 3 waiting>"
 
 
-def test_the_same_trouble_twice_is_one() -> None:
+def test_the_same_trouble_twice_is_one_and_each_try_that_fails_is_another() -> None:
     flight = Flight("S")
     for _ in range(3):
         flight.stop("connection", "refused", 1.0)
     assert flight.stops == {"connection": 1}
+    for at in (2.0, 3.0):
+        flight.failed("connection", "refused", at)
+    assert flight.stops == {"connection": 3}
+    assert flight.trouble == ("connection", "refused", 1.0)
 
 
 @pytest.mark.parametrize(
