@@ -29,6 +29,7 @@ from __future__ import annotations
 from ._core import QUEUE_LIMIT as QUEUE_LIMIT
 from ._core import new_uuid as new_uuid
 from ._digits import KeysNotTaken
+from ._endpoints import Endpoint as Endpoint
 from ._faults import FREEZE_SECONDS as FREEZE_SECONDS
 from ._faults import Fault
 from ._listener import Listener
@@ -45,6 +46,7 @@ from ._switch import Switch as Switch
 __all__ = [
     "EmulatedCall",
     "Emulator",
+    "Endpoint",
     "Fault",
     "KeysNotTaken",
     "Later",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Final, Protocol
 
 from .. import render
-from .._ctext import atoi, is_true, to_bytes
+from .._ctext import atoi, is_true, to_bytes, to_text
 from .._json import joined
 from ..enums import LogLevel
 from ._channels import Channels
@@ -91,7 +91,9 @@ class _Expansion:
     def _call(self, name: str, args: str) -> str | None:
         output = self._switch.execute(name, args)
         output = output.output if isinstance(output, Later) else output
-        return output.decode(errors="surrogateescape") if isinstance(output, bytes) else output
+        if isinstance(output, bytes):
+            return to_text(output)
+        return output if isinstance(output, str) else None
 
 
 def _of_profile(session: Session, name: str) -> str | None:

@@ -18,8 +18,10 @@ from .._json import Field, joined
 from ..enums import HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
+from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
 from ._digits import Caller, KeysNotTaken, Script, Step, keys_of, step_of
+from ._endpoints import Endpoints
 from ._faults import Fault
 from ._listener import Listener, log_level
 from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, Session, User
@@ -226,6 +228,13 @@ class Emulator:
             emulator's thread.
         applications: dialplan applications by name: how many seconds they take, `Run`, or a function of the `Session`
             and the data that returns one of these. One that is not in here hangs up the channel, as in the switch.
+        endpoints: how targets answer that `originate` and `bridge` dial, by what is dialled: "answer", "busy",
+            "no answer", "rejected", "ring", a hangup cause, an `Endpoint`, or a function of what is dialled.
+        dialplan: what is done with a destination: "answer,playback:a.wav", (application, data) pairs, or a function of
+            the `Session` that returns one of them. Where nothing is said the channel hangs up: NO_ROUTE_DESTINATION.
+        variables: global variables.
+        tables: rows of `show`, by table, for "registrations" and others that a switch does not fill by itself; and
+            "gateways", with name, to and state.
         commands: the newest 10,000 command blocks received on all connections, as text without the final blank line. A
             list, that of the emulator itself: `del switch.commands[:]` forgets them.
         sessions: live channels by uuid.
@@ -289,6 +298,10 @@ class Emulator:
         )
         self.api: dict[str, Api] = self._switch.api
         self.applications: dict[str, Application] = self._switch.channels.applications
+        self.endpoints: Endpoints = self._switch.calls.endpoints
+        self.dialplan: dict[str, Extension] = self._switch.calls.dialplan
+        self.variables: dict[str, str] = self._switch.variables
+        self.tables: dict[str, list[dict[str, str]]] = self._switch.tables
         self.commands: list[str] = self._switch.commands
         self.sessions: dict[str, Session] = self._switch.channels.sessions
         self.jobs: list[Job] = self._switch.jobs

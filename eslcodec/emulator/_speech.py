@@ -89,7 +89,7 @@ class SessionRecordings:
     def __init__(self, core: Core, channels: Channels) -> None:
         self._core = core
         self._channels = channels
-        channels.at_end = self._stop_all
+        channels.before_report = self._stop_all
 
     def applications(self) -> Mapping[str, Application]:
         """They by name."""
