@@ -23,7 +23,9 @@ from eslcodec.dialing import (
 )
 from eslcodec.errors import CommandError, InvalidCommand
 
-HARD = st.sampled_from(list("',\\{}[]<>|=:_^$&() \t\n\rsnt\"") + [":_:", "${", "\\'", "^^:", "undef", "\1", "\2", "é", "\U0001f600"])
+HARD = st.sampled_from(
+    list("',\\{}[]<>|=:_^$&() \t\n\rsnt\"") + [":_:", "${", "\\'", "^^:", "undef", "\1", "\2", "é", "\U0001f600"]
+)
 TEXTS = st.lists(HARD | st.characters(codec="utf-8"), max_size=12).map("".join)
 NAMES = st.text("abcdefXYZ_-.0123456789", min_size=1, max_size=8)
 VARIABLES = st.dictionaries(NAMES, TEXTS, max_size=4)
@@ -42,7 +44,9 @@ def refused(build: Any, *arguments: Any, **options: Any) -> str:
     together=st.booleans(),
     argument=TEXTS,
 )
-@example(legs=[Leg("user/1")], variables={"a": "}{", "b": ":_:_:", "c": " \\' ", "d": "^^:a:b"}, together=True, argument="")
+@example(
+    legs=[Leg("user/1")], variables={"a": "}{", "b": ":_:_:", "c": " \\' ", "d": "^^:a:b"}, together=True, argument=""
+)
 @example(legs=[Leg("user/1", {"a": "it's, [so]", "b": "'"}), Leg("user/2")], variables={}, together=True, argument="(")
 def test_all_of_it_arrives_or_is_refused(
     legs: list[Leg], variables: dict[str, str], together: bool, argument: str
@@ -127,7 +131,9 @@ def test_variables_of_variables_arrive_where_the_switch_is_told_to_take_them() -
 
 
 def test_quotes_go_one_level_at_a_time_in_the_model() -> None:
-    made = originate_function("{a=\\'x,y\\'}[c=\\'1,2\\',d=3]user/1,user/2 '&log(INFO it\\'s)' XML default undef undef 9")
+    made = originate_function(
+        "{a=\\'x,y\\'}[c=\\'1,2\\',d=3]user/1,user/2 '&log(INFO it\\'s)' XML default undef undef 9"
+    )
     first = Call("user/1", {"c": "1", "d": "3", "a": "x,y"})  # a leg's quotes go where the legs are split at |
     assert made.attempts == [[[first, Call("user/2", {"a": "x,y"})]]]
     assert (made.application, made.argument, made.timeout) == ("log", "INFO it's", 9)
