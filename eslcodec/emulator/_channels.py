@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from .._ctext import is_true
 from .._json import Field
+from ..enums import CallState
 from ..headers import HeaderList
 from ._core import Core
 from ._digits import Given, Gone, Instead, Key, KeysNotTaken, Prompt, Step, Steps, Wait
-from ._model import Application, Connected, Run, Running, Session, cause_named, nothing, run_of
+from ._model import Application, Connected, Effect, Run, Running, Session, Until, cause_named, nothing, run_of
 
+_WITHOUT_VARIABLES: Final = ("CHANNEL_STATE", "CHANNEL_CALLSTATE", "CHANNEL_OUTGOING", "DTMF")
+_CALL_STATES: Final = [state.value for state in CallState]
 _SILENT_APPLICATIONS: Final = """
     bridge ring_ready start_dtmf stop_dtmf set_user socket
 """
@@ -31,13 +35,19 @@ class Channels:
     Attributes:
         sessions: live channels by uuid.
         applications: dialplan applications by name.
+        total: how many channels there have been.
+        most: how many there were at once.
         timed: how those run that are told how long they take.
         expand: gives application data with values for its `${variables}`.
+        leads: sends a channel that no client controls elsewhere in the dialplan; None if nothing does.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.sessions: dict[str, Session] = {}
+        self.leads: Callable[[Session, str], None] | None = None
+        self.total = 0
+        self.most = 0
         self.applications: dict[str, Application] = {
             **dict.fromkeys(_SILENT_APPLICATIONS.split(), 0.0),
             "answer": self._answer,
@@ -50,16 +60,55 @@ class Channels:
         """A channel comes into being."""
         session.created = self._core.clock()
         self.sessions[session.uuid] = session
+        self.total += 1
+        self.most = max(self.most, len(self.sessions))
         return session
 
     def get(self, uuid: str | None) -> Session | None:
         """The live channel with an id; None if there is none."""
         return self.sessions.get(uuid or "")
 
-    def fire(self, name: str, session: Session, extra: Iterable[Field] = (), *, function: str = "fire") -> None:
-        """Fire an event of a channel."""
-        fields = session.fields(variables=name not in ("CHANNEL_STATE", "DTMF"))
-        self._core.fire(self._core.event(name, [*fields, *extra], function=function))
+    def fire(
+        self,
+        name: str,
+        session: Session,
+        extra: Iterable[Field] = (),
+        *,
+        first: Iterable[Field] = (),
+        function: str = "fire",
+    ) -> None:
+        """Fire an event of a channel.
+
+        Args:
+            name: of the event.
+            session: the channel.
+            extra: headers that come last.
+            first: headers that come before those of the channel.
+            function: what fires it.
+        """
+        fields = session.fields(variables=name not in _WITHOUT_VARIABLES)
+        self._core.fire(self._core.event(name, [*first, *fields, *extra], function=function))
+
+    def enter(self, session: Session, state: str) -> None:
+        """A channel comes to another state."""
+        session.enter(state)
+        self.fire("CHANNEL_STATE", session, function="switch_channel_perform_set_running_state")
+
+    def enter_call_state(self, session: Session, state: str) -> None:
+        """A channel comes to another `Channel-Call-State`; nothing happens if it is in it, or if it is no leg."""
+        leg = session.leg
+        if leg is None or leg.call_state == state:
+            return
+        before, leg.call_state = leg.call_state, state
+        first = [
+            ("Original-Channel-Call-State", before),
+            ("Channel-Call-State-Number", str(_CALL_STATES.index(state))),
+        ]
+        self.fire("CHANNEL_CALLSTATE", session, first=first, function="switch_channel_perform_set_callstate")
+
+    def now(self) -> int:
+        """What time it is, in microseconds since 1970."""
+        return int(self._core.clock() * 1_000_000)
 
     # Keys
 
@@ -193,6 +242,29 @@ class Channels:
         uuid = self._core.make_uuid("application")
         self._execute(session, Running(application, data, uuid, lambda: self._execute_all(session, wanted, done)))
 
+    def run(
+        self,
+        session: Session,
+        application: str,
+        data: str,
+        done: Callable[[], None] = nothing,
+    ) -> None:
+        """Run an application on a channel.
+
+        Args:
+            session: the channel.
+            application: its name.
+            data: its argument.
+            done: called when it has ended.
+        """
+        uuid = self._core.make_uuid("application")
+        self._execute(session, Running(application, data, uuid, done))
+
+    def interrupt(self, session: Session) -> None:
+        """What runs on a channel is broken off; who waited for its end is told."""
+        for done in self._interrupt(session):
+            done()
+
     def _execute(self, session: Session, running: Running) -> None:
         if self.applications.get(running.application) is None:
             if running.application not in self.applications:
@@ -219,19 +291,26 @@ class Channels:
             self.serve(session)
             return
         running.begin(effect)
-        if running.run.seconds > 0:
+        if running.until is not None:
+            running.until.begin(lambda response: self._end_with(session, running, response))
+        elif running.run.seconds > 0:
             self._core.later(running.run.seconds, lambda: self._end(session, running))
         else:
             self._end(session, running)
 
-    def _effect(self, session: Session, running: Running) -> float | Run | Steps | None:
+    def _end_with(self, session: Session, running: Running, response: str) -> None:
+        """What an application waited for has happened."""
+        running.run = replace(running.run, response=response)
+        self._end(session, running)
+
+    def _effect(self, session: Session, running: Running) -> Effect:
         name = running.application
         effect = self.applications[name]
         try:
             result: object = effect(session, running.data) if callable(effect) else effect
             if name in self.timed and (result is None or isinstance(result, (int, float, Run))):
                 return self.timed[name](session, running.data, run_of(name, result))
-            if result is None or isinstance(result, (int, float, Run, Generator)):
+            if result is None or isinstance(result, (int, float, Run, Until, Generator)):
                 return result
             raise TypeError(f"application {name!r} gave {result!r}, expected seconds, Run or None")
         except Exception as error:  # another's function: its bug must not end the connection
@@ -304,8 +383,19 @@ class Channels:
         self._fire_execute("CHANNEL_EXECUTE_COMPLETE", session, running, [("Application-Response", response)])
 
     def _answer(self, session: Session, _data: str) -> None:
-        if session.answer():
-            self.fire("CHANNEL_ANSWER", session, function="switch_channel_perform_mark_answered")
+        self.answer(session)
+
+    def answer(self, session: Session) -> None:
+        """A channel is answered, unless it was before."""
+        if not session.answer():
+            return
+        leg = session.leg
+        if leg is not None:
+            leg.times.answered, leg.codec = self.now(), True
+        self.fire("CHANNEL_ANSWER", session, function="switch_channel_perform_mark_answered")
+        self.enter_call_state(session, "ACTIVE")
+        if leg is not None:
+            session.variables["endpoint_disposition"] = "ANSWER"
 
     def break_off(self, session: Session) -> None:
         """What plays on a channel is broken off, as by `uuid_break`."""
@@ -316,8 +406,11 @@ class Channels:
         """The channel goes to another place in the dialplan.
 
         It leaves `socket`, unless that is static and waits for its client. As in the switch the connection stays, and
-        may go on to command the channel; nothing else does here, since there is no dialplan.
+        may go on to command the channel; nothing else does here.
         """
+        if self.leads is not None and not session.in_socket:
+            self.leads(session, data)
+            return
         session.profile["Caller-Destination-Number"] = data.split(" ")[0]
         session.transferred = session.parked
 
@@ -390,15 +483,27 @@ class Channels:
     def _report(self, session: Session) -> None:
         """A dead channel leaves the dialplan and writes its record."""
         self._leave_socket(session)
-        for state in ("CS_HANGUP", "CS_REPORTING"):
-            session.enter(state)
-            self.fire("CHANNEL_STATE", session)
-        self.fire("CHANNEL_HANGUP_COMPLETE", session, function="switch_core_session_reporting_state")
+        leg = session.leg
+        if leg is not None:
+            leg.times.hungup = self.now()
+        self.enter(session, "CS_HANGUP")
+        self.enter_call_state(session, "HANGUP")
+        self.enter(session, "CS_REPORTING")
+        again: list[Field] = []
+        if leg is not None:
+            session.variables.update(leg.report(session.hangup_cause or "NONE"))
+            again = [("Hangup-Cause", session.hangup_cause or "NONE")]
+        self.fire("CHANNEL_HANGUP_COMPLETE", session, first=again, function="switch_core_session_reporting_state")
+        at_end, session.at_end = session.at_end, []
+        for call in at_end:
+            call()
 
     def _destroy(self, session: Session) -> None:
         """A dead channel is kept as long as a connection is bound to it."""
         if session.hangup_cause is not None and not session.listeners:
-            self.fire("CHANNEL_DESTROY", session)
+            self.fire("CHANNEL_DESTROY", session, function="switch_core_session_perform_destroy")
+            if session.leg is not None:
+                self.enter(session, "CS_DESTROY")
 
     def _leave_socket(self, session: Session) -> None:
         """The application `socket` has ended."""

@@ -31,6 +31,18 @@ _ORIGINS: Final = {
     "switch_channel_perform_hangup": ("switch_channel.c", "3447"),
     "switch_channel_perform_mark_answered": ("switch_channel.c", "3881"),
     "switch_core_session_reporting_state": ("switch_core_state_machine.c", "943"),
+    "switch_core_session_outgoing_channel": ("switch_core_session.c", "768"),
+    "switch_core_session_run": ("switch_core_state_machine.c", "626"),
+    "switch_core_session_perform_destroy": ("switch_core_session.c", "1588"),
+    "switch_channel_perform_set_running_state": ("switch_channel.c", "2409"),
+    "switch_channel_perform_set_callstate": ("switch_channel.c", "302"),
+    "switch_channel_perform_mark_ring_ready_value": ("switch_channel.c", "3507"),
+    "switch_channel_perform_mark_pre_answered": ("switch_channel.c", "3541"),
+    "switch_channel_flip_cid": ("switch_channel.c", "3280"),
+    "switch_ivr_multi_threaded_bridge": ("switch_ivr_bridge.c", "1689"),
+    "uuid_bridge_on_soft_execute": ("switch_ivr_bridge.c", "1144"),
+    "sofia_receive_message": ("mod_sofia.c", "2133"),
+    "switch_ivr_park": ("switch_ivr.c", "1000"),
 }
 
 
