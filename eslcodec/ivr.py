@@ -295,7 +295,12 @@ class DigitsAsked:
 
 
 def tries(retries: int) -> int:
-    """How often the prompt is played, with so many retries."""
+    """How often the prompt is played, with so many retries.
+
+    Example:
+        >>> tries(2)
+        3
+    """
     return _integer("retries", retries, 0, 2**31 - 2) + 1
 
 

@@ -30,4 +30,4 @@ def test_the_message_that_is_left() -> None:
         call = switch.call("127.0.0.1", server.port)
         call.talk(2.5)
         assert call.wait() == "NORMAL_CLEARING"
-        assert [application for application, _ in call.executed] == ["say", "speak", "record"]
+        assert [application for application, _ in call.executed] == ["answer", "say", "speak", "record"]
