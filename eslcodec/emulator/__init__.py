@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from ._core import QUEUE_LIMIT as QUEUE_LIMIT
 from ._core import new_uuid as new_uuid
+from ._digits import KeysNotTaken
 from ._endpoints import Endpoint as Endpoint
 from ._faults import FREEZE_SECONDS as FREEZE_SECONDS
 from ._faults import Fault
@@ -42,4 +43,16 @@ from ._server import EmulatedCall, Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 
-__all__ = ["EmulatedCall", "Emulator", "Endpoint", "Fault", "Later", "Listener", "NotEmulated", "Run", "Session", "User"]
+__all__ = [
+    "EmulatedCall",
+    "Emulator",
+    "Endpoint",
+    "Fault",
+    "KeysNotTaken",
+    "Later",
+    "Listener",
+    "NotEmulated",
+    "Run",
+    "Session",
+    "User",
+]

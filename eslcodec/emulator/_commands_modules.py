@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Api
 from ._switch import Switch
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from .._ctext import atoi, is_true
 from ..enums import LogLevel
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Api, Job, Later
 from ._switch import Switch
 

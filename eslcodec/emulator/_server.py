@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from .. import render
 from .._codec import Message
 from .._ctext import redacted, to_bytes
-from .._json import Field
+from .._json import Field, joined
 from ..enums import HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
 from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
+from ._digits import Caller, KeysNotTaken, Script, Step, keys_of, step_of
 from ._endpoints import Endpoints
 from ._faults import Fault
 from ._listener import Listener, log_level
@@ -48,7 +49,7 @@ def _seconds(time: datetime | float | None) -> float | None:
 
 
 class EmulatedCall:
-    """A call that the emulator put through to an outbound server, from `Emulator.dial`.
+    """A call that the emulator put through to an outbound server, from `Emulator.call` or `Emulator.dial`.
 
     Attributes:
         session: the channel: `uuid`, `variables`, `executed`, `hangup_cause`.
@@ -99,17 +100,84 @@ class EmulatedCall:
         """Hang the channel up, as the caller would."""
         self._emulator._call_hangup(self.session, cause)
 
+    @property
+    def prompts(self) -> list[str]:
+        """What the caller has heard, in order: files, tones, `say:`, `phrase:`, and what was spoken."""
+        return list(self.session.prompts)
+
+    def variable(self, name: str) -> str | None:
+        """A channel variable as text; None if it is not set."""
+        value = self.session.variables.get(name)
+        return None if value is None else joined(value)
+
     def dtmf(self, digits: str) -> None:
-        """Type digits, as the caller would: a DTMF event for each."""
-        self._emulator._call_dtmf(self.session, digits)
+        """Type digits now, as the caller would.
+
+        An application that takes digits has them, or else the client has a DTMF event for each. While an application
+        runs that takes none, they wait.
+        """
+        self._emulator._call_dtmf(self.session, keys_of(digits))
+
+    def press(self, digits: str, *, after: str = "") -> None:
+        """Type digits at the next prompt: as soon as an application that takes digits has played it.
+
+        That may be now or later. Each press is for a prompt of its own, in order, and is all that the caller types
+        there: what the application would still wait for does not come, and time passes at once. With a client that
+        subscribed to DTMF by name, the digits are typed as soon as no application runs.
+
+        Args:
+            digits: the keys; "" is `silence`.
+            after: not at a prompt, but when this application has ended and none runs.
+
+        Raises:
+            KeysNotTaken: the call is over. `wait` raises it for keys that nothing has taken until the end, and so
+                does leaving the `with` block of the emulator.
+            ValueError: one of them is no key.
+
+        Example:
+            >>> from eslcodec import serve
+            >>> def ask(call):
+            ...     call.execute("play_and_get_digits", "1 4 1 5000 # pin.wav wrong.wav pin", wait=True)
+            ...     call.hangup()
+            >>> with serve(ask) as server, Emulator() as switch:
+            ...     call = switch.call("127.0.0.1", server.port)
+            ...     call.press("12#")
+            ...     call.wait(), call.variable("pin"), call.prompts
+            ('NORMAL_CLEARING', '12', ['pin.wav'])
+        """
+        step = step_of(digits)
+        self._do(Step(step.kind, step.value, after))
+
+    def silence(self) -> None:
+        """Type nothing at the next prompt: what it waits for passes at once."""
+        self._do(step_of(None))
+
+    def say(self, words: str) -> None:
+        """Say something at the next prompt that listens to speech: the text of its result."""
+        self._do(Step("say", words))
+
+    def talk(self, seconds: float) -> None:
+        """Talk at the next prompt: a recording is so long, and takes no time."""
+        self._do(Step("talk", seconds))
+
+    def _do(self, step: Step) -> None:
+        def do() -> None:
+            if self.hangup_cause is not None or self.over:
+                raise KeysNotTaken(repr(step.value), [name for name, _ in self.session.executed])
+            self.session.caller.steps.append(step)
+            self._emulator._switch.channels.serve(self.session)
+
+        self._emulator._run(do)
 
     def wait(self, timeout: float = 5.0) -> str | None:
         """Wait until the connection to the server has ended; give the cause if the channel was hung up.
 
         Raises:
             TimeoutError: it has not ended in time.
+            KeysNotTaken: it has ended, and nothing has taken what was pressed.
         """
         self._emulator.wait_for(lambda: self.over, timeout)
+        self._emulator._call_over(self.session)
         return self.hangup_cause
 
 
@@ -452,14 +520,96 @@ class Emulator:
             OSError: nobody listens there.
             RuntimeError: the emulator does not run.
         """
+        session, sock, data = self._calling(host, port, mode, uuid, variables or {}, name, answered, path, timeout)
+        return self._run(lambda: self._dialled(sock, session, mode, data))
+
+    def call(
+        self,
+        host: str,
+        port: int,
+        *,
+        caller: str = "1000",
+        destination: str = "2000",
+        mode: str = "async full",
+        script: Script | None = None,
+        variables: Mapping[str, str | Sequence[str]] | None = None,
+        answered: bool = False,
+        uuid: str | None = None,
+        timeout: float = 5.0,
+    ) -> EmulatedCall:
+        """Call an outbound server, as a caller with a number and, with a script, with a mind of its own.
+
+        A script answers each prompt of the call: an application that collects digits, records or listens to speech.
+        It is a list, or a generator, with a step for each prompt in order, or a function from the prompt to the step.
+        A step is
+
+        * keys, or `("press", "12#")`: all that is typed at this prompt;
+        * `None` or `("silence",)`: nothing, and the time for it passes at once;
+        * `("hangup", "NORMAL_CLEARING")`;
+        * `("talk", 2.5)`: so many seconds of a recording; `("say", "yes")`: what speech recognition hears.
+
+        After its last step the caller is silent.
+
+        Args:
+            host: where it listens.
+            port: where it listens.
+            caller: `Caller-Caller-ID-Number`.
+            destination: `Caller-Destination-Number`.
+            mode: the words after the address in the dialplan: "async full", "full", "async", or "".
+            script: what the caller does; without one, what `press` and the like say.
+            variables: of the channel, in addition to the usual ones.
+            answered: whether the channel was answered before.
+            uuid: of the channel; a new one by default.
+            timeout: seconds for connecting.
+
+        Raises:
+            OSError: nobody listens there.
+            RuntimeError: the emulator does not run.
+            ValueError: a step of a list is none.
+
+        Example:
+            >>> from eslcodec import serve
+            >>> def ask(call):
+            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin \\\\d{4}", wait=True)
+            ...     call.hangup()
+            >>> with serve(ask) as server, Emulator() as switch:
+            ...     call = switch.call("127.0.0.1", server.port, script=["12#", None, "1234"])
+            ...     call.wait(), call.variable("pin"), call.prompts
+            ('NORMAL_CLEARING', '1234', ['pin.wav', 'wrong.wav', 'pin.wav', 'wrong.wav', 'pin.wav'])
+        """
+        if isinstance(script, (list, tuple)):
+            script = [step_of(step) for step in script]
+        name = f"loopback/{destination}-b"
+        session, sock, data = self._calling(host, port, mode, uuid, variables or {}, name, answered, "", timeout)
+        session.caller = Caller(script)
+        session.profile = {
+            "Caller-Caller-ID-Name": caller,
+            "Caller-Caller-ID-Number": caller,
+            "Caller-ANI": caller,
+            "Caller-Destination-Number": destination,
+        }
+        return self._run(lambda: self._dialled(sock, session, mode, data))
+
+    def _calling(
+        self,
+        host: str,
+        port: int,
+        mode: str,
+        uuid: str | None,
+        variables: Mapping[str, str | Sequence[str]],
+        name: str,
+        answered: bool,
+        path: str,
+        timeout: float,
+    ) -> tuple[Session, socket.socket, str]:
+        """A channel that is about to be put through, the connection for it, and what the dialplan says."""
         if self._thread.loop is None:
             raise RuntimeError("the emulator does not run: use it in a `with` block, or start it")
         sock = socket.create_connection((host, port), timeout)
         sock.setblocking(False)
-        known = {"socket_host": host, **({"socket_path": path} if path else {}), **(variables or {})}
+        known = {"socket_host": host, **({"socket_path": path} if path else {}), **variables}
         session = Session(uuid or self._switch.core.make_uuid("channel"), known, name=name, answered=answered)
-        data = f"{host}:{port}{f'/{path}' if path else ''} {mode}".rstrip()
-        return self._run(lambda: self._dialled(sock, session, mode, data))
+        return session, sock, f"{host}:{port}{f'/{path}' if path else ''} {mode}".rstrip()
 
     def _dialled(self, sock: socket.socket, session: Session, mode: str, data: str) -> EmulatedCall:
         self._switch.channels.add(session)
@@ -472,11 +622,22 @@ class Emulator:
         self._run(lambda: self._switch.channels.hangup(session, cause))
 
     def _call_dtmf(self, session: Session, digits: str) -> None:
-        def type_all() -> None:
-            for digit in digits:
-                self._switch.channels.dtmf(session, digit)
+        self._run(lambda: self._switch.channels.dtmf(session, digits))
 
-        self._run(type_all)
+    def _call_over(self, session: Session) -> None:
+        """A test waited for the end of a call: what was pressed in vain is its mistake, and told once."""
+
+        def told() -> KeysNotTaken | None:
+            self._switch.channels.lose_keys(session)
+            for error in self.errors:
+                if isinstance(error, KeysNotTaken) and error.uuid == session.uuid:
+                    self.errors.remove(error)
+                    return error
+            return None
+
+        error = self._run(told)
+        if error is not None:
+            raise error
 
     def drop(self) -> None:
         """Close every connection without a notice, wherever in a frame that is."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from .._json import joined
 from ._bridges import leg_of
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Session
 from ._switch import Switch
 
