@@ -13,7 +13,8 @@ which core is in use: "c" (compiled) or "python" (its twin).
 
 Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
 `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
+sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.ivr` (arguments and outcomes of applications),
+`eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
 (FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 
@@ -63,6 +64,7 @@ from .events import (
 if TYPE_CHECKING:
     from . import ESL, aio, presets, sync
     from ._tap import Tap
+    from .ivr import Bridged, Collected, Recorded
     from .reconnect import Backoff
     from .recordings import Recording, iter_messages
     from .sync import connect, serve
@@ -71,6 +73,9 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Backoff": "reconnect",
+    "Bridged": "ivr",
+    "Collected": "ivr",
+    "Recorded": "ivr",
     "Recording": "recordings",
     "Tap": "_tap",
     "connect": "sync",
@@ -87,9 +92,11 @@ __all__ = [
     "AuthRequest",
     "Backoff",
     "BodyTooLarge",
+    "Bridged",
     "CallState",
     "ChannelEnded",
     "ChannelState",
+    "Collected",
     "CommandError",
     "CommandReply",
     "CommandTimeout",
@@ -117,6 +124,7 @@ __all__ = [
     "Message",
     "ProtocolError",
     "ReaderTooSlow",
+    "Recorded",
     "Recording",
     "RecordingError",
     "RudeRejection",
