@@ -10,15 +10,21 @@ from __future__ import annotations
 import ast
 import doctest
 import re
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from guide_support import COOKBOOK, blocks
+from support import until
 
 import eslcodec
 import eslcodec.ingest
@@ -41,7 +47,7 @@ def page(name: str) -> Path:
 
 def program(name: str) -> str:
     """The only program of a page."""
-    (found,) = [code for language, code in blocks(page(name)) if language == "python" and is_program(code)]
+    [found] = [code for language, code in blocks(page(name)) if language == "python" and is_program(code)]
     return found
 
 
@@ -136,10 +142,84 @@ def reads_two_switches(code: str) -> None:
             assert line(process) == "east CHANNEL_ANSWER u-1"
 
 
+def greets(code: str) -> None:
+    with Emulator() as switch, running(code.replace("8021", str(switch.port))) as process:
+        switch.wait_for(lambda: subscribed(switch), 30)
+        switch.add_session("u-1")
+        switch.fire("CHANNEL_PARK", {"Unique-ID": "u-1", "Call-Direction": "inbound"})
+        switch.wait_for(lambda: "api uuid_answer u-1" in switch.commands, 30)
+        switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
+        assert line(process) == "greeted u-1"
+
+
+def asks_for_a_digit(code: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with running(code.replace("8084", str(port))) as process, Emulator() as switch:
+        until(lambda: listening(port), 30)
+        call = switch.call("127.0.0.1", port)
+        call.press("5")
+        assert line(process) == "typed 5 full"
+        assert call.wait() == "NORMAL_CLEARING"
+
+
+def listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def talks_tls(code: str) -> None:
+    """As through stunnel: a server that takes TLS off."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate")
+    with tempfile.TemporaryDirectory() as folder, Emulator() as switch:
+        key, certificate = f"{folder}/key.pem", f"{folder}/ca.pem"
+        make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+        subprocess.run([openssl, *make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        code = code.replace("ca.pem", certificate)
+        with unwrapped(certificate, key, switch.port) as port, running(code.replace("8021", str(port))) as process:
+            assert line(process) == "over TLS"
+
+
+@contextmanager
+def unwrapped(certificate: str, key: str, target: int) -> Iterator[int]:
+    """A port that carries what comes over TLS to another, for one connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def carry(reads: socket.socket, writes: socket.socket) -> None:
+        with suppress(OSError):
+            while data := reads.recv(65536):
+                writes.sendall(data)
+            writes.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        far = socket.create_connection(("127.0.0.1", target))
+        with far, context.wrap_socket(server.accept()[0], server_side=True) as near:
+            back = Thread(target=carry, args=[far, near])
+            back.start()
+            carry(near, far)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        thread = Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
 PROGRAMS: dict[str, Callable[[str], None]] = {  # page -> what runs its program
     "from-genesis.md": beats,
+    "from-greenswitch.md": asks_for_a_digit,
+    "from-switchio.md": greets,
     "many-switches.md": reads_two_switches,
     "reconnect.md": reconnects,
+    "tls.md": talks_tls,
 }
 
 
