@@ -111,7 +111,9 @@ def command_line() -> click.Group:
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             """As click's, by purpose."""
             for purpose, verbs in _SECTIONS.items():
-                rows = [(name, command.get_short_help_str(80)) for name in verbs if (command := self.get_command(ctx, name))]
+                rows = [
+                    (name, command.get_short_help_str(80)) for name in verbs if (command := self.get_command(ctx, name))
+                ]
                 with formatter.section(purpose):
                     formatter.write_dl(rows, col_max=12)
             with formatter.section("Environment"):

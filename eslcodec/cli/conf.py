@@ -58,7 +58,9 @@ def own_file(environment: Mapping[str, str] = os.environ) -> Path:
     if environment.get(VARIABLE):
         return Path(environment[VARIABLE])
     folder = environment.get("XDG_CONFIG_HOME", "")
-    base = Path(folder) if os.path.isabs(folder) else Path(environment.get("HOME") or os.path.expanduser("~"), ".config")
+    base = (
+        Path(folder) if os.path.isabs(folder) else Path(environment.get("HOME") or os.path.expanduser("~"), ".config")
+    )
     return base / "eslcodec" / "switches.toml"
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -43,14 +43,16 @@ Everything else is run by the switch, as its console does it.
 )
 @console_options
 @click.option("-x", "--execute", metavar="COMMAND", help="Run this command, print its output, and end.")
-@click.option("-l", "--loglevel", metavar="LEVEL", help="Log lines down to this level: debug, info, warning, ... or 0-7.")
+@click.option("-l", "--loglevel", metavar="LEVEL", help="Log lines down to this level: info, warning, ... or 0-7.")
 @click.option("-U", "--log-uuid", is_flag=True, help="The uuid of its call in front of each log line.")
 @click.option("-S", "--log-uuid-short", is_flag=True, help=f"The same, only the first {_SHORT_UUID} characters.")
 @click.option("-s", "--set-log-uuid", metavar="UUID", help="Log lines of this call only.")
 @click.option("-q", "--quiet", is_flag=True, help="No log lines.")
 @click.option("-R", "--reconnect", is_flag=True, help="When the connection is lost, set it up again.")
 @click.option("-t", "--timeout", type=click.IntRange(1), metavar="MS", help="Milliseconds to wait for an output.")
-@click.option("-T", "--connect-timeout", type=click.IntRange(1), metavar="MS", help="Milliseconds to wait for a connection.")
+@click.option(
+    "-T", "--connect-timeout", type=click.IntRange(1), metavar="MS", help="Milliseconds to wait for a connection."
+)
 @click.option("-n", "--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
 @click.option("-b", "--batchmode", is_flag=True, help="No prompt and no colours.")
 @click.option("-i", "--interrupt", is_flag=True, hidden=True, help="Ctrl-C ends it anyway.")
@@ -78,10 +80,7 @@ def console(target: Target, execute: str | None, **options: Any) -> None:
         if _seconds(options[name] or said.get(of_file)):
             seconds[option] = _seconds(options[name] or said.get(of_file))
     with target.connected(reconnect=options["reconnect"], **seconds) as switch:
-        if execute is not None:
-            is_good = session.run(switch, execute)
-        else:
-            is_good = session.talk(switch)
+        is_good = session.run(switch, execute) if execute is not None else session.talk(switch)
     if not is_good:
         click.get_current_context().exit(1)
 
@@ -105,7 +104,7 @@ class Session:
         said: what fs_cli's file says.
     """
 
-    def __init__(self, options: dict[str, Any], said: dict[str, str]) -> None:
+    def __init__(self, options: dict[str, Any], said: Mapping[str, str]) -> None:
         def is_on(name: str) -> bool:
             return said.get(name, "").lower() in ("yes", "on", "true", "enabled", "active", "1")
 

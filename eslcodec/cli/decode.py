@@ -107,7 +107,10 @@ def decode(
             elif to:
                 out.buffer.write(json_line(message) + b"\n")
             else:
-                out.writelines(f"{line}\n" for line in listing(f"{messages.number:>7}", message, full, terminal_width() if watched else None))
+                out.writelines(
+                    f"{line}\n"
+                    for line in listing(f"{messages.number:>7}", message, full, terminal_width() if watched else None)
+                )
     finally:
         out.flush()
     problems = []

@@ -24,7 +24,8 @@ _FRAMED: Final = re.compile(
 _EVENT: Final = re.compile(rb"^Event-Name: ", re.MULTILINE)
 _XML: Final = re.compile(rb"<event>.*?</event>", re.DOTALL)
 _LOG_LINE: Final = re.compile(
-    rb"^(?:[0-9a-f-]{36} )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\s.*?\[(?:CONSOLE|ALERT|CRIT|ERR|WARNING|NOTICE|INFO|DEBUG)\]",
+    rb"^(?:[0-9a-f-]{36} )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\s.*?"
+    rb"\[(?:CONSOLE|ALERT|CRIT|ERR|WARNING|NOTICE|INFO|DEBUG)\]",
     re.MULTILINE,
 )
 _HEADER: Final = re.compile(rb"([A-Za-z_][\w.\[\]-]*): ?(.*)", re.DOTALL)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .. import ApiResponse, CommandReply, DisconnectNotice, Event, LogLevel, LogLine, Message, RudeRejection
+from .. import ApiResponse, CommandReply, DisconnectNotice, Event, LogLine, Message, RudeRejection
 from .text import escape, is_terminal, shortened
 
 NAME_CELLS: Final = 24  # CHANNEL_EXECUTE_COMPLETE
@@ -136,8 +136,8 @@ def _summary(message: Message) -> tuple[str, str | None, list[str]]:
             headers = [f"{len(message)} headers"] if "Event-Name" in message else []
             return kind, None, [shortened(message.text), *headers]
         case LogLine():
-            level = message.level
-            return f"log {level.name if isinstance(level, LogLevel) else level}", None, [shortened(message.text.rstrip())]
+            level = getattr(message.level, "name", message.level)
+            return f"log {level}", None, [shortened(message.text.rstrip())]
         case DisconnectNotice():
             parts = [shortened(part) for part in (message.controlled_uuid, message.channel_name) if part]
             return kind, None, ["linger" if message.linger else "final", *parts]
@@ -153,7 +153,7 @@ def _summary_of_event(event: Event) -> tuple[str, str | None, list[str]]:
     )
     sequence = event._last("Event-Sequence")
     key = subclass if name == "CUSTOM" and subclass else name or ""
-    details = [part for part in event.select(*_details_of(key)) if part]
+    details = [part for part in event.select(*_details_of(key)) if part and part != "_none_"]
     if key.startswith("CHANNEL_") and not details and all(parties):
         details = [f"{parties[0]} -> {parties[1]}"]
     if key == "HEARTBEAT" and details:

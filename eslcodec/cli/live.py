@@ -71,9 +71,7 @@ filter_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = cli
 
 
 @click.command(short_help="Show events as they come.")
-@click.argument(
-    "names", nargs=-1, metavar="[nats://HOST:PORT/STREAM] [NAME]...", shell_complete=complete_events
-)
+@click.argument("names", nargs=-1, metavar="[nats://HOST:PORT/STREAM] [NAME]...", shell_complete=complete_events)
 @stream_options
 @since_option
 @target_options

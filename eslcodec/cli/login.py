@@ -123,10 +123,7 @@ class Login:
 
         host, user = said("host", host, profile.host), said("user", user, profile.user)
         of_profile = profile.password if user == profile.user else None
-        if password is None:
-            secret = said("password_file", _secret(password_file), of_profile)
-        else:
-            secret = password
+        secret = said("password_file", _secret(password_file), of_profile) if password is None else password
         return cls(
             host or _HOST,
             said("port", port, profile.port) or _PORT,
@@ -252,8 +249,8 @@ def _options(many: bool) -> list[_Decorator]:
             metavar="NAME",
             envvar="ESLCODEC_PROFILE",
             shell_complete=_complete_profile,
-            help="A switch that has a name: in eslcodec/switches.toml, or in ~/.fs_cli_conf or /etc/fs_cli.conf, where "
-            f"fs_cli has its own. {'Repeatable.' if many else 'Without it the profile default counts, if there is one.'}",
+            help="A switch that has a name in eslcodec/switches.toml, or in fs_cli's .fs_cli_conf or /etc/fs_cli.conf. "
+            + ("Repeatable." if many else "Without it the profile default counts, if there is one."),
         ),
         click.option(
             "-P",
@@ -277,7 +274,7 @@ def _options(many: bool) -> list[_Decorator]:
             "-p",
             "--password",
             metavar="PASSWORD",
-            help=f"For habits from fs_cli: others on this machine can read it. {VARIABLE} and --password-file are safe.",
+            help=f"As fs_cli has it: others on this machine can read it. {VARIABLE} and --password-file are safe.",
         ),
         password_file_option,
     ]
@@ -332,9 +329,7 @@ def _retry_option() -> _Decorator:
     return click.option("-r", "--retry", is_flag=True, help=f"If nobody listens there, try for {_RETRIES} s.")
 
 
-def _with_options(
-    command: Callable[..., None], options: Sequence[_Decorator]
-) -> Callable[..., None]:
+def _with_options(command: Callable[..., None], options: Sequence[_Decorator]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_live_support import COMMAND, run
+from cli_live_support import COMMAND, login, run
 from cli_live_support import no_settings as no_settings
 from cli_live_support import switch as switch
 
-from eslcodec.emulator import Emulator, Later
+from eslcodec.emulator import Emulator
 
 console = pytest.importorskip("eslcodec.cli.console")
 
@@ -28,15 +28,22 @@ def test_a_command_runs_as_at_the_console(switch: Emulator) -> None:
 
 def test_the_options_of_fs_cli_are_taken(switch: Emulator) -> None:
     switch.api["x"] = "here"
-    words = "-H 127.0.0.1 -p ClueCon -d 3 -l 4 -U -S -q -b -i -r -R -t 2000 -T 500 -n -Q -s u1".split()
-    assert run("cli", switch, *words, "-x", "x").stdout == "here\n"
+    words = "-H 127.0.0.1 -p ClueCon -d 3 -l 4 -U -S -q -b -i -r -R -t 2000 -T 500 -n -Q -s u1"
+    assert run("cli", switch, *words.split(), "-x", "x").stdout == "here\n"
 
 
-def test_no_output_in_time(switch: Emulator) -> None:
-    switch.api["slow"] = Later(60, "")
-    result = run("cli", switch, "-t", "200", "-x", "slow")
-    assert result.exit_code == 1
-    assert "0.2 s" in result.stderr
+def test_times_are_milliseconds_as_fs_cli_has_them(switch: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def connect(*args: Any, **options: Any) -> Any:
+        seen.update(options)
+        raise OSError("enough")
+
+    monkeypatch.setattr(login, "connect", connect)
+    assert run("cli", switch, "-t", "200", "-T", "1500", "-x", "status").exit_code == 1
+    assert (seen["command_timeout"], seen["connect_timeout"]) == (0.2, 1.5)
+    run("cli", switch, "-x", "status")
+    assert seen["command_timeout"] == 30
 
 
 def test_commands_from_a_pipe(switch: Emulator) -> None:

@@ -30,7 +30,10 @@ DECODED = (
         (b"----\r\n" + PLAIN.replace(b"\n", b"\r\n"), "read events without the headers of frames, expected"),
         (b"\x1b[36m" + LOG + DECODED, "read events without the headers of frames, expected a stream"),
         (b"\x1b[35m" + LOG + b"\x1b[0m", "read log lines without frames, expected a stream"),
-        (b'{"Event-Name": "DTMF"}\n', "read events in JSON without frames, expected a stream: eslcodec decode --unframed"),
+        (
+            b'{"Event-Name": "DTMF"}\n',
+            "read events in JSON without frames, expected a stream: eslcodec decode --unframed",
+        ),
         (b"<event>\n<headers/></event>", "read events in XML without frames, expected a stream"),
     ],
 )
@@ -71,14 +74,18 @@ def test_what_is_no_event_is_counted(written: Any) -> None:
 
 
 def test_what_fs_cli_shows_is_read_with_values_of_several_lines(written: Any) -> None:
-    assert events_of(written(b"\x1b[36m" + LOG + DECODED + DECODED)) == [
-        {
-            "Event-Name": "CHANNEL_ANSWER",
-            "Event-Date-Local": "2026-11-29 08:00:00",
-            "variable_switch_r_sdp": "v=0\no=- 1 1 IN IP4 192.0.2.1",
-            "Caller-Name": "100% \u00eb",
-        }
-    ] * 2
+    assert (
+        events_of(written(b"\x1b[36m" + LOG + DECODED + DECODED))
+        == [
+            {
+                "Event-Name": "CHANNEL_ANSWER",
+                "Event-Date-Local": "2026-11-29 08:00:00",
+                "variable_switch_r_sdp": "v=0\no=- 1 1 IN IP4 192.0.2.1",
+                "Caller-Name": "100% \u00eb",
+            }
+        ]
+        * 2
+    )
 
 
 @pytest.mark.parametrize("form", ["json", "xml"])

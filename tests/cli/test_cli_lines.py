@@ -100,7 +100,9 @@ def test_the_time_is_the_events_own(monkeypatch: pytest.MonkeyPatch) -> None:
         event = build("DTMF", {"Event-Date-Timestamp": "1796004405547123"})
         assert live._clock(event, None) == "02:06:45.547"
         assert live._clock(event, 99) == "02:06:45"
-        assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", live._clock(eslcodec.LogLine(b"Content-Type: log/data\n\n", b"x"), 200))
+        assert re.fullmatch(
+            r"\d\d:\d\d:\d\d\.\d{3}", live._clock(eslcodec.LogLine(b"Content-Type: log/data\n\n", b"x"), 200)
+        )
     finally:
         monkeypatch.undo()
         live.time.tzset()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cli_live_support import api, run
 from cli_live_support import no_settings as no_settings
+from cli_live_support import run
 
 from eslcodec.emulator import Emulator
 
@@ -28,7 +28,9 @@ def switch() -> Iterator[Emulator]:
         yield switch
 
 
-@pytest.mark.parametrize(("option", "read"), [("--json", json.loads), ("--ndjson", lambda text: list(map(json.loads, text.splitlines())))])
+@pytest.mark.parametrize(
+    ("option", "read"), [("--json", json.loads), ("--ndjson", lambda text: list(map(json.loads, text.splitlines())))]
+)
 def test_rows_as_json(option: str, read: Any, switch: Emulator) -> None:
     result = run("show", switch, "channels", option)
     assert (result.exit_code, read(result.stdout)) == (0, ROWS)

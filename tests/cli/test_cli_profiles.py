@@ -219,7 +219,9 @@ def completed(command: str, *words: str) -> list[str]:
     """What a shell offers after these words."""
     from click.shell_completion import ShellComplete
 
-    found = ShellComplete(live_group(), {}, "eslcodec", "_ESLCODEC_COMPLETE").get_completions([command, *words[:-1]], words[-1])
+    found = ShellComplete(live_group(), {}, "eslcodec", "_ESLCODEC_COMPLETE").get_completions(
+        [command, *words[:-1]], words[-1]
+    )
     return [item.value for item in found]
 
 
