@@ -83,7 +83,7 @@ def check_server(config: Mapping[str, Any], version: Sequence[int]) -> list[str]
 
     Example:
         >>> check_server({"name": "FS1", "num_replicas": 3}, (2, 9, 10))
-        ['stream FS1 has 3 replicas on a server of version 2.9.10, which was seen to lose what it had acknowledged: use 2.10 or later']
+        ['stream FS1 has 3 replicas on a server of version 2.9.10, which was seen to lose what it had acknowledged: use a current one']
         >>> check_server({"name": "FS1", "num_replicas": 3}, (2, 10, 0)), check_server({"name": "FS1"}, (2, 9, 10))
         ([], [])
     """  # noqa: E501
@@ -92,7 +92,7 @@ def check_server(config: Mapping[str, Any], version: Sequence[int]) -> list[str]
         return []
     number = ".".join(map(str, version))
     text = f"stream {config.get('name')} has {replicas} replicas on a server of version {number}"
-    return [f"{text}, which was seen to lose what it had acknowledged: use 2.10 or later"]
+    return [f"{text}, which was seen to lose what it had acknowledged: use a current one"]
 
 
 def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:
