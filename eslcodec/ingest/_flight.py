@@ -300,7 +300,7 @@ class Flight:
     def _is_ours(self, last: Last) -> bool:
         """Whether the stream ends where we left it; a message that is gone is ours if the sequence is."""
         if last.id is None:
-            return self._last_id is not None and self._sequence in (0, last.sequence)
+            return last.sequence > 0 and self._last_id is not None and self._sequence in (0, last.sequence)
         return last.id == self._last_id
 
     def _see(self, ids: Iterable[str]) -> None:

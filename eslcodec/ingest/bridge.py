@@ -236,6 +236,11 @@ class Bridge:
                 f"a place is kept in {self.folder}, and it goes on from there: what is older is published again only "
                 "under another prefix"
             )
+        if self._kept is not None and isinstance(end, StreamEnd) and end.sequence == 0:
+            said.append(
+                f"stream {self._publisher.stream} never had a message, though a place is kept in {self.folder}: it was "
+                "made anew, or its servers lost it. It goes on from there; the recording has what came before"
+            )
         self.warnings = tuple(said)
         self.contract.max_bytes = end.max_bytes
 

@@ -48,6 +48,7 @@ class StreamEnd(NamedTuple):
         id: of the last message; None if there is none, or it has none.
         place: in the recording of whoever sent that message.
         recent: the identities of the last messages, if they were asked for, and when each was received.
+        version: of the server; empty if that is not known.
 
     Example:
         >>> StreamEnd({"name": "FS1"}, 1 << 20, 0, None, None).id is None
@@ -60,6 +61,7 @@ class StreamEnd(NamedTuple):
     id: str | None
     place: Place | None
     recent: Mapping[str, float | None] = MappingProxyType({})
+    version: tuple[int, ...] = ()
 
     @property
     def max_bytes(self) -> int:
@@ -78,7 +80,8 @@ class StreamEnd(NamedTuple):
         """
         if prefix != PREFIX:
             _streams.check_replay(self.config, prefix)
-        return [*_streams.check_stream(self.config), *_streams.check_partitions(self.config, partitions)]
+        said = _streams.check_stream(self.config) + _streams.check_partitions(self.config, partitions)
+        return said + (_streams.check_server(self.config, self.version) if self.version else [])
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,8 @@ class Publisher:
         for one in await self._last_messages(connection, sequence, min(recent, sequence)):
             received = re.fullmatch(r"\d{1,12}(\.\d+)?", _nats.header(one, "Esl-Received") or "")
             known[_nats.header(one, "Nats-Msg-Id") or ""] = float(received[0]) if received is not None else None
-        return StreamEnd(config, connection.max_payload, sequence, id, parsed, known)
+        version = _nats.version(connection)
+        return StreamEnd(config, connection.max_payload, sequence, id, parsed, known, version)
 
     # What is published
 

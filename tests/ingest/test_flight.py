@@ -539,6 +539,12 @@ def test_an_end_that_is_none_of_ours_is_counted(last: Last, disagreements: int) 
     assert (ticket.item.id, ticket.headers["Nats-Expected-Last-Sequence"]) == ("c:1", str(last.sequence))
 
 
+def test_a_stream_that_never_had_a_message_is_not_the_one_of_an_earlier_run() -> None:
+    flight = Flight("S", last="c:7")
+    flight.open(Last(0, None))
+    assert flight.disagreements == 1
+
+
 def test_what_the_stream_lacks_is_published_though_something_later_is_there() -> None:
     flight, _ = opened(5)
     flight.stop("connection", "gone", 1.0)
