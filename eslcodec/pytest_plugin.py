@@ -7,7 +7,9 @@ Installed with the package; nothing but pytest is imported before a test asks fo
         esl_switch.wait_for(lambda: "event plain ALL" in esl_switch.commands)
         esl_switch.fire("CHANNEL_ANSWER", {"Unique-ID": "a1"})
 
-In asynchronous tests `aio_esl_switch` is the same, with those methods awaited that wait. And where `assert event == other` fails, pytest shows what differs.
+In asynchronous tests `aio_esl_switch` is the same, with those methods awaited that wait.
+
+And where `assert event == other` fails, pytest shows what differs.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def esl_switch() -> Iterator[Emulator]:
 
 @pytest.fixture
 def aio_esl_switch(esl_switch: Emulator) -> AioEmulator:
-    """The running emulator of `esl_switch` for asynchronous tests: `wait_for`, `assert_commands`, `call` are awaited."""
+    """The running emulator of `esl_switch` for asynchronous tests: what waits is awaited."""
     from .emulator import AioEmulator
 
     return AioEmulator(esl_switch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from .._json import Field
@@ -150,7 +150,8 @@ def shape(
         >>> dict(shape("HEARTBEAT", {"Session-Count": "3"}, None, lambda: 1.0, str))["Session-Count"]
         '3'
     """
-    given = list(headers.items() if isinstance(headers, Mapping) else headers)
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    given: list[Field] = [(key, _text(value)) for key, value in items]
     known = {key: value for key, value in given if isinstance(value, str)}
     fields: list[Field] = []
     if name.startswith(_ON_CHANNELS):
@@ -158,6 +159,10 @@ def shape(
         fields = _channel(name, uuid, known, int(clock() * 1_000_000), make_uuid)
     fields += (_SUBCLASSES.get(subclass or "", {}) if name == "CUSTOM" else _OTHERS.get(name, {})).items()
     return _replaced(fields, given)
+
+
+def _text(value: str | int | Sequence[str]) -> str | list[str]:
+    return str(value) if isinstance(value, (str, int)) else list(value)
 
 
 def _replaced(fields: Iterable[Field], given: list[Field]) -> list[Field]:
