@@ -47,7 +47,8 @@ class IvrVerbs(CallVerbs):
         It is one application, `play_and_get_digits`; the switch does the retries. The first digit stops the prompt.
 
         Args:
-            prompt: what is played: a file, or what else `playback` takes; several are played in turn; "" for nothing.
+            prompt: what is played: a file, or what else `playback` takes; several files are played in
+                turn; "" for nothing.
             max_digits: it ends with so many.
             min_digits: fewer are refused.
             timeout: seconds to wait for the first digit after the prompt, 1 at least.
