@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Final
 
 from .. import render
@@ -495,5 +494,3 @@ def _broadcast(path: str) -> tuple[str, str]:
     if not colons:
         return "playback", path
     return name.partition("!")[0], data
-
-
