@@ -42,15 +42,4 @@ from ._server import EmulatedCall, Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 
-__all__ = [
-    "EmulatedCall",
-    "Emulator",
-    "Endpoint",
-    "Fault",
-    "Later",
-    "Listener",
-    "NotEmulated",
-    "Run",
-    "Session",
-    "User",
-]
+__all__ = ["EmulatedCall", "Emulator", "Endpoint", "Fault", "Later", "Listener", "NotEmulated", "Run", "Session", "User"]

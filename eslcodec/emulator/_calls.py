@@ -16,9 +16,7 @@ from ._dialstring import Target, separate
 from ._endpoints import Endpoint, Endpoints
 from ._model import Effect, Session, Until
 
-_ENDLESS: Final = frozenset(
-    ["echo", "delay_echo", "conference", "valet_park", "fifo", "soft_hold", "endless_playback", "hold_music"]
-)
+_ENDLESS: Final = frozenset("echo delay_echo conference valet_park fifo soft_hold endless_playback hold_music".split())
 """Applications that last as long as the channel, unless `switch.applications` says otherwise."""
 _ALWAYS_GOES_ON: Final = ("NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL")
 
@@ -139,9 +137,10 @@ class Calls:
         if leg.answered and parks_after(session):
             until.end()
             self.park(session)
-        elif (leg.answered and hangs_up_after(session)) or (
-            not leg.answered and not _goes_on_after(session, cause or "NORMAL_CLEARING")
-        ):
+        elif leg.answered and hangs_up_after(session):
+            self._channels.hangup(session, cause or "NORMAL_CLEARING")
+            until.end()
+        elif not leg.answered and not _goes_on_after(session, cause or "NORMAL_CLEARING"):
             self._channels.hangup(session, cause or "NORMAL_CLEARING")
             until.end()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+
 from typing import Final
 
 from .. import render
@@ -494,3 +495,5 @@ def _broadcast(path: str) -> tuple[str, str]:
     if not colons:
         return "playback", path
     return name.partition("!")[0], data
+
+

@@ -43,6 +43,7 @@ def text_commands(switch: Switch) -> dict[str, Api]:
     }
 
 
+
 def coalesce(args: str) -> str:
     """The first value that is not empty.
 
@@ -222,3 +223,5 @@ def _expand(switch: Switch, args: str) -> ApiOutput:
     command, _, arguments = text.partition(" ")
     output = switch.execute(command, expanded(switch, arguments, session))
     return "-ERR Cannot execute command\n" if output is None else output
+
+

@@ -19,46 +19,12 @@ SYNTAX: Final = (
     "detailed_calls|bridged_calls|detailed_bridged_calls|aliases|complete|chat|management|modules|nat_map|say|"
     "interfaces|interface_types|tasks|limits|status"
 )
-_CHANNELS: Final = [
-    "uuid",
-    "direction",
-    "created",
-    "created_epoch",
-    "name",
-    "state",
-    "cid_name",
-    "cid_num",
-    "ip_addr",
-    "dest",
-    "application",
-    "application_data",
-    "dialplan",
-    "context",
-    "read_codec",
-    "read_rate",
-    "read_bit_rate",
-    "write_codec",
-    "write_rate",
-    "write_bit_rate",
-    "secure",
-    "hostname",
-    "presence_id",
-    "presence_data",
-    "accountcode",
-    "callstate",
-    "callee_name",
-    "callee_num",
-    "callee_direction",
-    "call_uuid",
-    "sent_callee_name",
-    "sent_callee_num",
-    "initial_cid_name",
-    "initial_cid_num",
-    "initial_ip_addr",
-    "initial_dest",
-    "initial_dialplan",
-    "initial_context",
-]
+_CHANNELS: Final = """
+    uuid direction created created_epoch name state cid_name cid_num ip_addr dest application application_data dialplan
+    context read_codec read_rate read_bit_rate write_codec write_rate write_bit_rate secure hostname presence_id
+    presence_data accountcode callstate callee_name callee_num callee_direction call_uuid sent_callee_name
+    sent_callee_num initial_cid_name initial_cid_num initial_ip_addr initial_dest initial_dialplan initial_context
+""".split()
 _HEADERS: Final = {
     "direction": "Call-Direction",
     "name": "Channel-Name",
@@ -85,29 +51,10 @@ _HEADERS: Final = {
     "sent_callee_name": "variable_last_sent_callee_id_name",
     "sent_callee_num": "variable_last_sent_callee_id_number",
 }
-_BASIC: Final = [
-    "uuid",
-    "direction",
-    "created",
-    "created_epoch",
-    "name",
-    "state",
-    "cid_name",
-    "cid_num",
-    "ip_addr",
-    "dest",
-    "presence_id",
-    "presence_data",
-    "accountcode",
-    "callstate",
-    "callee_name",
-    "callee_num",
-    "callee_direction",
-    "call_uuid",
-    "hostname",
-    "sent_callee_name",
-    "sent_callee_num",
-]
+_BASIC: Final = """
+    uuid direction created created_epoch name state cid_name cid_num ip_addr dest presence_id presence_data accountcode
+    callstate callee_name callee_num callee_direction call_uuid hostname sent_callee_name sent_callee_num
+""".split()
 _BASIC_B: Final = [name for name in _BASIC if name not in ("call_uuid", "hostname")]
 _DETAILED: Final = [name for name in _CHANNELS if not name.startswith("initial_")]
 TABLES: Final = {
@@ -120,7 +67,7 @@ TABLES: Final = {
     "modules": "type name ikey filename",
 }
 """Tables whose rows are what a test puts into `switch.tables`, and their columns."""
-_KINDS: Final = ["codec", "dialplan", "file", "timer", "chat", "limit", "say", "management", "endpoint"]
+_KINDS: Final = "codec dialplan file timer chat limit say management endpoint".split()
 _COUNTED: Final = ("calls", "registrations", "channels")
 
 Row = Mapping[str, str]
@@ -178,7 +125,7 @@ def _rows(switch: Switch, what: str, words: list[str]) -> list[Row] | None:
 
 def _like(rows: list[Row], text: str) -> list[Row]:
     pattern = (text if "%" in text else f"%{text}%").lower().replace("%", "*")
-    columns = ["uuid", "name", "cid_name", "cid_num", "presence_data", "accountcode"]
+    columns = "uuid name cid_name cid_num presence_data accountcode".split()
     return [row for row in rows if any(fnmatchcase(row[column].lower(), pattern) for column in columns)]
 
 
