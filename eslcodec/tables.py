@@ -41,7 +41,7 @@ MEMBER: Final = (
 _TOTAL: Final = re.compile(r"([0-9]+) total\.")
 _RULE: Final = re.compile(r"={20,}")
 _ITEMS: Final = re.compile(r"Total items returned: ([0-9]+)")
-_REFUSED: Final = re.compile(r"-ERR|-USAGE|Invalid (?:Profile|Gateway|Syntax)!")
+_REFUSED: Final = re.compile(r"-ERR|-USAGE|USAGE:|Invalid (?:Profile|Gateway|Syntax)!")
 
 
 def read(command: str, text: str) -> list[Row]:

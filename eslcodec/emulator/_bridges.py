@@ -184,5 +184,3 @@ def hangs_up_after(session: Session) -> bool:
 def parks_after(session: Session) -> bool:
     """Whether a channel is parked when the one that it was bridged to has gone."""
     return is_true(joined(session.variables.get("park_after_bridge", "")))
-
-

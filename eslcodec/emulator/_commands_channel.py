@@ -491,5 +491,3 @@ def _broadcast(path: str) -> tuple[str, str]:
     if not colons:
         return "playback", path
     return name.partition("!")[0], data
-
-

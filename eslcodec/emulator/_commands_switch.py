@@ -328,4 +328,3 @@ def _limit_usage(args: str) -> str:
     if len(words) < 2:
         return "USAGE: limit_usage <backend> <realm> <id> [rate]\n"
     return "0/0" if words[3:4] == ["rate"] else "0"
-

@@ -42,7 +42,6 @@ def text_commands(switch: Switch) -> dict[str, Api]:
     }
 
 
-
 def coalesce(args: str) -> str:
     """The first value that is not empty.
 
@@ -212,5 +211,3 @@ def _expand(switch: Switch, args: str) -> ApiOutput:
     command, _, arguments = text.partition(" ")
     output = switch.execute(command, expanded(switch, arguments, session))
     return "-ERR Cannot execute command\n" if output is None else output
-
-
