@@ -28,8 +28,8 @@ from support import until
 
 import eslcodec
 import eslcodec.ingest
-from eslcodec import ESL
 from eslcodec.emulator import Emulator
+from eslcodec.sync._operator_verbs import UuidVerbs
 
 pytestmark = pytest.mark.skipif(not COOKBOOK, reason="the cookbook is in the checkout only")
 
@@ -234,7 +234,7 @@ THINGS = {  # what a name in the right column of a comparison is
     "event": (eslcodec.Event,),
     "job": (eslcodec.sync.Job, eslcodec.aio.Job),
     "eslcodec": (eslcodec,),
-    "con": (ESL.ESLconnection,),
+    "uuid": (UuidVerbs,),  # fs.uuid(...)
 }
 
 
@@ -243,6 +243,7 @@ def ours(path: Path) -> Iterator[tuple[str, str]]:
     for row in re.findall(r"^\|.*\|$", path.read_text(encoding="utf-8"), re.MULTILINE):
         cell = re.split(r"(?<!\\)\|", row)[-2]
         for code in re.findall(r"`([^`]+)`", cell):
+            yield from (("uuid", name) for name in re.findall(r"fs\.uuid\(\w+\)\.(\w+)", code))
             yield from re.findall(rf"\b({'|'.join(THINGS)})\.(\w+)", code)
 
 
