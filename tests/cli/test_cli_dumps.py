@@ -70,7 +70,7 @@ def test_the_text_of_events_as_scripts_print_it(written: Any) -> None:
 def test_what_is_no_event_is_counted(written: Any) -> None:
     result = run("decode", "--unframed", written(LOG + PLAIN + LOG))
     assert result.stdout == "      1  DTMF                      u1  #\n"
-    assert "2 lines are no part of an event and were passed over" in result.stderr
+    assert "2 lines are no part of an event, and passed over" in result.stderr
 
 
 def test_what_fs_cli_shows_is_read_with_values_of_several_lines(written: Any) -> None:
