@@ -156,9 +156,13 @@ def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> No
     """Record what switches send in DIR, and publish it from there, each event at least once and in order, until Ctrl-C
     or SIGTERM; a second one ends the waiting for acknowledgements too.
 
-    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. The contract for consumers is
-    docs/contract.md. Files with secrets that others can read are refused. The exit status is 1 if something was not
-    acknowledged at the end, which stays in DIR, if nothing can be published, or if recording ended by itself.
+    \b
+    eslcodec bridge 10.0.0.1 --to nats://127.0.0.1:4222 --dir spool --events CALLS --create-stream
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these; without any, ESLCODEC_HOST has them.
+    The contract for consumers is docs/contract.md. Files with secrets that others can read are refused. The exit
+    status is 1 if something was not acknowledged at the end, which stays in DIR, if nothing can be published, or if
+    recording ended by itself.
     """
     login: Login = options["login"]
     _check(options, bool(hosts or hosts_file or login.profiles))

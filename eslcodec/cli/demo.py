@@ -97,6 +97,10 @@ def demo(plain: bool, rate: float | None) -> None:
 
     An emulated switch plays it, and the client that the package offers receives it over a loopback connection.
 
+    \b
+    eslcodec demo
+    eslcodec demo --plain --rate 0
+
     The exit status is 1 if a check fails.
     """
     watched = is_terminal(sys.stdout)

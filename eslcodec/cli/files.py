@@ -86,7 +86,8 @@ def _framed(reader: Iterable[Chunk], name: str) -> Iterator[Chunk]:
     """A stream of the events in a file without frames."""
     found = unframed(b"".join(chunk.data for chunk in reader))
     if found.skipped:
-        note(f"{name}: {found.skipped} lines are no part of an event and were passed over")
+        lines = "1 line is" if found.skipped == 1 else f"{found.skipped} lines are"
+        note(f"{name}: {lines} no part of an event, and passed over")
     offset = 0
     for frame in found.frames:
         yield Chunk.plain(name, offset, frame)

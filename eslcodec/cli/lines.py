@@ -105,7 +105,8 @@ def _line(label: str, name: str, uuid: str | None, details: Iterable[str], width
         return "  ".join(filter(None, [label, f"{name:<{NAME_CELLS}}", uuid, *details])).rstrip()
     gap = "  " if width >= ROOMY else " "
     if uuid is not None and (len(uuid) > UUID_CELLS or not uuid.isascii()):  # somebody chose it
-        uuid, details = None, [uuid, *details]
+        details = [uuid, *details]
+        uuid = None
     cells = NAME_CELLS
     if uuid is not None:
         room = width - len(label) - len(uuid) - 2 * len(gap)

@@ -112,8 +112,13 @@ def record(
     unknown: bool,
     **options: Any,
 ) -> None:
-    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port, [IPv6 address]:port, or
-    NAME= and one of these.
+    """Keep exactly what switches send, until Ctrl-C or SIGTERM.
+
+    \b
+    eslcodec record 10.0.0.1 --dir rec --events ALL
+    eslcodec record east=10.0.0.1 west=10.0.0.2 --dir rec --events CALLS --keep 7d
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these; without any, ESLCODEC_HOST has them.
 
     A connection that is lost is set up again, for ever, and each gap is told in a line. The exit status is 1 if
     recording ended by itself: the disk is full, or no switch lets us in.

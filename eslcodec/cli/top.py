@@ -75,7 +75,13 @@ def top(
 ) -> None:
     """Watch what switches do: events, calls, answers and causes, lag and losses, until q or Ctrl-C.
 
-    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. A RECORDING is a file or a folder of
+    \b
+    eslcodec top east=10.0.0.1 west=10.0.0.2
+    eslcodec top --once --json | jq .total.legs
+    eslcodec top rec/ --at 08:15
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these; without any, ESLCODEC_HOST has them, or
+    it is where `eslcodec api` goes. A RECORDING is a file or a folder of
     `eslcodec record`, with a / in its name: shown is what its last ten minutes were, or those before --at. Keys: ? says
     them. With --once the exit status is 1 if no switch was connected.
     """

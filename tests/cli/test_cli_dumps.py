@@ -70,7 +70,7 @@ def test_the_text_of_events_as_scripts_print_it(written: Any) -> None:
 def test_what_is_no_event_is_counted(written: Any) -> None:
     result = run("decode", "--unframed", written(LOG + PLAIN + LOG))
     assert result.stdout == "      1  DTMF                      u1  #\n"
-    assert "2 lines are no part of an event and were passed over" in result.stderr
+    assert "2 lines are no part of an event, and passed over" in result.stderr
 
 
 def test_what_fs_cli_shows_is_read_with_values_of_several_lines(written: Any) -> None:
@@ -105,3 +105,20 @@ def test_a_file_without_messages_is_told(written: Any) -> None:
     result = run("decode", written(b""))
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.endswith("there is no message in it\n")
+
+
+@pytest.mark.parametrize("words", [["emulate", "--port", "0", "--replay"], ["replay", "--port", "0"], ["convert"]])
+def test_a_dump_is_not_replayed_or_converted(words: list[str], written: Any, tmp_path: Any) -> None:
+    result = run(*words, written(PLAIN), *([tmp_path / "out.ndjson"] if words == ["convert"] else []))
+    assert result.exit_code == 1
+    assert "expected a stream: eslcodec decode --unframed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["api", "bridge", "cli", "convert", "decode", "demo", "emulate", "info", "record", "replay", "show", "tail", "top"],
+)
+def test_every_help_has_examples(verb: str) -> None:
+    shown = run(verb, "--help", terminal_width=80).stdout
+    assert f"\n  eslcodec {verb}" in shown
+    assert max(map(len, shown.splitlines())) <= 100
