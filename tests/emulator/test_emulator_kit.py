@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import plugin_option
 
 import eslcodec
 from eslcodec import Event, aio, render
 from eslcodec.emulator import AioEmulator, Emulator, NotEmulated, NotRunning, UnknownEvent
 from eslcodec.emulator._expected import difference
 from eslcodec.emulator._shapes import shape
-from support import plugin_option
 
 
 def shaped(name: str, headers: dict[str, Any] | None = None, subclass: str | None = None) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def shaped(name: str, headers: dict[str, Any] | None = None, subclass: str | Non
 
 
 def test_a_strict_emulator_fails_for_a_command_that_is_missing_and_not_meant_to_be() -> None:
-    with pytest.raises(NotEmulated) as caught, Emulator(strict=True) as switch:  # noqa: PT012
+    with pytest.raises(NotEmulated) as caught, Emulator(strict=True) as switch:  # noqa: PT012, SIM117
         with eslcodec.connect(switch.host, switch.port) as fs:
             switch.api["meant"] = None
             assert fs.api("meant").text == "-ERR meant Command not found!\n"
