@@ -9,15 +9,17 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Final, Protocol
 
 from .. import render
-from .._ctext import atoi, is_true, to_bytes
+from .._ctext import atoi, is_true, to_bytes, to_text
 from .._json import joined
-from ..enums import ChannelState, LogLevel
+from ..enums import LogLevel
 from ._channels import Channels
 from ._collecting import Collector, Playing, Status, ends_playback, outcome
 from ._core import Core
 from ._digits import KEYS, Given, Gone, Instead, Prompt, Step, Steps, Wait
 from ._expand import Expander, argument, separate
-from ._model import PLAYED, Application, ApiOutput, Later, Run, Session, cause_named
+from ._model import PLAYED, ApiOutput, Application, Later, Run, Session, cause_named
+from ._rooms import Rooms
+from ._speech import SessionRecordings, Speech
 
 _SILENT: Final = """
     acknowledge_call deflect early_hangup media_reset presence redirect respond ring_ready send_display send_dtmf
@@ -52,6 +54,9 @@ def install(switch: Surroundings) -> None:
             **variables.applications(),
             **digits.applications(),
             **control.applications(),
+            **Speech(switch.core, channels, collector).applications(),
+            **SessionRecordings(switch.core, channels).applications(),
+            "conference": Rooms(switch.core, channels).conference,
             "read": collector.read,
             "play_and_get_digits": collector.play_and_get_digits,
         }
@@ -86,7 +91,9 @@ class _Expansion:
     def _call(self, name: str, args: str) -> str | None:
         output = self._switch.execute(name, args)
         output = output.output if isinstance(output, Later) else output
-        return output.decode(errors="surrogateescape") if isinstance(output, bytes) else output
+        if isinstance(output, bytes):
+            return to_text(output)
+        return output if isinstance(output, str) else None
 
 
 def _of_profile(session: Session, name: str) -> str | None:
@@ -382,7 +389,7 @@ class _Control:
             "unhold": lambda session, _data: self._hold(session, "CHANNEL_UNHOLD"),
         }
 
-    def _echo(self, _session: Session, _data: str) -> Steps:
+    def _echo(self, _session: Session, _data: str) -> Generator[Wait, Given, None]:
         """The caller hears itself until one hangs up, or the switch breaks it off."""
         while (yield Wait(None, "leave")) is not Instead.BREAK:
             pass
@@ -403,18 +410,18 @@ class _Control:
         """
         return None if session.parked or session.in_socket else self._parked(session)
 
-    def _parked(self, session: Session) -> Steps:
+    def _parked(self, session: Session) -> Generator[Wait, Given, None]:
         seconds, _, cause = session.text_of("park_timeout").partition(":")
         session.set("park_timeout")
         self._channels.fire("CHANNEL_PARK", session)
         try:
             while (yield Wait(atoi(seconds) if seconds else None)) is not Instead.TIME:
                 pass
+            self._core.later(0, lambda: self._channels.hangup(session, cause_named(cause)))
+            yield Wait(None)
         except Gone:
             self._channels.fire("CHANNEL_UNPARK", session)
             raise
-        self._core.later(0, lambda: self._channels.hangup(session, cause_named(cause)))
-        yield Wait(None)
 
     def _log(self, session: Session, data: str) -> None:
         word, _, text = data.partition(" ")

@@ -39,6 +39,8 @@ class Channels:
         most: how many there were at once.
         timed: how those run that are told how long they take.
         expand: gives application data with values for its `${variables}`.
+        heard: told what a caller says to a recognizer.
+        before_report: told of a channel that has hung up, before its record is written.
         leads: sends a channel that no client controls elsewhere in the dialplan; None if nothing does.
     """
 
@@ -55,6 +57,8 @@ class Channels:
         }
         self.timed: dict[str, Callable[[Session, str, Run], Steps]] = {}
         self.expand: Callable[[Session, str], str] = lambda _session, data: data
+        self.heard: Callable[[Session, str], None] = lambda _session, _words: None
+        self.before_report: Callable[[Session], None] = lambda _session: None
 
     def add(self, session: Session) -> Session:
         """A channel comes into being."""
@@ -113,7 +117,7 @@ class Channels:
     # Keys
 
     def dtmf(self, session: Session, digits: str, *, source: str = "RTP", duration: int = 2000) -> None:
-        """Keys are pressed on a channel; an application that takes keys, or nothing that runs, has an event for each."""
+        """Keys are pressed on a channel: an event for each when something takes it, or while nothing runs."""
         if session.hangup_cause is None:
             idle = not session.running
             for digit in digits:
@@ -130,6 +134,7 @@ class Channels:
             session: the channel.
             typed: whether this is for keys that are typed just now.
         """
+        self._serve_recognizer(session)
         while session.running and self._serve_top(session, session.running[-1]):
             pass
         while not session.running and session.hangup_cause is None:
@@ -142,6 +147,20 @@ class Channels:
                 return
             self._do(session, step)
             session.ended, typed = "", True
+
+    def _serve_recognizer(self, session: Session) -> None:
+        """A recognizer that listens beside what runs hears what the caller says next."""
+        steps = session.caller.steps
+        if session.listens is None or session.hangup_cause is not None or (steps and steps[0].kind != "say"):
+            return
+        step = self._answer_of(session, session.listens)
+        if step is None:
+            return
+        session.listens = None
+        if step.kind == "say":
+            self._core.later(0, lambda: self.heard(session, str(step.value)))
+        else:
+            self._do(session, step)
 
     def _serve_top(self, session: Session, running: Running) -> bool:
         """Give the application that runs on top something. False if there is nothing, or if it does not wait."""
@@ -483,6 +502,7 @@ class Channels:
     def _report(self, session: Session) -> None:
         """A dead channel leaves the dialplan and writes its record."""
         self._leave_socket(session)
+        self.before_report(session)
         leg = session.leg
         if leg is not None:
             leg.times.hungup = self.now()

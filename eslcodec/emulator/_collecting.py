@@ -224,9 +224,7 @@ class Collector:
             session.set(wanted.variable, digits)
         return status, digits
 
-    def _read_rest(
-        self, session: Session, wanted: Reading, digits: str
-    ) -> Generator[Wait, Given, tuple[Status, str]]:
+    def _read_rest(self, session: Session, wanted: Reading, digits: str) -> Generator[Wait, Given, tuple[Status, str]]:
         status, used = Status.SUCCESS, ""
         if len(digits) < wanted.least or len(digits) < wanted.most:
             status, digits, used = yield from _collect(wanted, digits)

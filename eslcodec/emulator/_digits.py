@@ -29,7 +29,9 @@ def keys_of(text: str) -> str:
     """
     for key in text:
         if key not in KEYS:
-            raise ValueError(f"{key!r} in {text!r} is no key, expected 0 to 9, *, #, A to D, w and W (pauses), F (flash)")
+            raise ValueError(
+                f"{key!r} in {text!r} is no key, expected 0 to 9, *, #, A to D, w and W (pauses), F (flash)"
+            )
     return text
 
 
@@ -146,7 +148,7 @@ Step(kind='silence', value='', after=''))
             value = rest[0] if rest else ""
             if kind == "press":
                 return step_of(str(value))
-            return Step(kind, float(value) if kind == "talk" else str(value))  # type: ignore[arg-type]
+            return Step(kind, float(value) if kind == "talk" else str(value))
     raise ValueError(f"{given!r} is no step, expected keys, or one of {', '.join(_KINDS)} with its value in a tuple")
 
 

@@ -24,8 +24,10 @@ class Expander:
 
     Example:
         >>> expander = Expander(lambda name, index: {"name": "Anna"}.get(name), lambda name, args: name.upper() + args)
-        >>> expander.expand("hello ${name}, ${name:0:2}${none} ${echo(a ${name})} $5"), expander.expand(r"\\${name} \\d")
-        ('hello Anna, An ECHOa Anna $5', '${name} \\\\d')
+        >>> expander.expand("hello ${name}, ${name:0:2}${none} ${echo(a ${name})} $5")
+        'hello Anna, An ECHOa Anna $5'
+        >>> expander.expand(r"\\${name} \\d")
+        '${name} \\\\d'
     """
 
     variable: Callable[[str, int], str | None]
@@ -102,8 +104,8 @@ def separate(text: str, delimiter: str = " ", limit: int = 1 << 30) -> list[str]
         limit: so many at most; the last has the rest.
 
     Example:
-        >>> separate("1 4  'my file.wav' \\\\d+"), separate("a=1,b='x,y'", ","), separate("^^:a b:c"), separate("a b c", limit=2)
-        (['1', '4', 'my file.wav', '\\\\d+'], ['a=1', 'b=x,y'], ['a b', 'c'], ['a', 'b c'])
+        >>> separate("1 4  'my file.wav' \\\\d+"), separate("^^:a b:c"), separate("a b c", limit=2)
+        (['1', '4', 'my file.wav', '\\\\d+'], ['a b', 'c'], ['a', 'b c'])
     """
     if text.startswith("^^") and len(text) > 3:
         delimiter, text = text[2], text[3:]

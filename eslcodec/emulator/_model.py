@@ -405,6 +405,8 @@ class Session:
         self.running: list[Running] = []
         self.profile: dict[str, str] = {}
         self.held = False
+        self.listens: Prompt | None = None
+        self.recordings: dict[str, float] = {}
         self.transferred = False
         self.keys: deque[Key] = deque()
         self.caller = Caller()

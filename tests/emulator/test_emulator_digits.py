@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from emulated import Client, called, connected, names
+from emulated import Client, called
 
 import eslcodec
 from eslcodec.emulator import EmulatedCall, Emulator, KeysNotTaken, Run
@@ -53,9 +55,6 @@ class Line:
 @pytest.fixture
 def line(switch: Emulator) -> Iterator[Callable[..., Line]]:
     """Opens a static call, with a script."""
-    import socket
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def opened(*script: Any, **variables: str) -> Line:
@@ -191,9 +190,9 @@ def test_a_script_may_be_a_function_of_the_prompt_or_a_generator(switch: Emulato
         yield "1#"
         yield "2#"
 
-    answers = {"first.wav": "1#", "second.wav": ("press", "2#")}
+    answers: dict[str, Any] = {"first.wav": "1#", "second.wav": ("press", "2#")}
     with eslcodec.serve(collecting) as server:
-        for script in (answers.get, typed()):
+        for script in (lambda prompt: answers[prompt], typed()):
             call = switch.call("127.0.0.1", server.port, script=script)
             assert call.wait() == "NORMAL_CLEARING"
             assert (call.variable("first"), call.variable("second")) == ("1", "2")
