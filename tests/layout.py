@@ -94,7 +94,7 @@ ORDER: Final = [
     {"emulator._switch"},
     {"emulator._show"},
     {"emulator._api", "emulator._listener"},
-    {"emulator._source"},
+    {"emulator._put_through", "emulator._source"},
     {"emulator._replay"},
     {"emulator._sockets"},
     {"emulator._server"},
