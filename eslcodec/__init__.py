@@ -14,7 +14,7 @@ which core is in use: "c" (compiled) or "python" (its twin).
 Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
 `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
 sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.ivr` (arguments and outcomes of applications),
-`eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
+`eslcodec.dialing` and `eslcodec.tables` (for operators), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
 (FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 
@@ -44,6 +44,7 @@ from .errors import (
     LimitExceeded,
     LoginTooLarge,
     MalformedPayload,
+    MalformedTable,
     ProtocolError,
     ReaderTooSlow,
     RecordingError,
@@ -62,8 +63,9 @@ from .events import (
 )
 
 if TYPE_CHECKING:
-    from . import ESL, aio, presets, sync
+    from . import ESL, aio, dialing, presets, sync, tables
     from ._tap import Tap
+    from .dialing import Originated
     from .ivr import Bridged, Collected, Recorded
     from .reconnect import Backoff
     from .recordings import Recording, iter_messages
@@ -76,6 +78,7 @@ _LAZY = {
     "Bridged": "ivr",
     "Collected": "ivr",
     "Recorded": "ivr",
+    "Originated": "dialing",
     "Recording": "recordings",
     "Tap": "_tap",
     "connect": "sync",
@@ -121,7 +124,9 @@ __all__ = [
     "LogLine",
     "LoginTooLarge",
     "MalformedPayload",
+    "MalformedTable",
     "Message",
+    "Originated",
     "ProtocolError",
     "ReaderTooSlow",
     "Recorded",
@@ -133,6 +138,7 @@ __all__ = [
     "__version__",
     "aio",
     "connect",
+    "dialing",
     "install_as_ESL",
     "iter_messages",
     "parse_headers",
@@ -141,12 +147,13 @@ __all__ = [
     "quote",
     "serve",
     "sync",
+    "tables",
     "unquote",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ESL", "aio", "presets", "sync"):
+    if name in ("ESL", "aio", "dialing", "presets", "sync", "tables"):
         return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)
