@@ -732,6 +732,15 @@ def emulated() -> None:
         assert_type(call.executed, list[tuple[str, str]])
         call.dtmf("12#")
         assert_type(call.wait(), str | None)
+        call = switch.call("127.0.0.1", 8084, caller="1000", destination="2000", script=["12#", None, ("talk", 2.5)])
+        switch.call("127.0.0.1", 8084, script={"pin.wav": "1#"}.get)
+        call.press("1", after="playback")
+        call.silence()
+        call.say("yes")
+        call.talk(1)
+        assert_type(call.prompts, list[str])
+        assert_type(call.variable("pin"), str | None)
+    switch.call("127.0.0.1", 8084, script=1)  # type: ignore[arg-type]
     Emulator(then="explode")  # type: ignore[arg-type]
 
 

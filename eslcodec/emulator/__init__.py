@@ -29,6 +29,7 @@ from __future__ import annotations
 from ._core import QUEUE_LIMIT as QUEUE_LIMIT
 from ._core import new_uuid as new_uuid
 from ._digits import KeysNotTaken
+from ._digits import Script as Script
 from ._endpoints import Endpoint as Endpoint
 from ._faults import FREEZE_SECONDS as FREEZE_SECONDS
 from ._faults import Fault
