@@ -203,7 +203,8 @@ def _registrations(switch: Switch) -> str:
     rows = switch.tables.get("registrations", [])
     blocks = [
         f"Call-ID:    \t{row.get('token', '')}\nUser:       \t{row.get('reg_user', '')}@{row.get('realm', '')}\n"
-        f"Contact:    \t{row.get('url', '')}\nHost:       \t{switch.hostname}\nIP:         \t{row.get('network_ip', '')}\n"
+        f"Contact:    \t{row.get('url', '')}\nHost:       \t{switch.hostname}\n"
+        f"IP:         \t{row.get('network_ip', '')}\n"
         f"Port:       \t{row.get('network_port', '')}\nAuth-User:  \t{row.get('reg_user', '')}\n"
         f"Auth-Realm: \t{row.get('realm', '')}\n\n"
         for row in rows
