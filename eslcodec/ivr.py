@@ -154,6 +154,10 @@ def text(argument: str, *, expand: bool = False) -> str:
         ('Your name is ${caller_id_name}', '5 $ a piece')
     """
     line = _line("an argument", argument)
+    if line[:1] == "%" and "[" in line[1:3]:
+        raise InvalidCommand(
+            f"an argument is {line!r:.80}, of which the switch makes variables: expected no '%[' first"
+        )
     if expand or not _EXPANDS.search(line):
         return line
     return _EXPANDED_BACKSLASH.sub(lambda _: "\\" * 2, line).replace("$", "\\$")
@@ -163,28 +167,38 @@ def _is_list(value: object) -> bool:
     return isinstance(value, Sequence)
 
 
-def prompt(what: str, played: str | Sequence[str]) -> str:
-    """What is played: a path, `say:...`, `phrase:...`, `tone_stream://...` and so on; several are played in turn.
+def prompt(what: str, played: str | Sequence[str], *, expand: bool = False) -> str:
+    """What is played: a path, `say:...`, `phrase:...`, `tone_stream://...` and so on. Of files, several in turn.
 
     Raises:
-        InvalidCommand: one of several has in it what separates them.
+        InvalidCommand: one of several has in it what separates them, or is no file; or there is `${` for a phrase
+            macro, which expands what it gets once more.
 
     Example:
         >>> prompt("the prompt", ["ivr/enter.wav", "ivr/pin.wav"])
         'file_string://ivr/enter.wav!ivr/pin.wav'
     """
     if isinstance(played, str):
-        return _line(what, played)
+        line = _line(what, played)
+        if not expand and "phrase:" in line.lower() and _VARIABLE.search(line):
+            raise InvalidCommand(f"{what} is {line!r:.80}: a phrase macro would expand the '${{' in it")
+        return line
     if isinstance(played, (bytes, bytearray, memoryview)) or not _is_list(played):
         raise TypeError(f"{what} is {type(played).__name__}, expected str or several of them")
-    items = [_line(f"an item of {what}", item) for item in played]
-    for item in items:
-        if not item or item != item.strip(" ") or item.startswith("^^") or set(item) & set("!'\\"):
-            raise InvalidCommand(
-                f"an item of {what} is {item!r:.80}, expected text without '!', quotes and backslashes, "
-                "and no blanks around it"
-            )
+    items = [_file(f"an item of {what}", item) for item in played]
     return f"file_string://{'!'.join(items)}" if items else ""
+
+
+def _file(what: str, item: object) -> str:
+    """One of several files, as `file_string://` takes them."""
+    line = _line(what, item)
+    if not line or line != line.strip(" ") or line.startswith("^^") or set(line) & set("!'\\"):
+        raise InvalidCommand(
+            f"{what} is {line!r:.80}, expected text without '!', quotes and backslashes, and no blanks around it"
+        )
+    if line.lower().startswith(("say:", "phrase:")):
+        raise InvalidCommand(f"{what} is {line!r:.80}, expected a file: 'say:' and 'phrase:' stand alone only")
+    return line
 
 
 @dataclass(frozen=True)
@@ -255,7 +269,8 @@ class DigitsAsked:
         """The argument of `play_and_get_digits`."""
         parts = [str(self.min_digits), str(self.max_digits), str(self.tries)]
         parts += [str(_milliseconds("timeout", self.timeout, 1)), self._ends]
-        parts += [prompt("the prompt", self.prompt), prompt("invalid", self.invalid or ""), self.variable]
+        parts += [prompt("the prompt", self.prompt, expand=self.expand)]
+        parts += [prompt("invalid", self.invalid or "", expand=self.expand), self.variable]
         if self.pattern or self.digit_timeout is not None or self.transfer:
             parts += [_line("pattern", self.pattern or ""), str(self._digit_milliseconds())]
         if self.transfer:
@@ -266,7 +281,11 @@ class DigitsAsked:
         """The argument of `read`, which plays once and knows no pattern."""
         if not self.min_digits:
             raise InvalidCommand("min_digits is 0, expected 1 or more: `read` waits for one digit at least")
-        parts = [str(self.min_digits), str(self.max_digits), prompt("the prompt", self.prompt) or "silence"]
+        parts = [
+            str(self.min_digits),
+            str(self.max_digits),
+            prompt("the prompt", self.prompt, expand=self.expand) or "silence",
+        ]
         parts += [self.variable, str(_milliseconds("timeout", self.timeout, 1)), self._ends]
         return words(*parts, str(self._digit_milliseconds()), expand=self.expand)
 
@@ -295,7 +314,12 @@ class DigitsAsked:
 
 
 def tries(retries: int) -> int:
-    """How often the prompt is played, with so many retries."""
+    """How often the prompt is played, with so many retries.
+
+    Example:
+        >>> tries(2)
+        3
+    """
     return _integer("retries", retries, 0, 2**31 - 2) + 1
 
 
@@ -471,7 +495,7 @@ def speak(said: str, engine: str | None, voice: str | None, expand: bool) -> str
     given = [name for name in names if name is not None]
     if len(given) < 2 and "|" in said:
         raise InvalidCommand(f"what is said is {said!r:.80}, expected text without '|', or an engine and a voice")
-    if not given and (said.startswith("^^") or said[:1] == "%"):
+    if not given and said.startswith("^^"):
         raise InvalidCommand(f"what is said is {said!r:.80}, which the switch reads otherwise: begin with a word")
     return "|".join([*given, text(said, expand=expand)])
 

@@ -47,7 +47,8 @@ class IvrVerbs(CallVerbs):
         It is one application, `play_and_get_digits`; the switch does the retries. The first digit stops the prompt.
 
         Args:
-            prompt: what is played: a file, or what else `playback` takes; several are played in turn; "" for nothing.
+            prompt: what is played: a file, or what else `playback` takes; several files are played in
+                turn; "" for nothing.
             max_digits: it ends with so many.
             min_digits: fewer are refused.
             timeout: seconds to wait for the first digit after the prompt, 1 at least.
@@ -73,12 +74,10 @@ class IvrVerbs(CallVerbs):
             ...     print(got.digits, got.reason)
             >>> def main(switch):
             ...     with sync.serve(ask) as server:
-            ...         call = switch.dial("127.0.0.1", server.port)
+            ...         call = switch.call("127.0.0.1", server.port)
+            ...         call.press("1234")
             ...         call.wait()
-            >>> def types_1234(session, data):
-            ...     session.variables["collected_digits"] = "1234"
             >>> with Emulator() as switch:
-            ...     switch.applications["play_and_get_digits"] = types_1234
             ...     main(switch)
             1234 full
         """
@@ -367,10 +366,8 @@ class IvrVerbs(CallVerbs):
             ...     with sync.serve(put_through) as server:
             ...         call = switch.dial("127.0.0.1", server.port)
             ...         call.wait()
-            >>> def busy(session, data):
-            ...     session.variables["originate_disposition"] = "USER_BUSY"
             >>> with Emulator() as switch:
-            ...     switch.applications["bridge"] = busy
+            ...     switch.endpoints["user/1000"] = "busy"
             ...     main(switch)
             Bridged(answered=False, reason='busy', cause='USER_BUSY', peer=None)
         """

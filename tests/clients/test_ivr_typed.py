@@ -11,8 +11,8 @@ from hangup_support import switch as switch
 from shells import HOST, PATIENCE, Callee
 
 import eslcodec
-from eslcodec import Collected
-from eslcodec.emulator import EmulatedCall, Emulator
+from eslcodec import Bridged, Collected
+from eslcodec.emulator import EmulatedCall, Emulator, Endpoint
 
 MODES = ["async full", "async", "full", ""]
 Got = list[Collected]
@@ -93,3 +93,25 @@ def test_quotes_and_variables_reach_the_application_as_text(callee: Callee, swit
     callee.do("collect", "say:${Caller-Destination-Number}", max_digits=1, expand=True)
     assert call.prompts[0] == nasty
     assert "${" not in call.prompts[1]
+
+
+def test_somebody_else_is_busy_or_answers(callee: Callee, switch: Emulator) -> None:
+    switch.endpoints.update({"user/1": "busy", "user/2": "no answer", "user/3": "rejected"})
+    switch.endpoints["user/4"] = Endpoint(talks=0.01)
+    calls(callee, switch)
+    assert callee.do("dial", "user/1", variables={"note": "it's me, again"}) == Bridged(
+        False, "busy", "USER_BUSY", None
+    )
+    assert callee.do("dial", "user/2", timeout=20).reason == "no answer"
+    assert callee.do("dial", "user/3") == Bridged(False, "rejected", "CALL_REJECTED", None)
+    end = callee.do("dial", ["user/1", "user/2", "user/4"], together=False, timeout=5)
+    assert (end.answered, end.reason, end.cause, len(end.peer)) == (True, "answered", "NORMAL_CLEARING", 36)
+
+
+def test_the_caller_gives_up_while_it_rings(callee: Callee, switch: Emulator) -> None:
+    switch.endpoints["user/1"] = "ring"
+    call = calls(callee, switch)
+    dialling = callee.begin("dial", ["user/1", "user/1"])
+    switch.wait_for(lambda: len(call.executed) == 2)
+    call.hangup("ORIGINATOR_CANCEL")
+    assert ended(callee, dialling).cause == "ORIGINATOR_CANCEL"

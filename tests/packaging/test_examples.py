@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from eslcodec import presets
-from eslcodec.emulator import Emulator, Session
+from eslcodec.emulator import Emulator
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STYLES = ["", "_async"]
@@ -79,11 +79,8 @@ def test_outbound_answers_and_plays(style: Any) -> None:
 
 
 def test_the_ivr_asks_and_connects(style: Any) -> None:
-    def bridge(session: Session, data: str) -> None:
-        session.variables["originate_disposition"] = "USER_BUSY"
-
     with running(f"ivr{style}", "127.0.0.1", 0) as process, Emulator() as switch:
-        switch.applications["bridge"] = bridge
+        switch.endpoints["user/*"] = "busy"
         port = int(line(process).removeprefix("listening on port "))
         call = switch.call("127.0.0.1", port, caller="1000", script=["1"])
         assert (line(process), line(process)) == ("1000 chose 1", "reached: busy USER_BUSY")
