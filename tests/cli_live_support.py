@@ -21,7 +21,9 @@ from eslcodec.emulator import Emulator
 testing = pytest.importorskip("click.testing")
 pytest.importorskip("rich")
 cli = pytest.importorskip("eslcodec.cli")
-emulate, live, login = (pytest.importorskip(f"eslcodec.cli.{name}") for name in ("emulate", "live", "login"))
+api, conf, emulate, live, login = (
+    pytest.importorskip(f"eslcodec.cli.{name}") for name in ("api", "conf", "emulate", "live", "login")
+)
 
 SECRET = "s3cret-\u00e9"
 # A shell that runs the tests in the background lets them ignore SIGINT, which children inherit.
@@ -33,9 +35,13 @@ BODY = b"\x1b[2J\xff\n\xc2\x9b\n"
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOST", "PORT", "USER", "PASSWORD", "PASSWORD_FILE"):
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of whoever runs the tests."""
+    for name in ("HOST", "PORT", "USER", "PASSWORD", "PASSWORD_FILE", "PROFILE", "SWITCHES"):
         monkeypatch.delenv(f"ESLCODEC_{name}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(conf, "_SYSTEM_FILE", str(tmp_path / "fs_cli.conf"))
 
 
 @pytest.fixture
@@ -119,6 +125,13 @@ def firing(switch: Emulator, *events: Any) -> Any:
 
 def build(name: str, headers: Any = (), body: Any = None, subclass: str | None = None) -> eslcodec.Event:
     return eslcodec.Event.build(name, headers, body, subclass)
+
+
+def events_in(stream: bytes) -> list[Any]:
+    """The events of a stream."""
+    decoder = eslcodec.Decoder()
+    decoder.feed(stream)
+    return [message for message in decoder if isinstance(message, eslcodec.Event)]
 
 
 @pytest.fixture

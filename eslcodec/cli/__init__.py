@@ -22,20 +22,37 @@ if TYPE_CHECKING:
     import click
 
 _NEEDS_EXTRA: Final = "eslcodec: the command line needs the extra 'cli': pip install 'eslcodec[cli]'"
+_HELP: Final = """Talk to FreeSWITCH, and read what it sends: the Event Socket protocol.
+
+\b
+eslcodec emulate --replay          a switch to try the rest on
+eslcodec api status                one command
+eslcodec tail CALLS                events as they come
+eslcodec show channels --json      a table, for jq
+eslcodec cli                       fs_cli's console
+
+Each command has --help. The guide is docs/guides/command-line.md.
+"""
+_VARIABLES: Final = {
+    "ESLCODEC_HOST": "where the switch is: --host",
+    "ESLCODEC_PORT": "its port: --port",
+    "ESLCODEC_USER": "who logs in: --user",
+    "ESLCODEC_PASSWORD": "the password; there is a file or a prompt too",
+    "ESLCODEC_PASSWORD_FILE": "a file with the password in its first line: --password-file",
+    "ESLCODEC_PROFILE": "a switch that has a name: --profile",
+    "ESLCODEC_SWITCHES": "the file with these names, else eslcodec/switches.toml in ~/.config",
+    "NO_COLOR": "no colours",
+}
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_MODULES: Final = {
-    "api": "live",
-    "tail": "live",
-    "decode": "decode",
-    "emulate": "emulate",
-    "demo": "demo",
-    "record": "record",
-    "bridge": "bridge",
-    "top": "top",
-    "info": "info",
-    "replay": "replay",
-    "convert": "convert",
-}  # name -> module
+_SECTIONS: Final = {
+    "Look at a switch": {"tail": "live", "top": "top"},
+    "Run commands": {"api": "api", "show": "api", "cli": "console"},
+    "Keep and publish events": {"record": "record", "bridge": "bridge"},
+    "Read recordings": {"decode": "decode", "info": "info", "convert": "convert"},
+    "Without a switch": {"emulate": "emulate", "replay": "replay", "demo": "demo"},
+}  # purpose -> name -> module
+_MODULES: Final = {name: module for verbs in _SECTIONS.values() for name, module in verbs.items()}
+_NAMES: Final = {"cli": "console"}  # of functions that are named otherwise
 
 
 def main() -> None:
@@ -87,12 +104,24 @@ def command_line() -> click.Group:
         def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
             if name not in _MODULES:
                 return None
-            command: click.Command = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+            module = import_module(f".{_MODULES[name]}", __name__)
+            command: click.Command = getattr(module, _NAMES.get(name, name))
             return command
+
+        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            """As click's, by purpose."""
+            for purpose, verbs in _SECTIONS.items():
+                rows = [
+                    (name, command.get_short_help_str(80)) for name in verbs if (command := self.get_command(ctx, name))
+                ]
+                with formatter.section(purpose):
+                    formatter.write_dl(rows, col_max=12)
+            with formatter.section("Environment"):
+                formatter.write_dl(list(_VARIABLES.items()))
 
     group = Commands(
         "eslcodec",
-        help="Talk to FreeSWITCH, and read what it sends: the Event Socket protocol.",
+        help=_HELP,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     python = f"{platform.python_implementation()} {platform.python_version()}, {sysconfig.get_platform()}"

@@ -17,8 +17,8 @@ from .bridge_run import BridgeRun
 from .hosts import fleet_hosts, fleet_password, hosts_option
 from .listen import metrics_option
 from .live import filter_option
-from .login import login_options, notes_told
-from .names import PRESETS, check_names, split_events, unknown_option
+from .login import Login, login_options, notes_told
+from .names import PRESETS, check_names, complete_events, split_events, unknown_option
 from .nats_login import LOGIN, nats_login_options, nats_options
 from .profiles import redaction
 from .text import escape, note
@@ -65,6 +65,7 @@ class _Begin(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
     "--events",
     multiple=True,
     metavar="EVENTS",
+    shell_complete=complete_events,
     help=f"What is subscribed to: {', '.join(PRESETS)} (eslcodec.presets), names of events, or "
     "'CUSTOM sofia::register'. Repeatable.",
 )
@@ -155,12 +156,17 @@ def bridge(hosts: tuple[str, ...], hosts_file: str | None, **options: Any) -> No
     """Record what switches send in DIR, and publish it from there, each event at least once and in order, until Ctrl-C
     or SIGTERM; a second one ends the waiting for acknowledgements too.
 
-    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. The contract for consumers is
-    docs/contract.md. Files with secrets that others can read are refused. The exit status is 1 if something was not
-    acknowledged at the end, which stays in DIR, if nothing can be published, or if recording ended by itself.
+    \b
+    eslcodec bridge 10.0.0.1 --to nats://127.0.0.1:4222 --dir spool --events CALLS --create-stream
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these; without any, ESLCODEC_HOST has them.
+    The contract for consumers is docs/contract.md. Files with secrets that others can read are refused. The exit
+    status is 1 if something was not acknowledged at the end, which stays in DIR, if nothing can be published, or if
+    recording ended by itself.
     """
-    _check(options, bool(hosts or hosts_file))
-    listed, file = fleet_hosts(hosts, options["port"], hosts_file)
+    login: Login = options["login"]
+    _check(options, bool(hosts or hosts_file or login.profiles))
+    listed, file = fleet_hosts(hosts, login.said_port, hosts_file, login.profiles)
     run = BridgeRun(
         options["source"] or options["folder"], options["drain"], options["listen"], _bridges(listed, options)
     )
@@ -227,8 +233,9 @@ def _fleet(listed: list[Any], file: dict[str, Any], run: BridgeRun, options: dic
     """What makes the fleet, when there is a loop."""
     names, subclasses = split_events(options["events"])
     check_names(names, options["unknown"], "it does not mind being asked for it")
-    user = options["user"] or file.get("user")
-    settings = {**file, "password": fleet_password(listed, file, options["password_file"], user)}
+    login: Login = options["login"]
+    user = login.user or file.get("user")
+    settings = {**file, "password": fleet_password(listed, file, login, user)}
     settings.pop("password_file", None)
     wanted = {"events": names, "custom": subclasses} if names or subclasses else {}
     settings |= {"filters": options["filters"] or file.get("filters", ()), "user": user, **wanted}

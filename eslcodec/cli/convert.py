@@ -87,6 +87,11 @@ def convert(
     """Write recordings in another form: OUT.esl.zst (a recording again), OUT.ndjson, - (NDJSON on standard output), or
     a table: OUT.parquet, OUT.arrow (Arrow's stream format).
 
+    \b
+    eslcodec convert rec/ --since -2h hour.esl.zst
+    eslcodec convert --calls rec/ calls.parquet
+    eslcodec convert rec/ --redact secrets - | jq .
+
     SOURCE is a recording of `eslcodec record`, one file or a folder, a stream as a server sent it, or what a stream of
     `eslcodec bridge` has now, as nats://HOST:PORT/STREAM; - is standard input. OUT must not be there yet; nobody but
     you may read it. What is damaged is passed over, and the exit status is 1 then.

@@ -12,8 +12,9 @@ import click
 from .. import Event, InvalidCommand, MalformedPayload, Message, render
 from ..subscriptions import event_name
 from .files import Chunks, Messages, Noticed, label, since_option, until_option
-from .names import check_names, unknown_option
-from .text import escape, is_terminal, json_line, listing, write_bytes
+from .lines import listing, terminal_width
+from .names import check_names, complete_events, unknown_option
+from .text import escape, is_terminal, json_line, note, write_bytes
 
 _FORMATS: Final = ("plain", "json", "xml")
 
@@ -28,13 +29,25 @@ _FORMATS: Final = ("plain", "json", "xml")
     "on a terminal escaped, as everything is.",
 )
 @click.option("--full", is_flag=True, help="All headers and the body of each message.")
-@click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_events,
+    help="Only events of this name. Repeatable.",
+)
 @click.option(
     "--header",
     "headers",
     multiple=True,
     metavar="NAME[=VALUE]",
     help="Only messages that have this header, and this value of it. Repeat it: all must match.",
+)
+@click.option(
+    "--unframed",
+    is_flag=True,
+    help="FILE has events without frames: their text as scripts print it, one JSON or XML each, or what fs_cli showed.",
 )
 @click.option("--notices", is_flag=True, help="Also what was noted in a recording: gaps, losses, legs that had ended.")
 @since_option
@@ -47,6 +60,7 @@ def decode(
     full: bool,
     events: tuple[str, ...],
     headers: tuple[str, ...],
+    unframed: bool,
     notices: bool,
     since: datetime | None,
     until: datetime | None,
@@ -56,6 +70,13 @@ def decode(
 
     FILE is a recording of `eslcodec record`, one file or a folder of them, or a stream as the server sent it, also in
     .gz, .xz or .zst; - is standard input. What is damaged is passed over, and the exit status is 1 then.
+
+    \b
+    eslcodec decode stream.esl --event CHANNEL_HANGUP --header Hangup-Cause=USER_BUSY
+    eslcodec decode --ndjson rec/ | jq -r '.["Event-Name"]'
+    eslcodec decode --unframed printed.txt --to plain > stream.esl
+
+    A file that is no stream, such as a dump without frames or packets of tcpdump, is recognised, and told.
     """
     if ndjson and to not in (None, "ndjson"):
         raise click.UsageError(f"--ndjson and --to {to} are two formats; choose one")
@@ -69,7 +90,7 @@ def decode(
     out = sys.stdout
     watched = is_terminal(out)
     malformed = kept = 0
-    chunks = Chunks(files, since, until, bar=not watched)
+    chunks = Chunks(files, since, until, bar=not watched, unframed=unframed)
     messages = Messages(chunks, pause=out.flush, notices=notices)  # standard input may be a live stream
     try:
         for message in messages:
@@ -86,7 +107,10 @@ def decode(
             elif to:
                 out.buffer.write(json_line(message) + b"\n")
             else:
-                out.writelines(f"{line}\n" for line in listing(f"{messages.number:>7}", message, full))
+                out.writelines(
+                    f"{line}\n"
+                    for line in listing(f"{messages.number:>7}", message, full, terminal_width() if watched else None)
+                )
     finally:
         out.flush()
     problems = []
@@ -94,6 +118,8 @@ def decode(
         problems.append(f"event payloads that cannot be read: {malformed}")
     if kept:
         problems.append(f"events that cannot be written as {to} and were left as they are: {kept}")
+    if not (messages.number or chunks.problems or since or until):
+        note(f"{', '.join(map(label, files))}: there is no message in it")
     if problems:
         chunks.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")
     chunks.tell()

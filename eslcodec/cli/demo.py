@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import re
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ from .. import Decoder, ESLError, Event, __impl__, __version__
 from ..emulator import Emulator
 from ..sync import connect
 from .files import CHUNK, recording
+from .lines import terminal_width
 from .text import escape, is_terminal
 
 _CORES: Final = {"c": "compiled", "python": "pure Python"}
@@ -95,13 +97,17 @@ def demo(plain: bool, rate: float | None) -> None:
 
     An emulated switch plays it, and the client that the package offers receives it over a loopback connection.
 
+    \b
+    eslcodec demo
+    eslcodec demo --plain --rate 0
+
     The exit status is 1 if a check fails.
     """
     watched = is_terminal(sys.stdout)
     if rate is None:
         rate = _WATCHED_RATE if watched else 0.0
     data = recording()
-    click.echo(
+    _say(
         f"eslcodec {__version__}, core: {__impl__} ({_CORES[__impl__]}). "
         f"A recorded FreeSWITCH stream, {len(data) / 1e6:.1f} MB, played by an emulated switch over loopback."
     )
@@ -210,8 +216,14 @@ def _checked(data: bytes, tally: Tally, measured: Tally) -> bool:
             f"{count} headers, sha256 {digest[:16]}; {source}: {other_count} headers, sha256 {other_digest[:16]}",
         ),
     ):
-        click.echo(f"{title:<7} {text}")
+        _say(f"{title:<7} {text}", indent=8)
     return all_there and same_headers
+
+
+def _say(text: str, indent: int = 0) -> None:
+    """Print a line; on a terminal in several, between words, if it is too long for one."""
+    width = terminal_width()
+    click.echo(text if width is None else textwrap.fill(text, max(width, 20), subsequent_indent=" " * indent))
 
 
 def _verdict(passed: bool) -> str:

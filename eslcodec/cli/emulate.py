@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,7 +13,7 @@ import click
 from .. import ProtocolError
 from .._ctext import redacted
 from ..emulator import Emulator
-from .files import label, readable, recording
+from .files import check_stream, label, readable, recording
 from .login import DEFAULT_PASSWORD, address, password_file_option, stored_password
 from .text import escape, shortened
 
@@ -66,6 +67,10 @@ def emulate(
 ) -> None:
     """Run a switch for tests, without FreeSWITCH: it answers every command as FreeSWITCH does, until Ctrl-C.
 
+    \b
+    eslcodec emulate --replay --rate 400
+    eslcodec emulate --port 0 --replay stream.esl --repeat
+
     It says who connects and what they send, passwords apart. Its own password is ClueCon if none is given.
     """
     switch = _made(
@@ -109,6 +114,8 @@ def _made(replay: str | None, **options: Any) -> Emulator:
         return Emulator(**options)
     if replay == _BUNDLED:
         return Emulator(replay=recording(), **options)
+    if os.path.isfile(replay):
+        check_stream(replay)
     with readable(replay):
         try:
             return Emulator(replay=replay, **options)

@@ -21,6 +21,7 @@ from .._opened import find_files, open_reader
 from ..errors import DamagedRecording, ProtocolError, RecordingError
 from ..recordings import Follower, Recording
 from ..zst import NOTE, Chunk
+from .dumps import unframed, why_no_stream
 from .text import escape, is_terminal, note
 from .units import MOMENT
 
@@ -55,6 +56,42 @@ def is_stream(word: str) -> bool:
         (True, False)
     """
     return word.startswith(("nats://", "tls://"))
+
+
+def check_stream(file: str) -> None:
+    """See that a file is not something else than a stream.
+
+    Raises:
+        click.ClickException: it is; it says what.
+    """
+    with readable(file), open(file, "rb") as raw:
+        next(_streams(open_reader(raw, file, "skip", check=False), file), None)
+
+
+def _streams(chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
+    """The same chunks.
+
+    Raises:
+        click.ClickException: they are no stream; it says what they are.
+    """
+    for chunk in chunks:
+        if not (chunk.connection or chunk.offset) and chunk.kind != NOTE:
+            why = why_no_stream(chunk.data)
+            if why is not None:
+                raise click.ClickException(f"{label(name)}: read {why}")
+        yield chunk
+
+
+def _framed(reader: Iterable[Chunk], name: str) -> Iterator[Chunk]:
+    """A stream of the events in a file without frames."""
+    found = unframed(b"".join(chunk.data for chunk in reader))
+    if found.skipped:
+        lines = "1 line is" if found.skipped == 1 else f"{found.skipped} lines are"
+        note(f"{name}: {lines} no part of an event, and passed over")
+    offset = 0
+    for frame in found.frames:
+        yield Chunk.plain(name, offset, frame)
+        offset += len(frame)
 
 
 def label(file: str) -> str:
@@ -109,6 +146,7 @@ class Chunks:
         since, until: only those that are needed for what was received from then on, and before.
         bar: whether there is a progress bar for a long file, if somebody watches standard error.
         check: whether what is in a chunk is unpacked and checked at once, and not when it is asked for.
+        unframed: whether the sources are events without frames.
 
     Attributes:
         problems: what was wrong, a line each, escaped.
@@ -125,7 +163,9 @@ class Chunks:
         *,
         bar: bool = False,
         check: bool = False,
+        unframed: bool = False,
     ) -> None:
+        self._is_unframed = unframed
         self.problems: list[str] = []
         self.since_ns = -math.inf if since is None else since.timestamp() * 1e9
         self.until_ns = math.inf if until is None else until.timestamp() * 1e9
@@ -180,7 +220,8 @@ class Chunks:
             shown = self._bar and size > _LONG_FILE and is_terminal(sys.stderr)
             # Closed, it takes the bar away before an error is printed.
             with closing(_with_progress_bar(reader, raw, name, size) if shown else _each(reader)) as chunks:
-                yield from self._in_time(chunks) if self._limited else chunks
+                streamed = _framed(chunks, name) if self._is_unframed else _streams(chunks, name)
+                yield from self._in_time(streamed) if self._limited else streamed
         self.problems += (escape(str(damage)) for damage in reader.damage)
         if reader.torn:
             note(f"{name}: its last {reader.torn} bytes are no whole chunk: the recorder was killed")

@@ -10,12 +10,13 @@ from zlib import crc32
 import click
 
 from .._address import address
-from .login import chosen_password
+from .login import Login, chosen_password
 from .text import escape
 
 if TYPE_CHECKING:
     from ..ingest import Host
     from ..reconnect import Password
+    from .conf import Profile
 
 _PORT: Final = 8021  # which a name does not tell
 _NAME_CHARACTERS: Final = 64  # of a switch of a fleet
@@ -40,12 +41,15 @@ def _host(text: str, port: int) -> tuple[str, int]:
     return match[1] or match[2], number
 
 
-def fleet_hosts(texts: Iterable[str], port: int, file: str | None) -> tuple[list[Host], dict[str, Any]]:
+def fleet_hosts(
+    texts: Iterable[str], port: int | None, file: str | None, profiles: Iterable[Profile] = ()
+) -> tuple[list[Host], dict[str, Any]]:
     """Switches of a fleet, and its options.
 
     Args:
         texts: each `host`, `host:port`, `[IPv6 address]` or `[IPv6 address]:port`, with `name=` in front or not.
-        port: of those that name none.
+        port: of those that name none; None: 8021.
+        profiles: more of them, which have names.
         file: a TOML file with more of them, and options (docs/guides/fleet.md); None: none.
 
     Example:
@@ -57,7 +61,8 @@ def fleet_hosts(texts: Iterable[str], port: int, file: str | None) -> tuple[list
         click.ClickException: the file cannot be read, or says what means nothing.
     """
     found, options = ([], {}) if file is None else _of_file(file)
-    found += (_named(text, port) for text in texts)
+    found += map(_of_profile, profiles)
+    found += (_named(text, port or _PORT) for text in texts)
     seen: dict[tuple[str, int], str] = {}
     names: set[str] = set()
     for host in found:
@@ -77,9 +82,9 @@ def is_named(host: Host) -> bool:
 
 
 def fleet_password(
-    hosts: Iterable[Host], options: Mapping[str, Any], file: str | None, user: str | None
+    hosts: Iterable[Host], options: Mapping[str, Any], login: Login, user: str | None
 ) -> Password | None:
-    """The password of those switches that have none of their own: of `--password-file`, of the TOML file, or as
+    """The password of those switches that have none of their own: of the command line, of the TOML file, or as
     `chosen_password` finds it. None if each has its own.
 
     Raises:
@@ -88,10 +93,11 @@ def fleet_password(
     asking = [host for host in hosts if host.secret(None) is None]
     if not asking:
         return None
-    if file is None and ("password" in options or "password_file" in options):
+    if not login.is_option and ("password" in options or "password_file" in options):
         found: Password = options["password"] if "password" in options else options["password_file"]
         return found
-    password = chosen_password(file, user, ", ".join(address(host.host, host.port) for host in asking))
+    where = ", ".join(address(host.host, host.port) for host in asking)
+    password = chosen_password(login.password, user, where)
     if callable(password):
         password()  # a file that cannot be read is told at once
     return password
@@ -118,6 +124,17 @@ def _named(text: str, port: int) -> Host:
     host, number = _host(where, port)
     try:
         return Host(name if equals else _default_name(host, number), host, number)
+    except ValueError as error:
+        raise click.UsageError(escape(str(error))) from error
+
+
+def _of_profile(profile: Profile) -> Host:
+    from ..ingest._hosts import Host
+
+    try:
+        return Host(
+            profile.name, profile.host or "127.0.0.1", profile.port or _PORT, profile.password, user=profile.user
+        )
     except ValueError as error:
         raise click.UsageError(escape(str(error))) from error
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from ..recordings import Recording, RecordingGap, RecordingInfo
-from .files import STANDARD_INPUT, found, label, readable
+from .files import STANDARD_INPUT, check_stream, found, label, readable
 from .text import escape
 from .units import shown_duration, shown_size
 
@@ -25,6 +25,10 @@ _LISTED: Final = 20  # gaps, or faults, of one source; more are counted
 def info(sources: tuple[str, ...], each: bool, quick: bool, as_json: bool) -> None:
     """Say what is in recordings: connections, times, sizes, gaps, and what is damaged.
 
+    \b
+    eslcodec info rec/
+    eslcodec info --json stream.esl.zst | jq .gaps
+
     SOURCE is a recording of `eslcodec record`, one file or a folder, or a stream as a server sent it; - is standard
     input. The exit status is 1 if something is damaged. An end that is not whole, because a recorder was killed or is
     still at work, is no damage.
@@ -32,6 +36,8 @@ def info(sources: tuple[str, ...], each: bool, quick: bool, as_json: bool) -> No
     damaged = False
     for source in sources:
         folders = found(source)
+        if folders == [[source]] and source != STANDARD_INPUT:
+            check_stream(source)
         files = [file for folder in folders for file in folder] if each else []
         with readable(source):
             if files != [STANDARD_INPUT]:

@@ -1,4 +1,4 @@
-"""`eslcodec api` and `eslcodec tail`: one command and its output, and events as they come."""
+"""`eslcodec tail`: events as they come."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..subscriptions import is_negative
 from ..sync import Client
 from .decode import has_headers
 from .files import is_stream, since_option
+from .lines import ROOMY, listing, terminal_width
 from .login import Target, target_options
-from .names import check_names, unknown_option
+from .names import check_names, complete_events, split_events, unknown_option
 from .stream import Shown, stream_options, tail_stream
-from .text import escape, is_terminal, json_line, listing, note, write_bytes
+from .text import escape, is_terminal, json_line, note
 
 if TYPE_CHECKING:
     from ..ingest import Recorder
 
-_API_SECONDS: Final = 30.0
 _FOR_SWITCHES: Final = "--filter, --custom, --log, --format, --record and --no-reconnect are for switches"
 _FOR_STREAMS: Final = "--since is for streams: a switch tells what happens from now on"
 _LEVELS: Final = [level.name.lower() for level in LogLevel if level <= LogLevel.DEBUG]
@@ -52,44 +52,6 @@ _LOG_STYLES: Final = {
 }
 
 
-# api
-
-
-@click.command(short_help="Run one API command.", context_settings={"allow_interspersed_args": False})
-@click.argument("words", nargs=-1, required=True, metavar="COMMAND [ARGS]...")
-@target_options
-@click.option("--console", is_flag=True, help="As if typed at the console: aliases, several commands between ;;.")
-@click.option("--bg", is_flag=True, help="In the background of the switch (bgapi), and wait for the result.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help=f"Wait so long for the output. By default {_API_SECONDS:g}, and with --bg as long as it takes.",
-)
-def api(target: Target, words: tuple[str, ...], console: bool, bg: bool, timeout: float | None) -> None:
-    """Run one API command, and print its output: eslcodec api show channels.
-
-    The exit status is 1 if the output begins with -ERR or -USAGE, or did not come. What stands after COMMAND is for the
-    switch, also if it looks like an option.
-    """
-    if console and bg:
-        raise click.UsageError("--console and --bg exclude each other: the switch has no bgapi for the console")
-    line = " ".join(words)
-    with target.connected(command_timeout=_API_SECONDS) as switch:
-        if bg:
-            output = switch.bgapi(line).result(timeout)
-            ok, body = output.ok, output.body
-        else:
-            reply = switch.api(line, console_execute=console, timeout=timeout)
-            ok, body = reply.ok, reply.body if reply.body is not None else reply.text.encode("utf-8", "surrogateescape")
-    write_bytes(sys.stdout, body or b"", is_terminal(sys.stdout))
-    if not ok:
-        click.get_current_context().exit(1)
-
-
-# tail
-
-
 def _pair(text: str) -> tuple[str, str]:
     header, _, value = text.partition("=")
     if not (header and value):
@@ -109,7 +71,7 @@ filter_option: Final[Callable[[Callable[..., None]], Callable[..., None]]] = cli
 
 
 @click.command(short_help="Show events as they come.")
-@click.argument("names", nargs=-1, metavar="[nats://HOST:PORT/STREAM] [NAME]...")
+@click.argument("names", nargs=-1, metavar="[nats://HOST:PORT/STREAM] [NAME]...", shell_complete=complete_events)
 @stream_options
 @since_option
 @target_options
@@ -161,6 +123,15 @@ def tail(
 ) -> None:
     """Show events as they come, until Ctrl-C: all, or those of the NAMEs.
 
+    \b
+    eslcodec tail CHANNEL_ANSWER CHANNEL_HANGUP_COMPLETE
+    eslcodec tail CALLS --log warning
+    eslcodec tail sofia::register --ndjson | jq -r '.["from-user"]'
+
+    A NAME is that of an event, a subclass of CUSTOM, or a list by purpose: ALL, CALLS, CALLCENTER, CONFERENCE,
+    GATEWAYS, REGISTRATIONS. A line is the event's own time, its name, the uuid, and what says most of it. It fits the
+    terminal; into a file or a pipe it is whole.
+
     When the connection is lost, it is set up again, and a line on standard error (with --ndjson an event,
     eslcodec::gap) says how long nothing was heard.
 
@@ -176,15 +147,16 @@ def tail(
         return tail_stream(names[0], since, Shown(names[1:], headers, ndjson, full, count, show))
     if since is not None:
         raise click.UsageError(_FOR_STREAMS)
-    if not (names or custom):
-        names = ("ALL",)
-    check_names(names, unknown, "it does not mind being asked for it")
+    events, subclasses = split_events([" ".join(names), *(f"CUSTOM {name}" for name in custom)])
+    if not (events or subclasses):
+        events = ["ALL"]
+    check_names(events, unknown, "it does not mind being asked for it")
     with _recorder(folder) as tap, target.connected(reconnect=not no_reconnect, tap=tap) as switch:
         for header, value in sorted(filters, key=lambda pair: is_negative(pair[1])):  # none is the first without need
             switch.filter(header, value)
         if log_level is not None:
             switch.log(log_level)
-        switch.subscribe(*names, custom=custom, format=wire_format, unknown=True)  # they were looked at
+        switch.subscribe(*events, custom=subclasses, format=wire_format, unknown=True)  # they were looked at
         printer = _noting(_show_json if ndjson else _text_printer(full), tap)
         if not _followed(switch, lambda message: has_headers(message, headers), printer, count):
             end = switch.connection.end
@@ -237,18 +209,29 @@ def _show_json(message: Message) -> None:
 
 
 def _text_printer(full: bool) -> Callable[[Message], None]:
-    write = _in_colours() if is_terminal(sys.stdout) else _without_colours
+    watched = is_terminal(sys.stdout)
+    write = _in_colours() if watched else _without_colours
 
     def show(message: Message) -> None:
         if isinstance(message, Gap):
             sys.stdout.flush()
             note(f"connected again after {message.seconds:.1f} s, what happened meanwhile is missing: {message.reason}")
             return
-        now = f"{datetime.now():%H:%M:%S.%f}"[:-3]
-        for line in listing(now, message, full):
+        width = terminal_width() if watched else None
+        for line in listing(_clock(message, width), message, full, width):
             write(line, message)
 
     return show
+
+
+def _clock(message: Message, width: int | None) -> str:
+    """The event's own time, in the local time zone; of what has none (a log line) now."""
+    own = message.timestamp if isinstance(message, Event) else None
+    try:
+        at = datetime.now() if own is None else own.astimezone()
+    except (OverflowError, OSError, ValueError):  # a time that no local clock can show
+        at = datetime.now()
+    return f"{at:%H:%M:%S}" if width is not None and width < ROOMY else f"{at:%H:%M:%S.%f}"[:-3]
 
 
 def _without_colours(line: str, message: Message) -> None:

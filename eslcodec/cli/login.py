@@ -1,6 +1,7 @@
-"""Where to connect, as whom, and with which password: from a file, the environment or a prompt, and never shown.
+"""Where to connect, as whom, and with which password: from options, a profile, the environment, a file or a prompt.
 
-There is no option for the password on purpose: whoever is on the machine can read the command lines of others.
+A password is never shown. `-p` is there because fs_cli has it: whoever is on the machine can read the command lines of
+others.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from .. import _address
 from .._ctext import redacted_user
@@ -23,6 +26,7 @@ from ..errors import ESLError, InvalidCommand
 from ..logs import JsonFormatter
 from ..reconnect import Password
 from ..sync import Client, connect
+from .conf import Profile, find_profile, profile_names
 from .text import escape, is_terminal, note
 
 VARIABLE: Final = "ESLCODEC_PASSWORD"
@@ -30,8 +34,14 @@ DEFAULT_PASSWORD: Final = "ClueCon"  # of a switch that nobody has configured, a
 _LINE_BYTES: Final = 64 << 10  # more than a switch's configuration would take
 KEEPALIVE: Final = 30.0  # seconds
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
+_HOST: Final = "127.0.0.1"
+_PORT: Final = 8021
+_RETRIES: Final = 120  # of `--retry`, as fs_cli does
+_RETRY_SECONDS: Final = 1.0
+_SET_BY: Final = (ParameterSource.COMMANDLINE, ParameterSource.PROMPT)
 
 F = TypeVar("F", bound=Callable[..., Any])
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def password_file_option(function: F) -> F:
@@ -40,6 +50,7 @@ def password_file_option(function: F) -> F:
         "--password-file",
         metavar="FILE",
         envvar="ESLCODEC_PASSWORD_FILE",
+        show_envvar=True,
         help="The password is the first line of this file, which nobody but its owner may read. It is read again when "
         f"the connection is set up again. Without it the environment variable {VARIABLE} counts.",
     )(function)
@@ -52,18 +63,112 @@ def stored_password(file: str | None) -> str | None:
         click.ClickException: the file cannot be read, or others can read it too.
     """
     if file is not None:
-        return _first_line(file)
+        return first_line(file)
     return os.environ.get(VARIABLE) or None
+
+
+@dataclass(frozen=True)
+class Login:
+    """As whom to log in, and with which password; where, if nothing else says that.
+
+    Attributes:
+        host, port: of one switch.
+        said_port: the port that was asked for; None: none was.
+        user, password: None: not said. The password of a profile is not taken for another user.
+        profiles: those that were asked for.
+        is_option: whether the password is from an option.
+        options: what else the profile says.
+    """
+
+    host: str = _HOST
+    port: int = _PORT
+    said_port: int | None = None
+    user: str | None = None
+    password: Password | None = field(default=None, repr=False)
+    profiles: tuple[Profile, ...] = ()
+    is_option: bool = False
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        host: str | None = None,
+        port: int | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        password_file: str | None = None,
+        profiles: Sequence[str] = (),
+        many: bool = False,
+    ) -> Login:
+        """Of options: what the command line says comes first, a profile that it names included; then the environment,
+        then the profile that counts if none is named.
+
+        Args:
+            host, port, user, password, password_file: the options of these names.
+            profiles: the names of `--profile`.
+            many: each of these profiles is a switch of its own, and says nothing about others.
+
+        Raises:
+            click.ClickException: there is no such profile, or a file cannot be read.
+        """
+        if password is not None and password_file is not None and _is_typed("password_file"):
+            raise click.UsageError("--password and --password-file exclude each other")
+        found = tuple(filter(None, map(find_profile, profiles or (None,))))
+        profile = found[0] if found and not (many and profiles) else Profile("")
+        named = bool(profiles) and _is_typed("profiles")
+
+        def said(name: str, option: Any, of_profile: Any) -> Any:
+            is_first = option is not None and (_is_typed(name) or not named)
+            return option if is_first or of_profile is None else of_profile
+
+        host, user = said("host", host, profile.host), said("user", user, profile.user)
+        of_profile = profile.password if user == profile.user else None
+        secret = said("password_file", _secret(password_file), of_profile) if password is None else password
+        return cls(
+            host or _HOST,
+            said("port", port, profile.port) or _PORT,
+            port,
+            user,
+            secret,
+            found if profiles else (),
+            password is not None or password_file is not None,
+            profile.options,
+        )
+
+
+def _secret(password_file: str | None) -> Password | None:
+    """The password in a file, which is read at each attempt, or in the environment; None if there is none."""
+    if password_file is not None:
+        return functools.partial(first_line, password_file)
+    return os.environ.get(VARIABLE) or None
+
+
+def _is_typed(name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return click.get_current_context().get_parameter_source(name) in _SET_BY
 
 
 @dataclass(frozen=True)
 class Target:
     """What to log in to, from the options of `target_options`."""
 
-    host: str
-    port: int
-    user: str | None
-    password_file: str | None
+    login: Login
+    retry: bool = False
+
+    @property
+    def host(self) -> str:
+        """The switch's address."""
+        return self.login.host
+
+    @property
+    def port(self) -> int:
+        """The switch's port."""
+        return self.login.port
+
+    @property
+    def user(self) -> str | None:
+        """Who logs in; None: the password alone does."""
+        return self.login.user
 
     def __str__(self) -> str:
         return address(self.host, self.port)
@@ -75,8 +180,8 @@ class Target:
         Args:
             options: as `eslcodec.connect` takes them.
         """
-        password = self._password()
         try:
+            password = chosen_password(self.login.password, self.user, str(self))
             with notes_told(), self._opened(password, options) as client:
                 yield client
         except KeyboardInterrupt:
@@ -88,33 +193,34 @@ class Target:
             raise click.ClickException(text if str(self) in text else f"{self}: {text}") from error
 
     def _opened(self, password: Password, options: dict[str, Any]) -> Client:
-        try:
-            return connect(self.host, self.port, password=password, user=self.user, keepalive=KEEPALIVE, **options)
-        except OSError as error:  # later ones are not the connection's: that has errors of its own
-            why = f"cannot connect to {self}: {escape(error.strerror)}" if error.strerror else escape(str(error))
-            raise click.ClickException(why) from error
+        left = _RETRIES if self.retry else 0
+        options = {"keepalive": KEEPALIVE, **options}
+        while True:
+            try:
+                return connect(self.host, self.port, password=password, user=self.user, **options)
+            except OSError as error:  # later ones are not the connection's: that has errors of its own
+                why = f"cannot connect to {self}: {escape(error.strerror)}" if error.strerror else escape(str(error))
+                if not left:
+                    raise click.ClickException(why) from error
+            if left == _RETRIES:
+                note(f"{why}; it is tried again for {_RETRIES} s")
+            left -= 1
+            time.sleep(_RETRY_SECONDS)
 
-    def _password(self) -> Password:
-        return chosen_password(self.password_file, self.user, str(self))
 
-
-def chosen_password(file: str | None, user: str | None, where: str) -> Password:
-    """The password for a login. A file is read at each attempt; one that is stored nowhere is asked for, if somebody
-    sits at a terminal.
+def chosen_password(said: Password | None, user: str | None, where: str) -> Password:
+    """The password for a login; one that was not said is asked for, if somebody sits at a terminal.
 
     Args:
-        file: what `--password-file` names.
+        said: what `Login` found.
         user: who logs in.
         where: at which switch.
 
     Raises:
         click.UsageError: a user has none.
     """
-    if file is not None:
-        return functools.partial(_first_line, file)
-    stored = stored_password(None)
-    if stored is not None:
-        return stored
+    if said is not None:
+        return said
     if is_terminal(sys.stdin):
         return _asked(user, where)
     if user is None:
@@ -129,40 +235,104 @@ def _asked(user: str | None, where: str) -> str:
     return password
 
 
-def login_options(function: F) -> F:
-    """Adds --port, --user and --password-file to a command."""
-    for option in (
-        password_file_option,
-        click.option("--user", metavar="USER@DOMAIN", envvar="ESLCODEC_USER", help="Log in as this directory user."),
+def _complete_profile(_ctx: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    return [name for name in profile_names() if name.startswith(begun)]
+
+
+def _options(many: bool) -> list[_Decorator]:
+    """The options that all commands have which connect."""
+    return [
         click.option(
+            "--profile",
+            "profiles",
+            multiple=many,
+            metavar="NAME",
+            envvar="ESLCODEC_PROFILE",
+            shell_complete=_complete_profile,
+            help="A switch that has a name in eslcodec/switches.toml, or in fs_cli's .fs_cli_conf or /etc/fs_cli.conf. "
+            + ("Repeatable." if many else "Without it the profile default counts, if there is one."),
+        ),
+        click.option(
+            "-P",
             "--port",
             type=click.IntRange(1, 65535),
-            default=8021,
-            show_default=True,
+            show_default=str(_PORT),
             metavar="PORT",
             envvar="ESLCODEC_PORT",
+            show_envvar=True,
             help="The switch's port.",
         ),
-    ):
-        function = option(function)
-    return function
+        click.option(
+            "-u",
+            "--user",
+            metavar="USER@DOMAIN",
+            envvar="ESLCODEC_USER",
+            show_envvar=True,
+            help="Log in as this directory user.",
+        ),
+        click.option(
+            "-p",
+            "--password",
+            metavar="PASSWORD",
+            help=f"As fs_cli has it: others on this machine can read it. {VARIABLE} and --password-file are safe.",
+        ),
+        password_file_option,
+    ]
+
+
+def login_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that say as whom to log in, for a command that names its switches; it gets them as `login`."""
+
+    @functools.wraps(function)
+    def command(**options: Any) -> None:
+        said = {name: options.pop(name) for name in ("profiles", "port", "user", "password", "password_file")}
+        function(login=Login.of(many=True, **said), **options)
+
+    return _with_options(command, _options(many=True))
 
 
 def target_options(function: Callable[..., None]) -> Callable[..., None]:
     """Adds the options that say where to connect and as whom; the command gets them as `target`."""
+    return _with_options(_of_target(function), [_host_option(), *_options(many=False), _retry_option()])
 
+
+def console_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The same, but that the profile is an argument, as fs_cli has it."""
+    profile = click.argument(
+        "profiles", required=False, metavar="[PROFILE]", envvar="ESLCODEC_PROFILE", shell_complete=_complete_profile
+    )
+    return _with_options(_of_target(function), [profile, _host_option(), *_options(many=False)[1:], _retry_option()])
+
+
+def _of_target(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
-    def command(host: str, port: int, user: str | None, password_file: str | None, **others: Any) -> None:
-        function(target=Target(host, port, user, password_file), **others)
+    def command(profiles: str | None, retry: bool, **options: Any) -> None:
+        said = {name: options.pop(name) for name in ("host", "port", "user", "password", "password_file")}
+        function(target=Target(Login.of(profiles=(profiles,) if profiles else (), **said), retry), **options)
 
+    return command
+
+
+def _host_option() -> _Decorator:
     return click.option(
+        "-H",
         "--host",
-        default="127.0.0.1",
-        show_default=True,
+        show_default=_HOST,
         metavar="ADDRESS",
         envvar="ESLCODEC_HOST",
-        help="The switch's address; each of these has a variable ESLCODEC_... too.",
-    )(login_options(command))
+        show_envvar=True,
+        help="The switch's address.",
+    )
+
+
+def _retry_option() -> _Decorator:
+    return click.option("-r", "--retry", is_flag=True, help=f"If nobody listens there, try for {_RETRIES} s.")
+
+
+def _with_options(command: Callable[..., None], options: Sequence[_Decorator]) -> Callable[..., None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 class _Notes(logging.Handler):
@@ -208,7 +378,12 @@ def address(host: str, port: int) -> str:
     return escape(_address.address(host, port))
 
 
-def _first_line(path: str) -> str:
+def first_line(path: str) -> str:
+    """The password in a file.
+
+    Raises:
+        click.ClickException: it cannot be read, others can read it too, or there is none in it.
+    """
     name = escape(path)
     try:
         with open(path, "rb", opener=_open_at_once) as file:

@@ -10,6 +10,7 @@ import click
 
 from .. import presets
 from .._words import is_known, nearest
+from ..enums import EventName
 from .text import escape, note
 
 _NAMES: Final = {"ALL": presets.ALL, "CALLS": presets.CALLS}
@@ -20,6 +21,20 @@ _SUBCLASSES: Final = {
     "REGISTRATIONS": presets.REGISTRATIONS,
 }
 PRESETS: Final = (*_NAMES, *_SUBCLASSES)
+
+SUBCLASSES: Final = tuple(dict.fromkeys(name for names in _SUBCLASSES.values() for name in names))
+
+
+def complete_events(_ctx: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """What a shell offers for what is begun: presets, names of events, subclasses that are in presets.
+
+    Example:
+        >>> complete_events(None, None, "channel_hangup_")
+        ['CHANNEL_HANGUP_COMPLETE']
+    """
+    known = (*PRESETS, *(name for name in EventName.__members__ if name not in _NAMES), *SUBCLASSES)
+    return [name for name in known if name.lower().startswith(begun.lower())]
+
 
 unknown_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
     "--unknown", is_flag=True, help="Names that FreeSWITCH 1.11 does not have are meant: say nothing about them."

@@ -21,8 +21,8 @@ from ..ingest import Recorder
 from .hosts import fleet_hosts, fleet_password, hosts_option
 from .listen import Where, metrics_option
 from .live import filter_option
-from .login import login_options, notes_told
-from .names import PRESETS, check_names, split_events, unknown_option
+from .login import Login, login_options, notes_told
+from .names import PRESETS, check_names, complete_events, split_events, unknown_option
 from .record_view import Survey, View, view
 from .station import Crew, Station, Wanted
 from .systemd import Notifier
@@ -48,6 +48,7 @@ _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
     multiple=True,
     required=True,
     metavar="EVENTS",
+    shell_complete=complete_events,
     help=f"What is recorded: {', '.join(PRESETS)} (eslcodec.presets), names of events, or 'CUSTOM sofia::register'. "
     "Repeatable.",
 )
@@ -102,9 +103,7 @@ def record(
     hosts_file: str | None,
     folder: str,
     events: tuple[str, ...],
-    port: int,
-    user: str | None,
-    password_file: str | None,
+    login: Login,
     wire_format: str,
     filters: list[tuple[str, str]],
     quiet: bool,
@@ -113,8 +112,13 @@ def record(
     unknown: bool,
     **options: Any,
 ) -> None:
-    """Keep exactly what switches send, until Ctrl-C or SIGTERM: HOST is a host, host:port, [IPv6 address]:port, or
-    NAME= and one of these.
+    """Keep exactly what switches send, until Ctrl-C or SIGTERM.
+
+    \b
+    eslcodec record 10.0.0.1 --dir rec --events ALL
+    eslcodec record east=10.0.0.1 west=10.0.0.2 --dir rec --events CALLS --keep 7d
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these; without any, ESLCODEC_HOST has them.
 
     A connection that is lost is set up again, for ever, and each gap is told in a line. The exit status is 1 if
     recording ended by itself: the disk is full, or no switch lets us in.
@@ -123,11 +127,11 @@ def record(
     check_names(names, unknown, "it does not mind being asked for it")
     if not (names or subclasses):
         raise click.UsageError("--events names no event")
-    if not (hosts or hosts_file):
-        raise click.UsageError("Missing argument 'HOST...', or --hosts FILE.toml.")
-    listed, said = fleet_hosts(hosts, port, hosts_file)
-    user = user or said.get("user")
-    password = fleet_password(listed, said, password_file, user)
+    if not (hosts or hosts_file or login.profiles):
+        raise click.UsageError("Missing argument 'HOST...', or --hosts FILE.toml, or --profile NAME.")
+    listed, said = fleet_hosts(hosts, login.said_port, hosts_file, login.profiles)
+    user = login.user or said.get("user")
+    password = fleet_password(listed, said, login, user)
     wanted = Wanted(names, subclasses, filters, wire_format, user, password)
     settings = recorder_options(**options)
     told = Told()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from ..emulator import Emulator
 from .emulate import listen_options, serve
-from .files import label, readable
+from .files import check_stream, label, readable
 from .login import DEFAULT_PASSWORD, stored_password
 from .profiles import redact_option, redaction
 from .text import escape
@@ -58,11 +59,17 @@ def replay(
 ) -> None:
     """Send what was recorded, as a switch, to whoever connects and subscribes to anything, until Ctrl-C.
 
+    \b
+    eslcodec replay rec/ --since yesterday --shift-to-now
+    eslcodec replay stream.esl --speed max
+
     SOURCE is a recording of `eslcodec record`, one file or a folder, or a stream as a server sent it (then it goes by
     the times in its events). Each connection gets it from the beginning. What it subscribes to is not looked at. With
     --shift-to-now or --rename the Core-UUIDs are others too, so that nobody takes it for production.
     """
     options: dict[str, Any] = {"since": since, "shift_to_now": shift_to_now, "redact": redaction(redact)}
+    if os.path.isfile(source):
+        check_stream(source)
     with readable(source):
         try:
             switch = Emulator(

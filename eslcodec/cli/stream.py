@@ -22,9 +22,10 @@ from .._zstd import Compressor
 from ..errors import ESLError
 from ..subscriptions import event_name
 from .decode import has_headers
+from .lines import listing, terminal_width
 from .login import notes_told
 from .nats_login import LOGIN, nats_login_options, nats_options
-from .text import escape, json_line, listing, note
+from .text import escape, json_line, note
 
 if TYPE_CHECKING:
     from ..ingest.consume import Consumer, StreamEvent, StreamNotice
@@ -230,7 +231,7 @@ class Shown:
         at = datetime.fromtimestamp(item.received or 0.0, timezone.utc).astimezone()
         label = f"{at:%H:%M:%S.%f}"[:-3] + f" {escape(item.switch or '-')}"
         if isinstance(item, Event):
-            for text in listing(label, item, self.full):
+            for text in listing(label, item, self.full, terminal_width()):
                 self.show(text, item)
         else:
             said = {name: value for name, value in item.said.items() if name not in ("_notice", "_id", "switch")}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Final, TextIO
 
 import click
 
-from .. import ApiResponse, CommandReply, DisconnectNotice, Event, LogLine, Message, RudeRejection
+from .. import Message
 
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 _SHORT: Final = 120  # characters of a text that a line of the listing shows
@@ -72,6 +71,7 @@ def json_line(message: Message) -> bytes:
     """`to_json`, in which everything that is not printable is escaped: it may well end on a terminal.
 
     Example:
+        >>> from eslcodec import Event
         >>> json_line(Event.build("DTMF", {"Name": "\\u202eZo\\xeb\\x9b"}))
         b'{"Event-Name":"DTMF","Name":"\\\\u202eZo\\xc3\\xab\\\\u009b"}'
     """
@@ -84,52 +84,3 @@ def json_line(message: Message) -> bytes:
 def shortened(text: str) -> str:
     """The beginning of a text, escaped."""
     return escape(text) if len(text) <= _SHORT else f"{escape(text[:_SHORT])}... ({len(text)} characters)"
-
-
-def listing(label: str, message: Message, full: bool) -> Iterator[str]:
-    """The lines that show a message.
-
-    Args:
-        label: what stands in front of it.
-        message: the message.
-        full: with all headers and the body.
-    """
-    yield f"{label}  {type(message).__name__:<16}  {'  '.join(_summary(message))}".rstrip()
-    if not full:
-        return
-    for name, value in message.pairs():
-        yield f"         {escape(name)}: {escape(value)}"
-    body = message.body if message.malformed is None else message.raw
-    if body is not None:
-        for line in body.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n"):
-            yield f"         | {escape(line)}"
-
-
-def _summary(message: Message) -> Iterator[str]:
-    """What a line of the listing says of a message, escaped."""
-    if message.malformed is not None:
-        yield f"{escape(message.content_type or '')}, {len(message.raw)} bytes, malformed: {message.malformed}"
-        return
-    match message:
-        case Event():
-            name, subclass, uuid, job, channel = message.select(
-                "Event-Name", "Event-Subclass", "Unique-ID", "Job-UUID", "Channel-Name"
-            )
-            sequence = message._last("Event-Sequence")
-            yield f"{shortened(name or '(no name)'):<24}"
-            yield from (shortened(part) for part in (sequence and f"#{sequence}", subclass, uuid, job, channel) if part)
-            if message.body is not None:
-                yield f"body: {len(message.body)} bytes"
-        case CommandReply():
-            yield shortened(message.text)
-            if "Event-Name" in message:
-                yield f"{len(message)} headers"
-        case LogLine():
-            yield f"{getattr(message.level, 'name', message.level)}: {shortened(message.text.rstrip())}"
-        case DisconnectNotice():
-            yield "linger" if message.linger else "final"
-            yield from (shortened(part) for part in (message.controlled_uuid, message.channel_name) if part)
-        case ApiResponse() | RudeRejection():
-            yield f"{len(message.body or b'')} bytes: {shortened(message.text.rstrip())}"
-        case _:
-            yield f"{shortened(message.content_type or '(no Content-Type)')}, {len(message.body or b'')} bytes"

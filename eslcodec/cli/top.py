@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from .._address import address
 from ..errors import ESLError
 from ..ingest._board import Board
 from .files import STANDARD_INPUT
 from .hosts import fleet_hosts, fleet_password, hosts_option
 from .live import filter_option
-from .login import login_options
-from .names import PRESETS, check_names, split_events, unknown_option
+from .login import Login, login_options
+from .names import PRESETS, check_names, complete_events, split_events, unknown_option
 from .text import escape, is_terminal
 from .top_screen import View, plain_view, terminal_view
 from .units import DURATION, MOMENT
@@ -45,6 +46,7 @@ _RECORDINGS: Final = (".esl", ".gz", ".xz", ".zst")
     "--events",
     multiple=True,
     metavar="EVENTS",
+    shell_complete=complete_events,
     help=f"What is subscribed to: {', '.join(PRESETS)} (eslcodec.presets), names of events, or "
     "'CUSTOM sofia::register'. ALL by default; CALLS is an eighth of that. Repeatable.",
 )
@@ -62,9 +64,7 @@ def top(
     hosts: tuple[str, ...],
     hosts_file: str | None,
     events: tuple[str, ...],
-    port: int,
-    user: str | None,
-    password_file: str | None,
+    login: Login,
     filters: list[tuple[str, str]],
     at: datetime | None,
     once: bool,
@@ -75,7 +75,13 @@ def top(
 ) -> None:
     """Watch what switches do: events, calls, answers and causes, lag and losses, until q or Ctrl-C.
 
-    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these. A RECORDING is a file or a folder of
+    \b
+    eslcodec top east=10.0.0.1 west=10.0.0.2
+    eslcodec top --once --json | jq .total.legs
+    eslcodec top rec/ --at 08:15
+
+    HOST is a host, host:port, [IPv6 address]:port, or NAME= and one of these; without any, ESLCODEC_HOST has them, or
+    it is where `eslcodec api` goes. A RECORDING is a file or a folder of
     `eslcodec record`, with a / in its name: shown is what its last ten minutes were, or those before --at. Keys: ? says
     them. With --once the exit status is 1 if no switch was connected.
     """
@@ -87,18 +93,22 @@ def top(
             raise click.UsageError("switches and recordings cannot be shown together")
         _show_recording(recordings, at, as_json)
         return
-    if not (hosts or hosts_file):
-        raise click.UsageError("expected a HOST, a RECORDING, or --hosts FILE.toml")
+    if not (hosts or hosts_file or login.profiles):
+        hosts = (address(login.host, login.port),)
     if at is not None:
         raise click.UsageError("--at is for recordings")
     names, subclasses = split_events(events or ["ALL"])
     check_names(names, unknown, "it does not mind being asked for it")
-    listed, options = fleet_hosts(hosts, port, hosts_file)
-    found = _found(listed, options, hosts, port, hosts_file)
-    options["password"] = fleet_password(listed, options, password_file, user)
+
+    def look() -> tuple[list[Host], dict[str, Any]]:
+        return fleet_hosts(hosts, login.said_port, hosts_file, login.profiles)
+
+    listed, options = look()
+    found = _found(listed, options, lambda: look()[0], hosts_file)
+    options["password"] = fleet_password(listed, options, login, login.user)
     options.pop("password_file", None)
-    if user is not None:
-        options["user"] = user
+    if login.user is not None:
+        options["user"] = login.user
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
     said = {"hosts": found, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
     watch = _Watch({**options, **wanted, **said})
@@ -111,11 +121,11 @@ def top(
 
 
 def _found(
-    listed: list[Host], options: Mapping[str, Any], hosts: tuple[str, ...], port: int, hosts_file: str | None
+    listed: list[Host], options: Mapping[str, Any], look: Callable[[], list[Host]], hosts_file: str | None
 ) -> list[Host] | Callable[[], list[Host]]:
     """The switches, as the file says at the time if it is to be read again."""
     if "refresh" in options:
-        return lambda: fleet_hosts(hosts, port, hosts_file)[0]
+        return look
     if not listed:
         raise click.ClickException(f"{escape(str(hosts_file))}: there are no [switches] in it")
     return listed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from cli_live_support import BODY, SECRET, live, run
+from cli_live_support import BODY, SECRET, api, run
 from cli_live_support import no_settings as no_settings
 from cli_live_support import switch as switch
 
@@ -19,7 +20,7 @@ def test_api_prints_what_the_command_wrote(switch: Emulator) -> None:
 
 
 def test_api_on_a_terminal_shows_nothing_that_it_obeys(switch: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(api, "is_terminal", lambda stream: True)
     switch.api["dump"] = b"Name\tType\n" + BODY + b"end"
     assert run("api", switch, "dump").stdout == "Name\tType\n\\x1b[2J\\udcff\n\\x9b\nend\n"
     switch.api["nothing"] = b""
@@ -80,3 +81,48 @@ def test_no_answer_in_time(options: list[str], switch: Emulator) -> None:
     result = run("api", switch, "--timeout", "0.2", *options, "slow")
     assert result.exit_code == 1
     assert re.fullmatch(r"Error: 127.0.0.1:\d+: .*0.2 s.*api slow.*\n", result.stderr)
+
+
+# Several commands
+
+
+def test_commands_from_standard_input(switch: Emulator) -> None:
+    switch.api.update(one="1\n", two="2", three="-ERR no\n")
+    typed = b"one\r\n\n# a comment\n two a  b \nthree\none"
+    result = run("api", switch, input=typed)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout == "==> one <==\n1\n==> two a  b <==\n2\n==> three <==\n-ERR no\n==> one <==\n1\n"
+    assert switch.commands[1:] == ["api one", "api two a  b", "api three", "api one"]  # over one connection
+    assert run("api", switch, "-", input=b"one\n").stdout == "==> one <==\n1\n"
+
+
+def test_outputs_as_lines_of_json(switch: Emulator) -> None:
+    switch.api.update(dump=BODY, no="-ERR no\n")
+    result = run("api", switch, "--json", input=b"dump\nno\n")
+    assert result.exit_code == 1
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"command": "dump", "ok": True, "output": BODY.decode("utf-8", "replace")},
+        {"command": "no", "ok": False, "output": "-ERR no\n"},
+    ]
+    assert "\x1b" not in result.stdout
+    assert json.loads(run("api", switch, "--json", "no").stdout)["command"] == "no"
+
+
+def test_what_is_typed_on_standard_input_is_shown_safely(switch: Emulator) -> None:
+    result = run("api", switch, input=b"\x1b[2J\xff\n")
+    assert result.stdout.startswith("==> \\x1b[2J\\udcff <==\n")
+
+
+def test_commands_as_fs_cli_has_them(switch: Emulator) -> None:
+    switch.api.update(one="1", two="2")
+    assert run("api", switch, "-x", "one").stdout == "1"
+    assert run("api", switch, "-x", "one", "-x", "two").stdout == "==> one <==\n1\n==> two <==\n2\n"
+    assert switch.commands[1] == "api one\nconsole_execute: true"
+    assert run("api", switch, "-x", "one", "two").exit_code == 2
+
+
+def test_a_terminal_is_not_waited_for(switch: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "is_terminal", lambda stream: True)
+    result = run("api", switch)
+    assert result.exit_code == 2
+    assert "Missing argument 'COMMAND', or commands on standard input" in result.stderr

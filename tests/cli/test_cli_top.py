@@ -400,7 +400,6 @@ def test_a_file_without_switches_is_not_watched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "expected a HOST"),
         (["a b"], "expected host or host:port"),
         (["a=127.0.0.1", "A=127.0.0.2"], "A is there twice"),
         (["x/y=127.0.0.1"], "the name of a switch"),
