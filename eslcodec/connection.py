@@ -81,6 +81,9 @@ P = ParamSpec("P")
 
 _ONLY_EVENTS: Final = frozenset([Event])
 
+Question = tuple[bytes, Callable[[Reply], object]]
+"""An API command, and what hears the reply."""
+
 
 class AllOptions(ConnectionOptions, total=False):
     """What `Connection.inbound` and `Connection.outbound` take by name; `Connection` says what each is.
@@ -202,6 +205,7 @@ class Connection(Verbs):
         self._gap = GapNotice(gap)
         self._out = self._pipeline.out  # both clients look at it after each read
         self._probed = False  # whether a sign of life was asked for, and nothing came since
+        self._first: Question | None = None  # asked before anything is subscribed to
         if not greeted:
             self._log_in(greeted=False)
 
@@ -369,6 +373,19 @@ class Connection(Verbs):
         assert isinstance(reply, CommandReply)
         self._pipeline.is_open = True
         self._channel.connected(reply)
+        if self._first is None:
+            self._restore(reply)
+            return
+        block, hear = self._first
+
+        def heard(answer: Reply) -> None:
+            hear(answer)
+            self._restore(reply)
+
+        self._pipeline.send(block, "who it is", must_be_ok=False, is_api=True, granted=heard, refused=heard)
+
+    def _restore(self, reply: CommandReply) -> None:
+        """Ask for what was asked for on an earlier connection."""
         wanted = self._subscriptions.commands()
         if not wanted:
             self._usable(reply)

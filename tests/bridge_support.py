@@ -8,13 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cli_live_support import spawned
 from recordings_support import BEGIN, Tape
 from support import plain
 
 from eslcodec.ingest import notices
+from eslcodec.ingest.contract import Item, Place
+from eslcodec.ingest.publisher import PublisherStats
 
 CORE = "8f08a03a"
 SECONDS = 60.0
@@ -106,3 +108,49 @@ def published(folder: Path, url: str, *more: Any, stream: str = STREAM) -> tuple
     with running(*from_folder(folder, url, *more)) as run:
         run.wait_for(lambda: places() != before, "a place")
         return run.ended(signal.SIGTERM), run.said
+
+
+class ListEnd(NamedTuple):
+    id: str | None = None
+    place: Place | None = None
+    max_bytes: int = 1 << 20
+
+    def check(self, partitions: int, prefix: str) -> list[str]:
+        if partitions != 16:
+            raise ValueError("a list has 16 partitions")
+        return ["a list is in memory"]
+
+
+class ListSink:
+    """A log that is a list, and acknowledges so many messages."""
+
+    log: list[Item]
+    most = 1000
+
+    def __init__(self, servers: str, stream: str, *, last: str | None, **settings: Any) -> None:
+        self.stream = stream
+        self.last_id: str | None = last
+        self.place: Place | None = None
+        self.settings = settings
+        self._sent = 0
+
+    async def stream_end(self, create: object = None) -> ListEnd:
+        return ListEnd()
+
+    async def __aenter__(self) -> ListSink:
+        return self
+
+    async def __aexit__(self, *args: object) -> None:
+        pass
+
+    async def publish(self, item: Item) -> None:
+        self.log.append(item)
+        self._sent += 1
+        if self._sent <= self.most:
+            self.place, self.last_id = item.place, item.id
+
+    async def flush(self, timeout: float | None = None) -> bool:
+        return self._sent <= self.most
+
+    def stats(self) -> PublisherStats:
+        return PublisherStats(acknowledged=min(self._sent, self.most))

@@ -132,7 +132,6 @@ class Kill:
     async def _play(self, switch: Switch) -> None:
         for program in self._programs:
             program.start()
-        await until(self._is_connected, "the notice of the first connection")  # before it no identity is known
         await until(self._has_begun, "the first event")
         self._until = switch.say("count") + self._events
         switch.say(f"fire {self._events} {self._events / self._seconds}")
@@ -146,9 +145,6 @@ class Kill:
                     break
                 await asyncio.sleep(self._chance.uniform(0, 1))  # a random moment
                 await self._suffer(kinds)
-
-    async def _is_connected(self) -> bool:
-        return Mark("notice", "started") in await self._broker.content()
 
     async def _has_begun(self) -> bool:
         self._switch.say("fire 1 1000")

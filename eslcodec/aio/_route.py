@@ -11,7 +11,7 @@ from typing import Any, Final
 from .._address import unreachable
 from .._options import PLAIN, LinkOptions, Way
 from .._tap import Tapping
-from ..connection import Connection
+from ..connection import Connection, Question
 from ..errors import ESLError
 from ..reconnect import Reconnection
 from ._link import Link
@@ -28,6 +28,7 @@ class Route:
     Attributes:
         way: TLS, and a socket that is connected already.
         turn: is awaited before each attempt: of many clients only so many may dial at a time.
+        first: what is asked after each login, before anything is subscribed to, and who hears the answer.
     """
 
     host: str
@@ -38,10 +39,12 @@ class Route:
     tapping: Tapping | None = None
     way: Way = PLAIN
     turn: Callable[[], Awaitable[None]] | None = None
+    first: Question | None = None
 
     def make(self, **earlier: Any) -> Link:
         """A link for `reach` to connect; `earlier` is what it takes over from an earlier connection."""
         loop, connection = asyncio.get_running_loop(), self.make_connection(**earlier)
+        connection._first = self.first
         if self.tapping is not None:
             return TappedLink(loop, connection, (self.host, self.port), self.tapping, **self.options)
         return Link(loop, connection, **self.options)

@@ -387,10 +387,11 @@ def first_line(path: str) -> str:
     name = escape(path)
     try:
         with open(path, "rb", opener=_open_at_once) as file:
-            mode = os.fstat(file.fileno()).st_mode
+            found = os.fstat(file.fileno())
+            mode = found.st_mode
             if not stat.S_ISREG(mode):
                 raise click.ClickException(f"{name}: expected a regular file with the password in its first line")
-            if os.name == "posix" and mode & 0o077:
+            if is_for_others(found):
                 raise click.ClickException(
                     f"{name} has mode {stat.S_IMODE(mode):04o}: the password in it is not for others, chmod 600 it"
                 )
@@ -401,6 +402,18 @@ def first_line(path: str) -> str:
     if not password:
         raise click.ClickException(f"{name} has no password in its first line")
     return password
+
+
+def is_for_others(found: os.stat_result) -> bool:
+    """Whether others can read or change a secret, or its group can.
+
+    A file of root that its group can read is not, unless we are root: so systemd (`LoadCredential=`) and Kubernetes
+    (`fsGroup`) hand secrets to a process that runs as somebody else.
+    """
+    if os.name != "posix":
+        return False
+    is_handed = found.st_uid == 0 and os.geteuid() != 0
+    return bool(found.st_mode & (0o037 if is_handed else 0o077))
 
 
 def _open_at_once(path: str, flags: int) -> int:

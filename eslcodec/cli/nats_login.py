@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from .login import is_for_others
 from .text import escape
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -147,10 +148,11 @@ def _private(path: str) -> bytes:
         OSError: it cannot be read.
     """
     with open(path, "rb", opener=_open_at_once) as file:
-        mode = os.fstat(file.fileno()).st_mode
+        found = os.fstat(file.fileno())
+        mode = found.st_mode
         if not stat.S_ISREG(mode):
             raise PermissionError(f"{path} is no regular file")
-        if os.name == "posix" and mode & 0o077:
+        if is_for_others(found):
             text = f"{stat.S_IMODE(mode):04o}: what is in it is not for others, chmod 600 it"
             raise PermissionError(f"{path} has mode {text}")
         return file.read(_MOST)

@@ -80,6 +80,7 @@ class Bridges:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_finishing = False
         self._told: dict[str, str] = {}
+        self._disagreed: dict[str, int] = {}
         self._spilled: dict[str, int] = {}  # bytes, by names of switches
 
     def __repr__(self) -> str:
@@ -202,6 +203,10 @@ class Bridges:
                 if self._told.get(f"{name} {warning}") is None:
                     self._told[f"{name} {warning}"] = ""
                     _LOG.warning("%s: %s", name, warning)
+            if stats.publisher.disagreements > self._disagreed.get(name, 0):
+                self._disagreed[name] = stats.publisher.disagreements
+                text = "the stream ends with none of ours: others publish there, or it was emptied or lost something"
+                _LOG.warning("%s: %s", name, text)
             trouble = stats.publisher.trouble
             kind = "" if trouble is None else trouble.kind
             if kind != self._told.get(name, ""):
@@ -249,6 +254,8 @@ class Bridges:
             yield Sample("eslcodec_spill_bytes", name, self._spilled.get(name, 0))
             for reason, count in stats.stops.items():
                 yield Sample("eslcodec_publish_errors_total", name, count, reason)
+            if stats.disagreements:
+                yield Sample("eslcodec_publish_errors_total", name, stats.disagreements, "disagreement")
 
     def _measure(self) -> None:
         """How much is not published yet."""

@@ -62,7 +62,7 @@ DECLARED: Final = {
     "eslcodec_spill_bytes": Declared("gauge", _OF_SWITCH, "Recorded bytes that are not published yet."),
     "eslcodec_spill_oldest_seconds": Declared("gauge", _OF_SWITCH, "How old the oldest of these is."),
     "eslcodec_published_total": Declared("counter", _OF_SWITCH, "Events that the message broker acknowledged."),
-    "eslcodec_publish_errors_total": Declared("counter", ("switch", "reason"), "Events that it did not take."),
+    "eslcodec_publish_errors_total": Declared("counter", ("switch", "reason"), "Stops, and tries to go on that fail."),
     "eslcodec_duplicates_total": Declared("counter", _OF_SWITCH, "Events that it already had."),
     "eslcodec_oversize_total": Declared("counter", _OF_SWITCH, "Events that are too large for it."),
     "eslcodec_in_flight": Declared("gauge", _OF_SWITCH, "Events sent to it and not acknowledged."),

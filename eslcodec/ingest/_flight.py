@@ -150,7 +150,7 @@ class Flight:
         out_of_order: how many stand in the stream before one that was sent earlier (never, if chained).
         disagreements: how often the stream's last message was none of ours.
         stale: answers that came too late.
-        stops: how often it stopped, and why.
+        stops: how often it stopped, or could not be opened again, and why.
         place: behind the last message that the stream has of all that came before it.
         trouble: why it is not open, or why nothing was acknowledged since.
         times: seconds from the receipt of an event to the acknowledgement of its message.
@@ -300,7 +300,7 @@ class Flight:
     def _is_ours(self, last: Last) -> bool:
         """Whether the stream ends where we left it; a message that is gone is ours if the sequence is."""
         if last.id is None:
-            return self._last_id is not None and self._sequence in (0, last.sequence)
+            return last.sequence > 0 and self._last_id is not None and self._sequence in (0, last.sequence)
         return last.id == self._last_id
 
     def _see(self, ids: Iterable[str]) -> None:
@@ -422,8 +422,12 @@ class Flight:
 
     def stop(self, kind: str, text: str, now: float) -> None:
         """Publish nothing until it is opened again; what waits keeps waiting."""
-        if not self.is_open and self.trouble is not None and self.trouble.kind == kind:
-            return
+        if self.is_open or self.trouble is None or self.trouble.kind != kind:
+            self.failed(kind, text, now)
+
+    def failed(self, kind: str, text: str, now: float) -> None:
+        """The same, for a try to open it that came to nothing: each of them counts, or a trouble that lasts would look
+        like one that is over."""
         self.is_open = False
         self.stops[kind] += 1
         since = self.trouble.since if self.trouble is not None else now

@@ -37,7 +37,8 @@ _POPLEFT: Final[Callable[[MessageQueue], Message]] = MessageQueue.popleft
 _HEARTBEAT: Final = "HEARTBEAT"
 _REFUSALS: Final = (AccessDenied, AuthError, CommandError, InvalidCommand)
 _ASK_AGAIN: Final = Backoff(first=2.0, longest=300.0)
-_ASKED: Final = ("hostname", "switchname", "version", "global_getvar core_uuid")
+_CORE_UUID: Final = "global_getvar core_uuid"
+_ASKED: Final = ("hostname", "switchname", "version", _CORE_UUID)
 
 
 class _MemberBell(Bell):
@@ -230,9 +231,13 @@ class Member:
         client = await opening(self.host, self._wanted, self.ear.tap)
         try:
             assert client._route is not None
-            client._route = replace(client._route, turn=self._dials.turn)
+            first = b"api %b\n\n" % _CORE_UUID.encode(), self._logged_in
+            client._route = replace(client._route, turn=self._dials.turn, first=first)
             client._lost = self._ends.append
+            link = client._link
             await self._ask(client)
+            if client._link is link:  # else this was done on the next one
+                self.ear.logged_in(self._facts["core_uuid"])
             heartbeat = await self._subscribe(client)
         except BaseException:
             self._ends.clear()
@@ -269,9 +274,11 @@ class Member:
         """Ask the switch who it is, as far as it says so."""
         replies = await client.pipeline([f"api {command}" for command in _ASKED])
         for name, reply in zip(self._facts, (replies[0], replies[1], replies[3], replies[2]), strict=True):
-            text = reply.text.strip() if isinstance(reply, ApiResponse) else ""
-            if text and not text.startswith("-ERR"):
-                self._facts[name] = text
+            self._facts[name] = _said(reply) or self._facts[name]
+
+    def _logged_in(self, reply: Reply) -> None:
+        """The client has connected again, and has not subscribed yet."""
+        self.ear.logged_in(_said(reply))
 
     def _attach(self, client: Client, heartbeat: bool) -> None:
         """From now on its messages come here."""
@@ -629,6 +636,12 @@ class Member:
         if client is None:
             raise ConnectionClosed(f"{self.name} is not connected: {self._error or self._state}")
         return await client.api(command, args, timeout=timeout)
+
+
+def _said(reply: Reply) -> str | None:
+    """The output of an API command; None if it was refused."""
+    text = reply.text.strip() if isinstance(reply, ApiResponse) else ""
+    return None if not text or text.startswith("-ERR") else text
 
 
 def _sum(past: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:

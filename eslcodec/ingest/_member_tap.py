@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +17,7 @@ from ..aio._route import Route
 from ..aio._tapped import TappedLink
 from ..events import Gap
 from ._switches import Item
+from ._writer import LOGGED_IN
 from .notices import to_note
 
 _LOG: Final = logging.getLogger("eslcodec.fleet")
@@ -54,11 +56,19 @@ class MemberTap:
 
     def note(self, item: Item, now: float) -> None:
         """Say a notice in it, if it can be told."""
+        self._note(lambda: to_note(item, self._name, now))  # type: ignore[arg-type]  # a notice, a gap or a loss
+
+    def logged_in(self, core: str | None) -> None:
+        """There is a connection, nothing is subscribed to yet, and this is the Core-UUID that the switch tells: it
+        stands in front of the first event."""
+        self._note(lambda: {"note": LOGGED_IN, "switch": self._name, "at": time.time(), "core_uuid": core})
+
+    def _note(self, make: Callable[[], dict[str, Any]]) -> None:
         note = getattr(self.tap, "note", None)
         if note is None:
             return
         try:
-            note(to_note(item, self._name, now))  # type: ignore[arg-type]  # a notice, a gap or a loss
+            note(make())
         except Exception as error:
             _LOG.warning("%s: the tap takes no note: %s: %s", self._name, type(error).__name__, error)
 

@@ -140,6 +140,16 @@ def header(message: Mapping[str, Any], name: str) -> str | None:
     return match[1] if match else None
 
 
+def version(connection: Client) -> tuple[int, ...]:
+    """The version of the server; empty if it says none."""
+    said = connection.connected_server_version
+    try:
+        numbers = said.major, said.minor, said.patch
+    except ValueError:  # something else than three numbers
+        return ()
+    return numbers if any(numbers) else ()
+
+
 def delay(tries: int) -> float:
     """How many seconds to wait before it is tried again."""
     return 0.0 if tries < 1 else min(_DELAY * 2.0 ** min(tries - 1, 16), _DELAY_MOST)

@@ -10,6 +10,7 @@ from .contract import PREFIX
 PARTITIONS_KEY: Final = "esl-partitions"
 """In a stream's metadata: how many partitions it was made for."""
 
+_SAFE: Final = (2, 10)  # Debian 12 has 2.9.10
 _DAYS_3: Final = 72 * 3600
 _HEADERS: Final = 2048  # bytes of a message that are not ours to give away: what the server adds
 
@@ -71,6 +72,27 @@ def check_stream(config: Mapping[str, Any]) -> list[str]:
     if not config.get("duplicate_window"):
         said.append(f"stream {name} has no window for duplicates: two bridges put everything in twice")
     return said
+
+
+def check_server(config: Mapping[str, Any], version: Sequence[int]) -> list[str]:
+    """What the version of a server means for a stream.
+
+    Args:
+        config: as the server says it.
+        version: of the server.
+
+    Example:
+        >>> check_server({"name": "FS1", "num_replicas": 3}, (2, 9, 10))
+        ['stream FS1 has 3 replicas on a server of version 2.9.10, which was seen to lose what it had acknowledged: use a current one']
+        >>> check_server({"name": "FS1", "num_replicas": 3}, (2, 10, 0)), check_server({"name": "FS1"}, (2, 9, 10))
+        ([], [])
+    """  # noqa: E501
+    replicas = config.get("num_replicas", 1)
+    if replicas < 2 or tuple(version) >= _SAFE:
+        return []
+    number = ".".join(map(str, version))
+    text = f"stream {config.get('name')} has {replicas} replicas on a server of version {number}"
+    return [f"{text}, which was seen to lose what it had acknowledged: use a current one"]
 
 
 def check_partitions(config: Mapping[str, Any], partitions: int) -> list[str]:

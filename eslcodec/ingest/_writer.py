@@ -25,6 +25,9 @@ SECOND: Final = 1_000_000_000
 NEVER: Final = 1 << 63
 """A time that does not come."""
 
+LOGGED_IN: Final = "logged_in"
+"""The note that has the Core-UUID of the switch that a connection leads to. `continued` has it too."""
+
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _LOOK_NS: Final = 60 * SECOND  # how often it is looked for what is to be deleted
 _HELD_MOST: Final = 10_000
@@ -90,9 +93,10 @@ class Stream:
         offset: how many bytes of it are in chunks that were begun.
         notes: what is to be written before its first chunk.
         begun: whether something of it is in a file.
+        login: what a note said of its login, for the files in which it goes on.
     """
 
-    __slots__ = ("begun", "masking", "notes", "number", "offset", "peer", "scanner")
+    __slots__ = ("begun", "login", "masking", "notes", "number", "offset", "peer", "scanner")
 
     def __init__(self, host: str, port: int) -> None:
         self.peer = host, port
@@ -100,6 +104,7 @@ class Stream:
         self.offset = 0
         self.notes: list[Note] = []
         self.begun = False
+        self.login: dict[str, Any] = {}
         self.scanner = HeadScanner()
         self.masking = Masking()
 
@@ -212,6 +217,8 @@ class Writer:
             Full: the disk is.
             OSError: it cannot be written.
         """
+        if isinstance(item, Note) and item.kind == LOGGED_IN:
+            item.stream.login = {"core_uuid": item.more.get("core_uuid")}
         if isinstance(item, Chunk):
             self._take_chunk(item)
         elif item.kind == "opened":
@@ -248,9 +255,8 @@ class Writer:
     def _look_back(self, opened: Note) -> None:
         """See what was recorded of this peer before."""
         folder = self._settings.folder / folder_name(*opened.stream.peer)
-        if folder in self._seen or folder == self._folder:
+        if folder in self._seen:  # not before something is written: a connection may end before a byte comes
             return
-        self._seen.add(folder)
         last = last_recorded(folder)
         if last is not None:
             self.missed = Missed(last.end_ns, opened.wall_ns, last.whole)
@@ -274,10 +280,11 @@ class Writer:
             self._make_room()
             self._file = File(folder, settings.wall(), settings.syncs)
             self._folder, self.path = folder, self._file.path
+            self._seen.add(folder)
             self._began_ns = self._synced_ns = settings.mono()
             self.files += 1
             if stream.begun:
-                more = {"peer": list(stream.peer)}
+                more = {"peer": list(stream.peer), **stream.login}
                 stream.notes = [Note(stream, chunk.offset, chunk.wall_ns, chunk.mono_ns, "continued", more)]
         held = [replace(note, stream=stream, at=chunk.offset) for note in self._held]
         self._held.clear()

@@ -26,6 +26,7 @@ from ._packed import Packed, Packer, pack
 from ._spill import Entry, Kept, Spill, keep, kept, place_name
 from ._streams import PARTITIONS_KEY, check_partitions, check_replay, check_stream, stream_config
 from ._wire import AT_ONCE
+from ._writer import LOGGED_IN
 from .contract import Contract, Item, Place, identity, notice_identity
 from .publisher import Publisher, PublisherStats, StreamEnd
 from .sinks import End, Sink
@@ -145,6 +146,7 @@ class Bridge:
         self._spill = Spill(self.folder)
         self._is_stopping = asyncio.Event()
         self._is_finishing = False
+        self._has_login = False  # whether a note of the connection says where it leads
         self._is_found = False  # whether the stream is, and the place to go on from
         self._ahead: Spill | None = None  # see `look`
         self._unread: float | None = None
@@ -233,6 +235,11 @@ class Bridge:
             said.append(
                 f"a place is kept in {self.folder}, and it goes on from there: what is older is published again only "
                 "under another prefix"
+            )
+        if self._kept is not None and isinstance(end, StreamEnd) and end.sequence == 0:
+            said.append(
+                f"stream {self._publisher.stream} never had a message, though a place is kept in {self.folder}: it was "
+                "made anew, or its servers lost it. It goes on from there; the recording has what came before"
             )
         self.warnings = tuple(said)
         self.contract.max_bytes = end.max_bytes
@@ -346,8 +353,19 @@ class Bridge:
         return spill
 
     def _learn(self, note: Mapping[str, Any]) -> None:
-        """Which switch the connection leads to, if a note says it, or that it is not known."""
-        notice = notices.from_dict(note)
+        """Which switch the connection leads to, if a note says it, or that it is not known.
+
+        `logged_in` stands in front of the first event of a connection. `started` and `core_changed` stand behind some,
+        and may be of an earlier connection: they are heeded where there is no `logged_in`.
+        """
+        kind = note.get("note")
+        if kind == "opened":
+            self._has_login = False
+        if kind in (LOGGED_IN, "continued") and "core_uuid" in note:
+            core = note["core_uuid"]
+            self.contract.core = core if isinstance(core, str) else None
+            self._has_login = True
+        notice = None if self._has_login else notices.from_dict(note)
         if isinstance(notice, notices.Started):
             self.contract.core = notice.core_uuid
         elif isinstance(notice, notices.CoreChanged):

@@ -48,6 +48,7 @@ class StreamEnd(NamedTuple):
         id: of the last message; None if there is none, or it has none.
         place: in the recording of whoever sent that message.
         recent: the identities of the last messages, if they were asked for, and when each was received.
+        version: of the server; empty if that is not known.
 
     Example:
         >>> StreamEnd({"name": "FS1"}, 1 << 20, 0, None, None).id is None
@@ -60,6 +61,7 @@ class StreamEnd(NamedTuple):
     id: str | None
     place: Place | None
     recent: Mapping[str, float | None] = MappingProxyType({})
+    version: tuple[int, ...] = ()
 
     @property
     def max_bytes(self) -> int:
@@ -78,7 +80,8 @@ class StreamEnd(NamedTuple):
         """
         if prefix != PREFIX:
             _streams.check_replay(self.config, prefix)
-        return [*_streams.check_stream(self.config), *_streams.check_partitions(self.config, partitions)]
+        said = _streams.check_stream(self.config) + _streams.check_partitions(self.config, partitions)
+        return said + (_streams.check_server(self.config, self.version) if self.version else [])
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class PublisherStats:
         stale: answers to what had been given up already.
         waiting: messages that are not acknowledged.
         connects: how often a connection was made.
-        stops: how often publishing stopped, and why (see `Trouble.kind`).
+        stops: how often publishing stopped, or a new try came to nothing, and why (see `Trouble.kind`).
         trouble: why nothing is published; None if it is.
         oldest: when that was received which waits longest, in seconds since 1970; None if nothing waits.
         publish_seconds: from the receipt of an event, by the recorder, to the acknowledgement of its message.
@@ -215,7 +218,7 @@ class Publisher:
                     self._connection = None
                     await _nats.close(connection)
             except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
-                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
+                self._flight.failed(*self._reason(error, f"{server}: "), time.monotonic())
                 end = None
             if end is not None:
                 return end
@@ -241,7 +244,8 @@ class Publisher:
         for one in await self._last_messages(connection, sequence, min(recent, sequence)):
             received = re.fullmatch(r"\d{1,12}(\.\d+)?", _nats.header(one, "Esl-Received") or "")
             known[_nats.header(one, "Nats-Msg-Id") or ""] = float(received[0]) if received is not None else None
-        return StreamEnd(config, connection.max_payload, sequence, id, parsed, known)
+        version = _nats.version(connection)
+        return StreamEnd(config, connection.max_payload, sequence, id, parsed, known, version)
 
     # What is published
 
@@ -363,7 +367,7 @@ class Publisher:
             try:
                 connection = await self._connect(server)
             except (_nats.errors(), OSError, asyncio.TimeoutError) as error:
-                self._flight.stop(*self._reason(error, f"{server}: "), time.monotonic())
+                self._flight.failed(*self._reason(error, f"{server}: "), time.monotonic())
             else:
                 try:
                     await self._serve(connection)
@@ -458,7 +462,7 @@ class Publisher:
         except (_nats.errors(), OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
             kind, text = self._reason(error, f"stream {self.stream}: ")
             kind = "no_responders" if kind == "connection" and connection.is_connected else kind
-            flight.stop(kind, text, time.monotonic())
+            flight.failed(kind, text, time.monotonic())
             return False
         if last is None:
             return False
@@ -498,4 +502,4 @@ class Publisher:
     def _refused(self, error: Mapping[str, Any]) -> None:
         text = f"stream {self.stream}: {error.get('description')} ({error.get('err_code')})"
         kind = "no_responders" if error.get("code") in (404, 503) else "refused"
-        self._flight.stop(kind, text, time.monotonic())
+        self._flight.failed(kind, text, time.monotonic())

@@ -18,6 +18,7 @@ from cli_live_support import password_file as password_file
 from cli_live_support import switch as switch
 from nats_support import BINARIES, Server, client, cluster, needs_server, stored, until
 
+from eslcodec.cli.login import is_for_others
 from eslcodec.emulator import Emulator
 
 bridge = pytest.importorskip("eslcodec.cli.bridge")
@@ -145,6 +146,25 @@ def test_secrets_that_others_can_read_are_refused(tmp_path: Path, option: str) -
     result = run("bridge", None, "--to", URL, "--from", str(tmp_path), option, str(path))
     assert result.exit_code == 1
     assert "has mode 0640" in result.output
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("owner", "we", "mode", "refused"),
+    [
+        (0, 1000, 0o440, False),  # as systemd and Kubernetes hand them over
+        (0, 1000, 0o444, True),
+        (0, 1000, 0o460, True),
+        (0, 0, 0o440, True),
+        (1000, 1000, 0o440, True),
+        (1000, 1000, 0o600, False),
+    ],
+)
+def test_a_secret_of_root_may_be_for_the_group_of_a_process(
+    owner: int, we: int, mode: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: we)
+    assert is_for_others(os.stat_result((0o100000 | mode, 0, 0, 1, owner, 0, 0, 0, 0, 0))) is refused
 
 
 def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -26,8 +26,10 @@ from support import plain
 
 from eslcodec import Gap
 from eslcodec.ingest import Redact, notices
+from eslcodec.ingest._spill import Kept, keep
 from eslcodec.ingest.bridge import Bridge, check_stream, notice_line, stream_config
-from eslcodec.ingest.contract import Contract
+from eslcodec.ingest.contract import Contract, Place
+from eslcodec.ingest.publisher import StreamEnd
 
 NAME = "20261130T014838Z-000001.esl.zst"
 CORE = "8f08a03a"
@@ -420,6 +422,23 @@ def test_what_surprises_is_said_in_a_sentence(config: dict[str, Any], why: str) 
     (said,) = check_stream(stream_config("FS1", ["esl.v1.fs1.>"]) | config)
     assert why in said
     assert check_stream(stream_config("FS1", ["esl.v1.fs1.>"], replicas=3)) == []
+
+
+def test_it_is_said_that_a_stream_with_a_place_is_empty(tmp_path: Path) -> None:
+    """Somebody made it anew, or its servers lost it."""
+    keep(tmp_path, "FS1", Kept(Place(NAME, 0, 1, 7), "c:1"))
+    bridge = Bridge(tmp_path, "nats://127.0.0.1:1", "FS1", Contract("fs1"))
+    for sequence, count in ((0, 1), (5, 0)):
+        bridge._check(StreamEnd(stream_config("FS1", ["esl.v1.fs1.>"]), 1 << 20, sequence, None, None))
+        assert ["never had a message" in said for said in bridge.warnings].count(True) == count
+
+
+def test_a_version_of_servers_that_loses_messages_is_named(tmp_path: Path) -> None:
+    bridge = Bridge(tmp_path, "nats://127.0.0.1:1", "FS1", Contract("fs1"))
+    config = stream_config("FS1", ["esl.v1.fs1.>"], replicas=3) | {"metadata": {"esl-partitions": "16"}}
+    for version, count in (((2, 9, 10), 1), ((2, 10, 0), 0), ((), 0)):
+        bridge._check(StreamEnd(config, 1 << 20, 5, None, None, version=version))
+        assert len(bridge.warnings) == count
 
 
 def test_where_to_begin_is_a_word_or_a_time(tmp_path: Path) -> None:

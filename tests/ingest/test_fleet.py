@@ -401,8 +401,8 @@ def test_a_tap_of_its_own_for_each_hears_bytes_and_is_told_notices(tmp_path: Pat
 
     with Emulator() as one, Emulator() as two:
         run(main(one, two))
-    assert [note["note"] for note in ears["one"].notes] == ["started", "gap"]
-    assert [note["note"] for note in ears["two"].notes] == ["started", "stopped"]
+    assert [note["note"] for note in ears["one"].notes] == ["logged_in", "started", "logged_in", "gap"]
+    assert [note["note"] for note in ears["two"].notes] == ["logged_in", "started", "stopped"]
     assert {note["switch"] for note in ears["two"].notes} == {"two"}
 
 

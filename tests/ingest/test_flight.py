@@ -539,6 +539,12 @@ def test_an_end_that_is_none_of_ours_is_counted(last: Last, disagreements: int) 
     assert (ticket.item.id, ticket.headers["Nats-Expected-Last-Sequence"]) == ("c:1", str(last.sequence))
 
 
+def test_a_stream_that_never_had_a_message_is_not_the_one_of_an_earlier_run() -> None:
+    flight = Flight("S", last="c:7")
+    flight.open(Last(0, None))
+    assert flight.disagreements == 1
+
+
 def test_what_the_stream_lacks_is_published_though_something_later_is_there() -> None:
     flight, _ = opened(5)
     flight.stop("connection", "gone", 1.0)
@@ -601,11 +607,15 @@ def test_it_says_how_it_is() -> None:
     assert repr(flight) == "<Flight 'S' shut, 3 waiting>"
 
 
-def test_the_same_trouble_twice_is_one() -> None:
+def test_the_same_trouble_twice_is_one_and_each_try_that_fails_is_another() -> None:
     flight = Flight("S")
     for _ in range(3):
         flight.stop("connection", "refused", 1.0)
     assert flight.stops == {"connection": 1}
+    for at in (2.0, 3.0):
+        flight.failed("connection", "refused", at)
+    assert flight.stops == {"connection": 3}
+    assert flight.trouble == ("connection", "refused", 1.0)
 
 
 @pytest.mark.parametrize(

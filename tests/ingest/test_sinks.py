@@ -4,65 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from bridge_support import ListSink
 from recordings_support import Tape
 from support import plain
 
 from eslcodec.ingest._spill import kept
 from eslcodec.ingest.bridge import Bridge
-from eslcodec.ingest.contract import Contract, Item, Place
+from eslcodec.ingest.contract import Contract
 from eslcodec.ingest.publisher import Publisher, PublisherStats
 from eslcodec.ingest.sinks import Sink
 
 NAME = "20261130T014838Z-000001.esl.zst"
-
-
-class ListEnd(NamedTuple):
-    id: str | None = None
-    place: Place | None = None
-    max_bytes: int = 1 << 20
-
-    def check(self, partitions: int, prefix: str) -> list[str]:
-        if partitions != 16:
-            raise ValueError("a list has 16 partitions")
-        return ["a list is in memory"]
-
-
-class ListSink:
-    """A log that is a list, and acknowledges so many messages."""
-
-    log: list[Item]
-    most = 1000
-
-    def __init__(self, servers: str, stream: str, *, last: str | None, **settings: Any) -> None:
-        self.stream = stream
-        self.last_id: str | None = last
-        self.place: Place | None = None
-        self.settings = settings
-        self._sent = 0
-
-    async def stream_end(self, create: object = None) -> ListEnd:
-        return ListEnd()
-
-    async def __aenter__(self) -> ListSink:
-        return self
-
-    async def __aexit__(self, *args: object) -> None:
-        pass
-
-    async def publish(self, item: Item) -> None:
-        self.log.append(item)
-        self._sent += 1
-        if self._sent <= self.most:
-            self.place, self.last_id = item.place, item.id
-
-    async def flush(self, timeout: float | None = None) -> bool:
-        return self._sent <= self.most
-
-    def stats(self) -> PublisherStats:
-        return PublisherStats(acknowledged=min(self._sent, self.most))
 
 
 @pytest.fixture
