@@ -17,7 +17,7 @@ from ._endpoints import Endpoint, Endpoints
 from ._expand import separate
 from ._model import Effect, Session, Until
 
-_ENDLESS: Final = ("conference", "delay_echo", "fifo", "soft_hold", "valet_park")
+_ENDLESS: Final = ("delay_echo", "fifo", "soft_hold", "valet_park")
 """Applications that last as long as the channel, unless `switch.applications` says otherwise."""
 _ALWAYS_GOES_ON: Final = ("NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL")
 

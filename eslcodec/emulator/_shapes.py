@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from .._json import Field
@@ -165,19 +165,19 @@ def _text(value: str | int | Sequence[str]) -> str | list[str]:
     return str(value) if isinstance(value, (str, int)) else list(value)
 
 
-def _replaced(fields: Iterable[Field], given: list[Field]) -> list[Field]:
+def _replaced(fields: Sequence[Field], given: Sequence[Field]) -> list[Field]:
     """Fields with those that are given in their places, and the others after them."""
-    names = {name for name, _ in given}
-    kept = [field for field in fields if field[0] not in names]
-    order = [name for name, _ in fields]
-    found = {name: [value for key, value in given if key == name] for name in names}
+    values: dict[str, list[str | list[str]]] = {}
+    for name, value in given:
+        values.setdefault(name, []).append(value)
     out: list[Field] = []
-    for field in fields:
-        if field in kept:
-            out.append(field)
-        elif found.get(field[0]):
-            out += [(field[0], value) for value in found.pop(field[0])]
-    return [*out, *((name, value) for name, value in given if name in found and name not in order)]
+    told: set[str] = set()
+    for name, value in fields:
+        known = values.get(name, [value])
+        if name not in told or len(known) == 1:  # the switch repeats some of its own
+            out += [(name, one) for one in known]
+        told.add(name)
+    return [*out, *((name, value) for name, value in given if name not in told)]
 
 
 def _channel(name: str, uuid: str, known: Mapping[str, str], now: int, make_uuid: Callable[[str], str]) -> list[Field]:
@@ -201,6 +201,7 @@ def _channel(name: str, uuid: str, known: Mapping[str, str], now: int, make_uuid
         cause = known.get("Hangup-Cause", "NORMAL_CLEARING")
         session.hang_up(cause)
         if name != "CHANNEL_HANGUP":
+            first = [("Hangup-Cause", cause)] if name == "CHANNEL_HANGUP_COMPLETE" else []
             leg.times.hungup = now
             session.variables.update(leg.report(cause))
     return [*first, *session.fields(variables=name not in _BARE)]
