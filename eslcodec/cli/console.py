@@ -154,6 +154,9 @@ class Session:
                 if self._asks:
                     sys.stdout.write("\n")
                 return True
+            except KeyboardInterrupt:
+                sys.stdout.write("\n" if self._asks else "")
+                raise
             if line and not self._obey(switch, line):
                 return True
         return False

@@ -118,7 +118,7 @@ def decode(
         problems.append(f"event payloads that cannot be read: {malformed}")
     if kept:
         problems.append(f"events that cannot be written as {to} and were left as they are: {kept}")
-    if not (messages.number or chunks.problems):
+    if not (messages.number or chunks.problems or since or until):
         note(f"{', '.join(map(label, files))}: there is no message in it")
     if problems:
         chunks.problems.append(f"{', '.join(map(label, files))}: {'; '.join(problems)}")

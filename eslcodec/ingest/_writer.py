@@ -255,9 +255,8 @@ class Writer:
     def _look_back(self, opened: Note) -> None:
         """See what was recorded of this peer before."""
         folder = self._settings.folder / folder_name(*opened.stream.peer)
-        if folder in self._seen or folder == self._folder:
+        if folder in self._seen:  # not before something is written: a connection may end before a byte comes
             return
-        self._seen.add(folder)
         last = last_recorded(folder)
         if last is not None:
             self.missed = Missed(last.end_ns, opened.wall_ns, last.whole)
@@ -281,6 +280,7 @@ class Writer:
             self._make_room()
             self._file = File(folder, settings.wall(), settings.syncs)
             self._folder, self.path = folder, self._file.path
+            self._seen.add(folder)
             self._began_ns = self._synced_ns = settings.mono()
             self.files += 1
             if stream.begun:

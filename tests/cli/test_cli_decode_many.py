@@ -67,10 +67,10 @@ def test_several_sources_are_counted_on(day: Path, tmp_path: Path) -> None:
     plain.write_bytes(event(7) + support.AUTH)
     result = run("decode", plain, *sorted((day / "fs_8021").iterdir())[-1:], plain)
     assert [line.split()[:2] for line in result.output.splitlines()] == [
-        ["1", "Event"],
+        ["1", "DTMF"],
         ["2", "AuthRequest"],
-        ["3", "Event"],
-        ["4", "Event"],
+        ["3", "DTMF"],
+        ["4", "DTMF"],
         ["5", "AuthRequest"],
     ]
 

@@ -375,6 +375,30 @@ def test_what_was_missed_since_the_last_recording(esl: ModuleType, tmp_path: Pat
     assert second[0] == {"note": "gap", "since": last, "until": last + 90 * SECOND, "whole": True}
 
 
+def test_what_was_missed_is_told_though_the_first_connection_brought_nothing(esl: ModuleType, tmp_path: Path) -> None:
+    """The switch is busy, and does not greet in time; a connection without a byte is in no file."""
+    clock = Clock()
+    recorder = recorder_of(esl, tmp_path, clock)
+    recorder.opened(PEER)
+    recorder.received(GREETING)
+    last = clock.wall_ns
+    recorder.close()
+    clock.go(90)
+    again = recorder_of(esl, tmp_path, clock)
+    again.opened(PEER)
+    again.closed("the login did not succeed")
+    until(lambda: again.missed is not None)
+    clock.go(10)
+    again.opened(PEER)
+    again.received(GREETING)
+    again.close()
+    assert again.missed is not None
+    assert again.missed.seconds == 100
+    notes = notes_in(esl, files_in(tmp_path)[-1])
+    assert notes[0] == {"note": "gap", "since": last, "until": last + 100 * SECOND, "whole": True}
+    assert [note["note"] for note in notes] == ["gap", "opened", "closed"]
+
+
 @pytest.mark.parametrize("cut", [0, 1, 20, 60])
 def test_what_was_missed_since_a_recorder_was_killed(esl: ModuleType, tmp_path: Path, cut: int) -> None:
     """Its file has no seek table, and its end may be torn."""

@@ -107,13 +107,24 @@ def test_a_page_is_two_screens(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 130
 
 
-@pytest.mark.parametrize("path", COOKBOOK, ids=lambda path: path.name)
-def test_a_page_begins_with_its_question_and_is_in_the_index(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.startswith("# ")
-    if path.name != "index.md":
-        assert f"]({path.name}" in page("index.md").read_text(encoding="utf-8")
-        assert "```" in text
+def questions(path: Path) -> list[str]:
+    """The headings that are what somebody asks."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^# .+$|^## (?:I |My |It ).+$|^## .+\?$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", [each for each in COOKBOOK if each.name != "index.md"], ids=lambda path: path.name)
+def test_each_question_is_in_the_index(path: Path) -> None:
+    asked = [heading.lstrip("# ") for heading in questions(path)]
+    index = page("index.md").read_text(encoding="utf-8")
+    assert [heading for heading in asked if f"[{heading}]({path.name}" not in index] == []
+
+
+@pytest.mark.parametrize("path", [each for each in COOKBOOK if each.name != "index.md"], ids=lambda path: path.name)
+def test_the_code_comes_soon(path: Path) -> None:
+    """Within the first screen: a block, or the table of a comparison."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert any(line.startswith(("```", "|---")) for line in lines[:14])
 
 
 def reconnects(code: str) -> None:
