@@ -442,10 +442,12 @@ class Emulator:
             UnknownEvent: no switch has an event of this name.
 
         Example:
-            >>> Emulator().fire("CHANEL_ANSWER")
-            Traceback (most recent call last):
-            eslcodec.emulator._model.UnknownEvent: no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): \
-say unknown=True to mean it
+            >>> from eslcodec.emulator import UnknownEvent
+            >>> try:
+            ...     Emulator().fire("CHANEL_ANSWER")
+            ... except UnknownEvent as error:
+            ...     print(error)
+            no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): say unknown=True to mean it
         """
         name = event if isinstance(event, str) else event.name or "CUSTOM"
         if not unknown and name not in EventName._value2member_map_:
