@@ -26,6 +26,7 @@ It has an event loop of its own, a selector's, whichever the program uses: on Wi
 
 from __future__ import annotations
 
+from ._aio import AioCall, AioEmulator
 from ._core import QUEUE_LIMIT as QUEUE_LIMIT
 from ._core import new_uuid as new_uuid
 from ._digits import KeysNotTaken
@@ -39,13 +40,15 @@ from ._model import SHUTDOWN as SHUTDOWN
 from ._model import Api as Api
 from ._model import Application as Application
 from ._model import Job as Job
-from ._model import Later, NotEmulated, Run, Session, User
+from ._model import Later, NotEmulated, NotRunning, Run, Session, UnknownEvent, User
 from ._put_through import EmulatedCall
 from ._server import Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 
 __all__ = [
+    "AioCall",
+    "AioEmulator",
     "EmulatedCall",
     "Emulator",
     "Endpoint",
@@ -54,7 +57,9 @@ __all__ = [
     "Later",
     "Listener",
     "NotEmulated",
+    "NotRunning",
     "Run",
     "Session",
+    "UnknownEvent",
     "User",
 ]

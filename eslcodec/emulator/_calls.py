@@ -17,7 +17,7 @@ from ._endpoints import Endpoint, Endpoints
 from ._expand import separate
 from ._model import Effect, Session, Until
 
-_ENDLESS: Final = "conference delay_echo fifo soft_hold valet_park".split()
+_ENDLESS: Final = ("delay_echo", "fifo", "soft_hold", "valet_park")
 """Applications that last as long as the channel, unless `switch.applications` says otherwise."""
 _ALWAYS_GOES_ON: Final = ("NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL")
 
@@ -140,14 +140,11 @@ class Calls:
         if leg.answered and parks_after(session):
             until.end()
             self.park(session)
-        elif leg.answered and hangs_up_after(session):
-            self._channels.hangup(session, cause or "NORMAL_CLEARING")
-            until.end()
-        elif not leg.answered and not _goes_on_after(session, cause or "NORMAL_CLEARING"):
-            self._channels.hangup(session, cause or "NORMAL_CLEARING")
-            until.end()
-        else:
-            until.end()
+            return
+        why = cause or "NORMAL_CLEARING"
+        if hangs_up_after(session) if leg.answered else not _goes_on_after(session, why):
+            self._channels.hangup(session, why)
+        until.end()
 
     def uuid_bridge(self, uuid: str, other_uuid: str) -> bool:
         """Connect two channels, whatever they do; False if that cannot be."""

@@ -512,6 +512,7 @@ class Channels:
         again: list[Field] = []
         if leg is not None:
             session.variables.update(leg.report(session.hangup_cause or "NONE"))
+            session.variables.update(_last_application(session))
             again = [("Hangup-Cause", session.hangup_cause or "NONE")]
         self.fire("CHANNEL_HANGUP_COMPLETE", session, first=again, function="switch_core_session_reporting_state")
         at_end, session.at_end = session.at_end, []
@@ -563,3 +564,11 @@ class Channels:
 def _send(steps: Steps, given: Given | None) -> Wait:
     """Let a generator go on; its first step takes nothing."""
     return next(steps) if given is None else steps.send(given)
+
+
+def _last_application(session: Session) -> dict[str, str]:
+    """`last_app` and `last_arg`, which call records have."""
+    if not session.executed:
+        return {}
+    name, data = session.executed[-1]
+    return {"last_app": name, **({"last_arg": data} if data else {})}

@@ -1,4 +1,4 @@
-"""API commands that do something later: `sched_api`, `sched_hangup`, `sched_transfer`, `sched_broadcast`, `sched_del`."""
+"""API commands that do something later: `sched_api`, `sched_hangup`, `sched_transfer`, `sched_broadcast` and so on."""
 
 from __future__ import annotations
 

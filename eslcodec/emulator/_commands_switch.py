@@ -1,4 +1,4 @@
-"""API commands about the switch itself: `status`, `fsctl`, modules, `sofia`, global variables, and what else is asked."""
+"""API commands about the switch itself: `status`, `fsctl`, modules, global variables, and what else is asked."""
 
 from __future__ import annotations
 

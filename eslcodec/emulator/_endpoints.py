@@ -163,10 +163,7 @@ def number(target: Target) -> str:
         ('1000', '9664')
     """
     parts = target.destination.split("/")
-    if target.endpoint == "sofia":
-        last = parts[-1]
-    else:
-        last = parts[0]
+    last = parts[-1] if target.endpoint == "sofia" else parts[0]
     return last.removeprefix("sip:").partition("@")[0] or "service"
 
 

@@ -195,7 +195,17 @@ class Leg:
         return found
 
 
-_EPOCHS: Final = "start profile_start answer bridge last_hold resurrect progress progress_media end".split()
+_EPOCHS: Final = (
+    "start",
+    "profile_start",
+    "answer",
+    "bridge",
+    "last_hold",
+    "resurrect",
+    "progress",
+    "progress_media",
+    "end",
+)
 
 
 def _stamp(at: int) -> str:

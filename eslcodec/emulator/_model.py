@@ -75,6 +75,14 @@ class NotEmulated(AssertionError):
     """
 
 
+class UnknownEvent(ValueError):
+    """An event of a name that no switch has was to be fired."""
+
+
+class NotRunning(RuntimeError):
+    """An emulator that does not run was to do something."""
+
+
 @dataclass(frozen=True)
 class User:
     """A directory user for `userauth`: the password, and what the user may do.

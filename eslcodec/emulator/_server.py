@@ -9,24 +9,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from .. import render
 from .._codec import Message
 from .._ctext import redacted, to_bytes
 from .._json import Field
-from ..enums import HangupCause
+from ..enums import EventName, HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
 from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
 from ._digits import Caller, Script, step_of
 from ._endpoints import Endpoints
+from ._expected import Expected, difference
 from ._faults import Fault
 from ._listener import Listener, log_level
-from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, Session, User
+from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, NotRunning, Session, UnknownEvent, User
 from ._put_through import EmulatedCall
 from ._replay import Programme
+from ._shapes import shape
 from ._sockets import LOGIN_SECONDS, Sockets
 from ._source import Changes, open_source
 from ._switch import Switch
@@ -65,6 +68,8 @@ class Emulator:
             capture. Once a connection has said `event` or `myevents`, the event and log frames are sent to it,
             verbatim: format, subscriptions and filters are the capture's. `noevents` stops it; `event` goes on where it
             stopped. More than 64 MiB, and all with the options below, is read while it is sent, for each connection.
+        replay_filtered: each connection gets of the replay what it subscribed to, past its filters, in the format that
+            it asked for, and log lines of its level.
         rate: frames a second of the replay; None is as fast as it goes.
         speed: how many times as fast as the frames were received, 1.0 as they were; None is as fast as it goes. What
             was recorded without times goes by the times of its events.
@@ -120,6 +125,7 @@ class Emulator:
         users: Mapping[str, User] | None = None,
         allow: bool | Callable[[str], bool] = True,
         replay: str | os.PathLike[str] | bytes | None = None,
+        replay_filtered: bool = False,
         rate: float | None = None,
         speed: float | None = None,
         since: datetime | float | None = None,
@@ -153,7 +159,7 @@ class Emulator:
         if replay is not None:
             changes = Changes(_seconds(since), shift_to_now, rename, redact, clock)
             source = open_source(replay, changes, timed=speed is not None)
-            programme = Programme(source, rate, speed, repeat, lossless, then)
+            programme = Programme(source, rate, speed, repeat, lossless, then, replay_filtered)
         self._switch = Switch(
             password=password,
             users=users,
@@ -248,6 +254,34 @@ class Emulator:
             raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}{missing}")
         return result
 
+    def assert_commands(
+        self, *expected: Expected, any_order: bool = False, containing: bool = False, timeout: float = 5.0
+    ) -> None:
+        """Expect that these commands have come, or come in time, and no others.
+
+        Args:
+            expected: command blocks, as in `commands`, or patterns (`re.compile`) that match all of one.
+            any_order: they may come in any order.
+            containing: others may come between them.
+            timeout: seconds to wait for them.
+
+        Raises:
+            AssertionError: with what differs, for people to read. Passwords are not shown.
+
+        Example:
+            >>> with Emulator() as switch, socket.create_connection((switch.host, switch.port)) as client:
+            ...     client.sendall(b"auth ClueCon\\n\\napi status\\n\\n")
+            ...     switch.assert_commands("auth ClueCon", "api status")
+        """
+
+        def differs() -> str | None:
+            return difference(expected, list(self.commands), any_order=any_order, containing=containing)
+
+        self._thread.wait_for(lambda: differs() is None, timeout)
+        told = differs()
+        if told is not None:
+            raise AssertionError(told)
+
     # What a test does
 
     def fire(
@@ -256,6 +290,9 @@ class Emulator:
         headers: Headers = (),
         body: bytes | str | None = None,
         subclass: str | None = None,
+        *,
+        shaped: bool = False,
+        unknown: bool = False,
     ) -> None:
         """Fire an event, for every connection that wants it.
 
@@ -264,11 +301,29 @@ class Emulator:
             headers: of a name: the other headers.
             body: of a name: the body.
             subclass: of CUSTOM: the subclass.
+            shaped: of a name: it has the headers too that such an event has on a real switch; `headers` replace them.
+            unknown: the name may be one that no switch has.
 
         Raises:
             InvalidCommand: what no switch could send, such as a line feed in a header's name.
+            NotRunning: the emulator does not run.
+            UnknownEvent: no switch has an event of this name.
+
+        Example:
+            >>> Emulator().fire("CHANEL_ANSWER")
+            Traceback (most recent call last):
+            eslcodec.emulator._model.UnknownEvent: no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): \
+say unknown=True to mean it
         """
+        name = event if isinstance(event, str) else event.name or "CUSTOM"
+        if not unknown and name not in EventName._value2member_map_:
+            close = get_close_matches(name.upper(), list(EventName._value2member_map_), 1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise UnknownEvent(f"no switch fires {name!r}{hint}: say unknown=True to mean it")
+        self._must_run()
         if isinstance(event, str):
+            if shaped:
+                headers = shape(event, headers, subclass, self._switch.core.clock, self._switch.core.make_uuid)
             event = Event.build(event, headers, body, subclass)
         self._run(lambda: self._switch.core.fire(self._switch.core.wrap(event)))
 
@@ -471,8 +526,7 @@ class Emulator:
         timeout: float,
     ) -> tuple[Session, socket.socket, str]:
         """A channel that is about to be put through, the connection for it, and what the dialplan says."""
-        if self._thread.loop is None:
-            raise RuntimeError("the emulator does not run: use it in a `with` block, or start it")
+        self._must_run()
         sock = socket.create_connection((host, port), timeout)
         sock.setblocking(False)
         known = {"socket_host": host, **({"socket_path": path} if path else {}), **variables}
@@ -498,6 +552,10 @@ class Emulator:
                 listener.dismiss(SHUTDOWN)
 
         self._run(dismiss_all)
+
+    def _must_run(self) -> None:
+        if self._thread.loop is None:
+            raise NotRunning("the emulator does not run: use it in a `with` block, or start it")
 
     # The thread
 
