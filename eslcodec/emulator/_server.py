@@ -310,7 +310,7 @@ class Emulator:
             UnknownEvent: no switch has an event of this name.
 
         Example:
-            >>> Emulator().fire("CHANEL_ANSWER")
+            >>> Emulator().fire("CHANEL_ANSWER")  # doctest: +IGNORE_EXCEPTION_DETAIL
             Traceback (most recent call last):
             eslcodec.emulator._model.UnknownEvent: no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): \
 say unknown=True to mean it
@@ -493,7 +493,7 @@ say unknown=True to mean it
         Example:
             >>> from eslcodec import serve
             >>> def ask(call):
-            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin \\\\d{4}", wait=True)
+            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin ^1234", wait=True)
             ...     call.hangup()
             >>> with serve(ask) as server, Emulator() as switch:
             ...     call = switch.call("127.0.0.1", server.port, script=["12#", None, "1234"])
