@@ -472,7 +472,7 @@ class Emulator:
         Example:
             >>> from eslcodec import serve
             >>> def ask(call):
-            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin \\\\d{4}", wait=True)
+            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin ^1234", wait=True)
             ...     call.hangup()
             >>> with serve(ask) as server, Emulator() as switch:
             ...     call = switch.call("127.0.0.1", server.port, script=["12#", None, "1234"])
