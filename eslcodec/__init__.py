@@ -13,8 +13,9 @@ which core is in use: "c" (compiled) or "python" (its twin).
 
 Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
 `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.dialing` and `eslcodec.tables` (for operators), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
-(FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
+sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.dialing` and `eslcodec.tables` (for operators),
+`eslcodec.emulator` (a switch to test against), `eslcodec.ESL` (FreeSWITCH's own module), `eslcodec.adapters` (our codec
+in other clients).
 """
 
 from __future__ import annotations
