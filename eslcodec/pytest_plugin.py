@@ -7,6 +7,8 @@ Installed with the package; nothing but pytest is imported before a test asks fo
         esl_switch.wait_for(lambda: "event plain ALL" in esl_switch.commands)
         esl_switch.fire("CHANNEL_ANSWER", {"Unique-ID": "a1"})
 
+In asynchronous tests `aio_esl_switch` is the same, with those methods awaited that wait.
+
 And where `assert event == other` fails, pytest shows what differs.
 """
 
@@ -19,7 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from . import Message
-    from .emulator import Emulator
+    from .emulator import AioEmulator, Emulator
 
 _SHOWN: Final = 80  # characters of a value
 
@@ -34,6 +36,14 @@ def esl_switch() -> Iterator[Emulator]:
 
     with Emulator(strict=True) as switch:
         yield switch
+
+
+@pytest.fixture
+def aio_esl_switch(esl_switch: Emulator) -> AioEmulator:
+    """The running emulator of `esl_switch` for asynchronous tests: what waits is awaited."""
+    from .emulator import AioEmulator
+
+    return AioEmulator(esl_switch)
 
 
 def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -21,7 +22,18 @@ from eslcodec import ESL, aio, commands, dialing, ingest, logs, presets, render,
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
-from eslcodec.emulator import EmulatedCall, Emulator, Fault, Later, Listener, Run, Session, User
+from eslcodec.emulator import (
+    AioEmulator,
+    EmulatedCall,
+    Emulator,
+    Endpoint,
+    Fault,
+    Later,
+    Listener,
+    Run,
+    Session,
+    User,
+)
 from eslcodec.events import HeaderValue
 from eslcodec.headers import HeaderList
 from eslcodec.ingest import Fleet, FleetStats, Health, Host, Loss, LossWatch, Metrics, Notice, SwitchStats
@@ -717,7 +729,31 @@ def emulated() -> None:
         assert_type(call.executed, list[tuple[str, str]])
         call.dtmf("12#")
         assert_type(call.wait(), str | None)
+        call = switch.call("127.0.0.1", 8084, caller="1000", destination="2000", script=["12#", None, ("talk", 2.5)])
+        switch.call("127.0.0.1", 8084, script={"pin.wav": "1#"}.get)
+        call.press("1", after="playback")
+        call.silence()
+        call.say("yes")
+        call.talk(1)
+        assert_type(call.prompts, list[str])
+        assert_type(call.variable("pin"), str | None)
+    switch.call("127.0.0.1", 8084, script=1)  # type: ignore[arg-type]
     Emulator(then="explode")  # type: ignore[arg-type]
+    with Emulator(strict=True, replay=b"", replay_filtered=True) as switch:
+        switch.endpoints["user/1000"] = "busy"
+        switch.endpoints["user/1001"] = Endpoint("answer", after=0.1)
+        switch.endpoints["user/*"] = lambda dialled: "busy"
+        switch.endpoints["user/1002"] = 1  # type: ignore[assignment]
+        switch.dialplan["5000"] = [("answer", "")]
+        switch.assert_commands("auth ClueCon", re.compile("event .*"), any_order=True)
+        switch.fire("DTMF", shaped=True)
+        switch.api["lua"] = None
+
+
+async def emulated_in_a_loop() -> None:
+    async with AioEmulator() as switch:
+        assert_type(await switch.wait_for(lambda: 1), int)
+        await switch.assert_commands("auth ClueCon", containing=True)
 
 
 # Ingest

@@ -26,8 +26,11 @@ It has an event loop of its own, a selector's, whichever the program uses: on Wi
 
 from __future__ import annotations
 
+from ._aio import AioCall, AioEmulator
 from ._core import QUEUE_LIMIT as QUEUE_LIMIT
 from ._core import new_uuid as new_uuid
+from ._digits import KeysNotTaken
+from ._digits import Script as Script
 from ._endpoints import Endpoint as Endpoint
 from ._faults import FREEZE_SECONDS as FREEZE_SECONDS
 from ._faults import Fault
@@ -37,9 +40,25 @@ from ._model import SHUTDOWN as SHUTDOWN
 from ._model import Api as Api
 from ._model import Application as Application
 from ._model import Job as Job
-from ._model import Later, NotEmulated, Run, Session, User
+from ._model import Later, NotEmulated, NotRunning, Run, Session, UnknownEvent, User
 from ._server import EmulatedCall, Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 
-__all__ = ["EmulatedCall", "Emulator", "Endpoint", "Fault", "Later", "Listener", "NotEmulated", "Run", "Session", "User"]
+__all__ = [
+    "AioCall",
+    "AioEmulator",
+    "EmulatedCall",
+    "Emulator",
+    "Endpoint",
+    "Fault",
+    "KeysNotTaken",
+    "Later",
+    "Listener",
+    "NotEmulated",
+    "NotRunning",
+    "Run",
+    "Session",
+    "UnknownEvent",
+    "User",
+]

@@ -27,7 +27,7 @@ def leg_of(session: Session) -> Leg:
             dialplan=headers.get("Caller-Dialplan", ""),
             name=headers.get("Caller-Caller-ID-Name", ""),
             number=headers.get("Caller-Caller-ID-Number", ""),
-            original_name=headers.get("Caller-Orig-Caller-ID-Name", ""),
+            original_name=headers.get("Caller-Orig-Caller-ID-Name", headers.get("Caller-Caller-ID-Name", "")),
             original_number=headers.get("Caller-Orig-Caller-ID-Number", headers.get("Caller-Caller-ID-Number", "")),
             network=headers.get("Caller-Network-Addr", ""),
             ani=headers.get("Caller-ANI", ""),
@@ -117,9 +117,9 @@ class Bridges:
         for one in (session, other):
             leg_of(one).peer = None
             one.variables.pop("bridge_to", None)
-            one.variables["last_bridge_role"] = "originator" if one is bridge.a else "originatee"
         cause = session.hangup_cause
         if cause is not None:
+            session.variables["last_bridge_role"] = "originator" if session is bridge.a else "originatee"
             other.variables["last_bridge_hangup_cause"] = other.variables["bridge_hangup_cause"] = cause
         if session is bridge.a:
             self._channels.hangup(other, cause or "NORMAL_CLEARING")
@@ -184,5 +184,3 @@ def hangs_up_after(session: Session) -> bool:
 def parks_after(session: Session) -> bool:
     """Whether a channel is parked when the one that it was bridged to has gone."""
     return is_true(joined(session.variables.get("park_after_bridge", "")))
-
-

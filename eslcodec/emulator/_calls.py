@@ -12,11 +12,12 @@ from ._bridges import Bridges, hangs_up_after, leg_of, parks_after
 from ._channels import Channels
 from ._core import Core
 from ._dialling import Dialling, Order
-from ._dialstring import Target, separate
+from ._dialstring import Target
 from ._endpoints import Endpoint, Endpoints
+from ._expand import separate
 from ._model import Effect, Session, Until
 
-_ENDLESS: Final = frozenset("echo delay_echo conference valet_park fifo soft_hold endless_playback hold_music".split())
+_ENDLESS: Final = ("delay_echo", "fifo", "soft_hold", "valet_park")
 """Applications that last as long as the channel, unless `switch.applications` says otherwise."""
 _ALWAYS_GOES_ON: Final = ("NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL")
 
@@ -60,6 +61,8 @@ class Calls:
         self.dialplan: dict[str, Extension] = {}
         self.bridges = Bridges(channels)
         channels.applications["bridge"] = self._bridge
+        channels.applications.update(dict.fromkeys(_ENDLESS, self._last))
+        channels.leads = self._transfer_application
 
     # Dialling
 
@@ -137,14 +140,11 @@ class Calls:
         if leg.answered and parks_after(session):
             until.end()
             self.park(session)
-        elif leg.answered and hangs_up_after(session):
-            self._channels.hangup(session, cause or "NORMAL_CLEARING")
-            until.end()
-        elif not leg.answered and not _goes_on_after(session, cause or "NORMAL_CLEARING"):
-            self._channels.hangup(session, cause or "NORMAL_CLEARING")
-            until.end()
-        else:
-            until.end()
+            return
+        why = cause or "NORMAL_CLEARING"
+        if hangs_up_after(session) if leg.answered else not _goes_on_after(session, why):
+            self._channels.hangup(session, why)
+        until.end()
 
     def uuid_bridge(self, uuid: str, other_uuid: str) -> bool:
         """Connect two channels, whatever they do; False if that cannot be."""
@@ -180,6 +180,10 @@ class Calls:
             return
         self._channels.enter(session, "CS_EXECUTE")
         self._channels.hangup(session, cause or "NORMAL_CLEARING")
+
+    def _last(self, session: Session, _data: str) -> Effect:
+        """It lasts, but not where a client waits for its end, who would wait for ever."""
+        return None if session.in_socket else Until()
 
     # Elsewhere
 
@@ -246,6 +250,10 @@ class Calls:
         self._channels.enter(session, "CS_EXECUTE")
         self._run_plan(session, applications)
 
+    def _transfer_application(self, session: Session, data: str) -> None:
+        extension, dialplan, context = [*separate(data, " ", 3), "", "", ""][:3]
+        self.transfer(session, extension, dialplan or None, context or None)
+
     def _applications(self, session: Session, extension: str, dialplan: str) -> list[tuple[str, str]]:
         if dialplan.lower() == "inline":
             return inline(extension)
@@ -266,29 +274,11 @@ class Calls:
                 return
             elif waiting:
                 name, data = waiting.popleft()
-                self._channels.run(session, name, data, run_next, self._lasting(session, name))
+                self._channels.run(session, name, data, run_next)
             else:
                 self._channels.hangup(session)
 
         run_next()
-
-    def _lasting(self, session: Session, name: str) -> Callable[[], Effect] | None:
-        """How an application runs that lasts; None if that is for `applications` to say."""
-        if self._channels.applications.get(name) != 0.0:
-            return None
-        if name == "park":
-            return lambda: self._parked(session)
-        return (lambda: Until()) if name in _ENDLESS else None
-
-    def _parked(self, session: Session) -> Until:
-        session.parked = True
-        self._channels.fire("CHANNEL_PARK", session, function="switch_ivr_park")
-
-        def unpark() -> None:
-            if session.unpark():
-                self._channels.fire("CHANNEL_UNPARK", session, function="switch_ivr_park")
-
-        return Until(abandoned=unpark)
 
 
 def _goes_on_after(session: Session, cause: str) -> bool:

@@ -7,21 +7,22 @@ what it will meet in production.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from .._ctext import is_true
 from .._json import Field
 from ..enums import CallState
 from ..headers import HeaderList
 from ._core import Core
-from ._model import PLAYED, Application, Connected, Effect, Run, Running, Session, Until, cause_named, nothing
+from ._digits import Given, Gone, Instead, Key, KeysNotTaken, Prompt, Step, Steps, Wait
+from ._model import Application, Connected, Effect, Run, Running, Session, Until, cause_named, nothing, run_of
 
 _WITHOUT_VARIABLES: Final = ("CHANNEL_STATE", "CHANNEL_CALLSTATE", "CHANNEL_OUTGOING", "DTMF")
 _CALL_STATES: Final = [state.value for state in CallState]
 _SILENT_APPLICATIONS: Final = """
-    park sleep echo bridge record info log export unset read wait_for_silence ring_ready pre_answer start_dtmf
-    stop_dtmf set_user transfer deflect respond conference socket break detect_speech speak say
+    bridge ring_ready start_dtmf stop_dtmf set_user socket
 """
 
 
@@ -36,20 +37,28 @@ class Channels:
         applications: dialplan applications by name.
         total: how many channels there have been.
         most: how many there were at once.
+        timed: how those run that are told how long they take.
+        expand: gives application data with values for its `${variables}`.
+        heard: told what a caller says to a recognizer.
+        before_report: told of a channel that has hung up, before its record is written.
+        leads: sends a channel that no client controls elsewhere in the dialplan; None if nothing does.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.sessions: dict[str, Session] = {}
+        self.leads: Callable[[Session, str], None] | None = None
         self.total = 0
         self.most = 0
         self.applications: dict[str, Application] = {
             **dict.fromkeys(_SILENT_APPLICATIONS.split(), 0.0),
             "answer": self._answer,
-            "set": self._set,
             "hangup": lambda session, data: self.hangup(session, cause_named(data)),
-            "playback": PLAYED,
         }
+        self.timed: dict[str, Callable[[Session, str, Run], Steps]] = {}
+        self.expand: Callable[[Session, str], str] = lambda _session, data: data
+        self.heard: Callable[[Session, str], None] = lambda _session, _words: None
+        self.before_report: Callable[[Session], None] = lambda _session: None
 
     def add(self, session: Session) -> Session:
         """A channel comes into being."""
@@ -105,12 +114,104 @@ class Channels:
         """What time it is, in microseconds since 1970."""
         return int(self._core.clock() * 1_000_000)
 
-    def dtmf(self, session: Session, digit: str) -> None:
-        """A key is pressed on a channel."""
-        if session.hangup_cause is not None:
+    # Keys
+
+    def dtmf(self, session: Session, digits: str, *, source: str = "RTP", duration: int = 2000) -> None:
+        """Keys are pressed on a channel: an event for each when something takes it, or while nothing runs."""
+        if session.hangup_cause is None:
+            idle = not session.running
+            for digit in digits:
+                session.press(Key(digit, source, duration))
+            self.serve(session, typed=idle)
+
+    def serve(self, session: Session, *, typed: bool = False) -> None:
+        """Give what runs on a channel what it waits for, as long as there is something.
+
+        While nothing runs, a key is an event at once. On a static socket those that an application left wait for the
+        next, as in the switch; there, what is typed between two applications waits as well.
+
+        Args:
+            session: the channel.
+            typed: whether this is for keys that are typed just now.
+        """
+        self._serve_recognizer(session)
+        while session.running and self._serve_top(session, session.running[-1]):
+            pass
+        while not session.running and session.hangup_cause is None:
+            if session.keys and (typed or session.parked or not session.in_socket):
+                self._dequeue(session)
+                continue
+            listens = any(listener.hears_keys for listener in session.listeners)
+            step = session.caller.answer_idle(session.ended, listens)
+            if step is None:
+                return
+            self._do(session, step)
+            session.ended, typed = "", True
+
+    def _serve_recognizer(self, session: Session) -> None:
+        """A recognizer that listens beside what runs hears what the caller says next."""
+        steps = session.caller.steps
+        if session.listens is None or session.hangup_cause is not None or (steps and steps[0].kind != "say"):
             return
-        typed = [("DTMF-Digit", digit), ("DTMF-Duration", "2000"), ("DTMF-Source", "RTP")]
-        self.fire("DTMF", session, typed, function="switch_channel_dequeue_dtmf")
+        step = self._answer_of(session, session.listens)
+        if step is None:
+            return
+        session.listens = None
+        if step.kind == "say":
+            self._core.later(0, lambda: self.heard(session, str(step.value)))
+        else:
+            self._do(session, step)
+
+    def _serve_top(self, session: Session, running: Running) -> bool:
+        """Give the application that runs on top something. False if there is nothing, or if it does not wait."""
+        if running.wait is None or running.busy or running.over or session.hangup_cause is not None:
+            return False
+        wait = running.wait
+        given = self._given(session, wait)
+        if given is None and wait.prompt is not None and wait.prompt is not running.answered:
+            step = self._answer_of(session, wait.prompt)
+            if step is not None:
+                running.answered = wait.prompt
+                if step.kind not in ("say", "talk"):
+                    self._do(session, step)
+                    return True
+                given = step
+        if given is None and (running.due or (wait.prompt is not None and wait.prompt is running.answered)):
+            given = Instead.TIME  # what a scripted caller did is all: the time for more passes at once
+        if given is not None:
+            self._step(session, running, given)
+        return given is not None
+
+    def _given(self, session: Session, wait: Wait) -> Given | None:
+        """What an application that waits is given; None if nothing has come."""
+        if session.broken:
+            session.broken = False
+            return Instead.BREAK
+        if session.keys and wait.keys == "take":
+            return self._dequeue(session)
+        return Instead.KEY if session.keys and wait.keys == "look" else None
+
+    def _answer_of(self, session: Session, prompt: Prompt) -> Step | None:
+        try:
+            return session.caller.answer(prompt)
+        except Exception as error:  # a script of the test
+            self._core.errors.append(error)
+            return Step("silence")
+
+    def _dequeue(self, session: Session) -> str:
+        key = session.keys.popleft()
+        typed = [("DTMF-Digit", key.digit), ("DTMF-Duration", str(key.duration)), ("DTMF-Source", key.source)]
+        if not is_true(session.text_of("sensitive_dtmf")):
+            self.fire("DTMF", session, typed, function="switch_channel_dequeue_dtmf")
+        return key.digit
+
+    def _do(self, session: Session, step: Step) -> None:
+        """A caller does something."""
+        if step.kind == "press":
+            for digit in str(step.value):
+                session.press(Key(digit))
+        elif step.kind == "hangup":
+            self.hangup(session, cause_named(str(step.value)))
 
     def start_socket(self, session: Session, data: str, parked: bool) -> None:
         """The dialplan application `socket` begins on a channel."""
@@ -166,7 +267,6 @@ class Channels:
         application: str,
         data: str,
         done: Callable[[], None] = nothing,
-        effect: Callable[[], Effect] | None = None,
     ) -> None:
         """Run an application on a channel.
 
@@ -175,10 +275,9 @@ class Channels:
             application: its name.
             data: its argument.
             done: called when it has ended.
-            effect: how it runs, if that is not for `applications` to say.
         """
         uuid = self._core.make_uuid("application")
-        self._execute(session, Running(application, data, uuid, done, effect=effect))
+        self._execute(session, Running(application, data, uuid, done))
 
     def interrupt(self, session: Session) -> None:
         """What runs on a channel is broken off; who waited for its end is told."""
@@ -186,17 +285,31 @@ class Channels:
             done()
 
     def _execute(self, session: Session, running: Running) -> None:
-        if running.effect is None and running.application not in self.applications:
+        if self.applications.get(running.application) is None:
+            if running.application not in self.applications:
+                self._core.unknown("applications", running.application)
             self.hangup(session, "DESTINATION_OUT_OF_ORDER", by_command=True)
             running.done()
             return
+        if not is_true(session.text_of("app_disable_expand_variables")):
+            running.data = self.expand(session, running.data)
         session.execute(running)
         self._run(session, running)
 
     def _run(self, session: Session, running: Running) -> None:
+        session.set("current_application_response")
         self._fire_execute("CHANNEL_EXECUTE", session, running)
+        session.broken = False
         session.running.append(running)
-        running.begin(self._effect(session, running) if running.effect is None else running.effect())
+        running.busy = True
+        effect = self._effect(session, running)
+        running.busy = False
+        if isinstance(effect, Generator):
+            running.steps = effect
+            self._step(session, running, None)
+            self.serve(session)
+            return
+        running.begin(effect)
         if running.until is not None:
             running.until.begin(lambda response: self._end_with(session, running, response))
         elif running.run.seconds > 0:
@@ -210,26 +323,68 @@ class Channels:
         self._end(session, running)
 
     def _effect(self, session: Session, running: Running) -> Effect:
-        effect = self.applications[running.application]
+        name = running.application
+        effect = self.applications[name]
         try:
             result: object = effect(session, running.data) if callable(effect) else effect
-            if result is None or isinstance(result, (int, float, Run, Until)):
+            if name in self.timed and (result is None or isinstance(result, (int, float, Run))):
+                return self.timed[name](session, running.data, run_of(name, result))
+            if result is None or isinstance(result, (int, float, Run, Until, Generator)):
                 return result
-            raise TypeError(f"application {running.application!r} gave {result!r}, expected seconds, Run or None")
+            raise TypeError(f"application {name!r} gave {result!r}, expected seconds, Run or None")
         except Exception as error:  # another's function: its bug must not end the connection
             self._core.errors.append(error)
             return None
+
+    def _step(self, session: Session, running: Running, given: Given | Gone | None) -> None:
+        """Let an application that waits go on, to its next wait or to its end."""
+        assert running.steps is not None
+        running.busy, running.wait = True, None
+        try:
+            wait = running.steps.throw(given) if isinstance(given, Gone) else _send(running.steps, given)
+        except StopIteration as end:
+            running.begin(end.value if isinstance(end.value, (int, float, Run)) else None)
+        except Gone:
+            pass
+        except Exception as error:  # another's function
+            self._core.errors.append(error)
+        else:
+            if running in session.running and not isinstance(given, Gone):
+                self._await(session, running, wait)
+            else:
+                running.steps.close()
+            return
+        finally:
+            running.busy = False
+        if not isinstance(given, Gone):
+            self._end(session, running)
+
+    def _await(self, session: Session, running: Running, wait: Wait) -> None:
+        turn = running.awaits(wait)
+        if wait.seconds and not wait.same:
+            self._core.later(wait.seconds, lambda: self._passes(session, running, turn))
+
+    def _passes(self, session: Session, running: Running, turn: int) -> None:
+        running.passes(turn)
+        self.serve(session)
 
     def _end(self, session: Session, running: Running) -> None:
         """An application's time has passed; it ends when those that were begun meanwhile have ended."""
         running.end()
         while session.running and session.running[-1].over:
             last = session.running.pop()
+            session.ended = last.application
             self._complete(session, last, last.run.response)
+        if session.transferred and not session.running and session.hangup_cause is None:
+            session.transferred = False
+            self._leave_socket(session)
         self._perform_queued(session)
+        self.serve(session)
         self._go_on(session)
 
     def _complete(self, session: Session, running: Running, response: str) -> None:
+        if response != Run().response:
+            session.set("current_application_response", response)
         self._fire_complete(session, running, response)
         if running.repeats() and session.hangup_cause is None:
             self._run(session, running)
@@ -261,9 +416,22 @@ class Channels:
         if leg is not None:
             session.variables["endpoint_disposition"] = "ANSWER"
 
-    def _set(self, session: Session, data: str) -> None:
-        name, _, value = data.partition("=")
-        session.variables[name] = value
+    def break_off(self, session: Session) -> None:
+        """What plays on a channel is broken off, as by `uuid_break`."""
+        session.broken = True
+        self.serve(session)
+
+    def transfer(self, session: Session, data: str) -> None:
+        """The channel goes to another place in the dialplan.
+
+        It leaves `socket`, unless that is static and waits for its client. As in the switch the connection stays, and
+        may go on to command the channel; nothing else does here.
+        """
+        if self.leads is not None and not session.in_socket:
+            self.leads(session, data)
+            return
+        session.profile["Caller-Destination-Number"] = data.split(" ")[0]
+        session.transferred = session.parked
 
     # The end
 
@@ -282,6 +450,7 @@ class Channels:
         self._tell(early)
         session.hang_up(cause)
         self.sessions.pop(session.uuid, None)
+        self.lose_keys(session)
         self.fire("CHANNEL_HANGUP", session, function="switch_channel_perform_hangup")
         self._tell(one for one in bound if one.inbound)
         waiting = self._interrupt(session)
@@ -293,14 +462,27 @@ class Channels:
         self._tell(one for one in bound if not one.static and not one.inbound)
         self._destroy(session)
 
+    def lose_keys(self, session: Session) -> None:
+        """Keys that a test pressed for an application, and that none took, are the test's mistake."""
+        leftover = session.caller.leftover()
+        if leftover:
+            self._core.errors.append(KeysNotTaken(leftover, [name for name, _ in session.executed], session.uuid))
+
     def _interrupt(self, session: Session) -> list[Callable[[], None]]:
         """What runs ends now; give what is to be called then."""
         waiting: list[Callable[[], None]] = []
         while session.running:
             running = session.running.pop()
             waiting.append(running.abandon())
-            self._complete(session, running, running.run.interrupted)
+            self._complete(session, running, self._interrupted(session, running))
         return waiting
+
+    def _interrupted(self, session: Session, running: Running) -> str:
+        """The response of an application that is interrupted; one that waits is told, and may fire events."""
+        if running.steps is None or running.busy:
+            return running.run.interrupted
+        self._step(session, running, Gone())
+        return running.run.response
 
     def _tells_first(self, session: Session, connection: Connected, by_command: bool) -> bool:
         """Whether a static connection is told of a hang-up before its events come.
@@ -320,6 +502,7 @@ class Channels:
     def _report(self, session: Session) -> None:
         """A dead channel leaves the dialplan and writes its record."""
         self._leave_socket(session)
+        self.before_report(session)
         leg = session.leg
         if leg is not None:
             leg.times.hungup = self.now()
@@ -329,6 +512,7 @@ class Channels:
         again: list[Field] = []
         if leg is not None:
             session.variables.update(leg.report(session.hangup_cause or "NONE"))
+            session.variables.update(_last_application(session))
             again = [("Hangup-Cause", session.hangup_cause or "NONE")]
         self.fire("CHANNEL_HANGUP_COMPLETE", session, first=again, function="switch_core_session_reporting_state")
         at_end, session.at_end = session.at_end, []
@@ -375,3 +559,16 @@ class Channels:
         if session.goes_on:
             self._leave_socket(session)
             self.hangup(session)
+
+
+def _send(steps: Steps, given: Given | None) -> Wait:
+    """Let a generator go on; its first step takes nothing."""
+    return next(steps) if given is None else steps.send(given)
+
+
+def _last_application(session: Session) -> dict[str, str]:
+    """`last_app` and `last_arg`, which call records have."""
+    if not session.executed:
+        return {}
+    name, data = session.executed[-1]
+    return {"last_app": name, **({"last_arg": data} if data else {})}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Final
 
 from .. import render
@@ -10,7 +9,7 @@ from .._json import Field, joined
 from ..enums import HangupCause
 from ._bridges import leg_of
 from ._dialling import TIMEOUT, Order
-from ._dialstring import separate
+from ._expand import separate
 from ._legs import Leg
 from ._model import Api, Promise, Session, cause_named
 from ._switch import Switch
@@ -264,13 +263,9 @@ class _Commands:
             return NO_CHANNEL
         other = self._calls.bridges.partner(found) if "both" in flag else None
         for session in (found, other):
-            if session is not None and not self._lasts(session):
-                self._channels.interrupt(session)
+            if session is not None:
+                self._channels.break_off(session)
         return _OK
-
-    def _lasts(self, session: Session) -> bool:
-        """Whether what runs cannot be broken off, as `bridge`."""
-        return bool(session.running) and session.running[-1].application in ("bridge", "park", "socket")
 
     def record(self, args: str) -> str:
         words = separate(args, " ", 5)
@@ -340,6 +335,7 @@ class _Commands:
 
     def _hold(self, session: Session, leg: Leg, wanted: bool) -> None:
         now = self._channels.now()
+        session.held = wanted
         if wanted:
             leg.times.last_hold = now
         else:
@@ -377,8 +373,7 @@ class _Commands:
         found = self._found(words[0])
         if found is None:
             return _NO_SESSION
-        for digit in words[1].partition("@")[0]:
-            self._channels.dtmf(found, digit)
+        self._channels.dtmf(found, words[1].partition("@")[0], source="APP")
         return f"+OK {words[0]} received DTMF {words[1]}.\n"
 
     def flush_dtmf(self, args: str) -> str:
@@ -495,5 +490,3 @@ def _broadcast(path: str) -> tuple[str, str]:
     if not colons:
         return "playback", path
     return name.partition("!")[0], data
-
-

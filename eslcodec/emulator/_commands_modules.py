@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Api
 from ._switch import Switch
 
@@ -116,7 +116,7 @@ def _sofia(switch: Switch, args: str) -> str:
     if command == "status":
         return _status(switch, rest)
     if command == "profile":
-        return _profile(rest)
+        return _profile(switch, rest)
     if command == "global" and len(rest) > 1 and rest[0] in ("siptrace", "capture", "watchdog", "standby"):
         return f"+OK Global {rest[0]} {'on' if rest[1] in ('on', 'true', 'yes') else 'off'}"
     if command == "loglevel" and len(rest) > 1 and rest[1].isdigit():
@@ -203,7 +203,8 @@ def _registrations(switch: Switch) -> str:
     rows = switch.tables.get("registrations", [])
     blocks = [
         f"Call-ID:    \t{row.get('token', '')}\nUser:       \t{row.get('reg_user', '')}@{row.get('realm', '')}\n"
-        f"Contact:    \t{row.get('url', '')}\nHost:       \t{switch.hostname}\nIP:         \t{row.get('network_ip', '')}\n"
+        f"Contact:    \t{row.get('url', '')}\nHost:       \t{switch.hostname}\n"
+        f"IP:         \t{row.get('network_ip', '')}\n"
         f"Port:       \t{row.get('network_port', '')}\nAuth-User:  \t{row.get('reg_user', '')}\n"
         f"Auth-Realm: \t{row.get('realm', '')}\n\n"
         for row in rows
@@ -211,7 +212,7 @@ def _registrations(switch: Switch) -> str:
     return f"\nRegistrations:\n{_LINE}\n{''.join(blocks)}Total items returned: {len(rows)}\n{_LINE}\n"
 
 
-def _profile(words: list[str]) -> str:
+def _profile(switch: Switch, words: list[str]) -> str:
     if not words:
         return "Invalid Args!\n"
     name, action, argument = [*words, "", ""][:3]
@@ -228,8 +229,9 @@ def _profile(words: list[str]) -> str:
         return f"+OK syncing all registrations{' matching specified call_id' if argument else ''}\n"
     if action in ("killgw", "startgw") and not argument:
         return "-ERR missing gw name\n"
+    known = argument in ("all", "_all_", *(one.get("name") for one in switch.tables.get("gateways", [])))
     if action in ("register", "unregister"):
-        return "+OK\n" if argument == "all" else "Invalid gateway!\n" if argument else "No gateway name provided!\n"
+        return "+OK\n" if known else "Invalid gateway!\n" if argument else "No gateway name provided!\n"
     if action in ("siptrace", "capture"):
         on = "Enabled" if argument in ("on", "true", "yes") else "Disabled"
         return f"{on} sip {'debugging' if action == 'siptrace' else 'capturing'} on {name}"
@@ -237,7 +239,7 @@ def _profile(words: list[str]) -> str:
         "rescan": "Reload XML [Success]\n+OK scan complete\n",
         "restart": f"Reload XML [Success]\nrestarting: {name}",
         "stop": f"Reload XML [Success]\nstopping: {name}",
-        "killgw": "+OK gateway marked for deletion.\n" if argument == "_all_" else "-ERR no such gateway.\n",
+        "killgw": "+OK gateway marked for deletion.\n" if known else "-ERR no such gateway.\n",
         "startgw": f"Reload XML [Success]\n+OK start gateway {argument} complete\n",
         "gwlist": "",
     }

@@ -1,4 +1,4 @@
-"""API commands that do something later: `sched_api`, `sched_hangup`, `sched_transfer`, `sched_broadcast`, `sched_del`."""
+"""API commands that do something later: `sched_api`, `sched_hangup`, `sched_transfer`, `sched_broadcast` and so on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from .._ctext import atoi
 from .._json import Field
 from ._commands_channel import NO_CHANNEL
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Api, cause_named
 from ._switch import Switch
 

@@ -1,4 +1,4 @@
-"""API commands about the switch itself: `status`, `fsctl`, modules, `sofia`, global variables, and what else is asked."""
+"""API commands about the switch itself: `status`, `fsctl`, modules, global variables, and what else is asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from .._ctext import atoi, is_true
 from ..enums import LogLevel
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Api, Job, Later
 from ._switch import Switch
 
@@ -328,4 +328,3 @@ def _limit_usage(args: str) -> str:
     if len(words) < 2:
         return "USAGE: limit_usage <backend> <realm> <id> [rate]\n"
     return "0/0" if words[3:4] == ["rate"] else "0"
-

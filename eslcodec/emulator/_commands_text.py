@@ -12,7 +12,7 @@ from .. import render
 from .._codec import unquote
 from .._ctext import atoi, to_bytes, to_text
 from .._json import joined
-from ._dialstring import separate
+from ._expand import Expander, separate
 from ._model import Api, ApiOutput, Session
 from ._switch import Switch
 
@@ -20,7 +20,6 @@ _DATE: Final = "%Y-%m-%d %H:%M:%S"
 _COALESCE: Final = "[^^<delim>]<value1>,<value2>,..."
 _OPERATORS: Final = ("==", "!=", ">=", "<=", ">", "<")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]*)?")
-_REFERENCE: Final = re.compile(r"\$\$?\{")
 
 
 def text_commands(switch: Switch) -> dict[str, Api]:
@@ -41,7 +40,6 @@ def text_commands(switch: Switch) -> dict[str, Api]:
         "url_decode": lambda args: to_text(unquote(to_bytes(args))),
         "url_encode": lambda args: render.quote_server(to_bytes(args)),
     }
-
 
 
 def coalesce(args: str) -> str:
@@ -163,45 +161,35 @@ def _strepoch(clock: Callable[[], float], args: str) -> str:
 
 
 def expanded(switch: Switch, text: str, session: Session | None = None) -> str:
-    """A text with its `${variable}`, `$${global}` and `${command(arguments)}` replaced.
+    """A text with its `${variable}` and `${command(arguments)}` replaced, for a channel or for none.
 
     Example:
         >>> switch = Switch()
         >>> switch.variables["site"] = "here"
-        >>> expanded(switch, "${site} $${site} ${nothing}!")
-        'here here !'
+        >>> expanded(switch, "${site} ${nothing}!")
+        'here !'
     """
-    out: list[str] = []
-    at = 0
-    while (found := _REFERENCE.search(text, at)) is not None:
-        end = _end(text, found.end())
-        if end is None:
-            break
-        out += [text[at : found.start()], _value(switch, expanded(switch, text[found.end() : end], session), session)]
-        at = end + 1
-    return "".join([*out, text[at:]])
+    return Expander(lambda name, index: _value(switch, name, index, session), _output_of(switch)).expand(text)
 
 
-def _end(text: str, at: int) -> int | None:
-    depth = 1
-    for index in range(at, len(text)):
-        depth += (text[index] == "{") - (text[index] == "}")
-        if not depth:
-            return index
-    return None
-
-
-def _value(switch: Switch, name: str, session: Session | None) -> str:
-    command, bracket, args = name.partition("(")
-    if bracket and args.endswith(")"):
-        output = switch.execute(command, args[:-1])
-        return output if isinstance(output, str) else ""
+def _value(switch: Switch, name: str, index: int, session: Session | None) -> str | None:
     if session is not None:
-        headers = {key.lower(): value for key, value in session.fields()}
-        value = session.variables.get(name, headers.get(name.lower()))
+        value = session.variables.get(name)
         if value is not None:
-            return joined(value)
-    return switch.variables.get(name, "")
+            items = [value] if isinstance(value, str) else value
+            return joined(value) if index < 0 else items[index] if index < len(items) else None
+        for header, text in session.fields(variables=False):
+            if header.lower() == name.lower():
+                return joined(text)
+    return switch.variables.get(name)
+
+
+def _output_of(switch: Switch) -> Callable[[str, str], str | None]:
+    def output(command: str, args: str) -> str | None:
+        text = switch.execute(command, args)
+        return text if isinstance(text, str) else None
+
+    return output
 
 
 def _with_session(switch: Switch, args: str) -> tuple[Session | None, str]:
@@ -223,5 +211,3 @@ def _expand(switch: Switch, args: str) -> ApiOutput:
     command, _, arguments = text.partition(" ")
     output = switch.execute(command, expanded(switch, arguments, session))
     return "-ERR Cannot execute command\n" if output is None else output
-
-

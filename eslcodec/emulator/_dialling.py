@@ -19,6 +19,8 @@ from ._endpoints import Endpoint, channel_name, codec_variables, number, refusal
 from ._legs import NO_NUMBER, OUTBOUND_NAME, Leg, Profile
 from ._model import Session
 
+PHONE: Final = "127.0.0.1"
+"""The address of every telephone."""
 TIMEOUT: Final = 60.0
 """Seconds after which the switch gives up if nothing else is said."""
 _STATUS: Final = {
@@ -189,6 +191,8 @@ class Dialling:
 
     def _live(self, leg: _Dialled, call: Callable[[_Dialled], None]) -> None:
         if leg.session.hangup_cause is None:
+            profile = leg_of(leg.session).profile
+            profile.network = profile.network or PHONE  # known once it says something
             call(leg)
 
     def _ring(self, leg: _Dialled) -> None:
@@ -252,6 +256,8 @@ class Dialling:
         if self.over:
             return
         self.over = True
+        if self.order.caller is not None:
+            self.order.caller.variables.pop("originate_signal_bond", None)
         self._tell_caller("SUCCESS")
         self._note(winner, "NONE")
         for leg in self._legs:
@@ -371,6 +377,11 @@ class Dialling:
         }
         if caller is not None:
             found.update({"originator": caller.uuid, "signal_bond": caller.uuid, **_exported(caller)})
+        if target.endpoint == "user":
+            user, _, domain = target.destination.partition("@")
+            found.update(
+                {"dialed_user": user, "dialed_domain": domain or PHONE, "presence_id": f"{user}@{domain or PHONE}"}
+            )
         found.update(variables)
         found["originate_early_media"] = "true"
         if caller is not None:

@@ -1,4 +1,4 @@
-"""Arguments and dial strings as the switch takes them apart: quotes, `\\`, `^^:`, `{}`, `[]`, `<>`, `,`, `|`, `:_:`."""
+"""Dial strings as the switch takes them apart: `{}`, `[]`, `<>`, `,`, `|`, `:_:`."""
 
 from __future__ import annotations
 
@@ -6,92 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
+from ._expand import separate
+
 _PAIRS: Final = {"{": "}", "[": "]", "<": ">"}
-
-
-def separate(text: str, delimiter: str, most: int = 1024) -> list[str]:
-    """The parts of a text, as `switch_separate_string` gives them: the last of `most` parts is all the rest.
-
-    Args:
-        text: what is taken apart; `^^` and a character in front of it name another delimiter.
-        delimiter: what stands between parts; a run of blanks counts as one.
-        most: so many parts.
-
-    Example:
-        >>> separate("1000 'a b' c\\\\'d", " "), separate("^^:a=1:b=x,y", ",")
-        (['1000', 'a b', "c'd"], ['a=1', 'b=x,y'])
-    """
-    if text.startswith("^^") and len(text) > 3:
-        delimiter, text = text[2], text[3:]
-    if delimiter == " ":
-        return [_clean(part, "") for part in _by_blanks(text, most)]
-    return [_clean(part, delimiter) for part in _by_delimiter(text, delimiter, most)]
-
-
-def _by_delimiter(text: str, delimiter: str, most: int) -> list[str]:
-    parts: list[str] = []
-    start, at, quoted = 0, 0, False
-    fresh = True
-    while at < len(text):
-        if fresh:
-            parts.append(text[at:])
-            if len(parts) == most:
-                return parts
-            start, fresh = at, False
-        character = text[at]
-        if character == "\\":
-            at += 1
-        elif character == "'" and (quoted or "'" in text[at + 1 :]):
-            quoted = not quoted
-        elif character == delimiter and not quoted:
-            parts[-1] = text[start:at]
-            fresh = True
-        at += 1
-    return parts
-
-
-def _by_blanks(text: str, most: int) -> list[str]:
-    parts: list[str] = []
-    at = 0
-    while at < len(text):
-        if len(parts) == most - 1:
-            return [*parts, text[at:]]
-        while at < len(text) and text[at] == " ":
-            at += 1
-        start, quoted = at, False
-        while at < len(text) and (quoted or text[at] != " "):
-            if text[at] == "\\":
-                at += 1
-            elif text[at] == "'":
-                quoted = not quoted
-            at += 1
-        parts.append(text[start:at])
-        while at < len(text) and text[at] == " ":
-            at += 1
-    return parts
-
-
-def _clean(text: str, delimiter: str) -> str:
-    """A part without its quotes, escapes and the blanks around it."""
-    text = text.lstrip(" ")
-    out: list[str] = []
-    end, at, quoted = 0, 0, False
-    while at < len(text):
-        character = text[at]
-        following = text[at + 1 : at + 2]
-        if character == "\\" and following and (following in ("'", '"', "\\", delimiter) or following in _ESCAPED):
-            out.append(following if following in ("'", '"', "\\", delimiter) else _ESCAPED[following])
-            at, end = at + 1, len(out)
-        elif character == "'" and (quoted or "'" in text[at + 1 :]):
-            quoted = not quoted
-            end = max(end, len(out)) if quoted else end
-        else:
-            out.append(character)
-            if character != " " or quoted:
-                end = len(out)
-        at += 1
-    return "".join(out[:end])
 
 
 def end_of(text: str, opening: str) -> int | None:

@@ -62,9 +62,7 @@ class Endpoint:
             known = [*_WORDS, *HangupCause.__members__]
             close = get_close_matches(self.does, known, 1) or get_close_matches(self.does.upper(), known, 1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(
-                f"an endpoint does {self.does!r}: expected {', '.join(_WORDS)}, or a hangup cause{hint}"
-            )
+            raise ValueError(f"an endpoint does {self.does!r}: expected {', '.join(_WORDS)}, or a hangup cause{hint}")
 
     @property
     def cause(self) -> str | None:
@@ -165,10 +163,7 @@ def number(target: Target) -> str:
         ('1000', '9664')
     """
     parts = target.destination.split("/")
-    if target.endpoint == "sofia":
-        last = parts[-1]
-    else:
-        last = parts[0]
+    last = parts[-1] if target.endpoint == "sofia" else parts[0]
     return last.removeprefix("sip:").partition("@")[0] or "service"
 
 

@@ -150,7 +150,10 @@ class Leg:
 
     def report(self, cause: str) -> dict[str, str]:
         """The variables that a channel gets at its end: what call records are made of."""
-        times, found = self.times, {"hangup_cause": cause, "hangup_cause_q850": str(_q850(cause)), "digits_dialed": "none"}
+        times, found = (
+            self.times,
+            {"hangup_cause": cause, "hangup_cause_q850": str(_q850(cause)), "digits_dialed": "none"},
+        )
         stamps = {
             "start": times.created,
             "profile_start": times.profile_created,
@@ -192,7 +195,17 @@ class Leg:
         return found
 
 
-_EPOCHS: Final = "start profile_start answer bridge last_hold resurrect progress progress_media end".split()
+_EPOCHS: Final = (
+    "start",
+    "profile_start",
+    "answer",
+    "bridge",
+    "last_hold",
+    "resurrect",
+    "progress",
+    "progress_media",
+    "end",
+)
 
 
 def _stamp(at: int) -> str:

@@ -167,6 +167,11 @@ class Listener:
         return self.linger is not None
 
     @property
+    def hears_keys(self) -> bool:
+        """Whether it asked for DTMF by name, rather than for all events or those of its channel."""
+        return self.listening and "DTMF" in self.names and "ALL" not in self.names and not self.myevents
+
+    @property
     def format(self) -> str:
         """Of its events: "plain", "json" or "xml"."""
         return self._wanted.format
@@ -603,7 +608,15 @@ class Listener:
         return "+OK will not linger"
 
     def _event(self, line: str, _command: Command) -> str:
-        return self._wanted.enable(line.partition(" ")[2].split(" "), self.user, self.switch.core.subclasses)
+        reply = self._wanted.enable(line.partition(" ")[2].split(" "), self.user, self.switch.core.subclasses)
+        if self.session is not None and self.hears_keys:
+            self.switch.core.later(0, lambda: self._heed(self.session))
+        return reply
+
+    def _heed(self, session: Session | None) -> None:
+        """A caller who waits for somebody to listen may type."""
+        if session is not None:
+            self.switch.channels.serve(session)
 
     def _nixevent(self, line: str, _command: Command) -> str:
         return self._wanted.disable(line.partition(" ")[2].split(" "))

@@ -11,6 +11,7 @@ from .._ctext import atoi, is_true, to_text
 from .._json import Field, joined
 from ..enums import ChannelState, HangupCause
 from ..headers import HeaderList
+from ._digits import KEYS_KEPT, Caller, Key, Prompt, Steps, Wait
 from ._events import SwitchEvent
 from ._legs import Leg
 
@@ -27,6 +28,7 @@ class Connected(Protocol):
         inbound: the client connected; otherwise the switch dialled out for a channel.
         static: the dialplan waits for each command, as with `socket` without `async`.
         lingers: it stays after its channel has hung up.
+        hears_keys: it asked for DTMF by name.
     """
 
     @property
@@ -40,6 +42,9 @@ class Connected(Protocol):
 
     @property
     def lingers(self) -> bool: ...
+
+    @property
+    def hears_keys(self) -> bool: ...
 
     def offer(self, event: SwitchEvent) -> None:
         """An event has been fired."""
@@ -68,6 +73,14 @@ class NotEmulated(AssertionError):
         -ERR lua Command not found!
         no API command 'lua' is emulated: say switch.api['lua'] = ..., with None if it is meant to be missing
     """
+
+
+class UnknownEvent(ValueError):
+    """An event of a name that no switch has was to be fired."""
+
+
+class NotRunning(RuntimeError):
+    """An emulator that does not run was to do something."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,9 @@ class Later:
 
     seconds: float
     output: str | bytes
+
+
+_FILES_PLAYED: Final = ("playback", "endless_playback", "loop_playback")
 
 
 @dataclass(frozen=True)
@@ -215,12 +231,25 @@ class Until:
 ApiOutput = str | bytes | Later | Promise | None
 """What an API command puts out; None is the command's failure, which reads `-ERR <command> Command not found!`."""
 Api = str | bytes | Later | Promise | Callable[[str], ApiOutput] | None
-Effect = float | Run | Until | None
-"""How an application runs: for some seconds, as `Run` says, or until something has happened."""
-Application = float | Run | Callable[["Session", str], Effect]
+Effect = float | Run | Until | Steps | None
+"""How an application runs: for some seconds, as `Run` says, until something has happened, or step by step."""
+Application = float | Run | Callable[["Session", str], Effect] | None
 
 PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")
 """How `playback` runs unless told otherwise."""
+
+
+def run_of(application: str, effect: float | Run | None) -> Run:
+    """How an application runs, from what was said of it.
+
+    Example:
+        >>> run_of("playback", 2).response, run_of("sleep", 2).seconds, run_of("sleep", None)
+        ('FILE PLAYED', 2, Run(seconds=0.0, response='_none_', interrupted='_none_'))
+    """
+    if isinstance(effect, Run):
+        return effect
+    plain = PLAYED if application in _FILES_PLAYED else Run()
+    return plain if effect is None else replace(plain, seconds=effect)
 
 
 @dataclass(frozen=True)
@@ -240,7 +269,7 @@ def nothing() -> None:
 
 @dataclass(eq=False)
 class Running:
-    """An application that runs on a channel; how it runs if that is not for `applications` to say."""
+    """An application that runs on a channel."""
 
     application: str
     data: str
@@ -250,9 +279,14 @@ class Running:
     loops: int = 1
     extra: Sequence[Field] = ()
     run: Run = Run()
-    effect: Callable[[], Effect] | None = None
     until: Until | None = None
     over: bool = False
+    steps: Steps | None = None
+    wait: Wait | None = None
+    turn: int = 0
+    due: bool = False
+    busy: bool = False
+    answered: Prompt | None = None
 
     @classmethod
     def asked(cls, message: HeaderList, make_uuid: Callable[[str], str], done: Callable[[], None]) -> Running:
@@ -271,15 +305,25 @@ class Running:
             extra=[("Application-UUID-Name", name)] if name else [],
         )
 
-    def begin(self, effect: Effect) -> None:
+    def begin(self, effect: float | Run | Until | None) -> None:
         """It runs for as long as its effect says."""
         if isinstance(effect, Until):
             self.until = effect
             self.run = Run(interrupted=effect.interrupted)
-        elif isinstance(effect, Run):
-            self.run = effect
-        elif effect is not None:
-            self.run = replace(PLAYED if self.application == "playback" else Run(), seconds=effect)
+        else:
+            self.run = run_of(self.application, effect)
+
+    def awaits(self, wait: Wait) -> int:
+        """It waits for something; give the number of this wait."""
+        self.wait = wait
+        if not wait.same:
+            self.due = wait.seconds is not None and wait.seconds <= 0
+            self.turn += 1
+        return self.turn
+
+    def passes(self, turn: int) -> None:
+        """The time of a wait has passed; of another one than the present, that is nothing."""
+        self.due = self.due or turn == self.turn
 
     def end(self) -> None:
         """Its time has passed."""
@@ -316,6 +360,7 @@ class Session:
         parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
         hangup_cause: None while it lives.
         executed: (application, data) of everything executed on it, in order.
+        prompts: what its caller was played, told or asked, in order.
         leg: who calls whom, and when what happened; None if no call was ever made with it.
         at_end: functions that are called once it has been hung up.
         events: what `sendevent` sent to it by its `Unique-ID`.
@@ -350,6 +395,7 @@ class Session:
         self.created = 0.0
         self.hangup_cause: str | None = None
         self.executed: list[tuple[str, str]] = []
+        self.prompts: list[str] = []
         self.leg: Leg | None = None
         self.at_end: list[Callable[[], None]] = []
         self.events: list[SwitchEvent] = []
@@ -357,6 +403,15 @@ class Session:
         self.state = "CS_EXECUTE"
         self.parked = False
         self.running: list[Running] = []
+        self.profile: dict[str, str] = {}
+        self.held = False
+        self.listens: Prompt | None = None
+        self.recordings: dict[str, float] = {}
+        self.transferred = False
+        self.keys: deque[Key] = deque()
+        self.caller = Caller()
+        self.ended = ""
+        self.broken = False
         self._socket: Running | None = None
         self._leaving = False
         self._pending: deque[HeaderList] = deque()
@@ -369,23 +424,26 @@ class Session:
         if self.leg is not None:
             fields = [*self._leg_state_fields(self.leg), *self.leg.codec_fields(), *self.leg.caller_fields()]
             return fields + self._variable_fields() if variables else fields
+        profile = {
+            "Caller-Direction": "inbound",
+            "Caller-Logical-Direction": "inbound",
+            "Caller-Dialplan": "xml",
+            "Caller-Caller-ID-Number": "0000000000",
+            "Caller-ANI": "0000000000",
+            "Caller-Destination-Number": "default",
+            "Caller-Unique-ID": self.uuid,
+            "Caller-Source": "mod_loopback",
+            "Caller-Context": "default",
+            "Caller-Channel-Name": self.name,
+            "Caller-Profile-Index": "1",
+        }
         fields = [
             *self._state_fields(),
             ("Channel-Read-Codec-Name", "L16"),
             ("Channel-Read-Codec-Rate", "8000"),
             ("Channel-Write-Codec-Name", "L16"),
             ("Channel-Write-Codec-Rate", "8000"),
-            ("Caller-Direction", "inbound"),
-            ("Caller-Logical-Direction", "inbound"),
-            ("Caller-Dialplan", "xml"),
-            ("Caller-Caller-ID-Number", "0000000000"),
-            ("Caller-ANI", "0000000000"),
-            ("Caller-Destination-Number", "default"),
-            ("Caller-Unique-ID", self.uuid),
-            ("Caller-Source", "mod_loopback"),
-            ("Caller-Context", "default"),
-            ("Caller-Channel-Name", self.name),
-            ("Caller-Profile-Index", "1"),
+            *{**profile, **self.profile}.items(),
         ]
         return fields + self._variable_fields() if variables else fields
 
@@ -468,6 +526,23 @@ class Session:
         if running.data:
             self.variables["current_application_data"] = running.data
 
+    def text_of(self, name: str, default: str = "") -> str:
+        """A variable as text."""
+        return joined(self.variables.get(name, default))
+
+    def set(self, name: str, value: str = "") -> None:
+        """Set a variable; an empty value removes it, as in the switch."""
+        if value:
+            self.variables[name] = value
+        else:
+            self.variables.pop(name, None)
+
+    def press(self, key: Key) -> None:
+        """A key is pressed: it waits until something takes it."""
+        self.keys.append(key)
+        if len(self.keys) > KEYS_KEPT:
+            self.keys.popleft()
+
     # Its life
 
     def answer(self) -> bool:
@@ -478,6 +553,11 @@ class Session:
     def enter_socket(self, running: Running, parked: bool) -> None:
         """The dialplan application `socket` runs on it."""
         self._socket, self.parked = running, parked
+
+    @property
+    def in_socket(self) -> bool:
+        """Whether the dialplan application `socket` runs on it."""
+        return self._socket is not None
 
     def leave_socket(self) -> Running | None:
         """The application `socket` has ended; None if it does not run."""

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from .._codec import Message
 from ..errors import ESLError
+from ..events import Decoder, Event, LogLine
 from ._listener import Listener
 from ._source import Loaded, Streamed
 
@@ -27,6 +29,7 @@ class Programme:
         repeat: how often; None is for ever.
         lossless: it waits for the reader.
         then: what follows.
+        filtered: each connection gets what it subscribed to, in its format.
     """
 
     source: Loaded | Streamed
@@ -35,6 +38,7 @@ class Programme:
     repeat: int | None
     lossless: bool
     then: Literal["stay", "close"]
+    filtered: bool = False
 
     def replay(self, listener: Listener) -> Replay:
         """What a connection gets of it."""
@@ -62,6 +66,7 @@ class Replay:
         self.on_demand = programme.lossless and programme.rate is None and programme.speed is None
         self._listener = listener
         self._frames = frames
+        self._choice = _Choice(listener) if programme.filtered else None
         self._waiting: deque[tuple[int, int]] = deque()
         self._since: float | None = None
         self._begin = 0.0  # when, in the recording, what was produced since then began
@@ -74,6 +79,11 @@ class Replay:
     def complete(self) -> bool:
         """Whether all of its frames have happened."""
         return self.on_demand or self._frames.all_happened
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are frames to take."""
+        return bool(self._waiting)
 
     @property
     def over(self) -> bool:
@@ -117,7 +127,7 @@ class Replay:
             self._listener.lose(count - kept)
 
     def take(self, size: int) -> memoryview:
-        """About so many bytes of what waits, whole frames, and one at least."""
+        """About so many bytes of what waits, whole frames, and one at least; none of them may be wanted."""
         if not self._waiting:
             return memoryview(b"")
         first, last = self._waiting.popleft()
@@ -126,7 +136,7 @@ class Replay:
             self._waiting.appendleft((first + count, last))
         if not self.on_demand:
             self._listener.wait_elsewhere(-count)
-        return data
+        return data if self._choice is None else self._choice.of(data)
 
     def clear(self) -> None:
         """What waits is forgotten."""
@@ -137,6 +147,32 @@ class Replay:
     def close(self) -> None:
         """Nothing more is read."""
         self._frames.close()
+
+
+class _Choice:
+    """Of recorded frames, those that a connection asked for, in its format."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def of(self, data: memoryview) -> memoryview:
+        """Those of them that are wanted."""
+        decoder = Decoder(max_buffered=max(len(data), 1))
+        decoder.feed(data)
+        return memoryview(b"".join(map(self._frame, decoder)))
+
+    def _frame(self, message: Message) -> bytes:
+        listener = self._listener
+        if isinstance(message, LogLine):
+            wanted = listener.log_level is not None and (message.level or 0) <= listener.log_level
+            return message.frame if wanted else b""
+        if not isinstance(message, Event):
+            return b""
+        event = listener.switch.core.wrap(message)
+        if not listener.wants(event):
+            return b""
+        same = message.content_type == f"text/event-{listener.format}"
+        return message.frame if same else event.frame(listener.format)
 
 
 class LoadedFrames:

@@ -9,22 +9,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from .. import render
 from .._codec import Message
 from .._ctext import redacted, to_bytes
-from .._json import Field
-from ..enums import HangupCause
+from .._json import Field, joined
+from ..enums import EventName, HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
 from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
+from ._digits import Caller, KeysNotTaken, Script, Step, keys_of, step_of
 from ._endpoints import Endpoints
+from ._expected import Expected, difference
 from ._faults import Fault
 from ._listener import Listener, log_level
-from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, Session, User
+from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, NotRunning, Session, UnknownEvent, User
 from ._replay import Programme
+from ._shapes import shape
 from ._sockets import LOGIN_SECONDS, Sockets
 from ._source import Changes, open_source
 from ._switch import Switch
@@ -48,7 +52,7 @@ def _seconds(time: datetime | float | None) -> float | None:
 
 
 class EmulatedCall:
-    """A call that the emulator put through to an outbound server, from `Emulator.dial`.
+    """A call that the emulator put through to an outbound server, from `Emulator.call` or `Emulator.dial`.
 
     Attributes:
         session: the channel: `uuid`, `variables`, `executed`, `hangup_cause`.
@@ -99,17 +103,84 @@ class EmulatedCall:
         """Hang the channel up, as the caller would."""
         self._emulator._call_hangup(self.session, cause)
 
+    @property
+    def prompts(self) -> list[str]:
+        """What the caller has heard, in order: files, tones, `say:`, `phrase:`, and what was spoken."""
+        return list(self.session.prompts)
+
+    def variable(self, name: str) -> str | None:
+        """A channel variable as text; None if it is not set."""
+        value = self.session.variables.get(name)
+        return None if value is None else joined(value)
+
     def dtmf(self, digits: str) -> None:
-        """Type digits, as the caller would: a DTMF event for each."""
-        self._emulator._call_dtmf(self.session, digits)
+        """Type digits now, as the caller would.
+
+        An application that takes digits has them, or else the client has a DTMF event for each. While an application
+        runs that takes none, they wait.
+        """
+        self._emulator._call_dtmf(self.session, keys_of(digits))
+
+    def press(self, digits: str, *, after: str = "") -> None:
+        """Type digits at the next prompt: as soon as an application that takes digits has played it.
+
+        That may be now or later. Each press is for a prompt of its own, in order, and is all that the caller types
+        there: what the application would still wait for does not come, and time passes at once. With a client that
+        subscribed to DTMF by name, the digits are typed as soon as no application runs.
+
+        Args:
+            digits: the keys; "" is `silence`.
+            after: not at a prompt, but when this application has ended and none runs.
+
+        Raises:
+            KeysNotTaken: the call is over. `wait` raises it for keys that nothing has taken until the end, and so
+                does leaving the `with` block of the emulator.
+            ValueError: one of them is no key.
+
+        Example:
+            >>> from eslcodec import serve
+            >>> def ask(call):
+            ...     call.execute("play_and_get_digits", "1 4 1 5000 # pin.wav wrong.wav pin", wait=True)
+            ...     call.hangup()
+            >>> with serve(ask) as server, Emulator() as switch:
+            ...     call = switch.call("127.0.0.1", server.port)
+            ...     call.press("12#")
+            ...     call.wait(), call.variable("pin"), call.prompts
+            ('NORMAL_CLEARING', '12', ['pin.wav'])
+        """
+        step = step_of(digits)
+        self._do(Step(step.kind, step.value, after))
+
+    def silence(self) -> None:
+        """Type nothing at the next prompt: what it waits for passes at once."""
+        self._do(step_of(None))
+
+    def say(self, words: str) -> None:
+        """Say something at the next prompt that listens to speech: the text of its result."""
+        self._do(Step("say", words))
+
+    def talk(self, seconds: float) -> None:
+        """Talk at the next prompt: a recording is so long, and takes no time."""
+        self._do(Step("talk", seconds))
+
+    def _do(self, step: Step) -> None:
+        def do() -> None:
+            if self.hangup_cause is not None or self.over:
+                raise KeysNotTaken(repr(step.value), [name for name, _ in self.session.executed])
+            self.session.caller.steps.append(step)
+            self._emulator._switch.channels.serve(self.session)
+
+        self._emulator._run(do)
 
     def wait(self, timeout: float = 5.0) -> str | None:
         """Wait until the connection to the server has ended; give the cause if the channel was hung up.
 
         Raises:
             TimeoutError: it has not ended in time.
+            KeysNotTaken: it has ended, and nothing has taken what was pressed.
         """
         self._emulator.wait_for(lambda: self.over, timeout)
+        self._emulator._call_over(self.session)
         return self.hangup_cause
 
 
@@ -129,6 +200,8 @@ class Emulator:
             capture. Once a connection has said `event` or `myevents`, the event and log frames are sent to it,
             verbatim: format, subscriptions and filters are the capture's. `noevents` stops it; `event` goes on where it
             stopped. More than 64 MiB, and all with the options below, is read while it is sent, for each connection.
+        replay_filtered: each connection gets of the replay what it subscribed to, past its filters, in the format that
+            it asked for, and log lines of its level.
         rate: frames a second of the replay; None is as fast as it goes.
         speed: how many times as fast as the frames were received, 1.0 as they were; None is as fast as it goes. What
             was recorded without times goes by the times of its events.
@@ -184,6 +257,7 @@ class Emulator:
         users: Mapping[str, User] | None = None,
         allow: bool | Callable[[str], bool] = True,
         replay: str | os.PathLike[str] | bytes | None = None,
+        replay_filtered: bool = False,
         rate: float | None = None,
         speed: float | None = None,
         since: datetime | float | None = None,
@@ -217,7 +291,7 @@ class Emulator:
         if replay is not None:
             changes = Changes(_seconds(since), shift_to_now, rename, redact, clock)
             source = open_source(replay, changes, timed=speed is not None)
-            programme = Programme(source, rate, speed, repeat, lossless, then)
+            programme = Programme(source, rate, speed, repeat, lossless, then, replay_filtered)
         self._switch = Switch(
             password=password,
             users=users,
@@ -312,6 +386,34 @@ class Emulator:
             raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}{missing}")
         return result
 
+    def assert_commands(
+        self, *expected: Expected, any_order: bool = False, containing: bool = False, timeout: float = 5.0
+    ) -> None:
+        """Expect that these commands have come, or come in time, and no others.
+
+        Args:
+            expected: command blocks, as in `commands`, or patterns (`re.compile`) that match all of one.
+            any_order: they may come in any order.
+            containing: others may come between them.
+            timeout: seconds to wait for them.
+
+        Raises:
+            AssertionError: with what differs, for people to read. Passwords are not shown.
+
+        Example:
+            >>> with Emulator() as switch, socket.create_connection((switch.host, switch.port)) as client:
+            ...     client.sendall(b"auth ClueCon\\n\\napi status\\n\\n")
+            ...     switch.assert_commands("auth ClueCon", "api status")
+        """
+
+        def differs() -> str | None:
+            return difference(expected, list(self.commands), any_order=any_order, containing=containing)
+
+        self._thread.wait_for(lambda: differs() is None, timeout)
+        told = differs()
+        if told is not None:
+            raise AssertionError(told)
+
     # What a test does
 
     def fire(
@@ -320,6 +422,9 @@ class Emulator:
         headers: Headers = (),
         body: bytes | str | None = None,
         subclass: str | None = None,
+        *,
+        shaped: bool = False,
+        unknown: bool = False,
     ) -> None:
         """Fire an event, for every connection that wants it.
 
@@ -328,11 +433,31 @@ class Emulator:
             headers: of a name: the other headers.
             body: of a name: the body.
             subclass: of CUSTOM: the subclass.
+            shaped: of a name: it has the headers too that such an event has on a real switch; `headers` replace them.
+            unknown: the name may be one that no switch has.
 
         Raises:
             InvalidCommand: what no switch could send, such as a line feed in a header's name.
+            NotRunning: the emulator does not run.
+            UnknownEvent: no switch has an event of this name.
+
+        Example:
+            >>> from eslcodec.emulator import UnknownEvent
+            >>> try:
+            ...     Emulator().fire("CHANEL_ANSWER")
+            ... except UnknownEvent as error:
+            ...     print(error)
+            no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): say unknown=True to mean it
         """
+        name = event if isinstance(event, str) else event.name or "CUSTOM"
+        if not unknown and name not in EventName._value2member_map_:
+            close = get_close_matches(name.upper(), list(EventName._value2member_map_), 1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise UnknownEvent(f"no switch fires {name!r}{hint}: say unknown=True to mean it")
+        self._must_run()
         if isinstance(event, str):
+            if shaped:
+                headers = shape(event, headers, subclass, self._switch.core.clock, self._switch.core.make_uuid)
             event = Event.build(event, headers, body, subclass)
         self._run(lambda: self._switch.core.fire(self._switch.core.wrap(event)))
 
@@ -452,14 +577,95 @@ class Emulator:
             OSError: nobody listens there.
             RuntimeError: the emulator does not run.
         """
-        if self._thread.loop is None:
-            raise RuntimeError("the emulator does not run: use it in a `with` block, or start it")
+        session, sock, data = self._calling(host, port, mode, uuid, variables or {}, name, answered, path, timeout)
+        return self._run(lambda: self._dialled(sock, session, mode, data))
+
+    def call(
+        self,
+        host: str,
+        port: int,
+        *,
+        caller: str = "1000",
+        destination: str = "2000",
+        mode: str = "async full",
+        script: Script | None = None,
+        variables: Mapping[str, str | Sequence[str]] | None = None,
+        answered: bool = False,
+        uuid: str | None = None,
+        timeout: float = 5.0,
+    ) -> EmulatedCall:
+        """Call an outbound server, as a caller with a number and, with a script, with a mind of its own.
+
+        A script answers each prompt of the call: an application that collects digits, records or listens to speech.
+        It is a list, or a generator, with a step for each prompt in order, or a function from the prompt to the step.
+        A step is
+
+        * keys, or `("press", "12#")`: all that is typed at this prompt;
+        * `None` or `("silence",)`: nothing, and the time for it passes at once;
+        * `("hangup", "NORMAL_CLEARING")`;
+        * `("talk", 2.5)`: so many seconds of a recording; `("say", "yes")`: what speech recognition hears.
+
+        After its last step the caller is silent.
+
+        Args:
+            host: where it listens.
+            port: where it listens.
+            caller: `Caller-Caller-ID-Number`.
+            destination: `Caller-Destination-Number`.
+            mode: the words after the address in the dialplan: "async full", "full", "async", or "".
+            script: what the caller does; without one, what `press` and the like say.
+            variables: of the channel, in addition to the usual ones.
+            answered: whether the channel was answered before.
+            uuid: of the channel; a new one by default.
+            timeout: seconds for connecting.
+
+        Raises:
+            OSError: nobody listens there.
+            RuntimeError: the emulator does not run.
+            ValueError: a step of a list is none.
+
+        Example:
+            >>> from eslcodec import serve
+            >>> def ask(call):
+            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin \\\\d{4}", wait=True)
+            ...     call.hangup()
+            >>> with serve(ask) as server, Emulator() as switch:
+            ...     call = switch.call("127.0.0.1", server.port, script=["12#", None, "1234"])
+            ...     call.wait(), call.variable("pin"), call.prompts
+            ('NORMAL_CLEARING', '1234', ['pin.wav', 'wrong.wav', 'pin.wav', 'wrong.wav', 'pin.wav'])
+        """
+        if isinstance(script, (list, tuple)):
+            script = [step_of(step) for step in script]
+        name = f"loopback/{destination}-b"
+        session, sock, data = self._calling(host, port, mode, uuid, variables or {}, name, answered, "", timeout)
+        session.caller = Caller(script)
+        session.profile = {
+            "Caller-Caller-ID-Name": caller,
+            "Caller-Caller-ID-Number": caller,
+            "Caller-ANI": caller,
+            "Caller-Destination-Number": destination,
+        }
+        return self._run(lambda: self._dialled(sock, session, mode, data))
+
+    def _calling(
+        self,
+        host: str,
+        port: int,
+        mode: str,
+        uuid: str | None,
+        variables: Mapping[str, str | Sequence[str]],
+        name: str,
+        answered: bool,
+        path: str,
+        timeout: float,
+    ) -> tuple[Session, socket.socket, str]:
+        """A channel that is about to be put through, the connection for it, and what the dialplan says."""
+        self._must_run()
         sock = socket.create_connection((host, port), timeout)
         sock.setblocking(False)
-        known = {"socket_host": host, **({"socket_path": path} if path else {}), **(variables or {})}
+        known = {"socket_host": host, **({"socket_path": path} if path else {}), **variables}
         session = Session(uuid or self._switch.core.make_uuid("channel"), known, name=name, answered=answered)
-        data = f"{host}:{port}{f'/{path}' if path else ''} {mode}".rstrip()
-        return self._run(lambda: self._dialled(sock, session, mode, data))
+        return session, sock, f"{host}:{port}{f'/{path}' if path else ''} {mode}".rstrip()
 
     def _dialled(self, sock: socket.socket, session: Session, mode: str, data: str) -> EmulatedCall:
         self._switch.channels.add(session)
@@ -472,11 +678,22 @@ class Emulator:
         self._run(lambda: self._switch.channels.hangup(session, cause))
 
     def _call_dtmf(self, session: Session, digits: str) -> None:
-        def type_all() -> None:
-            for digit in digits:
-                self._switch.channels.dtmf(session, digit)
+        self._run(lambda: self._switch.channels.dtmf(session, digits))
 
-        self._run(type_all)
+    def _call_over(self, session: Session) -> None:
+        """A test waited for the end of a call: what was pressed in vain is its mistake, and told once."""
+
+        def told() -> KeysNotTaken | None:
+            self._switch.channels.lose_keys(session)
+            for error in self.errors:
+                if isinstance(error, KeysNotTaken) and error.uuid == session.uuid:
+                    self.errors.remove(error)
+                    return error
+            return None
+
+        error = self._run(told)
+        if error is not None:
+            raise error
 
     def drop(self) -> None:
         """Close every connection without a notice, wherever in a frame that is."""
@@ -490,6 +707,10 @@ class Emulator:
                 listener.dismiss(SHUTDOWN)
 
         self._run(dismiss_all)
+
+    def _must_run(self) -> None:
+        if self._thread.loop is None:
+            raise NotRunning("the emulator does not run: use it in a `with` block, or start it")
 
     # The thread
 

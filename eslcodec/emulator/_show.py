@@ -10,7 +10,7 @@ from typing import Final
 
 from .._json import joined
 from ._bridges import leg_of
-from ._dialstring import separate
+from ._expand import separate
 from ._model import Session
 from ._switch import Switch
 
@@ -19,12 +19,13 @@ SYNTAX: Final = (
     "detailed_calls|bridged_calls|detailed_bridged_calls|aliases|complete|chat|management|modules|nat_map|say|"
     "interfaces|interface_types|tasks|limits|status"
 )
-_CHANNELS: Final = """
+_CHANNEL_COLUMNS: Final = """
     uuid direction created created_epoch name state cid_name cid_num ip_addr dest application application_data dialplan
     context read_codec read_rate read_bit_rate write_codec write_rate write_bit_rate secure hostname presence_id
     presence_data accountcode callstate callee_name callee_num callee_direction call_uuid sent_callee_name
     sent_callee_num initial_cid_name initial_cid_num initial_ip_addr initial_dest initial_dialplan initial_context
-""".split()
+"""
+_CHANNELS: Final = _CHANNEL_COLUMNS.split()
 _HEADERS: Final = {
     "direction": "Call-Direction",
     "name": "Channel-Name",
@@ -51,10 +52,11 @@ _HEADERS: Final = {
     "sent_callee_name": "variable_last_sent_callee_id_name",
     "sent_callee_num": "variable_last_sent_callee_id_number",
 }
-_BASIC: Final = """
+_BASIC_COLUMNS: Final = """
     uuid direction created created_epoch name state cid_name cid_num ip_addr dest presence_id presence_data accountcode
     callstate callee_name callee_num callee_direction call_uuid hostname sent_callee_name sent_callee_num
-""".split()
+"""
+_BASIC: Final = _BASIC_COLUMNS.split()
 _BASIC_B: Final = [name for name in _BASIC if name not in ("call_uuid", "hostname")]
 _DETAILED: Final = [name for name in _CHANNELS if not name.startswith("initial_")]
 TABLES: Final = {
@@ -67,7 +69,7 @@ TABLES: Final = {
     "modules": "type name ikey filename",
 }
 """Tables whose rows are what a test puts into `switch.tables`, and their columns."""
-_KINDS: Final = "codec dialplan file timer chat limit say management endpoint".split()
+_KINDS: Final = ("codec", "dialplan", "file", "timer", "chat", "limit", "say", "management", "endpoint")
 _COUNTED: Final = ("calls", "registrations", "channels")
 
 Row = Mapping[str, str]
@@ -107,7 +109,7 @@ def _rows(switch: Switch, what: str, words: list[str]) -> list[Row] | None:
     """The rows of a table; None if there is no such table."""
     sessions = sorted(switch.channels.sessions.values(), key=lambda session: session.created)
     if what == "channels":
-        found = [_channel(switch, session) for session in sessions]
+        found: list[Row] = [_channel(switch, session) for session in sessions]
         return _like(found, words[2]) if words[1:2] == ["like"] and len(words) > 2 else found
     if what in ("calls", "bridged_calls", "detailed_calls", "detailed_bridged_calls"):
         return list(_calls(switch, sessions, bridged="bridged" in what, detailed="detailed" in what))
@@ -125,7 +127,7 @@ def _rows(switch: Switch, what: str, words: list[str]) -> list[Row] | None:
 
 def _like(rows: list[Row], text: str) -> list[Row]:
     pattern = (text if "%" in text else f"%{text}%").lower().replace("%", "*")
-    columns = "uuid name cid_name cid_num presence_data accountcode".split()
+    columns = ("uuid", "name", "cid_name", "cid_num", "presence_data", "accountcode")
     return [row for row in rows if any(fnmatchcase(row[column].lower(), pattern) for column in columns)]
 
 

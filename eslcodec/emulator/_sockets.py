@@ -423,6 +423,8 @@ class Connection:
         if not chunk and replay.over and replay.programme.then == "close":
             self.listener.close()
             return memoryview(self.listener.pull())
+        if not chunk and replay.waiting:
+            self._wake()  # nothing of this was wanted; others have their turn before there is more
         return chunk
 
     def _block(self, blocked: bool) -> None:

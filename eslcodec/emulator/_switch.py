@@ -11,6 +11,7 @@ from typing import Final
 
 from .._ctext import to_bytes
 from .._json import Field
+from ._applications import install
 from ._calls import Calls
 from ._channels import Channels
 from ._core import QUEUE_LIMIT, Core, new_uuid
@@ -91,6 +92,7 @@ class Switch:
         self.holds_jobs = False
         self.api: dict[str, Api] = dict(answers(self)) if answers is not None else {}
         self._witness: Callable[[Connected, str], None] | None = None
+        install(self)
 
     # What happens on connections
 

@@ -47,6 +47,7 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "def greet(call)": "test_the_handler_of_calls",
     "def read_pin(call)": "test_the_pin_that_is_typed",
     "def test_my_program(esl_switch)": "test_the_tests_that_users_write",
+    "def ask_for_pin(call)": "test_the_test_of_a_caller_who_types",
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
     "greenswitch.install()": "test_the_line_for_an_adapter",
     'profile = "secrets"': "test_the_profile_of_redaction",
@@ -301,6 +302,14 @@ def test_the_tests_that_users_write(tmp_path: Path) -> None:
         timeout=60,
     )
     assert "3 passed" in done.stdout, done.stdout
+
+
+def test_the_test_of_a_caller_who_types() -> None:
+    names: dict[str, Any] = {}
+    code = block("def ask_for_pin(call)")
+    exec(code, names)
+    names["test_a_wrong_pin_and_a_right_one"]()
+    assert len(code[code.index("def test_") :].splitlines()) < 20
 
 
 def test_the_protocol_over_the_decoder() -> None:
