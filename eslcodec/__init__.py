@@ -14,8 +14,8 @@ which core is in use: "c" (compiled) or "python" (its twin).
 Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
 `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
 sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.dialing` and `eslcodec.tables` (for operators),
-`eslcodec.emulator` (a switch to test against), `eslcodec.ESL` (FreeSWITCH's own module), `eslcodec.adapters` (our codec
-in other clients).
+`eslcodec.ivr` (arguments and outcomes of applications), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
+(FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from . import ESL, aio, dialing, presets, sync, tables
     from ._tap import Tap
     from .dialing import Originated
+    from .ivr import Bridged, Collected, Recorded
     from .reconnect import Backoff
     from .recordings import Recording, iter_messages
     from .sync import connect, serve
@@ -74,7 +75,10 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Backoff": "reconnect",
+    "Bridged": "ivr",
+    "Collected": "ivr",
     "Originated": "dialing",
+    "Recorded": "ivr",
     "Recording": "recordings",
     "Tap": "_tap",
     "connect": "sync",
@@ -91,9 +95,11 @@ __all__ = [
     "AuthRequest",
     "Backoff",
     "BodyTooLarge",
+    "Bridged",
     "CallState",
     "ChannelEnded",
     "ChannelState",
+    "Collected",
     "CommandError",
     "CommandReply",
     "CommandTimeout",
@@ -123,6 +129,7 @@ __all__ = [
     "Originated",
     "ProtocolError",
     "ReaderTooSlow",
+    "Recorded",
     "Recording",
     "RecordingError",
     "RudeRejection",

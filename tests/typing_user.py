@@ -18,7 +18,7 @@ from typing import Any
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, dialing, ingest, logs, presets, render, sync, tables, zst
+from eslcodec import ESL, aio, commands, dialing, ingest, ivr, logs, presets, render, sync, tables, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
@@ -371,6 +371,19 @@ def greet(call: sync.Call) -> None:
     call.unset("a").check()
     call.park().check()
     call.transfer("1000 XML default").check()
+    got = call.collect(["a.wav", "b.wav"], max_digits=4, retries=1, pattern="^1", timeout=3)
+    assert_type(got, eslcodec.Collected)
+    assert_type((got.digits, got.reason, got.terminator, got.rejected), tuple[str, ivr.CollectReason, str, str])
+    assert_type(call.play_and_get_digits("a.wav", max_digits=1, transfer="1000"), eslcodec.Collected)
+    assert_type(call.read("a.wav", max_digits=1), eslcodec.Collected)
+    assert_type(call.say("1", type="items", wait=True), eslcodec.Event)
+    assert_type(call.speak("hi", wait=bool(call.uuid)), eslcodec.CommandReply | eslcodec.Event)
+    assert_type(eslcodec.Recorded.of(call.record("/a.wav", limit=5, wait=True)).seconds, float | None)
+    assert_type(call.dial(["a/1", "b/2"], timeout=5, variables={"x": 1}), eslcodec.Bridged)
+    assert_type(call.bridge(["a/1", "b/2"], together=False), eslcodec.CommandReply)
+    assert_type(call.transfer("1000", context="public", wait=True), eslcodec.Event)
+    assert_type(call.hold(), eslcodec.CommandReply)
+    assert_type(call.playback_control("seek", 1000), eslcodec.CommandReply | eslcodec.ApiResponse)
     call.linger(5)
     assert_type(call.dtmf(), Iterator[str])
     assert_type("".join(call.dtmf(timeout=5)), str)
@@ -438,6 +451,8 @@ async def greet_async(call: aio.Call) -> None:
     assert_type(await call.playback("a.wav", wait=True), eslcodec.Event)
     assert_type(await call.execute("sleep", "1", wait=True), eslcodec.Event)
     assert_type(await call.set("a", "b", wait=bool(call.uuid)), eslcodec.CommandReply | eslcodec.Event)
+    assert_type(await call.collect("a.wav", max_digits=4), eslcodec.Collected)
+    assert_type(await call.dial("user/1000"), eslcodec.Bridged)
     assert_type(call.dtmf(timeout=5), AsyncIterator[str])
     async for digit in call.dtmf():
         assert_type(digit, str)

@@ -20,7 +20,7 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent / "eslcodec"
-FILES = ("_verbs.py", "_call_verbs.py", "_operator_verbs.py")  # of eslcodec/aio, for eslcodec/sync
+FILES = ("_verbs.py", "_call_verbs.py", "_ivr_verbs.py", "_operator_verbs.py")  # of eslcodec/aio, for eslcodec/sync
 WIDTH = 120
 
 NAMES = {

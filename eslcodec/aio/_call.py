@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from ..events import CommandReply
-from ._call_verbs import CallVerbs, channel_data
+from ._call_verbs import channel_data
+from ._ivr_verbs import IvrVerbs
 from ._link import Link
 from ._readers import Digits
 
 
-class Call(CallVerbs):
+class Call(IvrVerbs):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     A method that runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when

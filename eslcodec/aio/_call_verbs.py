@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, overload
 
+from .. import ivr
 from ..connection import Connection
+from ..dialing import Targets
 from ..events import CommandReply, Event
 from ._client import Client
 
@@ -151,29 +153,91 @@ class CallVerbs(Client):
 
     @overload
     async def record(
-        self, path: str, *, wait: Literal[False] = False, timeout: float | None = None
+        self,
+        path: str,
+        *,
+        limit: float | None = None,
+        silence_threshold: int | None = None,
+        silence_hits: int | None = None,
+        wait: Literal[False] = False,
+        timeout: float | None = None,
     ) -> CommandReply: ...
     @overload
-    async def record(self, path: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
+    async def record(
+        self,
+        path: str,
+        *,
+        limit: float | None = None,
+        silence_threshold: int | None = None,
+        silence_hits: int | None = None,
+        wait: Literal[True],
+        timeout: float | None = None,
+    ) -> Event: ...
     @overload
-    async def record(self, path: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
-    async def record(self, path: str, *, wait: bool = False, timeout: float | None = None) -> CommandReply | Event:
-        """Record the caller; after the path `record` takes limits, as in "/tmp/a.wav 60 200 5"."""
-        return await self.execute("record", path, wait=wait, timeout=timeout)
+    async def record(
+        self,
+        path: str,
+        *,
+        limit: float | None = None,
+        silence_threshold: int | None = None,
+        silence_hits: int | None = None,
+        wait: bool,
+        timeout: float | None = None,
+    ) -> CommandReply | Event: ...
+    async def record(
+        self,
+        path: str,
+        *,
+        limit: float | None = None,
+        silence_threshold: int | None = None,
+        silence_hits: int | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> CommandReply | Event:
+        """Record the caller, until a key of `playback_terminators` (`*`), a limit, or the hang-up.
+
+        `Recorded.of` reads from what `wait=True` returns how long it is. If the switch cannot write the file, it hangs
+        the call up.
+
+        Args:
+            path: of the file. Without limits it is all of the argument, in which the switch also takes the limits that
+                stand after it, as in "/tmp/a.wav 60 200 5"; with one, it is the path alone, blanks and all.
+            limit: seconds it may take.
+            silence_threshold: the energy below which it is silent.
+            silence_hits: how many silent moments in a row end it.
+            wait, timeout: as of `execute`.
+        """
+        argument = ivr.record(path, limit, silence_threshold, silence_hits)
+        return await self.execute("record", argument, wait=wait, timeout=timeout)
 
     @overload
     async def bridge(
-        self, destination: str, *, wait: Literal[False] = False, timeout: float | None = None
+        self,
+        destination: Targets,
+        *,
+        together: bool = True,
+        wait: Literal[False] = False,
+        timeout: float | None = None,
     ) -> CommandReply: ...
     @overload
-    async def bridge(self, destination: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
-    @overload
-    async def bridge(self, destination: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def bridge(
-        self, destination: str, *, wait: bool = False, timeout: float | None = None
+        self, destination: Targets, *, together: bool = True, wait: Literal[True], timeout: float | None = None
+    ) -> Event: ...
+    @overload
+    async def bridge(
+        self, destination: Targets, *, together: bool = True, wait: bool, timeout: float | None = None
+    ) -> CommandReply | Event: ...
+    async def bridge(
+        self, destination: Targets, *, together: bool = True, wait: bool = False, timeout: float | None = None
     ) -> CommandReply | Event:
-        """Connect the call to a dial string."""
-        return await self.execute("bridge", destination, wait=wait, timeout=timeout)
+        """Connect the call to somebody. `dial` does so too, and says what came of it.
+
+        Args:
+            destination: a dial string as the switch reads it, or several targets, quoted as the switch reads them.
+            together: all at the same time (`,`); else one after the other until one answers (`|`).
+            wait, timeout: as of `execute`.
+        """
+        return await self.execute("bridge", ivr.bridge(destination, together), wait=wait, timeout=timeout)
 
     @overload
     async def set(
@@ -225,17 +289,53 @@ class CallVerbs(Client):
 
     @overload
     async def transfer(
-        self, destination: str, *, wait: Literal[False] = False, timeout: float | None = None
+        self,
+        destination: str,
+        *,
+        dialplan: str | None = None,
+        context: str | None = None,
+        wait: Literal[False] = False,
+        timeout: float | None = None,
     ) -> CommandReply: ...
     @overload
-    async def transfer(self, destination: str, *, wait: Literal[True], timeout: float | None = None) -> Event: ...
-    @overload
-    async def transfer(self, destination: str, *, wait: bool, timeout: float | None = None) -> CommandReply | Event: ...
     async def transfer(
-        self, destination: str, *, wait: bool = False, timeout: float | None = None
+        self,
+        destination: str,
+        *,
+        dialplan: str | None = None,
+        context: str | None = None,
+        wait: Literal[True],
+        timeout: float | None = None,
+    ) -> Event: ...
+    @overload
+    async def transfer(
+        self,
+        destination: str,
+        *,
+        dialplan: str | None = None,
+        context: str | None = None,
+        wait: bool,
+        timeout: float | None = None,
+    ) -> CommandReply | Event: ...
+    async def transfer(
+        self,
+        destination: str,
+        *,
+        dialplan: str | None = None,
+        context: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
     ) -> CommandReply | Event:
-        """Send the channel to an extension: "1000", or "1000 XML default"."""
-        return await self.execute("transfer", destination, wait=wait, timeout=timeout)
+        """Send the channel to an extension: "1000", or "1000 XML default".
+
+        Args:
+            destination: the extension; with a dialplan or a context it is that alone, blanks and all.
+            dialplan: "XML" if there is a context.
+            context: the channel's own if there is none.
+            wait, timeout: as of `execute`.
+        """
+        argument = ivr.transfer(destination, dialplan, context)
+        return await self.execute("transfer", argument, wait=wait, timeout=timeout)
 
 
 def channel_data(reply: CommandReply) -> Event:

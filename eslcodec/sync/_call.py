@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator
 
 from ..connection import Connection
-from ._call_verbs import CallVerbs, channel_data
+from ._call_verbs import channel_data
+from ._ivr_verbs import IvrVerbs
 from ._link import Link
 from ._readers import read_digits
 from ._tapped import TappedLink
 
 
-class Call(CallVerbs):
+class Call(IvrVerbs):
     """A call that the switch connected to us for; `serve` makes it and hands it to its handler.
 
     A method that runs an application returns when the switch has accepted it; on a static socket (`mode`) that is when

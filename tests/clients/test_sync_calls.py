@@ -91,6 +91,8 @@ def test_a_call(esl: ModuleType, switch: Emulator) -> None:
 
 @pytest.mark.parametrize("wait", [False, True])
 def test_the_applications(esl: ModuleType, switch: Emulator, wait: bool) -> None:
+    switch.applications.update(dict.fromkeys(["bridge", "park", "record", "transfer"], 0.0))  # each ends at once
+
     def handler(call: Any) -> None:
         call.pre_answer(wait=wait)
         call.ring_ready(wait=wait)

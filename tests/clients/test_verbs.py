@@ -137,7 +137,7 @@ def test_every_command_has_a_verb(module: ModuleType) -> None:
 
 
 @in_checkout
-@pytest.mark.parametrize("name", ["_verbs.py", "_call_verbs.py"])
+@pytest.mark.parametrize("name", ["_verbs.py", "_call_verbs.py", "_ivr_verbs.py"])
 def test_the_blocking_file_is_current(name: str) -> None:
     translate = runpy.run_path(str(TOOL))["translate"]
     source = (ROOT / "eslcodec" / "aio" / name).read_text(encoding="utf-8")

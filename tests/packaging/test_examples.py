@@ -78,6 +78,22 @@ def test_outbound_answers_and_plays(style: Any) -> None:
         assert call.executed == [("answer", ""), ("playback", "ivr/ivr-welcome.wav")]
 
 
+def test_the_ivr_asks_and_connects(style: Any) -> None:
+    with running(f"ivr{style}", "127.0.0.1", 0) as process, Emulator() as switch:
+        switch.endpoints["user/*"] = "busy"
+        port = int(line(process).removeprefix("listening on port "))
+        call = switch.call("127.0.0.1", port, caller="1000", script=["1"])
+        assert (line(process), line(process)) == ("1000 chose 1", "reached: busy USER_BUSY")
+        assert call.wait() == "NORMAL_CLEARING"
+        assert call.executed[-1] == ("playback", "ivr/ivr-no_user_response.wav")
+        call = switch.call("127.0.0.1", port, caller="1000", script=["2", "0815#", "4711#"])
+        assert line(process) == "1000 chose 2"
+        assert call.wait() == "NORMAL_CLEARING"
+        assert call.executed[-1] == ("playback", "ivr/ivr-access_denied.wav")
+        switch.call("127.0.0.1", port, caller="1001", script=[("hangup", "ORIGINATOR_CANCEL")])
+        assert line(process) == "1001 hung up: ORIGINATOR_CANCEL"
+
+
 def test_bgapi_collects_results(style: Any) -> None:
     with Emulator(password="secret") as switch, running(f"bgapi{style}", switch.host, switch.port) as process:
         lines = sorted(line(process) for _ in range(3))

@@ -46,6 +46,8 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     "eslcodec.aio.connect(": "test_the_loop_with_asyncio",
     "def greet(call)": "test_the_handler_of_calls",
     "def read_pin(call)": "test_the_pin_that_is_typed",
+    "def menu(call)": "test_the_menu_and_its_test",
+    "def message(call)": "test_the_message_that_is_left",
     "def test_my_program(esl_switch)": "test_the_tests_that_users_write",
     "def ask_for_pin(call)": "test_the_test_of_a_caller_who_types",
     "$ python -m eslcodec.ESL": "test_the_script_for_the_official_module",
