@@ -261,7 +261,8 @@ class UuidVerbs:
 
     Example:
         >>> import asyncio
-        >>> from eslcodec import CommandError, aio
+        >>> from eslcodec import CommandError
+        >>> from eslcodec import aio
         >>> from eslcodec.emulator import Emulator
         >>> async def main(port):
         ...     async with aio.connect("127.0.0.1", port) as fs:

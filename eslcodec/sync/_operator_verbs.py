@@ -257,7 +257,8 @@ class UuidVerbs:
         uuid: the channel's `Unique-ID`.
 
     Example:
-        >>> from eslcodec import CommandError, aio
+        >>> from eslcodec import CommandError
+        >>> from eslcodec import sync
         >>> from eslcodec.emulator import Emulator
         >>> def main(port):
         ...     with sync.connect("127.0.0.1", port) as fs:
