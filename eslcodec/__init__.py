@@ -13,22 +13,8 @@ which core is in use: "c" (compiled) or "python" (its twin).
 
 Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
 `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
-<<<<<<< HEAD
 sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.ivr` (arguments and outcomes of applications),
 `eslcodec.dialing` and `eslcodec.tables` (for operators), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.dialing` and `eslcodec.tables` (for operators), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
-||||||||| merged common ancestors
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
-=========
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.ivr` (arguments and outcomes of applications),
-`eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
->>>>>>>>> Temporary merge branch 2
-=======
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.dialing` and `eslcodec.tables` (for operators),
-`eslcodec.ivr` (arguments and outcomes of applications), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
->>>>>>> w-operator
 (FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 

@@ -20,19 +20,7 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent / "eslcodec"
-<<<<<<< HEAD
 FILES = ("_verbs.py", "_call_verbs.py", "_operator_verbs.py", "_ivr_verbs.py")  # of eslcodec/aio, for eslcodec/sync
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-FILES = ("_verbs.py", "_call_verbs.py", "_operator_verbs.py")  # of eslcodec/aio, for eslcodec/sync
-||||||||| merged common ancestors
-FILES = ("_verbs.py", "_call_verbs.py")  # of eslcodec/aio, for eslcodec/sync
-=========
-FILES = ("_verbs.py", "_call_verbs.py", "_ivr_verbs.py")  # of eslcodec/aio, for eslcodec/sync
->>>>>>>>> Temporary merge branch 2
-=======
-FILES = ("_verbs.py", "_call_verbs.py", "_ivr_verbs.py", "_operator_verbs.py")  # of eslcodec/aio, for eslcodec/sync
->>>>>>> w-operator
 WIDTH = 120
 
 NAMES = {
