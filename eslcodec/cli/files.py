@@ -76,7 +76,8 @@ def _streams(chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
     """
     for chunk in chunks:
         if not (chunk.connection or chunk.offset) and chunk.kind != NOTE:
-            why = why_no_stream(chunk.data)
+            is_piece = name == "standard input" and b"\n\n" not in chunk.data  # of a block that a pipe has not all of
+            why = None if is_piece else why_no_stream(chunk.data)
             if why is not None:
                 raise click.ClickException(f"{label(name)}: read {why}")
         yield chunk

@@ -52,6 +52,15 @@ def test_no_stream_is_taken_for_a_dump(name: str, written: Any) -> None:
     assert result.stdout
 
 
+def test_the_first_piece_of_a_pipe_is_not_judged() -> None:
+    reply = b"Event-Name: CHANNEL_DATA\nUnique-ID: u1\nContent-Type: command/reply\nReply-Text: +OK\n\n"
+    files = pytest.importorskip("eslcodec.cli.files")
+    pieces = [files.Chunk.plain("", at, reply[at : at + 30]) for at in range(0, len(reply), 30)]
+    assert list(files._streams(pieces, "standard input")) == pieces
+    with pytest.raises(files.click.ClickException, match="expected a stream"):
+        list(files._streams([files.Chunk.plain("", 0, PLAIN)], "standard input"))
+
+
 def events_of(path: Any) -> list[dict[str, Any]]:
     result = run("decode", "--unframed", "--ndjson", path)
     assert result.exit_code == 0
