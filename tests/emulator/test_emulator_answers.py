@@ -87,7 +87,9 @@ def _worded(text: str) -> str:
 def test_the_guide_names_every_command_and_what_is_said_of_it_holds() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "testing.md").read_text(encoding="utf-8")
     table = guide[guide.index("### The commands it has") : guide.index("## Jobs in any order")]
-    rows = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row)) for row in table.splitlines() if row[:3] == "| a"}
+    rows = {
+        row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row)) for row in table.splitlines() if row[:3] == "| a"
+    }
     assert set().union(*rows.values()) == set(Switch(answers=default_answers).api)
     captured = {entry["command"].split(" ")[0] for entry in ANSWERS if "differs" not in entry}
     assert rows["as captured"] == captured & set(Switch(answers=default_answers).api)
