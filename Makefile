@@ -26,10 +26,14 @@ demo: $(VENV)/.cli  ## play a captured FreeSWITCH event stream over loopback, an
 demo-bridge: $(VENV)/.test  ## events through a recording into NATS JetStream; bridge and server are killed; nothing is lost
 	$(BIN)/python -I tools/demo_bridge.py $(ARGS)
 
+# The second run leaves out what is the same for both cores: tests/conftest.py says what that is.
 test: $(VENV)/.test  ## the suite on the compiled core, if there is one, and on the Python core; heavy tests at a fifth
 	@if [ "$$($(BIN)/python -I -c 'import eslcodec; print(eslcodec.__impl__)')" = c ]; then \
-		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=c $(PYTEST) $(CACHED) $(ARGS); fi
-	@echo 'ESLCODEC_IMPL=python $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=python $(PYTEST) $(CACHED) $(ARGS)
+		echo 'ESLCODEC_IMPL=c $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=c $(PYTEST) $(CACHED) $(ARGS) && \
+		echo 'ESLCODEC_IMPL=python ESLCODEC_TEST_SECOND=1 $(PYTEST) $(ARGS)' && \
+		$(RUN) ESLCODEC_IMPL=python ESLCODEC_TEST_SECOND=1 $(PYTEST) $(CACHED) $(ARGS); \
+	else \
+		echo 'ESLCODEC_IMPL=python $(PYTEST) $(ARGS)'; $(RUN) ESLCODEC_IMPL=python $(PYTEST) $(CACHED) $(ARGS); fi
 
 test-all: export ESLCODEC_TEST_FULL = 1
 test-all: test  ## the same with heavy tests at their whole size

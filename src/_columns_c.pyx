@@ -692,9 +692,7 @@ cdef class Columns:
                 raise
             finally:
                 PyBuffer_Release(&view)
-            if self.raised is not None:
-                raised, self.raised = self.raised, None
-                raise raised
+            self.raise_what_was()
         finally:
             self.leave()
 
@@ -875,14 +873,32 @@ cdef class Columns:
                 for event in messages:
                     if self.tells and is_notice(event):
                         self.add_gathered(events, frames)
-                        self.put_notice(_spec.notice_line(event, self.redact), _spec.Context())
-                        continue
-                    if self.gather(event, events, frames) == GATHERED:
+                        self.add_told(event)
+                    elif self.gather(event, events, frames) == GATHERED:
                         self.add_gathered(events, frames)
             finally:
                 self.add_gathered(events, frames)
+            self.raise_what_was()
         finally:
+            self.raised = None  # if the messages end in an error of their own
             self.leave()
+
+    cdef int raise_what_was(self) except -1:
+        """Raise what `redact` raised first."""
+        if self.raised is not None:
+            raised, self.raised = self.raised, None
+            raise raised
+        return 0
+
+    cdef int add_told(self, notice) except -1:
+        """Make the row of a notice among messages."""
+        try:
+            self.put_notice(_spec.notice_line(notice, self.redact), _spec.Context())
+        except MemoryError:
+            raise
+        except BaseException as error:  # of `redact`: the others have their rows
+            self.raised = self.raised or error
+        return 0
 
     cdef int put_notice(self, line, context) except -1:
         self.put_values(_spec.notice_values(line, self.columns, context))
@@ -928,7 +944,12 @@ cdef class Columns:
                 with nogil:
                     why = rows_of(self.plan, self.payloads, count, &at)
                 if why == RUN_SLOW:
-                    self.add_event(events[at], None)
+                    try:
+                        self.add_event(events[at], None)
+                    except MemoryError:
+                        raise
+                    except BaseException as error:  # of `redact`: the others have their rows
+                        self.raised = self.raised or error
                     at += 1
                 elif why == RUN_MEMORY:
                     raise MemoryError

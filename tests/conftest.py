@@ -2,12 +2,14 @@
 
 ESLCODEC_TEST_REQUIRE_C=1 makes a missing compiled core a failure instead of a skip. ESLCODEC_TEST_EXAMPLES=100 runs the
 random tests a hundred times as long, ESLCODEC_TEST_FULL=1 the heavy ones at their whole size (sizes.py); with CI set
-they are the same cases each time.
+they are the same cases each time. ESLCODEC_TEST_SECOND=1 says that the suite ran on the other core just before: what
+stands on the core, and is the same Python for both, is left out (`ONCE`).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,10 @@ from hypothesis import HealthCheck, settings
 for path in Path(__file__).parent.glob("*_support.py"):
     if path.stem not in sys.modules:
         pytest.register_assert_rewrite(path.stem)  # what differs is shown of their assertions too
+
+_RUNNING = "bridge|consume|fleet|health|kill|overlap|publisher|sinks"
+ONCE = re.compile(rf"tests/(cli|packaging)/|tests/ingest/test_({_RUNNING})")
+"""Where the tests are which start programs, servers or many connections: for what they try the core is any."""
 
 settings.register_profile(
     "default",
@@ -40,9 +46,12 @@ def pytest_report_header() -> str:
 
 
 @pytest.hookimpl(trylast=True)  # hypothesis marks its tests in this hook too
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Property tests have no time limit: on a slow machine they take long, and are right all the same. Heavy tests come
     first: at the end nobody waits for one of them."""
+    if os.environ.get("ESLCODEC_TEST_SECOND") == "1":
+        config.hook.pytest_deselected(items=[item for item in items if ONCE.match(item.nodeid)])
+        items[:] = [item for item in items if not ONCE.match(item.nodeid)]
     for item in items:
         if item.get_closest_marker("hypothesis"):
             item.add_marker(pytest.mark.timeout(0))

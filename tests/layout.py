@@ -113,7 +113,7 @@ ORDER: Final = [
     },
     {"emulator._commands_schedule"},
     {"emulator._api", "emulator._listener"},
-    {"emulator._source"},
+    {"emulator._put_through", "emulator._source"},
     {"emulator._replay"},
     {"emulator._sockets"},
     {"emulator._server"},

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def binaries() -> list[str]:
 BINARIES = binaries()
 BINARY_IDS = [version(binary) for binary in BINARIES]
 
-_IS_SECOND = os.environ.get("ESLCODEC_IMPL") == "python" and find_spec("eslcodec._codec_c") is not None
+_IS_SECOND = os.environ.get("ESLCODEC_TEST_SECOND") == "1"
 once = pytest.mark.skipif(_IS_SECOND, reason="it takes long, and the run on the compiled core has it")
 """Of tests in which the servers are what is tried, not the core."""
 

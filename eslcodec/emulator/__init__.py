@@ -41,7 +41,8 @@ from ._model import Api as Api
 from ._model import Application as Application
 from ._model import Job as Job
 from ._model import Later, NotEmulated, NotRunning, Run, Session, UnknownEvent, User
-from ._server import EmulatedCall, Emulator
+from ._put_through import EmulatedCall
+from ._server import Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._expected import Expected
-from ._server import EmulatedCall, Emulator
+from ._put_through import EmulatedCall
+from ._server import Emulator
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,4 +1,4 @@
-"""The emulator as its users see it: `Emulator`, and a call that it puts through to a server."""
+"""The emulator as its users see it: `Emulator`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from .. import render
 from .._codec import Message
 from .._ctext import redacted, to_bytes
-from .._json import Field, joined
+from .._json import Field
 from ..enums import EventName, HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
 from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
-from ._digits import Caller, KeysNotTaken, Script, Step, keys_of, step_of
+from ._digits import Caller, Script, step_of
 from ._endpoints import Endpoints
 from ._expected import Expected, difference
 from ._faults import Fault
 from ._listener import Listener, log_level
 from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, NotRunning, Session, UnknownEvent, User
+from ._put_through import EmulatedCall
 from ._replay import Programme
 from ._shapes import shape
 from ._sockets import LOGIN_SECONDS, Sockets
@@ -49,139 +50,6 @@ def _seconds(time: datetime | float | None) -> float | None:
     if time.tzinfo is None:
         raise ValueError(f"since is {time!r}, expected a datetime with a time zone")
     return time.timestamp()
-
-
-class EmulatedCall:
-    """A call that the emulator put through to an outbound server, from `Emulator.call` or `Emulator.dial`.
-
-    Attributes:
-        session: the channel: `uuid`, `variables`, `executed`, `hangup_cause`.
-        listener: the connection: `commands`, and what the server subscribed to.
-
-    Example:
-        >>> from eslcodec import serve
-        >>> with serve(lambda call: call.hangup("USER_BUSY")) as server, Emulator() as switch:
-        ...     call = switch.dial("127.0.0.1", server.port)
-        ...     call.wait()
-        'USER_BUSY'
-    """
-
-    def __init__(self, emulator: Emulator, session: Session, listener: Listener) -> None:
-        self.session = session
-        self.listener = listener
-        self._emulator = emulator
-
-    def __repr__(self) -> str:
-        return f"<EmulatedCall {self.uuid}{' over' if self.over else ''}>"
-
-    @property
-    def uuid(self) -> str:
-        """The channel's `Unique-ID`."""
-        return self.session.uuid
-
-    @property
-    def executed(self) -> list[tuple[str, str]]:
-        """(application, data) of everything the server had executed on the channel, in order."""
-        return list(self.session.executed)
-
-    @property
-    def commands(self) -> list[str]:
-        """The command blocks that the server sent, the newest 10,000 of them."""
-        return list(self.listener.commands)
-
-    @property
-    def hangup_cause(self) -> str | None:
-        """Why the channel was hung up; None while it lives."""
-        return self.session.hangup_cause
-
-    @property
-    def over(self) -> bool:
-        """Whether the connection to the server has ended."""
-        return self.listener.ended
-
-    def hangup(self, cause: str = "NORMAL_CLEARING") -> None:
-        """Hang the channel up, as the caller would."""
-        self._emulator._call_hangup(self.session, cause)
-
-    @property
-    def prompts(self) -> list[str]:
-        """What the caller has heard, in order: files, tones, `say:`, `phrase:`, and what was spoken."""
-        return list(self.session.prompts)
-
-    def variable(self, name: str) -> str | None:
-        """A channel variable as text; None if it is not set."""
-        value = self.session.variables.get(name)
-        return None if value is None else joined(value)
-
-    def dtmf(self, digits: str) -> None:
-        """Type digits now, as the caller would.
-
-        An application that takes digits has them, or else the client has a DTMF event for each. While an application
-        runs that takes none, they wait.
-        """
-        self._emulator._call_dtmf(self.session, keys_of(digits))
-
-    def press(self, digits: str, *, after: str = "") -> None:
-        """Type digits at the next prompt: as soon as an application that takes digits has played it.
-
-        That may be now or later. Each press is for a prompt of its own, in order, and is all that the caller types
-        there: what the application would still wait for does not come, and time passes at once. With a client that
-        subscribed to DTMF by name, the digits are typed as soon as no application runs.
-
-        Args:
-            digits: the keys; "" is `silence`.
-            after: not at a prompt, but when this application has ended and none runs.
-
-        Raises:
-            KeysNotTaken: the call is over. `wait` raises it for keys that nothing has taken until the end, and so
-                does leaving the `with` block of the emulator.
-            ValueError: one of them is no key.
-
-        Example:
-            >>> from eslcodec import serve
-            >>> def ask(call):
-            ...     call.execute("play_and_get_digits", "1 4 1 5000 # pin.wav wrong.wav pin", wait=True)
-            ...     call.hangup()
-            >>> with serve(ask) as server, Emulator() as switch:
-            ...     call = switch.call("127.0.0.1", server.port)
-            ...     call.press("12#")
-            ...     call.wait(), call.variable("pin"), call.prompts
-            ('NORMAL_CLEARING', '12', ['pin.wav'])
-        """
-        step = step_of(digits)
-        self._do(Step(step.kind, step.value, after))
-
-    def silence(self) -> None:
-        """Type nothing at the next prompt: what it waits for passes at once."""
-        self._do(step_of(None))
-
-    def say(self, words: str) -> None:
-        """Say something at the next prompt that listens to speech: the text of its result."""
-        self._do(Step("say", words))
-
-    def talk(self, seconds: float) -> None:
-        """Talk at the next prompt: a recording is so long, and takes no time."""
-        self._do(Step("talk", seconds))
-
-    def _do(self, step: Step) -> None:
-        def do() -> None:
-            if self.hangup_cause is not None or self.over:
-                raise KeysNotTaken(repr(step.value), [name for name, _ in self.session.executed])
-            self.session.caller.steps.append(step)
-            self._emulator._switch.channels.serve(self.session)
-
-        self._emulator._run(do)
-
-    def wait(self, timeout: float = 5.0) -> str | None:
-        """Wait until the connection to the server has ended; give the cause if the channel was hung up.
-
-        Raises:
-            TimeoutError: it has not ended in time.
-            KeysNotTaken: it has ended, and nothing has taken what was pressed.
-        """
-        self._emulator.wait_for(lambda: self.over, timeout)
-        self._emulator._call_over(self.session)
-        return self.hangup_cause
 
 
 class Emulator:
@@ -671,27 +539,6 @@ say unknown=True to mean it
         self._switch.channels.start_socket(session, data, parked=not listener.static)
         self._sockets.open(sock, listener)
         return EmulatedCall(self, session, listener)
-
-    def _call_hangup(self, session: Session, cause: str) -> None:
-        self._run(lambda: self._switch.channels.hangup(session, cause))
-
-    def _call_dtmf(self, session: Session, digits: str) -> None:
-        self._run(lambda: self._switch.channels.dtmf(session, digits))
-
-    def _call_over(self, session: Session) -> None:
-        """A test waited for the end of a call: what was pressed in vain is its mistake, and told once."""
-
-        def told() -> KeysNotTaken | None:
-            self._switch.channels.lose_keys(session)
-            for error in self.errors:
-                if isinstance(error, KeysNotTaken) and error.uuid == session.uuid:
-                    self.errors.remove(error)
-                    return error
-            return None
-
-        error = self._run(told)
-        if error is not None:
-            raise error
 
     def drop(self) -> None:
         """Close every connection without a notice, wherever in a frame that is."""

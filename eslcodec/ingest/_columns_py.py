@@ -159,8 +159,8 @@ class Columns:
         batch_bytes: bytes after which a batch is full, though it has fewer rows: it bounds the memory. Batches that
             nobody takes are kept, so take them between feeds.
         redact: what is called with each event, such as a `Redact`; the row is made of what it gives. If it raises, the
-            event has no row, and `feed` raises that after the other rows. The compiled core is then no quicker than the
-            core's messages.
+            event has no row, and `feed` or `extend` raises that after the other rows. The compiled core is then no
+            quicker than the core's messages.
 
     Raises:
         ValueError: no columns, an unknown kind or pseudo header, a bound out of range.
@@ -254,12 +254,21 @@ class Columns:
         """
         with self._alone():
             self._check()
+            raised: BaseException | None = None
             for message in messages:
-                if self._tells and is_notice(message):
-                    self._put_notice(_spec.notice_line(message, self._redact), Context())  # type: ignore[arg-type]
-                    continue
-                for event in _spec.payloads((message,)):
-                    self._add(event, Context())
+                try:
+                    self._add_message(message)
+                except BaseException as error:  # of `redact`: the others have their rows
+                    raised = raised or error
+            if raised is not None:
+                raise raised
+
+    def _add_message(self, message: Message | Notice | Loss) -> None:
+        if self._tells and is_notice(message):
+            self._put_notice(_spec.notice_line(message, self._redact), Context())  # type: ignore[arg-type]
+            return
+        for event in _spec.payloads((message,)):
+            self._add(event, Context())
 
     def _add_notice(self, line: bytes, received: float | None, switch: str | None) -> None:
         """Make a row of a notice, in its place in what is fed."""

@@ -5,6 +5,7 @@ No I/O but that of reading a file.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,8 @@ NAME_RULE: Final = (
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _WHERE: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:\s]+))(?::([0-9]{1,6}))?", re.ASCII)
 _PORT: Final = 8021
+_SETTLE_SECONDS: Final = 0.2
+_LOOKS: Final = 25
 _NAMES: Final = {"ALL": presets.ALL, "CALLS": presets.CALLS}
 _SUBCLASSES: Final = {
     "CALLCENTER": presets.CALLCENTER,
@@ -215,6 +218,33 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[dict[str, Host], dict[str, 
     if "password_file" in options:
         options["password_file"] = _beside(where, options["password_file"])
     return to_hosts(hosts), options
+
+
+async def follow_toml(path: str | os.PathLike[str]) -> list[Host]:
+    """Hosts of a file that somebody may be writing just now: it is read once it has stayed the same for a moment.
+
+    So a file that is not written whole yet, and may name fewer switches, makes none of them go.
+
+    Raises:
+        OSError, ValueError: as `read_toml`; also if the file is empty, or is never left alone.
+    """
+    for _ in range(_LOOKS):
+        before = _state(path)
+        await asyncio.sleep(_SETTLE_SECONDS)
+        if _state(path) != before:
+            continue
+        hosts = list(read_toml(path)[0].values())
+        if _state(path) == before:
+            if not before[1]:
+                raise ValueError(f"{path} is empty, expected [switches]")
+            return hosts
+    raise ValueError(f"{path} was written again and again for {_LOOKS * _SETTLE_SECONDS:g} s, expected it to stay")
+
+
+def _state(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """What is another after each change of a file: which it is, its size, when it was written."""
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from ..connection import Reply
 from ..errors import ConnectionClosed
 from ..reconnect import Backoff, Password
 from ._dials import Dials
-from ._hosts import Host, read_environment, read_toml, split_events, to_hosts
+from ._hosts import Host, follow_toml, read_environment, read_toml, split_events, to_hosts
 from ._member import Member
 from ._switches import Finder, Item, SwitchStats, Wanted, opening
 from .resync import Resync
@@ -227,7 +227,7 @@ class Fleet:
         settings = {**said, **options}
         if "refresh" not in settings:
             return cls(list(hosts.values()), **settings)
-        fleet = cls(lambda: list(read_toml(path)[0].values()), **settings)
+        fleet = cls(partial(follow_toml, path), **settings)
         fleet._first = hosts
         return fleet
 

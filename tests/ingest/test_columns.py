@@ -428,6 +428,11 @@ def test_what_redact_raises_costs_one_row(esl: ModuleType) -> None:
         columns.feed(one + two + one + two + one[:30])
     columns.feed(one[30:])
     assert rows_of(columns.flush()) == [{"A": "1"}] * 3
+    with pytest.raises(OSError, match="no key"):
+        columns.extend(esl.Event.from_payload(b"A: %d\n\n" % (at % 3), "plain") for at in range(100))
+    assert rows_of(columns.flush()) == [{"A": str(at % 3)} for at in range(100) if at % 3 != 2]
+    columns.extend([esl.Event.from_payload(b"A: 1\n\n", "plain")])
+    assert rows_of(columns.flush()) == [{"A": "1"}]
 
 
 @pytest.mark.parametrize("given", ["to_json", "body"])

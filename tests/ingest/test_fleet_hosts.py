@@ -17,7 +17,7 @@ from eslcodec import InvalidCommand, presets
 from eslcodec.emulator import Emulator
 from eslcodec.ingest import Fleet, Host
 from eslcodec.ingest._dials import Dials
-from eslcodec.ingest._hosts import read_environment, read_toml
+from eslcodec.ingest._hosts import follow_toml, read_environment, read_toml
 from eslcodec.ingest.notices import Started
 from eslcodec.reconnect import Backoff
 
@@ -365,6 +365,35 @@ def test_toml_that_is_not_as_expected(tmp_path: Path, text: str, said: str) -> N
     path.write_text(text, errors="surrogateescape")
     with pytest.raises(ValueError, match=said):
         Fleet.from_toml(path)
+
+
+@needs_toml
+def test_toml_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text('[switches]\none = "10.0.0.1"\n')
+    rest = ['two = "10.0.0.2"\n', 'three = "10.0.0.3"\n']
+
+    async def write_on(_seconds: float) -> None:
+        if rest:
+            with path.open("a") as file:
+                file.write(rest.pop(0))
+
+    monkeypatch.setattr(asyncio, "sleep", write_on)
+    assert [host.name for host in asyncio.run(follow_toml(path))] == ["one", "two", "three"]
+
+
+@needs_toml
+def test_toml_that_is_written_without_end_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text("[switches]\n")
+
+    async def write_on(_seconds: float) -> None:
+        with path.open("a") as file:
+            file.write("# more\n")
+
+    monkeypatch.setattr(asyncio, "sleep", write_on)
+    with pytest.raises(ValueError, match=r"fleet.toml was written again and again for 5 s, expected it to stay"):
+        asyncio.run(follow_toml(path))
 
 
 @needs_toml
