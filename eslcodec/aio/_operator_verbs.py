@@ -200,7 +200,7 @@ class OperatorVerbs(Verbs):
 
         Args:
             command: such as "callcenter_config queue list", "list_users", "sofia status", "sofia xmlstatus",
-                "sofia status profile internal reg", "conference list", "show calls as delim |".
+                "sofia status profile internal reg", "conference list", "show calls as delim ;".
             timeout: see `Client`.
 
         Raises:
