@@ -13,7 +13,7 @@ which core is in use: "c" (compiled) or "python" (its twin).
 
 Other modules: `eslcodec.sync` and `eslcodec.aio` (clients and servers), `eslcodec.commands` (every command as bytes),
 `eslcodec.headers` and `eslcodec.render` (events to be changed and written), `eslcodec.connection` (the client without
-sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
+sockets), `eslcodec.presets` (what to subscribe to), `eslcodec.dialing` and `eslcodec.tables` (for operators), `eslcodec.emulator` (a switch to test against), `eslcodec.ESL`
 (FreeSWITCH's own module), `eslcodec.adapters` (our codec in other clients).
 """
 
@@ -43,6 +43,7 @@ from .errors import (
     LimitExceeded,
     LoginTooLarge,
     MalformedPayload,
+    MalformedTable,
     ProtocolError,
     ReaderTooSlow,
     RecordingError,
@@ -61,8 +62,9 @@ from .events import (
 )
 
 if TYPE_CHECKING:
-    from . import ESL, aio, presets, sync
+    from . import ESL, aio, dialing, presets, sync, tables
     from ._tap import Tap
+    from .dialing import Originated
     from .reconnect import Backoff
     from .recordings import Recording, iter_messages
     from .sync import connect, serve
@@ -71,6 +73,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Backoff": "reconnect",
+    "Originated": "dialing",
     "Recording": "recordings",
     "Tap": "_tap",
     "connect": "sync",
@@ -114,7 +117,9 @@ __all__ = [
     "LogLine",
     "LoginTooLarge",
     "MalformedPayload",
+    "MalformedTable",
     "Message",
+    "Originated",
     "ProtocolError",
     "ReaderTooSlow",
     "Recording",
@@ -125,6 +130,7 @@ __all__ = [
     "__version__",
     "aio",
     "connect",
+    "dialing",
     "install_as_ESL",
     "iter_messages",
     "parse_headers",
@@ -133,12 +139,13 @@ __all__ = [
     "quote",
     "serve",
     "sync",
+    "tables",
     "unquote",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ESL", "aio", "presets", "sync"):
+    if name in ("ESL", "aio", "dialing", "presets", "sync", "tables"):
         return import_module("." + name, __name__)
     if name in _LAZY:
         return getattr(import_module("." + _LAZY[name], __name__), name)

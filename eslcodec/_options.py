@@ -9,12 +9,17 @@ import inspect
 import math
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from numbers import Real
-from typing import Any, Final, Literal, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, cast
 
 from . import limits
 from ._caretaker import is_wanted
 from .reconnect import Backoff
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -155,6 +160,66 @@ def check_connect(
     if not isinstance(reconnect, (bool, Backoff)):
         raise TypeError(f"reconnect is {reconnect!r:.80}, expected True, False or a Backoff")
     _check_keepalive(keepalive)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a connection gets to its switch, besides host and port.
+
+    Attributes:
+        context: for TLS; None without.
+        server_hostname: the name that the certificate must have.
+        sock: a socket that is connected already; None to make one.
+    """
+
+    context: SSLContext | None = None
+    server_hostname: str | None = None
+    sock: socket.socket | None = None
+
+
+PLAIN: Final = Way()
+"""Without TLS, by a socket of our own."""
+
+
+def check_way(
+    host: str, port: int, ssl: object, server_hostname: object, sock: object, reconnect: object
+) -> tuple[str, int, Way]:
+    """Host and port, and the way there: the options `ssl`, `server_hostname` and `sock` of `connect`.
+
+    Example:
+        >>> check_way("127.0.0.1", 8021, False, None, None, True)[2]
+        Way(context=None, server_hostname=None, sock=None)
+    """
+    context = _context(ssl)
+    if server_hostname is not None and not isinstance(server_hostname, str):
+        raise TypeError(f"server_hostname is {server_hostname!r:.80}, expected str")
+    if server_hostname is not None and context is None:
+        raise ValueError("server_hostname is given, which is for ssl")
+    if sock is None:
+        return host, port, Way(context, (server_hostname or host) if context else None)
+    if not isinstance(sock, socket.socket) or hasattr(sock, "context"):
+        raise TypeError(f"sock is {sock!r:.80}, expected a plain socket that is connected (TLS is ssl=)")
+    if (host, port) != ("127.0.0.1", 8021):
+        raise ValueError("sock is given, and host or port too, expected one or the other: the socket is connected")
+    if reconnect:
+        raise ValueError("reconnect is given with sock, expected one or the other: a socket cannot be connected again")
+    if context is not None and context.check_hostname and server_hostname is None:
+        raise ValueError("ssl is given with sock, expected server_hostname too: the name in the certificate")
+    peer = sock.getpeername()  # which says if it is not connected
+    host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+    return host, port, Way(context, server_hostname, sock)
+
+
+def _context(ssl: object) -> SSLContext | None:
+    if ssl is False or ssl is None:
+        return None
+    tls = import_module("ssl")  # which takes a while, and few need it
+    if ssl is True:
+        made: SSLContext = tls.create_default_context()
+        return made
+    if not isinstance(ssl, tls.SSLContext):
+        raise TypeError(f"ssl is {ssl!r:.80}, expected True, False or an SSLContext")
+    return ssl
 
 
 def check_serve(

@@ -140,7 +140,6 @@ _REASONS: Final[dict[str, Reason]] = {
     "ALLOTTED_TIMEOUT": "no answer",
     "MEDIA_TIMEOUT": "no answer",
     "PROGRESS_TIMEOUT": "no answer",
-    "SUBSCRIBER_ABSENT": "no answer",
     "CALL_REJECTED": "rejected",
     "OUTGOING_CALL_BARRED": "rejected",
     "INCOMING_CALL_BARRED": "rejected",

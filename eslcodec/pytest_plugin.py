@@ -26,10 +26,13 @@ _SHOWN: Final = 80  # characters of a value
 
 @pytest.fixture
 def esl_switch() -> Iterator[Emulator]:
-    """A running `eslcodec.emulator.Emulator`, stopped after the test, which fails if an API function raised."""
+    """A running `eslcodec.emulator.Emulator`, stopped after the test.
+
+    The test fails if an API function raised, or if an API command or an application was missing.
+    """
     from .emulator import Emulator
 
-    with Emulator() as switch:
+    with Emulator(strict=True) as switch:
         yield switch
 
 

@@ -41,7 +41,7 @@ MEMBER: Final = (
 _TOTAL: Final = re.compile(r"([0-9]+) total\.")
 _RULE: Final = re.compile(r"={20,}")
 _ITEMS: Final = re.compile(r"Total items returned: ([0-9]+)")
-_REFUSED: Final = re.compile(r"-ERR|-USAGE|Invalid (?:Profile|Gateway|Syntax)!")
+_REFUSED: Final = re.compile(r"-ERR|-USAGE|USAGE:|Invalid (?:Profile|Gateway|Syntax)!")
 
 
 def read(command: str, text: str) -> list[Row]:
@@ -130,8 +130,8 @@ def total(text: str) -> int:
 
 
 def sofia(text: str) -> list[Row]:
-    """`sofia status`, `sofia status gateway`: a row for each profile, alias and gateway. `sofia status profile NAME`, and
-    of a gateway: one row, in which the values of a repeated name are joined by commas.
+    """`sofia status`, `sofia status gateway`: a row for each profile, alias and gateway. `sofia status profile NAME`
+    and that of a gateway: one row, in which the values of a repeated name are joined by commas.
 
     Example:
         >>> line = "=" * 97

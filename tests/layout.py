@@ -74,7 +74,7 @@ ORDER: Final = [
     {"_verbs"},
     {"connection"},
     {"_door"},
-    {"sync._gate", "aio._loop"},
+    {"sync._gate", "sync._tls", "aio._loop"},
     {"sync._link", "aio._link", "aio._opening", "aio._lanes"},
     {"sync._tapped", "aio._tapped"},
     {"sync._job", "aio._job", "sync._readers", "aio._readers", "aio._route"},

@@ -17,7 +17,7 @@ from typing import Any
 from typing_extensions import assert_never, assert_type
 
 import eslcodec
-from eslcodec import ESL, aio, commands, ingest, logs, presets, render, sync, zst
+from eslcodec import ESL, aio, commands, dialing, ingest, logs, presets, render, sync, tables, zst
 from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
@@ -276,6 +276,16 @@ def inbound(secret: str) -> None:
         assert_type(job.result(timeout=30).check(), eslcodec.JobResult)
         assert_type(fs.getvar("name"), str | None)
         fs.hangup(eslcodec.HangupCause.USER_BUSY, uuid="a")
+        made = fs.originate("user/1000", application="park", variables={"a": 1, "b": True, "c": "d"}, timeout=20)
+        assert_type(made, eslcodec.Originated)
+        assert_type((made.answered, made.cause, made.uuid), tuple[bool, str, str])
+        assert_type(fs.originate(["user/1", dialing.Leg("user/2")], extension="1 XML", wait=False), sync.Job)
+        fs.originate("user/1000", application="park", wait="end")  # type: ignore[call-overload]
+        assert_type(fs.show("channels", like="1000"), list[dict[str, str]])
+        assert_type(fs.table("sofia status"), list[tables.Row])
+        assert_type(fs.count("calls"), int)
+        assert_type(fs.uuid("a").dump(), dict[str, str])
+        assert_type(fs.uuid("a").getvar("b"), str | None)
         assert_type(fs.nomedia("b", uuid="a"), eslcodec.CommandReply)
         assert_type(fs.unicast(remote_port=9000, transport="tcp", uuid="a"), eslcodec.CommandReply)
         assert_type(fs.xferext([("answer", ""), ("park", "")], uuid="a"), eslcodec.CommandReply)

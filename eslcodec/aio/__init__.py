@@ -38,8 +38,9 @@ from ._call import Call
 from ._client import Client
 from ._connect import connect
 from ._job import Job
+from ._operator_verbs import UuidVerbs
 from ._loop import run
 from ._opening import Opening
 from ._server import Server, serve
 
-__all__ = ["Call", "Client", "Job", "Opening", "Server", "Tap", "connect", "run", "serve"]
+__all__ = ["Call", "Client", "Job", "Opening", "Server", "Tap", "UuidVerbs", "connect", "run", "serve"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any, Literal  # noqa: F401  # Literal: as the options are shown
 
 from .._address import address
-from .._options import ClientOptions, check_connect, shows_options, split_options
+from .._options import ClientOptions, check_connect, check_way, shows_options, split_options
 from .._tap import Tap, Tapping, check_tap
 from ..connection import Connection
 from ..reconnect import Backoff, Password, Reconnection, password_now
@@ -14,6 +15,8 @@ from ._opening import Opening
 from ._route import Route, first
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from typing_extensions import Unpack
 
 
@@ -29,6 +32,9 @@ def connect(
     reconnect: bool | Backoff = False,
     connect_first: bool = False,
     tap: Tap | None = None,
+    ssl: bool | SSLContext = False,
+    server_hostname: str | None = None,
+    sock: socket.socket | None = None,
     **options: Unpack[ClientOptions],
 ) -> Opening[Client]:
     """Connect to a switch and log in: `async with connect(...) as fs`, or `fs = await connect(...)` and `fs.close()`.
@@ -51,6 +57,11 @@ def connect(
         tap: is told each connection, exactly the bytes that are read, before they are parsed, and the commands that are
             sent, the login included (`eslcodec.Tap`), such as `eslcodec.ingest.Recorder`. One that raises is
             dropped, `stats().tap` says why, and the connection goes on.
+        ssl: TLS, for a switch behind a tunnel such as stunnel (FreeSWITCH has none itself): True checks the certificate
+            as browsers do, an SSLContext does as it says.
+        server_hostname: the name in the certificate, if it is not `host`.
+        sock: a socket that is connected already, instead of host and port. It is the client's from now on; as it
+            cannot be connected again, `reconnect` does not go with it.
         keepalive: seconds without a byte after which the switch is asked for a sign of life; after as long again the
             connection is given up. None: never. It is not asked while reading is paused because the queue is full.
         queue_limit: messages that may wait for a reader.
@@ -81,6 +92,7 @@ def connect(
         reconnect=reconnect,
         keepalive=of_link["keepalive"],
     )
+    host, port, way = check_way(host, port, ssl, server_hostname, sock, reconnect)
     Reconnection.of(reconnect, password, connect_first)  # which may object
     check_tap(tap)
 
@@ -94,7 +106,7 @@ def connect(
 
     async def open() -> Client:
         tapping = None if tap is None else Tapping(tap)
-        route = Route(host, port, make_connection, connect_timeout, of_link, tapping)
+        route = Route(host, port, make_connection, connect_timeout, of_link, tapping, way=way)
         books = Reconnection.of(reconnect, password, connect_first)
         link = await first(books if connect_first else None, route)
         return Client(link, (host, port), command_timeout, books, route)

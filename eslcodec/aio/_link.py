@@ -290,8 +290,8 @@ class Link(asyncio.BufferedProtocol):
         self._unblocked.ring()
         if transport.is_closing():
             self.shut.set()  # uvloop closes what a cancelled connect had reached, and never calls connection_lost
-        elif transport.get_write_buffer_size():
-            transport.abort()
+        elif transport.get_write_buffer_size() or transport.get_extra_info("sslcontext") is not None:
+            transport.abort()  # of TLS: it would wait for the peer's good-bye
         else:
             transport.close()
         self.ended()

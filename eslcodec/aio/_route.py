@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .._address import unreachable
-from .._options import LinkOptions
+from .._options import PLAIN, LinkOptions, Way
 from .._tap import Tapping
 from ..connection import Connection
 from ..errors import ESLError
@@ -26,6 +26,7 @@ class Route:
     """How to get a connection that is logged in.
 
     Attributes:
+        way: TLS, and a socket that is connected already.
         turn: is awaited before each attempt: of many clients only so many may dial at a time.
     """
 
@@ -35,6 +36,7 @@ class Route:
     timeout: float
     options: LinkOptions
     tapping: Tapping | None = None
+    way: Way = PLAIN
     turn: Callable[[], Awaitable[None]] | None = None
 
     def make(self, **earlier: Any) -> Link:
@@ -49,7 +51,7 @@ class Route:
         if self.turn is not None:
             await self.turn()
         loop = asyncio.get_running_loop()
-        reaching = loop.create_connection(lambda: link, self.host, self.port)
+        reaching = loop.create_connection(lambda: link, **self._where())
         try:
             await within(self.timeout, "connecting", reaching)
         except BaseException as error:  # create_connection cleans up, and uvloop's says nothing then: do not wait
@@ -63,6 +65,15 @@ class Route:
             link.abort(f"the login did not succeed: {error}")
             await link.shut.wait()
             raise
+
+    def _where(self) -> dict[str, Any]:
+        """What `create_connection` is told."""
+        way = self.way
+        tls = {} if way.context is None else {"ssl": way.context, "server_hostname": way.server_hostname or ""}
+        if way.sock is None:
+            return {"host": self.host, "port": self.port, **tls}
+        way.sock.setblocking(False)
+        return {"sock": way.sock, **tls}
 
 
 async def first(books: Reconnection | None, route: Route) -> Link:

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from ._core import QUEUE_LIMIT as QUEUE_LIMIT
 from ._core import new_uuid as new_uuid
+from ._endpoints import Endpoint as Endpoint
 from ._faults import FREEZE_SECONDS as FREEZE_SECONDS
 from ._faults import Fault
 from ._listener import Listener
@@ -36,9 +37,9 @@ from ._model import SHUTDOWN as SHUTDOWN
 from ._model import Api as Api
 from ._model import Application as Application
 from ._model import Job as Job
-from ._model import Later, Run, Session, User
+from ._model import Later, NotEmulated, Run, Session, User
 from ._server import EmulatedCall, Emulator
 from ._sockets import LOGIN_SECONDS as LOGIN_SECONDS
 from ._switch import Switch as Switch
 
-__all__ = ["EmulatedCall", "Emulator", "Fault", "Later", "Listener", "Run", "Session", "User"]
+__all__ = ["EmulatedCall", "Emulator", "Endpoint", "Fault", "Later", "Listener", "NotEmulated", "Run", "Session", "User"]

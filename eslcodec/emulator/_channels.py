@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from .._json import Field
+from ..enums import CallState
 from ..headers import HeaderList
 from ._core import Core
-from ._model import PLAYED, Application, Connected, Run, Running, Session, cause_named, nothing
+from ._model import PLAYED, Application, Connected, Effect, Run, Running, Session, Until, cause_named, nothing
 
+_WITHOUT_VARIABLES: Final = ("CHANNEL_STATE", "CHANNEL_CALLSTATE", "CHANNEL_OUTGOING", "DTMF")
+_CALL_STATES: Final = [state.value for state in CallState]
 _SILENT_APPLICATIONS: Final = """
     park sleep echo bridge record info log export unset read wait_for_silence ring_ready pre_answer start_dtmf
     stop_dtmf set_user transfer deflect respond conference socket break detect_speech speak say
@@ -30,11 +34,15 @@ class Channels:
     Attributes:
         sessions: live channels by uuid.
         applications: dialplan applications by name.
+        total: how many channels there have been.
+        most: how many there were at once.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.sessions: dict[str, Session] = {}
+        self.total = 0
+        self.most = 0
         self.applications: dict[str, Application] = {
             **dict.fromkeys(_SILENT_APPLICATIONS.split(), 0.0),
             "answer": self._answer,
@@ -47,16 +55,55 @@ class Channels:
         """A channel comes into being."""
         session.created = self._core.clock()
         self.sessions[session.uuid] = session
+        self.total += 1
+        self.most = max(self.most, len(self.sessions))
         return session
 
     def get(self, uuid: str | None) -> Session | None:
         """The live channel with an id; None if there is none."""
         return self.sessions.get(uuid or "")
 
-    def fire(self, name: str, session: Session, extra: Iterable[Field] = (), *, function: str = "fire") -> None:
-        """Fire an event of a channel."""
-        fields = session.fields(variables=name not in ("CHANNEL_STATE", "DTMF"))
-        self._core.fire(self._core.event(name, [*fields, *extra], function=function))
+    def fire(
+        self,
+        name: str,
+        session: Session,
+        extra: Iterable[Field] = (),
+        *,
+        first: Iterable[Field] = (),
+        function: str = "fire",
+    ) -> None:
+        """Fire an event of a channel.
+
+        Args:
+            name: of the event.
+            session: the channel.
+            extra: headers that come last.
+            first: headers that come before those of the channel.
+            function: what fires it.
+        """
+        fields = session.fields(variables=name not in _WITHOUT_VARIABLES)
+        self._core.fire(self._core.event(name, [*first, *fields, *extra], function=function))
+
+    def enter(self, session: Session, state: str) -> None:
+        """A channel comes to another state."""
+        session.enter(state)
+        self.fire("CHANNEL_STATE", session, function="switch_channel_perform_set_running_state")
+
+    def enter_call_state(self, session: Session, state: str) -> None:
+        """A channel comes to another `Channel-Call-State`; nothing happens if it is in it, or if it is no leg."""
+        leg = session.leg
+        if leg is None or leg.call_state == state:
+            return
+        before, leg.call_state = leg.call_state, state
+        first = [
+            ("Original-Channel-Call-State", before),
+            ("Channel-Call-State-Number", str(_CALL_STATES.index(state))),
+        ]
+        self.fire("CHANNEL_CALLSTATE", session, first=first, function="switch_channel_perform_set_callstate")
+
+    def now(self) -> int:
+        """What time it is, in microseconds since 1970."""
+        return int(self._core.clock() * 1_000_000)
 
     def dtmf(self, session: Session, digit: str) -> None:
         """A key is pressed on a channel."""
@@ -113,8 +160,33 @@ class Channels:
         uuid = self._core.make_uuid("application")
         self._execute(session, Running(application, data, uuid, lambda: self._execute_all(session, wanted, done)))
 
+    def run(
+        self,
+        session: Session,
+        application: str,
+        data: str,
+        done: Callable[[], None] = nothing,
+        effect: Callable[[], Effect] | None = None,
+    ) -> None:
+        """Run an application on a channel.
+
+        Args:
+            session: the channel.
+            application: its name.
+            data: its argument.
+            done: called when it has ended.
+            effect: how it runs, if that is not for `applications` to say.
+        """
+        uuid = self._core.make_uuid("application")
+        self._execute(session, Running(application, data, uuid, done, effect=effect))
+
+    def interrupt(self, session: Session) -> None:
+        """What runs on a channel is broken off; who waited for its end is told."""
+        for done in self._interrupt(session):
+            done()
+
     def _execute(self, session: Session, running: Running) -> None:
-        if running.application not in self.applications:
+        if running.effect is None and running.application not in self.applications:
             self.hangup(session, "DESTINATION_OUT_OF_ORDER", by_command=True)
             running.done()
             return
@@ -124,17 +196,24 @@ class Channels:
     def _run(self, session: Session, running: Running) -> None:
         self._fire_execute("CHANNEL_EXECUTE", session, running)
         session.running.append(running)
-        running.begin(self._effect(session, running))
-        if running.run.seconds > 0:
+        running.begin(self._effect(session, running) if running.effect is None else running.effect())
+        if running.until is not None:
+            running.until.begin(lambda response: self._end_with(session, running, response))
+        elif running.run.seconds > 0:
             self._core.later(running.run.seconds, lambda: self._end(session, running))
         else:
             self._end(session, running)
 
-    def _effect(self, session: Session, running: Running) -> float | Run | None:
+    def _end_with(self, session: Session, running: Running, response: str) -> None:
+        """What an application waited for has happened."""
+        running.run = replace(running.run, response=response)
+        self._end(session, running)
+
+    def _effect(self, session: Session, running: Running) -> Effect:
         effect = self.applications[running.application]
         try:
             result: object = effect(session, running.data) if callable(effect) else effect
-            if result is None or isinstance(result, (int, float, Run)):
+            if result is None or isinstance(result, (int, float, Run, Until)):
                 return result
             raise TypeError(f"application {running.application!r} gave {result!r}, expected seconds, Run or None")
         except Exception as error:  # another's function: its bug must not end the connection
@@ -168,8 +247,19 @@ class Channels:
         self._fire_execute("CHANNEL_EXECUTE_COMPLETE", session, running, [("Application-Response", response)])
 
     def _answer(self, session: Session, _data: str) -> None:
-        if session.answer():
-            self.fire("CHANNEL_ANSWER", session, function="switch_channel_perform_mark_answered")
+        self.answer(session)
+
+    def answer(self, session: Session) -> None:
+        """A channel is answered, unless it was before."""
+        if not session.answer():
+            return
+        leg = session.leg
+        if leg is not None:
+            leg.times.answered, leg.codec = self.now(), True
+        self.fire("CHANNEL_ANSWER", session, function="switch_channel_perform_mark_answered")
+        self.enter_call_state(session, "ACTIVE")
+        if leg is not None:
+            session.variables["endpoint_disposition"] = "ANSWER"
 
     def _set(self, session: Session, data: str) -> None:
         name, _, value = data.partition("=")
@@ -230,15 +320,27 @@ class Channels:
     def _report(self, session: Session) -> None:
         """A dead channel leaves the dialplan and writes its record."""
         self._leave_socket(session)
-        for state in ("CS_HANGUP", "CS_REPORTING"):
-            session.enter(state)
-            self.fire("CHANNEL_STATE", session)
-        self.fire("CHANNEL_HANGUP_COMPLETE", session, function="switch_core_session_reporting_state")
+        leg = session.leg
+        if leg is not None:
+            leg.times.hungup = self.now()
+        self.enter(session, "CS_HANGUP")
+        self.enter_call_state(session, "HANGUP")
+        self.enter(session, "CS_REPORTING")
+        again: list[Field] = []
+        if leg is not None:
+            session.variables.update(leg.report(session.hangup_cause or "NONE"))
+            again = [("Hangup-Cause", session.hangup_cause or "NONE")]
+        self.fire("CHANNEL_HANGUP_COMPLETE", session, first=again, function="switch_core_session_reporting_state")
+        at_end, session.at_end = session.at_end, []
+        for call in at_end:
+            call()
 
     def _destroy(self, session: Session) -> None:
         """A dead channel is kept as long as a connection is bound to it."""
         if session.hangup_cause is not None and not session.listeners:
-            self.fire("CHANNEL_DESTROY", session)
+            self.fire("CHANNEL_DESTROY", session, function="switch_core_session_perform_destroy")
+            if session.leg is not None:
+                self.enter(session, "CS_DESTROY")
 
     def _leave_socket(self, session: Session) -> None:
         """The application `socket` has ended."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from .._json import Field, joined
 from ..events import Event
@@ -31,6 +31,18 @@ _ORIGINS: Final = {
     "switch_channel_perform_hangup": ("switch_channel.c", "3447"),
     "switch_channel_perform_mark_answered": ("switch_channel.c", "3881"),
     "switch_core_session_reporting_state": ("switch_core_state_machine.c", "943"),
+    "switch_core_session_outgoing_channel": ("switch_core_session.c", "768"),
+    "switch_core_session_run": ("switch_core_state_machine.c", "626"),
+    "switch_core_session_perform_destroy": ("switch_core_session.c", "1588"),
+    "switch_channel_perform_set_running_state": ("switch_channel.c", "2409"),
+    "switch_channel_perform_set_callstate": ("switch_channel.c", "302"),
+    "switch_channel_perform_mark_ring_ready_value": ("switch_channel.c", "3507"),
+    "switch_channel_perform_mark_pre_answered": ("switch_channel.c", "3541"),
+    "switch_channel_flip_cid": ("switch_channel.c", "3280"),
+    "switch_ivr_multi_threaded_bridge": ("switch_ivr_bridge.c", "1689"),
+    "uuid_bridge_on_soft_execute": ("switch_ivr_bridge.c", "1144"),
+    "sofia_receive_message": ("mod_sofia.c", "2133"),
+    "switch_ivr_park": ("switch_ivr.c", "1000"),
 }
 
 
@@ -55,6 +67,9 @@ class Core:
         make_uuid: a new id; its argument says what for: "core", "job", "event", "application", "channel".
         core_headers: the headers that the switch puts into each event, by event name and the function that fires it;
             the first must be `Event-Name`.
+
+    Attributes:
+        unexpected: what was asked for that the switch does not have, a sentence each, once.
     """
 
     def __init__(
@@ -76,9 +91,30 @@ class Core:
         self.subclasses: set[str] = set()
         self.connections: list[Connected] = []
         self.errors: list[BaseException] = []
+        self.unexpected: list[str] = []
         self._sequence = 0
         self._pace = _Pace.RUNNING
         self._held: deque[Callable[[], None]] = deque()
+
+    def unknown(self, kind: Literal["api", "applications"], name: str) -> None:
+        """Something was asked for that the switch does not have; a strict emulator fails its test for it.
+
+        Args:
+            kind: where a test would put it: `switch.api` or `switch.applications`.
+            name: of the API command or of the dialplan application.
+
+        Example:
+            >>> core = Core()
+            >>> core.unknown("api", "lua")
+            >>> print(core.unexpected[0])
+            no API command 'lua' is emulated: say switch.api['lua'] = ..., with None if it is meant to be missing
+        """
+        what = "API command" if kind == "api" else "application"
+        sentence = (
+            f"no {what} {name!r} is emulated: say switch.{kind}[{name!r}] = ..., with None if it is meant to be missing"
+        )
+        if sentence not in self.unexpected:
+            self.unexpected.append(sentence)
 
     # Events
 

@@ -25,10 +25,10 @@ class SwitchEvent:
         """The event as a frame in "plain", "json" or "xml"."""
         frame = self._frames.get(format)
         if frame is None:
-            frame = self._frames[format] = render.event_frame(self._payload(format), format)
+            frame = self._frames[format] = render.event_frame(self.payload(format), format)
         return frame
 
-    def _payload(self, format: str) -> bytes:
+    def payload(self, format: str) -> bytes:
         fields, body = self.headers.fields(), self.headers.body
         if format == "plain":
             return render.plain(fields, body, server=True)

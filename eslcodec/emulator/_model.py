@@ -12,6 +12,7 @@ from .._json import Field, joined
 from ..enums import ChannelState, HangupCause
 from ..headers import HeaderList
 from ._events import SwitchEvent
+from ._legs import Leg
 
 SHUTDOWN: Final = b"The system is being shut down.\n"
 """What a connection is told when the switch, or its module, ends."""
@@ -51,6 +52,22 @@ class Connected(Protocol):
 
     def dismiss(self, text: bytes = SHUTDOWN) -> None:
         """End with a notice."""
+
+
+class NotEmulated(AssertionError):
+    """A program asked a strict emulator for an API command or an application that it does not have.
+
+    Example:
+        >>> from eslcodec import connect
+        >>> from eslcodec.emulator import Emulator, NotEmulated
+        >>> try:
+        ...     with Emulator(strict=True) as switch, connect(switch.host, switch.port) as fs:
+        ...         print(fs.api("lua", "greet.lua").text, end="")
+        ... except NotEmulated as error:
+        ...     print(error)
+        -ERR lua Command not found!
+        no API command 'lua' is emulated: say switch.api['lua'] = ..., with None if it is meant to be missing
+    """
 
 
 @dataclass(frozen=True)
@@ -117,10 +134,90 @@ class Run:
     interrupted: str = "_none_"
 
 
-ApiOutput = str | bytes | Later | None
+class Promise:
+    """An API output that comes when something has happened, such as an answer. Whoever made it calls `keep`.
+
+    Example:
+        >>> promise = Promise()
+        >>> promise.then(print)
+        >>> promise.keep("+OK")
+        +OK
+    """
+
+    def __init__(self) -> None:
+        self._output: str | bytes | None = None
+        self._then: Callable[[str | bytes], None] | None = None
+
+    def then(self, call: Callable[[str | bytes], None]) -> None:
+        """Have a function called with the output, at once if it is there."""
+        if self._output is None:
+            self._then = call
+        else:
+            call(self._output)
+
+    def keep(self, output: str | bytes) -> None:
+        """Here is the output. Only the first one counts."""
+        if self._output is not None:
+            return
+        self._output = output
+        if self._then is not None:
+            self._then(output)
+
+
+class Until:
+    """How a dialplan application runs that ends when something has happened. Whoever made it calls `end`.
+
+    Args:
+        interrupted: its `Application-Response` if the channel is hung up before.
+        abandoned: called then.
+
+    Attributes:
+        over: whether it has ended.
+
+    Example:
+        >>> until = Until()
+        >>> until.begin(print)
+        >>> until.end("digits")
+        digits
+    """
+
+    def __init__(self, *, interrupted: str = "_none_", abandoned: Callable[[], None] | None = None) -> None:
+        self.over = False
+        self.interrupted = interrupted
+        self._abandoned = abandoned
+        self._response = "_none_"
+        self._then: Callable[[str], None] | None = None
+
+    def begin(self, then: Callable[[str], None]) -> None:
+        """It runs; `then` is called with its response, at once if it is over already."""
+        if self.over:
+            then(self._response)
+        else:
+            self._then = then
+
+    def end(self, response: str = "_none_") -> None:
+        """It has ended. Only the first end counts."""
+        if self.over:
+            return
+        self.over, self._response = True, response
+        if self._then is not None:
+            self._then(response)
+
+    def abandon(self) -> None:
+        """The channel has been hung up, or what runs on it has been broken off."""
+        if self.over:
+            return
+        self.over = True
+        if self._abandoned is not None:
+            self._abandoned()
+
+
+ApiOutput = str | bytes | Later | Promise | None
 """What an API command puts out; None is the command's failure, which reads `-ERR <command> Command not found!`."""
-Api = str | bytes | Later | Callable[[str], ApiOutput]
-Application = float | Run | Callable[["Session", str], "float | Run | None"]
+Api = str | bytes | Later | Promise | Callable[[str], ApiOutput] | None
+Effect = float | Run | Until | None
+"""How an application runs: for some seconds, as `Run` says, or until something has happened."""
+Application = float | Run | Callable[["Session", str], Effect]
 
 PLAYED: Final = Run(response="FILE PLAYED", interrupted="PLAYBACK ERROR")
 """How `playback` runs unless told otherwise."""
@@ -143,7 +240,7 @@ def nothing() -> None:
 
 @dataclass(eq=False)
 class Running:
-    """An application that runs on a channel."""
+    """An application that runs on a channel; how it runs if that is not for `applications` to say."""
 
     application: str
     data: str
@@ -153,6 +250,8 @@ class Running:
     loops: int = 1
     extra: Sequence[Field] = ()
     run: Run = Run()
+    effect: Callable[[], Effect] | None = None
+    until: Until | None = None
     over: bool = False
 
     @classmethod
@@ -172,9 +271,12 @@ class Running:
             extra=[("Application-UUID-Name", name)] if name else [],
         )
 
-    def begin(self, effect: float | Run | None) -> None:
+    def begin(self, effect: Effect) -> None:
         """It runs for as long as its effect says."""
-        if isinstance(effect, Run):
+        if isinstance(effect, Until):
+            self.until = effect
+            self.run = Run(interrupted=effect.interrupted)
+        elif isinstance(effect, Run):
             self.run = effect
         elif effect is not None:
             self.run = replace(PLAYED if self.application == "playback" else Run(), seconds=effect)
@@ -195,6 +297,8 @@ class Running:
 
     def abandon(self) -> Callable[[], None]:
         """What is to be called at the end; the caller does that, not `end`."""
+        if self.until is not None:
+            self.until.abandon()
         done, self.done = self.done, nothing
         return done
 
@@ -212,6 +316,8 @@ class Session:
         parked: whether it is parked, as an unanswered async call stays when its connection ends without `resume`.
         hangup_cause: None while it lives.
         executed: (application, data) of everything executed on it, in order.
+        leg: who calls whom, and when what happened; None if no call was ever made with it.
+        at_end: functions that are called once it has been hung up.
         events: what `sendevent` sent to it by its `Unique-ID`.
 
     Example:
@@ -244,6 +350,8 @@ class Session:
         self.created = 0.0
         self.hangup_cause: str | None = None
         self.executed: list[tuple[str, str]] = []
+        self.leg: Leg | None = None
+        self.at_end: list[Callable[[], None]] = []
         self.events: list[SwitchEvent] = []
         self.listeners: list[Connected] = []
         self.state = "CS_EXECUTE"
@@ -258,7 +366,10 @@ class Session:
 
     def fields(self, *, variables: bool = True) -> list[Field]:
         """The channel's headers in an event: its state, its caller profile and, unless told not to, its variables."""
-        fields: list[Field] = [
+        if self.leg is not None:
+            fields = [*self._leg_state_fields(self.leg), *self.leg.codec_fields(), *self.leg.caller_fields()]
+            return fields + self._variable_fields() if variables else fields
+        fields = [
             *self._state_fields(),
             ("Channel-Read-Codec-Name", "L16"),
             ("Channel-Read-Codec-Rate", "8000"),
@@ -276,9 +387,30 @@ class Session:
             ("Caller-Channel-Name", self.name),
             ("Caller-Profile-Index", "1"),
         ]
-        if variables:
-            fields += [(f"variable_{name}", value) for name, value in self.variables.items()]
-        return fields
+        return fields + self._variable_fields() if variables else fields
+
+    def _variable_fields(self) -> list[Field]:
+        return [(f"variable_{name}", value) for name, value in self.variables.items()]
+
+    def _leg_state_fields(self, leg: Leg) -> list[Field]:
+        answer = "answered" if self.answered else "early" if leg.early else "ringing"
+        number = ChannelState[self.state] if self.hangup_cause is None else max(10, min(12, ChannelState[self.state]))
+        outbound = leg.profile.direction == "outbound"
+        presence = self.variables.get("presence_id")
+        return [
+            ("Channel-State", self.state),
+            ("Channel-Call-State", leg.call_state),
+            ("Channel-State-Number", str(int(number))),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.uuid),
+            ("Call-Direction", leg.profile.direction),
+            ("Presence-Call-Direction", leg.profile.direction),
+            ("Channel-HIT-Dialplan", "false" if outbound and not leg.hit_dialplan else "true"),
+            *([("Channel-Presence-ID", presence)] if presence else []),
+            ("Channel-Call-UUID", leg.call_uuid or self.uuid),
+            ("Answer-State", "hangup" if self.hangup_cause else answer),
+            *([("Hangup-Cause", self.hangup_cause)] if self.hangup_cause else []),
+        ]
 
     def _state_fields(self) -> list[Field]:
         answer = "hangup" if self.hangup_cause else "answered" if self.answered else "ringing"
@@ -373,7 +505,8 @@ class Session:
     def hang_up(self, cause: str) -> None:
         """It has ended; what waits for its turn never gets it."""
         self.hangup_cause = cause
-        self.variables["hangup_cause"] = cause
+        if self.leg is None:
+            self.variables["hangup_cause"] = cause
         self._pending.clear()
 
 

@@ -18,10 +18,12 @@ from .._json import Field
 from ..enums import HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
+from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
+from ._endpoints import Endpoints
 from ._faults import Fault
 from ._listener import Listener, log_level
-from ._model import SHUTDOWN, Api, Application, Connected, Job, Session, User
+from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, Session, User
 from ._replay import Programme
 from ._sockets import LOGIN_SECONDS, Sockets
 from ._source import Changes, open_source
@@ -143,6 +145,8 @@ class Emulator:
         then: what follows the replay: the connection stays, or is closed with the farewell notice.
         queue_limit: events, and log lines, that wait for one connection before they are lost.
         login_timeout: seconds within which a connection must have sent its first command.
+        strict: leaving the `with` block, or `check`, raises `NotEmulated` if a program asked for an API command or an
+            application that is not there. The switch answers as a real one all the same. The fixture `esl_switch` is.
         fault: what goes wrong with every connection.
         faults: what goes wrong with the first connection, the second, and so on; then `fault` again.
         clock: seconds since 1970 for the dates in events.
@@ -152,14 +156,23 @@ class Emulator:
 
     Attributes:
         api: API commands by name: an output, `Later`, or a function of the arguments that returns one; None from a
-            function is the command's failure. Runs in the emulator's thread.
+            function is the command's failure, and None itself is a command that is meant to be missing. Runs in the
+            emulator's thread.
         applications: dialplan applications by name: how many seconds they take, `Run`, or a function of the `Session`
             and the data that returns one of these. One that is not in here hangs up the channel, as in the switch.
+        endpoints: how targets answer that `originate` and `bridge` dial, by what is dialled: "answer", "busy",
+            "no answer", "rejected", "ring", a hangup cause, an `Endpoint`, or a function of what is dialled.
+        dialplan: what is done with a destination: "answer,playback:a.wav", (application, data) pairs, or a function of
+            the `Session` that returns one of them. Where nothing is said the channel hangs up: NO_ROUTE_DESTINATION.
+        variables: global variables.
+        tables: rows of `show`, by table, for "registrations" and others that a switch does not fill by itself; and
+            "gateways", with name, to and state.
         commands: the newest 10,000 command blocks received on all connections, as text without the final blank line. A
             list, that of the emulator itself: `del switch.commands[:]` forgets them.
         sessions: live channels by uuid.
         jobs: background jobs that `hold_jobs` keeps.
         errors: what API functions and applications raised.
+        unexpected: what programs asked for that is not there, a sentence each.
     """
 
     def __init__(
@@ -182,6 +195,7 @@ class Emulator:
         then: Literal["stay", "close"] = "stay",
         queue_limit: int = QUEUE_LIMIT,
         login_timeout: float = LOGIN_SECONDS,
+        strict: bool = False,
         fault: Fault | None = None,
         faults: Iterable[Fault | None] = (),
         clock: Callable[[], float] = time.time,
@@ -196,6 +210,7 @@ class Emulator:
         self.port = port
         self.allow = allow
         self.login_timeout = login_timeout
+        self.strict = strict
         self.fault = fault
         self.faults = deque(faults)
         programme = None
@@ -215,10 +230,15 @@ class Emulator:
         )
         self.api: dict[str, Api] = self._switch.api
         self.applications: dict[str, Application] = self._switch.channels.applications
+        self.endpoints: Endpoints = self._switch.calls.endpoints
+        self.dialplan: dict[str, Extension] = self._switch.calls.dialplan
+        self.variables: dict[str, str] = self._switch.variables
+        self.tables: dict[str, list[dict[str, str]]] = self._switch.tables
         self.commands: list[str] = self._switch.commands
         self.sessions: dict[str, Session] = self._switch.channels.sessions
         self.jobs: list[Job] = self._switch.jobs
         self.errors: list[BaseException] = self._switch.core.errors
+        self.unexpected: list[str] = self._switch.core.unexpected
         self._thread = LoopThread(self.errors.append)
         self._sockets = Sockets(self._switch, self._thread, self, programme)
 
@@ -241,8 +261,15 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-        if kind is None and self.errors:
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        """Raise what leaving the `with` block raises: an error of an API function or application, or `NotEmulated`."""
+        if self.errors:
             raise self.errors[0]
+        if self.strict and self.unexpected:
+            raise NotEmulated("\n".join(self.unexpected))
 
     def __repr__(self) -> str:
         return f"<Emulator {self.host}:{self.port} {'stopped' if self._thread.loop is None else 'running'}>"
@@ -281,7 +308,8 @@ class Emulator:
         result = self._thread.wait_for(condition, timeout)
         if not result:
             last = "".join(f"\n  {redacted(command)!r:.100}" for command in self.commands[-5:])
-            raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}")
+            missing = "".join(f"\n{sentence}" for sentence in self.unexpected)
+            raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}{missing}")
         return result
 
     # What a test does

@@ -11,10 +11,16 @@ from typing import Final
 
 from .._ctext import to_bytes
 from .._json import Field
+from ._calls import Calls
 from ._channels import Channels
 from ._core import QUEUE_LIMIT, Core, new_uuid
-from ._model import Api, ApiOutput, Connected, Job, Later, User
+from ._model import Api, ApiOutput, Connected, Job, Later, Promise, User
 
+MODULES: Final = """
+    mod_callcenter mod_commands mod_conference mod_console mod_db mod_dialplan_xml mod_dptools mod_event_socket
+    mod_expr mod_hash mod_logfile mod_loopback mod_sndfile mod_sofia mod_tone_stream mod_valet_parking
+"""
+"""The modules that are loaded from the beginning."""
 COMMANDS_KEPT: Final = 10_000
 """Commands that are remembered, of one connection and of all: more than a test looks through, and a switch that serves
 a demo or a soak for weeks does not fill the memory with them."""
@@ -37,8 +43,14 @@ class Switch:
     Attributes:
         core: time, ids, events and who gets them.
         channels: what runs on them.
+        calls: what makes and connects them.
         api: API commands by name.
         variables: global variables by name.
+        tables: rows of `show`, by table: "registrations", "tasks", "interfaces" and so on.
+        modules: those that are loaded.
+        known_modules: those that can be loaded.
+        limits: what `fsctl` sets.
+        hostname: of the machine, and of the switch.
         jobs: background jobs that are held.
         commands: the newest 10,000 commands of all connections.
     """
@@ -61,7 +73,19 @@ class Switch:
             queue_limit=queue_limit, later=later, clock=clock, make_uuid=make_uuid, core_headers=core_headers
         )
         self.channels = Channels(self.core)
+        self.calls = Calls(self.core, self.channels)
         self.variables: dict[str, str] = {}
+        self.tables: dict[str, list[dict[str, str]]] = {}
+        self.modules = set(MODULES.split())
+        self.known_modules = set(self.modules)
+        self.limits = {
+            "sps": 30,
+            "max_sessions": 1000,
+            "min_dtmf_duration": 400,
+            "max_dtmf_duration": 192000,
+            "default_dtmf_duration": 2000,
+        }
+        self.hostname = "emulator"
         self.jobs: list[Job] = []
         self.commands: list[str] = []
         self.holds_jobs = False
@@ -83,37 +107,59 @@ class Switch:
 
     def execute(self, command: str, args: str) -> ApiOutput:
         """What an API command puts out, blanks around it and its arguments stripped; None if there is none."""
-        answer = self.api.get(command.strip(" "))
+        name = command.strip(" ")
+        if name not in self.api:
+            self.core.unknown("api", name)
+            return None
+        answer = self.api[name]
         try:
             output: object = answer(args.strip(" ")) if callable(answer) else answer
-            if output is None or isinstance(output, (str, bytes, Later)):
+            if output is None or isinstance(output, (str, bytes, Later, Promise)):
                 return output
             raise TypeError(f"API command {command!r} gave {output!r}, expected text, bytes, Later or None")
         except Exception as error:  # another's function: its bug must not end the connection
             self.core.errors.append(error)
             return f"-ERR {error!r}\n"
 
-    def console(self, text: str) -> ApiOutput:
-        """What the console interpreter puts out: commands separated by `;;`, their outputs joined."""
-        outputs: list[bytes] = []
-        for part in text.split(";;"):
-            command, _, args = part.strip().partition(" ")
-            output = self.execute(command, args)
-            if output is None:
-                return None
-            outputs.append(to_bytes(output.output if isinstance(output, Later) else output))
-        return b"".join(outputs)
-
     def run_api(self, command: str, args: str | None, console: bool, then: Callable[[bytes], None]) -> None:
-        """Call `then` with the output of an API command, at once or, for `Later`, when it is due."""
-        output = self.console(command) if console else self.execute(command, args or "")
+        """Call `then` with the output of an API command, at once or, if that takes time, when it is there."""
+        if console:
+            self.run_console(command, then)
+            return
+        self._put_out(command, self.execute(command, args or ""), then)
+
+    def _put_out(self, command: str, output: ApiOutput, then: Callable[[bytes], None]) -> None:
         if output is None:
             then(b"-ERR %b Command not found!\n" % to_bytes(command))
         elif isinstance(output, Later):
             due = to_bytes(output.output)
             self.core.later(output.seconds, lambda: then(due))
+        elif isinstance(output, Promise):
+            output.then(lambda text: then(to_bytes(text)))
         else:
             then(to_bytes(output))
+
+    def run_console(self, text: str, then: Callable[[bytes], None]) -> None:
+        """What the console interpreter puts out: commands separated by `;;`, their outputs joined.
+
+        A command that is not there ends it, and is all that is put out.
+        """
+        parts = [part.strip() for part in text.split(";;")]
+        outputs: list[bytes] = []
+
+        def go_on(output: bytes) -> None:
+            outputs.append(output)
+            run_next()
+
+        def run_next() -> None:
+            if not parts:
+                then(b"".join(outputs))
+                return
+            command, _, args = parts.pop(0).partition(" ")
+            output = self.execute(command, args)
+            self._put_out(text, output, then if output is None else go_on)
+
+        run_next()
 
     # Background jobs
 

@@ -27,6 +27,7 @@ from ._call import Call
 from ._client import Client
 from ._connect import connect
 from ._job import Job
+from ._operator_verbs import UuidVerbs
 from ._server import Server, serve
 
-__all__ = ["Call", "Client", "ExecuteOptions", "Job", "Server", "Tap", "connect", "serve"]
+__all__ = ["Call", "Client", "ExecuteOptions", "Job", "Server", "Tap", "UuidVerbs", "connect", "serve"]

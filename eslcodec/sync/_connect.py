@@ -7,10 +7,11 @@ import math
 import socket
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal  # noqa: F401  # Literal: as the options are shown
 
 from .._address import address, unreachable
-from .._options import ClientOptions, check_connect, shows_options, split_options
+from .._options import ClientOptions, Way, check_connect, check_way, shows_options, split_options
 from .._tap import Tap, Tapping, check_tap
 from ..connection import Connection
 from ..errors import ESLError
@@ -20,7 +21,11 @@ from ._link import Link
 from ._tapped import TappedLink
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from typing_extensions import Unpack
+
+    from ._tls import TlsSocket
 
 _LOG: Final = logging.getLogger("eslcodec.client")
 
@@ -60,6 +65,9 @@ def connect(
     reconnect: bool | Backoff = False,
     connect_first: bool = False,
     tap: Tap | None = None,
+    ssl: bool | SSLContext = False,
+    server_hostname: str | None = None,
+    sock: socket.socket | None = None,
     **options: Unpack[ClientOptions],
 ) -> Client:
     """Connect to a switch and log in.
@@ -83,6 +91,11 @@ def connect(
         tap: is told each connection, exactly the bytes that are read, before they are parsed, and the commands that are
             sent, the login included (`eslcodec.Tap`), such as `eslcodec.ingest.Recorder`. One that raises is
             dropped, `stats().tap` says why, and the connection goes on.
+        ssl: TLS, for a switch behind a tunnel such as stunnel (FreeSWITCH has none itself): True checks the certificate
+            as browsers do, an SSLContext does as it says.
+        server_hostname: the name in the certificate, if it is not `host`.
+        sock: a socket that is connected already, instead of host and port. It is the client's from now on; as it
+            cannot be connected again, `reconnect` does not go with it.
         keepalive: seconds without a byte after which the switch is asked for a sign of life, while somebody reads;
             after as long again the connection is given up. None: never.
         queue_limit: see `when_full`; while nobody waits nothing is read, so that this only counts during commands.
@@ -114,6 +127,7 @@ def connect(
         reconnect=reconnect,
         keepalive=of_link["keepalive"],
     )
+    host, port, way = check_way(host, port, ssl, server_hostname, sock, reconnect)
     where = address(host, port)
     books = Reconnection.of(reconnect, password, connect_first)
     check_tap(tap)
@@ -126,18 +140,32 @@ def connect(
             earlier["queue"] = lost.connection.queue
             earlier["gap"] = lambda: books.gap(time.monotonic())
         connection = Connection.inbound(password_now(password), user, where=where, **of_connection, **earlier)
-        sock = _reach(host, port, seconds)
+        reached = _reach(host, port, seconds, way)
         if tapping is not None:
-            return TappedLink(sock, connection, (host, port), tapping, **of_link)
-        return Link(sock, connection, **of_link)
+            return TappedLink(reached, connection, (host, port), tapping, **of_link)
+        return Link(reached, connection, **of_link)
 
     link = first(books if connect_first else None, lambda: dial(None, connect_timeout), connect_timeout)
     return Client(link, (host, port), command_timeout, books, dial, connect_timeout)
 
 
-def _reach(host: str, port: int, seconds: float) -> socket.socket:
-    """A socket that is connected. What goes wrong says where."""
+def _reach(host: str, port: int, seconds: float, way: Way) -> socket.socket | TlsSocket:
+    """A socket that is connected, and has TLS if it is to. What goes wrong says where."""
+    limit = None if seconds == math.inf else seconds
     try:
-        return socket.create_connection((host, port), None if seconds == math.inf else seconds)
+        sock = way.sock or socket.create_connection((host, port), limit)
+        return sock if way.context is None else _protected(sock, way, limit)
     except (OSError, UnicodeError) as error:
         raise unreachable(error, host, port, seconds) from None
+
+
+def _protected(sock: socket.socket, way: Way, limit: float | None) -> TlsSocket:
+    tls = import_module("._tls", __package__)  # with `ssl`, which takes a while, and few need it
+    try:
+        layer = tls.Tls(way.context, way.server_hostname)
+        layer.shake_hands(sock, limit)
+    except BaseException:
+        sock.close()
+        raise
+    protected: TlsSocket = tls.TlsSocket(sock, layer)
+    return protected

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from .. import _fork, limits
 from .._caretaker import CARETAKER
@@ -18,6 +18,9 @@ from ..connection import Connection, Wait
 from ..events import CommandReply
 from ..reconnect import End
 from ._gate import Gate, forget
+
+if TYPE_CHECKING:
+    from ._tls import TlsSocket
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +54,11 @@ class Link:
     """
 
     def __init__(
-        self, sock: socket.socket, connection: Connection, keepalive: float | None = None, caretaker: bool = False
+        self,
+        sock: socket.socket | TlsSocket,
+        connection: Connection,
+        keepalive: float | None = None,
+        caretaker: bool = False,
     ) -> None:
         self.connection = connection
         self._get_buffer = connection._decoder.get_buffer
@@ -72,9 +79,10 @@ class Link:
         self._undeliverable = 0  # bytes that can never be sent
         with suppress(OSError):  # a matter of speed, and not every kind of socket has it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._in = sock
+        self._is_tls = not isinstance(sock, socket.socket)
+        self._in: Any = sock
         try:
-            self._out = sock.dup()
+            self._out: Any = sock.dup()
         except OSError:
             sock.close()
             raise
@@ -381,7 +389,7 @@ class Link:
             if not whole:
                 self._own()
                 self._reading = False
-                if taken:
+                if taken or (self._is_tls and self._in.unsure):
                     self._give_up("while bytes were received")
         if connection.end is not None:
             self._tear_down()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._tap import CallTapping, Tapping
 from ..connection import Connection
 from ._link import Link
+
+if TYPE_CHECKING:
+    from ._tls import TlsSocket
 
 
 class TappedLink(Link):
@@ -19,7 +22,12 @@ class TappedLink(Link):
     """
 
     def __init__(
-        self, sock: socket.socket, connection: Connection, peer: tuple[str, int], tapping: Tapping, **options: Any
+        self,
+        sock: socket.socket | TlsSocket,
+        connection: Connection,
+        peer: tuple[str, int],
+        tapping: Tapping,
+        **options: Any,
     ) -> None:
         super().__init__(sock, connection, **options)
         self._tapping = tapping

@@ -121,7 +121,8 @@ def test_default_api_commands(switch: Emulator) -> None:
         switch.add_session("s2")
         assert client.text("api hupall").startswith("+OK")
         assert switch.sessions == {}
-        assert client.text("api reload mod_other") == "+OK\n"
+        loaded = "+OK Reloading XML\n+OK module unloaded\n+OK module loaded\n"
+        assert client.text("api reload mod_hash") == loaded
 
 
 def test_jobs_finish_at_once_unless_held(switch: Emulator) -> None:

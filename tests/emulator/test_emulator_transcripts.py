@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -52,8 +52,8 @@ class BareSwitch(Switch):
         core = function == "parse_command" and name != "CHANNEL_DATA"
         return [("Event-Name", name), *([("Core-UUID", "core")] if core else [])]
 
-    def console(self, text: str) -> str:
-        return f"console[{text}]\n"
+    def run_console(self, text: str, then: Callable[[bytes], None]) -> None:
+        then(f"console[{text}]\n".encode("latin-1"))
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])

@@ -86,6 +86,16 @@ def test_bgapi_collects_results(style: Any) -> None:
         assert process.wait(10) == 0
 
 
+def test_originate_says_what_came_of_it(style: Any) -> None:
+    with Emulator(password="secret") as switch:
+        switch.endpoints["user/1000"] = "answer"
+        with running(f"originate{style}", "user/1000", switch.host, switch.port) as process:
+            assert line(process) == "user/1000 answered SUCCESS"
+            if not style:
+                assert line(process).endswith(" playback")
+            assert process.wait(10) == 0
+
+
 def test_custom_events_are_filtered_by_the_switch(style: Any) -> None:
     with Emulator(password="secret") as switch, running(f"custom_filter{style}", switch.host, switch.port) as process:
         assert line(process) == "waiting"
