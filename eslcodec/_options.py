@@ -219,7 +219,7 @@ def _context(ssl: object) -> SSLContext | None:
         return made
     if not isinstance(ssl, tls.SSLContext):
         raise TypeError(f"ssl is {ssl!r:.80}, expected True, False or an SSLContext")
-    return ssl
+    return cast("SSLContext", ssl)
 
 
 def check_serve(

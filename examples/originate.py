@@ -17,8 +17,6 @@ def main(target: str = "user/1000", host: str = "127.0.0.1", port: str = "8021")
             timeout=20,
         )
         print(target, made.reason, made.cause)
-        for row in fs.show("channels") if made else []:
-            print(row["uuid"], row["name"], row["application"])
 
 
 if __name__ == "__main__":

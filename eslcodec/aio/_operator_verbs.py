@@ -200,7 +200,7 @@ class OperatorVerbs(Verbs):
 
         Args:
             command: such as "callcenter_config queue list", "list_users", "sofia status", "sofia xmlstatus",
-                "sofia status profile internal reg", "conference list", "show calls as delim |".
+                "sofia status profile internal reg", "conference list", "show calls as delim ;".
             timeout: see `Client`.
 
         Raises:
@@ -261,7 +261,8 @@ class UuidVerbs:
 
     Example:
         >>> import asyncio
-        >>> from eslcodec import CommandError, aio
+        >>> from eslcodec import CommandError
+        >>> from eslcodec import aio
         >>> from eslcodec.emulator import Emulator
         >>> async def main(port):
         ...     async with aio.connect("127.0.0.1", port) as fs:

@@ -86,3 +86,9 @@ def _shown(commands: Sequence[Expected]) -> list[str]:
     """One line for each."""
     texts = [redacted(one) if isinstance(one, str) else f"/{one.pattern}/" for one in commands]
     return [text.replace("\n", "\\n") for text in texts]
+
+
+def recent(commands: Sequence[str], unexpected: Sequence[str]) -> str:
+    """The last commands and what was missing, for the text of an error."""
+    last = "".join(f"\n  {redacted(command)!r:.100}" for command in commands[-5:])
+    return f"the last commands were:{last or ' none'}" + "".join(f"\n{sentence}" for sentence in unexpected)

@@ -83,7 +83,7 @@ class EmulatedCall:
 
     @property
     def prompts(self) -> list[str]:
-        """What the caller has heard, in order: files, tones, `say:`, `phrase:`, and what was spoken."""
+        """What the caller has heard, in order: files, tones, what `say` and `phrase` say, and what was spoken."""
         return list(self.session.prompts)
 
     def variable(self, name: str) -> str | None:

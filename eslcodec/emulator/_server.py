@@ -9,29 +9,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from .. import render
 from .._codec import Message
-from .._ctext import redacted, to_bytes
+from .._ctext import to_bytes
 from .._json import Field
-from ..enums import EventName, HangupCause
+from ..enums import HangupCause
 from ..events import Event, Headers
 from ._api import default_answers
 from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
 from ._digits import Caller, Script, step_of
 from ._endpoints import Endpoints
-from ._expected import Expected, difference
+from ._expected import Expected, difference, recent
 from ._faults import Fault
 from ._listener import Listener, log_level
-from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, NotRunning, Session, UnknownEvent, User
+from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, NotRunning, Session, User
 from ._put_through import EmulatedCall
 from ._replay import Programme
-from ._shapes import shape
+from ._shapes import check_name, shape
 from ._sockets import LOGIN_SECONDS, Sockets
-from ._source import Changes, open_source
+from ._source import Changes, open_source, seconds_of
 from ._switch import Switch
 from ._thread import LoopThread
 
@@ -41,15 +40,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
-
-
-def _seconds(time: datetime | float | None) -> float | None:
-    """A time as seconds since 1970."""
-    if not isinstance(time, datetime):
-        return time
-    if time.tzinfo is None:
-        raise ValueError(f"since is {time!r}, expected a datetime with a time zone")
-    return time.timestamp()
 
 
 class Emulator:
@@ -157,7 +147,7 @@ class Emulator:
         self.faults = deque(faults)
         programme = None
         if replay is not None:
-            changes = Changes(_seconds(since), shift_to_now, rename, redact, clock)
+            changes = Changes(seconds_of(since), shift_to_now, rename, redact, clock)
             source = open_source(replay, changes, timed=speed is not None)
             programme = Programme(source, rate, speed, repeat, lossless, then, replay_filtered)
         self._switch = Switch(
@@ -165,7 +155,7 @@ class Emulator:
             users=users,
             answers=default_answers,
             queue_limit=queue_limit,
-            later=self._later,
+            later=lambda seconds, call: self._thread.later(seconds, call),
             clock=clock,
             make_uuid=make_uuid,
             core_headers=core_headers,
@@ -249,9 +239,7 @@ class Emulator:
         """
         result = self._thread.wait_for(condition, timeout)
         if not result:
-            last = "".join(f"\n  {redacted(command)!r:.100}" for command in self.commands[-5:])
-            missing = "".join(f"\n{sentence}" for sentence in self.unexpected)
-            raise TimeoutError(f"not so within {timeout} s; the last commands were:{last or ' none'}{missing}")
+            raise TimeoutError(f"not so within {timeout} s; {recent(self.commands, self.unexpected)}")
         return result
 
     def assert_commands(
@@ -308,18 +296,9 @@ class Emulator:
             InvalidCommand: what no switch could send, such as a line feed in a header's name.
             NotRunning: the emulator does not run.
             UnknownEvent: no switch has an event of this name.
-
-        Example:
-            >>> Emulator().fire("CHANEL_ANSWER")
-            Traceback (most recent call last):
-            eslcodec.emulator._model.UnknownEvent: no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): \
-say unknown=True to mean it
         """
-        name = event if isinstance(event, str) else event.name or "CUSTOM"
-        if not unknown and name not in EventName._value2member_map_:
-            close = get_close_matches(name.upper(), list(EventName._value2member_map_), 1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise UnknownEvent(f"no switch fires {name!r}{hint}: say unknown=True to mean it")
+        if not unknown:
+            check_name(event if isinstance(event, str) else event.name or "CUSTOM")
         self._must_run()
         if isinstance(event, str):
             if shaped:
@@ -493,7 +472,7 @@ say unknown=True to mean it
         Example:
             >>> from eslcodec import serve
             >>> def ask(call):
-            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin \\\\d{4}", wait=True)
+            ...     call.execute("play_and_get_digits", "1 4 3 5000 # pin.wav wrong.wav pin ^1234", wait=True)
             ...     call.hangup()
             >>> with serve(ask) as server, Emulator() as switch:
             ...     call = switch.call("127.0.0.1", server.port, script=["12#", None, "1234"])
@@ -562,10 +541,6 @@ say unknown=True to mean it
     def _run(self, call: Callable[[], T]) -> T:
         """Call a function in the emulator's thread, or here if that is this one or there is none."""
         return self._thread.run(call)
-
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Have a function called in the emulator's thread after some seconds."""
-        self._thread.later(seconds, call)
 
     def _observe(self, witness: Callable[[Connected, str], None]) -> None:
         """Have a function told, in the emulator's thread, what happens on connections."""

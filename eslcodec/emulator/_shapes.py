@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from .._json import Field
+from ..enums import EventName
 from ..events import Headers
 from ._legs import OUTBOUND_NAME, Leg, Profile
-from ._model import Session
+from ._model import Session, UnknownEvent
 
 _STATES: Final = {
     "CHANNEL_CREATE": ("CS_INIT", "DOWN"),
@@ -125,6 +127,26 @@ _SUBCLASSES: Final[Mapping[str, Mapping[str, str]]] = {
         "CC-Agent-Status": "Available",
     },
 }
+
+
+def check_name(name: str) -> None:
+    """Refuse an event that no switch fires.
+
+    Raises:
+        UnknownEvent: no switch has an event of this name.
+
+    Example:
+        >>> try:
+        ...     check_name("CHANEL_ANSWER")
+        ... except UnknownEvent as error:
+        ...     print(error)
+        no switch fires 'CHANEL_ANSWER' (did you mean 'CHANNEL_ANSWER'?): say unknown=True to mean it
+    """
+    known = [event.value for event in EventName]
+    if name not in known:
+        close = get_close_matches(name.upper(), known, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UnknownEvent(f"no switch fires {name!r}{hint}: say unknown=True to mean it")
 
 
 def shape(

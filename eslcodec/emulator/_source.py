@@ -181,6 +181,15 @@ def _fired(message: Message) -> float:
     return 0.0 if timestamp is None else timestamp.timestamp()
 
 
+def seconds_of(time: datetime | float | None) -> float | None:
+    """A time as seconds since 1970."""
+    if not isinstance(time, datetime):
+        return time
+    if time.tzinfo is None:
+        raise ValueError(f"since is {time!r}, expected a datetime with a time zone")
+    return time.timestamp()
+
+
 def open_source(source: str | os.PathLike[str] | bytes, changes: Changes, *, timed: bool) -> Loaded | Streamed:
     """What is replayed.
 

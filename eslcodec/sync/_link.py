@@ -440,7 +440,8 @@ class Link:
     def _head(self) -> bytes | None:
         """The next byte; b"" if the end is next, None if there is nothing yet."""
         try:
-            return self._out.recv(1, socket.MSG_PEEK)
+            head: bytes = self._out.recv(1, socket.MSG_PEEK)
+            return head
         except OSError as error:
             return None if is_early(error) else b""
 

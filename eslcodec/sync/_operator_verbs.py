@@ -199,7 +199,7 @@ class OperatorVerbs(Verbs):
 
         Args:
             command: such as "callcenter_config queue list", "list_users", "sofia status", "sofia xmlstatus",
-                "sofia status profile internal reg", "conference list", "show calls as delim |".
+                "sofia status profile internal reg", "conference list", "show calls as delim ;".
             timeout: see `Client`.
 
         Raises:
@@ -257,7 +257,8 @@ class UuidVerbs:
         uuid: the channel's `Unique-ID`.
 
     Example:
-        >>> from eslcodec import CommandError, aio
+        >>> from eslcodec import CommandError
+        >>> from eslcodec import sync
         >>> from eslcodec.emulator import Emulator
         >>> def main(port):
         ...     with sync.connect("127.0.0.1", port) as fs:

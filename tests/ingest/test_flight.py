@@ -711,3 +711,10 @@ def test_it_says_how_old_the_oldest_is_and_how_long_it_took() -> None:
     assert flight.oldest == 1796000002.0
     assert (flight.times.sum, flight.times.cumulated()[-1]) == (19.0, ("+Inf", 2))
     assert Flight("S").oldest is None
+
+
+def test_an_acknowledgement_behind_something_else_stops_a_chain() -> None:
+    flight, _ = opened()
+    flight.answered(1, 0, ack(12), None, 1.0)
+    assert flight.trouble == ("disorder", "sequence 12 was given, expected 11", 1.0)
+    assert (flight.acknowledged, flight.look_back(Last(12, "c:0"))) == (0, 2)
