@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from . import limits
 from ._codec import Message, MessageDecoder, parse_headers
@@ -358,6 +358,9 @@ class Gap(Event):
     """
 
     __slots__ = ("_after", "_before")
+
+    kind: ClassVar[str] = "gap"
+    """As the notices of `eslcodec.ingest` have one."""
 
     _after: Event | None
     _before: Event | None

@@ -103,6 +103,11 @@ class Client(OperatorVerbs):
         return self._totals.stats(self.connection, caretaker=self._link.caretaker, tap=self._link.tap_stats())
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection now: not after its end, nor while it is set up again (`reconnect`)."""
+        return self.connection.end is None and self._books.away is None
+
+    @property
     def closed(self) -> bool:
         """Whether it has ended for good. What was received before can still be read."""
         return self._books.over is not None

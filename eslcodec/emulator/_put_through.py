@@ -156,14 +156,28 @@ class EmulatedCall:
         """Wait until the connection to the server has ended; give the cause if the channel was hung up.
 
         Raises:
-            TimeoutError: it has not ended in time.
+            TimeoutError: it has not ended in time. Its text says what the call does.
             KeysNotTaken: it has ended, and nothing has taken what was pressed.
         """
-        self._emulator.wait_for(lambda: self.over, timeout)
+        try:
+            self._emulator.wait_for(lambda: self.over, timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"the call is not over: {self._doing()}; {error}") from None
         error = self._emulator._run(self._not_taken)
         if error is not None:
             raise error
         return self.hangup_cause
+
+    def _doing(self) -> str:
+        """What it does, and how that ends."""
+        running = list(self.session.running)
+        if self.hangup_cause is not None:
+            return f"it was hung up ({self.hangup_cause}), and the server keeps the connection"
+        if not running or running[-1].application == "socket":
+            return "it runs no application, and waits for the server"
+        application, data = running[-1].application, running[-1].data
+        end = ", which Endpoint(talks=...) or call.hangup() ends" if application == "bridge" else ""
+        return f"it is in {application} {data!r:.100}{end}"
 
     def _not_taken(self) -> KeysNotTaken | None:
         """What was pressed in vain on this call is the test's mistake, and told once."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from .._codec import Message, NextNumber
 from ..errors import IncompleteFrame, ReaderTooSlow
@@ -76,6 +76,9 @@ class Loss:
         >>> Loss("bounded", None, 17, "reconnected: last number 82, then 100")
         Loss(grade='bounded', count=None, at_most=17, evidence='reconnected: last number 82, then 100')
     """
+
+    kind: ClassVar[str] = "loss"
+    """As the notices of `eslcodec.ingest` have one."""
 
     grade: Grade
     count: int | None

@@ -123,6 +123,12 @@ class Client(OperatorVerbs):
             return self._totals.stats(link.connection, caretaker=link.caretaker and CARETAKER.running, tap=tap)
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection now: not after its end, nor while it is set up again (`reconnect`). An end is
+        noticed by whoever reads or sends, or by the caretaker."""
+        return self.connection.end is None
+
+    @property
     def closed(self) -> bool:
         """Whether the connection has ended and will not be set up again. Notices only what somebody has read."""
         return self.connection.end is not None and not self._comes_back()

@@ -8,7 +8,7 @@ from reconnect_support import quick
 from reconnect_support import shell as shell
 from reconnect_support import switch as switch
 from shells import ENABLED, PATIENCE, REFUSED, Shell, Switch, event, until
-from support import FAREWELL, api_response, notice
+from support import ACCEPTED, AUTH, FAREWELL, api_response, notice
 
 
 def test_seconds_of_gaps_do_not_overlap(shell: Shell, switch: Switch) -> None:
@@ -57,6 +57,23 @@ def test_what_a_gap_knows_of_both_sides(shell: Shell, switch: Switch) -> None:
     gap = reader.result(PATIENCE)
     assert shell.event().sequence == 1
     assert (gap.last_sequence, gap.same_core, gap.at_most) == (12, False, None)
+
+
+def test_connected_says_whether_there_is_a_connection_now(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch, reconnect=quick(shell.esl))
+    shell.subscribes(peer)
+    assert shell.client.connected
+    peer.close()
+    reader = shell.begin("next_event")
+    peer = switch.accept()
+    assert (shell.client.connected, shell.client.closed) == (False, False)
+    peer.sends(AUTH)
+    peer.answers(b"auth ClueCon", ACCEPTED)
+    peer.answers(b"event DTMF", ENABLED)
+    assert reader.result(PATIENCE).kind == "gap"
+    assert shell.client.connected
+    shell.do("close")
+    assert (shell.client.connected, shell.client.closed) == (False, True)
 
 
 def test_a_gap_remembers_the_last_event_over_a_connection_without_one(shell: Shell, switch: Switch) -> None:

@@ -375,6 +375,7 @@ def test_a_gap_keeps_both_sides_in_copies_and_compares_without_them(esl: ModuleT
         assert (one.same_core, one.at_most) == (True, 0)
     alone.resume(last)
     assert (alone.same_core, alone.at_most) == (None, None)
+    assert (gap.kind, hasattr(last, "kind")) == ("gap", False)
     read = esl.Gap(gap.frame[: -len(gap.payload)], gap.payload)  # from its bytes alone
     assert (read, read.last_sequence, read.at_most) == (gap, None, None)
 

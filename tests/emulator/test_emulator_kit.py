@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,26 @@ def test_a_strict_emulator_fails_for_a_command_that_is_missing_and_not_meant_to_
                 switch.wait_for(lambda: False, timeout=0.01)
     sentence = "no API command 'lua' is emulated: say switch.api['lua'] = ..., with None if it is meant to be missing"
     assert str(caught.value) == sentence
+
+
+def test_a_call_that_is_not_over_says_what_it_does() -> None:
+    go_on = threading.Event()
+
+    def dial(call: eslcodec.sync.Call) -> None:
+        go_on.wait(30)
+        call.dial("user/1000")
+
+    with eslcodec.serve(dial) as server, Emulator() as switch:
+        switch.endpoints["user/1000"] = "answer"
+        call = switch.call("127.0.0.1", server.port)
+        with pytest.raises(TimeoutError, match="it runs no application, and waits for the server; not so within"):
+            call.wait(0.01)
+        go_on.set()
+        switch.wait_for(lambda: call.executed[-1:] == [("bridge", "user/1000")], 30)
+        with pytest.raises(TimeoutError, match=r"it is in bridge 'user/1000', which Endpoint\(talks=...\) or call"):
+            call.wait(0.01)
+        call.hangup()
+        assert call.wait(30) == "NORMAL_CLEARING"
 
 
 def test_an_emulator_that_is_not_strict_only_tells() -> None:

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
+from examples_support import EXAMPLES, line, running
 
 from eslcodec import presets
 from eslcodec.emulator import Emulator
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 STYLES = ["", "_async"]
 
 pytestmark = [
     pytest.mark.skipif(not EXAMPLES.exists(), reason="the tests stand beside no checkout"),
     pytest.mark.parametrize("style", STYLES, ids=["blocking", "asyncio"]),
 ]
-
-
-@contextmanager
-def running(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """An example as a process whose output can be read; it is ended if it does not end by itself."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *map(str, arguments)],
-        cwd="/",
-        env={**os.environ, "ESL_PASSWORD": "secret"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    """The next line of its output; what went wrong if there is none."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    read = process.stdout.readline()
-    return read.rstrip("\n") if read else pytest.fail(process.stderr.read())
 
 
 def test_inbound_follows_calls(style: Any) -> None:
