@@ -109,16 +109,20 @@ def command_line() -> click.Group:
 
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             """As click's, by purpose."""
-            for purpose, verbs in _SECTIONS.items():
-                commands = {name: self.get_command(ctx, name) for name in verbs}
-                rows = [(name, command.get_short_help_str(80)) for name, command in commands.items() if command]
-                with formatter.section(purpose):
-                    formatter.write_dl(rows, col_max=12)
-            with formatter.section("Environment"):
-                formatter.write_dl(list(_VARIABLES.items()))
+            _write_commands(self, ctx, formatter)
 
     group = Commands("eslcodec", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
     return click.version_option(__version__, message=_version())(group)
+
+
+def _write_commands(group: click.Group, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    for purpose, verbs in _SECTIONS.items():
+        commands = {name: group.get_command(ctx, name) for name in verbs}
+        rows = [(name, command.get_short_help_str(80)) for name, command in commands.items() if command]
+        with formatter.section(purpose):
+            formatter.write_dl(rows, col_max=12)
+    with formatter.section("Environment"):
+        formatter.write_dl(list(_VARIABLES.items()))
 
 
 def _version() -> str:
