@@ -2,10 +2,11 @@
 
 A stream of its own for each switch is *chained*: a message says which one must be the stream's last, and with which
 sequence, so that one refusal refuses all behind it, and a publisher that slept while another took over is refused too.
-Then the stream's last message is looked up, and publishing goes on behind it. In a stream that switches share there is
-no chain: what was refused comes late, behind what was not. Where bridges *overlap*, each publishing the same, there is
-none either, or each would refuse the other's: what the end of the stream has is left out, and the server drops what it
-gets twice.
+Then the stream's last message is looked up, and publishing goes on behind it: with one message first, since a cluster
+may still have some in hand that were sent before, and check against the stream without them. Its sequence tells. In a
+stream that switches share there is no chain: what was refused comes late, behind what was not. Where bridges *overlap*,
+each publishing the same, there is none either, or each would refuse the other's: what the end of the stream has is left
+out, and the server drops what it gets twice.
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class Flight:
         out_of_order: how many stand in the stream before one that was sent earlier (never, if chained).
         disagreements: how often the stream's last message was none of ours.
         stale: answers that came too late.
+        freed: how often the first message was acknowledged on which all others waited.
         stops: how often it stopped, or could not be opened again, and why.
         place: behind the last message that the stream has of all that came before it.
         trouble: why it is not open, or why nothing was acknowledged since.
@@ -173,6 +175,7 @@ class Flight:
         self.overlap = overlap
         self.epoch = 0
         self.acknowledged = self.duplicates = self.found = self.out_of_order = self.disagreements = self.stale = 0
+        self.freed = 0
         self.stops: Counter[str] = Counter()
         self.place: Place | None = None
         self.trouble: Trouble | None = None
@@ -192,6 +195,7 @@ class Flight:
         self._seen: set[str] = set()  # identities that the stream has
         self._done_early: dict[int, int] = {}  # sequences of what was acknowledged before the first that waits
         self._again: deque[int] = deque()  # numbers of what is under way from another bridge, perhaps in vain
+        self._first_alone = False  # until the first message of this epoch has its acknowledgement
         self._moved = 0.0  # when something was last published into an empty flight, or acknowledged
 
     def __repr__(self) -> str:
@@ -212,6 +216,15 @@ class Flight:
     def in_flight(self) -> int:
         """How many of them were published since it was opened."""
         return self._next - self._first
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all others wait until the first message since it was opened has its acknowledgement."""
+        return self._first_alone and self.in_flight > 0
+
+    def _free(self) -> None:
+        self.freed += self._first_alone
+        self._first_alone = False
 
     @property
     def oldest(self) -> float | None:
@@ -237,10 +250,12 @@ class Flight:
             number = self._again.popleft()
             if number >= self._first:
                 return Batch(self.epoch, number, [self._waiting[number - self._first]], None, self.stream, None)
+        if self.is_held:
+            return None
         end = self._first + len(self._waiting)
         while self._next < end and self._is_there(self._next):  # done when what is before it is
             self._next += 1
-        numbers: Iterable[int] = range(self._next, min(self._next + most, end))
+        numbers: Iterable[int] = range(self._next, min(self._next + (1 if self._first_alone else most), end))
         if self._seen or self._done_early:
             numbers = takewhile(lambda number: not self._is_there(number), numbers)
         items = [self._waiting[number - self._first] for number in numbers]
@@ -288,6 +303,7 @@ class Flight:
             ours = self._is_ours(last) or any(item.id == last.id for item in self._waiting)
             self.disagreements += self._last_id is not None and not ours
             self._expected = self._sequence = last.sequence
+            self._first_alone = True
         self._see(ids)
         self._again.clear()
         self.epoch += 1
@@ -389,6 +405,7 @@ class Flight:
     def _acknowledge_all(self, sequence: int, count: int, now: float) -> None:
         self._previous = self._sequence = sequence
         self._moved = now
+        self._free()
         self.trouble = None
         clock = self._clock()
         received = [self._done().received for _ in range(count)]
@@ -404,6 +421,7 @@ class Flight:
             return self.stop("disorder", f"sequence {sequence} was given, expected {self._sequence + 1}", now)
         self.duplicates += duplicate
         self._sequence = max(self._sequence, sequence)
+        self._free()
         self.trouble = None
         received = self._waiting[number - self._first].received
         if received is not None:

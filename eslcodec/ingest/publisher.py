@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -440,11 +441,16 @@ class Publisher:
             tries = 0 if self._flight.acknowledged > before else tries + 1
             await asyncio.sleep(_nats.delay(tries))
 
+    def _may_move(self, freed: int) -> bool:
+        return not self._flight.is_open or self._flight.freed != freed
+
     async def _watch(self, connection: Client) -> None:
-        while self._flight.is_open:
+        flight, freed = self._flight, 0
+        while flight.is_open:
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._until(lambda: not self._flight.is_open), _LOOKS)
-            self._flight.tick(time.monotonic())
+                await asyncio.wait_for(self._until(partial(self._may_move, freed)), _LOOKS)
+            freed = flight.freed
+            flight.tick(time.monotonic())
             await self._pump()
             if not connection.is_connected:
                 self._stop("connection", ConnectionError("the connection ended"), connection)
