@@ -9,6 +9,10 @@ Installed with the package; nothing but pytest is imported before a test asks fo
 
 In asynchronous tests `aio_esl_switch` is the same, with those methods awaited that wait.
 
+    async def test_my_program(aio_esl_switch):
+        await my_program.connect(aio_esl_switch.host, aio_esl_switch.port, "ClueCon")
+        await aio_esl_switch.wait_for(lambda: "event plain ALL" in aio_esl_switch.commands)
+
 And where `assert event == other` fails, pytest shows what differs.
 """
 
@@ -40,7 +44,12 @@ def esl_switch() -> Iterator[Emulator]:
 
 @pytest.fixture
 def aio_esl_switch(esl_switch: Emulator) -> AioEmulator:
-    """The running emulator of `esl_switch` for asynchronous tests: what waits is awaited."""
+    """The running emulator of `esl_switch` for asynchronous tests: what waits is awaited.
+
+    Example:
+        >>> async def test_no_events_are_asked_for(aio_esl_switch):
+        ...     await aio_esl_switch.wait_for(lambda: "noevents" in aio_esl_switch.commands)
+    """
     from .emulator import AioEmulator
 
     return AioEmulator(esl_switch)

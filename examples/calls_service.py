@@ -1,7 +1,7 @@
 """Watch the calls of a switch, and tell whoever connects how many channels are in which state, in a line of JSON.
 
-    $ nc 127.0.0.1 8090
-    {"connected": true, "ACTIVE": 2, "RINGING": 1}
+$ nc 127.0.0.1 8090
+{"connected": true, "ACTIVE": 2, "RINGING": 1}
 """
 
 import asyncio

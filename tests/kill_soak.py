@@ -117,7 +117,10 @@ class Soak:
 def main(binary: str, folder: Path, seconds: float) -> int:
     with cluster(binary, folder, config=users(True)) as (server,):
         soak = Soak(server, folder, seconds)
-        asyncio.run(soak.run())
+        try:
+            asyncio.run(soak.run())
+        except AssertionError as error:  # what was seen until then is worth an hour
+            soak.wrong.append(f"{error}; the bridge said: {(folder / 'b').read_text(errors='replace')[-500:]}")
     print(f"{'s':>7}  {'recorder MiB':>12}{'descriptors':>13}  {'bridge MiB':>12}{'descriptors':>13}")
     for recorder, bridge in zip(*soak.rows.values(), strict=True):
         columns = [f"{row.memory / (1 << 20):12.1f}{row.descriptors:13}" for row in (recorder, bridge)]

@@ -80,7 +80,7 @@ class Server:
         lines = [
             f"server_name: {name}",
             f"listen: 127.0.0.1:{port}",
-            f'jetstream {{ store_dir: "{folder}/store", max_mem: 16MB, max_file: 2GB }}',
+            f'jetstream {{ store_dir: "{folder}/store", max_mem: 16MB, max_file: 16GB }}',
         ]
         if routes:
             others = ", ".join(f'"nats-route://127.0.0.1:{one}"' for one in routes)

@@ -23,15 +23,20 @@ from eslcodec.adapters import UnknownClient, genesis, greenswitch, switchio
 from eslcodec.backoff import Backoff
 from eslcodec.connection import Connection, ConnectionOptions, MessageQueue, Reply, Wait
 from eslcodec.emulator import (
+    AioCall,
     AioEmulator,
     EmulatedCall,
     Emulator,
     Endpoint,
     Fault,
+    KeysNotTaken,
     Later,
     Listener,
+    NotEmulated,
+    NotRunning,
     Run,
     Session,
+    UnknownEvent,
     User,
 )
 from eslcodec.events import HeaderValue
@@ -293,7 +298,12 @@ def inbound(secret: str) -> None:
         assert_type((made.answered, made.cause, made.uuid), tuple[bool, str, str])
         assert_type(fs.originate(["user/1", dialing.Leg("user/2")], extension="1 XML", wait=False), sync.Job)
         fs.originate("user/1000", application="park", wait="end")  # type: ignore[call-overload]
-        assert_type(fs.show("channels", like="1000"), list[dict[str, str]])
+        channel: sync.UuidVerbs = fs.uuid("a")
+        assert_type(channel.exists(), bool)
+        try:
+            assert_type(fs.show("channels", like="1000"), list[dict[str, str]])
+        except eslcodec.MalformedTable as error:
+            assert_type(error.expected, str)
         assert_type(fs.table("sofia status"), list[tables.Row])
         assert_type(fs.count("calls"), int)
         assert_type(fs.uuid("a").dump(), dict[str, str])
@@ -420,6 +430,8 @@ async def inbound_async() -> None:
         assert_type(await fs.api("status"), eslcodec.CommandReply | eslcodec.ApiResponse)
         assert_type(await fs.pipeline(["api status"]), list[eslcodec.CommandReply | eslcodec.ApiResponse])
         job = await fs.bgapi("status")
+        channel: aio.UuidVerbs = fs.uuid("a")
+        assert_type(await channel.exists(), bool)
         assert_type(job, aio.Job)
         assert_type(await job.result(timeout=30), eslcodec.JobResult)
         assert_type(fs.events(), AsyncIterator[eslcodec.Event])
@@ -768,6 +780,11 @@ def emulated() -> None:
 async def emulated_in_a_loop() -> None:
     async with AioEmulator() as switch:
         assert_type(await switch.wait_for(lambda: 1), int)
+        assert_type(await switch.call("127.0.0.1", 8084), AioCall)
+        try:
+            switch.fire("HEARTBEAT")
+        except (KeysNotTaken, NotEmulated, NotRunning, UnknownEvent) as error:
+            assert_type(str(error), str)
         await switch.assert_commands("auth ClueCon", containing=True)
 
 

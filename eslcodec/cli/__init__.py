@@ -77,8 +77,7 @@ def command_line() -> click.Group:
     import click
     import rich  # noqa: F401  # only some commands need it, and only then: a missing one is to be noticed here
 
-    from .. import __impl__, __version__
-    from .._codec import __build__
+    from .. import __version__
 
     class Commands(click.Group):
         """Loads the module of the command that is called: those of the others may take a tenth of a second each."""
@@ -110,23 +109,29 @@ def command_line() -> click.Group:
 
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             """As click's, by purpose."""
-            for purpose, verbs in _SECTIONS.items():
-                rows = [
-                    (name, command.get_short_help_str(80)) for name in verbs if (command := self.get_command(ctx, name))
-                ]
-                with formatter.section(purpose):
-                    formatter.write_dl(rows, col_max=12)
-            with formatter.section("Environment"):
-                formatter.write_dl(list(_VARIABLES.items()))
+            _write_commands(self, ctx, formatter)
 
-    group = Commands(
-        "eslcodec",
-        help=_HELP,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    group = Commands("eslcodec", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+    return click.version_option(__version__, message=_version())(group)
+
+
+def _write_commands(group: click.Group, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    for purpose, verbs in _SECTIONS.items():
+        commands = {name: group.get_command(ctx, name) for name in verbs}
+        rows = [(name, command.get_short_help_str(80)) for name, command in commands.items() if command]
+        with formatter.section(purpose):
+            formatter.write_dl(rows, col_max=12)
+    with formatter.section("Environment"):
+        formatter.write_dl(list(_VARIABLES.items()))
+
+
+def _version() -> str:
+    """What `--version` says, with `%(version)s` in it."""
+    from .. import __impl__
+    from .._codec import __build__
+
     python = f"{platform.python_implementation()} {platform.python_version()}, {sysconfig.get_platform()}"
-    message = f"eslcodec %(version)s, core: {__impl__} ({__build__}), {python}"
-    return click.version_option(__version__, message=message)(group)
+    return f"eslcodec %(version)s, core: {__impl__} ({__build__}), {python}"
 
 
 def _why(error: OSError) -> str:

@@ -19,7 +19,21 @@ T = TypeVar("T")
 
 
 class AioCall:
-    """An `EmulatedCall` whose `wait` is awaited."""
+    """An `EmulatedCall` whose `wait` is awaited.
+
+    Example:
+        >>> import asyncio
+        >>> from eslcodec import aio
+        >>> async def greet(call):
+        ...     await call.answer(wait=True)
+        ...     await call.hangup()
+        >>> async def main():
+        ...     async with AioEmulator() as switch, aio.serve(greet) as server:
+        ...         call = await switch.call("127.0.0.1", server.port)
+        ...         return await call.wait(), call.executed
+        >>> asyncio.run(main())
+        ('NORMAL_CLEARING', [('answer', '')])
+    """
 
     def __init__(self, call: EmulatedCall) -> None:
         self._call = call

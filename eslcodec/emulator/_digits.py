@@ -62,6 +62,11 @@ class KeysNotTaken(AssertionError):
     Attributes:
         keys: these keys.
         uuid: of the call.
+
+    Example:
+        >>> error = KeysNotTaken("12#", ["answer", "playback"])
+        >>> error.keys, str(error).partition(";")[0]
+        ('12#', 'the call ended before anything took the keys 12#')
     """
 
     def __init__(self, keys: str, executed: Iterable[str], uuid: str = "") -> None:

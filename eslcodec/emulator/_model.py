@@ -76,11 +76,29 @@ class NotEmulated(AssertionError):
 
 
 class UnknownEvent(ValueError):
-    """An event of a name that no switch has was to be fired."""
+    """An event of a name that no switch has was to be fired.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator, UnknownEvent
+        >>> try:
+        ...     Emulator().fire("HEARTBEET")
+        ... except UnknownEvent as error:
+        ...     print(error)
+        no switch fires 'HEARTBEET' (did you mean 'HEARTBEAT'?): say unknown=True to mean it
+    """
 
 
 class NotRunning(RuntimeError):
-    """An emulator that does not run was to do something."""
+    """An emulator that does not run was to do something.
+
+    Example:
+        >>> from eslcodec.emulator import Emulator, NotRunning
+        >>> try:
+        ...     Emulator().fire("HEARTBEAT")
+        ... except NotRunning:
+        ...     print("enter it first")
+        enter it first
+    """
 
 
 @dataclass(frozen=True)

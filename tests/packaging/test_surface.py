@@ -54,6 +54,7 @@ LONG_FILES = {  # and why
 LONG_FUNCTIONS = {  # and why
     "_core/decoder.py:next_message": "the way of each frame: a call more is time",
     "cli/decode.py:decode": "its parameters are the options of the command",
+    "cli/top.py:top": "its parameters are the options of the command",
     "emulator/_server.py:__init__": "its parameters are its documentation",
 }
 

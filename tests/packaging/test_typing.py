@@ -40,7 +40,8 @@ def overloads(kind: Any, name: Any) -> Any:
 
 @pytest.mark.parametrize("module", [sync, aio], ids=["sync", "aio"])
 def test_whatever_can_wait_says_what_it_then_returns(module: Any) -> None:
-    waiting = [name for name in public(module.Call) if "wait" in parameters(getattr(module.Call, name))]
+    taken = {name: parameters(getattr(module.Call, name)) for name in public(module.Call)}
+    waiting = [name for name, parameters in taken.items() if "wait" in parameters and name != "originate"]
     assert "execute" in waiting
     for name in waiting:
         returned = [ast.unparse(node.returns) for node in overloads(module.Call, name)]
