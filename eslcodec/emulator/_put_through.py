@@ -161,8 +161,8 @@ class EmulatedCall:
         """
         try:
             self._emulator.wait_for(lambda: self.over, timeout)
-        except TimeoutError as error:
-            raise TimeoutError(f"the call is not over: {self._doing()}; {error}") from None
+        except TimeoutError as late:
+            raise TimeoutError(f"the call is not over: {self._doing()}; {late}") from None
         error = self._emulator._run(self._not_taken)
         if error is not None:
             raise error
