@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Final
 
-from . import limits
+from . import limits, presets
 from .commands import _event_name, _word
 from .enums import EventName
 from .errors import InvalidCommand
@@ -120,6 +120,11 @@ def check_handled(name: str, subclass: str | None, unknown: bool) -> str:
 def _check(name: str, unknown: bool) -> None:
     if unknown or is_known(name):
         return
+    if name in presets.__all__:
+        how = f"*presets.{name}" if name == "CALLS" else f"custom=presets.{name}"
+        raise InvalidCommand(
+            f"no event is named {name!r}, expected the list's names: {how} (unknown=True: it is meant)"
+        )
     known = nearest(name)
     if known is not None:
         raise InvalidCommand(f"no event is named {name!r}, expected {known!r} (unknown=True: it is meant)")

@@ -161,10 +161,13 @@ def _format(format: object) -> str:
 
 
 def _event_name(name: object, subclasses: str = "custom=...") -> str:
+    if isinstance(name, (list, tuple, set, frozenset)):
+        raise TypeError(f"an event name is a {type(name).__name__}, expected str: each name is an argument (*names)")
     text = _line("an event name", name)
     if not _EVENT_NAME.fullmatch(text):
+        more = "each name is an argument; " if " " in text else ""
         raise InvalidCommand(
-            f"an event name is {_shown(text)}, expected letters, digits and '_' (subclasses: {subclasses})"
+            f"an event name is {_shown(text)}, expected letters, digits and '_' ({more}subclasses: {subclasses})"
         )
     if text.lower() in FORMATS:
         raise InvalidCommand(f"an event name is {_shown(text)}, which the switch takes for a format (format=...)")

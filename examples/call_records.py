@@ -15,11 +15,9 @@ def main(recording: str = "rec", name: str = "calls") -> None:
     with open(f"{name}.ndjson", "wb") as lines, open(f"{name}.csv", "w", newline="", encoding="utf-8") as table:
         rows = csv.DictWriter(table, COLUMNS, extrasaction="ignore")
         rows.writeheader()
-        count = 0
-        for count, call in enumerate(calls(recording), 1):
+        for call in calls(recording):
             lines.write(call.to_json() + b"\n")
             rows.writerow(call.asdict())
-    print(count, "calls")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ async def watch(fs: eslcodec.aio.Client, states: dict[str, str]) -> None:
         if isinstance(event, eslcodec.Gap):  # what changed meanwhile no event says
             await look(fs, states)
         elif event.name == "CHANNEL_DESTROY":
-            states.pop(event.uuid, None)
+            states.pop(event["Unique-ID"], None)
         else:
-            states[event.uuid] = event["Channel-Call-State"]
+            states[event["Unique-ID"]] = event["Channel-Call-State"]
 
 
 async def look(fs: eslcodec.aio.Client, states: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ def main(host, port, target):
         print("not connected")
         sys.exit(2)
     con.events("plain", "BACKGROUND_JOB CHANNEL_ANSWER CHANNEL_HANGUP")
-    job = con.bgapi("originate", "%s &park" % target).getHeader("Job-UUID")
+    job = con.bgapi("originate", target + " &park").getHeader("Job-UUID")
     while con.connected():
         e = con.recvEventTimed(1000)
         if e is None:
@@ -24,14 +24,14 @@ def main(host, port, target):
         name = e.getHeader("Event-Name")
         if name == "BACKGROUND_JOB" and e.getHeader("Job-UUID") == job:
             body = e.getBody().strip()
-            print("job: %s" % body.split()[0], flush=True)
+            print("job:", body.split()[0], flush=True)
             if body.startswith("-ERR"):
                 break
             con.api("uuid_kill", body.split()[1])
         elif name == "CHANNEL_ANSWER":
-            print("answered: %s" % e.getHeader("Caller-Destination-Number"), flush=True)
+            print("answered:", e.getHeader("Caller-Destination-Number"), flush=True)
         elif name == "CHANNEL_HANGUP":
-            print("hung up: %s" % e.getHeader("Hangup-Cause"), flush=True)
+            print("hung up:", e.getHeader("Hangup-Cause"), flush=True)
             break
     con.disconnect()
 

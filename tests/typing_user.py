@@ -320,7 +320,7 @@ def inbound(secret: str) -> None:
         assert_type(fs.messages(timeout=1), Iterator[eslcodec.Message])
         assert_type(fs.next_event(timeout=1), eslcodec.Event | None)
         assert_type(fs.take(max=10, timeout=None), list[eslcodec.Event])
-        assert_type((fs.host, fs.port, fs.dropped, fs.closed), tuple[str, int, int, bool])
+        assert_type((fs.host, fs.port, fs.dropped, fs.connected, fs.closed), tuple[str, int, int, bool, bool])
         assert_type(fs.connection, Connection)
         assert_type(fs.subscriptions, Subscriptions)
 

@@ -238,7 +238,7 @@ def _fleet(listed: list[Any], file: dict[str, Any], run: BridgeRun, options: dic
     settings = {**file, "password": fleet_password(listed, file, login, user)}
     settings.pop("password_file", None)
     wanted = {"events": names, "custom": subclasses} if names or subclasses else {}
-    settings |= {"filters": options["filters"] or file.get("filters", ()), "user": user, **wanted}
+    settings |= {"filters": options["filters"] or file.get("filters", ()), "user": user, "unknown": True, **wanted}
     limits = {"min_free": options["min_free"], "on_full": options["on_full"]}
 
     def tap(name: str) -> Recorder:

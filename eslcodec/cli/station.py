@@ -193,6 +193,7 @@ class Crew:
             hosts,
             events=wanted.names,
             custom=wanted.subclasses,
+            unknown=True,  # they were looked at
             filters=wanted.filters,
             format=wanted.format,
             user=wanted.user,

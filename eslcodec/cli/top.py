@@ -110,7 +110,12 @@ def top(
     if login.user is not None:
         options["user"] = login.user
     wanted = {"events": names, "custom": subclasses} if events or "events" not in options else {}
-    said = {"hosts": found, "filters": filters or options.get("filters", ()), "resync": False}  # counts need no uuids
+    said = {
+        "hosts": found,
+        "unknown": True,
+        "filters": filters or options.get("filters", ()),
+        "resync": False,
+    }  # counts need no uuids
     watch = _Watch({**options, **wanted, **said})
     alone = once or as_json or not is_terminal(sys.stdout)
     view = plain_view(as_json) if alone else terminal_view()

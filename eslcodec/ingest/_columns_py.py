@@ -265,7 +265,7 @@ class Columns:
 
     def _add_message(self, message: Message | Notice | Loss) -> None:
         if self._tells and is_notice(message):
-            self._put_notice(_spec.notice_line(message, self._redact), Context())  # type: ignore[arg-type]
+            self._put_notice(_spec.notice_line(message, self._redact), Context())
             return
         for event in _spec.payloads((message,)):
             self._add(event, Context())

@@ -66,7 +66,7 @@ def check_name(name: str, of: str) -> None:
         ValueError: it cannot.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r:.200} is no name of {of}")
+        raise ValueError(f"{name!r:.200} is no name of {of}, expected one without blanks and any of . * > / \\")
 
 
 async def connect(

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import commands, limits, presets
 from .._options import ConnectionOptions
 from .._tap import Tap
+from .._words import check_names
 from ..aio._loop import Bell
 from ..connection import Reply
 from ..errors import ConnectionClosed
@@ -105,6 +106,7 @@ class Fleet:
             the list stays as it was; a switch that cannot be taken in is left out; `stats().error` and the log say so.
         events: names of events, names of `eslcodec.presets`, or `CUSTOM subclass`. HEARTBEAT is always asked for too.
         custom: subclasses of CUSTOM.
+        unknown: names of events that FreeSWITCH 1.11 does not have are meant, though they are like one that it has.
         filters: (header, value) of each. One that lets HEARTBEAT through is added to them.
         format: "plain", "json" or "xml".
         user, password, password_file: of all hosts that have none of their own. A file, or a function, is read again
@@ -147,6 +149,7 @@ class Fleet:
         *,
         events: Iterable[str] | str = presets.ALL,
         custom: Sequence[str] = (),
+        unknown: bool = False,
         filters: Sequence[tuple[str, str]] = (),
         format: str = "plain",
         user: str | None = None,
@@ -172,6 +175,8 @@ class Fleet:
         self._wanted = _wanted(events, custom, filters, format, log, user, secret, backoff, every)
         if not refresh > 0:
             raise ValueError(f"refresh is {refresh!r}, expected more than 0 seconds")
+        if not unknown:
+            check_names(self._wanted.names, unknown)
         self._source = hosts if callable(hosts) else None
         self._first = {} if callable(hosts) else to_hosts(hosts)
         for host in (for_all, *self._first.values()):

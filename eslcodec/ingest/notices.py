@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
-from typing import Any, ClassVar, Final, TypeVar, get_args
+from typing import Any, ClassVar, Final, TypeGuard, TypeVar, get_args
 
 from ..events import Event, Gap
 from .watch import Grade, Loss
@@ -183,7 +183,7 @@ _OWN: Final = "_notice"
 _NOTE: Final = "note"
 
 
-def is_notice(item: object) -> bool:
+def is_notice(item: object) -> TypeGuard[Item]:
     """Whether something is a notice: by its type, which no event has that came from a switch.
 
     Example:

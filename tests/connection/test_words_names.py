@@ -236,6 +236,22 @@ def test_a_subclass_is_one_word(shell: Shell, switch: Emulator, subclass: str) -
         shell.client.on("CUSTOM", print, subclass=subclass)
 
 
+def test_lists_of_names_say_how_they_are_given(shell: Shell, switch: Emulator) -> None:
+    shell.joins(switch)
+    for names, said in (
+        (shell.esl.presets.CALLS, r"is a tuple, expected str: each name is an argument \(\*names\)$"),
+        ("CALLS", r"named 'CALLS', expected the list's names: \*presets\.CALLS \("),
+        ("GATEWAYS", r"named 'GATEWAYS', expected the list's names: custom=presets\.GATEWAYS \("),
+        (
+            "CHANNEL_ANSWER DTMF",
+            r"\(each name is an argument; subclasses: custom=...\)$",
+        ),
+    ):
+        with pytest.raises((TypeError, shell.esl.InvalidCommand), match=said):
+            shell.do("subscribe", names)
+    assert asked(switch) == []
+
+
 @pytest.mark.parametrize("name", [None, 5, b"DTMF"])
 def test_a_name_is_text(shell: Shell, switch: Emulator, name: Any) -> None:
     shell.joins(switch)

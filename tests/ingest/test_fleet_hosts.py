@@ -501,3 +501,9 @@ def test_a_turn_that_is_given_up_holds_back_nobody() -> None:
         await asyncio.wait_for(dials.turn(), 10)  # it took 20 s
 
     run(main())
+
+
+def test_a_misspelt_event_is_refused_unless_it_is_meant() -> None:
+    with pytest.raises(InvalidCommand, match="expected 'CHANNEL_ANSWER'"):
+        Fleet(["10.0.0.1"], events=["CHANEL_ANSWER"])
+    assert repr(Fleet(["10.0.0.1"], events=["CHANEL_ANSWER"], unknown=True)) == "<Fleet of 1, not entered>"

@@ -62,9 +62,9 @@ def test_the_test_of_the_ivr_passes(tmp_path: Path) -> None:
 def test_a_day_becomes_call_records(tmp_path: Path) -> None:
     capture = DATA / "captures" / "transfer_hold.esl.xz"
     with running("call_records", capture, tmp_path / "calls") as process:
-        assert line(process) == "32 calls"
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     rows = [json.loads(text) for text in (tmp_path / "calls.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 32
     assert [row["uuid"] for row in rows] == [call.uuid for call in ingest.calls(capture)]
     with (tmp_path / "calls.csv").open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
