@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from typing_extensions import Unpack
+else:
+    SSLContext = Any  # `ssl` takes a while to load, and few need it
 
 
 @shows_options

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._tls import TlsSocket
+else:
+    SSLContext = Any  # `ssl` takes a while to load, and few need it
 
 _LOG: Final = logging.getLogger("eslcodec.client")
 

@@ -100,13 +100,15 @@ def test_the_console_on_a_terminal(switch: Emulator, tmp_path: Path) -> None:
         env={**os.environ, "TERM": "xterm"},
     )
     os.close(terminal)
-    shown = b""
+    shown, seen = b"", 0
     with process, open(main, "r+b", buffering=0) as screen:
 
         def until(text: bytes) -> None:
-            nonlocal shown
-            while text not in shown:
+            """Until the screen has it, behind what was waited for before."""
+            nonlocal shown, seen
+            while text not in shown[seen:]:
                 shown += screen.read(1000)
+            seen = shown.index(text, seen) + len(text)
 
         until(b"freeswitch@lab> ")
         switch.wait_for(lambda: "log warning" in switch.commands, 30)
@@ -114,6 +116,7 @@ def test_the_console_on_a_terminal(switch: Emulator, tmp_path: Path) -> None:
         until(b"a line \\x1b[2J of it")
         screen.write(b"x\n")
         until(b"here\r\n")
+        until(b"freeswitch@lab> ")  # before, control-D would be the terminal's, and not the console's
         screen.write(b"\x04")
         try:
             while data := screen.read(1000):

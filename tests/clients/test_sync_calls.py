@@ -446,7 +446,7 @@ def test_under_gevent(switch: Emulator, tmp_path: Any) -> None:
     pytest.importorskip("gevent")
     switch.api["echo"] = lambda args: args
     switch.api["fire"] = lambda args: switch.fire("DTMF") or "+OK"
-    switch.api["drop"] = lambda args: switch._later(0.05, switch.drop) or "+OK"  # type: ignore[func-returns-value]
+    switch.api["drop"] = lambda args: switch._switch.core.later(0.05, switch.drop) or "+OK"  # type: ignore[func-returns-value]
     program = tmp_path / "with_gevent.py"
     program.write_text(
         GEVENT

@@ -251,7 +251,7 @@ def test_a_replay_stands_still_and_goes_on() -> None:
             other.read()
         (listener,) = switch.listeners
         before, due = listener.queued, threading.Event()
-        switch._later(0.05, due.set)  # when some frames would have happened
+        switch._switch.core.later(0.05, due.set)  # when some frames would have happened
         assert due.wait(SECONDS)
         assert nothing_for(other)
         assert listener.queued == before
