@@ -140,7 +140,11 @@ class EmulatedCall:
         self._do(Step("say", words))
 
     def talk(self, seconds: float) -> None:
-        """Talk at the next prompt: a recording is so long, and takes no time."""
+        """Talk at the next prompt: a recording is so long, and takes no time.
+
+        A recording for which nothing was said before it begins is empty, and over at once. Where it may begin before
+        your test comes here, put `("talk", seconds)` into the `script` of the call.
+        """
         self._do(Step("talk", seconds))
 
     def _do(self, step: Step) -> None:

@@ -27,7 +27,6 @@ def test_the_message_that_is_left() -> None:
     names: dict[str, Any] = {"eslcodec": eslcodec}
     exec(block("def message(call)"), names)
     with eslcodec.serve(names["message"]) as server, Emulator() as switch:
-        call = switch.call("127.0.0.1", server.port)
-        call.talk(2.5)
+        call = switch.call("127.0.0.1", server.port, script=[("talk", 2.5)])
         assert call.wait() == "NORMAL_CLEARING"
         assert [application for application, _ in call.executed] == ["answer", "say", "speak", "record"]
