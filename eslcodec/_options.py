@@ -205,7 +205,12 @@ def check_way(
         raise ValueError("reconnect is given with sock, expected one or the other: a socket cannot be connected again")
     if context is not None and context.check_hostname and server_hostname is None:
         raise ValueError("ssl is given with sock, expected server_hostname too: the name in the certificate")
-    peer = sock.getpeername()  # which says if it is not connected
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"sock is {sock!r:.80}, expected a stream, such as TCP")
+    try:
+        peer = sock.getpeername()
+    except OSError as error:
+        raise type(error)(error.errno, f"{error.strerror}: sock is to be a socket that is connected") from None
     host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
     return host, port, Way(context, server_hostname, sock)
 

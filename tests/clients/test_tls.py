@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import pytest
+from interrupt_support import Interrupt, raise_at
 from reconnect_support import quick
 from reconnect_support import shell as shell
 from shells import HOST, PATIENCE, Shell, until
@@ -172,8 +175,9 @@ def test_a_certificate_that_is_not_the_right_one(shell: Shell, proxy: Proxy, tru
         ssl.SSLCertVerificationError, match=rf"cannot connect to 127.0.0.1:{proxy.port}: .*verify failed"
     ):
         connects(shell, proxy.port, ssl=True)
-    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch") as caught:
         connects(shell, proxy.port, ssl=trusting, server_hostname="other.example")
+    assert (caught.value.verify_code, caught.value.reason) == (62, "CERTIFICATE_VERIFY_FAILED")
 
 
 def test_a_switch_without_tls_is_told_apart(shell: Shell, emulated: Any, trusting: ssl.SSLContext) -> None:
@@ -195,6 +199,54 @@ def test_a_socket_that_is_connected_already(
     assert shell.do("api", "echo", "there").text == "there"
 
 
+def test_an_interruption_loses_nothing_unless_the_reading_ends(authority: Any, trusting: ssl.SSLContext) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST).configure_cert(context)
+    steps = 0
+    for step in range(1, 200):
+        steps, where = step, interrupted_reading(context, trusting, step)
+        if not where:
+            break
+    assert 20 < steps < 199
+
+
+def interrupted_reading(context: ssl.SSLContext, trusting: ssl.SSLContext, step: int) -> list[str]:
+    """Something is looked at, then read, and at the `step`th line an exception comes from outside; where that was."""
+    from eslcodec.sync import _tls
+
+    ours, theirs = socket.socketpair()
+    with ThreadPoolExecutor(1) as server, ours, theirs:
+        accepted = server.submit(context.wrap_socket, theirs, True)
+        tls = _tls.Tls(trusting, HOST)
+        tls.shake_hands(ours, PATIENCE)
+        peer = accepted.result(PATIENCE)
+        face = _tls.TlsSocket(ours, tls)
+        sender, room, got = face.dup(), bytearray(9), b""
+        sender.setblocking(False)
+        peer.sendall(b"some")
+        trace, where = raise_at(step, str(_tls.__file__))
+        earlier = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with suppress(Interrupt):
+                sender.recv(1, socket.MSG_PEEK)
+                got = bytes(room[: face.recv_into(room)])
+        finally:
+            sys.settrace(earlier)
+        peer.sendall(b"thing")
+        lost = ""
+        try:
+            while not face.unsure and len(got) < 9:
+                got += bytes(room[: face.recv_into(room)])
+        except ConnectionAbortedError as error:
+            lost = str(error)
+        assert face.unsure or lost == "interrupted while bytes were received" or got == b"something", where
+        sender.close()
+        face.close()
+        peer.close()
+    return where
+
+
 def test_options_that_do_not_go_together(esl: ModuleType) -> None:
     for options, error, said in (
         ({"ssl": "yes"}, TypeError, "expected True, False or an SSLContext"),
@@ -203,9 +255,14 @@ def test_options_that_do_not_go_together(esl: ModuleType) -> None:
         ({"sock": True, "host": "a"}, ValueError, "expected one or the other"),
         ({"sock": True, "reconnect": True}, ValueError, "a socket cannot be connected again"),
         ({"sock": True, "ssl": True}, ValueError, "expected server_hostname too"),
+        ({"sock": socket.socket(type=socket.SOCK_DGRAM)}, ValueError, "expected a stream, such as TCP"),
+        ({"sock": socket.socket()}, OSError, "sock is to be a socket that is connected"),
     ):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             given = {**options, "sock": ours} if options.get("sock") is True else options
             with pytest.raises(error, match=said):
                 esl.connect(**given)
+            sock = options.get("sock")
+            if isinstance(sock, socket.socket):
+                sock.close()
