@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, overload
 
 from .. import _uuid_api, tables
+from .._options import check_seconds
 from ..commands import _rest, _word
 from ..connection import Connection, variable
 from ..dialing import Leg, Originated, Variable, originate_arguments
@@ -134,6 +135,7 @@ class OperatorVerbs(Verbs):
             together=together,
         )
         limit = math.inf if patience is None else patience
+        check_seconds("patience", limit)  # before a phone rings
         if wait != "answer":
             job = self.bgapi("originate", arguments, timeout=reply_timeout)
             return Originated.of((job.result(limit)).text) if wait else job

@@ -121,6 +121,14 @@ def test_no_wait_outlives_its_connection_though_the_client_comes_back(shell: She
     reader.cancel()
 
 
+def test_no_phone_rings_for_a_wait_that_cannot_be(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    for patience, error in ((-1, ValueError), (float("nan"), ValueError), ("20", TypeError)):
+        with pytest.raises(error, match=r"^patience is .*, expected .*seconds"):
+            shell.do("originate", "user/1000", application="park", patience=patience)
+    Call(shell, peer)  # whose commands are the first ones
+
+
 def test_how_long_the_outcome_is_waited_for(shell: Shell, switch: Switch) -> None:
     call = Call(shell, shell.connects(switch), patience=0.05)
     with pytest.raises(shell.esl.CommandTimeout, match=r"^waited 0.05 s for the outcome of an originate$"):
