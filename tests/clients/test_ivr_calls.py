@@ -105,6 +105,17 @@ def test_collections_at_the_same_time_share_neither_a_variable_nor_a_terminator(
         ended(callee, one)
 
 
+def test_once_only_the_call_is_heard_no_answer_elsewhere_is_waited_for(callee: Callee, switch: Emulator) -> None:
+    switch.endpoints["user/1000"] = "answer"
+    collects(switch, {"collected_digits": "1", "read_result": "success"})
+    dials(callee, switch, "async full")
+    assert callee.do("originate", "user/1000", application="park").answered
+    callee.do("collect", "a.wav", max_digits=1)
+    with pytest.raises(eslcodec.InvalidCommand, match="myevents"):
+        callee.do("originate", "user/1000", application="park")
+    assert callee.do("originate", "user/1000", application="park", wait="job").reason == "connected"
+
+
 def test_a_wrong_argument_is_told_before_anything_is_sent(callee: Callee, switch: Emulator) -> None:
     call = dials(callee, switch, "async full")
     with pytest.raises(eslcodec.InvalidCommand, match=r"^max_digits is 0"):
