@@ -101,8 +101,8 @@ def display(name: object, number: object) -> str:
     """What `uuid_display` shows, which is taken apart at blanks, and then at `|`.
 
     Example:
-        >>> display("J|D", "100")
-        'J\\\\|D|100'
+        >>> print(display("J|D", "100"))
+        J\\\\|D|100
     """
     texts = [_text("the name", name), _text("the number", number)]
     if not texts[0] or texts[0].startswith("^^"):
