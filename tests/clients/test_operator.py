@@ -164,6 +164,27 @@ def test_a_channel_with_the_uuid_of_one_that_has_ended_has_its_own_answer(shell:
     assert first.outcome()[1] == "no answer"
 
 
+def test_what_is_kept_of_calls_and_channels_is_bounded(
+    shell: Shell, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eslcodec.limits.JOBS", 2)
+    monkeypatch.setattr("eslcodec.limits.FATES", 1)
+    peer = shell.connects(switch)
+    calls = [Call(shell, peer), Later(shell, peer)]
+    for call in calls:  # both ring, and the switch says of both that they are one channel
+        peer.sends(job_done(call.command, b"+OK " + UUID + b"\n"))
+    asked = shell.begin("api", "uptime")
+    peer.answers(b"api uptime", api_response(b"1"))
+    asked.result(PATIENCE)  # so that the results were read
+    calls.append(Later(shell, peer))
+    with pytest.raises(shell.esl.CommandTimeout, match=r"^2 calls were originated after it: it is forgotten$"):
+        calls[0].outcome()
+    peer.sends(event("CHANNEL_ANSWER"), event("CHANNEL_ANSWER", Unique_ID="another"), ANSWER)
+    assert calls[1].outcome() == (True, "answered", "SUCCESS", UUID.decode())
+    peer.sends(job_done(calls[2].command, b"+OK another\n"), event("CHANNEL_HANGUP", Unique_ID="another"))
+    assert calls[2].outcome() == (False, "failed", "UNKNOWN", "another")  # its answer was the older one
+
+
 def test_a_job_whose_result_cannot_come_ends_the_wait(shell: Shell, switch: Switch) -> None:
     peer = shell.connects(switch)
     begun = shell.begin("originate", "user/1000", application="park")
