@@ -35,6 +35,7 @@ class Tls:
         self._sealed = b""  # encrypted, and not taken by the socket yet
         self._owed = 0  # how much of ours is in that
         self._ended = False
+        self._broken: tuple[Any, ...] = ()  # of the error that ended it, which OpenSSL tells once
 
     def shake_hands(self, sock: socket.socket, seconds: float | None) -> None:
         """The handshake, with a socket that waits.
@@ -77,6 +78,8 @@ class Tls:
             return self._decrypt(room)
 
     def _decrypt(self, room: Any) -> int | None:
+        if self._broken:
+            raise ssl.SSLError(*self._broken)
         if self._ended:
             return 0
         try:
@@ -86,6 +89,9 @@ class Tls:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._ended = True
             return 0
+        except ssl.SSLError as error:
+            self._broken = error.args
+            raise
         finally:
             self._sealed += self._outgoing.read()  # a key that changed is answered with the next send
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -90,11 +91,16 @@ def emulated(esl: ModuleType) -> Iterator[Any]:
         yield switch
 
 
-@pytest.fixture
-def proxy(authority: Any, emulated: Any) -> Iterator[Proxy]:
+@pytest.fixture(scope="module")
+def accepting(authority: Any) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(HOST).configure_cert(context)
-    proxy = Proxy(context, emulated.port)
+    return context
+
+
+@pytest.fixture
+def proxy(accepting: ssl.SSLContext, emulated: Any) -> Iterator[Proxy]:
+    proxy = Proxy(accepting, emulated.port)
     yield proxy
     proxy.close()
 
@@ -199,30 +205,39 @@ def test_a_socket_that_is_connected_already(
     assert shell.do("api", "echo", "there").text == "there"
 
 
-def test_an_interruption_loses_nothing_unless_the_reading_ends(authority: Any, trusting: ssl.SSLContext) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(HOST).configure_cert(context)
+def test_an_interruption_loses_nothing_unless_the_reading_ends(
+    accepting: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
     steps = 0
     for step in range(1, 200):
-        steps, where = step, interrupted_reading(context, trusting, step)
+        steps, where = step, interrupted_reading(accepting, trusting, step)
         if not where:
             break
     assert 20 < steps < 199
+
+
+@contextmanager
+def layered(context: ssl.SSLContext, trusting: ssl.SSLContext) -> Iterator[tuple[Any, Any, Any, socket.socket]]:
+    """A connection's record layer, its two faces, and the TLS socket at the other end."""
+    from eslcodec.sync import _tls
+
+    ours, theirs = socket.socketpair()
+    with ThreadPoolExecutor(1) as server, ours, theirs:
+        accepted = server.submit(context.wrap_socket, theirs, True)
+        layer = _tls.Tls(trusting, HOST)
+        layer.shake_hands(ours, PATIENCE)
+        face = _tls.TlsSocket(ours, layer)
+        with closing(face), closing(face.dup()) as sender, accepted.result(PATIENCE) as peer:
+            sender.setblocking(False)
+            yield layer, face, sender, peer
 
 
 def interrupted_reading(context: ssl.SSLContext, trusting: ssl.SSLContext, step: int) -> list[str]:
     """Something is looked at, then read, and at the `step`th line an exception comes from outside; where that was."""
     from eslcodec.sync import _tls
 
-    ours, theirs = socket.socketpair()
-    with ThreadPoolExecutor(1) as server, ours, theirs:
-        accepted = server.submit(context.wrap_socket, theirs, True)
-        tls = _tls.Tls(trusting, HOST)
-        tls.shake_hands(ours, PATIENCE)
-        peer = accepted.result(PATIENCE)
-        face = _tls.TlsSocket(ours, tls)
-        sender, room, got = face.dup(), bytearray(9), b""
-        sender.setblocking(False)
+    room, got, lost = bytearray(9), b"", ""
+    with layered(context, trusting) as (_, face, sender, peer):
         peer.sendall(b"some")
         trace, where = raise_at(step, str(_tls.__file__))
         earlier = sys.gettrace()
@@ -234,17 +249,32 @@ def interrupted_reading(context: ssl.SSLContext, trusting: ssl.SSLContext, step:
         finally:
             sys.settrace(earlier)
         peer.sendall(b"thing")
-        lost = ""
         try:
             while not face.unsure and len(got) < 9:
                 got += bytes(room[: face.recv_into(room)])
         except ConnectionAbortedError as error:
             lost = str(error)
         assert face.unsure or lost == "interrupted while bytes were received" or got == b"something", where
-        sender.close()
-        face.close()
-        peer.close()
     return where
+
+
+def test_what_one_thread_waits_for_another_does_not_take(accepting: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    with layered(accepting, trusting) as (layer, _, sender, peer):
+        assert layer.decrypted_or_awaited(bytearray(9)) is None
+        peer.sendall(b"some")
+        with pytest.raises(BlockingIOError):
+            sender.recv(1, socket.MSG_PEEK)
+        layer.arrived()
+        assert sender.recv(1, socket.MSG_PEEK) == b"s"
+
+
+def test_what_is_no_tls_is_told_by_every_look(accepting: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    with layered(accepting, trusting) as (_, face, sender, peer):
+        with socket.socket(fileno=os.dup(peer.fileno())) as bare:
+            bare.sendall(b"Content-Type: command/reply\n\n")
+        for read in (lambda: sender.recv(1, socket.MSG_PEEK), lambda: face.recv_into(bytearray(9))):
+            with pytest.raises(ssl.SSLError):
+                read()
 
 
 def test_options_that_do_not_go_together(esl: ModuleType) -> None:
