@@ -39,7 +39,9 @@ def unreachable(error: OSError | UnicodeError, host: str, port: int, seconds: fl
     if isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and not error.errno):
         return TimeoutError(f"connecting to {where} took more than {seconds:g} s")
     if hasattr(error, "verify_code") or hasattr(error, "library"):  # of TLS, whose numbers are no errno
-        return type(error)(error.errno, f"cannot connect to {where}: {error.strerror}")
+        refused = type(error)(error.errno, f"cannot connect to {where}: {error.strerror}")
+        refused.__dict__.update(error.__dict__)  # `verify_code` and others, which say why
+        return refused
     if not error.errno:  # several addresses, of which asyncio tells in one text
         return type(error)(f"cannot connect to {where}: {error}")
     known = not isinstance(error, socket.gaierror) and error.errno in errno.errorcode

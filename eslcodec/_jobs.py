@@ -26,8 +26,10 @@ class Jobs:
         self._needs = needs
         self._results: dict[str, Wait[JobResult]] = {}
 
-    def begin(self, command: str, args: str, job_uuid: str | None) -> tuple[Wait[CommandReply], Wait[JobResult]]:
-        """`bgapi`, as `Connection.bgapi` says."""
+    def begin(
+        self, command: str, args: str, job_uuid: str | None, result: Wait[JobResult] | None = None
+    ) -> tuple[Wait[CommandReply], Wait[JobResult]]:
+        """`bgapi`, as `Connection.bgapi` says; `result` is the one to be settled, if the caller has made it."""
         job_uuid = job_uuid or str(uuids.uuid4())
         if job_uuid in self._results:
             raise InvalidCommand(f"the Job-UUID {job_uuid!r:.80} is in use")
@@ -35,7 +37,7 @@ class Jobs:
         what = described(block)
         self._pipeline.check_open(what)
         self._needs.need("BACKGROUND_JOB", what, self._cannot_see)
-        result: Wait[JobResult] = Wait(self._pipeline.watchers, f"the result of {what}")
+        result = result or Wait(self._pipeline.watchers, f"the result of {what}")
         if len(self._results) >= limits.JOBS:
             self._forget_oldest()
         self._pipeline.asked += 1

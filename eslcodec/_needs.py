@@ -43,6 +43,12 @@ class Needs:
         self._private: set[str] = set()  # names of events that come because we asked, whether the user did or not
         self._filtered: set[str] = set()  # needed names for which there is a filter of ours
 
+    @property
+    def own_channel_only(self) -> bool:
+        """Whether events of other channels do not come: after `myevents` the switch sends one channel's, whatever else
+        is subscribed to."""
+        return self.my_events is not None or self._subscriptions.channel is not None
+
     def need(self, name: str, what: str, refused: OnReply) -> None:
         """From now on events of this name must come: ask for them unless the user did.
 

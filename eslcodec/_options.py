@@ -155,8 +155,8 @@ def check_connect(
     """
     _check_host(host)
     _check_int("port", port, 1, 65535)
-    _check_seconds("connect_timeout", connect_timeout)
-    _check_seconds("command_timeout", command_timeout)
+    check_seconds("connect_timeout", connect_timeout)
+    check_seconds("command_timeout", command_timeout)
     if not isinstance(reconnect, (bool, Backoff)):
         raise TypeError(f"reconnect is {reconnect!r:.80}, expected True, False or a Backoff")
     _check_keepalive(keepalive)
@@ -205,7 +205,12 @@ def check_way(
         raise ValueError("reconnect is given with sock, expected one or the other: a socket cannot be connected again")
     if context is not None and context.check_hostname and server_hostname is None:
         raise ValueError("ssl is given with sock, expected server_hostname too: the name in the certificate")
-    peer = sock.getpeername()  # which says if it is not connected
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"sock is {sock!r:.80}, expected a stream, such as TCP")
+    try:
+        peer = sock.getpeername()
+    except OSError as error:
+        raise type(error)(error.errno, f"{error.strerror}: sock is to be a socket that is connected") from None
     host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
     return host, port, Way(context, server_hostname, sock)
 
@@ -245,8 +250,8 @@ def check_serve(
     if sock is not None:
         _check_sock(sock, host, port)
     _check_int("max_calls", max_calls, 1)
-    _check_seconds("first_frame_timeout", first_frame_timeout)
-    _check_seconds("command_timeout", command_timeout)
+    check_seconds("first_frame_timeout", first_frame_timeout)
+    check_seconds("command_timeout", command_timeout)
     _check_keepalive(keepalive)
 
 
@@ -285,7 +290,15 @@ def _check_int(name: str, number: object, low: int, high: int | None = None) -> 
         raise ValueError(f"{name} is {number}, expected {low} {'or more' if high is None else f'to {high}'}")
 
 
-def _check_seconds(name: str, seconds: object) -> None:
+def check_seconds(name: str, seconds: object) -> None:
+    """How long something may take.
+
+    Example:
+        >>> check_seconds("patience", -1)
+        Traceback (most recent call last):
+            ...
+        ValueError: patience is -1, expected seconds, 0 or more (math.inf: no limit)
+    """
     if not _number(name, seconds) >= 0:  # nor is NaN
         raise ValueError(f"{name} is {seconds}, expected seconds, 0 or more (math.inf: no limit)")
 

@@ -16,6 +16,7 @@ MAX_VARIABLES: Final = 64
 
 _UUID: Final = re.compile(r"[^\s'\"\\^;,{}\[\]]+")
 _DIGITS: Final = re.compile(r"[0-9A-Da-d*#wW+@]+")
+_APPLICATION: Final = re.compile("[^:]*::")  # as `switch_ivr_broadcast` tells it from a file
 _LEGS: Final = ("aleg", "bleg", "both", "holdb")
 
 
@@ -85,8 +86,28 @@ def broadcast(what: object, argument: object, leg: str) -> str:
     if leg not in _LEGS:
         raise InvalidCommand(f"leg is {leg!r:.80}, expected one of {', '.join(_LEGS)}")
     text = _text("what to play", what)
-    given = _text("the argument", argument)
-    return f"{word('what to play', f'{text}::{given}' if given else text)} {leg}"
+    if argument is None:
+        if _APPLICATION.match(text):
+            raise InvalidCommand(
+                f"the file is {_shown(text)}, which the switch reads as an application: give argument="
+            )
+        return f"{word('what to play', text)} {leg}"
+    if not text or ":" in text:
+        raise InvalidCommand(f"the application is {_shown(text)}, expected a name without ':'")
+    return f"{word('what to run', f'{text}::' + _text('the argument', argument))} {leg}"
+
+
+def display(name: object, number: object) -> str:
+    """What `uuid_display` shows, which is taken apart at blanks, and then at `|`.
+
+    Example:
+        >>> print(display("J|D", "100"))
+        J\\\\|D|100
+    """
+    texts = [_text("the name", name), _text("the number", number)]
+    if not texts[0] or texts[0].startswith("^^"):
+        raise InvalidCommand(f"the name is {_shown(texts[0])}, expected text that does not begin with '^^'")
+    return api_word("the text", "|".join(escaped(text, "|") for text in texts if text))
 
 
 def variable(name: str, value: Variable | None) -> str:

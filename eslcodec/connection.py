@@ -497,6 +497,8 @@ class Connection(Verbs):
                 self._pipeline.take(message)
             except ProtocolError as error:
                 self._fail(error)
+            if self._dials.is_waited_for:
+                self._dials.look()
         elif isinstance(message, AuthRequest) and self._login:
             self._log_in(greeted=True)
         elif isinstance(message, DisconnectNotice) and message.final:

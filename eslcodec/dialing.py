@@ -88,7 +88,8 @@ class Originated:
 
     Attributes:
         answered: whether it was.
-        reason: "answered", "busy", "no answer", "rejected" or "failed"; "connected" of `wait="job"`.
+        reason: "answered", "busy", "no answer", "rejected" or "failed"; "connected" of `wait="job"`, and where a
+            `myevents` given meanwhile keeps the answer back.
         cause: the switch's name, such as "USER_BUSY"; "SUCCESS" if it was answered or connected.
         uuid: of the channel; "" if there is none any more.
         text: what the switch put out.

@@ -298,9 +298,11 @@ class DigitsAsked:
 
         Args:
             variables: those of `names`, as they are at the end of the application. The switch never takes
-                `read_terminator_used` away, so unset it before.
+                `read_terminator_used` away, so unset it before; and what an earlier pattern refused only for the next
+                pattern, so without one it is not looked at.
         """
         digits, refused, result, used = (variables.get(name) or "" for name in self.names)
+        refused = refused if self.pattern else ""
         if digits and result != "failure":
             if len(digits) >= self.max_digits:
                 return Collected(digits, "full")

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from xml.etree import ElementTree
 
-from .errors import CommandError, MalformedTable
+from .errors import CommandError, InvalidCommand, MalformedTable
 
 Row = dict[str, str]
 """A row: column -> text."""
@@ -38,9 +38,9 @@ MEMBER: Final = (
 )
 """The columns of `conference list`, which has no header."""
 
-_TOTAL: Final = re.compile(r"([0-9]+) total\.")
+_TOTAL: Final = re.compile(r"([0-9]{1,18}) total\.")
 _RULE: Final = re.compile(r"={20,}")
-_ITEMS: Final = re.compile(r"Total items returned: ([0-9]+)")
+_ITEMS: Final = re.compile(r"^Total items returned: ([0-9]{1,18})$", re.MULTILINE)  # a phone may call itself so
 _REFUSED: Final = re.compile(r"-ERR|-USAGE|USAGE:|Invalid (?:Profile|Gateway|Syntax)!")
 
 
@@ -84,6 +84,7 @@ def parse(text: str, delimiter: str = "|", columns: Sequence[str] | None = None)
     Raises:
         CommandError: the switch refused it.
         MalformedTable: a row has another number of columns.
+        InvalidCommand: the delimiter is empty.
 
     Example:
         >>> parse("1;a\\n2;b\\n", ";", ["id", "name"])
@@ -144,6 +145,8 @@ def sofia(text: str) -> list[Row]:
     if not rules:
         raise MalformedTable(text, "lines of '=' around it")
     first, last = rules[0], rules[1] if len(rules) > 1 else len(lines)
+    if first and len(rules) < 2:
+        raise MalformedTable(text, "a second line of '=' after the rows")
     if first:
         header = [name.strip() for name in lines[first - 1].split("\t")]
         return _rows(lines[first + 1 : last], "\t", header, strip=True)
@@ -224,6 +227,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _rows(lines: Iterable[str], delimiter: str, columns: Sequence[str] | None, *, strip: bool = False) -> list[Row]:
+    if not delimiter:
+        raise InvalidCommand("the delimiter is empty, expected what stands between columns")
     rows: list[Row] = []
     for number, line in enumerate(lines, 1):
         if line == "+OK":
@@ -257,7 +262,7 @@ def _json_rows(text: str) -> list[Row]:
         found = json.loads(text, strict=False)
         rows = [{str(name): _cell(value) for name, value in row.items()} for row in found.get("rows", [])]
         total = int(found["row_count"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise MalformedTable(text, '{"row_count": ..., "rows": [...]}') from None
     return _counted(rows, total, text)
 

@@ -166,8 +166,8 @@ def _protected(sock: socket.socket, way: Way, limit: float | None) -> TlsSocket:
     try:
         layer = tls.Tls(way.context, way.server_hostname)
         layer.shake_hands(sock, limit)
+        protected: TlsSocket = tls.TlsSocket(sock, layer)
     except BaseException:
         sock.close()
         raise
-    protected: TlsSocket = tls.TlsSocket(sock, layer)
     return protected

@@ -23,7 +23,7 @@ from ._call_verbs import CallVerbs
 class IvrVerbs(CallVerbs):
     """The methods for an IVR that both kinds of call have."""
 
-    _terminator: str | None = None  # the `read_terminator_used` that the last collection left on the channel
+    _terminator_left = False  # whether a collection left `read_terminator_used` on the channel, or may do so yet
     _asking: Sequence[DigitsAsked] = ()  # collections that run; a second one runs inside the first
 
     # Digits
@@ -181,13 +181,14 @@ class IvrVerbs(CallVerbs):
         """Run it. Its own end says what came of it: a later `getvar` could read what another application left."""
         self._asking = [*self._asking, asked]
         try:
-            if self._terminator or self.data.get("variable_read_terminator_used"):
+            if self._terminator_left or self.data.get("variable_read_terminator_used"):
                 self.unset("read_terminator_used")  # the switch never does
+            self._terminator_left = True  # unless its end says otherwise, which an exception may keep back
             ended = self.execute(application, argument, wait=True)
             variables = self._variables(ended, asked.names)
         finally:
             self._asking = [other for other in self._asking if other is not asked]
-        self._terminator = variables["read_terminator_used"]
+        self._terminator_left = bool(self._asking or variables["read_terminator_used"])
         got = asked.outcome(variables)
         if not got and not asked.transfer:
             self._check_alive(ended)

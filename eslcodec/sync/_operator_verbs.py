@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, overload
 
 from .. import _uuid_api, tables
+from .._options import check_seconds
 from ..commands import _rest, _word
 from ..connection import Connection, variable
 from ..dialing import Leg, Originated, Variable, originate_arguments
@@ -101,7 +102,8 @@ class OperatorVerbs(Verbs):
             An `Originated`, which is true if the call was answered. Or a `Job`.
 
         Raises:
-            InvalidCommand: something cannot be expressed.
+            InvalidCommand: something cannot be expressed; or the answer is to be waited for on a connection that gets
+                one channel's events only: after `myevents`, which a `Call` sends when it waits for an application.
             CommandError: the switch refused the command: this is no call that failed.
             CommandTimeout: nothing is known within `patience`.
             ConnectionClosed: the connection ended meanwhile; a reconnection does not go on waiting. The call may go on
@@ -133,6 +135,7 @@ class OperatorVerbs(Verbs):
             together=together,
         )
         limit = math.inf if patience is None else patience
+        check_seconds("patience", limit)  # before a phone rings
         if wait != "answer":
             job = self.bgapi("originate", arguments, timeout=reply_timeout)
             return Originated.of((job.result(limit)).text) if wait else job
@@ -335,7 +338,7 @@ class UuidVerbs:
     def broadcast(
         self,
         what: str,
-        argument: str = "",
+        argument: str | None = None,
         *,
         leg: Literal["aleg", "bleg", "both", "holdb"] = "aleg",
         timeout: float | None = None,
@@ -343,8 +346,8 @@ class UuidVerbs:
         """`uuid_broadcast`: play a file to it, or run an application on it.
 
         Args:
-            what: a file; with an argument the name of an application.
-            argument: of the application.
+            what: a file; with an argument the name of an application. In a file's name too the switch expands `${...}`.
+            argument: of the application; "" for one that takes none. The switch expands `${...}` in it.
             leg: who hears it: the channel, the one it is bridged to, both, or the channel while the other is held.
             timeout: see `Client`.
         """
@@ -379,8 +382,7 @@ class UuidVerbs:
 
     def display(self, name: str, number: str = "", *, timeout: float | None = None) -> None:
         """`uuid_display`: what its phone shows: a name, a number."""
-        shown = f"{name}|{number}" if number else name
-        self._do("uuid_display", f"{self.uuid} {_uuid_api.word('the text', shown)}", timeout)
+        self._do("uuid_display", f"{self.uuid} {_uuid_api.display(name, number)}", timeout)
 
     def setvar(self, name: str, value: Variable | None, *, timeout: float | None = None) -> None:
         """`uuid_setvar`: set a variable; None, or an empty text, unsets it."""

@@ -29,11 +29,13 @@ class Tls:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._lock = threading.RLock()  # of the record layer; a signal's handler may close while its thread is in it
-        self._turn = threading.Lock()  # of who takes bytes from the socket: they must come in one by one, in order
+        self._torn = False  # whether something that came may have been lost, since its way was interrupted
+        self._awaited = False  # whether a thread waits for the socket: it would not see what another takes meanwhile
         self._ahead = b""  # decrypted to see whether there is something
         self._sealed = b""  # encrypted, and not taken by the socket yet
         self._owed = 0  # how much of ours is in that
         self._ended = False
+        self._broken: tuple[Any, ...] = ()  # of the error that ended it, which OpenSSL tells once
 
     def shake_hands(self, sock: socket.socket, seconds: float | None) -> None:
         """The handshake, with a socket that waits.
@@ -67,48 +69,69 @@ class Tls:
     def decrypted(self, room: Any) -> int | None:
         """Put what is there into a buffer: how much, 0 at the end, None if more has to come first."""
         with self._lock:
+            self._check()
             if self._ahead:
                 taken = min(len(room), len(self._ahead))
                 room[:taken] = self._ahead[:taken]
                 self._ahead = self._ahead[taken:]
                 return taken
-            if self._ended:
-                return 0
-            try:
-                return int(self._object.read(len(room), room))
-            except ssl.SSLWantReadError:
-                return None
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                self._ended = True
-                return 0
-            finally:
-                self._sealed += self._outgoing.read()  # a key that changed is answered with the next send
+            return self._decrypt(room)
 
-    def take(self, sock: socket.socket) -> bool:
-        """Take what the socket has, as it waits or not; False if another thread is at it.
+    def _decrypt(self, room: Any) -> int | None:
+        if self._broken:
+            raise ssl.SSLError(*self._broken)
+        if self._ended:
+            return 0
+        try:
+            return int(self._object.read(len(room), room))
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._ended = True
+            return 0
+        except ssl.SSLError as error:
+            self._broken = error.args
+            raise
+        finally:
+            self._sealed += self._outgoing.read()  # a key that changed is answered with the next send
+
+    def decrypted_or_awaited(self, room: Any) -> int | None:
+        """The same; if more has to come first, others leave the socket alone until `arrived`."""
+        with self._lock:
+            size = self.decrypted(room)
+            self._awaited = size is None
+            return size
+
+    def arrived(self) -> None:
+        """The end of the wait for the socket."""
+        self._awaited = False
+
+    def take(self, sock: socket.socket) -> None:
+        """Take what the socket has, which does not wait.
 
         Raises:
-            OSError: nothing has come, or the socket is broken.
+            BlockingIOError: nothing has come, or another thread waits for it.
+            OSError: the socket is broken.
         """
-        if not self._turn.acquire(blocking=False):
-            return False
-        taken: list[bytes] = []
-        try:
-            taken.extend(map(sock.recv, (_RECORDS,)))  # whatever interrupts this, what came is not lost
-        finally:
-            try:
-                if taken:
-                    self._came(taken[0])
-            finally:
-                self._turn.release()
-        return True
-
-    def _came(self, data: bytes) -> None:
         with self._lock:
+            if self._awaited:
+                raise BlockingIOError
+            self._check()
+            self._torn = True
+            try:
+                data = sock.recv(_RECORDS)
+            except OSError:
+                self._torn = False
+                raise
             if data:
                 self._incoming.write(data)
             else:
                 self._incoming.write_eof()
+            self._torn = False
+
+    def _check(self) -> None:
+        if self._torn:
+            raise ConnectionAbortedError("interrupted while bytes were received")
 
     def peek(self, sock: socket.socket) -> bytes:
         """The next byte; b"" at the end.
@@ -117,11 +140,25 @@ class Tls:
             BlockingIOError: nothing has come.
         """
         with self._lock:
-            if not self._ahead:
-                room = bytearray(_RECORDS)
-                size = self.read(sock, memoryview(room))
-                self._ahead = bytes(room[:size])
+            while not (self._ahead or self._ended):
+                if not self._look_ahead():
+                    self.take(sock)
             return self._ahead[:1]
+
+    def _look_ahead(self) -> bool:
+        """Decrypt what is there; False if more has to come first."""
+        room = bytearray(_RECORDS)
+        self._check()
+        self._torn = True
+        try:
+            size = self._decrypt(room)
+        except OSError:
+            self._torn = False
+            raise
+        if size:
+            self._ahead = bytes(room[:size])
+        self._torn = False
+        return size is not None
 
     def read(self, sock: socket.socket, room: Any) -> int:
         """Read without waiting: how much; 0 at the end.
@@ -129,12 +166,12 @@ class Tls:
         Raises:
             BlockingIOError: nothing has come.
         """
-        while True:
-            size = self.decrypted(room)
-            if size is not None:
-                return size
-            if not self.take(sock):
-                raise BlockingIOError
+        with self._lock:
+            while True:
+                size = self.decrypted(room)
+                if size is not None:
+                    return size
+                self.take(sock)
 
     # Sending
 
@@ -173,27 +210,35 @@ class TlsSocket:
     def __init__(self, sock: socket.socket, tls: Tls) -> None:
         self._sock = sock
         self._tls = tls
+        self._now = sock.dup()  # which does not wait
+        self._now.setblocking(False)
         self.unsure = False
         self.settimeout = sock.settimeout
         self.setsockopt = sock.setsockopt
         self.shutdown = sock.shutdown
-        self.close = sock.close
         self.fileno = sock.fileno
 
     def dup(self) -> TlsSender:
         return TlsSender(self._sock.dup(), self._tls)
 
+    def close(self) -> None:
+        self._now.close()
+        self._sock.close()
+
     def recv_into(self, room: Any) -> int:
         """As of a socket with a timeout."""
-        self.unsure = False
         while True:
             self.unsure = True
-            size = self._tls.decrypted(room)
+            size = self._tls.decrypted_or_awaited(room)
             if size is not None:
                 return size
             self.unsure = False
-            if not self._tls.take(self._sock):
-                raise BlockingIOError
+            try:
+                self._sock.recv(1, socket.MSG_PEEK)
+            finally:
+                self._tls.arrived()
+            with suppress(BlockingIOError):  # another thread was faster
+                self._tls.take(self._now)
 
 
 class TlsSender:

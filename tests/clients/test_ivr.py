@@ -215,8 +215,9 @@ OUTCOMES: list[tuple[dict[str, Any], tuple[Any, Any, Any, Any], Collected]] = [
     (TWO_TO_FOUR, ("1", None, "failure", "#"), Collected("", "invalid", "#", "1")),
     (TWO_TO_FOUR, (None, None, "failure", "#"), Collected("", "invalid", "#")),
     (TWO_TO_FOUR, (None, None, "failure", None), Collected("", "timeout")),
-    (TWO_TO_FOUR, (None, "99", "success", "#"), Collected("", "invalid", "#", "99")),
-    (TWO_TO_FOUR, ("1234", "99", "success", None), Collected("1234", "full")),
+    (TWO_TO_FOUR | {"pattern": "^1"}, (None, "99", "success", "#"), Collected("", "invalid", "#", "99")),
+    (TWO_TO_FOUR | {"pattern": "^1"}, ("1234", "99", "success", None), Collected("1234", "full")),
+    (TWO_TO_FOUR, (None, "99", "failure", None), Collected("", "timeout")),  # what was refused by an earlier pattern
     ({"max_digits": 1}, (None, None, "success", None), Collected("", "invalid")),  # the terminator, during the prompt
     ({"min_digits": 0}, (None, None, "success", "#"), Collected("", "terminator", "#")),
     ({"min_digits": 0}, (None, None, "timeout", None), Collected("", "timeout")),

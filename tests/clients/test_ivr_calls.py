@@ -89,17 +89,31 @@ def test_a_hangup_while_digits_are_collected_is_told(callee: Callee, switch: Emu
     assert (error.cause, error.complete["Application"]) == ("ORIGINATOR_CANCEL", "play_and_get_digits")
 
 
-def test_collections_at_the_same_time_do_not_share_a_variable(callee: Callee, switch: Emulator) -> None:
+def test_collections_at_the_same_time_share_neither_a_variable_nor_a_terminator(
+    callee: Callee, switch: Emulator
+) -> None:
     switch.applications["play_and_get_digits"] = 60
     call = dials(callee, switch, "async full")
     collecting = [callee.begin("collect", "a.wav", max_digits=4)]
     switch.wait_for(lambda: len(call.executed) == 1)
     collecting.append(callee.begin("collect", "b.wav", max_digits=4))
-    switch.wait_for(lambda: len(call.executed) == 2)
-    assert [data.split()[-1] for _, data in call.executed] == ["collected_digits", "collected_digits_2"]
+    switch.wait_for(lambda: len(call.executed) == 3)
+    assert call.executed[1] == ("unset", "read_terminator_used")  # which the first may leave behind
+    assert [data.split()[-1] for _, data in call.executed[::2]] == ["collected_digits", "collected_digits_2"]
     call.hangup()
     for one in collecting:
         ended(callee, one)
+
+
+def test_once_only_the_call_is_heard_no_answer_elsewhere_is_waited_for(callee: Callee, switch: Emulator) -> None:
+    switch.endpoints["user/1000"] = "answer"
+    collects(switch, {"collected_digits": "1", "read_result": "success"})
+    dials(callee, switch, "async full")
+    assert callee.do("originate", "user/1000", application="park").answered
+    callee.do("collect", "a.wav", max_digits=1)
+    with pytest.raises(eslcodec.InvalidCommand, match="myevents"):
+        callee.do("originate", "user/1000", application="park")
+    assert callee.do("originate", "user/1000", application="park", wait="job").reason == "connected"
 
 
 def test_a_wrong_argument_is_told_before_anything_is_sent(callee: Callee, switch: Emulator) -> None:

@@ -53,6 +53,14 @@ class Call:
         return made.answered, made.reason, made.cause, made.uuid
 
 
+class Later(Call):
+    """One more, for which nothing has to be subscribed to any more."""
+
+    def __init__(self, shell: Shell, peer: Peer) -> None:
+        self.peer = peer
+        self.again(shell)
+
+
 def test_an_answer_is_waited_for_and_its_events_stay_private(shell: Shell, switch: Switch) -> None:
     peer = shell.connects(switch)
     call = Call(shell, peer)
@@ -103,14 +111,24 @@ def test_events_that_are_refused_end_the_wait(shell: Shell, switch: Switch) -> N
 def test_no_wait_outlives_its_connection_though_the_client_comes_back(shell: Shell, switch: Switch) -> None:
     call = Call(shell, shell.connects(switch, reconnect=quick(shell.esl)))
     call.ends(b"+OK " + UUID + b"\n")
+    calling = Later(shell, call.peer)
     reader = shell.begin("next_event")
     call.peer.close()
-    with pytest.raises(shell.esl.ConnectionClosed) as caught:
-        call.begun.result(PATIENCE)
-    assert caught.value.maybe_done
+    for waiting in (call, calling):
+        with pytest.raises(shell.esl.ConnectionClosed) as caught:
+            waiting.begun.result(PATIENCE)
+        assert caught.value.maybe_done
     peer = switch.lets_in()
     peer.close()
     reader.cancel()
+
+
+def test_no_phone_rings_for_a_wait_that_cannot_be(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    for patience, error in ((-1, ValueError), (float("nan"), ValueError), ("20", TypeError)):
+        with pytest.raises(error, match=r"^patience is .*, expected .*seconds"):
+            shell.do("originate", "user/1000", application="park", patience=patience)
+    Call(shell, peer)  # whose commands are the first ones
 
 
 def test_how_long_the_outcome_is_waited_for(shell: Shell, switch: Switch) -> None:
@@ -129,6 +147,69 @@ def test_how_long_the_outcome_is_waited_for(shell: Shell, switch: Switch) -> Non
     assert command.startswith(b"bgapi originate user/1 9664\n")
     call.peer.sends(job_accepted(command))
     assert job.result(PATIENCE).uuid == job_uuid(command).decode()
+
+
+def test_a_channel_with_the_uuid_of_one_that_has_ended_has_its_own_answer(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    first = Call(shell, peer)  # rings all the time, so that what became of other channels is kept
+    second, third = Later(shell, peer), Later(shell, peer)
+    peer.sends(ANSWER, HANGUP, job_done(second.command, b"+OK " + UUID + b"\n"))
+    assert second.outcome() == (True, "answered", "SUCCESS", UUID.decode())
+    peer.sends(job_done(third.command, b"-ERR USER_BUSY\n"))
+    assert third.outcome()[1] == "busy"
+    fourth = Later(shell, peer)
+    peer.sends(job_done(fourth.command, b"+OK " + UUID + b"\n"), HANGUP)
+    assert fourth.outcome() == (False, "no answer", "ORIGINATOR_CANCEL", UUID.decode())
+    first.ends(b"-ERR NO_ANSWER\n")
+    assert first.outcome()[1] == "no answer"
+
+
+def test_what_is_kept_of_calls_and_channels_is_bounded(
+    shell: Shell, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eslcodec.limits.JOBS", 2)
+    monkeypatch.setattr("eslcodec.limits.FATES", 1)
+    peer = shell.connects(switch)
+    calls = [Call(shell, peer), Later(shell, peer)]
+    for call in calls:  # both ring, and the switch says of both that they are one channel
+        peer.sends(job_done(call.command, b"+OK " + UUID + b"\n"))
+    asked = shell.begin("api", "uptime")
+    peer.answers(b"api uptime", api_response(b"1"))
+    asked.result(PATIENCE)  # so that the results were read
+    calls.append(Later(shell, peer))
+    with pytest.raises(shell.esl.CommandTimeout, match=r"^2 calls were originated after it: it is forgotten$"):
+        calls[0].outcome()
+    peer.sends(event("CHANNEL_ANSWER"), event("CHANNEL_ANSWER", Unique_ID="another"), ANSWER)
+    assert calls[1].outcome() == (True, "answered", "SUCCESS", UUID.decode())
+    peer.sends(job_done(calls[2].command, b"+OK another\n"), event("CHANNEL_HANGUP", Unique_ID="another"))
+    assert calls[2].outcome() == (False, "failed", "UNKNOWN", "another")  # its answer was the older one
+
+
+def test_a_job_whose_result_cannot_come_ends_the_wait(shell: Shell, switch: Switch) -> None:
+    peer = shell.connects(switch)
+    begun = shell.begin("originate", "user/1000", application="park")
+    peer.answers(b"event CHANNEL_ANSWER", ENABLED)
+    peer.answers(b"event CHANNEL_HANGUP", ENABLED)
+    peer.answers(b"event BACKGROUND_JOB", REFUSED)
+    peer.sends(job_accepted(peer.command()))
+    with pytest.raises(shell.esl.CommandError, match="permission denied"):
+        begun.result(PATIENCE)
+
+
+def test_an_answer_that_the_switch_does_not_tell_this_connection_is_not_waited_for(
+    shell: Shell, switch: Switch
+) -> None:
+    peer = shell.connects(switch)
+    ringing, calling = Call(shell, peer), Later(shell, peer)
+    ringing.ends(b"+OK " + UUID + b"\n")
+    narrowing = shell.begin("myevents", "own")
+    peer.answers(b"myevents own", ENABLED)
+    narrowing.result(PATIENCE)
+    assert ringing.outcome() == (False, "connected", "SUCCESS", UUID.decode())
+    peer.sends(job_done(calling.command, b"+OK other\n"))
+    assert calling.outcome() == (False, "connected", "SUCCESS", "other")
+    with pytest.raises(shell.esl.InvalidCommand, match=r"those of one other only \(myevents\)"):
+        shell.do("originate", "user/1000", application="park")
 
 
 # Tables
@@ -190,12 +271,15 @@ def test_each_shorthand_of_a_channel_sends_its_command(shell: Shell, switch: Swi
         ("media", (False,), {}, "uuid_media off u-1"),
         ("broadcast", ("/tmp/a b.wav",), {}, "uuid_broadcast u-1 /tmp/a\\sb.wav aleg"),
         ("broadcast", ("say", "en it's"), {"leg": "both"}, "uuid_broadcast u-1 say::en\\sit\\'s both"),
+        ("broadcast", ("http://x/a::b.wav",), {}, "uuid_broadcast u-1 http://x/a::b.wav aleg"),
+        ("broadcast", ("park", ""), {}, "uuid_broadcast u-1 park:: aleg"),
         ("break_", (), {"everything": True}, "uuid_break u-1 all"),
         ("record", ("/tmp/a.wav",), {"limit": 5}, "uuid_record u-1 start /tmp/a.wav 5"),
         ("stop_record", (), {}, "uuid_record u-1 stop all"),
         ("send_dtmf", ("12w#@200",), {}, "uuid_send_dtmf u-1 12w#@200"),
         ("recv_dtmf", ("1",), {}, "uuid_recv_dtmf u-1 1"),
         ("display", ("J D", "100"), {}, "uuid_display u-1 J\\sD|100"),
+        ("display", ("it's|me",), {}, "uuid_display u-1 it\\\\\\'s\\\\|me"),
         ("setvar", ("a", "b 'c'"), {}, "uuid_setvar u-1 a b\\s\\'c\\'"),
         ("setvar", ("a", None), {}, "uuid_setvar u-1 a"),
         ("setvar_multi", ({"a": "b;c", "d": True},), {}, "uuid_setvar_multi u-1 a=b\\;c;d=true"),
@@ -241,6 +325,11 @@ def test_no_argument_of_a_channel_becomes_another(shell: Shell, switch: Switch) 
         ("transfer", ("-both",)),
         ("transfer", ("",)),
         ("broadcast", ("a.wav", "", "x")),
+        ("broadcast", ("system::reboot",)),
+        ("broadcast", ("::a",)),
+        ("broadcast", ("system:", "a")),
+        ("display", ("", "100")),
+        ("display", ("^^:a:b",)),
         ("send_dtmf", ("1 2",)),
         ("deflect", ("sip:x\napi y",)),
         ("setvar", ("a b", "c")),

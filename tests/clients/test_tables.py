@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eslcodec import tables
-from eslcodec.errors import CommandError, MalformedTable
+from eslcodec.errors import CommandError, InvalidCommand, MalformedTable
 
 RULE = "=" * 97
 TIERS = (
@@ -119,6 +119,9 @@ def test_members_of_conferences() -> None:
         ("show calls", '{"row_count":2,"rows":[{"uuid":"a"}]}', "2 rows, read 1"),
         ("show calls", '{"row_count":1,"rows":[{"uu', '{"row_count": ..., "rows": [...]}'),
         ("show calls", "", "the number of rows at the end"),
+        ("show calls", f"uuid,dest\n\n{'9' * 5000} total.\n", "the number of rows at the end"),
+        ("show calls", '{"row_count":1e999,"rows":[]}', '{"row_count": ..., "rows": [...]}'),
+        ("sofia status", STATUS.rpartition(RULE)[0], "a second line of '='"),
         ("sofia status", "hello\n", "lines of '=' around it"),
         ("sofia status profile x", f"{RULE}\nName internal\n{RULE}\n", "a name, a tab and a value"),
         ("sofia status profile x reg", registrations(1, 2), "2 rows, read 1"),
@@ -131,6 +134,17 @@ def test_what_is_no_such_table_is_an_error(command: str, text: str, expected: st
         tables.read(command, text)
     assert expected in str(caught.value)
     assert caught.value.expected in str(caught.value.again())
+
+
+def test_a_phone_that_calls_itself_the_end_of_the_table_hides_no_others() -> None:
+    text = registrations(2, 2).replace("\n\n", "\nAgent:      \tTotal items returned: 1\n\n", 1)
+    rows = tables.read("sofia status profile x reg", text)
+    assert [row.get("Agent") for row in rows] == ["Total items returned: 1", None]
+
+
+def test_a_delimiter_has_to_be_there() -> None:
+    with pytest.raises(InvalidCommand, match="the delimiter is empty"):
+        tables.read('conference list delim ""', "1;2\n")
 
 
 @pytest.mark.parametrize(

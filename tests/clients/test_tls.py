@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
 import pytest
+from interrupt_support import Interrupt, raise_at
 from reconnect_support import quick
 from reconnect_support import shell as shell
 from shells import HOST, PATIENCE, Shell, until
@@ -87,11 +91,16 @@ def emulated(esl: ModuleType) -> Iterator[Any]:
         yield switch
 
 
-@pytest.fixture
-def proxy(authority: Any, emulated: Any) -> Iterator[Proxy]:
+@pytest.fixture(scope="module")
+def accepting(authority: Any) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(HOST).configure_cert(context)
-    proxy = Proxy(context, emulated.port)
+    return context
+
+
+@pytest.fixture
+def proxy(accepting: ssl.SSLContext, emulated: Any) -> Iterator[Proxy]:
+    proxy = Proxy(accepting, emulated.port)
     yield proxy
     proxy.close()
 
@@ -172,8 +181,9 @@ def test_a_certificate_that_is_not_the_right_one(shell: Shell, proxy: Proxy, tru
         ssl.SSLCertVerificationError, match=rf"cannot connect to 127.0.0.1:{proxy.port}: .*verify failed"
     ):
         connects(shell, proxy.port, ssl=True)
-    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch") as caught:
         connects(shell, proxy.port, ssl=trusting, server_hostname="other.example")
+    assert (caught.value.verify_code, caught.value.reason) == (62, "CERTIFICATE_VERIFY_FAILED")
 
 
 def test_a_switch_without_tls_is_told_apart(shell: Shell, emulated: Any, trusting: ssl.SSLContext) -> None:
@@ -195,6 +205,78 @@ def test_a_socket_that_is_connected_already(
     assert shell.do("api", "echo", "there").text == "there"
 
 
+def test_an_interruption_loses_nothing_unless_the_reading_ends(
+    accepting: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    steps = 0
+    for step in range(1, 200):
+        steps, where = step, interrupted_reading(accepting, trusting, step)
+        if not where:
+            break
+    assert 20 < steps < 199
+
+
+@contextmanager
+def layered(context: ssl.SSLContext, trusting: ssl.SSLContext) -> Iterator[tuple[Any, Any, Any, socket.socket]]:
+    """A connection's record layer, its two faces, and the TLS socket at the other end."""
+    from eslcodec.sync import _tls
+
+    ours, theirs = socket.socketpair()
+    with ThreadPoolExecutor(1) as server, ours, theirs:
+        accepted = server.submit(context.wrap_socket, theirs, True)
+        layer = _tls.Tls(trusting, HOST)
+        layer.shake_hands(ours, PATIENCE)
+        face = _tls.TlsSocket(ours, layer)
+        with closing(face), closing(face.dup()) as sender, accepted.result(PATIENCE) as peer:
+            sender.setblocking(False)
+            yield layer, face, sender, peer
+
+
+def interrupted_reading(context: ssl.SSLContext, trusting: ssl.SSLContext, step: int) -> list[str]:
+    """Something is looked at, then read, and at the `step`th line an exception comes from outside; where that was."""
+    from eslcodec.sync import _tls
+
+    room, got, lost = bytearray(9), b"", ""
+    with layered(context, trusting) as (_, face, sender, peer):
+        peer.sendall(b"some")
+        trace, where = raise_at(step, str(_tls.__file__))
+        earlier = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with suppress(Interrupt):
+                sender.recv(1, socket.MSG_PEEK)
+                got = bytes(room[: face.recv_into(room)])
+        finally:
+            sys.settrace(earlier)
+        peer.sendall(b"thing")
+        try:
+            while not face.unsure and len(got) < 9:
+                got += bytes(room[: face.recv_into(room)])
+        except ConnectionAbortedError as error:
+            lost = str(error)
+        assert face.unsure or lost == "interrupted while bytes were received" or got == b"something", where
+    return where
+
+
+def test_what_one_thread_waits_for_another_does_not_take(accepting: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    with layered(accepting, trusting) as (layer, _, sender, peer):
+        assert layer.decrypted_or_awaited(bytearray(9)) is None
+        peer.sendall(b"some")
+        with pytest.raises(BlockingIOError):
+            sender.recv(1, socket.MSG_PEEK)
+        layer.arrived()
+        assert sender.recv(1, socket.MSG_PEEK) == b"s"
+
+
+def test_what_is_no_tls_is_told_by_every_look(accepting: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    with layered(accepting, trusting) as (_, face, sender, peer):
+        with socket.socket(fileno=os.dup(peer.fileno())) as bare:
+            bare.sendall(b"Content-Type: command/reply\n\n")
+        for read in (lambda: sender.recv(1, socket.MSG_PEEK), lambda: face.recv_into(bytearray(9))):
+            with pytest.raises(ssl.SSLError):
+                read()
+
+
 def test_options_that_do_not_go_together(esl: ModuleType) -> None:
     for options, error, said in (
         ({"ssl": "yes"}, TypeError, "expected True, False or an SSLContext"),
@@ -203,9 +285,14 @@ def test_options_that_do_not_go_together(esl: ModuleType) -> None:
         ({"sock": True, "host": "a"}, ValueError, "expected one or the other"),
         ({"sock": True, "reconnect": True}, ValueError, "a socket cannot be connected again"),
         ({"sock": True, "ssl": True}, ValueError, "expected server_hostname too"),
+        ({"sock": socket.socket(type=socket.SOCK_DGRAM)}, ValueError, "expected a stream, such as TCP"),
+        ({"sock": socket.socket()}, OSError, "sock is to be a socket that is connected"),
     ):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             given = {**options, "sock": ours} if options.get("sock") is True else options
             with pytest.raises(error, match=said):
                 esl.connect(**given)
+            sock = options.get("sock")
+            if isinstance(sock, socket.socket):
+                sock.close()
