@@ -231,10 +231,10 @@ def test_whatever_a_function_of_the_test_raises_everybody_is_answered_and_the_te
 
 
 def test_who_connects_is_turned_away_if_the_function_that_lets_in_raises() -> None:
-    switch = Emulator(allow=lambda _address: sys.exit(3))
-    with switch, pytest.raises(eslcodec.AccessDenied, match="Access Denied"):
-        eslcodec.connect(switch.host, switch.port)
-    assert repr(switch.errors[0]) == "SystemExit(3)"
+    with Emulator(allow=lambda _address: sys.exit(3)) as switch:
+        with pytest.raises(eslcodec.AccessDenied, match="Access Denied"):
+            eslcodec.connect(switch.host, switch.port)
+        assert repr(switch.errors.pop()) == "SystemExit(3)"
 
 
 def test_the_emulators_thread_goes_on_when_a_callback_says_exit() -> None:
