@@ -289,6 +289,16 @@ def test_long_dialplans_long_queues_and_many_console_commands_are_no_recursion()
     assert (outputs, switch.core.errors) == ([b"a" * 500], [])
 
 
+def test_variables_that_name_themselves_end() -> None:
+    switch = Switch(answers=default_answers)
+    switch.variables.update(once="${once}", twice="<${twice}${twice}>")
+    assert switch.execute("eval", "a ${once}") == "a ${once}"
+    output = switch.execute("eval", "${twice}")
+    assert isinstance(output, str)
+    assert output.startswith("<<<")
+    assert switch.core.errors == []
+
+
 def test_a_loop_of_transfers_ends_as_in_the_switch_and_nothing_is_kept_of_it() -> None:
     switch = Switch(answers=default_answers)
     switch.calls.endpoints["user/1"] = "answer"
