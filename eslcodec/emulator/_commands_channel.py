@@ -135,7 +135,7 @@ class _Commands:
             promise.keep(f"+OK {session.uuid}\n")
             self._calls.originated(session, extension or "", dialplan, context)
 
-        timeout = float(atoi(seconds or "")) or TIMEOUT
+        timeout = float(max(0, atoi(seconds or ""))) or TIMEOUT
         self._calls.dial(Order(dialled or "", None, timeout, name or "", number or ""), done)
         return promise
 
