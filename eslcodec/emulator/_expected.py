@@ -121,7 +121,7 @@ def _compared(wanted: list[str], came: list[str]) -> list[str]:
 
 def _shown(commands: Sequence[Expected]) -> list[str]:
     """One line for each."""
-    texts = [redacted(one) if isinstance(one, str) else f"/{one.pattern}/" for one in commands]
+    texts = [redacted(one) if isinstance(one, str) else f"/{redacted(one.pattern)}/" for one in commands]
     return [text.replace("\n", "\\n") for text in texts]
 
 

@@ -183,7 +183,11 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Close every connection, as a switch that is being shut down, and end the thread."""
+        """Close every connection, as a switch that is being shut down, and end the thread.
+
+        Raises:
+            RuntimeError: an API function or an application said so: it runs in this thread. They may say `shutdown`.
+        """
         self._thread.stop(self._sockets.close)
 
     def __enter__(self) -> Self:

@@ -66,10 +66,15 @@ class LoopThread:
 
         Args:
             finish: called before, in the thread.
+
+        Raises:
+            RuntimeError: this is the thread itself.
         """
         loop, thread = self.loop, self._thread
         if loop is None or thread is None:
             return
+        if threading.current_thread() is thread:
+            raise RuntimeError("a thread cannot end itself: API functions and applications may say switch.shutdown()")
         self.run(finish)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

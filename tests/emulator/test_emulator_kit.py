@@ -98,6 +98,7 @@ def test_expected_commands_are_compared_exactly_in_any_order_or_among_others() -
     ]
     assert difference(["auth other", *came[1:]], came) is not None
     assert "secret" not in str(difference(["auth other", *came[1:]], came))
+    assert "other" not in str(difference([re.compile("^auth other"), *came[1:]], came))
     assert (difference(["api status", "auth secret"], came, containing=True) or "").startswith("commands are not all")
     assert (difference(["exit"], came, any_order=True) or "").splitlines()[1] == "- exit"
 
@@ -237,13 +238,16 @@ def test_who_connects_is_turned_away_if_the_function_that_lets_in_raises() -> No
         assert repr(switch.errors.pop()) == "SystemExit(3)"
 
 
-def test_the_emulators_thread_goes_on_when_a_callback_says_exit() -> None:
+def test_the_emulators_thread_is_ended_by_another_one_only() -> None:
     errors: list[BaseException] = []
     thread = LoopThread(errors.append)
     thread.start(lambda: None)
     assert thread.loop is not None
     thread.loop.call_soon_threadsafe(sys.exit, 3)
     assert (thread.run(lambda: "it runs"), list(map(repr, errors))) == ("it runs", ["SystemExit(3)"])
+    with pytest.raises(RuntimeError, match="cannot end itself"):
+        thread.run(lambda: thread.stop(lambda: None))
+    assert thread.run(lambda: "it runs") == "it runs"
     thread.stop(lambda: None)
 
 
