@@ -548,9 +548,9 @@ class Session:
         self._pending.append(message)
 
     @property
-    def waits(self) -> bool:
-        """Whether a message waits for its turn."""
-        return bool(self._pending)
+    def goes_on_soon(self) -> bool:
+        """Whether messages are being performed, and the next one comes at once."""
+        return self.performs and bool(self._pending)
 
     def next_message(self) -> HeaderList | None:
         """The message whose turn it is; None if none waits, or if what runs has locked the queue."""
