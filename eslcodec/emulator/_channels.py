@@ -137,7 +137,7 @@ class Channels:
         self._serve_recognizer(session)
         while session.running and self._serve_top(session, session.running[-1]):
             pass
-        while not session.running and session.hangup_cause is None and not session.goes_on_soon:
+        while not session.running and session.hangup_cause is None and not session._goes_on_soon:
             if session.keys and (typed or session.parked or not session.in_socket):
                 self._dequeue(session)
                 continue

@@ -548,7 +548,7 @@ class Session:
         self._pending.append(message)
 
     @property
-    def goes_on_soon(self) -> bool:
+    def _goes_on_soon(self) -> bool:
         """Whether messages are being performed, and the next one comes at once."""
         return self.performs and bool(self._pending)
 
