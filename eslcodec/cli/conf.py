@@ -153,7 +153,7 @@ def profile_names() -> list[str]:
 
 def _of_own_file() -> list[Profile]:
     path = own_file()
-    if not path.exists():
+    if not _is_there(path):
         if os.environ.get(VARIABLE):
             raise click.ClickException(f"{VARIABLE}: there is no file {escape(str(path))}")
         return []
@@ -181,6 +181,20 @@ def _of_own_file() -> list[Profile]:
         )
         for host in hosts.values()
     ]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether our own file is there. What is in a folder of somebody else is not ours, unless it was named: HOME may be
+    root's, and the process another user's."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        return bool(os.environ.get(VARIABLE))
+    except OSError:  # whoever reads it tells why
+        return True
+    return True
 
 
 def _of_fs_cli() -> list[Profile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -149,7 +150,7 @@ class Session:
             self._show("connected; /help lists what begins with /, /exit ends\n")
         while not ended.is_set():
             try:
-                line = input(self._prompt).strip()
+                line = _line(self._prompt)
             except EOFError:
                 if self._asks:
                     sys.stdout.write("\n")
@@ -228,6 +229,19 @@ class Session:
                 text = f"\r\x1b[K{text}{self._prompt}{_typed()}"
             sys.stdout.write(text)
             sys.stdout.flush()
+
+
+def _line(prompt: str) -> str:
+    """A line that is typed; what is not UTF-8 in it goes to the switch as it is.
+
+    Raises:
+        EOFError: it was the last one, or standard input was closed by whoever called us.
+    """
+    if sys.stdin is None:
+        raise EOFError
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors == "strict":
+        sys.stdin.reconfigure(errors="surrogateescape")
+    return input(prompt).strip()
 
 
 def _typed() -> str:

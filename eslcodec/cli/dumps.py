@@ -22,7 +22,6 @@ _FRAMED: Final = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _EVENT: Final = re.compile(rb"^Event-Name: ", re.MULTILINE)
-_XML: Final = re.compile(rb"<event>.*?</event>", re.DOTALL)
 _LOG_LINE: Final = re.compile(
     rb"^(?:[0-9a-f-]{36} )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\s.*?"
     rb"\[(?:CONSOLE|ALERT|CRIT|ERR|WARNING|NOTICE|INFO|DEBUG)\]",
@@ -30,7 +29,14 @@ _LOG_LINE: Final = re.compile(
 )
 _HEADER: Final = re.compile(rb"([A-Za-z_][\w.\[\]-]*): ?(.*)", re.DOTALL)
 _RECEIVED: Final = b"RECV EVENT"
+_MARK: Final = b"\xef\xbb\xbf"  # of UTF-8, which editors put in front
+_PACKETS: Final = "packets (pcap), expected a stream: `tcpflow -r FILE port 8021` writes one for each direction"
 _READ: Final = "eslcodec decode --unframed reads them, and with --to plain writes a stream of them"
+
+
+def is_packets(data: bytes) -> bool:
+    """Whether a file that begins so is one of tcpdump."""
+    return data.startswith(_PCAP)
 
 
 def why_no_stream(data: bytes) -> str | None:
@@ -45,9 +51,9 @@ def why_no_stream(data: bytes) -> str | None:
         >>> why_no_stream(b"Content-Type: auth/request\\n\\n") is None
         True
     """
-    if data.startswith(_PCAP):
-        return "packets (pcap), expected a stream: `tcpflow -r FILE port 8021` writes one for each direction"
-    head = _COLOURS.sub(b"", data[:_HEAD_BYTES]).replace(b"\r\n", b"\n")
+    if is_packets(data):
+        return _PACKETS
+    head = _COLOURS.sub(b"", data[:_HEAD_BYTES].removeprefix(_MARK)).replace(b"\r\n", b"\n")
     if _FRAMED.search(head):
         return None
     if _EVENT.search(head):
@@ -81,14 +87,22 @@ def unframed(data: bytes) -> Unframed:
         >>> unframed(b"Event-Name: DTMF\\nDTMF-Digit: %23\\n\\nEvent-Name: HEARTBEAT\\n\\n").frames[1]
         b'Content-Length: 23\\nContent-Type: text/event-plain\\n\\nEvent-Name: HEARTBEAT\\n\\n'
     """
+    data = data.removeprefix(_MARK)
     begun = data.lstrip()
     if begun.startswith((b"{", b"[")):
         return _of_json(data)
     if begun.startswith(b"<"):
-        found = _XML.findall(data)
-        return Unframed([_frame(event, b"xml") for event in found], 0)
+        return Unframed([_frame(event, b"xml") for event in _elements(data)], 0)
     reader = _Plain(io.BytesIO(data))
     return Unframed(list(reader), reader.skipped)
+
+
+def _elements(data: bytes) -> Iterator[bytes]:
+    """The events in XML."""
+    at = 0
+    while (start := data.find(b"<event>", at)) >= 0 and (end := data.find(b"</event>", start)) >= 0:
+        at = end + len(b"</event>")
+        yield data[start:at]
 
 
 def _frame(payload: bytes, form: bytes) -> bytes:

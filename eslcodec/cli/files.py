@@ -21,7 +21,7 @@ from .._opened import find_files, open_reader
 from ..errors import DamagedRecording, ProtocolError, RecordingError
 from ..recordings import Follower, Recording
 from ..zst import NOTE, Chunk
-from .dumps import unframed, why_no_stream
+from .dumps import is_packets, unframed, why_no_stream
 from .text import escape, is_terminal, note
 from .units import MOMENT
 
@@ -85,7 +85,10 @@ def _streams(chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
 
 def _framed(reader: Iterable[Chunk], name: str) -> Iterator[Chunk]:
     """A stream of the events in a file without frames."""
-    found = unframed(b"".join(chunk.data for chunk in reader))
+    data = b"".join(chunk.data for chunk in reader)
+    if is_packets(data):
+        raise click.ClickException(f"{label(name)}: read {why_no_stream(data)}")
+    found = unframed(data)
     if found.skipped:
         lines = "1 line is" if found.skipped == 1 else f"{found.skipped} lines are"
         note(f"{name}: {lines} no part of an event, and passed over")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .._ctext import is_true
+from .._ctext import atoi, is_true
 from .._json import joined
 from ._bridges import Bridges, hangs_up_after, leg_of, parks_after
 from ._channels import Channels
@@ -19,6 +19,7 @@ from ._model import Effect, Session, Until
 
 _ENDLESS: Final = ("delay_echo", "fifo", "soft_hold", "valet_park")
 """Applications that last as long as the channel, unless `switch.applications` says otherwise."""
+_MOST_TRANSFERS: Final = 70
 _ALWAYS_GOES_ON: Final = ("NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL")
 
 Extension = str | Sequence[tuple[str, str]] | Callable[[Session], "str | Sequence[tuple[str, str]]"]
@@ -56,7 +57,8 @@ class Calls:
     def __init__(self, core: Core, channels: Channels) -> None:
         self._core = core
         self._channels = channels
-        self._plans: dict[str, object] = {}
+        self._plans: dict[str, deque[tuple[str, str]]] = {}
+        self._followed: dict[str, bool] = {}
         self.endpoints = Endpoints()
         self.dialplan: dict[str, Extension] = {}
         self.bridges = Bridges(channels)
@@ -73,7 +75,11 @@ class Calls:
         return dialling
 
     def _endpoint(self, target: Target) -> Endpoint | None:
-        said = self.endpoints.of(str(target))
+        try:
+            said = self.endpoints.of(str(target))
+        except BaseException as error:  # another's function: its bug must not leave a caller waiting
+            self._core.errors.append(error)
+            return Endpoint("NORMAL_TEMPORARY_FAILURE")
         if said is None and target.endpoint == "loopback":
             extension = target.destination.partition("/")[0]
             return Endpoint("answer") if extension in self.dialplan else None
@@ -189,7 +195,7 @@ class Calls:
 
     def _take_away(self, session: Session) -> None:
         """A channel leaves what it does, and the one that it is connected with."""
-        self._plans[session.uuid] = object()
+        self._plans.pop(session.uuid, None)
         other = self.bridges.partner(session)
         if other is not None:
             self.bridges.let_go(session)
@@ -230,6 +236,9 @@ class Calls:
             dialplan: "XML", "inline", or None for that of the channel.
             context: of the dialplan, or None for that of the channel.
         """
+        if not self._may_transfer(session):
+            self._channels.hangup(session, "EXCHANGE_ROUTING_ERROR")
+            return
         leg = leg_of(session)
         self._take_away(session)
         if session.hangup_cause is not None:
@@ -250,6 +259,16 @@ class Calls:
         self._channels.enter(session, "CS_EXECUTE")
         self._run_plan(session, applications)
 
+    @staticmethod
+    def _may_transfer(session: Session) -> bool:
+        """Whether a channel may be transferred once more: each transfer counts down, so a loop of them ends."""
+        name = "max_session_transfers" if session.text_of("max_session_transfers") else "max_forwards"
+        said = session.text_of(name)
+        left = atoi(said) - 1 if said else _MOST_TRANSFERS
+        if left > 0:
+            session.set(name, str(left))
+        return left > 0
+
     def _transfer_application(self, session: Session, data: str) -> None:
         extension, dialplan, context = [*separate(data, " ", 3), "", "", ""][:3]
         self.transfer(session, extension, dialplan or None, context or None)
@@ -258,27 +277,43 @@ class Calls:
         if dialplan.lower() == "inline":
             return inline(extension)
         said = self.dialplan.get(extension)
-        if callable(said):
-            said = said(session)
-        return inline(said) if isinstance(said, str) else list(said or ())
+        try:
+            if callable(said):
+                said = said(session)
+            return inline(said) if isinstance(said, str) else [(str(name), str(data)) for name, data in said or ()]
+        except BaseException as error:  # another's function: its bug must not leave the channel alive for ever
+            self._core.errors.append(error)
+            return []
 
     def _run_plan(self, session: Session, applications: Sequence[tuple[str, str]]) -> None:
         """Run applications one after the other; then the channel is hung up, unless it was led elsewhere."""
-        token = self._plans[session.uuid] = object()
-        waiting = deque(applications)
+        plan = self._plans[session.uuid] = deque(applications)
+        self._follow(session, plan)
 
-        def run_next() -> None:
-            if session.hangup_cause is not None:
-                self._plans.pop(session.uuid, None)
-            elif self._plans.get(session.uuid) is not token:
-                return
-            elif waiting:
-                name, data = waiting.popleft()
-                self._channels.run(session, name, data, run_next)
-            else:
-                self._channels.hangup(session)
+    def _follow(self, session: Session, plan: deque[tuple[str, str]]) -> None:
+        """Go on with a plan, unless another one took its place. It is followed in a loop: plans may be long."""
+        uuid = session.uuid
+        if self._plans.get(uuid) is not plan:
+            return
+        known = uuid in self._followed
+        self._followed[uuid] = True
+        if known:
+            return
+        try:
+            while self._followed[uuid]:
+                self._followed[uuid] = False
+                self._run_next(session)
+        finally:
+            del self._followed[uuid]
 
-        run_next()
+    def _run_next(self, session: Session) -> None:
+        plan = self._plans.get(session.uuid)
+        if plan and session.hangup_cause is None:
+            name, data = plan.popleft()
+            self._channels.run(session, name, data, lambda: self._follow(session, plan))
+        elif plan is not None:
+            del self._plans[session.uuid]
+            self._channels.hangup(session)
 
 
 def _goes_on_after(session: Session, cause: str) -> bool:

@@ -137,7 +137,7 @@ class Channels:
         self._serve_recognizer(session)
         while session.running and self._serve_top(session, session.running[-1]):
             pass
-        while not session.running and session.hangup_cause is None:
+        while not session.running and session.hangup_cause is None and not session._goes_on_soon:
             if session.keys and (typed or session.parked or not session.in_socket):
                 self._dequeue(session)
                 continue
@@ -194,7 +194,7 @@ class Channels:
     def _answer_of(self, session: Session, prompt: Prompt) -> Step | None:
         try:
             return session.caller.answer(prompt)
-        except Exception as error:  # a script of the test
+        except BaseException as error:  # a script of the test
             self._core.errors.append(error)
             return Step("silence")
 
@@ -233,8 +233,14 @@ class Channels:
         self._perform_queued(session)
 
     def _perform_queued(self, session: Session) -> None:
-        while (message := session.next_message()) is not None:
-            self._perform(session, message, nothing)
+        if session.performs:  # whoever performs them goes on with the next one, so that many do not go deep
+            return
+        session.performs = True
+        try:
+            while (message := session.next_message()) is not None:
+                self._perform(session, message, nothing)
+        finally:
+            session.performs = False
 
     def _perform(self, session: Session, message: HeaderList, done: Callable[[], None]) -> None:
         command = message.get("call-command")
@@ -332,7 +338,7 @@ class Channels:
             if result is None or isinstance(result, (int, float, Run, Until, Generator)):
                 return result
             raise TypeError(f"application {name!r} gave {result!r}, expected seconds, Run or None")
-        except Exception as error:  # another's function: its bug must not end the connection
+        except BaseException as error:  # another's function, or its pytest.fail: it must not end the connection
             self._core.errors.append(error)
             return None
 
@@ -342,17 +348,19 @@ class Channels:
         running.busy, running.wait = True, None
         try:
             wait = running.steps.throw(given) if isinstance(given, Gone) else _send(running.steps, given)
+            if not isinstance(wait, Wait):
+                raise TypeError(f"application {running.application!r} is a generator, expected seconds, Run or None")
+            if isinstance(given, Gone) or running not in session.running:
+                running.steps.close()
         except StopIteration as end:
             running.begin(end.value if isinstance(end.value, (int, float, Run)) else None)
         except Gone:
             pass
-        except Exception as error:  # another's function
+        except BaseException as error:  # another's function
             self._core.errors.append(error)
         else:
             if running in session.running and not isinstance(given, Gone):
                 self._await(session, running, wait)
-            else:
-                running.steps.close()
             return
         finally:
             running.busy = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from string import digits
 from typing import Final
 
 from .. import render
+from .._ctext import atoi
 from .._json import Field, joined
 from ..enums import HangupCause
 from ._bridges import leg_of
@@ -133,7 +135,7 @@ class _Commands:
             promise.keep(f"+OK {session.uuid}\n")
             self._calls.originated(session, extension or "", dialplan, context)
 
-        timeout = float(seconds) if seconds and seconds.isdigit() else TIMEOUT
+        timeout = float(max(0, atoi(seconds or ""))) or TIMEOUT
         self._calls.dial(Order(dialled or "", None, timeout, name or "", number or ""), done)
         return promise
 
@@ -413,10 +415,10 @@ class _Commands:
 
     def _value(self, session: Session, name: str) -> str | None:
         base, bracket, index = name.partition("[")
-        if bracket and base in session.variables and index.rstrip("]").isdigit():
+        if bracket and base in session.variables and index and index[0] in digits:
             value = session.variables[base]
             items = [value] if isinstance(value, str) else value
-            at = int(index.rstrip("]"))
+            at = atoi(index)
             return items[at] if at < len(items) else None
         if name in session.variables:
             return joined(session.variables[name])

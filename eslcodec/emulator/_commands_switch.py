@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from string import digits
 from typing import Final
 
 from .._ctext import atoi, is_true
@@ -216,9 +217,9 @@ class _Control:
         return f"+OK {name} is {'on' if rest and is_true(rest[0]) else 'off'} \n"
 
     def _loglevel(self, rest: list[str]) -> str:
-        word = rest[0].upper() if rest else str(int(LogLevel.DEBUG))
-        if word.isdigit() and int(word) in LogLevel._value2member_map_:
-            level = LogLevel(int(word))
+        word = rest[0].upper() if rest and rest[0] else str(int(LogLevel.DEBUG))
+        if word[0] in digits and atoi(word) in LogLevel._value2member_map_:
+            level = LogLevel(atoi(word))
         elif word in LogLevel.__members__:
             level = LogLevel[word]
         else:

@@ -72,7 +72,7 @@ def regex(args: str) -> str:
         return "-ERR"
     try:
         found = re.search(parts[1], parts[0])
-    except re.error:
+    except (re.error, RecursionError, OverflowError):
         found = None
     if len(parts) == 2:
         return "true" if found else "false"
@@ -89,7 +89,7 @@ def _split(text: str, delimiter: str) -> list[str]:
 
 def _substitute(found: re.Match[str], template: str) -> str:
     def group(match: re.Match[str]) -> str:
-        number = int(match[1])
+        number = atoi(match[1])
         return (found[number] or "") if number <= (found.re.groups) else ""
 
     return re.sub(r"[%$]\{?([0-9]+)\}?", group, template)
@@ -145,7 +145,10 @@ def _strftime(clock: Callable[[], float], args: str) -> str:
     if "|" in args:
         number, _, rest = args.partition("|")
         at, args = float(atoi(number)), rest[1:]
-    return time.strftime(args or _DATE, time.localtime(at))
+    try:
+        return time.strftime(args or _DATE, time.localtime(at))
+    except (ValueError, OverflowError, OSError):  # a year or a format that no calendar has
+        return ""
 
 
 def _strepoch(clock: Callable[[], float], args: str) -> str:

@@ -147,7 +147,8 @@ Step(kind='silence', value='', after=''))
         return Step("silence")
     if isinstance(given, str):
         return Step("press", keys_of(given))
-    word, *rest = given
+    parts: object = given  # a test may say anything
+    word, *rest = parts if isinstance(parts, (tuple, list)) else (parts,)
     for kind in _KINDS:
         if word == kind and len(rest) < 2:
             value = rest[0] if rest else ""

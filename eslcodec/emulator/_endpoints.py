@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from string import digits
 from typing import Final
 
+from .._ctext import atoi
 from ..enums import HangupCause
 from ._dialstring import Target
 from ._model import Session
@@ -103,7 +105,11 @@ class Endpoints(dict[str, Answer]):
         answer = self._said(dialled)
         if callable(answer):
             answer = answer(dialled)
-        return Endpoint(answer) if isinstance(answer, str) else answer
+        if answer is None or isinstance(answer, Endpoint):
+            return answer
+        if not isinstance(answer, str):
+            raise TypeError(f"endpoint {dialled!r} gave {answer!r}, expected a word or an Endpoint")
+        return Endpoint(answer)
 
     def _said(self, dialled: str) -> Answer | None:
         for name in (dialled, dialled.partition("@")[0]):
@@ -133,8 +139,8 @@ def _cause(text: str) -> str:
     text = text.upper()
     if text in HangupCause.__members__:
         return text
-    if text.isdigit() and int(text) in HangupCause._value2member_map_:
-        return HangupCause(int(text)).name
+    if text and text[0] in digits and atoi(text) in HangupCause._value2member_map_:
+        return HangupCause(atoi(text)).name
     return "DESTINATION_OUT_OF_ORDER"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from .._ctext import atoi
@@ -12,6 +12,7 @@ from .._ctext import atoi
 _ESCAPED: Final = re.compile(r"\\[\\nst']")
 _NAMED: Final = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
 _DEEPEST: Final = 100
+_MOST: Final = 10_000  # expansions of one text: variables that name themselves twice would double it for ever
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Expander:
 
     variable: Callable[[str, int], str | None]
     call: Callable[[str, str], str | None]
+    _done: list[None] = field(default_factory=list, repr=False)
 
     def expand(self, text: str, depth: int = 0) -> str:
         """The text with values; as it is if there is nothing in it to expand."""
-        if depth > _DEEPEST or not ("${" in text or _ESCAPED.search(text)):
+        if depth > _DEEPEST or len(self._done) >= _MOST or not ("${" in text or _ESCAPED.search(text)):
             return text
+        self._done.append(None)
         out: list[str] = []
         at = 0
         while at < len(text):

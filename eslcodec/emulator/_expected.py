@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from difflib import ndiff
+from difflib import ndiff, unified_diff
+from typing import Final
 
 from .._ctext import redacted
 
+_FEW: Final = 100  # `ndiff` is for so many lines: its time grows with the cube of them
 Expected = str | re.Pattern[str]
 """A command block without its blank line, or a pattern that matches all of it."""
 
@@ -38,13 +40,29 @@ def difference(
         >>> difference(["api status"], ["auth x", "api status", "exit"], containing=True) is None
         True
     """
+    if agree(expected, received, any_order=any_order, containing=containing):
+        return None
     if any_order:
-        return _in_any_order(expected, received, containing)
-    pairs = _aligned(expected, received) if containing else None
+        return _told_in_any_order(expected, received, containing)
+    return _told(expected, received, "are not all among those received" if containing else "differ")
+
+
+def agree(
+    expected: Sequence[Expected], received: Sequence[str], *, any_order: bool = False, containing: bool = False
+) -> bool:
+    """Whether the commands are those that were expected, as `difference` has it.
+
+    Example:
+        >>> agree(["api status"], ["auth x", "api status"]), agree(["api status"], ["auth x"], containing=True)
+        (False, False)
+    """
+    if len(expected) > len(received) or (len(expected) < len(received) and not containing):
+        return False
+    if any_order:
+        return len(_assigned(expected, received)) == len(expected)
     if containing:
-        return None if pairs == len(expected) else _told(expected, received, "are not all among those received")
-    same = len(expected) == len(received) and all(map(matches, expected, received))
-    return None if same else _told(expected, received, "differ")
+        return _aligned(expected, received) == len(expected)
+    return all(map(matches, expected, received))
 
 
 def _aligned(expected: Sequence[Expected], received: Sequence[str]) -> int:
@@ -56,20 +74,31 @@ def _aligned(expected: Sequence[Expected], received: Sequence[str]) -> int:
     return at
 
 
-def _in_any_order(expected: Sequence[Expected], received: Sequence[str], containing: bool) -> str | None:
-    left = list(received)
-    missing: list[Expected] = []
-    for one in sorted(expected, key=lambda item: not isinstance(item, str)):  # patterns take what is left
-        found = next((command for command in left if matches(one, command)), None)
-        if found is None:
-            missing.append(one)
-        else:
-            left.remove(found)
-    if not missing and (containing or not left):
-        return None
+def _told_in_any_order(expected: Sequence[Expected], received: Sequence[str], containing: bool) -> str:
+    taken = _assigned(expected, received)
+    missing = [one for at, one in enumerate(expected) if at not in taken.values()]
+    left = [command for at, command in enumerate(received) if at not in taken]
     lines = [f"- {text}" for text in _shown(missing)] + [f"+ {text}" for text in _shown(left) if not containing]
     lines += [f"  {text}" for text in _shown(left) if containing]
     return "\n".join(["commands differ, in any order (- expected, + received):", *lines])
+
+
+def _assigned(expected: Sequence[Expected], received: Sequence[str]) -> dict[int, int]:
+    """Which received command is taken by which expected one: patterns that match several give way to one another."""
+    taken: dict[int, int] = {}
+
+    def place(one: int, tried: set[int]) -> bool:
+        fits = [at for at, command in enumerate(received) if at not in tried and matches(expected[one], command)]
+        for at in sorted(fits, key=lambda at: at in taken):  # those that nobody took come first
+            tried.add(at)
+            if at not in taken or place(taken[at], tried):
+                taken[at] = one
+                return True
+        return False
+
+    for one in range(len(expected)):
+        place(one, set())
+    return taken
 
 
 def _told(expected: Sequence[Expected], received: Sequence[str], how: str) -> str:
@@ -77,18 +106,27 @@ def _told(expected: Sequence[Expected], received: Sequence[str], how: str) -> st
     for at, one in enumerate(expected):  # a pattern that matches is shown as what it matched
         if not isinstance(one, str) and at < len(received) and matches(one, received[at]):
             wanted[at] = came[at]
-    lines = [line for line in ndiff(wanted, came) if not line.startswith("?")]
+    lines = _compared(wanted, came)
     note = "" if Counter(wanted) != Counter(came) or wanted != came else "\nthey differ in what is hidden"
     return "\n".join([f"commands {how} (- expected, + received):", *lines]) + note
 
 
+def _compared(wanted: list[str], came: list[str]) -> list[str]:
+    """Lines of both, each with what it is; of very many only those that differ and what stands around them."""
+    if len(wanted) + len(came) <= _FEW:
+        return [line for line in ndiff(wanted, came) if not line.startswith("?")]
+    lines = list(unified_diff(wanted, came, lineterm=""))[2:]
+    return [line if line.startswith("@@") else f"{line[0]} {line[1:]}" for line in lines]
+
+
 def _shown(commands: Sequence[Expected]) -> list[str]:
     """One line for each."""
-    texts = [redacted(one) if isinstance(one, str) else f"/{one.pattern}/" for one in commands]
+    texts = [redacted(one) if isinstance(one, str) else f"/{redacted(one.pattern)}/" for one in commands]
     return [text.replace("\n", "\\n") for text in texts]
 
 
-def recent(commands: Sequence[str], unexpected: Sequence[str]) -> str:
-    """The last commands and what was missing, for the text of an error."""
+def recent(commands: Sequence[str], unexpected: Sequence[str], errors: Sequence[BaseException] = ()) -> str:
+    """The last commands, what was missing and what functions of the test raised, for the text of an error."""
     last = "".join(f"\n  {redacted(command)!r:.100}" for command in commands[-5:])
-    return f"the last commands were:{last or ' none'}" + "".join(f"\n{sentence}" for sentence in unexpected)
+    raised = [f"a function of the test raised {error!r:.300}" for error in errors[:3]]
+    return f"the last commands were:{last or ' none'}" + "".join(f"\n{sentence}" for sentence in [*unexpected, *raised])

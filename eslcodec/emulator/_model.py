@@ -126,6 +126,12 @@ class User:
     log: bool = True
 
 
+def _must_be(value: object, kinds: tuple[type, ...], owner: str, name: str) -> None:
+    """Say what is wrong where a test says it, not where the emulator uses it."""
+    if not isinstance(value, kinds):
+        raise TypeError(f"{owner}: {name} is {value!r}, expected {' or '.join(kind.__name__ for kind in kinds)}")
+
+
 @dataclass(frozen=True)
 class Later:
     """An API output that takes `seconds`. The connection that asked stands still meanwhile; a `bgapi` does not.
@@ -141,6 +147,10 @@ class Later:
 
     seconds: float
     output: str | bytes
+
+    def __post_init__(self) -> None:
+        _must_be(self.seconds, (int, float), "Later", "seconds")
+        _must_be(self.output, (str, bytes), "Later", "output")
 
 
 _FILES_PLAYED: Final = ("playback", "endless_playback", "loop_playback")
@@ -166,6 +176,11 @@ class Run:
     seconds: float = 0.0
     response: str = "_none_"
     interrupted: str = "_none_"
+
+    def __post_init__(self) -> None:
+        _must_be(self.seconds, (int, float), "Run", "seconds")
+        _must_be(self.response, (str,), "Run", "response")
+        _must_be(self.interrupted, (str,), "Run", "interrupted")
 
 
 class Promise:
@@ -432,6 +447,7 @@ class Session:
         self.broken = False
         self._socket: Running | None = None
         self._leaving = False
+        self.performs = False
         self._pending: deque[HeaderList] = deque()
 
     def __repr__(self) -> str:
@@ -530,6 +546,11 @@ class Session:
     def queue(self, message: HeaderList) -> None:
         """A `sendmsg` waits for its turn."""
         self._pending.append(message)
+
+    @property
+    def _goes_on_soon(self) -> bool:
+        """Whether messages are being performed, and the next one comes at once."""
+        return self.performs and bool(self._pending)
 
     def next_message(self) -> HeaderList | None:
         """The message whose turn it is; None if none waits, or if what runs has locked the queue."""

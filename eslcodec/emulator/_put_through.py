@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from .._json import joined
+from ..enums import HangupCause
 from ._digits import KeysNotTaken, Step, keys_of, step_of
 from ._listener import Listener
 from ._model import Session
@@ -77,9 +78,13 @@ class EmulatedCall:
         return self.listener.ended
 
     def hangup(self, cause: str = "NORMAL_CLEARING") -> None:
-        """Hang the channel up, as the caller would."""
-        emulator = self._emulator
-        emulator._run(lambda: emulator._switch.channels.hangup(self.session, cause))
+        """Hang the channel up, as the caller would.
+
+        Raises:
+            KeyError: there is no such cause.
+        """
+        emulator, name = self._emulator, HangupCause[cause].name
+        emulator._run(lambda: emulator._switch.channels.hangup(self.session, name))
 
     @property
     def prompts(self) -> list[str]:

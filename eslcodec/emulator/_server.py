@@ -22,7 +22,7 @@ from ._calls import Extension
 from ._core import QUEUE_LIMIT, new_uuid
 from ._digits import Caller, Script, step_of
 from ._endpoints import Endpoints
-from ._expected import Expected, difference, recent
+from ._expected import Expected, agree, difference, recent
 from ._faults import Fault
 from ._listener import Listener, log_level
 from ._model import SHUTDOWN, Api, Application, Connected, Job, NotEmulated, NotRunning, Session, User
@@ -183,7 +183,11 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Close every connection, as a switch that is being shut down, and end the thread."""
+        """Close every connection, as a switch that is being shut down, and end the thread.
+
+        Raises:
+            RuntimeError: an API function or an application said so: it runs in this thread. They may say `shutdown`.
+        """
         self._thread.stop(self._sockets.close)
 
     def __enter__(self) -> Self:
@@ -239,7 +243,7 @@ class Emulator:
         """
         result = self._thread.wait_for(condition, timeout)
         if not result:
-            raise TimeoutError(f"not so within {timeout} s; {recent(self.commands, self.unexpected)}")
+            raise TimeoutError(f"not so within {timeout} s; {recent(self.commands, self.unexpected, self.errors)}")
         return result
 
     def assert_commands(
@@ -262,11 +266,10 @@ class Emulator:
             ...     switch.assert_commands("auth ClueCon", "api status")
         """
 
-        def differs() -> str | None:
-            return difference(expected, list(self.commands), any_order=any_order, containing=containing)
-
-        self._thread.wait_for(lambda: differs() is None, timeout)
-        told = differs()
+        self._thread.wait_for(
+            lambda: agree(expected, list(self.commands), any_order=any_order, containing=containing), timeout
+        )
+        told = difference(expected, list(self.commands), any_order=any_order, containing=containing)
         if told is not None:
             raise AssertionError(told)
 

@@ -111,9 +111,15 @@ class Sockets:
             except OSError:  # nobody waits any more, or there are no descriptors left
                 return
             sock.setblocking(False)
-            allow = self.settings.allow
-            allowed = allow(address[0]) if callable(allow) else allow
-            self.open(sock, Listener(self.switch, peer=address), refused=not allowed)
+            self.open(sock, Listener(self.switch, peer=address), refused=not self._lets_in(address[0]))
+
+    def _lets_in(self, address: str) -> bool:
+        allow = self.settings.allow
+        try:
+            return bool(allow(address) if callable(allow) else allow)
+        except BaseException as error:  # another's function: who connects must not wait for its bug
+            self.switch.core.errors.append(error)
+            return False
 
     def open(self, sock: socket.socket, listener: Listener, *, refused: bool = False) -> None:
         """Serve a connection.

@@ -119,7 +119,7 @@ class Switch:
             if output is None or isinstance(output, (str, bytes, Later, Promise)):
                 return output
             raise TypeError(f"API command {command!r} gave {output!r}, expected text, bytes, Later or None")
-        except Exception as error:  # another's function: its bug must not end the connection
+        except BaseException as error:  # another's function, or its pytest.fail: it must not end the connection
             self.core.errors.append(error)
             return f"-ERR {error!r}\n"
 
@@ -149,19 +149,26 @@ class Switch:
         parts = [part.strip() for part in text.split(";;")]
         outputs: list[bytes] = []
 
+        running = False
+
         def go_on(output: bytes) -> None:
             outputs.append(output)
-            run_next()
+            if not running:
+                run_rest()
 
-        def run_next() -> None:
-            if not parts:
-                then(b"".join(outputs))
-                return
-            command, _, args = parts.pop(0).partition(" ")
-            output = self.execute(command, args)
-            self._put_out(text, output, then if output is None else go_on)
+        def run_rest() -> None:
+            nonlocal running
+            running = True
+            for number, part in enumerate(parts[len(outputs) :], len(outputs) + 1):
+                command, _, args = part.partition(" ")
+                output = self.execute(command, args)
+                self._put_out(text, output, then if output is None else go_on)
+                if len(outputs) < number:  # none, or later
+                    running = False
+                    return
+            then(b"".join(outputs))
 
-        run_next()
+        run_rest()
 
     # Background jobs
 

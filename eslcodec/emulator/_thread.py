@@ -48,18 +48,33 @@ class LoopThread:
         self.loop = loop = asyncio.SelectorEventLoop()  # the one that Windows has by default has no add_reader
         loop.set_exception_handler(self._handle)
         prepare()
-        self._thread = threading.Thread(target=loop.run_forever, name="eslcodec-emulator", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=[loop], name="eslcodec-emulator", daemon=True)
         self._thread.start()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until it is stopped, not until a callback says `sys.exit()`."""
+        served = False
+        while not served:
+            try:
+                loop.run_forever()
+                served = True
+            except BaseException as error:
+                self._failed(error)
 
     def stop(self, finish: Callable[[], None]) -> None:
         """End the thread, if it runs.
 
         Args:
             finish: called before, in the thread.
+
+        Raises:
+            RuntimeError: this is the thread itself.
         """
         loop, thread = self.loop, self._thread
         if loop is None or thread is None:
             return
+        if threading.current_thread() is thread:
+            raise RuntimeError("a thread cannot end itself: API functions and applications may say switch.shutdown()")
         self.run(finish)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

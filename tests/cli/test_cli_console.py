@@ -62,6 +62,18 @@ def test_commands_from_a_pipe(switch: Emulator) -> None:
     ]
 
 
+def test_what_is_typed_need_not_be_utf8_nor_be_there(switch: Emulator) -> None:
+    seen: list[str] = []
+    switch.api["x"] = lambda args: seen.append(args) or "here\n"  # type: ignore[func-returns-value]
+    command = [*COMMAND, "cli", "-P", str(switch.port), "-p", "ClueCon"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, input=b"x caf\xe9\n", env=environment, capture_output=True)
+    assert (done.returncode, done.stdout, seen) == (0, b"here\n", ["caf\udce9"])
+    pytest.importorskip("pty")  # a shell to close it
+    closed = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], env=environment, capture_output=True)
+    assert (closed.returncode, closed.stdout, closed.stderr) == (0, b"", b"")
+
+
 def session(**options: Any) -> Any:
     names = ("loglevel", "log_uuid", "log_uuid_short", "set_log_uuid", "quiet", "no_color", "batchmode")
     return console.Session({name: options.get(name) for name in names}, {})

@@ -12,6 +12,7 @@ from cli_support import run
 from cli_support import written as written
 
 import eslcodec
+from eslcodec.cli.dumps import unframed
 
 LOG = b"2026-11-29 08:00:00.000001 98.50% [NOTICE] switch_channel.c:1118 New Channel sofia/x [u1]\n"
 PLAIN = b"Event-Name: DTMF\nUnique-ID: u1\nDTMF-Digit: %23\n\n"
@@ -27,6 +28,7 @@ DECODED = (
         (b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(40), "read packets (pcap), expected a stream: `tcpflow -r FILE"),
         (b"\x0a\x0d\x0d\x0a\x1c\x00\x00\x00" + bytes(40), "read packets (pcap), expected a stream: `tcpflow -r FILE"),
         (PLAIN, "read events without the headers of frames, expected a stream: eslcodec decode --unframed"),
+        (b"\xef\xbb\xbf" + PLAIN, "read events without the headers of frames, expected a stream: eslcodec decode"),
         (b"----\r\n" + PLAIN.replace(b"\n", b"\r\n"), "read events without the headers of frames, expected"),
         (b"\x1b[36m" + LOG + DECODED, "read events without the headers of frames, expected a stream"),
         (b"\x1b[35m" + LOG + b"\x1b[0m", "read log lines without frames, expected a stream"),
@@ -74,6 +76,22 @@ def test_the_text_of_events_as_scripts_print_it(written: Any) -> None:
         {"Event-Name": "MESSAGE", "Content-Length": "8", "_body": "hi\n\nyou\n"},
         {"Event-Name": "DTMF", "Unique-ID": "u1", "DTMF-Digit": "#"},
     ]
+
+
+def test_what_editors_put_in_front_is_no_part_of_the_first_event(written: Any) -> None:
+    result = run("decode", "--unframed", "--ndjson", written(b"\xef\xbb\xbf" + PLAIN.replace(b"\n", b"\r\n")))
+    assert (json.loads(result.stdout)["DTMF-Digit"], result.stderr) == ("#", "")
+
+
+def test_packets_are_told_there_too(written: Any) -> None:
+    result = run("decode", "--unframed", written(b"\xd4\xc3\xb2\xa1" + bytes(40)))
+    assert result.exit_code == 1
+    assert "read packets (pcap), expected a stream: `tcpflow" in result.stderr
+
+
+def test_xml_with_many_events_that_never_end_is_read_once() -> None:
+    found = unframed(b"<event><a/></event>" + b"<event><headers>" * 200_000)
+    assert found.frames == [b"Content-Length: 19\nContent-Type: text/event-xml\n\n<event><a/></event>"]
 
 
 def test_what_is_no_event_is_counted(written: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,23 @@ def test_a_file_may_be_named(switch: Emulator, tmp_path: Path) -> None:
     missing = run("api", None, "x", env={"ESLCODEC_SWITCHES": str(tmp_path / "none.toml")})
     assert missing.exit_code == 1
     assert "ESLCODEC_SWITCHES: there is no file" in missing.stderr
+
+
+def test_a_home_of_somebody_else_is_passed_over(switch: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    own("[switches.default]\nhost = '192.0.2.1'\n")
+    stat, words = Path.stat, ["-P", str(switch.port), "-p", SECRET, "x"]
+
+    def refused(path: Path, **options: Any) -> os.stat_result:
+        if path.name.endswith(".toml"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert run("api", None, *words).stdout == "here"
+    missing = run("api", None, *words, env={"ESLCODEC_SWITCHES": "/none/none.toml"})
+    assert (missing.exit_code, "none.toml: No such file" in missing.stderr) == (1, True)
+    long = run("api", None, *words, env={"ESLCODEC_SWITCHES": "/" + "a" * 5000})
+    assert (long.exit_code, "File name too long" in long.stderr) == (1, True)
 
 
 def test_a_name_that_nobody_knows(switch: Emulator) -> None:
