@@ -35,6 +35,7 @@ _SILENCE: Final = 2.5 * HEARTBEAT  # after which the server is taken for dead
 _TICK: Final = 0.25
 _LOOKS: Final = 0.5  # seconds between questions about the consumer, where we wait for something
 _GONE_LOOKS: Final = 3  # a server that starts may not know its consumers at once
+_SHARED_LOOKS: Final = 10  # a leader that is new may count a request of ours whose connection is gone
 _SECOND: Final = 10**9
 _OVERHEAD: Final = 512  # bytes of a message beside its body, about
 _INACTIVE: Final = 60.0  # seconds after which a server forgets a consumer without a name
@@ -174,6 +175,7 @@ class Puller:
         self._end = 0  # the stream's last sequence at the start
         self._created: str | None = None  # the stream
         self._gone = 0  # how often it was not there, one time after the other
+        self._shared = 0  # how often somebody else waited there, one time after the other
         self._name = wanted.durable or ""
         self._connection: Client | None = None
         self._inbox = ""
@@ -270,6 +272,7 @@ class Puller:
         self._inbox = connection.new_inbox()
         self._asked = 0
         self._is_broken = False
+        self._shared = 0
         self.intake.unsettle()
         came = partial(self._came, connection)
         most = 4 * self.intake.window + 1024  # which is more than was asked for
@@ -432,10 +435,8 @@ class Puller:
         info = await self._consumer(connection)
         if not was_settled and self.wanted.durable is not None:
             if int(info.get("num_waiting", 0)) > (self._asked > 0):
-                raise ConsumerShared(
-                    f"another program takes from consumer {self._name} of stream {self.wanted.stream}, which is "
-                    "ordered: give each a partition of its own, or use ordered=False"
-                )
+                return self._seems_shared()
+            self._shared = 0
             if not self.intake.settle(info):
                 self._in_trouble(f"{info['num_ack_pending']} messages were delivered before, and come again")
         if self.intake.is_settled:
@@ -443,6 +444,14 @@ class Puller:
         if self._end and not self.intake.held and not info["num_pending"] and not info["num_ack_pending"]:
             self.is_over = True
             self._came_event()
+
+    def _seems_shared(self) -> None:
+        self._shared += 1
+        if self._shared == _SHARED_LOOKS:
+            raise ConsumerShared(
+                f"another program takes from consumer {self._name} of stream {self.wanted.stream}, which is "
+                "ordered: give each a partition of its own, or use ordered=False"
+            )
 
     # Messages
 

@@ -11,7 +11,7 @@ from reconnect_support import quick
 from reconnect_support import shell as shell
 from reconnect_support import switch as switch
 from shells import ENABLED, PATIENCE, REFUSED, Peer, Shell, Switch
-from support import api_response, plain
+from support import api_response, part, plain
 
 UUID = b"7f4de4bc-17d7-11dd-b7a0-db4edd065621"
 
@@ -167,8 +167,9 @@ def test_a_channel_with_the_uuid_of_one_that_has_ended_has_its_own_answer(shell:
 def test_what_is_kept_of_calls_and_channels_is_bounded(
     shell: Shell, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eslcodec.limits.JOBS", 2)
-    monkeypatch.setattr("eslcodec.limits.FATES", 1)
+    limits = part(shell.esl, "limits")
+    monkeypatch.setattr(limits, "JOBS", 2)
+    monkeypatch.setattr(limits, "FATES", 1)
     peer = shell.connects(switch)
     calls = [Call(shell, peer), Later(shell, peer)]
     for call in calls:  # both ring, and the switch says of both that they are one channel
