@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,19 @@ def pytest_report_header() -> str:
     return f"eslcodec core: {eslcodec.__impl__} ({os.path.dirname(eslcodec.__file__)})"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Run a test inside a generator: an exception that a test raises at some line of a `finally` can leave another one
+    behind as "being handled" (CPython 3.11), which every later test of the process would have as its `__context__`."""
+
+    def test() -> Iterator[None]:
+        arguments = pyfuncitem._fixtureinfo.argnames
+        yield pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in arguments})
+
+    next(test())
+    return True
+
+
 @pytest.hookimpl(trylast=True)  # hypothesis marks its tests in this hook too
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Property tests have no time limit: on a slow machine they take long, and are right all the same. Heavy tests come
@@ -66,6 +80,23 @@ def core_or_skip(core: str) -> ModuleType:
     if os.environ.get("ESLCODEC_TEST_REQUIRE_C") == "1" and os.environ.get("ESLCODEC_IMPL") != "python":
         pytest.fail(f"ESLCODEC_TEST_REQUIRE_C=1, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_is_installed() -> Iterator[None]:
+    """Refuses to start a Python that would import the checkout, which has no compiled core."""
+    start = subprocess.Popen.__init__
+
+    def checked(self: Any, args: Any, *rest: Any, **options: Any) -> None:
+        words = [args] if isinstance(args, (str, bytes, os.PathLike)) else [*args]
+        imports = sys.executable in words and not {"-c", "-m"}.isdisjoint(words) and "-I" not in words
+        if imports and options.get("cwd") is None and os.path.isdir("eslcodec"):
+            raise RuntimeError(f'{words} without cwd="/"')
+        start(self, args, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", checked)
+        yield
 
 
 @pytest.fixture(scope="session", params=support.CORES)

@@ -67,10 +67,11 @@ def test_what_is_typed_need_not_be_utf8_nor_be_there(switch: Emulator) -> None:
     switch.api["x"] = lambda args: seen.append(args) or "here\n"  # type: ignore[func-returns-value]
     command = [*COMMAND, "cli", "-P", str(switch.port), "-p", "ClueCon"]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    done = subprocess.run(command, input=b"x caf\xe9\n", env=environment, capture_output=True)
-    assert (done.returncode, done.stdout, seen) == (0, b"here\n", ["caf\udce9"])
+    done = subprocess.run(command, input=b"x caf\xe9\n", env=environment, capture_output=True, cwd="/")
+    assert (done.returncode, done.stdout, done.stderr, seen) == (0, b"here\n", b"", ["caf\udce9"])
     pytest.importorskip("pty")  # a shell to close it
-    closed = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], env=environment, capture_output=True)
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+    closed = subprocess.run(shell, env=environment, capture_output=True, cwd="/")
     assert (closed.returncode, closed.stdout, closed.stderr) == (0, b"", b"")
 
 
