@@ -37,6 +37,7 @@ MessageDecoder = _core.MessageDecoder
 crc32 = _core.crc32
 NextNumber = _core.NextNumber
 RowReader = _core.RowReader
+WordFinder = _core.WordFinder
 lone = _core.lone
 parse_headers = _core.parse_headers
 parse_pairs = _core.parse_pairs

@@ -36,6 +36,7 @@ from ._core.text import quote as quote
 from ._core.text import replaces as replaces
 from ._core.text import split_array as split_array
 from ._core.text import unquote as unquote
+from ._core.word_finder import WordFinder as WordFinder
 
 __impl__: Final = "python"
 __build__: Final = "pure Python"  # the compiled core says how it was compiled

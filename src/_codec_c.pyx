@@ -101,6 +101,11 @@ cdef extern from "scan.h" nogil:
     size_t unescape_into(const char *p, size_t n, char *out)
     size_t escape_into(const char *text, size_t n, char *out, int replace, int *invalid)
     size_t unquote_into(const char *p, size_t n, char *out)
+    enum: WORDS_MOST
+    ctypedef struct Words:
+        pass
+    void add_word(Words *words, const char *word, size_t size)
+    uint64_t find_words(const Words *words, const char *p, size_t n)
     const char *xml_name_end(const char *p, const char *end)
     const char *xml_text_end(const char *p, const char *end)
     const char *xml_body_end(const char *p, const char *end)
@@ -337,3 +342,4 @@ include "core/header_reader.pxi"
 include "core/next_number.pxi"
 include "core/channel_filter.pxi"
 include "core/row_reader.pxi"
+include "core/word_finder.pxi"

@@ -591,6 +591,44 @@ static inline size_t unquote_into(const char *p, size_t n, char *out) {
     return (size_t)(to - out);
 }
 
+#define WORDS_MOST 64
+
+/* Words that are looked for together, each of two bytes at least: with which of them a byte agrees as the first, second
+ * and third. */
+typedef struct {
+    uint64_t agree[3][256];
+    const char *word[WORDS_MOST];
+    size_t size[WORDS_MOST];
+    int count;
+} Words;
+
+static inline void add_word(Words *words, const char *word, size_t size) {
+    int number = words->count++;
+    uint64_t bit = (uint64_t)1 << number;
+    words->word[number] = word;
+    words->size[number] = size;
+    for (int at = 0; at < 3; at++) {
+        if ((size_t)at < size) words->agree[at][(unsigned char)word[at]] |= bit;
+        else for (int byte = 0; byte < 256; byte++) words->agree[at][byte] |= bit;
+    }
+}
+
+/* A bit for each word that stands in [p, p + n). */
+static inline uint64_t find_words(const Words *words, const char *p, size_t n) {
+    uint64_t found = 0;
+    for (size_t i = 0; i + 1 < n; i++) {
+        uint64_t left = words->agree[0][(unsigned char)p[i]] & words->agree[1][(unsigned char)p[i + 1]];
+        if (!left) continue;
+        if (i + 2 < n) left &= words->agree[2][(unsigned char)p[i + 2]];
+        for (left &= ~found; left; left &= left - 1) {
+            int number = low_bit(left);
+            size_t size = words->size[number];
+            if (size <= n - i && memcmp(words->word[number], p + i, size) == 0) found |= (uint64_t)1 << number;
+        }
+    }
+    return found;
+}
+
 /* The quote that ends the JSON string whose contents begin at p, NULL if there is none or an escape is none.
  * *escaped tells whether there are escapes. */
 static inline const char *string_end(const char *p, const char *end, int *escaped) {

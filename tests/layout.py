@@ -50,7 +50,7 @@ ORDER: Final = [
     {"_core.json_in", "_core.splitter"},
     {"_core.message", "_core.scanner"},
     {"_core.decoder", "_core.lone"},
-    {"_core.header_reader", "_core.next_number", "_core.channel_filter", "_core.row_reader"},
+    {"_core.header_reader", "_core.next_number", "_core.channel_filter", "_core.row_reader", "_core.word_finder"},
     {"_codec_py"},
     {"_codec"},
     {"_window", "_zstd"},

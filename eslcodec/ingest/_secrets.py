@@ -8,10 +8,11 @@ where that cannot be told it goes on: rather too much is hidden than too little.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from .._codec import unquote
+from .._codec import WordFinder, unquote
 from .._ctext import HIDDEN
 
 NAMES: Final = (
@@ -49,15 +50,28 @@ _TRIGGERS: Final = (
     *(b"passw", b"passphrase", b"secret", b"hash", b"key", b"authorization", b"credential", b"token", b"pwd"),
     *(b"inline:", b"\\u", b"&#"),  # escapes in JSON and XML may hide a letter
 )
-_LINE_TRIGGERS: Final = (*_TRIGGERS, b"dtmf", b"digits", b"signal")
-_PATTERN_TRIGGERS: Final = tuple(  # one by one: each is looked for by its first letters, which are quicker found alone
-    (letters, re.compile(pattern).search)
-    for letters, pattern in (
-        (b"sip", rb"sips?:[^\s@:;<>]*:[^\s@;<>]*@"),
-        (b"://", rb"://[^\s/@:]*:"),
-        (b"pin", rb"pin(?<![a-z0-9]pin)(?![a-z])"),
-    )
+SENT_DIGITS: Final = (b"send_dtmf", b"recv_dtmf")
+_OF_LINES: Final = (b"dtmf", b"digits", b"signal")
+_SIP_PASSWORD: Final = re.compile(rb"sips?:[^\s@:;<>]*:[^\s@;<>]*(@?)")  # goes on behind what has none
+
+
+def _has_sip_password(plain: bytes) -> bool:
+    return any(match[1] for match in _SIP_PASSWORD.finditer(plain))
+
+
+_UNSURE: Final[
+    tuple[tuple[bytes, Callable[[bytes], object]], ...]
+] = (  # with what follows or stands before: it is looked for where these letters are
+    (b"sip:", _has_sip_password),
+    (b"sips:", _has_sip_password),
+    (b"://", re.compile(rb"://[^\s/@:]*:").search),
+    (b"pin", re.compile(rb"pin(?<![a-z0-9]pin)(?![a-z])").search),
 )
+_ALWAYS: Final = (*_TRIGGERS, *SENT_DIGITS, *_OF_LINES)
+_FINDER: Final = WordFinder([*_ALWAYS, *(letters for letters, _ in _UNSURE)])
+_SURE: Final = (1 << len(_TRIGGERS)) - 1  # bits of what it finds
+_SURE_OF_FRAMES: Final = (1 << len(_TRIGGERS) + len(SENT_DIGITS)) - 1
+_SURE_IN_LINES: Final = (1 << len(_ALWAYS)) - 1
 
 _TOKENS: Final = (
     r"(?P<open>[\[{{](?:\^\^(?P<mark>.))?)|(?P<close>[\]}}])|(?P<line>\n)"
@@ -75,20 +89,24 @@ _SDP_KEY: Final = re.compile(r"(inline:)[^\s|]+", re.IGNORECASE)
 _FOLDED: Final = re.compile(r"[^\n]*(?:\n[ \t][^\n]*)*")
 
 
-def suspicious(data: bytes, *, lines: bool = False) -> bool:
+def suspicious(data: bytes, *, lines: bool = False, digits: bool = False) -> bool:
     """Whether the texts in a payload may have a secret in them, as it is on the wire: far quicker than a look at each.
 
     Args:
         data: a payload in any format.
         lines: it is text of people, lines of the log or the output of a command, where digits are told too.
+        digits: so is an event of an application that sends or receives digits.
 
     Example:
         >>> suspicious(b"Arg: {sip_auth_%70assword=x}"), suspicious(b"Arg: sofia/internal/1000")
         (True, False)
     """
     plain = unquote(data).lower()
-    found = any(word in plain for word in (_LINE_TRIGGERS if lines else _TRIGGERS))
-    return found or any(letters in plain and search(plain) is not None for letters, search in _PATTERN_TRIGGERS)
+    found = _FINDER.find(plain)
+    if found & (_SURE_IN_LINES if lines else _SURE_OF_FRAMES if digits else _SURE):
+        return True
+    found >>= len(_ALWAYS)
+    return any(found >> number & 1 and has(plain) for number, (_, has) in enumerate(_UNSURE))
 
 
 def hide(text: str) -> str:

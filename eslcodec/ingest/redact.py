@@ -38,7 +38,6 @@ _PLAIN_EVENT: Final = "text/event-plain"
 _HEAD_LINES: Final = 3  # of a plain event: its length, its type, and the end
 _MOST_NAMES: Final = 4096  # of headers that are remembered
 _LONGEST_NAME: Final = 256
-_SENT_DIGITS: Final = (b"send_dtmf", b"recv_dtmf")
 _ARGUMENTS: Final = frozenset(["api-command-argument", "application-data", "execute-app-arg", "job-command-arg"]) | {
     "variable_current_application_data"
 }
@@ -282,9 +281,7 @@ class Redact:
         frame, payload = event.frame, event.payload or b""
         if frame.count(b"\n", 0, len(frame) - len(payload)) != _HEAD_LINES or not self._names_stay(event):
             return False
-        if not self._secrets:
-            return True
-        return not any(word in frame for word in _SENT_DIGITS) and not _secrets.suspicious(frame)
+        return not (self._secrets and _secrets.suspicious(frame, digits=True))
 
     def _names_stay(self, event: Event) -> bool:
         if self._fine.issuperset(event):
@@ -305,7 +302,7 @@ class Redact:
         if not isinstance(message, _KNOWN):
             return self._hidden
         frame = message.frame
-        if any(word in frame for word in _SENT_DIGITS):
+        if any(word in frame for word in _secrets.SENT_DIGITS):
             return self._digits
         return self._texts if _secrets.suspicious(frame) else self._named
 

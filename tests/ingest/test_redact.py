@@ -573,6 +573,23 @@ def test_what_is_known_at_once_is_what_a_look_at_each_line_finds(
             assert redact(event).frame == expected.frame
 
 
+@pytest.mark.parametrize("unit", ["sip:", "sips:a:", "sip:%3a", "://", "pin", "inlin", "&", "\\"])
+def test_what_somebody_repeats_takes_no_longer_than_its_length(esl: ModuleType, Redact: Any, unit: str) -> None:
+    """Whoever calls may put it into a header; with the square of its length this would not end today."""
+    event = esl.Event.from_payload(b"A: " + unit.encode() * 300_000 + b"\n\n", "plain")
+    redact = Redact.profile("secrets")
+    assert redact(event) is event
+    assert redact.body(event.payload) == event.payload
+
+
+@pytest.mark.parametrize("text", ["sip:a:sip:b:c@d", "SIPS:a:b@c", "sip:a;sip:b:c@d", "x%3asip%3aa%3Ab%40c"])
+def test_a_password_of_a_sip_user_is_found_behind_others_that_have_none(
+    esl: ModuleType, Redact: Any, text: str
+) -> None:
+    event = esl.Event.from_payload(f"A: sip:x:y {text}\n\n".encode(), "plain")
+    assert "***@" in Redact.profile("secrets")(event)["A"]
+
+
 def test_names_that_a_program_makes_up_are_not_all_remembered(esl: ModuleType, Redact: Any) -> None:
     redact = Redact.profile("secrets")
     for number in range(50):

@@ -30,6 +30,7 @@ LOADED = {  # of ours, by `import eslcodec`
     "eslcodec._core.lone",
     "eslcodec._core.message",
     "eslcodec._core.row_reader",
+    "eslcodec._core.word_finder",
     "eslcodec._core.scanner",
     "eslcodec._core.next_number",
     "eslcodec._core.channel_filter",
