@@ -260,12 +260,23 @@ class Channels:
     # Applications
 
     def _execute_all(self, session: Session, wanted: deque[str], done: Callable[[], None]) -> None:
-        if not wanted or session.hangup_cause is not None:
-            done()
-            return
-        application, _, data = wanted.popleft().partition(" ")
-        uuid = self._core.make_uuid("application")
-        self._execute(session, Running(application, data, uuid, lambda: self._execute_all(session, wanted, done)))
+        """Run one after the other. Many that end at once do not go deep."""
+        begins = ended = False
+
+        def go_on() -> None:
+            nonlocal ended
+            ended = True
+            if not begins:
+                self._execute_all(session, wanted, done)
+
+        while wanted and session.hangup_cause is None:
+            application, _, data = wanted.popleft().partition(" ")
+            begins, ended = True, False
+            self._execute(session, Running(application, data, self._core.make_uuid("application"), go_on))
+            begins = False
+            if not ended:
+                return
+        done()
 
     def run(
         self,

@@ -139,6 +139,15 @@ def test_xferext_executes_one_application_after_the_other(slow: Emulator) -> Non
     assert call.executed == [("sleep", "10"), ("set", "a=b"), ("hangup", "17")]
 
 
+def test_xferext_of_many_applications_that_end_at_once(switch: Emulator) -> None:
+    with called(switch) as (call, client):
+        client.ask("connect")
+        many = "application: set a=b\n" * 2000
+        client.ask(f"sendmsg\ncall-command: xferext\n{many}application: hangup 17")
+        assert call.wait() == "USER_BUSY"
+    assert call.executed == [("set", "a=b")] * 2000 + [("hangup", "17")]
+
+
 def test_an_inbound_connection_commands_a_channel_by_its_id(switch: Emulator) -> None:
     session = switch.add_session("s1", answered=False)
     with connected(switch, "event plain CHANNEL_ANSWER CHANNEL_EXECUTE_COMPLETE") as client:
