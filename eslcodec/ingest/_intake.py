@@ -41,6 +41,53 @@ class Held:
         self.is_done = False
 
 
+class Requests:
+    """What a server was asked for. One request at a time is open, for messages do not say of which they are.
+
+    In a cluster the end of a request may come before its messages, which take another way. It says how many of them
+    were not sent; the others are still to come, and are none of the next request.
+
+    Attributes:
+        open: how many messages are still to come of the request that is open; 0 if none is.
+    """
+
+    def __init__(self) -> None:
+        self.open = 0
+        self._number = 0
+        self._late = 0  # messages of requests that have ended
+
+    def forget(self) -> None:
+        """Nothing comes any more of what was asked for on an earlier connection."""
+        self.open = self._late = 0
+
+    def ask(self, count: int) -> int:
+        """So many are asked for now: by which number."""
+        self._number += 1
+        self.open = count
+        return self._number
+
+    def came(self) -> bool:
+        """A message came: whether the request that was open is over now."""
+        if self._late:
+            self._late -= 1
+            return False
+        was_open, self.open = self.open, max(self.open - 1, 0)
+        return was_open == 1
+
+    def end(self, number: str, unsent: str) -> None:
+        """A request has ended.
+
+        Args:
+            number: which one, as it was sent.
+            unsent: how many of its messages were not sent; "" if the server does not say so.
+        """
+        if number != str(self._number):
+            return
+        if unsent.isdecimal():
+            self._late += max(self.open - int(unsent), 0)
+        self.open = 0
+
+
 class Intake:
     """Messages that are held.
 

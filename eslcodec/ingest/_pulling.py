@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..errors import ESLError
 from . import _nats
 from ._delivered import Delivered, read
-from ._intake import Held, Intake
+from ._intake import Held, Intake, Requests
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -179,8 +179,7 @@ class Puller:
         self._name = wanted.durable or ""
         self._connection: Client | None = None
         self._inbox = ""
-        self._asked = 0  # messages of the request that is open: one at a time, for they do not say of which they are
-        self._number = 0
+        self._requests = Requests()
         self._heard = 0.0
         self._now = 0.0
         self._subscription: Any = None
@@ -270,7 +269,7 @@ class Puller:
     async def _serve(self, connection: Client) -> None:
         self.connects += 1
         self._inbox = connection.new_inbox()
-        self._asked = 0
+        self._requests.forget()
         self._is_broken = False
         self._shared = 0
         self.intake.unsettle()
@@ -304,7 +303,7 @@ class Puller:
             if self.intake.is_settled:
                 self.trouble = None
             await self._ask_for_more(connection)
-            if now - self._heard > _SILENCE and self._asked:
+            if now - self._heard > _SILENCE and self._requests.open:
                 raise _NotYet(f"the server said nothing for {_SILENCE:g} seconds")
             await self._pause()
 
@@ -434,7 +433,7 @@ class Puller:
         was_settled = self.intake.is_settled
         info = await self._consumer(connection)
         if not was_settled and self.wanted.durable is not None:
-            if int(info.get("num_waiting", 0)) > (self._asked > 0):
+            if int(info.get("num_waiting", 0)) > (self._requests.open > 0):
                 return self._seems_shared()
             self._shared = 0
             if not self.intake.settle(info):
@@ -460,7 +459,7 @@ class Puller:
         room = intake.window - len(intake.held)
         size = intake.window_bytes - intake.size
         is_idle = not intake.held
-        if self._asked or self.is_over or self._is_closing:
+        if self._requests.open or self.is_over or self._is_closing:
             return
         if not intake.is_settled or is_idle:
             size = intake.window_bytes
@@ -474,10 +473,9 @@ class Puller:
             self._is_too_large = False
             room = request["batch"] = 1
             del request["max_bytes"]
-        self._number += 1
-        self._asked = room
+        number = self._requests.ask(room)
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.wanted.stream}.{self._name}"
-        await connection.publish(subject, json.dumps(request).encode(), f"{self._inbox}.{self._number}")
+        await connection.publish(subject, json.dumps(request).encode(), f"{self._inbox}.{number}")
 
     async def _came(self, connection: Client, message: Msg) -> None:
         self._heard = self._now
@@ -487,9 +485,8 @@ class Puller:
         if not reply:
             self._status(message.subject[len(self._inbox) + 1 :], message.headers or {})
             return
-        if self._asked == 1:
+        if self._requests.came():
             self._poked.set()
-        self._asked = max(self._asked - 1, 0)
         tokens = reply.split(".")
         at = 4 if len(tokens) < 11 else 6  # with a domain and an account in front
         delivery, sequence = int(tokens[at]), int(tokens[at + 1])
@@ -521,8 +518,7 @@ class Puller:
         status, text = headers.get("Status", ""), headers.get("Description", "")
         if status == "100":  # a heartbeat
             return
-        if number == str(self._number):
-            self._asked = 0
+        self._requests.end(number, headers.get("Nats-Pending-Messages", ""))
         self._poked.set()
         if "maxbytes" in text.lower().replace(" ", ""):
             self._is_too_large = True

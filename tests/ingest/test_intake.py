@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eslcodec.ingest._intake import Held, Intake
+from eslcodec.ingest._intake import Held, Intake, Requests
 
 
 def intake(ordered: bool = True) -> Intake:
@@ -122,3 +122,47 @@ def test_what_a_server_forgot_to_have_delivered_is_not_acknowledged_before_it_co
     assert one.ack == "2/2"
     assert one.settle(info(4, 2))
     assert sequences(taken(one)) == [3, 4]
+
+
+def test_a_request_is_over_when_all_its_messages_came() -> None:
+    requests = Requests()
+    assert (requests.ask(2), requests.open) == (1, 2)
+    assert [requests.came(), requests.came()] == [False, True]
+    assert (requests.open, requests.ask(1), requests.open) == (0, 2, 1)
+
+
+def test_messages_behind_the_end_of_their_request_are_none_of_the_next() -> None:
+    requests = Requests()
+    requests.ask(3)
+    requests.came()
+    requests.end("1", "0")
+    assert requests.open == 0
+    requests.ask(2)
+    assert [requests.came(), requests.came(), requests.open] == [False, False, 2]
+    assert [requests.came(), requests.came(), requests.open] == [False, True, 0]
+
+
+def test_what_a_request_did_not_bring_is_not_waited_for() -> None:
+    for unsent in ("3", "7", "", "x"):
+        requests = Requests()
+        requests.ask(3)
+        requests.end("1", unsent)
+        assert (requests.open, requests.ask(1), requests.came()) == (0, 2, True)
+
+
+def test_the_end_of_an_earlier_request_ends_no_other() -> None:
+    requests = Requests()
+    requests.ask(1)
+    requests.came()
+    requests.ask(5)
+    requests.end("1", "0")
+    assert requests.open == 5
+    requests.end("2", "0")
+    requests.forget()
+    requests.ask(1)
+    assert requests.came()
+
+
+def test_a_message_that_nobody_asked_for() -> None:
+    requests = Requests()
+    assert (requests.came(), requests.open) == (False, 0)
