@@ -40,10 +40,14 @@ _DETAILS: Final[dict[str, tuple[str, ...]]] = {
 }  # name of an event, or subclass -> headers that say most of what happened
 _SUBCLASSES_OF: Final = {"sofia::": ("from-user", "from-host", "network-ip")}  # beginning of a subclass -> the same
 
+_UNKNOWN_WIDTH: Final = 80  # of a terminal that does not know its size, such as a serial line
+
 
 def terminal_width() -> int | None:
     """How many columns a line on standard output has; None if it is no terminal: nothing is cut then."""
-    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    if not is_terminal(sys.stdout):
+        return None
+    return shutil.get_terminal_size().columns or _UNKNOWN_WIDTH  # Python 3.10 gives what a terminal says: 0
 
 
 def listing(label: str, message: Message, full: bool, width: int | None = None) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -118,3 +119,11 @@ def test_decode_fits_a_terminal_too(tmp_path: Any, monkeypatch: pytest.MonkeyPat
     shown = run("decode", None, path).stdout.splitlines()
     assert max(map(len, shown)) == 80
     assert shown[3].startswith(f"      4 CHANNEL_STATE            {UUID}")
+
+
+def test_a_terminal_of_unknown_size_has_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "is_terminal", lambda stream: True)
+    for said, width in (((0, 0), 80), ((132, 43), 132)):
+        size = os.terminal_size(said)
+        monkeypatch.setattr(lines.shutil, "get_terminal_size", lambda size=size: size)
+        assert lines.terminal_width() == width
