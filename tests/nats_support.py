@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_ports
 from sizes import FULL
 
 nats = pytest.importorskip("nats", reason="nats-py is not installed")
@@ -51,18 +52,6 @@ at_full_size = pytest.mark.skipif(not FULL, reason="it takes long: make test-all
 _WHY_NOT = "there is no nats-server" if not BINARIES else "it takes long, and the run on the compiled core has it"
 needs_server = pytest.mark.skipif(not BINARIES or _IS_SECOND, reason=_WHY_NOT)
 """Of tests with a server: which core reads the events makes no difference to it."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now, different ones."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 class Server:

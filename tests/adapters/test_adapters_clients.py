@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from adapters_support import END, Shown, Wire, adapter, captured, event_of, events_of, need, result, run, started
 from adapters_support import client as client
+from ports import free_port
 from support import frame, naive_frames, plain, until
 
 from eslcodec.emulator import Emulator
@@ -139,8 +139,7 @@ def test_a_consumer_of_genesis_gets_what_it_handles(install: bool) -> None:
 @pytest.mark.parametrize("install", [False, True])
 def test_an_outbound_server_of_greenswitch_plays_to_a_caller(install: bool) -> None:
     need("greenswitch")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = started("greenswitch outbound", port, install=install)
     with Emulator() as switch:
         switch.applications["playback"] = 0.01

@@ -16,7 +16,8 @@ from cli_live_support import no_settings as no_settings
 from cli_live_support import password_file as password_file
 from cli_live_support import run
 from cli_live_support import switch as switch
-from nats_support import BINARIES, cluster, free_ports, needs_server
+from nats_support import BINARIES, cluster, needs_server
+from ports import free_port
 
 from eslcodec.emulator import Emulator
 
@@ -89,7 +90,7 @@ def test_a_second_signal_ends_the_waiting_for_acknowledgements(
 @needs_server
 def test_what_is_acknowledged_while_it_drains_counts(tmp_path: Path, systemd: Systemd) -> None:
     folder = recorded(tmp_path / "rec", *numbered(5))
-    port = free_ports(1)[0]
+    port = free_port()
     with bridging(systemd, folder, f"nats://127.0.0.1:{port}", *WAITING, "--create-stream") as command:
         command.says("fs1: connection: ")
         command.process.send_signal(signal.SIGTERM)

@@ -26,6 +26,7 @@ from aio_support import (
 )
 from aio_support import play as play
 from aio_support import switch as switch
+from ports import free_port
 from support import AUTH, FAREWELL, OK, REJECTED, api_response, notice, part, reply
 
 from eslcodec.emulator import Emulator, User
@@ -160,10 +161,8 @@ def test_a_switch_that_says_goodbye_at_once(esl: ModuleType, play: Any) -> None:
 
 def test_nobody_listens(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
         with pytest.raises(ConnectionRefusedError):
-            await part(esl, "aio").connect("127.0.0.1", port)
+            await part(esl, "aio").connect("127.0.0.1", free_port())
 
     play(main())
 

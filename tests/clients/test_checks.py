@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ports import free_port
 from support import ACCEPTED, AUTH, part
 
 from eslcodec import InvalidCommand, _options
@@ -201,12 +202,6 @@ def test_a_log_of_the_drop_in_has_no_login(
 
 
 # Where an error happened
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_a_refused_connection_says_where(shell: Shell) -> None:

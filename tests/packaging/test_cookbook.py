@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 from guide_support import COOKBOOK, blocks
+from ports import free_port
 from support import until
 
 import eslcodec
@@ -164,8 +165,7 @@ def greets(code: str) -> None:
 
 
 def asks_for_a_digit(code: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with running(code.replace("8084", str(port))) as process, Emulator() as switch:
         until(lambda: listening(port), 30)
         call = switch.call("127.0.0.1", port)

@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 
 import pytest
 from guide_support import PAGES, README, ROOT, block, blocks, blocks_with, commands
+from ports import free_port
 from support import capture, plugin_option, until
 
 import eslcodec
@@ -95,11 +96,6 @@ PROGRAMS = {  # what no other block has in it -> the test that runs it; dialogue
     '<list name="esl_clients"': "test_the_configuration_is_xml",
     '<extension name="mine">': "test_the_configuration_is_xml",
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager
