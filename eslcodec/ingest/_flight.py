@@ -294,17 +294,19 @@ class Flight:
 
         Args:
             last: the end of the stream, if it is chained, or bridges overlap.
-            ids: of that many messages as `look_back` says. What waits, or comes later, and has one of them is not
-                published.
+            ids: of that many messages as `look_back` says; "" of one that has none. What waits, or comes later, and has
+                one of them is not published.
         """
+        found = set(ids)
         if self.chained:
             if last is None:
                 raise ValueError("the end of a chained stream must be looked up before it is opened")
+            found.update(self._taken_out(last, found))
             ours = self._is_ours(last) or any(item.id == last.id for item in self._waiting)
             self.disagreements += self._last_id is not None and not ours
             self._expected = self._sequence = last.sequence
             self._first_alone = True
-        self._see(ids)
+        self._see(found)
         self._again.clear()
         self.epoch += 1
         self._next = self._first
@@ -319,8 +321,19 @@ class Flight:
             return last.sequence > 0 and self._last_id is not None and self._sequence in (0, last.sequence)
         return last.id == self._last_id
 
-    def _see(self, ids: Iterable[str]) -> None:
-        found = set(ids)
+    def _taken_out(self, last: Last, found: set[str]) -> list[str]:
+        """What was put into the stream since its end was known, before one of ours that is its end now, and is gone
+        again (purged): behind that one it would be out of order. The sequences tell that all of it was there."""
+        count = last.sequence - self._sequence
+        if self._sequence == 0 or not 0 < count <= len(self._waiting):
+            return []
+        new = [item.id for item in self._waiting if item.id not in self._seen][:count]
+        gone = [id for id in new if id not in found]
+        is_end_ours = len(new) == count and new[-1] == last.id
+        is_rest_ours = found == set(new[len(gone) :])
+        return gone if is_end_ours and is_rest_ours else []
+
+    def _see(self, found: set[str]) -> None:
         self._seen = self._seen | found if len(self._seen) < _SEEN_MOST else found
         self._pass_over()
 

@@ -472,7 +472,7 @@ class Publisher:
             return False
         if last is None:
             return False
-        flight.open(last, filter(None, (_nats.header(message, "Nats-Msg-Id") for message in found)))
+        flight.open(last, (_nats.header(message, "Nats-Msg-Id") or "" for message in found))
         self._wake()
         return True
 

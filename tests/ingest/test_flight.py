@@ -587,6 +587,44 @@ def test_what_the_stream_lacks_is_published_though_something_later_is_there() ->
     assert [ticket.item.id if ticket else None for ticket in tickets] == ["c:5", "c:6", "c:8"]
 
 
+def stopped() -> Flight:
+    """Five messages were published behind sequence 10, and no acknowledgement came."""
+    flight, _ = opened(5)
+    flight.stop("timeout", "", 0.0)
+    return flight
+
+
+def published(flight: Flight) -> list[str]:
+    """All that is published now, each acknowledged in turn."""
+    found = []
+    while (batch := flight.take(0.0)) is not None:
+        found += [item.id for item in batch.items]
+        flight.answered(batch.epoch, batch.number, ack(flight._sequence + 1), None, 0.0)
+    return found
+
+
+def test_what_was_purged_in_front_of_ours_is_not_put_behind_it() -> None:
+    flight = stopped()
+    last = Last(14, "c:3")
+    assert flight.look_back(last) == 4
+    flight.open(last, ["c:3", "c:2"])
+    assert (flight.found, published(flight), flight.acknowledged) == (4, ["c:4"], 5)
+
+
+def test_what_may_never_have_been_there_is_published() -> None:
+    for last, ids, later in (
+        (Last(13, "c:3"), ["c:3", "c:2"], ["c:0", "c:1", "c:4"]),  # too few sequences: something was left out
+        (Last(14, "c:3"), ["c:3", "c:1"], ["c:0", "c:2", "c:4"]),  # purged are the oldest
+        (Last(14, "x"), ["c:2"], ["c:0", "c:1", "c:3", "c:4"]),
+        (Last(14, None), [], ["c:0", "c:1", "c:2", "c:3", "c:4"]),
+        (Last(14, "c:3"), ["c:3", "c:2", "x"], ["c:0", "c:1", "c:4"]),  # of another publisher
+        (Last(14, "c:3"), ["c:3", "c:2", ""], ["c:0", "c:1", "c:4"]),
+    ):
+        flight = stopped()
+        flight.open(last, ids)
+        assert published(flight) == later
+
+
 def test_how_far_it_looks_back() -> None:
     flight = Flight("S")
     assert [flight.look_back(Last(count, "x")) for count in (0, 1, 2048, 5000)] == [0, 1, 2048, 2048]
