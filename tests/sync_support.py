@@ -34,7 +34,7 @@ def event(number: int, name: bytes = b"DTMF", *lines: bytes) -> bytes:
     return plain(b"\n".join([b"Event-Name: " + name, b"Event-Sequence: %d" % number, *lines, b"", b""]))
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> None:
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
     """Wait for a condition that nothing announces."""
     end = time.monotonic() + seconds
     while not condition():
@@ -158,7 +158,7 @@ class Task(threading.Thread):
         except BaseException as error:
             self.error = error
 
-    def result(self, seconds: float = 10) -> Any:
+    def result(self, seconds: float = 20) -> Any:
         self.join(seconds)
         assert not self.is_alive(), "it still runs"
         if self.error is not None:

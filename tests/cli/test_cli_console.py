@@ -28,7 +28,7 @@ def test_a_command_runs_as_at_the_console(switch: Emulator) -> None:
 
 def test_the_options_of_fs_cli_are_taken(switch: Emulator) -> None:
     switch.api["x"] = "here"
-    words = "-H 127.0.0.1 -p ClueCon -d 3 -l 4 -U -S -q -b -i -r -R -t 2000 -T 500 -n -Q -s u1"
+    words = "-H 127.0.0.1 -p ClueCon -d 3 -l 4 -U -S -q -b -i -r -R -t 2000 -T 5000 -n -Q -s u1"
     assert run("cli", switch, *words.split(), "-x", "x").stdout == "here\n"
 
 

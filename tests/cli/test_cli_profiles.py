@@ -12,6 +12,7 @@ import pytest
 from cli_live_support import SECRET, conf, login, run
 from cli_live_support import no_settings as no_settings
 from cli_live_support import password_file as password_file
+from ports import free_port
 
 from eslcodec.emulator import Emulator, User
 
@@ -206,16 +207,15 @@ def test_every_verb_that_connects_has_the_same_options_and_names_its_variables(v
 
 def test_top_has_the_switch_of_a_profile(switch: Emulator) -> None:
     home(".fs_cli_conf", here("east", switch, f"password => {SECRET}"))
-    named = run("top", None, "--profile", "east", "--once", "--seconds", "1s")
+    named = run("top", None, "--profile", "east", "--once", "--seconds", "4s")
     assert (named.exit_code, named.stdout.split()[1:3]) == (0, ["east", "connected:"])
-    alone = run("top", None, "--once", "--seconds", "1s")  # without any, it is where `api` goes too
+    alone = run("top", None, "--once", "--seconds", "4s")  # without any, it is where `api` goes too
     assert alone.exit_code == 0
 
 
 def test_nobody_listens_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Emulator] = []
-    with Emulator(password=SECRET) as once:
-        port = once.port
+    port = free_port()
 
     def start(seconds: float) -> None:
         started.append(Emulator(port=port, password=SECRET).start())

@@ -320,7 +320,7 @@ def test_once_fails_if_no_switch_is_connected() -> None:
 
 def test_switches_are_in_the_order_in_which_they_were_named(switch: Emulator) -> None:
     with support_port() as port:
-        words = [f"later=127.0.0.1:{port}", f"here=127.0.0.1:{switch.port}", "--once", "--json", "--seconds", "1s"]
+        words = [f"later=127.0.0.1:{port}", f"here=127.0.0.1:{switch.port}", "--once", "--json", "--seconds", "4s"]
         result = run("top", None, *words)
     assert result.exit_code == 0
     assert list(json.loads(result.stdout)["switches"]) == ["later", "here"]
@@ -345,7 +345,7 @@ def test_a_wrong_password_ends_it(switch: Emulator, monkeypatch: pytest.MonkeyPa
 
 
 def test_only_what_is_asked_for_is_subscribed_to(switch: Emulator) -> None:
-    result = run("top", None, *ports(switch), "--once", "--seconds", "500ms", "--events", "CHANNEL_ANSWER, GATEWAYS")
+    result = run("top", None, *ports(switch), "--once", "--seconds", "3s", "--events", "CHANNEL_ANSWER, GATEWAYS")
     assert result.exit_code == 0, result.stderr
     [event] = [command for command in switch.commands if command.startswith("event ")]
     assert event.split()[:3] == ["event", "plain", "CHANNEL_ANSWER"]
@@ -361,7 +361,7 @@ def test_hosts_of_a_file_with_their_passwords(tmp_path: Path, password_file: Any
             f'[fleet]\nevents = ["CALLS"]\n[switches.locked]\nhost = "127.0.0.1"\nport = {locked.port}\n'
             f'password_file = "{secret}"\n'
         )
-        words = ["--hosts", str(file), f"open=127.0.0.1:{other.port}", "--once", "--seconds", "2s", "--json"]
+        words = ["--hosts", str(file), f"open=127.0.0.1:{other.port}", "--once", "--seconds", "4s", "--json"]
         result = run("top", None, *words)
         assert result.exit_code == 0, result.stderr
         assert "CHANNEL_CREATE" in " ".join(locked.commands)

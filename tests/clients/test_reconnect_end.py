@@ -68,7 +68,7 @@ def test_who_is_not_let_in_again_hears_why(shell: Shell, switch: Switch, way: st
 
 
 def test_a_login_that_hangs_is_not_the_end(shell: Shell, switch: Switch) -> None:
-    peer = shell.connects(switch, reconnect=quick(shell.esl), connect_timeout=1)
+    peer = shell.connects(switch, reconnect=quick(shell.esl), connect_timeout=2)
     peer.close()
     reader = shell.begin("next_event")
     assert switch.accept().command() == b""  # it gives up

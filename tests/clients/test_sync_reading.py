@@ -44,7 +44,7 @@ def test_iteration_ends_when_nothing_comes(esl: ModuleType, fs: Any, switch: Emu
     fs.subscribe("DTMF")
     for _ in range(3):
         switch.fire("DTMF")
-    assert [one.name for one in fs.events(timeout=0.1)] == ["DTMF"] * 3
+    assert [one.name for one in fs.events(timeout=0.5)] == ["DTMF"] * 3
     assert not fs.closed
 
 

@@ -31,6 +31,7 @@ pytestmark = [
 ]
 URL = "nats://127.0.0.1:4222"
 STREAM = "ESL-fs1"
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # also where CI runs it beside
 COMMAND = [sys.executable, "-W", "error", "-c", "from eslcodec.cli import main; main()"]
 
 
@@ -54,7 +55,7 @@ def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
 def program(mark: str, server: Server) -> list[str]:
     code = block(mark)
     assert URL in code
-    return [sys.executable, "-u", "-W", "error", "-c", code.replace(URL, server.url)]
+    return [sys.executable, "-u", "-W", "error", "-c", f"{LISTENING}\n{code.replace(URL, server.url)}"]
 
 
 def lines(process: subprocess.Popen[str], count: int) -> list[str]:
