@@ -65,7 +65,10 @@ class Route:
         try:
             await link.outcome(link.connection.ready, self.timeout)
         except BaseException as error:
-            link.abort(f"the login did not succeed: {error}")
+            if isinstance(error, asyncio.CancelledError):
+                link.close()
+            else:
+                link.abort(f"the login did not succeed: {error}")
             await link.shut.wait()
             raise
 

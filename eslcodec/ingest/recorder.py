@@ -413,6 +413,7 @@ class Recorder:
 
     def _push(self, item: Chunk | Note) -> None:
         """Put it in line for the thread. If that is too far behind, recording ends with it."""
+        self._bell.kept = self
         self._queue.append(item)
         self._queued += item.weight
         if self._queued > _QUEUE_BYTES and not self._is_over:
@@ -428,7 +429,7 @@ class Recorder:
 
     def _fall_behind(self, stream: Stream) -> None:
         why = f"the writer is behind, {self._queued >> 20} MiB wait"
-        self._state, self._why, self._untold, self._behind = "stopped", why, True, True
+        self._why, self._state, self._untold, self._behind = why, "stopped", True, True
         self._chunk = self._stream = None
         note = Note(stream, stream.offset, self._wall(), self._mono(), "stopped", {"why": why})
         self._queue.append(note)
@@ -444,7 +445,7 @@ class Recorder:
         except RuntimeError as error:  # no threads left
             self._thread, self._has_thread = None, False
             self._queue.clear()
-            self._state, self._why, self._untold = "stopped", str(error), True
+            self._why, self._state, self._untold = str(error), "stopped", True
             self._chunk = self._stream = None
 
     # Inside
@@ -486,8 +487,11 @@ class Recorder:
                 return 0, 0
             if self._is_unused() and not self._writer.has_file and (self._closing or not self._deletes):
                 self._thread, self._has_thread = None, False
+                self._bell.kept = None
                 _with_thread.discard(self)
                 return None
+            if self._stream is None and not self._writer.has_file:
+                self._bell.kept = None
             due = self._writer.due()
             if self._chunk is not None:
                 due = min(due, self._chunk.due_ns)
@@ -522,8 +526,9 @@ class Recorder:
             self._queue.clear()
             self._queued = 0
             if self._state != "stopped":
-                self._state, self._untold = "stopped", True
+                # First, since stats() takes no lock: what has stopped has a reason.
                 self._why = str(error) if isinstance(error, (Full, OSError)) else f"{type(error).__name__}: {error}"
+                self._state, self._untold = "stopped", True
             self._chunk = self._stream = None
             if stream is None:
                 stream = Stream("", 0)
@@ -537,10 +542,12 @@ class _Bell:
 
     Attributes:
         until_ns: when the thread wakes up by itself, while it waits.
+        kept: the recorder, while the thread has something of it to write, so that it is not forgotten before that.
     """
 
     def __init__(self) -> None:
         self.until_ns = 0
+        self.kept: Recorder | None = None
         self.lock = threading.RLock()
         self._rung = False
         self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()  # a condition half notified would never wake it
@@ -572,8 +579,7 @@ def _work(reference: weakref.ref[Recorder], bell: _Bell) -> None:
         wait = recorder._step()
         if wait is None:
             return
-        if recorder._stream is None and not recorder._writer.has_file and not recorder._queue:
-            del recorder
+        del recorder
         bell.wait(*wait)
 
 

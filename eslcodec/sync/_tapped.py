@@ -32,6 +32,7 @@ class TappedLink(Link):
         super().__init__(sock, connection, **options)
         self._tapping = tapping
         self._room: memoryview | None = None
+        self._is_told = False  # its end; the tap may hear the next connection by now
         self._get_buffer = self._lend
         tapping.opened(peer)
 
@@ -68,7 +69,9 @@ class TappedLink(Link):
 
     def _tear_down(self) -> None:
         super()._tear_down()
-        self._tapping.closed(self.end.reason)
+        if not self._is_told:
+            self._is_told = True
+            self._tapping.closed(self.end.reason)
 
     def _leave(self) -> None:
         self._tapping.leave()

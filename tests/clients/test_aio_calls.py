@@ -121,7 +121,7 @@ def test_several_executions_are_told_apart(esl: ModuleType, play: Any, switch: A
 
 @pytest.mark.parametrize("mode", ["async full", ""])
 def test_an_application_may_take_longer_than_commands(esl: ModuleType, play: Any, switch: Any, mode: str) -> None:
-    switch.applications["slow"] = 0.15
+    switch.applications["slow"] = 0.7
 
     async def main() -> None:
         done = []
@@ -133,7 +133,7 @@ def test_an_application_may_take_longer_than_commands(esl: ModuleType, play: Any
             done.append(await error_of(call.execute("slow", wait=True, timeout=0.05)))
             await call.execute("answer", wait=True, timeout=math.inf)
 
-        async with part(esl, "aio").serve(handler, command_timeout=0.1) as server:
+        async with part(esl, "aio").serve(handler, command_timeout=0.5) as server:
             await over(switch.dial(server.host, server.port, mode=mode))
             await until(lambda: not server.calls)
         what = "the end of slow" if mode else "the answer to 'sendmsg'"

@@ -124,8 +124,8 @@ def test_what_cannot_be_sent_is_refused_before_connecting(esl: ModuleType, optio
 def test_a_switch_that_does_not_greet(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
         async with Script() as switch:
-            connecting = part(esl, "aio").connect("127.0.0.1", switch.port, connect_timeout=0.05)
-            wanted = ("CommandTimeout", f"waited 0.05 s for the login at 127.0.0.1:{switch.port}")
+            connecting = part(esl, "aio").connect("127.0.0.1", switch.port, connect_timeout=0.3)
+            wanted = ("CommandTimeout", f"waited 0.3 s for the login at 127.0.0.1:{switch.port}")
             assert await error_of(connecting.__aenter__()) == wanted
             await switch.peers[0].ends()
 

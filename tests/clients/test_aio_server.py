@@ -36,8 +36,8 @@ def test_the_connection_ends_with_the_handler(esl: ModuleType, play: Any) -> Non
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (b"", "waited 0.05 s for the login"),
-        (b"Content-", "waited 0.05 s for the login; read 8 bytes of a frame without its end"),
+        (b"", "waited 0.3 s for the login"),
+        (b"Content-", "waited 0.3 s for the login; read 8 bytes of a frame without its end"),
         (reply(b"-ERR no"), "the switch refused the login: -ERR no"),
         (b"GET / HTTP/1.1\n\n", None),
     ],
@@ -49,7 +49,7 @@ def test_a_connection_that_brings_no_call_is_closed(
         async def handler(call: Any) -> None:
             raise AssertionError("there is no call")
 
-        async with part(esl, "aio").serve(handler, first_frame_timeout=0.05) as server:
+        async with part(esl, "aio").serve(handler, first_frame_timeout=0.3) as server:
             peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
             peer.sends(sent)
             assert await peer.command() == b"connect\n\n"
@@ -144,7 +144,7 @@ def test_closing_waits_for_calls(esl: ModuleType, play: Any, switch: Any) -> Non
 def test_closing_cancels_calls_that_go_on(
     esl: ModuleType, play: Any, switch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part(esl, "aio._server"), "_GRACE", 0.05)
+    monkeypatch.setattr(part(esl, "aio._server"), "_GRACE", 0.5)
 
     async def main() -> None:
         said = {}

@@ -132,7 +132,7 @@ def test_the_applications(esl: ModuleType, switch: Emulator, wait: bool) -> None
 
 
 def test_a_static_socket_answers_when_the_application_ends(esl: ModuleType, switch: Emulator) -> None:
-    switch.applications["playback"] = Run(0.2, response="FILE PLAYED")
+    switch.applications["playback"] = Run(0.7, response="FILE PLAYED")
     replies: list[Any] = []
 
     def handler(call: Any) -> None:
@@ -141,7 +141,7 @@ def test_a_static_socket_answers_when_the_application_ends(esl: ModuleType, swit
         with pytest.raises(esl.CommandTimeout, match=r"^waited 0\.05 s for the answer to 'sendmsg'$"):
             call.playback("c.wav", timeout=0.05)
 
-    with esl.serve(handler, command_timeout=0.1) as server:
+    with esl.serve(handler, command_timeout=0.5) as server:
         switch.dial(HOST, server.port, mode="full").wait()
     assert replies == ["static", "+OK", "b.wav"]
 
@@ -228,8 +228,8 @@ def test_linger(esl: ModuleType, switch: Emulator) -> None:
 @pytest.mark.parametrize(
     ("first", "reason"),
     [
-        (b"", "waited 0.1 s for the login"),
-        (b"Event-Name: CH", "waited 0.1 s for the login; read 14 bytes of a frame without its end"),
+        (b"", "waited 0.3 s for the login"),
+        (b"Event-Name: CH", "waited 0.3 s for the login; read 14 bytes of a frame without its end"),
         (b"Content-Length: x\n\n", "read Content-Length 'x', expected ASCII digits"),
         (reply(b"-ERR no"), "the switch refused the login: -ERR no"),
     ],
@@ -237,7 +237,7 @@ def test_linger(esl: ModuleType, switch: Emulator) -> None:
 def test_a_connection_that_brings_no_call(
     esl: ModuleType, caplog: pytest.LogCaptureFixture, first: bytes, reason: str
 ) -> None:
-    with esl.serve(Desk(), first_frame_timeout=0.1) as server:
+    with esl.serve(Desk(), first_frame_timeout=0.3) as server:
         peer = Dialled(server.port)
         peer.expect(b"connect\n\n")
         peer.send(first)

@@ -74,11 +74,11 @@ def test_an_address_that_is_refused(esl: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (b"", "waited 0.1 s for the login at {where}"),
-        (AUTH, "waited 0.1 s for the login at {where}"),
+        (b"", "waited 0.3 s for the login at {where}"),
+        (AUTH, "waited 0.3 s for the login at {where}"),
         (
             AUTH + b"Content-Type: com",
-            "waited 0.1 s for the login at {where}; read 17 bytes of a frame without its end",
+            "waited 0.3 s for the login at {where}; read 17 bytes of a frame without its end",
         ),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_login_without_an_answer(esl: ModuleType, said: bytes, text: str) -> N
             pass
 
     with Script(silent) as script, pytest.raises(esl.CommandTimeout) as caught:
-        esl.connect(HOST, script.port, connect_timeout=0.1)
+        esl.connect(HOST, script.port, connect_timeout=0.3)
     assert str(caught.value) == text.format(where=f"{HOST}:{script.port}")
 
 

@@ -173,6 +173,17 @@ def test_each_connection_is_opened_and_closed(shell: Shell, switch: Switch) -> N
     assert ear.heard[-1] == ("closed", "closed by us")
 
 
+def test_an_end_is_heard_once_though_the_client_closes_while_it_connects_again(shell: Shell, switch: Switch) -> None:
+    ear = Ear()
+    shell.connects(switch, tap=ear, reconnect=shell.esl.Backoff(first=0, longest=0)).close()
+    reading = shell.reads()
+    switch.accept().sends(AUTH)
+    until(lambda: ear.bytes.endswith(AUTH) and len(ear.all("sent")) == 2)
+    shell.do("close")
+    reading.result(PATIENCE)
+    assert [said for how, said in ear.heard if how == "closed"] == ["the switch closed the connection", "closed by us"]
+
+
 def test_a_login_that_is_refused_is_heard_to_its_end(shell: Shell, switch: Switch) -> None:
     ear = Ear()
     opening = shell.opening(switch.port, tap=ear, password="wrong")
