@@ -198,10 +198,10 @@ def test_a_heartbeat_is_sign_of_life_enough(esl: ModuleType, play: Any) -> None:
 
 def test_silence_means_nothing_while_reading_stands_still(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
-        async with pair(esl, keepalive=0.03, queue_limit=5) as (fs, peer, _):
+        async with pair(esl, keepalive=0.3, queue_limit=5) as (fs, peer, _):
             peer.sends(numbered(range(5)))
             await until(lambda: fs._link.paused)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.7)
             assert not fs.closed
             assert sequences(await take(fs.events(), 5)) == [0, 1, 2, 3, 4]
             await peer.answers((PROBE, OK))

@@ -202,7 +202,7 @@ def test_the_caretaker_reads_when_nobody_else_does(sync_shell: Shell, switch: Sw
 
 
 def test_the_caretaker_sends_the_probes_of_keepalive(sync_shell: Shell, switch: Switch) -> None:
-    peer = sync_shell.connects(switch, keepalive=0.1)
+    peer = sync_shell.connects(switch, keepalive=0.5)
     sync_shell.subscribes(peer)
     assert peer.command() == b"filter delete Eslcodec-Probe"
     until(lambda: sync_shell.client.connection.end is not None)

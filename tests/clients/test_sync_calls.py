@@ -283,14 +283,14 @@ def test_closing_waits_for_calls(esl: ModuleType) -> None:
     peer = Dialled(server.port).begin()
     call = desk.call()
     closing = Task(lambda: server.close(timeout=30))
-    assert server.wait(5)
+    assert server.wait(20)
     until(lambda: not server.listening)
     with pytest.raises(ConnectionRefusedError):
         Dialled(server.port)
     assert closing.is_alive()
     assert not call.closed
     desk.done.set()
-    closing.result(5)
+    closing.result(20)
     peer.closed()
     peer.sock.close()
     server.close()
@@ -414,7 +414,7 @@ def session(port):
         results = []
         def work(n):
             results.append(fs.api("echo", str(n)).text == str(n))
-            results.append(fs.bgapi("echo", str(n)).result(5).text == str(n))
+            results.append(fs.bgapi("echo", str(n)).result(20).text == str(n))
         workers = [threading.Thread(target=work, args=(n,)) for n in range(20)]
         for worker in workers:
             worker.start()

