@@ -186,7 +186,7 @@ def test_a_loop_that_has_ended(world: World) -> None:
 
 def test_a_disk_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = sys.modules[world.health_of.__module__]
-    monkeypatch.setattr(module, "ASK_SECONDS", 0.2)
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.6)
     mended, calls = threading.Event(), []
 
     def disks_of(folders: Any) -> list[Any]:
