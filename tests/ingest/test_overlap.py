@@ -147,8 +147,10 @@ def test_two_bridges_and_a_cluster(tmp_path: Path, binary: str) -> None:
         bridges = await both(server, tmp_path / "peers", BOTH, replicas=3)
         assert sorted(await events_in(server)) == sorted(ids(range(BOTH)))
         stats = [bridge.stats().publisher for bridge in bridges]
-        assert sum(one.duplicates + one.found for one in stats) == BOTH - 100
-        assert {kind for one in stats for kind in one.stops} <= {"timeout", "connection", "no_responders"}
+        again = sum(one.duplicates + one.found for one in stats)
+        stops = {kind for one in stats for kind in one.stops}
+        assert again >= BOTH - 100 if stops else again == BOTH - 100  # after a stop some of its own come again, too
+        assert stops <= {"timeout", "connection", "no_responders"}
 
     with cluster(binary, tmp_path, 3) as servers:
         asyncio.run(asyncio.wait_for(test(servers[1]), 90))
