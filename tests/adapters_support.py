@@ -61,7 +61,7 @@ def started(
 ) -> Any:
     """A process in which the client does a task at this port; it is looked for in `path` first."""
     environment = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
-    task = {"together": [], "commands": [], "patience": 20, "stop": False} | task
+    task = {"together": [], "commands": [], "patience": 40, "stop": False} | task
     task |= {"client": client, "port": port, "install": install, "until": until}
     arguments = [sys.executable, str(PROGRAM), json.dumps(task)]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -113,7 +113,7 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(10)
+        self._thread.join(60)
         self._listening.close()
 
     def _serve(self) -> None:

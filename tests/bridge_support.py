@@ -20,6 +20,7 @@ from eslcodec.ingest.publisher import PublisherStats
 
 CORE = "8f08a03a"
 SECONDS = 60.0
+TRIES = 5
 STREAM = "ESL-fs1"
 
 
@@ -108,6 +109,24 @@ def published(folder: Path, url: str, *more: Any, stream: str = STREAM) -> tuple
     with running(*from_folder(folder, url, *more)) as run:
         run.wait_for(lambda: places() != before, "a place")
         return run.ended(signal.SIGTERM), run.said
+
+
+def troubled(kind: str, text: str, *words: Any) -> tuple[int, str]:
+    """Have a command tell of a trouble, and end it with SIGTERM: the exit status, and what it said.
+
+    It tells of trouble of a kind once. On a busy machine the first may be that an answer came late: it is begun again.
+
+    Args:
+        kind: what it says of all trouble of the kind.
+        text: what it is to say.
+    """
+    for _ in range(TRIES):
+        with running(*words) as run:
+            run.says(kind)
+            code = run.ended(signal.SIGTERM)
+        if text in run.said:
+            break
+    return code, run.said
 
 
 class ListEnd(NamedTuple):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from nats_support import Server, client, until
+from nats_support import ANSWER, Server, client, until
 
 from eslcodec import Event
 from eslcodec.ingest.contract import Contract, Item, Place
@@ -42,7 +42,8 @@ async def fill(server: Server, messages: Iterable[Item], stream: str = "FS1", ch
 async def put(server: Server, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
     """Put anything into whatever stream has the subject."""
     connection = await client(server)
-    await until(lambda: connection.jetstream().publish(subject, body, headers=headers), "an acknowledgement")
+    context = connection.jetstream(timeout=ANSWER)  # a second try would put it there twice
+    await until(lambda: context.publish(subject, body, headers=headers), "an acknowledgement")
     await connection.close()
 
 
@@ -50,7 +51,7 @@ async def consumer_info(server: Server, durable: str, stream: str = "FS1") -> An
     """What the server says of a consumer."""
     connection = await client(server)
     try:
-        return await until(lambda: connection.jetstream().consumer_info(stream, durable), "a consumer")
+        return await until(lambda: connection.jetstream(timeout=ANSWER).consumer_info(stream, durable), "a consumer")
     finally:
         await connection.close()
 

@@ -22,7 +22,7 @@ FILE = json.loads((DATA / "vectors.json").read_text())
 CONNECT_REPLY: bytes = FILE["outbound_connect_reply"].encode("latin-1")
 COMMAND_REPLY: bytes = FILE["command_reply"].encode("latin-1")
 GOODBYE = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 def room(ESL: Any, name: str) -> Any:

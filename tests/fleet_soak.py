@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ports import free_ports
+
 from eslcodec import Event, Gap
 from eslcodec.emulator import Emulator
 from eslcodec.ingest import CoreChanged, Fleet, Started, Stopped
@@ -113,7 +115,8 @@ class Soak:
         self._seconds = seconds
         self._faults = faults
         self._say = say
-        self.played = [Played(f"fs{number:02}", Emulator().start()) for number in range(count)]
+        ports = free_ports(count)  # which nobody else gets while one is restarted
+        self.played = [Played(f"fs{number:02}", Emulator(port=port).start()) for number, port in enumerate(ports)]
         self.seen = {played.name: Seen() for played in self.played}
         self.marks: list[tuple[int, int, int]] = []  # descriptors, tasks, memory
         self._over = threading.Event()
@@ -158,12 +161,20 @@ class Soak:
             self.stats = fleet.switches
 
     async def _settle(self, fleet: Fleet) -> None:
-        """Until the last event of each has come."""
+        """Until the last event of each has come, and the gap of each connection that was set up again."""
         end = time.monotonic() + 30
-        while any(self.seen[played.name].last < played.fired for played in self.played):
+
+        def is_missing(played: Played) -> bool:
+            return self.seen[played.name].last < played.fired
+
+        def is_behind(played: Played) -> bool:
+            stats = fleet.switches[played.name]
+            return is_missing(played) or stats.gaps != stats.reconnects
+
+        while any(map(is_behind, self.played)):
             assert time.monotonic() < end, f"not all came: {self.seen}"
             for played in self.played:
-                if self.seen[played.name].last < played.fired:
+                if is_missing(played):
                     played.fire()  # the last ones may have been fired into a gap
             for _ in range(5):
                 await self._take(fleet)

@@ -24,7 +24,7 @@ def at(name: str, switch: Any) -> str:
 
 def quick(hosts: Any, **options: Any) -> Fleet:
     """A fleet that does not let a test wait."""
-    return Fleet(hosts, **{"backoff": QUICK, "dials_per_second": 1000, **options})
+    return Fleet(hosts, **{"backoff": QUICK, "dials_per_second": 1000, "connect_timeout": PATIENCE, **options})
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:

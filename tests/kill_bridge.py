@@ -139,6 +139,7 @@ class Kill:
         while not self._is_fired():
             if self._rounds and rounds == self._rounds:
                 await until(self._fired, "all events", self._seconds * 3)
+                continue
             rounds += 1
             for kinds in self._deck():
                 if not self._rounds and self._is_fired():

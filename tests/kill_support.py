@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-import nats
 import nats.js.api
 import nats.js.errors
-from nats_support import Server
+from nats_support import Server, connect
 
 from eslcodec import Decoder, Event, zst
 
@@ -34,7 +33,7 @@ PATIENCE: Final = 180.0
 _TRY_SECONDS: Final = 10.0
 _PAUSE: Final = 0.1
 _REPORTS: Final = frozenset(("gap", "loss"))  # notes that something may be missing
-_ADMIN: Final = {"user": "admin", "password": "admin"}
+_ADMIN: Final[dict[str, Any]] = {"user": "admin", "password": "admin"}
 
 
 async def until(is_so: Callable[[], Awaitable[T]], what: str, seconds: float = PATIENCE) -> T:
@@ -274,8 +273,7 @@ async def _on(server: Server, call: Callable[[Any], Awaitable[T]]) -> T:
     async def silent(_: Exception) -> None:
         pass
 
-    options: Any = {**_ADMIN, "allow_reconnect": False, "connect_timeout": 2, "error_cb": silent}
-    connection = await nats.connect(server.url, **options)
+    connection = await connect(server.url, **_ADMIN, connect_timeout=2, error_cb=silent)
     try:
         return await call(connection.jetstream(timeout=3))
     finally:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,12 @@ from sizes import FULL
 nats = pytest.importorskip("nats", reason="nats-py is not installed")
 
 SECONDS = 60.0
+ANSWER = 20.0  # seconds that a server may take for an answer, where it runs
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is tried wait for answers as long: what it does without one is another test's."""
+    monkeypatch.setattr("eslcodec.ingest._nats.CONNECT_TIMEOUT", ANSWER)
 
 
 def version(binary: str) -> str:
@@ -110,6 +117,14 @@ class Server:
     def thaw(self) -> None:
         self.kill(signal.SIGCONT)
 
+    def wait(self) -> None:
+        """Until it listens."""
+        end = time.monotonic() + SECONDS
+        while not self.is_up:
+            assert self.is_running, f"{self.name} has ended: {self.log()}"
+            assert time.monotonic() < end, f"{self.name} does not listen: {self.log()}"
+            time.sleep(0.02)
+
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")[-3000:]
 
@@ -133,6 +148,8 @@ def cluster(
     try:
         for server in servers:
             server.start()
+        for server in servers:
+            server.wait()
         yield servers
     finally:
         for server in servers:
@@ -155,12 +172,22 @@ async def until(is_so: Callable[[], Awaitable[Any]], what: str = "") -> Any:
         pytest.fail(f"it did not come about: {what or is_so}")
 
 
+async def connect(url: str, **options: Any) -> Any:
+    """A connection; a try that fails leaves none behind, which would be warned of."""
+    connection = nats.NATS()
+    try:
+        await connection.connect(url, allow_reconnect=False, **options)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
 async def client(server: Server) -> Any:
     async def silent(_: Exception) -> None:
         pass
 
-    options = {"allow_reconnect": False, "connect_timeout": 2, "reconnect_time_wait": 0.02, "error_cb": silent}
-    return await until(lambda: nats.connect(server.url, **options))
+    return await until(lambda: connect(server.url, connect_timeout=2, error_cb=silent), f"a connection to {server.url}")
 
 
 async def make_stream(server: Server, name: str, subject: str, **config: Any) -> Any:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -53,8 +54,10 @@ def server_program() -> str:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """One that the system gives to nobody while the server is down."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as server:
+            return int(server.getsockname()[1])
 
 
 class Program:
@@ -157,7 +160,7 @@ class Stream:
         reader = await context.pull_subscribe("esl.v1.>", stream=STREAM, config=ConsumerConfig(**settings))
         found = []
         while left > 0:
-            for message in await reader.fetch(min(left, 1000), timeout=10):
+            for message in await reader.fetch(min(left, 1000), timeout=60):
                 left -= 1
                 body = json.loads(message.data)
                 if "X-Number" in body:

@@ -306,6 +306,12 @@ class Puller:
             if now - self._heard > _SILENCE and self._requests.open:
                 raise _NotYet(f"the server said nothing for {_SILENCE:g} seconds")
             await self._pause()
+        if self.is_over and self.wanted.durable is None and connection.is_connected:
+            await self._forget(connection)
+
+    async def _forget(self, connection: Client) -> None:
+        """The consumer has no name, and nobody will go on with it."""
+        await connection.publish(f"$JS.API.CONSUMER.DELETE.{self.wanted.stream}.{self._name}")
 
     async def _pause(self) -> None:
         timer = asyncio.get_running_loop().call_later(_TICK, self._poked.set)
@@ -353,7 +359,7 @@ class Puller:
                     self.say(held, again.get(held.sequence, 0.0))
             await self.tell(connection, self._now)
         else:
-            await connection.publish(f"$JS.API.CONSUMER.DELETE.{self.wanted.stream}.{self._name}")
+            await self._forget(connection)
         await connection.flush(round(_nats.CONNECT_TIMEOUT))
 
     # The consumer

@@ -446,7 +446,7 @@ class Publisher:
 
     async def _watch(self, connection: Client) -> None:
         flight, freed = self._flight, 0
-        while flight.is_open:
+        while flight.is_open and not self._is_closed:  # before Python 3.12 `wait_for` loses some cancellations
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._until(partial(self._may_move, freed)), _LOOKS)
             freed = flight.freed

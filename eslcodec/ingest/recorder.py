@@ -429,7 +429,7 @@ class Recorder:
 
     def _fall_behind(self, stream: Stream) -> None:
         why = f"the writer is behind, {self._queued >> 20} MiB wait"
-        self._why, self._state, self._untold, self._behind = why, "stopped", True, True
+        self._why, self._behind, self._state, self._untold = why, True, "stopped", True
         self._chunk = self._stream = None
         note = Note(stream, stream.offset, self._wall(), self._mono(), "stopped", {"why": why})
         self._queue.append(note)
@@ -458,8 +458,9 @@ class Recorder:
 
     def _tell(self) -> None:
         """Log why recording ended, once; without the lock."""
-        if self._untold:
-            self._untold = False
+        with self._lock:
+            untold, self._untold = self._untold, False
+        if untold:
             peer = "" if self._peer is None else f" of {address(*self._peer)}"
             _LOG.error("recording%s in %s has ended: %s", peer, self._dir, self._why)
 

@@ -84,7 +84,7 @@ def test_greenswitch_stops_as_before() -> None:
     need("greenswitch")
     with Emulator() as switch:
         seen = run("greenswitch", switch.port, until=0, commands=["api status"], stop=True)
-        switch.wait_for(lambda: not switch.listeners)
+        switch.wait_for(lambda: not switch.listeners, 20)
     assert len(seen["replies"]) == 1
 
 
@@ -150,7 +150,7 @@ def test_an_outbound_server_of_greenswitch_plays_to_a_caller(install: bool) -> N
 
         call = until(dial, 30)
         told = result(process)
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
     assert told["answer"] == "+OK"
     assert told["played"] == ["CHANNEL_EXECUTE_COMPLETE", "playback", "one.wav"]
     assert told["caller"][1:] == ["u 1", "+OK"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from bridge_support import CORE, STREAM, from_folder, numbered, published, recorded, running
 from cli_live_support import run
-from nats_support import BINARIES, Server, client, cluster, make_stream, needs_server
+from nats_support import ANSWER, BINARIES, Server, client, cluster, make_stream, needs_server
 from recordings_support import BEGIN
 
 pytest.importorskip("eslcodec.cli.bridge")
@@ -39,7 +39,7 @@ class Message(NamedTuple):
 async def _messages(server: Server, stream: str) -> list[Message]:
     connection = await client(server)
     try:
-        context = connection.jetstream(timeout=10)
+        context = connection.jetstream(timeout=ANSWER)
         last = (await context.stream_info(stream)).state.last_seq
         found = [await context.get_msg(stream, number) for number in range(1, last + 1)]
         return [Message(each.subject, each.headers, each.data) for each in found]

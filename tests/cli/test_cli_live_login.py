@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from cli_live_support import COMMAND, SECRET, login, run
 from cli_live_support import no_settings as no_settings
 from cli_live_support import password_file as password_file
 from cli_live_support import switch as switch
+from ports import free_port
 
 from eslcodec.emulator import Emulator, Fault, User
 
@@ -26,8 +26,7 @@ def test_the_environment_says_where_the_switch_is(switch: Emulator) -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     result = run("api", None, "--port", port, "status")
     assert (result.exit_code, result.stderr) == (1, f"Error: cannot connect to 127.0.0.1:{port}: Connection refused\n")
 

@@ -207,9 +207,9 @@ def test_every_verb_that_connects_has_the_same_options_and_names_its_variables(v
 
 def test_top_has_the_switch_of_a_profile(switch: Emulator) -> None:
     home(".fs_cli_conf", here("east", switch, f"password => {SECRET}"))
-    named = run("top", None, "--profile", "east", "--once", "--seconds", "4s")
+    named = run("top", None, "--profile", "east", "--once", "--seconds", "8s")
     assert (named.exit_code, named.stdout.split()[1:3]) == (0, ["east", "connected:"])
-    alone = run("top", None, "--once", "--seconds", "4s")  # without any, it is where `api` goes too
+    alone = run("top", None, "--once", "--seconds", "8s")  # without any, it is where `api` goes too
     assert alone.exit_code == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import until
 
 pytest.importorskip("click")
 rich_console = pytest.importorskip("rich.console")
@@ -94,8 +95,11 @@ def test_how_long_the_disk_will_do(
 
 
 def test_the_room_is_that_of_the_disk(tmp_path: Path) -> None:
-    all_of_it = pace.room(str(tmp_path), 0)
-    assert all_of_it > pace.room(str(tmp_path / "not" / "there"), 0.001) > 0 or all_of_it == 0
+    def is_less_if_some_stays_free() -> bool:
+        all_of_it = pace.room(str(tmp_path), 0)
+        return all_of_it > pace.room(str(tmp_path / "not" / "there"), 0.001) > 0 or all_of_it == 0
+
+    until(is_less_if_some_stays_free)  # others may have made room between two looks
     assert pace.room(str(tmp_path), 1) == 0
 
 

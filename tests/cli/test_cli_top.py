@@ -262,7 +262,7 @@ def fired(switch: Emulator) -> None:
 
 
 def test_once_as_json_has_the_shape_that_is_documented(switch: Emulator) -> None:
-    with spawned("top", *ports(switch), "--once", "--seconds", "3s", "--json") as process:
+    with spawned("top", *ports(switch), "--once", "--seconds", "10s", "--json") as process:
         fired(switch)
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
@@ -312,7 +312,7 @@ def test_objects_of_json_come_again_and_again(switch: Emulator) -> None:
 
 def test_once_fails_if_no_switch_is_connected() -> None:
     with support_port() as port:
-        result = run("top", None, f"gone=127.0.0.1:{port}", "--once", "--seconds", "500ms")
+        result = run("top", None, f"gone=127.0.0.1:{port}", "--once", "--seconds", "3s")
     assert result.exit_code == 1
     assert "no switch is connected; gone: " in result.stderr
     assert "gone" in result.stdout
@@ -320,7 +320,7 @@ def test_once_fails_if_no_switch_is_connected() -> None:
 
 def test_switches_are_in_the_order_in_which_they_were_named(switch: Emulator) -> None:
     with support_port() as port:
-        words = [f"later=127.0.0.1:{port}", f"here=127.0.0.1:{switch.port}", "--once", "--json", "--seconds", "4s"]
+        words = [f"later=127.0.0.1:{port}", f"here=127.0.0.1:{switch.port}", "--once", "--json", "--seconds", "8s"]
         result = run("top", None, *words)
     assert result.exit_code == 0
     assert list(json.loads(result.stdout)["switches"]) == ["later", "here"]
@@ -345,7 +345,7 @@ def test_a_wrong_password_ends_it(switch: Emulator, monkeypatch: pytest.MonkeyPa
 
 
 def test_only_what_is_asked_for_is_subscribed_to(switch: Emulator) -> None:
-    result = run("top", None, *ports(switch), "--once", "--seconds", "3s", "--events", "CHANNEL_ANSWER, GATEWAYS")
+    result = run("top", None, *ports(switch), "--once", "--seconds", "8s", "--events", "CHANNEL_ANSWER, GATEWAYS")
     assert result.exit_code == 0, result.stderr
     [event] = [command for command in switch.commands if command.startswith("event ")]
     assert event.split()[:3] == ["event", "plain", "CHANNEL_ANSWER"]
@@ -361,7 +361,7 @@ def test_hosts_of_a_file_with_their_passwords(tmp_path: Path, password_file: Any
             f'[fleet]\nevents = ["CALLS"]\n[switches.locked]\nhost = "127.0.0.1"\nport = {locked.port}\n'
             f'password_file = "{secret}"\n'
         )
-        words = ["--hosts", str(file), f"open=127.0.0.1:{other.port}", "--once", "--seconds", "4s", "--json"]
+        words = ["--hosts", str(file), f"open=127.0.0.1:{other.port}", "--once", "--seconds", "8s", "--json"]
         result = run("top", None, *words)
         assert result.exit_code == 0, result.stderr
         assert "CHANNEL_CREATE" in " ".join(locked.commands)
@@ -429,9 +429,11 @@ class Terminal:
 
     def __init__(self, *words: str, size: tuple[int, int] = (80, 24), code: str = "") -> None:
         self.out = b""
+        begin, begun = os.pipe()
         self.pid, self.fd = pty.fork()
         if not self.pid:
             try:
+                os.read(begin, 1)  # once its size is set, and the modes before it were seen
                 os.chdir("/")
                 for name in ("COLUMNS", "LINES", "NO_COLOR"):
                     os.environ.pop(name, None)
@@ -448,6 +450,9 @@ class Terminal:
 
         self.modes: Callable[[], Any] = lambda: termios.tcgetattr(self.fd)
         self.before = self.modes()
+        os.write(begun, b".")
+        os.close(begin)
+        os.close(begun)
 
     def resize(self, columns: int, lines: int) -> None:
         import fcntl
@@ -487,6 +492,7 @@ class Terminal:
             return pid != 0
 
         until(ended, 30)
+        self.read()  # what it wrote at last
         return os.waitstatus_to_exitcode(found[-1])
 
 

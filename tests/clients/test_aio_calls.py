@@ -121,7 +121,7 @@ def test_several_executions_are_told_apart(esl: ModuleType, play: Any, switch: A
 
 @pytest.mark.parametrize("mode", ["async full", ""])
 def test_an_application_may_take_longer_than_commands(esl: ModuleType, play: Any, switch: Any, mode: str) -> None:
-    switch.applications["slow"] = 0.7
+    switch.applications["slow"] = 2.6
 
     async def main() -> None:
         done = []
@@ -133,7 +133,7 @@ def test_an_application_may_take_longer_than_commands(esl: ModuleType, play: Any
             done.append(await error_of(call.execute("slow", wait=True, timeout=0.05)))
             await call.execute("answer", wait=True, timeout=math.inf)
 
-        async with part(esl, "aio").serve(handler, command_timeout=0.5) as server:
+        async with part(esl, "aio").serve(handler, command_timeout=2.5) as server:
             await over(switch.dial(server.host, server.port, mode=mode))
             await until(lambda: not server.calls)
         what = "the end of slow" if mode else "the answer to 'sendmsg'"
@@ -231,7 +231,7 @@ def test_events_of_a_call_and_linger(esl: ModuleType, play: Any, switch: Any) ->
             await call.linger(1)
             await call.myevents(format="json")
             await call.answer()
-            async for message in call.events(timeout=5):
+            async for message in call.events(timeout=20):
                 seen.append(message.name)
                 if message.name == "CHANNEL_EXECUTE_COMPLETE":
                     break
@@ -270,7 +270,7 @@ def test_exact_bytes_of_an_outbound_connection(esl: ModuleType, play: Any) -> No
             assert await peer.command() == execute + b"Event-UUID: e-1\n\n"
             complete = event(b"CHANNEL_EXECUTE_COMPLETE", b"Unique-ID: u-1", b"Application-UUID: e-1")
             peer.sends(OK, complete, LINGER, notice(FAREWELL))
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), 20)
             await peer.ends()
             await peer.close()
 

@@ -23,6 +23,7 @@ from aio_support import (
     sequences,
     take,
     until,
+    with_time,
 )
 from aio_support import play as play
 from aio_support import switch as switch
@@ -99,7 +100,7 @@ def test_a_connection_that_ends_at_any_byte_ends_every_wait(esl: ModuleType, pla
                 task = asyncio.create_task(session(switch.port))
                 whole = await serve(await switch.accept(), budget, reset=budget % 3 == 2)
                 try:
-                    outcome = await asyncio.wait_for(task, 1)
+                    outcome = await asyncio.wait_for(task, 20)
                 except esl.ESLError:
                     assert not whole or budget % 3 == 2
                 budget += 1
@@ -171,12 +172,15 @@ def test_a_client_that_ends_inside_its_block_raises_what_the_block_raised(esl: M
 
 def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
-        async with pair(esl, keepalive=0.3) as (fs, peer, _):
+        await with_time(silent, 0.3, 3)
+
+    async def silent(keepalive: float) -> None:
+        async with pair(esl, keepalive=keepalive) as (fs, peer, _):
             reader = asyncio.create_task(fs.next_event())
             await peer.answers((PROBE, OK), (PROBE, OK))
             assert await peer.command() == PROBE
-            wanted = ("ConnectionClosed", "nothing was received for 0.6 s, though the switch was asked")
-            assert await error_of(reader) == wanted
+            said = f"nothing was received for {2 * keepalive:g} s, though the switch was asked"
+            assert await error_of(reader) == ("ConnectionClosed", said)
             await peer.ends()
 
     play(main())
@@ -184,11 +188,14 @@ def test_a_switch_that_is_silent_is_asked_and_then_given_up(esl: ModuleType, pla
 
 def test_a_heartbeat_is_sign_of_life_enough(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
-        async with pair(esl, keepalive=0.5) as (fs, peer, _):
+        await with_time(beats, 0.5, 3)
+
+    async def beats(keepalive: float) -> None:
+        async with pair(esl, keepalive=keepalive) as (fs, peer, _):
             for number in range(12):
                 peer.sends(numbered(range(number, number + 1)))
-                assert (await fs.next_event(5)).sequence == number
-                await asyncio.sleep(0.1)
+                assert (await fs.next_event(20)).sequence == number
+                await asyncio.sleep(keepalive / 5)
             peer.writer.write_eof()
             await fs.close()
             await peer.ends()  # and no probe before
@@ -198,10 +205,13 @@ def test_a_heartbeat_is_sign_of_life_enough(esl: ModuleType, play: Any) -> None:
 
 def test_silence_means_nothing_while_reading_stands_still(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
-        async with pair(esl, keepalive=0.3, queue_limit=5) as (fs, peer, _):
+        await with_time(stands_still, 0.3, 3)
+
+    async def stands_still(keepalive: float) -> None:
+        async with pair(esl, keepalive=keepalive, queue_limit=5) as (fs, peer, _):
             peer.sends(numbered(range(5)))
             await until(lambda: fs._link.paused)
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(2.4 * keepalive)
             assert not fs.closed
             assert sequences(await take(fs.events(), 5)) == [0, 1, 2, 3, 4]
             await peer.answers((PROBE, OK))
@@ -222,14 +232,14 @@ def test_everything_is_set_up_again_once(esl: ModuleType, play: Any) -> None:
                 await fs.unsubscribe("DTMF")
                 await fs.log("info")
                 switch.fire("CHANNEL_ANSWER", {"Unique-ID": "u-1"})
-                assert (await fs.next_event(5)).uuid == "u-1"
+                assert (await fs.next_event(20)).uuid == "u-1"
                 before = fs.connection
                 del switch.commands[:]
                 switch.drop()
-                gap = await fs.next_event(5)
+                gap = await fs.next_event(20)
                 assert (type(gap).__name__, gap.subclass) == ("Gap", "eslcodec::gap")
                 assert gap.reason == "the switch closed the connection"
-                assert 0.01 <= gap.seconds < 5
+                assert 0.01 <= gap.seconds < 20
                 await until(lambda: not fs._books.away)
                 assert fs.connection is not before
                 assert switch.commands == [
@@ -307,7 +317,7 @@ def test_what_comes_before_the_client_knows_of_its_new_connection_is_read(
             second = await switch.lets_in(numbered(range(2)))
             await until(lambda: not fs._books.away)
             second.sends(numbered(range(2, 4)))
-            assert sequences(await asyncio.wait_for(reader, 5)) == [None, 0, 1, 2, 3]
+            assert sequences(await asyncio.wait_for(reader, 20)) == [None, 0, 1, 2, 3]
 
     play(main())
 
@@ -357,7 +367,11 @@ def test_pauses_grow_while_connections_do_not_last(esl: ModuleType, play: Any) -
                 pauses.append(pause)
                 return pause
 
-        backoff = Counting(first=0.25, factor=1.5, longest=1, jitter=0, attempts=4)
+        await with_time(lambda first: come_and_go(aio, Counting, pauses, first), 0.25, 2.5)
+
+    async def come_and_go(aio: Any, counting: Any, pauses: list[float], first: float) -> None:
+        del pauses[:]
+        backoff = counting(first=first, factor=1.5, longest=4 * first, jitter=0, attempts=4)
         async with Script() as switch:
             task = asyncio.create_task(aio.connect(port=switch.port, reconnect=backoff).__aenter__())
             peer = await switch.lets_in()
@@ -367,7 +381,7 @@ def test_pauses_grow_while_connections_do_not_last(esl: ModuleType, play: Any) -
                 peer = await switch.lets_in()
             await peer.close()
             assert await error_of(fs.run()) == ("ConnectionClosed", "the switch closed the connection")
-            assert pauses == [0.25, 0.375, 0.5625, 0.84375, None]
+            assert pauses == [first, 1.5 * first, 2.25 * first, 3.375 * first, None]
             await fs.close()
 
     play(main())

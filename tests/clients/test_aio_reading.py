@@ -138,7 +138,7 @@ def test_handlers_send_commands_though_the_queue_is_full(esl: ModuleType, play: 
                 async def beat(event: Any) -> None:
                     job = await fs.bgapi("echo", event["N"])
                     answer = await fs.api("echo", event["N"])
-                    echoed.append((answer.text, (await job.result(10)).text))
+                    echoed.append((answer.text, (await job.result(60)).text))
                     if len(echoed) == 200:
                         await fs.exit()
 
@@ -244,11 +244,13 @@ def test_reading_with_a_timeout(esl: ModuleType, play: Any) -> None:
             assert await fs.next_event(timeout=0.01) is None
             assert await fs.next_event(timeout=0) is None
             peer.sends(numbered(range(2)), LOG)
+            await until(lambda: len(fs.connection.queue) == 3)
             assert sequences([event async for event in fs.events(timeout=0.05)]) == [0, 1]
             peer.sends(LOG, numbered(range(2, 3)))
+            await until(lambda: len(fs.connection.queue) == 2)
             kinds = [type(message).__name__ async for message in fs.messages(timeout=0.05)]
             assert kinds == ["LogLine", "Event"]
-            waiting = asyncio.create_task(fs.next_event(5))
+            waiting = asyncio.create_task(fs.next_event(60))
             await asyncio.sleep(0)
             peer.sends(LOG)
             assert await error_of(fs.api("status", timeout=0.02)) == (
@@ -328,7 +330,7 @@ def test_a_cancelled_wait_for_a_job_may_be_repeated(esl: ModuleType, play: Any) 
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             peer.sends(job_done(command, b"UP\n"))
-            assert (await job.result(5)).text == "UP\n"
+            assert (await job.result(20)).text == "UP\n"
 
     play(main())
 
@@ -353,7 +355,7 @@ def test_cancelled_readers_lose_no_event(esl: ModuleType, play: Any) -> None:
                 with pytest.raises(asyncio.CancelledError):
                     await reader
             while len(read) < 300:
-                read.append((await fs.next_event(5)).sequence)
+                read.append((await fs.next_event(20)).sequence)
             assert read == list(range(300))
 
     play(main())

@@ -215,7 +215,7 @@ def test_a_refused_connection_says_where(shell: Shell) -> None:
 @pytest.mark.parametrize("host", ["nosuch.invalid", "x" * 300 + ".example"])
 def test_a_name_that_cannot_be_resolved_says_which(shell: Shell, host: str) -> None:
     with pytest.raises(socket.gaierror) as caught:
-        shell.use(print, host, 8021)
+        shell.use(print, host, 8021, connect_timeout=60)
     assert f"{host}:8021" in str(caught.value)
     assert caught.value.errno in (socket.EAI_NONAME, socket.EAI_AGAIN)
 
@@ -262,8 +262,8 @@ def test_a_refused_login_says_where_and_why(shell: Shell, esl: ModuleType, switc
 
 def test_a_login_without_an_answer_says_where(shell: Shell, esl: ModuleType) -> None:
     with Emulator(fault=Fault.stall()) as switch, pytest.raises(esl.CommandTimeout) as caught:
-        shell.use(print, HOST, switch.port, connect_timeout=0.5)
-    assert str(caught.value) == f"waited 0.5 s for the login at {HOST}:{switch.port}"
+        shell.use(print, HOST, switch.port, connect_timeout=1.5)
+    assert str(caught.value) == f"waited 1.5 s for the login at {HOST}:{switch.port}"
 
 
 def test_no_limit_for_the_connection(shell: Shell, switch: Emulator) -> None:
@@ -353,7 +353,7 @@ def test_closing_in_another_event_loop_is_an_error(esl: ModuleType, switch: Emul
             await asyncio.to_thread(asyncio.run, fs.close())
         assert (await fs.api("status")).ok
         loop = asyncio.get_running_loop()
-        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(fs.close(), loop).result(10))
+        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(fs.close(), loop).result(20))
         assert fs.closed
         with pytest.raises(RuntimeError):  # closed or not
             await asyncio.to_thread(asyncio.run, fs.close())
@@ -381,8 +381,8 @@ def test_closing_a_server_in_another_event_loop_is_an_error(esl: ModuleType, swi
         await asyncio.to_thread(switch.wait_for, lambda: next_one.commands)
         over.set()
         loop = asyncio.get_running_loop()
-        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(server.close(), loop).result(10))
-        await asyncio.wait_for(serving, 10)
+        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(server.close(), loop).result(20))
+        await asyncio.wait_for(serving, 20)
         with pytest.raises(RuntimeError):  # closed or not
             await asyncio.to_thread(asyncio.run, server.close())
 

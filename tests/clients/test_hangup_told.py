@@ -129,7 +129,7 @@ def test_another_notice_is_no_hangup(callee: Callee, text: bytes) -> None:
 def test_an_exit_is_no_hangup(callee: Callee, switch: Emulator) -> None:
     call = dials(callee, switch, "async full")
     assert callee.do("exit").ok
-    call.wait()
+    call.wait(20)
     with pytest.raises(callee.esl.ConnectionClosed) as raised:
         callee.do("playback", "a.wav")
     assert not isinstance(raised.value, callee.esl.ChannelEnded)
@@ -160,7 +160,7 @@ def test_resume_on_a_static_socket_says_why_not(callee: Callee, switch: Emulator
     with pytest.raises(callee.esl.InvalidCommand, match="CS_RESET for ever, expected an async one"):
         callee.do("resume")
     callee.do("close")
-    assert call.wait() == "NORMAL_CLEARING"  # the dialplan went on
+    assert call.wait(20) == "NORMAL_CLEARING"  # the dialplan went on
     assert "resume" not in call.commands
 
 
@@ -169,7 +169,7 @@ def test_resume_on_an_async_socket(callee: Callee, switch: Emulator, mode: str) 
     call = dials(callee, switch, mode)
     assert callee.do("resume").ok
     callee.do("close")
-    assert call.wait() == "NORMAL_CLEARING"
+    assert call.wait(20) == "NORMAL_CLEARING"
 
 
 # Variables

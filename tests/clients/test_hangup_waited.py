@@ -89,7 +89,7 @@ def test_an_emulated_hangup_ends_what_is_waited_for(callee: Callee, switch: Emul
     if linger:
         callee.do("linger")
     ending = callee.begin("playback", "a.wav", wait=True)
-    switch.wait_for(lambda: call.executed)
+    switch.wait_for(lambda: call.executed, 20)
     call.hangup("ORIGINATOR_CANCEL")
     error = ended(callee, ending)
     assert (error.cause, error.complete["Application-Response"]) == ("ORIGINATOR_CANCEL", "PLAYBACK ERROR")
@@ -104,7 +104,7 @@ def test_an_emulated_hangup_ends_what_is_waited_for(callee: Callee, switch: Emul
         assert callee.do("api", "echo", "on").text == "on"
         assert callee.do("bgapi", "echo", "on").uuid
         assert callee.do("exit").ok
-    assert call.wait() == "ORIGINATOR_CANCEL"
+    assert call.wait(20) == "ORIGINATOR_CANCEL"
 
 
 @pytest.mark.parametrize("first", [UNAWARE, COMPLETE], ids=["unaware", "aware"])
@@ -181,7 +181,7 @@ def test_an_awaited_hangup_gives_its_completion(callee: Callee, switch: Emulator
     assert ended(callee, callee.begin("answer")).cause == "USER_BUSY"
     if linger:
         callee.do("exit")
-    assert call.wait() == "USER_BUSY"
+    assert call.wait(20) == "USER_BUSY"
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -212,7 +212,7 @@ def test_a_hangup_by_message_is_answered(callee: Callee, switch: Emulator, mode:
     assert ended(callee, callee.begin("hangup")).cause in ("USER_BUSY", "UNKNOWN")
     if linger:
         callee.do("exit")
-    assert call.wait() == "USER_BUSY"
+    assert call.wait(20) == "USER_BUSY"
 
 
 # Static, with linger

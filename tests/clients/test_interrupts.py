@@ -14,8 +14,9 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,7 @@ import pytest
 import support
 from interrupt_support import Interrupt, raise_at
 
-from eslcodec.emulator import Emulator, Later
+from eslcodec.emulator import Emulator
 
 pytestmark = pytest.mark.heavy
 
@@ -108,7 +109,7 @@ def test_an_exception_as_sockets_have_it_loses_nothing_that_was_received(
             step += 1
             with esl.connect(switch.host, switch.port, caretaker=False) as fs:
                 fs.subscribe("DTMF", timeout=5)
-                switch.wait_for(lambda: switch.listeners)
+                switch.wait_for(lambda: switch.listeners, 20)
                 switch.fire("DTMF", {"Tag": "first"})
                 support.until(fs._link._more_waits)
                 trace, where = raise_at(step, place, raised)
@@ -140,7 +141,7 @@ def test_an_exception_at_any_line_of_a_reconnection_leaves_no_lock_held(esl: Mod
         while more:
             step += 1
             with esl.connect(switch.host, switch.port, reconnect=pauses) as fs:
-                switch.wait_for(lambda: switch.listeners)
+                switch.wait_for(lambda: switch.listeners, 20)
                 switch.drop()
                 support.until(fs._link.has_ended)
                 trace, where = raise_at(step, place)
@@ -213,7 +214,8 @@ def test_a_signal_handler_may_close_what_its_own_thread_works_on(esl: ModuleType
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_process_leaves_the_connection_to_its_parent(esl: ModuleType) -> None:
     with Emulator() as switch, esl.connect(switch.host, switch.port, reconnect=True) as fs:
-        switch.api["slow"] = Later(0.5, "of the parent")
+        switch.api["slow"] = "of the parent"
+        switch.hold_jobs = True
         job = fs.bgapi("slow")
         if not (child := os.fork()):
             with suppress(BaseException):
@@ -221,7 +223,8 @@ def test_a_child_process_leaves_the_connection_to_its_parent(esl: ModuleType) ->
             os._exit(99)
         assert os.waitpid(child, 0)[1] == 0
         assert fs.api("echo", "parent").text == "parent"
-        assert job.result(timeout=5).text == "of the parent"
+        switch.release_jobs()
+        assert job.result(timeout=20).text == "of the parent"
         assert "api echo child\n" not in "\n".join(switch.commands)
 
 
@@ -269,7 +272,7 @@ def test_a_fork_while_another_thread_waits_gives_the_child_nothing_of_it(esl: Mo
                 os._exit(99)
         assert os.waitpid(child, 0)[1] == 0
         switch.fire("DTMF", {"DTMF-Digit": "7"})
-        reader.join(10)
+        reader.join(30)
         assert got[0]["DTMF-Digit"] == "7"
 
 
@@ -305,7 +308,7 @@ def test_a_child_process_leaves_a_server_and_its_calls_to_its_parent(esl: Module
 
     def handle(call: Any) -> None:
         calls.append(call)
-        go_on.wait(10)
+        go_on.wait(60)
         call.hangup("USER_BUSY")
 
     with esl.serve(handle) as server, Emulator() as switch:
@@ -318,9 +321,9 @@ def test_a_child_process_leaves_a_server_and_its_calls_to_its_parent(esl: Module
             os._exit(99)
         assert os.waitpid(child, 0)[1] == 0
         go_on.set()
-        assert call.wait() == "USER_BUSY"
+        assert call.wait(20) == "USER_BUSY"
         again = switch.dial(server.host, server.port)
-        assert again.wait() == "USER_BUSY"
+        assert again.wait(20) == "USER_BUSY"
 
 
 # gevent
@@ -352,8 +355,12 @@ with Emulator() as switch:
 
     greenlets = [gevent.spawn(ask, who) for who in "ab"]
     gevent.joinall(greenlets, timeout=60, raise_error=True)
-    with gevent.Timeout(10):
-        last = fs.api("echo", "last").text
+    with gevent.Timeout(20):
+        try:
+            last = fs.api("echo", "last").text
+        except ConnectionClosed:  # interrupted half-way
+            fs = connect("127.0.0.1", switch.port)
+            last = fs.api("echo", "last").text
     fs.close()
     sent = [command for command in switch.commands if "echo" in command]
 print(all(greenlet.dead for greenlet in greenlets), wrong, last, stopped > 10, len(sent) == len(set(sent)))
@@ -373,26 +380,31 @@ def test_timeouts_of_gevent_give_no_wrong_reply(tmp_path: Path) -> None:
 # Threads
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # hit behind its last line
 def test_an_exception_from_another_thread_costs_the_thread_that_it_hits_only(esl: ModuleType) -> None:
     chance = random.Random(2)
     with Emulator() as switch, esl.connect(switch.host, switch.port) as fs:
         errors: list[str] = []
+        ended: set[str] = set()
         done = threading.Event()
         hit = 0
 
-        def ask(who: str, number: int = 0) -> None:
-            while not done.is_set():
-                number += 1
-                try:
-                    text = fs.api("echo", f"{who}-{number}", timeout=10).text
-                except Interrupt:
-                    continue
-                except esl.ConnectionClosed as error:
-                    if "interrupted" not in str(error):
-                        errors.append(str(error))
-                    return
-                if text != f"{who}-{number}":
-                    errors.append(f"{who}-{number}: {text}")
+        def ask_on(who: str, tags: Iterator[int]) -> None:
+            try:
+                while not done.is_set():
+                    tag = f"{who}-{next(tags)}"
+                    if (text := fs.api("echo", tag, timeout=20).text) != tag:
+                        errors.append(f"{tag}: {text}")
+            except Exception as error:
+                if "interrupted" not in str(error):
+                    errors.append(repr(error))
+                ended.add(who)
+
+        def ask(who: str) -> None:
+            tags = count()
+            while not done.is_set() and who not in ended:
+                with suppress(Interrupt):
+                    ask_on(who, tags)
 
         threads = [threading.Thread(target=ask, args=(who,)) for who in "abc"]
         for thread in threads:

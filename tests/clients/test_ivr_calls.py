@@ -83,7 +83,7 @@ def test_a_hangup_while_digits_are_collected_is_told(callee: Callee, switch: Emu
     switch.applications["play_and_get_digits"] = 60
     call = dials(callee, switch, mode)
     collecting = callee.begin("collect", "a.wav", max_digits=4)
-    switch.wait_for(lambda: call.executed)
+    switch.wait_for(lambda: call.executed, 20)
     call.hangup("ORIGINATOR_CANCEL")
     error = ended(callee, collecting)
     assert (error.cause, error.complete["Application"]) == ("ORIGINATOR_CANCEL", "play_and_get_digits")
@@ -95,9 +95,9 @@ def test_collections_at_the_same_time_share_neither_a_variable_nor_a_terminator(
     switch.applications["play_and_get_digits"] = 60
     call = dials(callee, switch, "async full")
     collecting = [callee.begin("collect", "a.wav", max_digits=4)]
-    switch.wait_for(lambda: len(call.executed) == 1)
+    switch.wait_for(lambda: len(call.executed) == 1, 20)
     collecting.append(callee.begin("collect", "b.wav", max_digits=4))
-    switch.wait_for(lambda: len(call.executed) == 3)
+    switch.wait_for(lambda: len(call.executed) == 3, 20)
     assert call.executed[1] == ("unset", "read_terminator_used")  # which the first may leave behind
     assert [data.split()[-1] for _, data in call.executed[::2]] == ["collected_digits", "collected_digits_2"]
     call.hangup()
@@ -227,7 +227,7 @@ def test_the_caller_hangs_up_while_somebody_is_called(callee: Callee, switch: Em
     switch.applications["bridge"] = 60
     call = dials(callee, switch, "async full", variables={"originate_disposition": "ORIGINATOR_CANCEL"})
     dialling = callee.begin("dial", "user/1000")
-    switch.wait_for(lambda: len(call.executed) == 2)
+    switch.wait_for(lambda: len(call.executed) == 2, 20)
     call.hangup()
     assert Bridged.of(ended(callee, dialling).complete).cause == "ORIGINATOR_CANCEL"
 

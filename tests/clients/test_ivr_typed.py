@@ -58,7 +58,7 @@ def test_keys_typed_before_the_prompt_count(callee: Callee, switch: Emulator) ->
     call = calls(callee, switch)
     switch.applications["sleep"] = 60
     sleeping = callee.begin("sleep", 60_000, wait=True)
-    switch.wait_for(lambda: call.executed)
+    switch.wait_for(lambda: call.executed, 20)
     call.dtmf("12#")
     collecting = callee.begin("collect", "a.wav", max_digits=4)
     assert collecting.result(PATIENCE) == Collected("12", "terminator", "#")
@@ -112,6 +112,6 @@ def test_the_caller_gives_up_while_it_rings(callee: Callee, switch: Emulator) ->
     switch.endpoints["user/1"] = "ring"
     call = calls(callee, switch)
     dialling = callee.begin("dial", ["user/1", "user/1"])
-    switch.wait_for(lambda: len(call.executed) == 2)
+    switch.wait_for(lambda: len(call.executed) == 2, 20)
     call.hangup("ORIGINATOR_CANCEL")
     assert ended(callee, dialling).cause == "ORIGINATOR_CANCEL"

@@ -68,7 +68,7 @@ def test_who_is_not_let_in_again_hears_why(shell: Shell, switch: Switch, way: st
 
 
 def test_a_login_that_hangs_is_not_the_end(shell: Shell, switch: Switch) -> None:
-    peer = shell.connects(switch, reconnect=quick(shell.esl), connect_timeout=2)
+    peer = shell.connects(switch, reconnect=quick(shell.esl), connect_timeout=4)
     peer.close()
     reader = shell.begin("next_event")
     assert switch.accept().command() == b""  # it gives up
@@ -108,14 +108,16 @@ def test_a_password_is_read_again_at_each_attempt(shell: Shell, switch: Switch, 
     reader = shell.begin("next_event")
     switch.refuses(b"first")
     switch.refuses(b"first")
-    file.unlink()
-    file.write_text("second\n")
+    new = tmp_path / "new"
+    new.write_text("second\n")
+    new.replace(file)
     peer = switch.accept()
     peer.sends(AUTH)
-    while peer.command() == b"auth first":  # read before the file was new
+    while (command := peer.command()) == b"auth first":  # read before the file was new
         peer.sends(INVALID)
         peer = switch.accept()
         peer.sends(AUTH)
+    assert command == b"auth second"
     peer.sends(ACCEPTED)
     assert reader.result(PATIENCE).subclass == "eslcodec::gap"
 

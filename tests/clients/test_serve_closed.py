@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ports import free_port
 from serve_support import HANGUP, MODES, Held, House, connected, is_sent_on, messages, refuses, rings
 from serve_support import held as held
 from serve_support import house as house
@@ -37,7 +38,7 @@ def test_what_becomes_of_running_calls_is_chosen(
             assert call.hangup_cause is None  # it is parked
         else:
             until(lambda call=call: call.hangup_cause == "NORMAL_CLEARING")
-    assert (server.calls, len(house.ended)) == (0, 3)
+    until(lambda: (server.calls, len(house.ended)) == (0, 3))
     assert messages(caplog) == []
 
 
@@ -74,6 +75,7 @@ def test_a_hangup_is_seen_by_the_handler(esl: ModuleType, house: House, switch: 
     switch.wait_for(lambda: call.executed, PATIENCE)
     house.close(timeout=0, calls="hangup")
     assert call.wait(PATIENCE) == "NORMAL_CLEARING"
+    until(lambda: house.ended)
     [error] = house.ended
     assert isinstance(error, esl.ConnectionClosed if house.kind == "sync" else asyncio.CancelledError)
 
@@ -144,7 +146,7 @@ def test_closing_while_full(house: House, switch: Emulator) -> None:
 def test_closing_while_the_port_is_somebody_elses(
     house: House, switch: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = house.opens(max_calls=1)
+    server = house.opens(max_calls=1, port=free_port())
     call = rings(switch, server.port)
     until(lambda: house.calls and not server.listening)
     with socket.create_server((HOST, server.port)) as other:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support import ACCEPTED, AUTH, FAREWELL, REJECTED, api_response, notice, plain, reply
-from sync_support import ENABLED, HOST, LOG, Peer, Task, collect, event, is_held, logged_in, scripted, until
+from sync_support import ENABLED, HOST, LOG, Peer, Task, collect, event, is_held, logged_in, scripted, until, with_time
 from sync_support import fs as fs
 from sync_support import nothing_left as nothing_left
 from sync_support import switch as switch
@@ -80,7 +80,7 @@ def test_a_disconnect_at_every_byte(esl: ModuleType, way: str) -> None:
                 end_session(sock, end, way)
             begun = time.monotonic()
             endings[task.result()] += 1
-            assert time.monotonic() - begun < 10
+            assert time.monotonic() - begun < 20
     if way == "closed":
         assert endings == {"ConnectionClosed": length - 1, "done": 2}  # the notice may be missing, but not half there
     else:  # a reset takes back what was not read yet
@@ -135,11 +135,14 @@ def test_keepalive_asks_and_gives_up(esl: ModuleType) -> None:
         peer.expect(b"filter delete Eslcodec-Probe\n\n")
         peer.closed()
 
-    with scripted(esl, logged_in(part), keepalive=0.3) as fs:
-        text = r"^nothing was received for 0\.6 s, though the switch was asked$"
-        with pytest.raises(esl.ConnectionClosed, match=text):
-            list(fs.events())
-        assert 0.3 < fs._link.gone - fs._link.began < 5
+    def given_up(keepalive: float) -> None:
+        with scripted(esl, logged_in(part), keepalive=keepalive) as fs:
+            text = rf"^nothing was received for {2 * keepalive:g} s, though the switch was asked$"
+            with pytest.raises(esl.ConnectionClosed, match=text):
+                list(fs.events())
+            assert keepalive < fs._link.gone - fs._link.began < 60
+
+    with_time(given_up, 0.3, 3)
 
 
 # Reconnection
@@ -160,7 +163,7 @@ def test_everything_is_set_up_again_once(esl: ModuleType, switch: Emulator) -> N
         switch.drop()
         gap = fs.next_event()
         assert (type(gap), gap.reason) == (esl.Gap, "the switch closed the connection")
-        assert 0.01 <= gap.seconds < 5
+        assert 0.01 <= gap.seconds < 20
         assert switch.commands == [
             "auth ClueCon",
             "filter add Event-Name DTMF",
@@ -206,12 +209,17 @@ def test_reconnection_storm(esl: ModuleType, caplog: pytest.LogCaptureFixture) -
 def test_pauses_grow_while_connections_do_not_last(esl: ModuleType) -> None:
     """A connection that ends at once starts no new series of attempts."""
     parts = [Peer.log_in] * 4
-    with scripted(esl, *parts, reconnect=esl.Backoff(first=0.25, jitter=0, attempts=3)) as fs:
-        seen: list[Any] = []
-        with pytest.raises(esl.ConnectionClosed):
-            collect(fs.events(), seen)
-        assert [gap.seconds >= pause for gap, pause in zip(seen, (0.25, 0.5, 1.0), strict=True)] == [True] * 3
-        assert fs.closed
+
+    def come_and_go(first: float) -> None:
+        with scripted(esl, *parts, reconnect=esl.Backoff(first=first, jitter=0, attempts=3)) as fs:
+            seen: list[Any] = []
+            with pytest.raises(esl.ConnectionClosed):
+                collect(fs.events(), seen)
+            pauses = (first, 2 * first, 4 * first)
+            assert [gap.seconds >= pause for gap, pause in zip(seen, pauses, strict=True)] == [True] * 3
+            assert fs.closed
+
+    with_time(come_and_go, 0.25, 2.5)
 
 
 def test_attempts_come_to_an_end(esl: ModuleType) -> None:
@@ -268,7 +276,7 @@ def test_while_the_switch_is_away(esl: ModuleType) -> None:
         begun = time.monotonic()
         fs.close()
         assert [reader.result() for reader in readers] == [[], [], []]
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 20
         assert fs.closed
 
 
@@ -284,7 +292,7 @@ def test_closing_ends_a_login_that_hangs(esl: ModuleType) -> None:
         assert hangs.wait(20)
         until(lambda: fs._next is not None)
         fs.close()
-        assert reader.result(10) == []
+        assert reader.result() == []
 
 
 def test_many_readers_connect_once(esl: ModuleType, switch: Emulator) -> None:
@@ -294,7 +302,7 @@ def test_many_readers_connect_once(esl: ModuleType, switch: Emulator) -> None:
         readers = [Task(lambda: seen.extend(fs.events())) for _ in range(4)]
         until(lambda: len(fs._link._followers) == 3)
         switch.drop()
-        switch.wait_for(lambda: switch.commands.count("event DTMF") == 2)
+        switch.wait_for(lambda: switch.commands.count("event DTMF") == 2, 20)
         until(lambda: not is_held(fs._dialling))
         switch.fire("DTMF")
         fs.api("status")
@@ -349,6 +357,6 @@ def test_reading_with_a_timeout_beside_a_reader_that_connects(esl: ModuleType) -
         assert hangs.wait(20)
         begun = time.monotonic()
         assert fs.next_event(timeout=0.05) is None
-        assert 0.05 <= time.monotonic() - begun < 10
+        assert 0.05 <= time.monotonic() - begun < 20
         fs.close()
         assert reader.result() == []

@@ -140,7 +140,7 @@ def test_many_small_events_and_big_ones_come_through(
 def test_a_connection_that_is_lost_is_set_up_again(
     shell: Shell, proxy: Proxy, emulated: Any, trusting: ssl.SSLContext
 ) -> None:
-    client = connects(shell, proxy.port, ssl=trusting, reconnect=quick(shell.esl), keepalive=1)
+    client = connects(shell, proxy.port, ssl=trusting, reconnect=quick(shell.esl), keepalive=3)
     shell.do("subscribe", "DTMF")
     emulated.fire("DTMF", {"N": "1"})
     assert shell.event()["N"] == "1"

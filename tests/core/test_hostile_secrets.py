@@ -160,7 +160,7 @@ def test_the_emulator_tells_no_password(esl: ModuleType) -> None:
             fs.api("status")
         with esl.connect(HOST, switch.port, user="ops@example.org", password=SECRET):
             pass
-        switch.wait_for(lambda: len(switch.commands) == 3)
+        switch.wait_for(lambda: len(switch.commands) == 3, 20)
         with pytest.raises(TimeoutError) as caught:
             switch.wait_for(lambda: False, 0.01)
         shown = [repr(switch), told(caught.value), repr(switch.listeners), repr(switch.add_session("u-1"))]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from emulated import Client, connected, overrun
-from support import plugin_option
+from support import plugin_option, until
 
 import eslcodec
 from eslcodec.emulator import Emulator, Fault
@@ -39,14 +39,14 @@ def test_a_hundred_connections_share_one_thread(switch: Emulator) -> None:
     clients = [socket.create_connection((switch.host, switch.port)) for _ in range(100)]
     for client in clients:
         client.sendall(b"auth ClueCon\n\nevent plain DTMF\n\n")
-    switch.wait_for(lambda: sum(listener.listening for listener in switch.listeners) == 100)
+    switch.wait_for(lambda: sum(listener.listening for listener in switch.listeners) == 100, 20)
     switch.fire("DTMF")
     for sock in clients:
         client = Client(sock)
         client.until(lambda client=client: client.events)
         sock.close()
-    assert threading.active_count() == before
-    switch.wait_for(lambda: not switch.listeners)
+    assert threading.active_count() <= before
+    switch.wait_for(lambda: not switch.listeners, 20)
 
 
 def test_stop_leaves_nothing_behind() -> None:
@@ -66,7 +66,7 @@ def test_stop_leaves_nothing_behind() -> None:
     assert client.messages[-1].text == "The system is being shut down.\n"
     emulator.stop()
     assert emulator.wait(timeout=0)
-    assert (threading.active_count(), descriptors()) == (threads, files)
+    until(lambda: threading.active_count() <= threads and descriptors() <= files)  # those of other tests may go too
 
 
 def test_it_can_be_started_again_on_its_port() -> None:

@@ -120,12 +120,12 @@ def test_what_is_not_emulated_hangs_up_and_fails_a_strict_test() -> None:
     with pytest.raises(NotEmulated, match=told), Emulator(strict=True) as switch, called(switch) as (call, client):  # noqa: PT012
         client.ask("connect")
         client.send(execute("rxfax", "a.tif") + "\n\n")
-        assert call.wait() == "DESTINATION_OUT_OF_ORDER"
+        assert call.wait(20) == "DESTINATION_OUT_OF_ORDER"
     with Emulator(strict=True) as switch, called(switch) as (call, client):
         switch.applications["rxfax"] = None  # it is meant to be missing
         client.ask("connect")
         client.send(execute("rxfax", "a.tif") + "\n\n")
-        assert call.wait() == "DESTINATION_OUT_OF_ORDER"
+        assert call.wait(20) == "DESTINATION_OUT_OF_ORDER"
 
 
 # What is heard
@@ -167,7 +167,7 @@ def test_a_terminator_ends_a_playback_and_other_keys_are_eaten(
         client.ask("connect")
         client.ask("event plain DTMF PLAYBACK_STOP CHANNEL_EXECUTE_COMPLETE")
         client.send(execute("playback", "a.wav") + "\n\n")
-        switch.wait_for(lambda: call.executed)
+        switch.wait_for(lambda: call.executed, 20)
         call.dtmf(typed)
         if used is None:
             assert not call.session.keys
@@ -216,7 +216,7 @@ def test_what_is_said_or_spoken_is_heard(line: Callable[..., Line]) -> None:
         *("say:en number pronounced 42", "hello there", "phrase:spell,abc", "%(500,0,800)", "a.wav", "a.wav"),
     ]
     opened.client.send(execute("speak", "no engine") + "\n\n")
-    assert opened.call.wait() == "DESTINATION_OUT_OF_ORDER"
+    assert opened.call.wait(20) == "DESTINATION_OUT_OF_ORDER"
 
 
 def test_a_recording_is_as_long_as_its_caller_talks(line: Callable[..., Line]) -> None:
@@ -274,7 +274,7 @@ def test_sleep_eats_digits_if_it_is_told_to(switch: Emulator) -> None:
         client.ask("connect")
         client.ask("event plain DTMF CHANNEL_EXECUTE_COMPLETE")
         client.send(execute("sleep", "60000") + "\n\n")
-        switch.wait_for(lambda: call.executed)
+        switch.wait_for(lambda: call.executed, 20)
         call.dtmf("12*3")
         client.until(lambda: "CHANNEL_EXECUTE_COMPLETE" in names(client))
         assert [event.get("DTMF-Digit") for event in client.events] == ["1", "2", "*", None]
@@ -401,7 +401,7 @@ def test_the_caller_hangs_up_while_digits_are_read(switch: Emulator) -> None:
         client.ask("myevents")
         client.ask(execute("read", "1 4 pin.wav got 60000 #", event_lock="true"))
         client.ask(execute("set", "never=1", event_lock="true"))
-        switch.wait_for(lambda: call.prompts)
+        switch.wait_for(lambda: call.prompts, 20)
         call.dtmf("1")
         call.hangup("ORIGINATOR_CANCEL")
         client.to_the_end()
@@ -434,7 +434,7 @@ def test_a_script_that_fails_is_silence_and_fails_the_test() -> None:
         call.hangup()
 
     with pytest.raises(LookupError, match=r"pin\.wav"), eslcodec.serve(ask) as server, Emulator() as switch:
-        assert switch.call("127.0.0.1", server.port, script=confused).wait() == "NORMAL_CLEARING"
+        assert switch.call("127.0.0.1", server.port, script=confused).wait(20) == "NORMAL_CLEARING"
 
 
 @pytest.mark.parametrize("mode", ["async full", "full"])

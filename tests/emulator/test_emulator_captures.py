@@ -349,6 +349,6 @@ def test_replies_and_events_of_an_outbound_capture(name: str) -> None:
                 call.hangup if name in HUNG_UP_BY_THE_CALLER else None,
                 lambda messages: (len(replies_in(messages)), len(happened(name, messages))),
             )
-            call.wait()
+            call.wait(20)
     assert_same(*[[summary(message) for message in replies_in(found)] for found in (captured, client.messages)])
     assert_same(*[happened(name, messages) for messages in (captured, client.messages)])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
 from emulated import FAREWELL, Client, called, connected, names
+from ports import free_port
 
 import eslcodec
 from eslcodec.emulator import EmulatedCall, Emulator, Run, Session
@@ -57,9 +57,9 @@ def test_a_static_connection_is_answered_when_the_application_has_ended(slow: Em
         for command in ("connect", "event plain ALL"):
             client.ask(command)
         client.send(execute("sleep", "100") + "\n\napi echo next\n\n")
-        slow.wait_for(lambda: call.executed)
+        slow.wait_for(lambda: call.executed, 20)
         slow.fire("HEARTBEAT")
-        client.until(lambda: "HEARTBEAT" in names(client))
+        client.until(lambda: {"HEARTBEAT", "CHANNEL_EXECUTE_COMPLETE"} <= set(names(client)))
         kinds = [getattr(message, "name", None) or type(message).__name__ for message in client.messages[2:]]
         assert kinds[:3] == ["CommandReply", "ApiResponse", "CHANNEL_EXECUTE"]
         assert sorted(kinds[3:]) == ["CHANNEL_EXECUTE_COMPLETE", "HEARTBEAT"]
@@ -95,7 +95,7 @@ def test_an_unknown_application_hangs_up(switch: Emulator) -> None:
     with called(switch) as (call, client):
         client.ask("connect")
         client.send(execute("nosuchapp") + "\n\n")
-        assert call.wait() == "DESTINATION_OUT_OF_ORDER"
+        assert call.wait(20) == "DESTINATION_OUT_OF_ORDER"
 
 
 def test_an_application_may_be_a_function(switch: Emulator) -> None:
@@ -135,7 +135,7 @@ def test_xferext_executes_one_application_after_the_other(slow: Emulator) -> Non
         client.ask(
             "sendmsg\ncall-command: xferext\napplication: sleep 10\napplication: set a=b\napplication: hangup 17"
         )
-        assert call.wait() == "USER_BUSY"
+        assert call.wait(20) == "USER_BUSY"
     assert call.executed == [("sleep", "10"), ("set", "a=b"), ("hangup", "17")]
 
 
@@ -144,7 +144,7 @@ def test_xferext_of_many_applications_that_end_at_once(switch: Emulator) -> None
         client.ask("connect")
         many = "application: set a=b\n" * 2000
         client.ask(f"sendmsg\ncall-command: xferext\n{many}application: hangup 17")
-        assert call.wait() == "USER_BUSY"
+        assert call.wait(20) == "USER_BUSY"
     assert call.executed == [("set", "a=b")] * 2000 + [("hangup", "17")]
 
 
@@ -182,7 +182,7 @@ def test_linger_without_a_time_ends_with_exit(switch: Emulator) -> None:
         assert client.text("exit") == "+OK bye"
         client.to_the_end()
         assert client.messages[-1]["Controlled-Session-UUID"] == "c1"
-        assert call.wait() == "NO_ANSWER"
+        assert call.wait(20) == "NO_ANSWER"
         assert ("set", "late=1") not in call.executed
         assert call.commands[-1] == "exit"
 
@@ -191,7 +191,7 @@ def test_the_dialplan_ends_a_static_call_that_its_client_leaves(switch: Emulator
     with connected(switch, "event plain CHANNEL_HANGUP CHANNEL_UNPARK CHANNEL_DESTROY") as watcher:
         with called(switch, mode="full") as (call, client):
             client.ask("connect")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
         watcher.until(lambda: "CHANNEL_DESTROY" in names(watcher))
         assert names(watcher) == ["CHANNEL_HANGUP", "CHANNEL_DESTROY"]
 
@@ -199,12 +199,12 @@ def test_the_dialplan_ends_a_static_call_that_its_client_leaves(switch: Emulator
 def test_an_async_call_stays_parked_unless_resumed(switch: Emulator) -> None:
     with called(switch, uuid="parked") as (call, client):
         client.ask("connect")
-    assert call.wait() is None
+    assert call.wait(20) is None
     assert "parked" in switch.sessions
     with called(switch, uuid="resumed") as (call, client):
         client.ask("connect")
         client.ask("resume")
-    assert call.wait() == "NORMAL_CLEARING"
+    assert call.wait(20) == "NORMAL_CLEARING"
     assert set(switch.sessions) == {"parked"}
 
 
@@ -213,7 +213,7 @@ def test_an_answered_async_call_goes_on_in_the_dialplan(switch: Emulator, mode: 
     with connected(switch, "event plain ALL") as watcher:
         with called(switch, mode=mode, answered=True) as (call, client):
             client.ask("connect")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
         watcher.until(lambda: "CHANNEL_DESTROY" in names(watcher))
     assert names(watcher)[-7:] == [
         "CHANNEL_UNPARK",
@@ -232,7 +232,7 @@ def test_a_call_that_its_client_answered_goes_on_once_everything_is_done(slow: E
         client.ask(execute("answer"))
         client.ask(execute("sleep", "10", event_lock="true"))
         client.ask(execute("set", "a=b", event_lock="true"))
-    slow.wait_for(lambda: call.hangup_cause)
+    slow.wait_for(lambda: call.hangup_cause, 20)
     assert call.executed == [("answer", ""), ("sleep", "10"), ("set", "a=b")]
 
 
@@ -242,7 +242,7 @@ def test_resume_on_a_static_socket_resets_the_channel_for_ever(switch: Emulator,
         with called(switch, mode=mode, uuid="c1", answered=True) as (call, client):
             client.ask("connect")
             assert client.text("resume") == "+OK"
-        assert call.wait() is None
+        assert call.wait(20) is None
         watcher.until(lambda: len(watcher.events) == 2)
         assert [event.get("Application") for event in watcher.events] == ["socket", None]
         assert watcher.events[-1]["Channel-State"] == call.session.state == "CS_RESET"
@@ -256,7 +256,7 @@ def test_an_unanswered_call_stays_parked_until_it_is_hung_up(switch: Emulator) -
         with called(switch, uuid="c1") as (call, client):
             client.ask("connect")
             client.ask("myevents")
-        assert call.wait() is None
+        assert call.wait(20) is None
         assert (call.session.parked, call.session.state) == (True, "CS_EXECUTE")
         switch.hangup("c1", "ORIGINATOR_CANCEL")
         watcher.until(lambda: len(watcher.events) == 3)
@@ -281,7 +281,7 @@ def test_the_caller_hangs_up_during_a_playback(switch: Emulator, mode: str, ling
         for command in ("connect", "myevents", *(["linger"] if linger else [])):
             client.ask(command)
         client.send(execute("playback", "a.wav") + "\n\n")
-        switch.wait_for(lambda: call.executed)
+        switch.wait_for(lambda: call.executed, 20)
         call.hangup("ORIGINATOR_CANCEL")
         wanted = INTERRUPTED[mode, linger].split()
         client.until(lambda: len(seen(client)) >= len(wanted) + 1)
@@ -370,16 +370,14 @@ def test_a_call_is_over_once_its_channel_has_gone_on() -> None:
             calls.append(call)
             client.ask("connect")
             client.ask("resume")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
     assert (False, "NORMAL_CLEARING") in seen
     assert not [cause for over, cause in seen if over and cause is None]
 
 
 def test_dial_says_if_nobody_listens(switch: Emulator) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = server.getsockname()
     with pytest.raises(OSError, match="refused"):
-        switch.dial(*address)
+        switch.dial("127.0.0.1", free_port())
     assert switch.sessions == {}
 
 

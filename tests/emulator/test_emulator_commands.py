@@ -75,7 +75,7 @@ def test_a_slow_api_command_stops_its_connection_and_no_other(switch: Emulator) 
     switch.api["slow"] = Later(0.2, "done")
     with connected(switch, "event plain DTMF") as client, connected(switch) as other:
         client.send("api slow\n\napi echo after\n\n")
-        switch.wait_for(lambda: "api slow" in switch.commands)
+        switch.wait_for(lambda: "api slow" in switch.commands, 20)
         switch.fire("DTMF")
         fence(switch, other)
         client.until(lambda: client.events)

@@ -168,7 +168,7 @@ def test_each_press_is_for_a_prompt_of_its_own(switch: Emulator) -> None:
         call = switch.call("127.0.0.1", server.port)
         call.press("12#")
         call.press("3")  # and no more: the rest of a minute passes at once
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
     assert (call.variable("first"), call.variable("second")) == ("12", "3")
     assert call.prompts == ["first.wav", "second.wav"]
 
@@ -176,12 +176,12 @@ def test_each_press_is_for_a_prompt_of_its_own(switch: Emulator) -> None:
 def test_keys_may_be_pressed_before_or_while_an_application_waits(switch: Emulator) -> None:
     with eslcodec.serve(collecting) as server:
         call = switch.call("127.0.0.1", server.port)
-        switch.wait_for(lambda: call.prompts == ["first.wav"])
+        switch.wait_for(lambda: call.prompts == ["first.wav"], 20)
         call.press("1#")
-        switch.wait_for(lambda: call.prompts == ["first.wav", "second.wav"])
+        switch.wait_for(lambda: call.prompts == ["first.wav", "second.wav"], 20)
         call.dtmf("2")
         call.dtmf("2#")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
     assert (call.variable("first"), call.variable("second")) == ("1", "22")
 
 
@@ -194,14 +194,14 @@ def test_a_script_may_be_a_function_of_the_prompt_or_a_generator(switch: Emulato
     with eslcodec.serve(collecting) as server:
         for script in (lambda prompt: answers[prompt], typed()):
             call = switch.call("127.0.0.1", server.port, script=script)
-            assert call.wait() == "NORMAL_CLEARING"
+            assert call.wait(20) == "NORMAL_CLEARING"
             assert (call.variable("first"), call.variable("second")) == ("1", "2")
 
 
 def test_a_caller_hangs_up_at_a_prompt(switch: Emulator) -> None:
     with eslcodec.serve(collecting) as server:
         call = switch.call("127.0.0.1", server.port, script=["1#", ("hangup", "USER_BUSY")])
-        assert call.wait() == "USER_BUSY"
+        assert call.wait(20) == "USER_BUSY"
     assert (call.variable("first"), call.variable("second")) == ("1", None)
     assert call.prompts == ["first.wav", "second.wav"]
 
@@ -218,7 +218,7 @@ def test_digits_for_a_client_that_listens(switch: Emulator) -> None:
     with eslcodec.serve(listens) as server:
         call = switch.call("127.0.0.1", server.port)
         call.press("5", after="playback")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(20) == "NORMAL_CLEARING"
     assert heard == ["5"]
     with called(switch) as (call, client):
         call.press("7")
@@ -237,15 +237,15 @@ def test_keys_that_nothing_took_fail_the_test(switch: Emulator) -> None:
         call = switch.call("127.0.0.1", server.port)
         call.press("12#", after="playback")
         with pytest.raises(KeysNotTaken, match=told):
-            call.wait()
-        assert call.wait() == "NORMAL_CLEARING"  # it is told once
+            call.wait(20)
+        assert call.wait(20) == "NORMAL_CLEARING"  # it is told once
         with pytest.raises(KeysNotTaken, match="took the keys '1'; it ran answer"):
             call.press("1")
         call.dtmf("1")  # nobody hears it
     with pytest.raises(KeysNotTaken, match=told), eslcodec.serve(deaf) as server, Emulator() as other:  # noqa: PT012
         call = other.call("127.0.0.1", server.port)
         call.press("12#", after="playback")
-        other.wait_for(lambda: call.hangup_cause)
+        other.wait_for(lambda: call.hangup_cause, 20)
 
 
 @pytest.mark.parametrize("keys", ["1x", "\N{ARABIC-INDIC DIGIT ONE}", "1 2", "\u00b2"])
@@ -267,7 +267,7 @@ def test_what_is_typed_ahead_waits_for_an_application_that_takes_it(switch: Emul
         client.ask("connect")
         client.ask("event plain ALL")
         client.send(execute("sleep", "60000") + "\n\n")
-        switch.wait_for(lambda: call.executed)
+        switch.wait_for(lambda: call.executed, 20)
         call.dtmf("1")  # it ends the sleep, and is still there
         client.send(execute(COLLECT, "1 1 1 60000 # pin.wav bad.wav got") + "\n\n")
         client.until(lambda: told(client).count("_none_") == 2)

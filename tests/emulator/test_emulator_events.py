@@ -88,7 +88,7 @@ def test_keys_are_pressed_as_long_as_the_call_lasts(switch: Emulator) -> None:
         call.dtmf("1#")
         call.hangup()
         call.dtmf("2")
-        call.wait()
+        call.wait(20)
         fence(switch, client)
         events = client.events
     assert [(event["DTMF-Digit"], event.uuid) for event in events] == [("1", call.uuid), ("#", call.uuid)]
@@ -111,7 +111,7 @@ def test_event_names_may_have_their_prefix(switch: Emulator) -> None:
 def test_noevents_drops_what_waits(switch: Emulator) -> None:
     with connected(switch, "event plain DTMF") as client:
         client.send("noev")
-        switch.wait_for(lambda: switch.listeners[0].held)
+        switch.wait_for(lambda: switch.listeners[0].held, 20)
         switch.fire("DTMF")
         assert client.text("ents") == "+OK no longer listening for events"
         fence(switch, client)

@@ -89,7 +89,7 @@ def test_without_the_fault_a_slow_reader_is_killed_and_nobody_waits() -> None:
 def test_a_reader_whose_socket_takes_the_notice_freezes_nobody() -> None:
     with Emulator(queue_limit=1, fault=Fault.freeze()) as switch, connected(switch, "event plain DTMF") as client:
         client.send("half a command")
-        switch.wait_for(lambda: switch.listeners[0].held)
+        switch.wait_for(lambda: switch.listeners[0].held, 20)
         for _ in range(502):
             switch.fire("DTMF")
         client.to_the_end()
@@ -99,18 +99,19 @@ def test_a_reader_whose_socket_takes_the_notice_freezes_nobody() -> None:
 
 def test_lost_log_lines_freeze_too() -> None:
     with Emulator(queue_limit=10, faults=[Fault.freeze()]) as switch, connected(switch, "log debug") as slow:
-        switch.wait_for(lambda: switch.listeners[0].log_level == 7)
+        switch.wait_for(lambda: switch.listeners[0].log_level == 7, 20)
         while not switch.frozen:
             switch.log("debug", "x" * 200_000)
         slow.to_the_end()
         assert slow.raw.endswith(b"lost log lines\n")
 
 
-def test_a_short_standstill_is_seen() -> None:
+def test_a_short_standstill_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eslcodec.emulator._sockets._STANDSTILL_SECONDS", 2.5)  # else a busy machine may miss it
     with Emulator(queue_limit=10, faults=[Fault.freeze()]) as switch, connected(switch, "event plain ALL") as slow:
 
         def read_on() -> None:
-            switch.wait_for(lambda: not switch.listeners)
+            switch.wait_for(lambda: not switch.listeners, SECONDS)
             slow.to_the_end()
 
         reader = threading.Thread(target=read_on)
@@ -120,7 +121,7 @@ def test_a_short_standstill_is_seen() -> None:
         switch.fire("CUSTOM")
         assert switch.frozen
         reader.join()
-        assert switch.wait_for(lambda: not switch.frozen)
+        assert switch.wait_for(lambda: not switch.frozen, SECONDS)
 
 
 def test_what_happens_meanwhile_comes_in_order_and_overruns_nobody() -> None:
@@ -195,7 +196,7 @@ def test_of_two_slow_readers_one_is_killed_after_the_other() -> None:
         connected(switch, "event plain ALL") as two,
     ):
         overrun(switch)
-        switch.wait_for(lambda: len(switch.listeners) < 3)
+        switch.wait_for(lambda: len(switch.listeners) < 3, 20)
         other.send("api echo x\n\n")
         one.sock.close()
         turns(switch)
@@ -203,8 +204,7 @@ def test_of_two_slow_readers_one_is_killed_after_the_other() -> None:
             switch.fire("CUSTOM", {"N": "1"}, "x" * 200_000)
         two.sock.close()
         other.until(lambda: any(message.body == b"x" for message in other.messages))
-        switch.wait_for(lambda: len(switch.listeners) == 1)
-        assert not switch.frozen
+        switch.wait_for(lambda: len(switch.listeners) == 1 and not switch.frozen, 20)
 
 
 def test_a_call_that_begins_meanwhile_stands_still_too() -> None:

@@ -69,7 +69,8 @@ def test_a_call_that_is_not_over_says_what_it_does() -> None:
         with pytest.raises(TimeoutError, match="it runs no application, and waits for the server; not so within"):
             call.wait(0.01)
         go_on.set()
-        switch.wait_for(lambda: call.executed[-1:] == [("bridge", "user/1000")], 30)
+        switch.wait_for(lambda: call._doing().startswith("it is in bridge"), 30)
+        assert call.executed[-1] == ("bridge", "user/1000")
         with pytest.raises(TimeoutError, match=r"it is in bridge 'user/1000', which Endpoint\(talks=...\) or call"):
             call.wait(0.01)
         call.hangup()
@@ -126,8 +127,8 @@ def test_events_fired_by_a_wrong_name_or_into_nothing_are_the_tests_mistake() ->
             switch.fire("CHANNEL_ANSWERED")
         switch.fire("NOVEL_EVENT", unknown=True)
         switch.fire("CHANNEL_HANGUP_COMPLETE", {"Unique-ID": "a1", "Hangup-Cause": "USER_BUSY"}, shaped=True)
-        novel, ended = fs.take(max=2, timeout=5), None
-        ended = novel[1] if len(novel) > 1 else fs.next_event(timeout=5)
+        novel, ended = fs.take(max=2, timeout=20), None
+        ended = novel[1] if len(novel) > 1 else fs.next_event(timeout=20)
         assert isinstance(ended, Event)
         assert ended.getlist("Hangup-Cause") == ["USER_BUSY", "USER_BUSY"]
         assert (ended["Caller-Unique-ID"], ended["variable_hangup_cause"]) == ("a1", "USER_BUSY")
@@ -179,14 +180,14 @@ def test_the_emulator_serves_asynchronous_tests_without_a_plugin() -> None:
 
         async with AioEmulator() as switch, aio.serve(handler) as server:
             call = await switch.call("127.0.0.1", server.port)
-            assert await call.wait() == "USER_BUSY"
+            assert await call.wait(20) == "USER_BUSY"
             assert call.hangup_cause == "USER_BUSY"
             async with aio.connect(switch.host, switch.port) as fs:
                 await fs.subscribe("HEARTBEAT")
                 await switch.assert_commands("event HEARTBEAT", containing=True)
-                assert await switch.wait_for(lambda: "event HEARTBEAT" in switch.commands)
+                assert await switch.wait_for(lambda: "event HEARTBEAT" in switch.commands, 20)
                 switch.fire("HEARTBEAT")
-                return (await fs.next_event(timeout=5)).name
+                return (await fs.next_event(timeout=20)).name
 
     assert asyncio.run(main()) == "HEARTBEAT"
 

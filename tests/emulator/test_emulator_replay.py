@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emulated import DAY, FAREWELL, Client, connected, fence, messages_of, recording, whole
+from emulated import DAY, FAREWELL, SECONDS, Client, connected, fence, messages_of, recording, whole
 from sizes import FULL
 from support import capture
 
@@ -102,12 +102,13 @@ def test_a_replay_without_end_goes_on() -> None:
 
 def test_a_replay_at_a_rate_takes_its_time() -> None:
     data, events = recording(20)
-    with Emulator(replay=data, rate=200, then="close") as switch, connected(switch, "event plain ALL") as client:
+    with Emulator(replay=data, rate=200, then="close") as switch, connected(switch) as client:
         began = time.monotonic()
+        client.ask("event plain ALL")
         client.to_the_end()
         took = time.monotonic() - began
     assert [event.frame for event in client.events] == events
-    assert 0.08 < took < 5
+    assert 0.08 < took < 20
 
 
 def test_commands_are_answered_and_events_fired_during_a_replay() -> None:
@@ -144,7 +145,7 @@ def test_noevents_stops_a_replay_and_event_goes_on() -> None:
 def test_a_replay_does_not_wait_for_a_slow_reader() -> None:
     data, _ = recording(100)
     with Emulator(replay=data, repeat=None, queue_limit=2000) as switch, connected(switch, "event plain ALL") as client:
-        switch.wait_for(lambda: not switch.listeners)
+        switch.wait_for(lambda: not switch.listeners, SECONDS)
         client.to_the_end()
     assert client.raw.endswith(b"\n\nkilled listener because of lost events\n")
 
@@ -155,7 +156,7 @@ def test_a_lossless_replay_waits_for_a_slow_reader() -> None:
         Emulator(replay=data, repeat=30, queue_limit=10, lossless=True, rate=1e6, then="close") as switch,
         connected(switch, "event plain ALL") as client,
     ):
-        switch.wait_for(lambda: switch.listeners[0].queued > 1000)
+        switch.wait_for(lambda: switch.listeners[0].queued > 1000, SECONDS)
         client.to_the_end()
     assert len(client.events) == 100 * 30
     assert [event.frame for event in client.events[-100:]] == events
@@ -185,13 +186,13 @@ def test_fault_close() -> None:
                 client.send("auth ClueCon\n\n")
                 client.to_the_end()
                 assert client.raw == (GREETING + b"Content-Type: command/reply")[:40]
-        switch.wait_for(lambda: not switch.listeners)
+        switch.wait_for(lambda: not switch.listeners, 20)
 
 
 def test_fault_stall() -> None:
     with Emulator(fault=Fault.stall(after=len(GREETING) + 5)) as switch, connected(switch, login=False) as client:
         client.send("auth ClueCon\n\nexit\n\n")
-        switch.wait_for(lambda: "exit" in switch.commands)
+        switch.wait_for(lambda: "exit" in switch.commands, 20)
         client.until(lambda: len(client.raw) == len(GREETING) + 5)
         client.sock.settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -200,7 +201,7 @@ def test_fault_stall() -> None:
 
 def test_fault_drip() -> None:
     with (
-        Emulator(fault=Fault.drip(10, every=0.001, after=len(GREETING))) as switch,
+        Emulator(fault=Fault.drip(10, every=0.5, after=len(GREETING))) as switch,
         connected(switch, login=False) as client,
     ):
         client.until(lambda: client.messages)

@@ -104,7 +104,7 @@ def run(program: str, *arguments: str) -> Background:
 
 def test_inbound_program(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(INBOUND, str(switch.port))
-    switch.wait_for(lambda: "event json all" in switch.commands)
+    switch.wait_for(lambda: "event json all" in switch.commands, 20)
     switch.fire("HEARTBEAT", {"Event-Info": "System Ready"})
     assert program.returns() == "HEARTBEAT\n"
     assert switch.commands == ["auth ClueCon", "event json all"]
@@ -133,7 +133,7 @@ if con.connected:
 
 def test_loop_ends_when_the_switch_says_goodbye(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(LOOP, str(switch.port))
-    switch.wait_for(lambda: "event plain DTMF CUSTOM a::b" in switch.commands)
+    switch.wait_for(lambda: "event plain DTMF CUSTOM a::b" in switch.commands, 20)
     switch.fire("DTMF", {"DTMF-Digit": "5", "variable_x": "a b:c", "variable_l": ["1", "2"]})
     switch.fire("CUSTOM", {}, "body\n", "a::b")
     assert program.returns() == (
@@ -180,7 +180,7 @@ while con.connected() and shown < 2:
 
 def test_log_viewer(ESL: Any, strict: Any, switch: Any) -> None:
     program = run(LOG_VIEWER, str(switch.port))
-    switch.wait_for(lambda: "log 7" in switch.commands)
+    switch.wait_for(lambda: "log 7" in switch.commands, 20)
     switch.log(4, "Content-Length: 5\n\none\n")
     switch.log("debug", "two %41")
     assert program.returns() == "4 Content-Length: 5\n\none\n\n7 two %41\n\n"
@@ -281,7 +281,7 @@ def test_outbound_program(ESL: Any, strict: Any, switch: Any) -> None:
     handle = "detach()" if strict else "fileno()"
     with serving(Calls(OUTBOUND.format(handle), lambda con: con.disconnect())) as server:
         call = switch.dial(*server.server_address, mode="async full", variables={"x": "y"})
-        call.wait()
+        call.wait(20)
     assert call.executed == [("answer", ""), ("playback", "/tmp/a b.wav")]
     command = f"sendmsg {call.uuid}\ncall-command: execute\nexecute-app-name: "
     assert call.commands[0] == "connect"
@@ -295,7 +295,7 @@ def test_outbound_program_in_every_mode(ESL: Any, strict: Any, switch: Any, mode
     handle = "detach()" if strict else "fileno()"
     with serving(Calls(OUTBOUND.format(handle), lambda con: None)) as server:
         call = switch.dial(*server.server_address, mode=mode)
-        call.wait()
+        call.wait(20)
     assert call.executed == [("answer", ""), ("playback", "/tmp/a b.wav")]
     assert server.errors == []
 
@@ -324,7 +324,7 @@ def test_calls_in_a_row_leave_no_descriptor_and_close_none_twice(ESL: Any, stric
     with serving(Calls(OUTBOUND.format(handle), ended)) as server:
         for number in range(200 if strict else 1001):
             call: EmulatedCall = switch.dial(*server.server_address)
-            call.wait()
+            call.wait(20)
             until(lambda done=number + 1: server.done == done)
             check()
             if number == 0:
@@ -339,5 +339,5 @@ def test_framework_may_close_the_number_again(ESL: Any, switch: Any) -> None:
     with strictly(ESL, True), serving(Calls(OUTBOUND.format("fileno()"), lambda con: con.disconnect())) as server:
         for _ in range(3):
             call = switch.dial(*server.server_address)
-            call.wait()
+            call.wait(20)
             assert call.executed == [("answer", ""), ("playback", "/tmp/a b.wav")]

@@ -18,7 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, once, stored, until
+from nats_support import (
+    ANSWER,
+    BINARIES,
+    BINARY_IDS,
+    Server,
+    client,
+    cluster,
+    make_stream,
+    needs_server,
+    once,
+    patient,
+    stored,
+    until,
+)
 from recorder_support import GREETING
 from recordings_support import Tape
 from sizes import HEAVY
@@ -128,8 +141,11 @@ def test_an_older_place_never_comes_between_a_newer_one_or_after_it(
 
 
 @pytest.fixture(params=BINARIES, ids=BINARY_IDS)
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[Server], Awaitable[None]]], None]:
+def run(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[Server], Awaitable[None]]], None]:
     """Runs a test with a server of its own."""
+    patient(monkeypatch)
 
     def start(test: Callable[[Server], Awaitable[None]]) -> None:
         with cluster(request.param, tmp_path) as (server,):
@@ -158,7 +174,7 @@ def test_a_recording_is_published_and_gone_on_with(run: Any, tmp_path: Path) -> 
             "esl.v1.fs1.notice.gap",
         ]
         connection = await client(server)
-        message = await connection.jetstream().get_msg("FS1", 102)
+        message = await connection.jetstream(timeout=ANSWER).get_msg("FS1", 102)
         await connection.close()
         body = json.loads(message.data)
         assert (body["_notice"], body["switch"], body["seconds"]) == ("gap", "fs1", 2.0)
@@ -264,7 +280,7 @@ def test_the_program_on_the_page_does_what_it_says(run: Any, tmp_path: Path) -> 
         async def is_there() -> bool:
             number = next(numbers)
             writer.events(range(number, number + 1))  # it begins with what comes once it is there
-            return bool((await connection.jetstream().stream_info("FS1")).state.messages)
+            return bool((await connection.jetstream(timeout=ANSWER).stream_info("FS1")).state.messages)
 
         await until(is_there, "an event")
         await connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,18 @@ from typing import Any
 
 import pytest
 from cli_live_support import build, spawned, subscribed
-from nats_support import BINARIES, BINARY_IDS, Server, client, cluster, make_stream, needs_server, stored, until
+from nats_support import (
+    ANSWER,
+    BINARIES,
+    BINARY_IDS,
+    Server,
+    client,
+    cluster,
+    make_stream,
+    needs_server,
+    stored,
+    until,
+)
 from recordings_support import Tape
 from support import plain
 
@@ -35,7 +47,7 @@ def ids(*numbers: int) -> list[str]:
 
 def users(rights: str) -> str:
     """Configuration: who is not said to be anybody is the bridge."""
-    return f"no_auth_user: bridge\nauthorization {{ users: [{{user: bridge, password: bridge{rights}}}] }}"
+    return f"no_auth_user: bridge\nauthorization {{ timeout: 30, users: [{{user: bridge, password: bridge{rights}}}] }}"
 
 
 def item(number: int) -> Item:
@@ -78,13 +90,15 @@ def test_a_right_that_is_taken_away_is_waited_for(binary: str, tmp_path: Path) -
             server.configure(users(DENIED))
             server.kill(signal.SIGHUP)
 
+            numbers = itertools.count(10)
+
             async def is_refused() -> bool:
-                await publisher.publish(item(10 + publisher.stats().waiting))
+                await publisher.publish(item(next(numbers)))  # some are taken until the server has read it
                 trouble = publisher.stats().trouble
                 return trouble is not None and trouble.kind == "permission"
 
             await until(is_refused, f"a refusal, but {publisher.stats()}")
-            count = 10 + publisher.stats().waiting
+            count = next(numbers)
             server.configure(users(""))
             server.kill(signal.SIGHUP)
             assert await publisher.flush(30.0), publisher.stats()
@@ -116,7 +130,7 @@ def test_a_stream_that_was_emptied_while_no_bridge_ran_gets_what_comes_after_the
         writer.events(range(20))
         await publish(server, 21)
         connection = await client(server)
-        context = connection.jetstream()
+        context = connection.jetstream(timeout=ANSWER)
         if how == "purge":
             await context.purge_stream("FS1")
         else:
@@ -206,6 +220,6 @@ def test_a_full_disk_ends_the_command_once_all_is_published(small_disk: Path, tm
 async def _has(server: Server, count: int) -> bool:
     connection = await client(server)
     try:
-        return bool((await connection.jetstream().stream_info("ESL-fs1")).state.messages >= count)
+        return bool((await connection.jetstream(timeout=ANSWER).stream_info("ESL-fs1")).state.messages >= count)
     finally:
         await connection.close()

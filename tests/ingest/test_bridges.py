@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_support import BINARIES, cluster, make_stream, needs_server, stored, until
+from nats_support import BINARIES, cluster, make_stream, needs_server, patient, stored, until
 from recordings_support import BEGIN, Tape
 from support import plain
 
@@ -41,7 +41,10 @@ async def events_in(server: Any, stream: str) -> list[str]:
 
 @pytest.mark.heavy
 @needs_server
-def test_each_switch_has_a_stream_and_files_go_when_acknowledged_and_old(tmp_path: Path) -> None:
+def test_each_switch_has_a_stream_and_files_go_when_acknowledged_and_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
     spill = tmp_path / "spill"
     for name, begin in zip(NAMES, (0, 10), strict=True):
         record(spill / "10.0.0.1_8021", name, range(begin, begin + 10))

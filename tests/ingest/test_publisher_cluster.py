@@ -96,9 +96,9 @@ def test_a_refusal_in_a_cluster_is_got_over(binary: str, how: str, tmp_path: Pat
             assert await publisher.flush(60.0), publisher.stats()
             connection = await client(servers[1])
             if how == "purge":
-                await connection.jetstream(timeout=5).purge_stream("FS1")
+                await connection.jetstream(timeout=30).purge_stream("FS1")
             else:
-                await connection.jetstream(timeout=5).delete_stream("FS1")
+                await connection.jetstream(timeout=30).delete_stream("FS1")
                 await make_stream(servers[1], "FS1", "esl.v1.fs1.>", num_replicas=3, storage="file")
             await connection.close()
             await publish(publisher, range(100, 1000))

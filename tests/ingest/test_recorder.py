@@ -92,7 +92,10 @@ def test_a_replayed_capture_is_kept_to_the_byte(shell: Shell, tmp_path: Path, na
     assert shell.client.stats().tap["failed"] is None
 
 
-def test_a_client_with_a_recorder(shell: Shell, switch: Switch, tmp_path: Path) -> None:
+def test_a_client_with_a_recorder(
+    shell: Shell, switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part(shell.esl, "limits"), "RECORDER_LINGER_SECONDS", 100.0)  # the file waits for the next one
     recorder = recorder_of(shell.esl, tmp_path)
     backoff = shell.esl.Backoff(first=0, longest=0)
     peer = shell.connects(switch, tap=recorder, reconnect=backoff)
@@ -146,7 +149,7 @@ def test_calls_with_a_recorder_each(esl: ModuleType, kind: str, tmp_path: Path) 
     recorders: list[Any] = []
 
     def choose(call: Any) -> Any:
-        recorders.append(recorder_of(esl, tmp_path / call.data["Unique-ID"]))
+        recorders.append(recorder_of(esl, tmp_path / call.data["Unique-ID"], chunk_seconds=1000))
         return recorders[-1]
 
     callee = Callee(esl, kind, tap=choose)
@@ -298,7 +301,7 @@ def test_any_bytes_are_taken(esl: ModuleType, tmp_path: Path) -> None:
 def test_an_exception_from_outside_leaves_a_whole_chunk(esl: ModuleType, tmp_path: Path) -> None:
     """A signal's handler may raise in the middle of `received`."""
 
-    recorder = recorder_of(esl, tmp_path)
+    recorder = recorder_of(esl, tmp_path, Clock())
     recorder.opened(PEER)
     recorder.received(b"before")
     chunk = recorder._chunk
@@ -314,7 +317,7 @@ def test_an_exception_from_outside_leaves_a_whole_chunk(esl: ModuleType, tmp_pat
 
 
 def test_many_connections_after_each_other(esl: ModuleType, tmp_path: Path) -> None:
-    recorder = recorder_of(esl, tmp_path)
+    recorder = recorder_of(esl, tmp_path, Clock())  # the file waits for each
     for number in range(300):
         recorder.opened(PEER)
         recorder.received(b"Content-Length: %d\n\n" % number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import os
 import random
 import signal
@@ -280,6 +281,9 @@ def test_a_recorder_that_is_forgotten(esl: ModuleType, tmp_path: Path) -> None:
     assert is_closed(esl, *files_in(tmp_path))
 
 
+ONE_STEP = "self._has_thread = True"  # Python handles no signal between the condition before it and this
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs signals")
 @pytest.mark.parametrize("verb", ["closed", "close", "sent", "stats"])
 def test_a_signal_in_the_middle_of_anything(esl: ModuleType, tmp_path: Path, verb: str) -> None:
@@ -298,7 +302,7 @@ def test_a_signal_in_the_middle_of_anything(esl: ModuleType, tmp_path: Path, ver
     def trace(frame: Any, what: str, _: Any) -> Any:
         if frame.f_code.co_filename != place or threading.current_thread() is not threading.main_thread():
             return None
-        if what == "line":
+        if what == "line" and ONE_STEP not in linecache.getline(place, frame.f_lineno):
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGUSR1)
@@ -336,7 +340,7 @@ def test_a_signal_in_the_middle_of_anything(esl: ModuleType, tmp_path: Path, ver
 
 
 def test_nothing_is_left_of_many_recorders(esl: ModuleType, tmp_path: Path) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     descriptors = Path("/proc/self/fd")
     open_before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
     recorders = []
@@ -346,7 +350,7 @@ def test_nothing_is_left_of_many_recorders(esl: ModuleType, tmp_path: Path) -> N
         recorders[-1].received(GREETING)
     for recorder in recorders:
         recorder.close()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before  # those of other tests may have ended meanwhile
     if descriptors.exists():
-        assert len(list(descriptors.iterdir())) == open_before
+        assert len(list(descriptors.iterdir())) <= open_before
     assert len(files_in(tmp_path)) == 30

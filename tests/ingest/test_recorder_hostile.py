@@ -188,7 +188,7 @@ def test_an_interrupt_anywhere_does_not_leave_the_writer_asleep(esl: ModuleType,
         was = interrupted(at, lambda: recorder.received(b"then"))  # noqa: B023
         clock.go(2)
         recorder.received(b"end")
-        recorder.close(5)
+        recorder.close(20)
         assert recorder._thread is None
         [path] = files_in(tmp_path / str(at))
         data = bytes_in(esl, path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from emulated import SECONDS, connected, overrun
+from ports import free_port
 from support import until
 
 import eslcodec
@@ -74,6 +75,13 @@ def seen(fs: Any, watch: LossWatch, count: int) -> tuple[list[Gap], list[Loss]]:
     return gaps, found
 
 
+def cut_and_fire(switch: Emulator, count: int) -> None:
+    """Nobody is connected while these are fired."""
+    switch.drop()
+    for _ in range(count):
+        switch.fire("DTMF")
+
+
 def test_a_connection_that_was_cut_comes_back_with_a_bound() -> None:
     with (
         Emulator() as switch,
@@ -83,9 +91,7 @@ def test_a_connection_that_was_cut_comes_back_with_a_bound() -> None:
         watch = LossWatch()
         switch.fire("DTMF")
         seen(fs, watch, 1)
-        switch.drop()
-        for _ in range(5):
-            switch.fire("DTMF")
+        switch._run(lambda: cut_and_fire(switch, 5))
         reader = fs.next_event(timeout=SECONDS)
         assert isinstance(reader, Gap)
         assert watch.see(reader, time.time()) == []
@@ -96,7 +102,7 @@ def test_a_connection_that_was_cut_comes_back_with_a_bound() -> None:
 
 @pytest.mark.parametrize("before", [1, 700])
 def test_a_switch_that_was_restarted(before: int) -> None:
-    with Emulator() as switch:
+    with Emulator(port=free_port()) as switch:
         host, port = switch.host, switch.port
         fs = eslcodec.connect(host, port, reconnect=Backoff(first=0.01, longest=0.05))
         fs.subscribe("ALL")
@@ -108,7 +114,7 @@ def test_a_switch_that_was_restarted(before: int) -> None:
         gap = fs.next_event(timeout=SECONDS)
         assert isinstance(gap, Gap)
         found = watch.see(gap, time.time())
-        other.wait_for(lambda: any("event" in command for command in other.commands))
+        other.wait_for(lambda: any("event" in command for command in other.commands), SECONDS)
         for _ in range(3):
             other.fire("DTMF")
         found += seen(fs, watch, 3)[1]

@@ -171,7 +171,7 @@ def asks_for_a_digit(code: str) -> None:
         call = switch.call("127.0.0.1", port)
         call.press("5")
         assert line(process) == "typed 5 full"
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(30) == "NORMAL_CLEARING"
 
 
 def listening(port: int) -> bool:

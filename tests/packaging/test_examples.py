@@ -42,7 +42,7 @@ def test_outbound_answers_and_plays(style: Any) -> None:
         call = switch.dial("127.0.0.1", port, variables={"caller_id_number": "1000"})
         assert line(process).startswith("call from")
         assert line(process).startswith("played:")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(30) == "NORMAL_CLEARING"
         assert call.executed == [("answer", ""), ("playback", "ivr/ivr-welcome.wav")]
 
 
@@ -52,11 +52,11 @@ def test_the_ivr_asks_and_connects(style: Any) -> None:
         port = int(line(process).removeprefix("listening on port "))
         call = switch.call("127.0.0.1", port, caller="1000", script=["1"])
         assert (line(process), line(process)) == ("1000 chose 1", "reached: busy USER_BUSY")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(30) == "NORMAL_CLEARING"
         assert call.executed[-1] == ("playback", "ivr/ivr-no_user_response.wav")
         call = switch.call("127.0.0.1", port, caller="1000", script=["2", "0815#", "4711#"])
         assert line(process) == "1000 chose 2"
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(30) == "NORMAL_CLEARING"
         assert call.executed[-1] == ("playback", "ivr/ivr-access_denied.wav")
         switch.call("127.0.0.1", port, caller="1001", script=[("hangup", "ORIGINATOR_CANCEL")])
         assert line(process) == "1001 hung up: ORIGINATOR_CANCEL"
@@ -67,7 +67,7 @@ def test_bgapi_collects_results(style: Any) -> None:
         lines = sorted(line(process) for _ in range(3))
         assert lines[0] == "nosuchcommand failed -ERR nosuchcommand Command not found!"
         assert [text.split(maxsplit=2)[:2] for text in lines[1:]] == [["status", "ok"], ["version", "ok"]]
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 def test_originate_says_what_came_of_it(style: Any) -> None:
@@ -75,7 +75,7 @@ def test_originate_says_what_came_of_it(style: Any) -> None:
         switch.endpoints["user/1000"] = "answer"
         with running(f"originate{style}", "user/1000", switch.host, switch.port) as process:
             assert line(process) == "user/1000 answered SUCCESS"
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
 
 
 def test_custom_events_are_filtered_by_the_switch(style: Any) -> None:

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 from examples_support import EXAMPLES, line, running
-from nats_support import BINARIES, cluster, needs_server, once, stored
+from nats_support import BINARIES, Server, cluster, needs_server, once, stored
+from support import until
 
 from eslcodec.emulator import Emulator
 
 pytestmark = [pytest.mark.skipif(not EXAMPLES.exists(), reason="the tests stand beside no checkout"), pytest.mark.heavy]
+
+
+def answered(server: Server, name: str) -> list[str]:
+    """The subjects of these events in the stream of a switch."""
+    subjects = [subject for _, subject in asyncio.run(stored(server, f"ESL-{name}"))]
+    return [each for each in subjects if each.endswith(".CHANNEL_ANSWER")]
 
 
 @once
@@ -28,10 +35,12 @@ def test_twenty_switches_come_into_a_stream_each(tmp_path: Path) -> None:
         assert line(process) == "fs07 gap"
         for name, switch in switches.items():
             switch.fire("CHANNEL_ANSWER", {"Unique-ID": f"call of {name}"})
+        for name in switches:  # what has not come when it is told to end would be lost
+            until(lambda: answered(server, name), 60)  # noqa: B023  # looked at in the loop
         process.terminate()
         assert line(process).startswith("published ")
         assert process.wait(60) == 0
         for name in switches:
             subjects = [subject for _, subject in asyncio.run(stored(server, f"ESL-{name}"))]
-            assert len([each for each in subjects if each.endswith(".CHANNEL_ANSWER")]) == 1
+            assert len(answered(server, name)) == 1
             assert (f"esl.v1.{name}.notice.gap" in subjects) == (name == "fs07")

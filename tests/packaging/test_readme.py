@@ -246,7 +246,7 @@ def test_the_handler_of_calls() -> None:
         until(lambda: connectable(port), 30)
         call = switch.dial("127.0.0.1", port)
         assert line(process).startswith("call from")
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(30) == "NORMAL_CLEARING"
         assert call.executed == [("answer", ""), ("set", "greeted=yes"), ("playback", "ivr/ivr-welcome.wav")]
 
 
@@ -257,9 +257,9 @@ def test_the_pin_that_is_typed(typed: str, cause: str, mode: str) -> None:
     exec(block("def read_pin(call)"), names)
     with eslcodec.serve(names["read_pin"]) as server, Emulator() as switch:
         call = switch.dial("127.0.0.1", server.port, mode=mode)
-        switch.wait_for(lambda: ("playback", "ivr/ivr-please_enter_pin_followed_by_pound.wav") in call.executed)
+        switch.wait_for(lambda: ("playback", "ivr/ivr-please_enter_pin_followed_by_pound.wav") in call.executed, 30)
         call.dtmf(typed)
-        assert call.wait() == cause
+        assert call.wait(30) == cause
         assert [application for application, _ in call.executed] == ["answer", "playback"]
 
 
@@ -769,7 +769,7 @@ def test_the_board_from_the_shell(tmp_path: Path) -> None:
     assert [picture[1].split(), picture[6].split()] == [shown[1].plain.split(), shown[6].plain.split()]
     environment = {**os.environ, "ESLCODEC_PASSWORD": "ClueCon"}
     with Emulator() as east, Emulator() as west:
-        where = {"10.0.0.1": f"127.0.0.1:{east.port}", "10.0.0.2": f"127.0.0.1:{west.port}", "10s": "2s"}
+        where = {"10.0.0.1": f"127.0.0.1:{east.port}", "10.0.0.2": f"127.0.0.1:{west.port}", "10s": "8s"}
 
         def output(command: str, *more: str) -> str:
             words = shlex.split(re.sub("|".join(where), lambda found: where[found[0]], command.partition(" | ")[0]))
@@ -778,7 +778,7 @@ def test_the_board_from_the_shell(tmp_path: Path) -> None:
             assert done.returncode == 0, done.stderr
             return done.stdout
 
-        lines = output(live, "--once", "--seconds", "2s").splitlines()
+        lines = output(live, "--once", "--seconds", "8s").splitlines()
         assert [text.split()[1:3] for text in lines[:2]] == [["east", "connected:"], ["west", "connected:"]]
         found = json.loads(output(once))
     documented = json.loads(block('"per_second_minute": '))

@@ -28,5 +28,5 @@ def test_the_message_that_is_left() -> None:
     exec(block("def message(call)"), names)
     with eslcodec.serve(names["message"]) as server, Emulator() as switch:
         call = switch.call("127.0.0.1", server.port, script=[("talk", 2.5)])
-        assert call.wait() == "NORMAL_CLEARING"
+        assert call.wait(30) == "NORMAL_CLEARING"
         assert [application for application, _ in call.executed] == ["answer", "say", "speak", "record"]
