@@ -344,7 +344,9 @@ def test_notices_stand_in_their_place(esl: ModuleType, tmp_path: Path) -> None:
     assert kinds == ["ended", "opened", "found", "loss", "mine", "closed", "gap", "opened", "stopped", "closed"]
 
 
-def test_notices_from_a_time_on(esl: ModuleType, tmp_path: Path) -> None:
+def test_notices_from_a_time_on(esl: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The file waits for the next connection: its thread would close it before the note or after it, as it happens.
+    monkeypatch.setattr(part(esl, "limits"), "RECORDER_LINGER_SECONDS", 100.0)
     n, clock = notices_of(esl), Clock()
     with recorder_of(esl, tmp_path, clock) as recorder:
         for number in range(4):
