@@ -123,10 +123,12 @@ def test_events_in_hand_are_bounded(
             running = asyncio.create_task(fs.run())
             peer.sends(*(event(b"HEARTBEAT", b"Event-Sequence: %d" % number, body=body) for number in range(500)))
             await until(lambda: fs._link.paused)
-            await asyncio.sleep(0.1)  # all that may be in hand is
-            in_queue = len(fs.connection.queue)
-            await asyncio.sleep(0.02)
-            assert len(fs.connection.queue) == in_queue >= 10
+            seen = None
+            while seen != (seen := (fs.connection.received_events, len(fs.connection.queue))):
+                await asyncio.sleep(0.02)
+                for _ in range(200):  # turns, which the loop has had though the machine stood still meanwhile
+                    await asyncio.sleep(0)
+            assert len(fs.connection.queue) >= 10  # all that may be in hand is
             release.set()
             peer.sends(notice(FAREWELL))
             await running
@@ -166,10 +168,12 @@ def test_a_handlers_exception_is_logged_and_hurts_no_other(
 def test_cancelling_run_cancels_its_handlers(esl: ModuleType, play: Any) -> None:
     async def main() -> None:
         async with pair(esl) as (fs, peer, _):
+            begun: list[str] = []
             ended: list[str] = []
 
             @fs.on("DTMF")
             async def handle(event: Any) -> None:
+                begun.append(event.uuid)
                 try:
                     await asyncio.sleep(60)
                 finally:
@@ -177,8 +181,7 @@ def test_cancelling_run_cancels_its_handlers(esl: ModuleType, play: Any) -> None
 
             running = asyncio.create_task(fs.run())
             peer.sends(*(event(b"DTMF", b"Unique-ID: u-%d" % number) for number in range(3)))
-            await until(lambda: not fs.connection.queue and len(asyncio.all_tasks()) >= 5)
-            await asyncio.sleep(0)
+            await until(lambda: len(begun) == 3)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running

@@ -140,7 +140,7 @@ def test_an_exception_at_any_line_of_a_reconnection_leaves_no_lock_held(esl: Mod
         pauses = esl.Backoff(first=0.001, longest=0.001)
         while more:
             step += 1
-            with esl.connect(switch.host, switch.port, reconnect=pauses) as fs:
+            with esl.connect(switch.host, switch.port, reconnect=pauses, caretaker=False) as fs:  # which does it too
                 switch.wait_for(lambda: switch.listeners, 20)
                 switch.drop()
                 support.until(fs._link.has_ended)

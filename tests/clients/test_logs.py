@@ -304,7 +304,7 @@ def test_a_fleet_with_a_recorder_and_endpoints(lines: Lines, tmp_path: Path) -> 
             metrics = Metrics(fleet)
             async with Health(metrics, port=0):
                 dropped = False
-                while not fleet.switches["east"].reconnects:
+                while not (fleet.switches["east"].reconnects and lines.has("west: ")):
                     for switch, messages in await fleet.take(timeout=0.1):
                         metrics.see_all(switch, messages)
                     fire(one)

@@ -111,6 +111,7 @@ def test_a_gap_of_a_reader_that_kept_up_counts_from_the_end(shell: Shell, switch
     peer = shell.connects(switch, reconnect=quick(shell.esl))
     shell.subscribes(peer)
     reader = shell.begin("next_event")
+    until(lambda: shell.kind == "aio" or shell.client._link._reading)
     begun = time.monotonic()
     until(lambda: time.monotonic() > begun + 0.6)
     begun = time.monotonic()

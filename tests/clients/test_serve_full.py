@@ -218,8 +218,9 @@ def test_sending_on_takes_a_short_time_only(
         running.answers(b"connect", connected(b"async"))
         silent = Peer(socket.create_connection((HOST, server.port)))
         silent.answers(b"connect", sent)
-        while silent.command():
-            pass
+        with suppress(ConnectionResetError):  # it may have been given up before what we sent was read
+            while silent.command():
+                pass
         until(lambda: len(messages(caplog)) == 2)
         text = "was refused without being sent on: sending it on took more than 0.1 s"
         assert messages(caplog)[1].endswith(text)

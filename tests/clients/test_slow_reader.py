@@ -57,8 +57,8 @@ def stats(shell: Shell) -> Any:
 
 def fill(shell: Shell, peer: Any) -> None:
     """Events until the queue is full, and more behind them; the client may end it before all are sent."""
-    until(lambda: flood(peer, 1) or stats(shell).queued >= 10)
     with suppress(ConnectionError):
+        until(lambda: flood(peer, 1) or stats(shell).queued >= 10)
         flood(peer)
 
 
@@ -184,7 +184,7 @@ def test_the_emulated_switch_stands_still_for_nobody_with_our_defaults(esl: Modu
                 fired += 1
                 assert other.api("status", timeout=PATIENCE).ok
                 assert not switch.frozen
-                time.sleep(0.01)  # so that the client's thread has its turn before so many are lost
+                time.sleep(0.01 if fired < 40 else 0.1)  # so that the client's thread, which may be late, has its turn
             assert fired >= 10
             assert other.api("status").ok
         finally:
@@ -258,9 +258,10 @@ def test_where_threads_cannot_be_had_one_line_says_so(
     for room in ("sync._link", "sync._client"):
         monkeypatch.setattr(part(sync_shell.esl, room), "CARETAKER", caretaker)
     begun = sync_shell.begin("subscribe", "DTMF")
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    peer.answers(b"event DTMF", b"Content-Type: command/reply\nReply-Text: +OK\n\n")
-    begun.result(PATIENCE)
+    with monkeypatch.context() as patch:  # to close the client the shell may need another thread
+        patch.setattr(threading.Thread, "start", refuse)
+        peer.answers(b"event DTMF", b"Content-Type: command/reply\nReply-Text: +OK\n\n")
+        begun.result(PATIENCE)
     assert not stats(sync_shell).caretaker
     assert [record.getMessage() for record in caplog.records if "no caretaker" in record.getMessage()] == [
         "no caretaker: unread events will pile up in the switch: can't start new thread"
