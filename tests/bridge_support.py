@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,13 +70,15 @@ class Running:
 
     def wait_for(self, is_so: Callable[[], object], what: object = "") -> None:
         """Until something is so, which is looked at whenever it says something, and now and then."""
+        end = time.monotonic() + SECONDS
         with self._news:
-            for _ in range(int(SECONDS / 0.05)):
+            while time.monotonic() < end and self.process.poll() is None:
                 if is_so():
                     return
-                assert self.process.poll() is None, self.said
                 self._news.wait(0.05)
-        raise AssertionError(f"it did not come about: {what}; it said {self.said}")
+        if self.process.poll() is not None:
+            self._reader.join(SECONDS)  # what it said last may not be read yet
+        assert is_so(), f"it did not come about: {what}; it said {self.said}"
 
     def says(self, text: str) -> None:
         """Wait until it has said so."""

@@ -27,8 +27,12 @@ ANSWER = 20.0  # seconds that a server may take for an answer, where it runs
 
 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what is tried wait for answers as long: what it does without one is another test's."""
+    """Have what is tried wait for answers as long, and for acknowledgements: what it does without one is another
+    test's. A publisher that stops meanwhile finds or sends again what it had sent, and counts that."""
+    from eslcodec.ingest.publisher import Publisher
+
     monkeypatch.setattr("eslcodec.ingest._nats.CONNECT_TIMEOUT", ANSWER)
+    monkeypatch.setitem(Publisher.__init__.__kwdefaults__, "timeout", ANSWER)
 
 
 def version(binary: str) -> str:

@@ -45,6 +45,7 @@ def test_each_switch_has_a_stream_and_files_go_when_acknowledged_and_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient(monkeypatch)
+    monkeypatch.setattr("eslcodec.ingest._bridges._DELETE_SECONDS", 3600.0)  # else it may be deleted when we look
     spill = tmp_path / "spill"
     for name, begin in zip(NAMES, (0, 10), strict=True):
         record(spill / "10.0.0.1_8021", name, range(begin, begin + 10))
