@@ -33,6 +33,7 @@ ORDER: Final = [
         "enums",
         "logs",
         "_fork",
+        "_shut",
         "_script",
         "presets",
         "_ctext",

@@ -8,12 +8,13 @@ from typing import Any, ParamSpec, overload
 
 from .._codec import Message
 from .._ctext import atoi, is_true_to_library
+from .._shut import shut_down
 from ..errors import InvalidCommand, ProtocolError
 from . import commands, settings
 from .arguments import as_int, as_text, wrong_arguments
 from .event import ESLevent, is_valid, make_disconnected, refuse
 from .frames import JsonEvent, PlainEvent, read_outer, read_type
-from .link import Link, shut_down
+from .link import Link
 from .settings import DEBUG, ERROR, log
 
 _P = ParamSpec("_P")
@@ -267,8 +268,9 @@ class ESLconnection(Link):
         except BaseException as error:
             self._interrupted(mark, turns, error)
             raise
-        if frame is None:
+        if not self._connected:  # by another thread, too
             self._close_if_over()
+        if frame is None:
             return make_disconnected()
         whole = frame.frame
         if (type(frame) is PlainEvent or type(frame) is JsonEvent) and 0 < whole.find(b"\n\n") < len(whole) - 2:
@@ -296,10 +298,8 @@ class ESLconnection(Link):
         except BaseException as error:
             self._interrupted(mark, turns, error)
             raise
-        if frame is None:
-            self._close_if_over()
-            return None
-        return ESLevent._received(frame)
+        self._close_if_over()
+        return None if frame is None else ESLevent._received(frame)
 
 
 def _flag(value: Any, before: int) -> int:

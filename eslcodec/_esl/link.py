@@ -18,6 +18,7 @@ from typing import Final, ParamSpec, TypeVar
 from .. import _fork
 from .._codec import Message, MessageDecoder
 from .._ctext import redacted, to_bytes, to_text
+from .._shut import reset_at_close, shut_down
 from ..errors import IncompleteFrame, ProtocolError
 from . import settings
 from .frames import KINDS, Notice, ends_connection, is_reply, respell
@@ -197,6 +198,8 @@ class Link:
         try:
             with self._decoder.get_buffer() as room:
                 sizes.extend(map(sock.recv_into, (room,)))  # no signal comes between receiving and noting the size
+            if sizes[0] and not self._connected:  # ended by another thread meanwhile
+                reset_at_close(sock)
             self._decoder.buffer_updated(sizes[0])
         except ProtocolError:
             raise
@@ -312,12 +315,6 @@ class Link:
         except IncompleteFrame as error:
             return error.header_bytes is not None
         return False
-
-
-def shut_down(sock: socket.socket) -> None:
-    """Have every thread that waits on a socket return."""
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _is_of_socket(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from .. import _fork, limits
 from .._caretaker import CARETAKER
+from .._shut import reset_at_close, shut_down
 from ..connection import Connection, Wait
 from ..events import CommandReply
 from ..reconnect import End
@@ -384,6 +385,8 @@ class Link:
             if connection.end is None:
                 self._received(size, error, began)
                 self._read_by_hand = self._looked
+            elif size > 0:  # ended by another thread meanwhile
+                reset_at_close(self._in)
             whole = True
         finally:
             if not whole:
@@ -548,8 +551,7 @@ class Link:
         self.ended_at = min(self.ended_at, now)
         self._tell(len(self._readers))
         if self._reading:
-            with suppress(OSError):
-                self._in.shutdown(socket.SHUT_RDWR)
+            shut_down(self._in)
         else:
             self._in.close()
         self._out.close()

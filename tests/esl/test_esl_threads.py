@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from esl_support import (
     COMMAND_REPLY,
+    CONNECT_REPLY,
     DTMF,
     DTMF_SEEN,
     LOST,
     OK_SEEN,
+    SECONDS,
     Background,
+    outbound,
     seen,
     unread,
 )
+from shut_support import Late, flooded, small_socket
 from support import api_response, reply, until
 
 # Threads: docs/protocol/esl-module.md, A1
@@ -143,3 +147,21 @@ def test_commands_of_several_threads_get_their_own_replies(ESL: Any, strict: Any
     assert answers == {f"{name} {number}": f"{name} {number}" for name in "abc" for number in range(20)}
     wire.con.disconnect()
     answering.returns()
+
+
+# A switch that stands in `send`
+
+
+def test_a_switch_that_waits_for_room_hears_that_another_thread_has_disconnected(ESL: Any) -> None:
+    """Linux makes no room known that a read makes after `shutdown`."""
+    with flooded(CONNECT_REPLY, more=DTMF) as (address, switch):
+        con = outbound(ESL, small_socket(address))
+        late = con._socket = Late(con._socket)
+        reading = Background(lambda: [con.recvEvent() for _ in iter(con.connected, 0)])
+        assert late.reads.wait(SECONDS)
+        switch.stands()
+        con.disconnect()
+        late.may.set()
+        reading.returns()
+        assert late.is_closed
+        assert switch.heard_the_end()
