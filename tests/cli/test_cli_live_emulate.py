@@ -59,6 +59,7 @@ def test_emulate_shows_connections_that_come_and_go_between_two_looks(monkeypatc
                     pass
                 names.append("{}:{}".format(*sock.getsockname()))
             Emulator.wait_for(switch, lambda: not switch.listeners, 30)
+            switch._run(lambda: None)  # that is so before it is told: behind this it is
 
     class Late(Watched):
         def wait_for(self, condition: Callable[[], Any], timeout: float = 5.0) -> Any:
