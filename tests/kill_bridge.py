@@ -133,8 +133,7 @@ class Kill:
         for program in self._programs:
             program.start()
         await until(self._has_begun, "the first event")
-        self._until = switch.say("count") + self._events
-        switch.say(f"fire {self._events} {self._events / self._seconds}")
+        self._until = switch.say(f"fire {self._events} {self._events / self._seconds}")
         rounds = 0
         while not self._is_fired():
             if self._rounds and rounds == self._rounds:
@@ -206,8 +205,7 @@ class Kill:
         end = time.monotonic() + 300
         while True:
             self._see_who_runs()
-            wanted = self.report.fired + 1  # an event that was fired into a gap does not come
-            switch.say("fire 1 1000")
+            wanted = switch.say("fire 1 1000")  # an event that was fired into a gap does not come
             while switch.say("count") < wanted:
                 await asyncio.sleep(0.01)
             self.report.fired = wanted

@@ -111,7 +111,7 @@ class Switch:
         return self._process.stdout.readline()
 
     def say(self, text: str) -> int:
-        """Tell it something; how many events it has fired."""
+        """Tell it something; how many events it has fired, or will have, if it is told to fire some."""
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()

@@ -2,8 +2,9 @@
 
     python tests/kill_switch.py
 
-It says its port. `fire COUNT RATE` fires so many more events, so many a second; `drop` closes all connections; `count`
-says how many were fired. It ends with its input. The number of an event is in its header `N`.
+It says its port. `fire COUNT RATE` fires so many more events, so many a second, and says how many that makes in all;
+`drop` closes all connections; `count` says how many were fired. It ends with its input. The number of an event is in
+its header `N`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main() -> None:
                     played.wanted += int(numbers[0])
                 elif what == "drop":
                     switch.drop()
-                print(played.fired, flush=True)
+                print(played.wanted if what == "fire" else played.fired, flush=True)
         finally:
             played.is_over.set()
             thread.join()

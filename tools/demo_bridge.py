@@ -133,6 +133,14 @@ class Stream:
             return asyncio.run(asyncio.wait_for(self._with(self._count), ANSWER_SECONDS))
         return None
 
+    def last(self) -> int | None:
+        """The number of the last event; None if nobody answers."""
+        import nats.errors
+
+        with suppress(nats.errors.Error, OSError, asyncio.TimeoutError):
+            return asyncio.run(asyncio.wait_for(self._with(self._last), ANSWER_SECONDS))
+        return None
+
     def numbers(self) -> list[int]:
         """Those of the events, in the order of the stream."""
         return asyncio.run(self._with(self._numbers))
@@ -151,6 +159,10 @@ class Stream:
 
     async def _count(self, context: Any) -> int:
         return int((await context.stream_info(STREAM)).state.messages)
+
+    async def _last(self, context: Any) -> int:
+        message = await context.get_last_msg(STREAM, "esl.v1.fs1.*.DTMF")
+        return int(json.loads(message.data)["X-Number"])
 
     async def _numbers(self, context: Any) -> list[int]:
         from nats.js.api import ConsumerConfig
@@ -199,7 +211,7 @@ class Demo:
             self._send(3 / 8)
             self._kill(self.bridge, 1 / 4, 5 / 8)
             self._kill(self.server, 1 / 2, 1)
-        self._has(1)
+        self._until(lambda: self.stream.last() == self._count - 1, self.bridge)  # there are notices among what it has
         self._say("all is sent, and the stream has as many")
         self.record.end()
         self.bridge.end()
