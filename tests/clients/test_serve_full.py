@@ -268,7 +268,7 @@ def test_a_port_that_somebody_took_meanwhile_is_waited_for(
         with socket.create_connection((HOST, port)):
             other.accept()[0].close()  # it has it
     until(lambda: server.listening)
-    assert tried[3] - tried[0] >= 0.27  # a tenth of a second each
+    assert tried[3] - tried[0] >= 0.2  # a tenth of a second each, of which the first may be noted late
     rings(switch, port).wait(PATIENCE)
     failed = [text for text in messages(caplog, logging.ERROR) if "cannot be listened on again" in text]
     assert len(failed) == 1
