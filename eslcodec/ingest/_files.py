@@ -36,6 +36,8 @@ _HOST_MOST: Final = 160  # a name in a folder may have 255 bytes
 _NAME: Final = re.compile(r"(\d{8}T\d{6}Z)-(\d+)" + re.escape(SUFFIX), re.ASCII)
 _DELETED: Final = re.compile(_NAME.pattern + r"(?:\.damaged\d*)?", re.ASCII)  # `Recording.repair` keeps the old one
 _FOLDER: Final = re.compile(r".*_\d+", re.ASCII | re.DOTALL)  # as `folder_name` makes them
+_LOCK_SECONDS: Final = 2.0  # a look takes less; whoever stands still meanwhile does not hold us up for ever
+_LOCK_AGAIN_SECONDS: Final = 0.002
 _FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KEPT_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not hold us up
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)
@@ -129,10 +131,13 @@ class File:
         self._sizes: list[tuple[int, int]] = []
         self._is_torn = False
         begin = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall_ns // 1_000_000_000))
-        self.path, self._file = self._create(folder, begin, sync)
-        if hasattr(os, "fchmod"):
-            os.fchmod(self._file, 0o600)
-        _lock(self._file)
+        while True:
+            self.path, self._file = self._create(folder, begin, sync)
+            if hasattr(os, "fchmod"):
+                os.fchmod(self._file, 0o600)
+            if self._own():
+                break
+            os.close(self._file)
         if sync:
             sync_folder(folder)
 
@@ -152,6 +157,13 @@ class File:
                 tries += 1
                 if tries == 100:
                     raise
+
+    def _own(self) -> bool:
+        """Lock it; whether it is still there. Another recorder may be looking at it, and may delete what nobody has."""
+        until = time.monotonic() + _LOCK_SECONDS
+        while not _lock(self._file) and time.monotonic() < until:
+            time.sleep(_LOCK_AGAIN_SECONDS)
+        return self.path.exists()
 
     def write(self, parts: list[tuple[bytes, int]]) -> None:
         """Write a chunk, or a note.

@@ -172,7 +172,7 @@ class Member:
         self._change("removed", None)
         if self._is_started:
             self._is_started = False
-            self.say([Stopped(self.name, time.time(), reason)])
+            self.say([*self._unrecorded(), Stopped(self.name, time.time(), reason)])
         self.is_over = True
         self._has_something()  # if only that it is over
 

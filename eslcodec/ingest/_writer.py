@@ -93,17 +93,18 @@ class Stream:
         offset: how many bytes of it are in chunks that were begun.
         notes: what is to be written before its first chunk.
         begun: whether something of it is in a file.
+        over: whether its end was taken.
         login: what a note said of its login, for the files in which it goes on.
     """
 
-    __slots__ = ("begun", "login", "masking", "notes", "number", "offset", "peer", "scanner")
+    __slots__ = ("begun", "login", "masking", "notes", "number", "offset", "over", "peer", "scanner")
 
     def __init__(self, host: str, port: int) -> None:
         self.peer = host, port
         self.number = int.from_bytes(os.urandom(8), "little") or 1
         self.offset = 0
         self.notes: list[Note] = []
-        self.begun = False
+        self.begun = self.over = False
         self.login: dict[str, Any] = {}
         self.scanner = HeadScanner()
         self.masking = Masking()
@@ -170,6 +171,11 @@ class Full(Exception):
     """Recording ends: why."""
 
 
+def _continued(stream: Stream, at: int, wall_ns: int, mono_ns: int) -> Note:
+    """What begins a file that goes on with a connection."""
+    return Note(stream, at, wall_ns, mono_ns, "continued", {"peer": list(stream.peer), **stream.login})
+
+
 class Writer:
     """Writes what it is given into files.
 
@@ -193,7 +199,8 @@ class Writer:
         self._compressor = Compressor(settings.level)
         self._file: File | None = None
         self._folder: Path | None = None
-        self._held: deque[Note] = deque(maxlen=_HELD_MOST)  # came when there was no file
+        self._held: deque[Note] = deque(maxlen=_HELD_MOST)  # came when there was no file, or of what brought no byte
+        self._last: Stream | None = None  # that something was written of
         self._began_ns = self._synced_ns = 0
         self._looked_ns = -_LOOK_NS
         self._seen: set[Path] = set()
@@ -204,6 +211,11 @@ class Writer:
     def has_file(self) -> bool:
         """Whether a file is open."""
         return self._file is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether notes wait that `finish` would write."""
+        return bool(self._held) and self._last is not None
 
     @property
     def compresses(self) -> bool:
@@ -224,15 +236,31 @@ class Writer:
         elif item.kind == "opened":
             item.stream.notes.append(item)
             self._look_back(item)
-        elif item.told and not item.stream.begun:
-            item.stream.notes.append(item)
-        elif item.told and self._file is None:
-            self._held.append(item)
-        elif item.stream.begun:
-            stops = item.kind == "stopped" and not item.told
-            self._put([(item.packed(), 0)], check=not stops)
-            if stops:
-                self.close_file()
+        elif item.told:
+            self._take_told(item)
+        else:
+            self._take_end(item)
+
+    def _take_told(self, note: Note) -> None:
+        if note.stream.begun and self._file is not None:
+            self._put([(note.packed(), 0)])
+        elif note.stream.begun or note.stream.over:
+            self._held.append(note)
+        else:
+            note.stream.notes.append(note)
+
+    def _take_end(self, note: Note) -> None:
+        """ "closed" or "stopped"."""
+        stream, stops = note.stream, note.kind == "stopped"
+        stream.over = True
+        if stream.begun:
+            if self._file is None and not stops:  # it was closed in time, while nothing came
+                self._go_on(note)
+            self._put([(note.packed(), 0)], check=not stops)
+        else:  # it brought nothing, so what was told of it stands by another one
+            self._held += [told for told in stream.notes if told.told]
+        if stops:
+            self.close_file()
 
     def _take_chunk(self, chunk: Chunk) -> None:
         stream = chunk.stream
@@ -277,20 +305,47 @@ class Writer:
         elif file is not None and (folder != self._folder or file.size >= self._rotate_bytes or self._is_old()):
             self.close_file()
         if self._file is None:
-            self._make_room()
-            self._file = File(folder, settings.wall(), settings.syncs)
-            self._folder, self.path = folder, self._file.path
-            self._seen.add(folder)
-            self._began_ns = self._synced_ns = settings.mono()
-            self.files += 1
+            self._open_file(folder)
             if stream.begun:
-                more = {"peer": list(stream.peer), **stream.login}
-                stream.notes = [Note(stream, chunk.offset, chunk.wall_ns, chunk.mono_ns, "continued", more)]
+                stream.notes = [_continued(stream, chunk.offset, chunk.wall_ns, chunk.mono_ns)]
         held = [replace(note, stream=stream, at=chunk.offset) for note in self._held]
         self._held.clear()
-        notes, stream.notes, stream.begun = [*held, *stream.notes], [], True
+        notes, stream.notes, stream.begun, self._last = [*held, *stream.notes], [], True, stream
         for note in notes:
             self._put([(note.packed(), 0)])
+
+    def _open_file(self, folder: Path) -> None:
+        settings = self._settings
+        self._make_room()
+        self._file = File(folder, settings.wall(), settings.syncs)
+        self._folder, self.path = folder, self._file.path
+        self._seen.add(folder)
+        self._began_ns = self._synced_ns = settings.mono()
+        self.files += 1
+
+    def _go_on(self, note: Note) -> None:
+        """Have a file for a note of a connection that has another one already."""
+        stream = note.stream
+        self._open_file(self._settings.folder / folder_name(*stream.peer))
+        self._put([(_continued(stream, note.at, note.wall_ns, note.mono_ns).packed(), 0)])
+
+    def finish(self) -> None:
+        """No connection will follow: write what was noted since the last one, into a file of its own if that one's is
+        closed.
+
+        Raises:
+            Full: the disk is.
+            OSError: it cannot be written.
+        """
+        last = self._last
+        if last is not None and self._held:
+            notes = [replace(note, stream=last, at=last.offset) for note in self._held]
+            if self._file is None:
+                self._go_on(notes[0])
+            for note in notes:
+                self._put([(note.packed(), 0)])
+        self._held.clear()
+        self.close_file()
 
     def _is_old(self) -> bool:
         return self._settings.mono() - self._began_ns >= self._settings.rotate_ns
@@ -335,6 +390,7 @@ class Writer:
 
     def end(self, note: Note) -> None:
         """Something failed: say so in the file if that is possible, and close it."""
+        self._held.clear()
         with suppress(OSError):
             if self._file is not None and note.stream.begun:
                 self._file.write([(note.packed(), 0)])
@@ -343,6 +399,7 @@ class Writer:
 
     def leave(self) -> None:
         """In a child process: the file is the parent's (see `_fork`)."""
+        self._held.clear()
         file, self._file = self._file, None
         if file is not None:
             file.leave()

@@ -317,8 +317,9 @@ class Recorder:
     def note(self, said: Mapping[str, Any]) -> None:
         """Say something at this place of the stream: after what was received so far, before what comes next.
 
-        Any thread may call it. Between two connections it stands behind the last; before the first, in front of it. A
-        recording without any connection has no file, and so no notes.
+        Any thread may call it. Between two connections it stands behind the last; before the first, in front of it.
+        What is noted behind the last of all may have a file of its own. A recording without any byte has no file, and
+        so no notes.
 
         Args:
             said: a JSON object, with "note", a word that says what it is; `ingest.notices.to_note` makes it of a
@@ -437,7 +438,8 @@ class Recorder:
 
     def _start_thread(self) -> None:
         reference = weakref.ref(self, self._bell.toll)
-        thread = threading.Thread(target=_work, args=(reference, self._bell), name="eslcodec-recorder", daemon=True)
+        arguments = reference, self._bell, self._writer
+        thread = threading.Thread(target=_work, args=arguments, name="eslcodec-recorder", daemon=True)
         self._thread = thread
         _with_thread.add(self)
         try:
@@ -480,13 +482,14 @@ class Recorder:
                 self._free(item)
             self._writer.tick()
             if self._is_unused():
-                self._writer.close_file()
+                self._writer.finish() if self._closing else self._writer.close_file()
         except Exception as error:
             self._failed(error)
         with self._lock:
             if self._queue:
                 return 0, 0
-            if self._is_unused() and not self._writer.has_file and (self._closing or not self._deletes):
+            has_more = self._deletes or self._writer.holds
+            if self._is_unused() and not self._writer.has_file and (self._closing or not has_more):
                 self._thread, self._has_thread = None, False
                 self._bell.kept = None
                 _with_thread.discard(self)
@@ -574,7 +577,7 @@ class _Bell:
             self._rung = False
 
 
-def _work(reference: weakref.ref[Recorder], bell: _Bell) -> None:
+def _work(reference: weakref.ref[Recorder], bell: _Bell, writer: Writer) -> None:
     """What the thread does. A recorder that waits for a connection and is forgotten meanwhile goes away."""
     while (recorder := reference()) is not None:
         wait = recorder._step()
@@ -582,6 +585,8 @@ def _work(reference: weakref.ref[Recorder], bell: _Bell) -> None:
             return
         del recorder
         bell.wait(*wait)
+    with suppress(Full, OSError):
+        writer.finish()
 
 
 @atexit.register

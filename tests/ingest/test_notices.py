@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from legs_support import check
 from recorder_support import GREETING, Clock, chunks_in, files_in, recorder_of
+from shells import until
 from support import part, plain
 
 AT = 1_796_000_000.25
@@ -378,15 +380,95 @@ def test_a_note_when_the_file_was_closed_goes_into_the_next(esl: ModuleType, tmp
     assert [c.note["note"] for c in chunks_in(esl, files_in(tmp_path)[1]) if c.note] == ["ended", "continued", "closed"]
 
 
-def until_written(recorder: Any, chunks: int) -> None:
-    from shells import until
+def test_a_note_when_the_last_file_was_closed_has_one_of_its_own(esl: ModuleType, tmp_path: Path) -> None:
+    n, clock = notices_of(esl), Clock()
+    with recorder_of(esl, tmp_path, clock) as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING + event(1))
+        recorder.closed("gone")
+        until_written(recorder, 1)
+        clock.go(100, recorder)
+        until_closed(recorder)
+        recorder.note(n.to_note(n.Ended("fs1", AT, "a")))
+        recorder.note(n.to_note(n.Stopped("fs1", AT, "removed")))
+    assert [getattr(item, "uuid", None) for item in told(esl, tmp_path)] == [None, "a", None]
+    first, second = files_in(tmp_path)
+    (opened, *_), rest = chunks_in(esl, first), chunks_in(esl, second)
+    assert [(chunk.connection, chunk.offset) for chunk in rest] == [(opened.connection, len(GREETING + event(1)))] * 3
+    assert [chunk.note["note"] for chunk in rest] == ["continued", "ended", "stopped"]
+    info = part(esl, "recordings").Recording(tmp_path).info()
+    assert (info.connections, info.gaps, info.closed) == (1, [], True)
+    again = recorder_of(esl, tmp_path, clock)
+    again.opened(("127.0.0.1", 8021))
+    again.close()
+    assert (again.missed.seconds, again.missed.whole) == (100, True)
 
+
+def test_a_note_is_not_lost_with_its_recorder(esl: ModuleType, tmp_path: Path) -> None:
+    """It is forgotten, not closed, while the note waits for a file."""
+    n, clock = notices_of(esl), Clock()
+    recorder = recorder_of(esl, tmp_path, clock)
+    recorder.opened(("127.0.0.1", 8021))
+    recorder.received(GREETING + event(1))
+    recorder.closed("gone")
+    until_written(recorder, 1)
+    clock.go(100, recorder)
+    until_closed(recorder)
+    bell, writer = recorder._bell, recorder._writer
+    recorder.note(n.to_note(n.Ended("fs1", AT, "a")))
+    until(lambda: writer.holds and bell.kept is None)
+    del recorder
+
+    def is_written() -> bool:
+        gc.collect()
+        return len(files_in(tmp_path)) == 2 and not writer.has_file
+
+    until(is_written)
+    assert [getattr(item, "uuid", item) for item in told(esl, tmp_path)] == [1, "a"]
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_note_of_a_connection_that_brought_nothing(esl: ModuleType, tmp_path: Path, is_last: bool) -> None:
+    """It stands by another one of the recorder."""
+    n, clock = notices_of(esl), Clock()
+    with recorder_of(esl, tmp_path, clock) as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING + event(1))
+        recorder.closed("gone")
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.note(n.to_note(n.Ended("fs1", AT, "a")))
+        recorder.closed("gone")
+        recorder.note(n.to_note(n.Ended("fs1", AT, "b")))
+        if not is_last:
+            recorder.opened(("127.0.0.1", 8021))
+            recorder.received(GREETING + event(2))
+    assert [getattr(item, "uuid", item) for item in told(esl, tmp_path)] == [1, "a", "b", 2][: 3 if is_last else 4]
+    assert len(files_in(tmp_path)) == 1
+
+
+def test_a_connection_that_ends_long_after_its_last_byte_has_its_end_told(esl: ModuleType, tmp_path: Path) -> None:
+    """Its file was closed in time."""
+    clock = Clock()
+    with recorder_of(esl, tmp_path, clock, rotate_seconds=60) as recorder:
+        recorder.opened(("127.0.0.1", 8021))
+        recorder.received(GREETING)
+        clock.go(2, recorder)
+        until_written(recorder, 1)
+        clock.go(100, recorder)
+        until_closed(recorder)
+        recorder.closed("gone")
+    assert [c.note["note"] for c in chunks_in(esl, files_in(tmp_path)[1]) if c.note] == ["continued", "closed"]
+    again = recorder_of(esl, tmp_path, clock)
+    again.opened(("127.0.0.1", 8021))
+    again.close()
+    assert (again.missed.seconds, again.missed.whole) == (0, True)
+
+
+def until_written(recorder: Any, chunks: int) -> None:
     until(lambda: recorder.stats()["chunks"] >= chunks)
 
 
 def until_closed(recorder: Any) -> None:
-    from shells import until
-
     until(lambda: not recorder._writer.has_file)
 
 

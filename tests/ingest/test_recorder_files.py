@@ -6,10 +6,11 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,6 +318,40 @@ def test_what_another_recorder_writes_is_left_alone(esl: ModuleType, tmp_path: P
         os.utime(path, (0, 0))
     tended.clock.go(61, recorder)
     until(lambda: not path.exists())
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_new_file_that_another_recorder_looks_at_is_ours_after_that(
+    esl: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    """It has the lock before us, and may delete what nobody has."""
+    fcntl = pytest.importorskip("fcntl")
+    files = part(esl, "ingest._files")
+    create, looking = files.File._create, list[Any]()
+
+    def create_and_look(self: Any, *arguments: Any) -> Any:
+        path, descriptor = create(self, *arguments)
+        if not looking:
+            looking.append(path.open("rb"))
+            fcntl.flock(looking[0], fcntl.LOCK_EX)
+        return path, descriptor
+
+    def end_the_look(seconds: float) -> None:
+        if deleted:
+            Path(looking[0].name).unlink()
+        looking[0].close()
+
+    monkeypatch.setattr(files.File, "_create", create_and_look)
+    monkeypatch.setattr(files, "time", SimpleNamespace(**{**vars(time), "sleep": end_the_look}))
+    recorder = recorder_of(esl, tmp_path)
+    recorder.opened(PEER)
+    recorder.received(b"x")
+    recorder.closed()
+    until(lambda: recorder.stats()["written_bytes"])
+    [path] = files_in(tmp_path)
+    assert not files.delete(path)
+    recorder.close()
+    assert bytes_in(esl, path) == b"x"
 
 
 def test_a_clock_that_jumps_ahead_deletes_nothing(esl: ModuleType, tmp_path: Path, tended: Any) -> None:
