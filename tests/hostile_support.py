@@ -19,8 +19,6 @@ from support import ACCEPTED, AUTH, REJECTED, api_response, part, plain
 
 HOST = "127.0.0.1"
 SECONDS = 30.0  # no act of a peer takes longer, and no client: what does hangs
-# A peer may: of a closed socket whose last window was empty Linux says nothing more, and forgets it after a minute.
-PEER_SECONDS = 90.0
 
 EVENT = plain(b"Event-Name: HEARTBEAT\nvariable_x: y\n\n")
 
@@ -70,7 +68,7 @@ def drip(data: bytes) -> Act:
 
 def play(sock: socket.socket, acts: Sequence[Act]) -> None:
     """Do it all, then close. That the client closes first ends it."""
-    sock.settimeout(PEER_SECONDS)
+    sock.settimeout(SECONDS)
     with sock, contextlib.suppress(ConnectionError):
         for act in acts:
             if isinstance(act, bytes):
@@ -100,7 +98,7 @@ class Hostile:
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for thread in self.threads:
-            thread.join(PEER_SECONDS)
+            thread.join(SECONDS)
             assert not thread.is_alive(), "the client does not close"
         if kind is None:
             assert self.errors == []
